@@ -1,0 +1,100 @@
+//! How a wiring changed, in few bytes.
+//!
+//! A history is a sequence of records, one per update in which something changed:
+//!
+//! ```text
+//! varint  updates since the record before (the first counts from 0)
+//! varint  edges born;   then that many varints: entry numbers ascending, each less the one before
+//! varint  edges died;   the same
+//! ```
+//!
+//! The first entry number of a list is written as it is, a later one as its distance to the one
+//! before. A varint is little-endian base 128, high bit set on all bytes but the last. A file cut
+//! short in the middle of a record is read up to the record before: [`decode`] says how far it got.
+
+/// What changed in one update.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The update after which the wiring was so.
+    pub update: u64,
+    /// Entries that became real, ascending.
+    pub born: Vec<u32>,
+    /// Entries that ceased to be real, ascending.
+    pub died: Vec<u32>,
+}
+
+/// Appends one change to `bytes`; `previous` is the update of the change before (0 at first).
+pub fn encode(bytes: &mut Vec<u8>, previous: u64, change: &Change) {
+    varint(bytes, change.update - previous);
+    for entries in [&change.born, &change.died] {
+        varint(bytes, entries.len() as u64);
+        let mut before = 0;
+        for &entry in entries {
+            varint(bytes, u64::from(entry - before));
+            before = entry;
+        }
+    }
+}
+
+/// Reads changes until the bytes end; returns them and how many bytes the whole records took.
+///
+/// An entry number at or past `entries`, or a count larger than `entries`, ends the reading as a cut
+/// does, so that a damaged file costs no more memory than its length.
+pub fn decode(bytes: &[u8], entries: usize) -> (Vec<Change>, usize) {
+    let mut changes = Vec::new();
+    let (mut at, mut update) = (0, 0u64);
+    while let Some((change, next)) = record(bytes, at, update, entries) {
+        update = change.update;
+        at = next;
+        changes.push(change);
+    }
+    (changes, at)
+}
+
+fn record(bytes: &[u8], mut at: usize, update: u64, entries: usize) -> Option<(Change, usize)> {
+    let mut next = || {
+        let (value, after) = read_varint(bytes, at)?;
+        at = after;
+        Some(value)
+    };
+    let mut change = Change { update: update.checked_add(next()?)?, ..Change::default() };
+    for list in [&mut change.born, &mut change.died] {
+        let count = next()?;
+        if count > entries as u64 {
+            return None;
+        }
+        let mut entry = 0u64;
+        for _ in 0..count {
+            entry = entry.checked_add(next()?)?;
+            if entry >= entries as u64 {
+                return None;
+            }
+            list.push(entry as u32);
+        }
+    }
+    Some((change, at))
+}
+
+fn varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+fn read_varint(bytes: &[u8], mut at: usize) -> Option<(u64, usize)> {
+    let (mut value, mut shift) = (0u64, 0);
+    loop {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        if shift >= 63 && byte > 1 {
+            return None;
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value, at));
+        }
+        shift += 7;
+    }
+}
