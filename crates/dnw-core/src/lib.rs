@@ -1,1 +1,70 @@
-//! x
+//! Networks whose wiring is learned together with their weights, as Burn modules.
+//!
+//! Every possible edge of a network keeps a weight during the whole of training. The k of largest magnitude are
+//! **real**: they take part in the forward pass. All others are **hallucinated**: absent from it, yet
+//! updated as if present, so that an edge which grows past the weakest real one swaps in (Wortsman, Farhadi and
+//! Rastegari, *Discovering Neural Wirings*, NeurIPS 2019).
+//!
+//! Any Burn model is wired in three lines: attach, train as before, rewire after each update.
+//!
+//! ```
+//! use burn::module::{Module, ParamGroup};
+//! use burn::nn::{Linear, LinearConfig, loss::CrossEntropyLossConfig};
+//! use burn::optim::{GradientsParams, SgdConfig};
+//! use burn::tensor::{Device, Distribution, Int, Tensor};
+//! use dnw_core::{Budget, Wire};
+//!
+//! # fn main() -> Result<(), dnw_core::WiringError> {
+//! # #[cfg(feature = "flex")] {
+//! let device = Device::flex().autodiff();
+//! let model: Linear = LinearConfig::new(20, 10).init(&device);
+//! let mut model = Wire::dnw(Budget::Density(0.2)).weights(ParamGroup::all()).attach(model)?;
+//!
+//! let mut optimizer = SgdConfig::new().init();
+//! for _ in 0..3 {
+//!     let x = Tensor::<2>::random([8, 20], Distribution::Default, &device);
+//!     let y = Tensor::<1, Int>::zeros([8], &device);
+//!     let loss = CrossEntropyLossConfig::new().init(&device).forward(model.forward(x), y);
+//!     let gradients = GradientsParams::from_grads(loss.backward(), &model);
+//!     model = optimizer.step(0.1, model, gradients);
+//!     let rewiring = model.rewire()?;
+//!     assert_eq!(rewiring.real(), 40);
+//! }
+//! # } Ok(()) }
+//! ```
+//!
+//! The crate knows no model, no file format and no terminal.
+
+#![deny(missing_docs)]
+#![recursion_limit = "256"]
+
+mod budget;
+mod error;
+mod gradient;
+pub mod layers;
+mod real_edges;
+pub mod rule;
+pub mod rules;
+pub mod schedule;
+pub mod score;
+mod selection;
+mod swaps;
+mod unit;
+mod wire;
+mod wired;
+mod wiring;
+
+pub use budget::Budget;
+pub use error::WiringError;
+pub use gradient::Gradient;
+pub use layers::{DnwLinear, DnwLinearConfig, MaskedConv2d, MaskedConv2dConfig};
+pub use real_edges::RealEdges;
+pub use rule::{Rule, TensorView, WeightShape};
+pub use schedule::{Clock, Schedule};
+pub use score::Score;
+pub use selection::select_top_edges;
+pub use swaps::Swaps;
+pub use unit::Unit;
+pub use wire::{Ranking, Wire};
+pub use wired::{Rewiring, TensorRewiring, Wired, WiredTensor};
+pub use wiring::Wiring;

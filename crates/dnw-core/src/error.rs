@@ -1,0 +1,52 @@
+//! What can go wrong while a wiring is chosen.
+
+use crate::Budget;
+
+/// An error of choosing or holding a wiring.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WiringError {
+    /// The budget does not fit the tensor.
+    #[error(
+        "a budget of {budget} does not fit `{tensor}`, which has {candidates} candidate edges: between 1 and {candidates} must stay"
+    )]
+    Budget {
+        /// The tensor's path in the model.
+        tensor: String,
+        /// The budget asked for.
+        budget: Budget,
+        /// Edges that could be real.
+        candidates: usize,
+    },
+    /// A score is not a number, so the edges cannot be ranked.
+    #[error("`{tensor}` holds a value that is not a number at entry {entry}: its edges cannot be ranked")]
+    NotANumber {
+        /// The tensor's path in the model.
+        tensor: String,
+        /// The first such entry, row-major.
+        entry: usize,
+    },
+    /// No parameter of the model carries a wiring, or none matches.
+    #[error("the model has no weight to wire{}", match .wanted.as_deref() { Some(w) => format!(": nothing matches {w}"), None => ": use MaskedConv2d, DnwLinear or a NeuralGraph, or name plain weights with `Wire::weights`".into() })]
+    NothingToWire {
+        /// What was looked for, when something particular was.
+        wanted: Option<String>,
+    },
+    /// A budget was given for a tensor that is not wired.
+    #[error("there is no wired tensor `{name}`; the model has {}", .known.join(", "))]
+    UnknownTensor {
+        /// The name asked for.
+        name: String,
+        /// The names of the wired tensors.
+        known: Vec<String>,
+    },
+    /// The schedule moves over the run, but the run's length was not said.
+    #[error("the rule `{rule}` spreads its budget over the run: say how many updates that has with `Wire::over`")]
+    UnknownLength {
+        /// The rule.
+        rule: String,
+    },
+    /// A stored wiring is not one.
+    #[error("these bytes are not a wiring: {0}")]
+    Bytes(&'static str),
+}

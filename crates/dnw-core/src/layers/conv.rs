@@ -1,0 +1,143 @@
+//! The wired convolution.
+
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Initializer, PaddingConfig2d};
+use burn::tensor::{Device, Tensor};
+
+use super::{edges_of, wire_weight};
+use crate::{Budget, Wiring, WiringError};
+
+/// Configuration of a [`MaskedConv2d`]: all options of Burn's [`Conv2dConfig`], and a budget.
+#[derive(Config, Debug)]
+pub struct MaskedConv2dConfig {
+    /// Channels in and out.
+    pub channels: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel_size: [usize; 2],
+    /// Step between outputs.
+    #[config(default = "[1, 1]")]
+    pub stride: [usize; 2],
+    /// Spacing between kernel elements.
+    #[config(default = "[1, 1]")]
+    pub dilation: [usize; 2],
+    /// Groups of channels that do not meet.
+    #[config(default = "1")]
+    pub groups: usize,
+    /// Padding.
+    #[config(default = "PaddingConfig2d::Valid")]
+    pub padding: PaddingConfig2d,
+    /// Whether a bias is added.
+    #[config(default = true)]
+    pub bias: bool,
+    /// How weights begin.
+    #[config(
+        default = "Initializer::KaimingUniform{gain:1.0/3.0f64.sqrt(),fan_out_only:false}"
+    )]
+    pub initializer: Initializer,
+    /// How many entries of the weight are real; every one until the model is wired where there is none.
+    pub budget: Option<Budget>,
+}
+
+impl MaskedConv2dConfig {
+    /// Makes the layer.
+    ///
+    /// # Panics
+    /// If the budget does not fit the weight, or the channels do not divide by the groups, as Burn's own layer panics;
+    /// [`try_init`](Self::try_init) returns the former as an error.
+    pub fn init(&self, device: &Device) -> MaskedConv2d {
+        match self.try_init(device) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Makes the layer.
+    ///
+    /// # Errors
+    /// [`WiringError::Budget`] if the budget does not fit the weight.
+    pub fn try_init(&self, device: &Device) -> Result<MaskedConv2d, WiringError> {
+        let conv = Conv2dConfig::new(self.channels, self.kernel_size)
+            .with_stride(self.stride)
+            .with_dilation(self.dilation)
+            .with_groups(self.groups)
+            .with_padding(self.padding.clone())
+            .with_bias(self.bias)
+            .with_initializer(self.initializer.clone())
+            .init(device);
+        MaskedConv2d::from_conv(conv, self.budget)
+    }
+}
+
+/// A 2D convolution in which every weight is an edge, and only the real ones take part.
+///
+/// The gradient of every entry is that of the masked weight; the input's gradient passes through real edges only.
+#[derive(Module, Debug)]
+pub struct MaskedConv2d {
+    /// `[channels_out, channels_in / groups, kernel_height, kernel_width]`, with its wiring.
+    pub weight: Param<Tensor<4>>,
+    /// `[channels_out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    /// Step between outputs.
+    pub stride: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel_size: [usize; 2],
+    /// Spacing between kernel elements.
+    pub dilation: [usize; 2],
+    /// Groups of channels that do not meet.
+    pub groups: usize,
+    /// Padding.
+    #[module(skip)]
+    pub padding: PaddingConfig2d,
+}
+
+impl MaskedConv2d {
+    /// Wires an existing layer, which keeps its weights.
+    ///
+    /// # Errors
+    /// [`WiringError::Budget`] if the budget does not fit the weight.
+    pub fn from_conv(conv: Conv2d, budget: Option<Budget>) -> Result<Self, WiringError> {
+        Ok(Self {
+            weight: wire_weight(conv.weight, budget)?,
+            bias: conv.bias,
+            stride: conv.stride,
+            kernel_size: conv.kernel_size,
+            dilation: conv.dilation,
+            groups: conv.groups,
+            padding: conv.padding,
+        })
+    }
+
+    /// Burn's own layer, whose weight still carries its wiring.
+    fn as_conv(&self) -> Conv2d {
+        Conv2d {
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+            stride: self.stride,
+            kernel_size: self.kernel_size,
+            dilation: self.dilation,
+            groups: self.groups,
+            padding: self.padding.clone(),
+        }
+    }
+
+    /// Burn's own layer with zeros in the place of hallucinated edges.
+    pub fn into_dense(self) -> Conv2d {
+        self.as_conv().materialize()
+    }
+
+    /// The real edges.
+    pub fn wiring(&self) -> Wiring {
+        edges_of(&self.weight).wiring()
+    }
+
+    /// Applies the layer.
+    ///
+    /// # Shapes
+    /// - `input`: `[batch, channels_in, height_in, width_in]`
+    /// - result: `[batch, channels_out, height_out, width_out]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.as_conv().forward(input)
+    }
+}

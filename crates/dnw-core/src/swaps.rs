@@ -1,0 +1,50 @@
+//! What changed between two wirings.
+
+use crate::Wiring;
+
+/// The edges that were born and those that died in one update.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swaps {
+    /// Entries that became real, ascending.
+    pub born: Vec<usize>,
+    /// Entries that ceased to be real, ascending.
+    pub died: Vec<usize>,
+    /// Who took whose place, as `(born, died)`: the weakest newcomer is set against the strongest that left, so that every
+    /// pair is as close as the update allows. While a budget shrinks, some deaths have no partner.
+    pub pairs: Vec<(usize, usize)>,
+}
+
+impl Swaps {
+    /// The swaps from `before` to `after`, paired by the scores that chose `after`.
+    ///
+    /// # Panics
+    /// If the three are of tensors of different size.
+    pub fn between(before: &Wiring, after: &Wiring, scores: &[f32]) -> Self {
+        assert_eq!(scores.len(), after.entries(), "scores of another tensor");
+        let born: Vec<usize> = after.difference(before).iter().collect();
+        let died: Vec<usize> = before.difference(after).iter().collect();
+        let (mut weakest, mut strongest) = (born.clone(), died.clone());
+        weakest.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+        strongest.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        Self { pairs: weakest.into_iter().zip(strongest).collect(), born, died }
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.born.is_empty() && self.died.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weakest_newcomer_is_paired_with_the_strongest_that_left() {
+        let before = Wiring::from_entries(6, [0, 1, 2]);
+        let after = Wiring::from_entries(6, [2, 3, 4]);
+        let swaps = Swaps::between(&before, &after, &[0.3, 0.4, 9.0, 0.9, 0.5, 0.0]);
+        assert_eq!((swaps.born, swaps.died), (vec![3, 4], vec![0, 1]));
+        assert_eq!(swaps.pairs, [(4, 1), (3, 0)]);
+    }
+}

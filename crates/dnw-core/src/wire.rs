@@ -1,0 +1,256 @@
+//! Wiring a model: which weights, how many edges, by which rule.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamGroup, Reparameterizer};
+use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::real_edges::{RealEdges, path, wiring_of};
+use crate::wired::{Tensors, Wired};
+use crate::{Budget, Clock, Rule, WeightShape, Wiring, WiringError, rules};
+
+/// Which entries compete for the budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ranking {
+    /// Those that the layer can use.
+    #[default]
+    LegalEdges,
+    /// All entries of the tensor, as the published program ranks them: an edge from a later level to an earlier one holds its
+    /// place in the budget until weight decay has shrunk it. Needed to continue published checkpoints.
+    AllEntries,
+}
+
+/// How a model is to be wired.
+///
+/// ```
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::module::ParamGroup;
+/// use dnw_core::{Budget, Wire, rules};
+///
+/// # fn main() -> Result<(), dnw_core::WiringError> {
+/// # #[cfg(feature = "flex")] {
+/// let device = burn::tensor::Device::flex().autodiff();
+/// let layer = LinearConfig::new(64, 32).init(&device);
+/// let mut model = Wire::new(rules::dnw(), Budget::Density(0.1)).weights(ParamGroup::all()).attach(layer)?;
+/// // .. one optimizer step ..
+/// let rewiring = model.rewire()?;
+/// assert_eq!(rewiring.tensors[0].real, 205);
+/// # } Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Wire {
+    rule: Rule,
+    budget: Budget,
+    budgets: BTreeMap<String, Budget>,
+    weights: Option<ParamGroup>,
+    ranking: Ranking,
+    seed: u64,
+    updates: u64,
+}
+
+impl Wire {
+    /// By this rule, with this budget for every tensor that brings none of its own.
+    pub fn new(rule: Rule, budget: Budget) -> Self {
+        Self {
+            rule,
+            budget,
+            budgets: BTreeMap::new(),
+            weights: None,
+            ranking: Ranking::default(),
+            seed: 0,
+            updates: 0,
+        }
+    }
+
+    /// The published method with its budget: [`rules::dnw`].
+    pub fn dnw(budget: Budget) -> Self {
+        Self::new(rules::dnw(), budget)
+    }
+
+    /// Wires the plain weights of this group too: every float parameter of two or more dimensions in it. Layers that carry
+    /// a wiring are wired in any case.
+    #[must_use]
+    pub fn weights(mut self, group: ParamGroup) -> Self {
+        self.weights = Some(group);
+        self
+    }
+
+    /// Another budget for the tensor at this path, such as `fc.weight`.
+    #[must_use]
+    pub fn budget_for(mut self, name: impl Into<String>, budget: Budget) -> Self {
+        self.budgets.insert(name.into(), budget);
+        self
+    }
+
+    /// Which entries compete.
+    #[must_use]
+    pub fn ranking(mut self, ranking: Ranking) -> Self {
+        self.ranking = ranking;
+        self
+    }
+
+    /// The seed of rules that draw lots.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How many updates the run will make; schedules that move with the run need it.
+    #[must_use]
+    pub fn over(mut self, updates: u64) -> Self {
+        self.updates = updates;
+        self
+    }
+
+    /// Wires the model and makes the first choice.
+    ///
+    /// A layer that was configured with a budget of its own (fewer real edges than legal ones) keeps it unless
+    /// [`budget_for`](Self::budget_for) names it.
+    ///
+    /// # Errors
+    /// [`WiringError::NothingToWire`] if no parameter carries a wiring or is named; [`WiringError::Budget`] if a budget does not
+    /// fit its tensor; [`WiringError::UnknownTensor`] if a budget was given for a tensor that is not wired;
+    /// [`WiringError::UnknownLength`] if the rule needs the run's length; [`WiringError::NotANumber`] if a weight is NaN.
+    pub fn attach<M: Module>(self, model: M) -> Result<Wired<M>, WiringError> {
+        if self.rule.schedule.needs_length() && self.updates == 0 {
+            return Err(WiringError::UnknownLength { rule: self.rule.name });
+        }
+        let model = match &self.weights {
+            Some(group) => model.apply_reparameterization(Attach(group.clone())),
+            None => model,
+        };
+        let mut find = Find::default();
+        model.visit(&mut find);
+        if find.found.is_empty() {
+            let wanted = self.weights.map(|group| format!("{group:?}"));
+            return Err(WiringError::NothingToWire { wanted });
+        }
+        if let Some(name) = self.budgets.keys().find(|name| find.found.iter().all(|f| f.name != **name)) {
+            let known = find.found.into_iter().map(|f| f.name).collect();
+            return Err(WiringError::UnknownTensor { name: name.clone(), known });
+        }
+        let mut tensors = Tensors::new();
+        for found in find.found {
+            let (real, legal) = (found.real.count(), found.legal.count());
+            let candidates = match self.ranking {
+                Ranking::LegalEdges => found.legal,
+                Ranking::AllEntries => Wiring::full(found.shape.entries()),
+            };
+            let budget = match self.budgets.get(&found.name) {
+                Some(budget) => budget.resolve(&found.name, candidates.count())?,
+                None if real < legal => real,
+                None => self.budget.resolve(&found.name, candidates.count())?,
+            };
+            tensors.add(found.name, found.shape, candidates, budget);
+        }
+        let clock = Clock { update: 0, total: self.updates };
+        let gradient = self.rule.gradient;
+        let model = model.map(&mut SetGradient { path: Vec::new(), scale: gradient.hallucinated() });
+        Wired::first(model, self.rule, tensors, clock, self.seed)
+    }
+}
+
+/// Attaches a complete wiring to the plain weights of a group.
+struct Attach(ParamGroup);
+
+impl Reparameterizer for Attach {
+    type Reparam = RealEdges;
+
+    fn reparameterize<const D: usize>(
+        &mut self,
+        path: &str,
+        param: Param<Tensor<D>>,
+    ) -> (Param<Tensor<D>>, Option<RealEdges>) {
+        // A weight that carries a wiring already gets that one back from the traversal.
+        if D < 2 || !self.0.matches(&param.id, Some(path)) {
+            return (param, None);
+        }
+        let device = param.base().device();
+        let all = Wiring::full(param.base().shape().num_elements());
+        (param, Some(RealEdges::new(&all, None, crate::Gradient::AllEdges, &device)))
+    }
+}
+
+/// A wired tensor as a traversal meets it.
+struct Found {
+    name: String,
+    shape: WeightShape,
+    real: Wiring,
+    legal: Wiring,
+}
+
+/// Collects the wired tensors of a model, in the order of its fields.
+#[derive(Default)]
+struct Find {
+    path: Vec<String>,
+    /// The float parameter met last: a wiring follows the weight that it belongs to.
+    weight: Option<(String, WeightShape)>,
+    found: Vec<Found>,
+}
+
+impl ModuleVisitor for Find {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !self.path.iter().any(|part| part == path::WIRING) {
+            let shape = WeightShape::new(param.lazy_shape().as_slice());
+            self.weight = Some((self.path.join("."), shape));
+        }
+    }
+
+    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+        let [.., container, part] = self.path.as_slice() else { return };
+        if container != path::WIRING {
+            return;
+        }
+        let wiring = wiring_of(&param.val().flatten::<1>(0, D - 1));
+        match part.as_str() {
+            path::REAL => {
+                if let Some((name, shape)) = self.weight.take() {
+                    self.found.push(Found { name, shape, legal: Wiring::full(wiring.entries()), real: wiring });
+                }
+            }
+            path::LEGAL => {
+                if let Some(found) = self.found.last_mut() {
+                    found.legal = wiring;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Sets what the gradient of hallucinated edges is multiplied by, in every wiring of a model.
+struct SetGradient {
+    path: Vec<String>,
+    scale: f32,
+}
+
+impl ModuleMapper for SetGradient {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.path.as_slice() {
+            [.., container, part] if container == path::WIRING && part == path::HALLUCINATED => {
+                let scale = self.scale;
+                param.map(|tensor| tensor.full_like(scale))
+            }
+            _ => param,
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! A model together with the rule that rewires it.
+
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use burn::module::{
+    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
+};
+use burn::tensor::{Bool, Device, Tensor};
+
+use crate::real_edges::{mask_tensor, path, wiring_of};
+use crate::{Clock, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError};
+
+/// A model whose weights carry wirings, and the rule that chooses them.
+///
+/// It is a Burn module that looks like the model itself: same parameters under the same paths, so that
+/// optimizers, records and devices treat it as they would the model. After each optimizer update, call
+/// [`rewire`](Self::rewire). Everything is in this one value; a clone is independent.
+#[derive(Clone, Debug)]
+pub struct Wired<M> {
+    model: M,
+    rule: Rule,
+    tensors: Tensors,
+    clock: Clock,
+    seed: u64,
+}
+
+/// What was decided about each wired tensor when the model was wired.
+#[derive(Clone, Debug)]
+pub(crate) struct Tensors {
+    names: Vec<String>,
+    facts: BTreeMap<String, Arc<TensorFacts>>,
+}
+
+#[derive(Debug)]
+struct TensorFacts {
+    shape: WeightShape,
+    candidates: Wiring,
+    budget: usize,
+}
+
+impl Tensors {
+    pub(crate) fn new() -> Self {
+        Self { names: Vec::new(), facts: BTreeMap::new() }
+    }
+
+    pub(crate) fn add(&mut self, name: String, shape: WeightShape, candidates: Wiring, budget: usize) {
+        self.names.push(name.clone());
+        self.facts.insert(name, Arc::new(TensorFacts { shape, candidates, budget }));
+    }
+}
+
+/// What one rewiring did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rewiring {
+    /// The update after which it was made.
+    pub update: u64,
+    /// The tensors whose edges were chosen, in the order of the model's fields. Empty when the rule did not choose.
+    pub tensors: Vec<TensorRewiring>,
+}
+
+impl Rewiring {
+    /// Edges born in all tensors.
+    pub fn born(&self) -> usize {
+        self.tensors.iter().map(|t| t.swaps.born.len()).sum()
+    }
+
+    /// Edges that died in all tensors.
+    pub fn died(&self) -> usize {
+        self.tensors.iter().map(|t| t.swaps.died.len()).sum()
+    }
+
+    /// Real edges of the chosen tensors.
+    pub fn real(&self) -> usize {
+        self.tensors.iter().map(|t| t.real).sum()
+    }
+}
+
+/// What one rewiring did to a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorRewiring {
+    /// The tensor's path in the model.
+    pub name: String,
+    /// Edges that are real now.
+    pub real: usize,
+    /// What changed.
+    pub swaps: Swaps,
+    /// The lowest score among the real edges.
+    pub threshold: f32,
+    /// The highest score among the candidates that are not real, which is how close the nearest hallucinated edge is; `None`
+    /// when every candidate is real.
+    pub nearest: Option<f32>,
+    /// Hallucinated candidates whose score is at least nine tenths of the threshold.
+    pub contenders: usize,
+}
+
+/// A wired tensor as it is now.
+#[derive(Clone, Debug)]
+pub struct WiredTensor {
+    /// Its path in the model, such as `graph.weight`.
+    pub name: String,
+    /// How its entries are edges.
+    pub shape: WeightShape,
+    /// The weight of every possible edge, row-major.
+    pub weights: Vec<f32>,
+    /// The real edges.
+    pub wiring: Wiring,
+    /// The edges that compete for the budget.
+    pub candidates: Wiring,
+    /// The edges to keep at the end of the run.
+    pub budget: usize,
+}
+
+impl<M: Module> Wired<M> {
+    /// Wires the model and makes the first choice; [`crate::Wire::attach`] is the way here.
+    pub(crate) fn first(
+        model: M,
+        rule: Rule,
+        tensors: Tensors,
+        clock: Clock,
+        seed: u64,
+    ) -> Result<Self, WiringError> {
+        let mut wired = Self { model, rule, tensors, clock, seed };
+        wired.choose()?;
+        Ok(wired)
+    }
+
+    /// Chooses the real edges again. To be called once after each optimizer update.
+    ///
+    /// # Errors
+    /// [`WiringError::NotANumber`] if a weight is NaN; the model is then as it was before the call.
+    pub fn rewire(&mut self) -> Result<Rewiring, WiringError> {
+        self.clock.update += 1;
+        if !self.rule.schedule.chooses(self.clock) {
+            return Ok(Rewiring { update: self.clock.update, tensors: Vec::new() });
+        }
+        self.choose().inspect_err(|_| self.clock.update -= 1)
+    }
+
+    fn choose(&mut self) -> Result<Rewiring, WiringError> {
+        let mut pass = Choose {
+            rule: &self.rule,
+            facts: &self.tensors.facts,
+            clock: self.clock,
+            seed: self.seed,
+            path: Vec::new(),
+            weight: None,
+            outcome: Ok(Vec::new()),
+        };
+        let model = self.model.clone().map(&mut pass);
+        let tensors = pass.outcome?;
+        self.model = model;
+        Ok(Rewiring { update: self.clock.update, tensors })
+    }
+
+    /// The wired tensors as they are now, in the order of the model's fields. Reads every weight from the device.
+    pub fn tensors(&self) -> Vec<WiredTensor> {
+        let mut read = Read { facts: &self.tensors.facts, path: Vec::new(), weight: None, tensors: Vec::new() };
+        self.model.visit(&mut read);
+        read.tensors
+    }
+
+    /// The names of the wired tensors, in the order of the model's fields.
+    pub fn names(&self) -> &[String] {
+        &self.tensors.names
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Where the run is.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Puts the clock where a stored run left it.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// The model without its rule; its weights keep their wirings.
+    pub fn into_model(self) -> M {
+        self.model
+    }
+}
+
+impl<M> Deref for Wired<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.model
+    }
+}
+
+impl<M> DerefMut for Wired<M> {
+    fn deref_mut(&mut self) -> &mut M {
+        &mut self.model
+    }
+}
+
+impl<M: Module> Wired<M> {
+    fn with(self, model: M) -> Self {
+        Self { model, ..self }
+    }
+
+    fn split(self) -> (M, impl FnOnce(M) -> Self) {
+        let Self { model, rule, tensors, clock, seed } = self;
+        (model, move |model| Self { model, rule, tensors, clock, seed })
+    }
+}
+
+impl<M: Module> Module for Wired<M> {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        self.model.collect_devices(devices)
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        let (model, back) = self.split();
+        back(model.fork(device))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        let (model, back) = self.split();
+        back(model.to_device(device))
+    }
+
+    fn train(self) -> Self {
+        let (model, back) = self.split();
+        back(Module::train(model))
+    }
+
+    fn valid(&self) -> Self {
+        self.clone().with(self.model.valid())
+    }
+
+    fn materialize(self) -> Self {
+        let (model, back) = self.split();
+        back(model.materialize())
+    }
+
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        self.model.visit(visitor);
+    }
+
+    fn map<P: ModuleMapper>(self, mapper: &mut P) -> Self {
+        let (model, back) = self.split();
+        back(model.map(mapper))
+    }
+}
+
+impl<M: ModuleDisplay> ModuleDisplayDefault for Wired<M> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content.add("model", &self.model).add_formatted(&format!("rule: {}", self.rule.name)).optional()
+    }
+}
+
+impl<M: ModuleDisplay> ModuleDisplay for Wired<M> {}
+
+/// The traversal that chooses: it meets each weight first, then its wiring.
+struct Choose<'a> {
+    rule: &'a Rule,
+    facts: &'a BTreeMap<String, Arc<TensorFacts>>,
+    clock: Clock,
+    seed: u64,
+    path: Vec<String>,
+    weight: Option<(String, Vec<f32>)>,
+    outcome: Result<Vec<TensorRewiring>, WiringError>,
+}
+
+impl Choose<'_> {
+    /// The new mask of the tensor whose weights were met last.
+    fn choose(&mut self, real: Tensor<1, Bool>) -> Tensor<1, Bool> {
+        let (Some((name, weights)), Ok(rewirings)) = (self.weight.take(), &mut self.outcome) else {
+            return real;
+        };
+        let facts = &self.facts[&name];
+        let before = wiring_of(&real);
+        let view = TensorView {
+            name: &name,
+            shape: &facts.shape,
+            weights: &weights,
+            candidates: &facts.candidates,
+            wiring: &before,
+            budget: facts.budget,
+            clock: self.clock,
+            seed: self.seed,
+        };
+        match self.rule.choose(&view) {
+            Ok(None) => real,
+            Ok(Some(choice)) => {
+                let swaps = Swaps::between(&before, &choice.wiring, &choice.scores);
+                let changed = !swaps.is_empty();
+                rewirings.push(report(&name, &facts.candidates, &choice, swaps));
+                if changed { mask_tensor(&choice.wiring, &real.device()) } else { real }
+            }
+            Err(error) => {
+                self.outcome = Err(error);
+                real
+            }
+        }
+    }
+}
+
+fn report(name: &str, candidates: &Wiring, choice: &crate::rule::Choice, swaps: Swaps) -> TensorRewiring {
+    let scores = &choice.scores;
+    let threshold = choice.wiring.iter().map(|entry| scores[entry]).fold(f32::INFINITY, f32::min);
+    let hallucinated = candidates.difference(&choice.wiring);
+    TensorRewiring {
+        name: name.to_owned(),
+        real: choice.wiring.count(),
+        swaps,
+        threshold,
+        nearest: hallucinated.iter().map(|entry| scores[entry]).reduce(f32::max),
+        contenders: hallucinated.iter().filter(|&entry| scores[entry] >= 0.9 * threshold).count(),
+    }
+}
+
+impl ModuleMapper for Choose<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.join(".");
+        if self.facts.contains_key(&name) {
+            self.weight = Some((name, values(&param.base())));
+        }
+        param
+    }
+
+    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
+        match self.path.as_slice() {
+            [.., container, part] if container == path::WIRING && part == path::REAL => param.map(|real| {
+                let shape = real.dims();
+                self.choose(real.flatten(0, D - 1)).reshape(shape)
+            }),
+            _ => param,
+        }
+    }
+}
+
+/// The traversal that reads every wired tensor.
+struct Read<'a> {
+    facts: &'a BTreeMap<String, Arc<TensorFacts>>,
+    path: Vec<String>,
+    weight: Option<(String, Vec<f32>)>,
+    tensors: Vec<WiredTensor>,
+}
+
+impl ModuleVisitor for Read<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.path.join(".");
+        if self.facts.contains_key(&name) {
+            self.weight = Some((name, values(&param.base())));
+        }
+    }
+
+    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+        let [.., container, part] = self.path.as_slice() else { return };
+        if container != path::WIRING || part != path::REAL {
+            return;
+        }
+        let Some((name, weights)) = self.weight.take() else { return };
+        let facts = &self.facts[&name];
+        self.tensors.push(WiredTensor {
+            shape: facts.shape.clone(),
+            wiring: wiring_of(&param.val().flatten::<1>(0, D - 1)),
+            candidates: facts.candidates.clone(),
+            budget: facts.budget,
+            name,
+            weights,
+        });
+    }
+}
+
+/// A tensor's values on the host, row-major.
+fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    tensor.to_data().iter::<f32>().collect()
+}

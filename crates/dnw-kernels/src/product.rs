@@ -1,0 +1,157 @@
+//! The wired product: every target gathers from its real edges.
+//!
+//! `y[n, t, p] = sum over real edges (t, s) of w[t, s] x[n, s, p]` (Wortsman et al. 2019, section 2). The
+//! gradient to `x` passes through real edges only; the gradient to `w` is that of the dense product,
+//! for every entry.
+
+use rayon::prelude::*;
+
+use crate::simd::{add_scaled, dot, vectorised};
+use crate::{EdgeIndex, part_size};
+
+/// The sizes of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProductShape {
+    /// Images in the batch.
+    pub images: usize,
+    /// Rows of the weight.
+    pub targets: usize,
+    /// Columns of the weight.
+    pub sources: usize,
+    /// Pixels of a channel.
+    pub pixels: usize,
+}
+
+impl ProductShape {
+    fn check(&self, x: &[f32], weight: usize, y: &[f32], index: Option<&EdgeIndex>) {
+        assert_eq!(x.len(), self.images * self.sources * self.pixels, "length of x");
+        assert_eq!(y.len(), self.images * self.targets * self.pixels, "length of y");
+        assert_eq!(weight, self.targets * self.sources, "length of the weight");
+        if let Some(index) = index {
+            assert_eq!((index.targets(), index.sources()), (self.targets, self.sources));
+        }
+    }
+}
+
+/// Writes `y [images, targets, pixels]` from `x [images, sources, pixels]`.
+///
+/// # Panics
+/// If a length does not fit `shape`.
+pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], index: &EdgeIndex, y: &mut [f32]) {
+    shape.check(x, weight.len(), y, Some(index));
+    if y.is_empty() {
+        return;
+    }
+    y.par_chunks_mut(shape.targets * shape.pixels).enumerate().for_each(|(n, y)| {
+        let x = &x[n * shape.sources * shape.pixels..][..shape.sources * shape.pixels];
+        gather(shape, x, weight, index, y);
+    });
+}
+
+/// Writes the gradient to `x` from that of `y`, through the real edges only.
+///
+/// # Panics
+/// If a length does not fit `shape`.
+pub fn input_gradient(
+    shape: ProductShape,
+    dy: &[f32],
+    weight: &[f32],
+    index: &EdgeIndex,
+    dx: &mut [f32],
+) {
+    shape.check(dx, weight.len(), dy, Some(index));
+    if dx.is_empty() {
+        return;
+    }
+    dx.par_chunks_mut(shape.sources * shape.pixels).enumerate().for_each(|(n, dx)| {
+        let dy = &dy[n * shape.targets * shape.pixels..][..shape.targets * shape.pixels];
+        scatter(shape, dy, weight, index, dx);
+    });
+}
+
+/// Writes the gradient to **every** entry of the weight, real or not: `dw[t, s] = sum over n, p of dy[n, t, p] x[n, s, p]`.
+///
+/// # Panics
+/// If a length does not fit `shape`.
+pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    shape.check(x, dw.len(), dy, None);
+    dw.fill(0.0);
+    let part = part_size(shape.images);
+    let (x_image, dy_image) = (shape.sources * shape.pixels, shape.targets * shape.pixels);
+    if x_image * dy_image * shape.images == 0 {
+        return;
+    }
+    let partial: Vec<Vec<f32>> = x
+        .par_chunks(part * x_image)
+        .zip(dy.par_chunks(part * dy_image))
+        .map(|(x, dy)| {
+            let mut dw = vec![0.0; shape.targets * shape.sources];
+            for (x, dy) in x.chunks(x_image).zip(dy.chunks(dy_image)) {
+                outer(shape, x, dy, &mut dw);
+            }
+            dw
+        })
+        .collect();
+    for part in partial {
+        for (sum, value) in dw.iter_mut().zip(part) {
+            *sum += value;
+        }
+    }
+}
+
+vectorised! {
+    fn gather(shape: ProductShape, x: &[f32], weight: &[f32], index: &EdgeIndex, y: &mut [f32]) = gather_body;
+}
+
+#[inline(always)]
+fn gather_body<const FUSED: bool>(
+    shape: ProductShape,
+    x: &[f32],
+    weight: &[f32],
+    index: &EdgeIndex,
+    y: &mut [f32],
+) {
+    for (target, y) in y.chunks_exact_mut(shape.pixels).enumerate() {
+        y.fill(0.0);
+        let row = &weight[target * shape.sources..][..shape.sources];
+        for &source in index.sources_of(target) {
+            let source = source as usize;
+            add_scaled::<FUSED>(y, row[source], &x[source * shape.pixels..][..shape.pixels]);
+        }
+    }
+}
+
+vectorised! {
+    fn scatter(shape: ProductShape, dy: &[f32], weight: &[f32], index: &EdgeIndex, dx: &mut [f32]) = scatter_body;
+}
+
+#[inline(always)]
+fn scatter_body<const FUSED: bool>(
+    shape: ProductShape,
+    dy: &[f32],
+    weight: &[f32],
+    index: &EdgeIndex,
+    dx: &mut [f32],
+) {
+    for (source, dx) in dx.chunks_exact_mut(shape.pixels).enumerate() {
+        dx.fill(0.0);
+        for &target in index.targets_of(source) {
+            let target = target as usize;
+            let w = weight[target * shape.sources + source];
+            add_scaled::<FUSED>(dx, w, &dy[target * shape.pixels..][..shape.pixels]);
+        }
+    }
+}
+
+vectorised! {
+    fn outer(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) = outer_body;
+}
+
+#[inline(always)]
+fn outer_body<const FUSED: bool>(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    for (dy, dw) in dy.chunks_exact(shape.pixels).zip(dw.chunks_exact_mut(shape.sources)) {
+        for (x, dw) in x.chunks_exact(shape.pixels).zip(dw) {
+            *dw += dot::<FUSED>(dy, x);
+        }
+    }
+}

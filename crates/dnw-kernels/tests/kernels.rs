@@ -1,0 +1,142 @@
+//! Every kernel against the loop that its definition spells out, in f64, and against finite differences.
+
+use dnw_kernels::node::{self, NodeParameters, NodeShape};
+use dnw_kernels::product::{self, ProductShape};
+use dnw_kernels::EdgeIndex;
+use proptest::prelude::*;
+
+/// Numbers in -1..1 that depend on `seed` alone.
+fn numbers(seed: u64, n: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..n)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn close(a: &[f32], b: &[f64]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(a.len(), b.len());
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        prop_assert!((f64::from(*a) - b).abs() <= 2e-4 + 2e-4 * b.abs(), "entry {i}: {a} is not {b}");
+    }
+    Ok(())
+}
+
+fn node_definition(shape: NodeShape, x: &[f32], p: &NodeParameters<'_>) -> Vec<f64> {
+    let (h, w) = (shape.height as isize, shape.width as isize);
+    let mut y = vec![0.0; x.len()];
+    for (i, map) in x.chunks(shape.pixels()).enumerate() {
+        let v = i % shape.nodes;
+        let mean = map.iter().map(|&x| f64::from(x)).sum::<f64>() / map.len() as f64;
+        let var = map.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / map.len() as f64;
+        let active = |yy: isize, xx: isize| -> f64 {
+            if yy < 0 || xx < 0 || yy >= h || xx >= w {
+                return 0.0;
+            }
+            let n = (f64::from(map[(yy * w + xx) as usize]) - mean) / (var + f64::from(p.epsilon)).sqrt();
+            (f64::from(p.gamma[v]) * n + f64::from(p.beta[v])).max(0.0)
+        };
+        for yy in 0..h {
+            for xx in 0..w {
+                y[i * shape.pixels() + (yy * w + xx) as usize] = (0..9)
+                    .map(|t| f64::from(p.kernel[9 * v + t as usize]) * active(yy + t / 3 - 1, xx + t % 3 - 1))
+                    .sum();
+            }
+        }
+    }
+    y
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_wired_product_and_its_gradients_equal_their_definitions(
+        images in 0usize..20, targets in 1usize..9, sources in 1usize..9, pixels in 1usize..40,
+        density in 0.0f32..1.0, seed in any::<u64>(),
+    ) {
+        let shape = ProductShape { images, targets, sources, pixels };
+        let mask: Vec<bool> = numbers(seed ^ 1, targets * sources).iter().map(|v| (v + 1.0) / 2.0 < density).collect();
+        let index = EdgeIndex::from_mask(targets, sources, &mask);
+        let x = numbers(seed ^ 2, images * sources * pixels);
+        let w = numbers(seed ^ 3, targets * sources);
+        let dy = numbers(seed ^ 4, images * targets * pixels);
+        let (mut y, mut dx, mut dw) = (vec![7.0; dy.len()], vec![7.0; x.len()], vec![7.0; w.len()]);
+        product::forward(shape, &x, &w, &index, &mut y);
+        product::input_gradient(shape, &dy, &w, &index, &mut dx);
+        product::weight_gradient(shape, &x, &dy, &mut dw);
+
+        let (mut y0, mut dx0, mut dw0) = (vec![0.0; y.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+        for n in 0..images {
+            for t in 0..targets {
+                for s in 0..sources {
+                    for p in 0..pixels {
+                        let (e, i, o) = (t * sources + s, (n * sources + s) * pixels + p, (n * targets + t) * pixels + p);
+                        let real = if mask[e] { f64::from(w[e]) } else { 0.0 };
+                        y0[o] += real * f64::from(x[i]);
+                        dx0[i] += real * f64::from(dy[o]);
+                        dw0[e] += f64::from(dy[o]) * f64::from(x[i]);
+                    }
+                }
+            }
+        }
+        close(&y, &y0)?;
+        close(&dx, &dx0)?;
+        close(&dw, &dw0)?;
+    }
+
+    #[test]
+    fn the_node_function_equals_its_definition_and_its_gradients_the_finite_differences(
+        images in 1usize..4, nodes in 1usize..4, height in 1usize..9, width in 1usize..19, seed in any::<u64>(),
+    ) {
+        let shape = NodeShape { images, nodes, height, width };
+        let n = images * nodes * shape.pixels();
+        let (x, dy) = (numbers(seed, n), numbers(seed ^ 1, n));
+        let (gamma, beta, kernel) = (numbers(seed ^ 2, nodes), numbers(seed ^ 3, nodes), numbers(seed ^ 4, 9 * nodes));
+        let p = NodeParameters { gamma: &gamma, beta: &beta, kernel: &kernel, epsilon: 0.1 };
+        let (mut y, mut dx) = (vec![7.0; n], vec![7.0; n]);
+        node::forward(shape, &x, &p, &mut y);
+        close(&y, &node_definition(shape, &x, &p))?;
+
+        let gradients = node::backward(shape, &x, &p, &dy, &mut dx);
+        // Twice the step must give the same difference; where it does not, a ReLU turns in between.
+        let difference = |change: &dyn Fn(f32) -> Vec<f64>| {
+            let slope = |h: f32| {
+                let (up, down) = (change(h), change(-h));
+                up.iter().zip(&down).zip(&dy).map(|((u, d), g)| (u - d) * f64::from(*g)).sum::<f64>() / (2.0 * f64::from(h))
+            };
+            let (fine, coarse) = (slope(1.0 / 1024.0), slope(1.0 / 512.0));
+            ((fine - coarse).abs() < 1e-3 * (1.0 + fine.abs())).then_some(fine)
+        };
+        let agree = |found: f32, expected: Option<f64>, what: &str| {
+            if let Some(e) = expected {
+                prop_assert!((f64::from(found) - e).abs() < 5e-3 * (1.0 + e.abs()), "{what}: {found} is not {e}");
+            }
+            Ok(())
+        };
+        let i = (seed % n as u64) as usize;
+        agree(dx[i], difference(&|h| { let mut c = x.clone(); c[i] += h; node_definition(shape, &c, &p) }), "input")?;
+        let v = (seed % nodes as u64) as usize;
+        agree(gradients.gamma[v], difference(&|h| { let mut c = gamma.clone(); c[v] += h; node_definition(shape, &x, &NodeParameters { gamma: &c, ..p }) }), "gamma")?;
+        agree(gradients.beta[v], difference(&|h| { let mut c = beta.clone(); c[v] += h; node_definition(shape, &x, &NodeParameters { beta: &c, ..p }) }), "beta")?;
+        let k = 9 * v + (seed % 9) as usize;
+        agree(gradients.kernel[k], difference(&|h| { let mut c = kernel.clone(); c[k] += h; node_definition(shape, &x, &NodeParameters { kernel: &c, ..p }) }), "kernel")?;
+    }
+}
+
+#[test]
+fn gradients_are_the_same_bits_on_one_thread_and_on_many() {
+    let shape = ProductShape { images: 37, targets: 6, sources: 5, pixels: 49 };
+    let (x, dy) = (numbers(1, 37 * 5 * 49), numbers(2, 37 * 6 * 49));
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut dw = vec![0.0; 30];
+        pool.install(|| product::weight_gradient(shape, &x, &dy, &mut dw));
+        dw.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+    };
+    assert_eq!(run(1), run(4));
+}
