@@ -2,7 +2,8 @@
 //!
 //! This crate knows a recorded run ([`Recording`]) and nothing else: no model, no training loop, no
 //! backend. Whoever trains fills a `Recording`; [`explorer_page`] turns it into a page that opens from
-//! disk, and [`comparison_page`] lays several runs over each other.
+//! disk, and [`comparison_page`] lays several runs over each other. [`wiring_svg`],
+//! [`animated_wiring_svg`] and [`comparison_svg`] draw still and moving pictures for a README.
 //!
 //! ```
 //! let recording = dnw_report::synthetic::recording(&dnw_report::synthetic::Size::small());
@@ -10,3 +11,26 @@
 //! assert!(html.starts_with("<!DOCTYPE html>"));
 //! # Ok::<(), dnw_report::ReportError>(())
 //! ```
+#![deny(missing_docs)]
+
+mod comparison;
+mod comparison_svg;
+mod error;
+pub mod history;
+mod page;
+mod picture;
+mod recording;
+mod replay;
+pub mod synthetic;
+mod validate;
+mod wiring_svg;
+
+pub use comparison::{ComparedRun, Comparison};
+pub use comparison_svg::comparison_svg;
+pub use error::ReportError;
+pub use page::{comparison_page, explorer_page};
+pub use recording::{
+    Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION, Recording, RunFacts, Samples,
+    TestCurve, TrainCurve,
+};
+pub use wiring_svg::{animated_wiring_svg, wiring_svg};

@@ -1,0 +1,185 @@
+// Several runs over each other.
+
+import { byId, clamp, el, setText, svg } from "./elements.js";
+import { count, percent, short } from "./words.js";
+import { line, linear, range, ticks } from "./charts.js";
+import { asChoice, createState } from "./state.js";
+import { applyTheme, channels, onSystemTheme, otherTheme, palette } from "./theme.js";
+import { budgetPlot } from "./budget_plot.js";
+import { copyable } from "./copy.js";
+
+// Told apart also by those who see fewer colours (Okabe and Ito, without yellow), light and dark.
+const COLOURS = ["#1b72c4", "#e07b12", "#0a8f6c", "#b8569a", "#6b7686", "#3aa6d8", "#b4540a", "#7a5fd0"];
+
+const comparison = JSON.parse(byId("data").textContent);
+const { runs } = comparison;
+const groups = [...new Set(runs.map((run) => run.group))];
+const rules = [...new Set(runs.map((run) => run.rule))];
+const columns = [
+  ["name", "Run", (run) => run.name],
+  ["rule", "Rule", (run) => run.rule],
+  ["recipe", "Recipe", (run) => run.recipe],
+  ["seed", "Seed", (run) => String(run.seed)],
+  ["edges_real", "Real edges", (run) => count(run.edges_real)],
+  ["density", "Of possible", (run) => percent(densityOf(run), 2)],
+  ["test_accuracy", "Test accuracy", (run) => percent(run.test_accuracy, 2)],
+  ["swaps", "Swaps", (run) => count(run.swaps)],
+  ["dead_nodes", "Dead nodes", (run) => count(run.dead_nodes)],
+];
+const densityOf = (run) => run.edges_real / Math.max(1, run.edges_possible);
+const valueOf = (run, key) => (key === "density" ? densityOf(run) : run[key]);
+
+const state = createState(
+  {
+    theme: asChoice("auto", ["auto", "light", "dark"]),
+    hidden: { start: [], read: (text) => text.split(".").map(Number).filter((g) => groups[g] !== undefined), write: (list) => list.join(".") },
+    sort: asChoice("", ["", ...columns.flatMap(([key]) => [key, "-" + key])]),
+  },
+  () => draw(),
+);
+
+// A colour for each rule; groups of one rule are told apart by how light they are.
+const colourOfRule = (rule) => COLOURS[rules.indexOf(rule) % COLOURS.length];
+function colourOfGroup(group) {
+  const { rule } = runs.find((run) => run.group === group);
+  const siblings = groups.filter((other) => runs.find((run) => run.group === other).rule === rule);
+  if (rules.length === 1) return COLOURS[groups.indexOf(group) % COLOURS.length];
+  const place = siblings.length > 1 ? siblings.indexOf(group) / (siblings.length - 1) : 0;
+  return `color-mix(in oklab, ${colourOfRule(rule)} ${Math.round(100 - place * 58)}%, var(--paper))`;
+}
+
+function curves(holder, label, columnOf, format, fromZero) {
+  const [width, height] = [420, 250];
+  const box = { left: 46, right: 8, top: 8, bottom: 26 };
+  const shown = runs.filter((run) => !state.values.hidden.includes(groups.indexOf(run.group)));
+  const columnsShown = shown.map(columnOf);
+  const [, end] = range(columnsShown.flatMap(([updates]) => updates));
+  let [low, high] = range(columnsShown.flatMap(([, values]) => values));
+  if (fromZero) low = 0;
+  if (low === high) high = low + 1;
+  const x = linear(0, end, box.left, width - box.right);
+  const y = linear(low, high, height - box.bottom, box.top);
+  const drawing = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  for (const value of ticks(low, high, 4)) {
+    drawing.append(svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(value), y2: y(value) }),
+      svg("text", { x: box.left - 6, y: y(value) + 4, "text-anchor": "end" }, format(value)));
+  }
+  for (const value of ticks(0, end, 4)) drawing.append(svg("text", { x: clamp(x(value), box.left + 4, width - 14), y: height - 8, "text-anchor": "middle" }, short(value)));
+  for (const group of groups) {
+    const members = shown.flatMap((run, i) => (run.group === group ? [columnsShown[i]] : []));
+    if (!members.length) continue;
+    const stroke = colourOfGroup(group);
+    if (members.length > 1) for (const [updates, values] of members) drawing.append(svg("path", { class: "seed", d: line(updates, values, x, y), style: `stroke:${stroke}` }));
+    drawing.append(svg("path", { class: "mean", d: line(...meanOf(members), x, y), style: `stroke:${stroke}` }, svg("title", {}, group)));
+  }
+  holder.replaceChildren(drawing);
+}
+
+// The mean of the seeds at the updates of the first; seeds logged otherwise are read at the entry before.
+function meanOf(members) {
+  const [updates] = members[0];
+  const places = members.map(() => 0);
+  const values = updates.map((update) => {
+    let sum = 0;
+    members.forEach(([others, column], m) => {
+      while (places[m] + 1 < others.length && others[places[m] + 1] <= update) places[m]++;
+      sum += column[places[m]] ?? NaN;
+    });
+    return sum / members.length;
+  });
+  return [updates, values];
+}
+
+function drawGroups() {
+  byId("groups").replaceChildren(...groups.map((group, index) => {
+    const hidden = state.values.hidden.includes(index);
+    return el("button", {
+      "aria-pressed": String(!hidden),
+      onclick: () => state.set({ hidden: hidden ? state.values.hidden.filter((other) => other !== index) : [...state.values.hidden, index] }),
+    }, el("span", { class: "swatch", style: `background:${colourOfGroup(group)}` }), group);
+  }));
+}
+
+// A seed well below its siblings is marked: a run that collapsed should not hide in a mean.
+function hasFallen(run) {
+  const siblings = runs.filter((other) => other.group === run.group).map((other) => other.test_accuracy);
+  return Math.max(...siblings) - run.test_accuracy > 0.02;
+}
+
+function drawTable() {
+  const key = state.values.sort.replace("-", "");
+  const sign = state.values.sort.startsWith("-") ? -1 : 1;
+  const sorted = key ? [...runs].sort((a, b) => sign * (valueOf(a, key) > valueOf(b, key) ? 1 : valueOf(a, key) < valueOf(b, key) ? -1 : 0)) : runs;
+  const isNumber = (name) => !["name", "rule", "recipe"].includes(name);
+  byId("runs").replaceChildren(
+    el("thead", {}, el("tr", {}, ...columns.map(([name, title]) =>
+      el("th", { scope: "col", class: isNumber(name) ? "number" : "", "aria-sort": key === name ? (sign > 0 ? "ascending" : "descending") : "none" },
+        el("button", { onclick: () => state.set({ sort: state.values.sort === "-" + name ? name : state.values.sort === name ? "" : "-" + name }) },
+          title + (key === name ? (sign > 0 ? " ↑" : " ↓") : "")))))),
+    el("tbody", {}, ...sorted.map((run) => el("tr", { class: hasFallen(run) ? "fallen" : "", title: hasFallen(run) ? "more than two points below the best seed of its group" : null },
+      ...columns.map(([name, , text]) => el("td", { class: isNumber(name) ? "number" : "" },
+        name === "rule" ? el("span", { class: "swatch", style: `background:${colourOfRule(run.rule)};margin-right:7px` }) : null, text(run)))))));
+}
+
+function drawOverlap() {
+  const { overlap } = comparison;
+  byId("overlap-section").hidden = runs.length < 2;
+  if (runs.length < 2) return;
+  const cell = clamp(760 / runs.length, 11, 34);
+  const label = Math.min(190, 8 + Math.max(...runs.map((run) => run.name.length)) * 6.2);
+  const side = label + cell * runs.length + 2;
+  const colours = palette();
+  const [void_, full] = [colours.void, colours.accent].map(channels);
+  const drawing = svg("svg", { class: "overlap", width: side, height: side, viewBox: `0 0 ${side} ${side}`, role: "img", "aria-label": "Overlap of each pair of wirings" });
+  runs.forEach((run, a) => {
+    const at = label + (a + 0.5) * cell;
+    drawing.append(svg("text", { x: label - 6, y: at + 3.5, "text-anchor": "end" }, run.name));
+    drawing.append(svg("text", { transform: `translate(${at + 3.5} ${label - 6}) rotate(-90)` }, run.name));
+    runs.forEach((other, b) => {
+      const share = overlap[a][b];
+      const shade = share === null ? null : void_.map((from, i) => Math.round(from + (full[i] - from) * share));
+      const words = `${run.name} and ${other.name}: ${share === null ? "networks of different shape" : percent(share, 1) + " of their edges shared"}`;
+      const rect = svg("rect", { x: label + b * cell, y: label + a * cell, width: cell - 1, height: cell - 1, fill: shade ? `rgb(${shade})` : "none" }, svg("title", {}, words));
+      rect.addEventListener("pointerenter", () => setText(byId("overlap-text"), words));
+      drawing.append(rect);
+      if (share !== null && cell >= 26) {
+        drawing.append(svg("text", { x: label + (b + 0.5) * cell - 0.5, y: at + 3.5, "text-anchor": "middle", style: share > 0.6 ? `fill:${colours.paper}` : "", "pointer-events": "none" }, String(Math.round(share * 100))));
+      }
+    });
+  });
+  byId("overlap").replaceChildren(drawing);
+}
+
+function drawBudget() {
+  const holder = byId("budget");
+  const width = Math.max(300, Math.round(holder.clientWidth));
+  const keys = width < 560 ? rules.map((rule) => el("span", { class: "soft" }, el("span", { class: "swatch", style: `background:${colourOfRule(rule)}` }), " " + rule)) : [];
+  holder.replaceChildren(budgetPlot(runs, colourOfRule, width), el("div", { class: "groups" }, ...keys));
+}
+
+function draw() {
+  applyTheme(state.values.theme);
+  drawBudget();
+  drawGroups();
+  curves(byId("loss"), "Training loss over updates", (run) => [run.curves.train.update, run.curves.train.loss], (value) => short(value, 2), true);
+  curves(byId("accuracy"), "Test accuracy over updates", (run) => [run.curves.test.update, run.curves.test.accuracy], (value) => percent(value, 0), false);
+  curves(byId("swaps"), "Swaps so far over updates", (run) => {
+    let sum = 0;
+    return [run.curves.train.update, run.curves.train.swaps.map((swaps) => (sum += swaps))];
+  }, (value) => short(value, 2), true);
+  drawTable();
+  drawOverlap();
+}
+
+setText(byId("title"), `${runs.length} runs, ${rules.length === 1 ? "one rule" : rules.length + " rules"}`);
+copyable(byId("command"), byId("copy"), comparison.command);
+byId("theme").addEventListener("click", () => state.set({ theme: otherTheme() }));
+onSystemTheme(draw);
+let width = 0;
+new ResizeObserver(() => {
+  if (byId("budget").clientWidth === width) return;
+  width = byId("budget").clientWidth;
+  drawBudget();
+}).observe(byId("budget"));
+draw();
+window.dnw = { ready: true, state: () => ({ ...state.values }), set: (patch) => { state.set(patch); state.flush(); } };

@@ -1,0 +1,84 @@
+// Bytes back into numbers. The layouts are those of `recording.rs` and `history.rs`.
+
+export function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+export function int16s(bytes) {
+  if (littleEndian) return new Int16Array(bytes.buffer, 0, bytes.length >> 1);
+  const view = new DataView(bytes.buffer);
+  return Int16Array.from({ length: bytes.length >> 1 }, (_, i) => view.getInt16(i * 2, true));
+}
+
+export function float32s(bytes) {
+  const view = new DataView(bytes.buffer);
+  return Float32Array.from({ length: bytes.length >> 2 }, (_, i) => view.getFloat32(i * 4, true));
+}
+
+export function bitAt(bytes, i) {
+  return (bytes[i >> 3] >> (i & 7)) & 1;
+}
+
+export function unpackBits(bytes, length) {
+  const flags = new Uint8Array(length);
+  for (let i = 0; i < length; i++) flags[i] = bitAt(bytes, i);
+  return flags;
+}
+
+// The history as flat lists: change `c` has the entries `born[bornStart[c] .. bornStart[c + 1]]`.
+// Reading ends, as in Rust, at the first record that is cut short or points outside.
+export function historyOf(bytes, entries) {
+  const update = [];
+  const bornStart = [0];
+  const diedStart = [0];
+  const born = [];
+  const died = [];
+  let at = 0;
+  let now = 0;
+  const varint = () => {
+    let value = 0;
+    let factor = 1;
+    for (;;) {
+      if (at >= bytes.length) return -1;
+      const byte = bytes[at++];
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
+      factor *= 128;
+    }
+  };
+  const list = (into) => {
+    const length = varint();
+    if (length < 0 || length > entries) return false;
+    let entry = 0;
+    for (let i = 0; i < length; i++) {
+      const step = varint();
+      entry += step;
+      if (step < 0 || entry >= entries) return false;
+      into.push(entry);
+    }
+    return true;
+  };
+  for (;;) {
+    const step = varint();
+    if (step < 0 || !list(born) || !list(died)) break;
+    now += step;
+    update.push(now);
+    bornStart.push(born.length);
+    diedStart.push(died.length);
+  }
+  born.length = bornStart[update.length];
+  died.length = diedStart[update.length];
+  return {
+    count: update.length,
+    update: Float64Array.from(update),
+    bornStart: Uint32Array.from(bornStart),
+    diedStart: Uint32Array.from(diedStart),
+    born: Uint32Array.from(born),
+    died: Uint32Array.from(died),
+  };
+}

@@ -1,0 +1,173 @@
+// What the wiring looks like at a moment, as a list of strokes that any renderer can draw.
+
+import { lastAtMost } from "./elements.js";
+import { traceThrough } from "./reach.js";
+
+export const TONE = { positive: 0, negative: 1, faint: 2, flash: 3, ink: 4 };
+
+// Edges drawn last lie on top.
+export class Strokes {
+  constructor() {
+    this.count = 0;
+    this.grow(1024);
+  }
+
+  grow(room) {
+    const larger = (kind, factor, old) => {
+      const fresh = new kind(room * factor);
+      if (old) fresh.set(old);
+      return fresh;
+    };
+    this.xy = larger(Float32Array, 4, this.xy);
+    this.width = larger(Float32Array, 1, this.width);
+    this.alpha = larger(Float32Array, 1, this.alpha);
+    this.tone = larger(Uint8Array, 1, this.tone);
+    this.dash = larger(Uint8Array, 1, this.dash);
+    this.layer = larger(Uint16Array, 1, this.layer);
+    this.entry = larger(Uint32Array, 1, this.entry);
+    this.room = room;
+  }
+
+  clear() {
+    this.count = 0;
+  }
+
+  push(layout, source, target, width, alpha, tone, dash, layer, entry) {
+    if (this.count === this.room) this.grow(this.room * 2);
+    const i = this.count++;
+    const at = i * 4;
+    this.xy[at] = layout.x[source];
+    this.xy[at + 1] = layout.y[source];
+    this.xy[at + 2] = layout.x[target];
+    this.xy[at + 3] = layout.y[target];
+    this.width[i] = width;
+    this.alpha[i] = alpha;
+    this.tone[i] = tone;
+    this.dash[i] = dash;
+    this.layer[i] = layer;
+    this.entry[i] = entry;
+  }
+}
+
+// How long births and deaths stay visible, in updates.
+export function afterglow(run) {
+  return Math.max(1, run.updates * 0.012);
+}
+
+const MOST_GLOWING = 1500;
+
+export function composeScene(run, values, layout, reach, strokes) {
+  strokes.clear();
+  const { t } = values;
+  const total = run.drawnLayers.reduce((sum, layer) => sum + layer.realEntries().length, 0);
+  const crowd = Math.max(0, Math.log10(Math.max(1, total) / 300));
+  const look = {
+    thin: Math.max(0.35, 0.7 - crowd * 0.2),
+    thick: Math.max(0.7, 3.4 - crowd * 1.5),
+    alpha: Math.max(0.1, 0.82 - crowd * 0.34),
+    crowded: total > 6000,
+  };
+  const focus = focusOf(run, values, reach);
+  if (values.hall) for (const layer of run.drawnLayers) pushHallucinated(layer, t, look, layout, strokes, focus);
+  for (const layer of run.drawnLayers) pushReal(layer, t, look, layout, reach, strokes, focus);
+  for (const layer of run.drawnLayers) pushGlow(run, layer, t, look, layout, strokes, focus);
+  pushSelected(run, values, look, layout, strokes);
+  return { focus, look, total };
+}
+
+// What the eye should follow: the paths through a node, its own edges, or everything.
+function focusOf(run, values, reach) {
+  if (values.node === null) return values.edge ? () => 0.35 : null;
+  const node = values.node;
+  if (!values.trace) return (source, target) => (source === node || target === node ? 1 : 0.09);
+  const { before, after } = traceThrough(reach, node, run.nodes.length);
+  return (source, target) => ((before[source] && before[target]) || (after[source] && after[target]) ? 1 : 0.06);
+}
+
+function pushReal(layer, t, look, layout, reach, strokes, focus) {
+  const moment = layer.moment(t);
+  const { weights } = layer;
+  const { low, high, lowFactor, highFactor } = moment;
+  const perScale = 1 / moment.scale;
+  const { columns, cell, sourceNodes, targetNodes, index } = layer;
+  for (const entry of layer.realEntries()) {
+    const pair = (entry / cell) | 0;
+    const source = sourceNodes[pair % columns];
+    const target = targetNodes[(pair / columns) | 0];
+    const weight = moment.empty ? 0 : weights[low + entry] * lowFactor + weights[high + entry] * highFactor;
+    const size = Math.min(1, Math.abs(weight) * perScale);
+    // A real edge that no data passes, or whose result no output sees, is drawn weakly.
+    let alpha = reach.fromInput[source] && reach.toOutput[target] ? look.alpha : look.alpha * 0.3;
+    if (focus) {
+      const share = focus(source, target);
+      alpha = share === 1 ? Math.max(alpha, 0.85) : alpha * share;
+    }
+    strokes.push(layout, source, target, look.thin + look.thick * size, alpha, weight < 0 ? 1 : 0, 0, index, entry);
+  }
+}
+
+function pushHallucinated(layer, t, look, layout, strokes, focus) {
+  for (const entry of strongestHallucinated(layer, t)) {
+    const { source, target } = layer.ends(entry);
+    const share = focus ? focus(source, target) : 1;
+    if (share < 0.3) continue;
+    strokes.push(layout, source, target, 1, 0.55, TONE.faint, 1, layer.index, entry);
+  }
+}
+
+// The edges next in line: legal, not real, largest |w|.
+export function strongestHallucinated(layer, t) {
+  const wanted = Math.min(400, Math.max(30, layer.realEntries().length));
+  const moment = layer.moment(t);
+  if (moment.empty) return [];
+  const sizes = [];
+  const from = moment.threshold * 0.5;
+  for (let entry = 0; entry < layer.entries; entry++) {
+    if (layer.real[entry] || !layer.isLegal(entry)) continue;
+    const size = Math.abs(layer.weight(entry, moment));
+    if (size > from) sizes.push([size, entry]);
+  }
+  return sizes.sort((a, b) => b[0] - a[0]).slice(0, wanted).map(([, entry]) => entry);
+}
+
+// Edges that were just born flash, edges that just died fade.
+function pushGlow(run, layer, t, look, layout, strokes, focus) {
+  const { update, bornStart, diedStart, born, died } = layer.changes;
+  const span = afterglow(run);
+  const last = layer.applied - 1;
+  const first = lastAtMost(update, t - span) + 1;
+  const moment = layer.moment(t);
+  let left = MOST_GLOWING;
+  for (let c = last; c >= first && left > 0; c--) {
+    const fresh = 1 - (t - update[c]) / span;
+    const each = (entry, isReal) => {
+      const { source, target } = layer.ends(entry);
+      const share = focus ? focus(source, target) : 1;
+      if (share < 0.3) return;
+      const size = Math.min(1, Math.abs(layer.weight(entry, moment)) / moment.scale);
+      const width = look.thin + look.thick * size;
+      if (isReal) {
+        strokes.push(layout, source, target, width + 1.6 + 2.2 * fresh, 0.75 * fresh * share, TONE.flash, 0, layer.index, entry);
+      } else {
+        const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
+        strokes.push(layout, source, target, width, 0.5 * fresh * fresh * share, tone, 2, layer.index, entry);
+      }
+      left--;
+    };
+    for (let i = diedStart[c]; i < diedStart[c + 1]; i++) if (!layer.real[died[i]]) each(died[i], false);
+    for (let i = bornStart[c]; i < bornStart[c + 1]; i++) if (layer.real[born[i]]) each(born[i], true);
+  }
+}
+
+function pushSelected(run, values, look, layout, strokes) {
+  if (!values.edge) return;
+  const [index, entry] = values.edge;
+  const layer = run.layers[index];
+  if (!layer.drawn) return;
+  const { source, target } = layer.ends(entry);
+  const moment = layer.moment(values.t);
+  const width = 2 + look.thick * Math.min(1, Math.abs(layer.weight(entry, moment)) / moment.scale);
+  const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
+  strokes.push(layout, source, target, width + 5, 0.3, TONE.ink, 0, index, entry);
+  strokes.push(layout, source, target, width, 1, tone, layer.real[entry] ? 0 : 1, index, entry);
+}

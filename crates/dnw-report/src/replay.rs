@@ -1,0 +1,124 @@
+//! A recorded layer at one moment: which edges are real, how heavy they are.
+
+use crate::history::{self, Change};
+use crate::recording::Layer;
+
+/// One layer, decoded.
+pub(crate) struct Replay<'a> {
+    layer: &'a Layer,
+    entries: usize,
+    changes: Vec<Change>,
+}
+
+impl<'a> Replay<'a> {
+    pub(crate) fn new(layer: &'a Layer) -> Self {
+        let entries = layer.shape.iter().product();
+        let (changes, _) = history::decode(&layer.history.0, entries);
+        Self { layer, entries, changes }
+    }
+
+    /// The entries that are real after `update`, as one flag per entry.
+    pub(crate) fn wiring(&self, update: u64) -> Vec<bool> {
+        let initial = &self.layer.initial.0;
+        let mut real: Vec<bool> = (0..self.entries).map(|entry| initial[entry / 8] >> (entry % 8) & 1 == 1).collect();
+        for change in self.changes.iter().take_while(|change| change.update <= update) {
+            for &entry in &change.died {
+                real[entry as usize] = false;
+            }
+            for &entry in &change.born {
+                real[entry as usize] = true;
+            }
+        }
+        real
+    }
+
+    /// The weight of `entry` at `update`, between the frames around it, and the scale of that moment.
+    pub(crate) fn weight(&self, entry: usize, update: u64) -> f32 {
+        let (before, after, share) = self.frames_around(update);
+        self.recorded(before, entry) * (1.0 - share) + self.recorded(after, entry) * share
+    }
+
+    /// The largest |w| that the layer's encoding can hold at `update`.
+    pub(crate) fn scale(&self, update: u64) -> f32 {
+        let (before, after, share) = self.frames_around(update);
+        let scale = |frame: usize| self.layer.scale.get(frame).copied().unwrap_or(1.0);
+        scale(before) * (1.0 - share) + scale(after) * share
+    }
+
+    /// The nodes that `entry` leads from and to.
+    pub(crate) fn ends(&self, entry: usize) -> (usize, usize) {
+        let sources = self.layer.shape[1];
+        let cell: usize = self.layer.shape[2..].iter().product();
+        let (target, source) = (entry / (sources * cell), entry / cell % sources);
+        (self.layer.source_nodes[source] as usize, self.layer.target_nodes[target] as usize)
+    }
+
+    fn recorded(&self, frame: usize, entry: usize) -> f32 {
+        let at = (frame * self.entries + entry) * 2;
+        match self.layer.weights.0.get(at..at + 2) {
+            Some(bytes) => f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32767.0 * self.layer.scale[frame],
+            None => 0.0,
+        }
+    }
+
+    fn frames_around(&self, update: u64) -> (usize, usize, f32) {
+        let frames = &self.layer.frames;
+        let after = frames.partition_point(|&frame| frame <= update);
+        if after == 0 {
+            return (0, 0, 0.0);
+        }
+        let before = after - 1;
+        if after == frames.len() {
+            return (before, before, 0.0);
+        }
+        (before, after, (update - frames[before]) as f32 / (frames[after] - frames[before]) as f32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Blob;
+
+    fn layer() -> Layer {
+        let mut history = Vec::new();
+        history::encode(&mut history, 0, &Change { update: 4, born: vec![2], died: vec![0] });
+        Layer {
+            name: "graph.weight".into(),
+            shape: vec![1, 3],
+            target_nodes: vec![3],
+            source_nodes: vec![0, 1, 2],
+            legal: None,
+            possible: 3,
+            budget: 1,
+            initial: Blob::from_bits([true, false, false]),
+            history: Blob(history),
+            frames: vec![0, 8],
+            weights: Blob::from_i16([32767, 0, 0, 0, 0, -32767]),
+            scale: vec![1.0, 2.0],
+            threshold: vec![1.0, 2.0],
+        }
+    }
+
+    #[test]
+    fn the_wiring_changes_at_the_update_of_its_record() {
+        let layer = layer();
+        let replay = Replay::new(&layer);
+        assert_eq!(replay.wiring(3), [true, false, false]);
+        assert_eq!(replay.wiring(4), [false, false, true]);
+    }
+
+    #[test]
+    fn a_weight_between_two_frames_lies_on_the_line_between_them() {
+        let layer = layer();
+        let replay = Replay::new(&layer);
+        assert!((replay.weight(0, 2) - 0.75).abs() < 1e-6);
+        assert!((replay.weight(2, 6) + 1.5).abs() < 1e-6);
+        assert!((replay.weight(2, 100) + 2.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_entry_leads_from_its_column_to_its_row() {
+        assert_eq!(Replay::new(&layer()).ends(1), (1, 3));
+    }
+}
