@@ -41,7 +41,9 @@
 mod budget;
 mod error;
 mod gradient;
+pub mod graph;
 pub mod layers;
+mod ops;
 mod real_edges;
 pub mod rule;
 pub mod rules;
@@ -57,6 +59,7 @@ mod wiring;
 pub use budget::Budget;
 pub use error::WiringError;
 pub use gradient::Gradient;
+pub use graph::{GraphSpec, NeuralGraph, NodeFunction};
 pub use layers::{DnwLinear, DnwLinearConfig, MaskedConv2d, MaskedConv2dConfig};
 pub use real_edges::RealEdges;
 pub use rule::{Rule, TensorView, WeightShape};

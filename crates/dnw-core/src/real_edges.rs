@@ -60,9 +60,15 @@ impl RealEdges {
         }
     }
 
-    /// The mask in the weight's own shape.
+    /// The mask in the weight's own shape: real and legal. (Where all entries are ranked, an entry may be chosen that the
+    /// layer cannot use.)
     pub fn mask<const D: usize>(&self, shape: [usize; D]) -> Tensor<D, Bool> {
-        self.real.val().reshape(shape)
+        let real = self.real.val();
+        let mask = match &self.legal {
+            Some(legal) => real.bool_and(legal.val()),
+            None => real,
+        };
+        mask.reshape(shape)
     }
 
     /// Whether hallucinated edges learn exactly as real ones do, which is when a kernel may compute the gradient of all

@@ -68,10 +68,13 @@ impl EdgeIndex {
     /// Indexes the set entries of `mask`, `[targets, sources]`.
     ///
     /// # Panics
-    /// If `mask` has another length.
-    pub fn from_mask(targets: usize, sources: usize, mask: &[bool]) -> Self {
-        assert_eq!(mask.len(), targets * sources);
-        let real = mask.iter().enumerate().filter(|&(_, &real)| real);
+    /// If `mask` is longer than the matrix.
+    pub fn from_mask(
+        targets: usize,
+        sources: usize,
+        mask: impl IntoIterator<Item = bool>,
+    ) -> Self {
+        let real = mask.into_iter().enumerate().filter(|&(_, real)| real);
         Self::new(targets, sources, real.map(|(i, _)| (i / sources, i % sources)))
     }
 

@@ -61,7 +61,7 @@ proptest! {
     ) {
         let shape = ProductShape { images, targets, sources, pixels };
         let mask: Vec<bool> = numbers(seed ^ 1, targets * sources).iter().map(|v| (v + 1.0) / 2.0 < density).collect();
-        let index = EdgeIndex::from_mask(targets, sources, &mask);
+        let index = EdgeIndex::from_mask(targets, sources, mask.iter().copied());
         let x = numbers(seed ^ 2, images * sources * pixels);
         let w = numbers(seed ^ 3, targets * sources);
         let dy = numbers(seed ^ 4, images * targets * pixels);

@@ -1,0 +1,172 @@
+//! A static graph at work.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Bool, Device, Tensor};
+
+use super::{GraphSpec, NodeFunction, Outputs};
+use crate::layers::{attach, edges_of};
+use crate::ops::{self, Kernels};
+use crate::real_edges::RealEdges;
+use crate::{Gradient, Wiring};
+
+/// Configuration of a [`NeuralGraph`].
+#[derive(Clone, Debug)]
+pub struct GraphConfig {
+    spec: GraphSpec,
+    initializer: Option<Initializer>,
+    kernels: Kernels,
+}
+
+impl GraphConfig {
+    /// A graph of this specification. Edges begin uniform in -1/sqrt(sources)..1/sqrt(sources), as the published
+    /// program's do.
+    pub fn new(spec: GraphSpec) -> Self {
+        Self { spec, initializer: None, kernels: Kernels::default() }
+    }
+
+    /// How edges begin. Where norms follow, their scale changes nothing forward, but it decides how many edges swap.
+    #[must_use]
+    pub fn with_initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = Some(initializer);
+        self
+    }
+
+    /// Which bodies of the operations are used.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+
+    /// Makes the graph with these node functions. Every legal edge is real until the model is wired.
+    pub fn init<F: NodeFunction>(self, function: F, device: &Device) -> NeuralGraph<F> {
+        let bound = 1.0 / (self.spec.sources() as f64).sqrt();
+        let begin = self.initializer.unwrap_or(Initializer::Uniform { min: -bound, max: bound });
+        let weight = begin.init([self.spec.targets(), self.spec.sources(), 1, 1], device);
+        let legal = self.spec.legal();
+        let edges = RealEdges::new(legal, Some(legal), Gradient::AllEdges, device);
+        NeuralGraph {
+            weight: attach(weight, edges),
+            function,
+            spec: Arc::new(self.spec),
+            kernels: self.kernels,
+        }
+    }
+}
+
+/// A static neural graph.
+#[derive(Module, Debug)]
+pub struct NeuralGraph<F: NodeFunction> {
+    /// The weight of every possible edge, `[targets, sources, 1, 1]`, with its wiring.
+    pub weight: Param<Tensor<4>>,
+    /// What nodes do.
+    pub function: F,
+    #[module(skip)]
+    spec: Arc<GraphSpec>,
+    #[module(skip)]
+    kernels: Kernels,
+}
+
+/// Everything that a graph computed on the way to its result.
+#[derive(Clone, Debug)]
+pub struct GraphPass {
+    /// What the nodes of each firing level gave, `[batch, nodes, height, width]`.
+    pub fired: Vec<Tensor<4>>,
+    /// What the output nodes gathered, `[batch, outputs, height, width]`.
+    pub outputs: Tensor<4>,
+}
+
+impl<F: NodeFunction> NeuralGraph<F> {
+    /// What the graph is.
+    pub fn spec(&self) -> &GraphSpec {
+        &self.spec
+    }
+
+    /// The real edges, read from the device.
+    pub fn wiring(&self) -> Wiring {
+        edges_of(&self.weight).wiring()
+    }
+
+    /// What the output nodes gather.
+    ///
+    /// # Shapes
+    /// - `input`: `[batch, inputs, height, width]`
+    /// - result: `[batch, outputs, height, width]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.pass(input).outputs
+    }
+
+    /// As [`forward`](Self::forward), keeping what every node gave.
+    pub fn pass(&self, input: Tensor<4>) -> GraphPass {
+        let edges = Edges::new(self, &input.device());
+        let spec = &self.spec;
+        let mut fired: Vec<Tensor<4>> = Vec::new();
+        let mut gathered = input;
+        for level in 0..spec.firing_levels().len() {
+            let nodes = spec.level(level);
+            if level > 0 {
+                gathered = edges.gather(&fired, 0..nodes.start, nodes.clone());
+            }
+            fired.push(self.function.fire(level, nodes, gathered.clone(), self.kernels));
+        }
+        let outputs = spec.output_nodes();
+        let outputs = match spec.outputs() {
+            Outputs::OwnLevel(_) => edges.gather(&fired, 0..spec.firing(), outputs),
+            Outputs::InLastLevel(n) => {
+                let last = spec.level(spec.firing_levels().len() - 1);
+                let held = gathered.slice([0..fired[0].dims()[0], last.len() - n..last.len()]);
+                held + edges.gather(&fired[fired.len() - 1..], last, outputs)
+            }
+        };
+        GraphPass { fired, outputs }
+    }
+}
+
+/// The edges of one forward pass, read once.
+enum Edges<'a> {
+    /// For a kernel: all weights, and which are real.
+    Kernel { spec: &'a GraphSpec, weight: Tensor<4>, real: Tensor<4, Bool> },
+    /// For plain tensors: the weights with zeros written in.
+    Plain { spec: &'a GraphSpec, weight: Tensor<4> },
+}
+
+impl<'a> Edges<'a> {
+    fn new<F: NodeFunction>(graph: &'a NeuralGraph<F>, device: &Device) -> Self {
+        let spec = graph.spec.as_ref();
+        let edges = edges_of(&graph.weight);
+        if graph.kernels.serve(device) {
+            // The kernel's gradient is that of all edges; for another, the parameter's own effective weight scales it.
+            let weight = if edges.all_edges_learn() { graph.weight.base() } else { graph.weight.val() };
+            let real = edges.mask(weight.dims());
+            Self::Kernel { spec, weight, real }
+        } else {
+            Self::Plain { spec, weight: graph.weight.val() }
+        }
+    }
+
+    /// What the `targets` gather from the `sources`, whose maps `fired` holds level by level.
+    fn gather(&self, fired: &[Tensor<4>], sources: Range<usize>, targets: Range<usize>) -> Tensor<4> {
+        let x = match fired {
+            [only] => only.clone(),
+            several => Tensor::cat(several.to_vec(), 1),
+        };
+        let (Self::Kernel { spec, .. } | Self::Plain { spec, .. }) = self;
+        let first = spec.first_target();
+        let block = [targets.start - first..targets.end - first, sources];
+        match self {
+            Self::Kernel { weight, real, .. } => {
+                ops::wired_product(x, weight.clone().slice(block.clone()), real.clone().slice(block))
+            }
+            Self::Plain { weight, .. } => {
+                let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+                conv2d(x, weight.clone().slice(block), None, options)
+            }
+        }
+    }
+}
