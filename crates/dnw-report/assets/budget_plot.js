@@ -2,7 +2,7 @@
 // `comparison_svg.rs` draws the same plot for places without scripts.
 
 import { svg } from "./elements.js";
-import { count, percent } from "./words.js";
+import { briefly, count, percent } from "./words.js";
 import { linear, logarithmic, range, ticks } from "./charts.js";
 
 export function budgetPlot(runs, colourOf, width) {
@@ -22,7 +22,7 @@ export function budgetPlot(runs, colourOf, width) {
   const y = linear(low, high, height - box.bottom, box.top);
   for (const value of ticks(low, high, 5)) {
     drawing.append(svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(value), y2: y(value) }));
-    drawing.append(svg("text", { x: box.left - 8, y: y(value) + 4, "text-anchor": "end" }, percent(value, high - low < 0.03 ? 1 : 0)));
+    drawing.append(svg("text", { x: box.left - 8, y: y(value) + 4, "text-anchor": "end" }, briefly(value)));
   }
   const densities = [...new Set(runs.map(densityOf))].sort((a, b) => a - b);
   let lastLabel = -Infinity;
@@ -30,7 +30,7 @@ export function budgetPlot(runs, colourOf, width) {
     drawing.append(svg("line", { class: "grid", x1: x(density), x2: x(density), y1: height - box.bottom, y2: height - box.bottom + 5 }));
     if (x(density) - lastLabel < 46) continue;
     lastLabel = x(density);
-    drawing.append(svg("text", { x: x(density), y: height - box.bottom + 19, "text-anchor": "middle" }, percent(density, density < 0.1 ? 1 : 0)));
+    drawing.append(svg("text", { x: x(density), y: height - box.bottom + 19, "text-anchor": "middle" }, briefly(+density.toPrecision(2))));
   }
   drawing.append(svg("text", { x: (box.left + width - box.right) / 2, y: height - 6, "text-anchor": "middle" }, "real edges of the possible ones" + (wide ? " (logarithmic)" : "")));
 
@@ -56,9 +56,23 @@ export function budgetPlot(runs, colourOf, width) {
     labels.sort((a, b) => a.y - b.y);
     let free = -Infinity;
     for (const label of labels) {
-      free = Math.max(label.y + 4, free + 16);
-      drawing.append(svg("text", { class: "name", x: width - box.right + 10, y: free, style: `fill:${colourOf(label.rule)}` }, label.rule));
+      free = Math.max(label.y + 4, free + 19);
+      for (const [i, words] of broken(label.rule, 26).entries()) {
+        if (i) free += 15;
+        drawing.append(svg("text", { class: "name", x: width - box.right + 10, y: free, style: `fill:${colourOf(label.rule)}` }, words));
+      }
     }
   }
   return drawing;
+}
+
+// Words in lines of about `most` letters: SVG text does not wrap by itself.
+function broken(text, most) {
+  const lines = [""];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.length - 1;
+    if (lines[last] && lines[last].length + 1 + word.length > most) lines.push(word);
+    else lines[last] += (lines[last] ? " " : "") + word;
+  }
+  return lines;
 }

@@ -1,7 +1,7 @@
 // Several runs over each other.
 
 import { byId, clamp, el, setText, svg } from "./elements.js";
-import { count, percent, short } from "./words.js";
+import { briefly, count, percent, short } from "./words.js";
 import { line, linear, range, ticks } from "./charts.js";
 import { asChoice, createState } from "./state.js";
 import { applyTheme, channels, onSystemTheme, otherTheme, palette } from "./theme.js";
@@ -48,18 +48,23 @@ function colourOfGroup(group) {
   return `color-mix(in oklab, ${colourOfRule(rule)} ${Math.round(100 - place * 58)}%, var(--paper))`;
 }
 
-function curves(holder, label, columnOf, format, fromZero) {
+// The first moments of training are so unlike the rest that they would press everything else flat, so
+// the axis is made for what comes after the share `from` of the run.
+function curves(holder, label, columnOf, format, fromZero, from) {
   const [width, height] = [420, 250];
   const box = { left: 46, right: 8, top: 8, bottom: 26 };
   const shown = runs.filter((run) => !state.values.hidden.includes(groups.indexOf(run.group)));
   const columnsShown = shown.map(columnOf);
   const [, end] = range(columnsShown.flatMap(([updates]) => updates));
-  let [low, high] = range(columnsShown.flatMap(([, values]) => values));
+  let [low, high] = range(columnsShown.flatMap(([updates, values]) => values.filter((_, i) => updates[i] >= end * from)));
   if (fromZero) low = 0;
   if (low === high) high = low + 1;
   const x = linear(0, end, box.left, width - box.right);
   const y = linear(low, high, height - box.bottom, box.top);
   const drawing = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  const clip = "clip-" + holder.id;
+  drawing.append(svg("clipPath", { id: clip }, svg("rect", { x: box.left, y: box.top - 2, width: width - box.left - box.right, height: height - box.top - box.bottom + 4 })));
+  const lines = svg("g", { "clip-path": `url(#${clip})` });
   for (const value of ticks(low, high, 4)) {
     drawing.append(svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(value), y2: y(value) }),
       svg("text", { x: box.left - 6, y: y(value) + 4, "text-anchor": "end" }, format(value)));
@@ -69,9 +74,10 @@ function curves(holder, label, columnOf, format, fromZero) {
     const members = shown.flatMap((run, i) => (run.group === group ? [columnsShown[i]] : []));
     if (!members.length) continue;
     const stroke = colourOfGroup(group);
-    if (members.length > 1) for (const [updates, values] of members) drawing.append(svg("path", { class: "seed", d: line(updates, values, x, y), style: `stroke:${stroke}` }));
-    drawing.append(svg("path", { class: "mean", d: line(...meanOf(members), x, y), style: `stroke:${stroke}` }, svg("title", {}, group)));
+    if (members.length > 1) for (const [updates, values] of members) lines.append(svg("path", { class: "seed", d: line(updates, values, x, y), style: `stroke:${stroke}` }));
+    lines.append(svg("path", { class: "mean", d: line(...meanOf(members), x, y), style: `stroke:${stroke}` }, svg("title", {}, group)));
   }
+  drawing.append(lines);
   holder.replaceChildren(drawing);
 }
 
@@ -161,12 +167,12 @@ function draw() {
   applyTheme(state.values.theme);
   drawBudget();
   drawGroups();
-  curves(byId("loss"), "Training loss over updates", (run) => [run.curves.train.update, run.curves.train.loss], (value) => short(value, 2), true);
-  curves(byId("accuracy"), "Test accuracy over updates", (run) => [run.curves.test.update, run.curves.test.accuracy], (value) => percent(value, 0), false);
+  curves(byId("loss"), "Training loss over updates", (run) => [run.curves.train.update, run.curves.train.loss], (value) => short(value, 2), true, 0.1);
+  curves(byId("accuracy"), "Test accuracy over updates", (run) => [run.curves.test.update, run.curves.test.accuracy], briefly, false, 0.25);
   curves(byId("swaps"), "Swaps so far over updates", (run) => {
     let sum = 0;
     return [run.curves.train.update, run.curves.train.swaps.map((swaps) => (sum += swaps))];
-  }, (value) => short(value, 2), true);
+  }, (value) => short(value, 2), true, 0);
   drawTable();
   drawOverlap();
 }

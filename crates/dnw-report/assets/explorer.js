@@ -221,6 +221,11 @@ window.dnw = {
   },
   svg: () => new XMLSerializer().serializeToString(svgOf(app)),
   renderer: () => app.wiring.renderer(),
+  // "2d", "webgl", or null for whichever suits.
+  force(renderer) {
+    app.wiring.force(renderer);
+    drawStage();
+  },
   strokes: () => app.wiring.strokes(),
   // Average milliseconds of a whole redraw of the wiring, a little further in time each time.
   drawTime(times) {

@@ -42,7 +42,7 @@ export function svgOf(app) {
 function drawWiring(root, app, { layout, strokes }) {
   const { colours } = app;
   const tones = [colours.positive, colours.negative, colours.faint, colours.flash, colours.ink];
-  const dashes = [null, "5 4", "2 3"];
+  const dashes = [null, "5 4", "2 3", null];
   const round = (value) => +value.toFixed(1);
   const edges = svg("g", { fill: "none", "stroke-linecap": "round" });
   for (let i = 0; i < strokes.count; i++) {

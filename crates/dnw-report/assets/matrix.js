@@ -20,12 +20,16 @@ export function matrixView(app) {
     const [left, top, edge] = [width < 500 ? 30 : 74, 34, 10];
     const columns = layer.columns;
     const rows = layer.rows * layer.cell;
-    // Cells are squares where both sides fit so; a long thin layer is stretched instead.
+    // Cells are nearly square where both sides fit so; a long thin layer is stretched instead.
     let cellX = (width - left - edge) / columns;
     let cellY = (height - top - edge) / rows;
     const square = Math.min(cellX, cellY);
-    if (square * columns > width * 0.3 && square * rows > height * 0.3) cellX = cellY = square;
-    return { layer, width, height, ratio, left, top, cellX, cellY, rows, columns };
+    if (square * columns > width * 0.3 && square * rows > height * 0.3) {
+      cellX = Math.min(cellX, square * 1.5);
+      cellY = Math.min(cellY, square * 1.3);
+    }
+    const spare = [width - left - edge - cellX * columns, height - top - edge - cellY * rows];
+    return { layer, width, height, ratio, left: Math.round(left + spare[0] / 2), top: Math.round(top + spare[1] / 2), cellX, cellY, rows, columns };
   };
 
   const draw = () => {

@@ -5,6 +5,9 @@ import { traceThrough } from "./reach.js";
 
 export const TONE = { positive: 0, negative: 1, faint: 2, flash: 3, ink: 4 };
 
+// How a stroke is broken: whole, dashed, dotted; or whole and above the rest.
+export const ON_TOP = 3;
+
 // Edges drawn last lie on top.
 export class Strokes {
   constructor() {
@@ -65,7 +68,7 @@ export function composeScene(run, values, layout, reach, strokes) {
     thin: Math.max(0.35, 0.7 - crowd * 0.2),
     thick: Math.max(0.7, 3.4 - crowd * 1.5),
     alpha: Math.max(0.1, 0.82 - crowd * 0.34),
-    crowded: total > 6000,
+    even: Math.max(0.25, 1 - crowd * 0.35),
   };
   const focus = focusOf(run, values, reach);
   if (values.hall) for (const layer of run.drawnLayers) pushHallucinated(layer, t, look, layout, strokes, focus);
@@ -96,8 +99,10 @@ function pushReal(layer, t, look, layout, reach, strokes, focus) {
     const target = targetNodes[(pair / columns) | 0];
     const weight = moment.empty ? 0 : weights[low + entry] * lowFactor + weights[high + entry] * highFactor;
     const size = Math.min(1, Math.abs(weight) * perScale);
+    // In a crowd only the heavy edges may be dark, or everything turns grey.
+    const dark = look.alpha * (look.even + (1 - look.even) * Math.min(1.6, size * size * 8));
     // A real edge that no data passes, or whose result no output sees, is drawn weakly.
-    let alpha = reach.fromInput[source] && reach.toOutput[target] ? look.alpha : look.alpha * 0.3;
+    let alpha = reach.fromInput[source] && reach.toOutput[target] ? dark : dark * 0.3;
     if (focus) {
       const share = focus(source, target);
       alpha = share === 1 ? Math.max(alpha, 0.85) : alpha * share;
@@ -147,7 +152,9 @@ function pushGlow(run, layer, t, look, layout, strokes, focus) {
       const size = Math.min(1, Math.abs(layer.weight(entry, moment)) / moment.scale);
       const width = look.thin + look.thick * size;
       if (isReal) {
-        strokes.push(layout, source, target, width + 1.6 + 2.2 * fresh, 0.75 * fresh * share, TONE.flash, 0, layer.index, entry);
+        const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
+        strokes.push(layout, source, target, width + 2 + 3.5 * fresh, 0.6 * fresh * share, TONE.flash, 0, layer.index, entry);
+        strokes.push(layout, source, target, width, 0.95 * share, tone, ON_TOP, layer.index, entry);
       } else {
         const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
         strokes.push(layout, source, target, width, 0.5 * fresh * fresh * share, tone, 2, layer.index, entry);
@@ -169,5 +176,5 @@ function pushSelected(run, values, look, layout, strokes) {
   const width = 2 + look.thick * Math.min(1, Math.abs(layer.weight(entry, moment)) / moment.scale);
   const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
   strokes.push(layout, source, target, width + 5, 0.3, TONE.ink, 0, index, entry);
-  strokes.push(layout, source, target, width, 1, tone, layer.real[entry] ? 0 : 1, index, entry);
+  strokes.push(layout, source, target, width, 1, tone, layer.real[entry] ? ON_TOP : 1, index, entry);
 }

@@ -2,6 +2,7 @@
 // than drawing.
 
 import { bend } from "./layout.js";
+import { ON_TOP, TONE } from "./scene.js";
 
 const WIDTHS = 12;
 const ALPHAS = 10;
@@ -9,7 +10,7 @@ const TONES = 5;
 const PER_PATH = 160;
 const STRAIGHT_ABOVE = 8000;
 
-export const DASHES = [[], [5, 4], [2, 3]];
+export const DASHES = [[], [5, 4], [2, 3], []];
 
 export function strokeAll(context, strokes, colours) {
   const tones = [colours.positive, colours.negative, colours.faint, colours.flash, colours.ink];
@@ -49,10 +50,10 @@ export function strokeAll(context, strokes, colours) {
 // Flashes and selections come last; within the rest, thin strokes come first.
 function sortByLook(strokes) {
   const keys = new Uint16Array(strokes.count);
-  const room = 3 * TONES * WIDTHS * ALPHAS;
+  const room = 4 * TONES * WIDTHS * ALPHAS;
   const start = new Uint32Array(room + 1);
   for (let i = 0; i < strokes.count; i++) {
-    const rank = strokes.tone[i] >= 3 ? 2 : strokes.dash[i] ? 0 : 1;
+    const rank = strokes.dash[i] === ON_TOP ? 3 : strokes.tone[i] >= TONE.flash ? 2 : strokes.dash[i] ? 0 : 1;
     const width = Math.min(WIDTHS - 1, (strokes.width[i] * 2.5) | 0);
     const alpha = Math.min(ALPHAS - 1, (strokes.alpha[i] * ALPHAS) | 0);
     keys[i] = ((rank * ALPHAS + alpha) * WIDTHS + width) * TONES + strokes.tone[i];

@@ -45,14 +45,14 @@ in float run;
 flat in float dash;
 out vec4 shade;
 void main() {
-  if (dash > 0.5 && mod(run, 8.0) > 4.5) discard;
+  if (dash > 0.5 && dash < 2.5 && mod(run, 8.0) > 4.5) discard;
   float cover = clamp(halfWidth + 0.5 - abs(across), 0.0, 1.0) * min(1.0, halfWidth * 2.0);
   shade = vec4(tint.rgb, 1.0) * (tint.a * cover);
 }`;
 
-// Null where the browser has no WebGL 2.
+// Null where the browser has no WebGL 2, or draws it without a graphics card: then a 2D canvas is faster.
 export function openGraphics(canvas) {
-  const gl = canvas.getContext("webgl2", { premultipliedAlpha: true, preserveDrawingBuffer: true, antialias: false });
+  const gl = canvas.getContext("webgl2", { premultipliedAlpha: true, preserveDrawingBuffer: true, antialias: false, failIfMajorPerformanceCaveat: true });
   if (!gl) return null;
   const program = gl.createProgram();
   for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
@@ -80,6 +80,24 @@ export function openGraphics(canvas) {
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   return { gl, size: gl.getUniformLocation(program, "size"), data: new Float32Array(0) };
+}
+
+// Some browsers offer WebGL without a graphics card behind it and do not say so. A sample tells.
+export function isFast(graphics, strokes, colours, width, height) {
+  const sample = Object.assign(Object.create(strokes), { count: Math.min(2500, strokes.count) });
+  let time = 0;
+  for (let turn = 0; turn < 2; turn++) {
+    const start = performance.now();
+    strokeAllOnGraphics(graphics, sample, colours, width, height);
+    awaitGraphics(graphics);
+    time = performance.now() - start;
+  }
+  return time < 30;
+}
+
+// Returns once the pixels are there.
+export function awaitGraphics({ gl }) {
+  gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
 }
 
 export function strokeAllOnGraphics(graphics, strokes, colours, width, height) {

@@ -5,7 +5,7 @@ import { capital, entryName, nodeName, signed } from "./words.js";
 import { along, layoutOf } from "./layout.js";
 import { composeScene, Strokes } from "./scene.js";
 import { strokeAll } from "./strokes_2d.js";
-import { openGraphics, strokeAllOnGraphics } from "./strokes_gl.js";
+import { awaitGraphics, isFast, openGraphics, strokeAllOnGraphics } from "./strokes_gl.js";
 import { featureAtlas } from "./thumbnails.js";
 import { fan, traceThrough } from "./reach.js";
 
@@ -23,10 +23,14 @@ export function wiringView(app) {
   let scene = null;
   let graphics;
   let hovered = null;
+  let forced = null;
 
   const onGraphics = () => {
-    if (strokes.count <= ON_GRAPHICS_ABOVE) return null;
-    if (graphics === undefined) graphics = openGraphics(deep);
+    if (forced === "2d" || (!forced && strokes.count <= ON_GRAPHICS_ABOVE)) return null;
+    if (graphics === undefined) {
+      graphics = openGraphics(deep);
+      if (graphics && !forced && !isFast(graphics, strokes, app.colours, layout.width, layout.height)) graphics = null;
+    }
     return graphics && !graphics.gl.isContextLost() ? graphics : null;
   };
 
@@ -239,11 +243,11 @@ export function wiringView(app) {
 
   // The drawing itself is only over once pixels can be read.
   const finish = () => {
-    if (graphics && !deep.hidden) graphics.gl.readPixels(0, 0, 1, 1, graphics.gl.RGBA, graphics.gl.UNSIGNED_BYTE, new Uint8Array(4));
+    if (graphics && !deep.hidden) awaitGraphics(graphics);
     else flat.getContext("2d").getImageData(0, 0, 1, 1);
   };
 
-  return { draw, walk, picture, finish, strokes: () => strokes.count, renderer: () => (deep.hidden ? "2d" : "webgl") };
+  return { draw, walk, picture, finish, strokes: () => strokes.count, renderer: () => (deep.hidden ? "2d" : "webgl"), force: (renderer) => { forced = renderer; graphics = undefined; } };
 }
 
 function toSegment(px, py, ax, ay, bx, by) {

@@ -8,6 +8,11 @@ export function percent(share, digits = 1) {
   return Number.isFinite(share) ? (share * 100).toFixed(digits) + "%" : "–";
 }
 
+// A share in as few digits as say it.
+export function briefly(share) {
+  return +(share * 100).toPrecision(3) + "%";
+}
+
 export function short(value, digits = 3) {
   if (value === null || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";

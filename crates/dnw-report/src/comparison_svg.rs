@@ -8,8 +8,16 @@ use crate::page::escape;
 use crate::picture::{self, number};
 
 /// The colours of the rules, in the order in which they appear; the same as on the comparison page.
-const COLOURS: [&str; 8] =
-    [picture::POSITIVE, picture::NEGATIVE, "#0a8f6c", "#b8569a", "#6b7686", "#3aa6d8", "#b4540a", "#7a5fd0"];
+const COLOURS: [&str; 8] = [
+    picture::POSITIVE,
+    picture::NEGATIVE,
+    "#0a8f6c",
+    "#b8569a",
+    "#6b7686",
+    "#3aa6d8",
+    "#b4540a",
+    "#7a5fd0",
+];
 
 const WIDTH: f32 = 760.0;
 const HEIGHT: f32 = 400.0;
@@ -24,8 +32,16 @@ const BOTTOM: f32 = 54.0;
 /// The axis of the budget is logarithmic when budgets differ more than fourfold. Runs without possible
 /// edges are left out.
 pub fn comparison_svg(comparison: &Comparison) -> String {
-    let runs: Vec<&ComparedRun> = comparison.runs.iter().filter(|run| run.edges_possible > 0).collect();
-    let mut svg = picture::open(WIDTH, HEIGHT, "Test accuracy over the share of edges that are real");
+    let runs: Vec<&ComparedRun> = comparison
+        .runs
+        .iter()
+        .filter(|run| run.edges_possible > 0)
+        .collect();
+    let mut svg = picture::open(
+        WIDTH,
+        HEIGHT,
+        "Test accuracy over the share of edges that are real",
+    );
     svg.push_str("<text class=\"ink\" x=\"22\" y=\"32\" font-size=\"15\" font-weight=\"600\">Test accuracy over budget</text>");
     if !runs.is_empty() {
         let axes = Axes::around(&runs);
@@ -51,15 +67,27 @@ struct Axes {
 impl Axes {
     fn around(runs: &[&ComparedRun]) -> Self {
         let ends = |values: &mut dyn Iterator<Item = f64>| {
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            })
         };
         let (from, to) = ends(&mut runs.iter().map(|run| density(run)));
         let (low, high) = ends(&mut runs.iter().map(|run| run.test_accuracy));
         let logarithmic = from > 0.0 && to / from > 4.0;
         let margin = (to - from) * 0.1 + 0.005;
-        let (from, to) = if logarithmic { (from / 1.25, to * 1.25) } else { ((from - margin).max(0.0), to + margin) };
+        let (from, to) = if logarithmic {
+            (from / 1.25, to * 1.25)
+        } else {
+            ((from - margin).max(0.0), to + margin)
+        };
         let air = ((high - low) * 0.08).max(0.002);
-        Self { from, to, low: low - air, high: (high + air).min(1.0), logarithmic }
+        Self {
+            from,
+            to,
+            low: low - air,
+            high: (high + air).min(1.0),
+            logarithmic,
+        }
     }
 
     fn x(&self, density: f64) -> f32 {
@@ -72,7 +100,9 @@ impl Axes {
     }
 
     fn y(&self, accuracy: f64) -> f32 {
-        HEIGHT - BOTTOM - ((accuracy - self.low) / (self.high - self.low)) as f32 * (HEIGHT - TOP - BOTTOM)
+        HEIGHT
+            - BOTTOM
+            - ((accuracy - self.low) / (self.high - self.low)) as f32 * (HEIGHT - TOP - BOTTOM)
     }
 
     fn draw(&self, svg: &mut String, runs: &[&ComparedRun]) {
@@ -111,7 +141,11 @@ impl Axes {
                 density * 100.0,
             );
         }
-        let note = if self.logarithmic { " (logarithmic)" } else { "" };
+        let note = if self.logarithmic {
+            " (logarithmic)"
+        } else {
+            ""
+        };
         let _ = write!(
             svg,
             "<text class=\"soft\" x=\"{}\" y=\"{}\" font-size=\"12\" text-anchor=\"middle\">real edges of the possible ones{note}</text>",
@@ -134,7 +168,10 @@ fn draw_rules(svg: &mut String, runs: &[&ComparedRun], axes: &Axes) {
         // Densities are compared by their bits: equal budgets of equal networks are equal numbers.
         let mut budgets: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for run in runs.iter().filter(|run| run.rule == *rule) {
-            budgets.entry(density(run).to_bits()).or_default().push(run.test_accuracy);
+            budgets
+                .entry(density(run).to_bits())
+                .or_default()
+                .push(run.test_accuracy);
         }
         let (mut upper, mut lower, mut mean) = (Vec::new(), Vec::new(), Vec::new());
         for (bits, accuracies) in &budgets {
@@ -147,8 +184,15 @@ fn draw_rules(svg: &mut String, runs: &[&ComparedRun], axes: &Axes) {
             mean.push((x, middle));
         }
         lower.reverse();
-        let _ = write!(svg, "<path fill=\"{colour}\" opacity=\".14\" d=\"M{}Z\"/>", [upper, lower].concat().join("L"));
-        let line: Vec<String> = mean.iter().map(|(x, y)| format!("{x} {}", number(*y))).collect();
+        let _ = write!(
+            svg,
+            "<path fill=\"{colour}\" opacity=\".14\" d=\"M{}Z\"/>",
+            [upper, lower].concat().join("L")
+        );
+        let line: Vec<String> = mean
+            .iter()
+            .map(|(x, y)| format!("{x} {}", number(*y)))
+            .collect();
         let _ = write!(
             svg,
             "<path fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.4\" stroke-linejoin=\"round\" d=\"M{}\"/>",
@@ -159,7 +203,8 @@ fn draw_rules(svg: &mut String, runs: &[&ComparedRun], axes: &Axes) {
         }
     }
     for run in runs {
-        let colour = COLOURS[rules.iter().position(|rule| *rule == run.rule).unwrap_or(0) % COLOURS.len()];
+        let colour =
+            COLOURS[rules.iter().position(|rule| *rule == run.rule).unwrap_or(0) % COLOURS.len()];
         let _ = write!(
             svg,
             "<circle cx=\"{}\" cy=\"{}\" r=\"3.6\" fill=\"{colour}\"><title>{}: {:.2}%</title></circle>",
@@ -208,7 +253,11 @@ fn broken(text: &str, most: usize) -> Vec<String> {
 /// The smallest of 1, 2, 2.5, 5 times a power of ten that is no smaller than `rough`.
 fn round_step(rough: f64) -> f64 {
     let power = 10f64.powf(rough.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0].iter().map(|factor| factor * power).find(|step| *step >= rough).unwrap_or(power * 10.0)
+    [1.0, 2.0, 2.5, 5.0, 10.0]
+        .iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= rough)
+        .unwrap_or(power * 10.0)
 }
 
 #[cfg(test)]
@@ -226,12 +275,19 @@ mod tests {
 
     #[test]
     fn a_comparison_of_nothing_is_still_a_picture() {
-        let nothing = Comparison { runs: vec![], overlap: vec![], command: String::new() };
+        let nothing = Comparison {
+            runs: vec![],
+            overlap: vec![],
+            command: String::new(),
+        };
         assert!(comparison_svg(&nothing).ends_with("</svg>\n"));
     }
 
     #[test]
     fn a_line_breaks_between_words() {
-        assert_eq!(broken("largest magnitude, shrinking budget", 18), ["largest magnitude,", "shrinking budget"]);
+        assert_eq!(
+            broken("largest magnitude, shrinking budget", 18),
+            ["largest magnitude,", "shrinking budget"]
+        );
     }
 }

@@ -57,7 +57,10 @@ fn record(bytes: &[u8], mut at: usize, update: u64, entries: usize) -> Option<(C
         at = after;
         Some(value)
     };
-    let mut change = Change { update: update.checked_add(next()?)?, ..Change::default() };
+    let mut change = Change {
+        update: update.checked_add(next()?)?,
+        ..Change::default()
+    };
     for list in [&mut change.born, &mut change.died] {
         let count = next()?;
         if count > entries as u64 {

@@ -30,7 +30,7 @@ pub use comparison_svg::comparison_svg;
 pub use error::ReportError;
 pub use page::{comparison_page, explorer_page};
 pub use recording::{
-    Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION, Recording, RunFacts, Samples,
-    TestCurve, TrainCurve,
+    Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION,
+    Recording, RunFacts, Samples, TestCurve, TrainCurve,
 };
 pub use wiring_svg::{animated_wiring_svg, wiring_svg};

@@ -68,7 +68,12 @@ const COMPARISON: &[Module] = &[module!("budget_plot"), module!("comparison")];
 pub fn explorer_page(recording: &Recording) -> Result<String, ReportError> {
     validate::recording(recording)?;
     let title = format!("{} · discovering a wiring", recording.run.name);
-    page(include_str!("../assets/explorer.html"), &title, EXPLORER, recording)
+    page(
+        include_str!("../assets/explorer.html"),
+        &title,
+        EXPLORER,
+        recording,
+    )
 }
 
 /// Several runs over each other: curves, accuracy over budget, a table and how far their wirings agree.
@@ -77,11 +82,24 @@ pub fn explorer_page(recording: &Recording) -> Result<String, ReportError> {
 /// [`ReportError`] names the field when the comparison does not agree with itself.
 pub fn comparison_page(comparison: &Comparison) -> Result<String, ReportError> {
     validate::comparison(comparison)?;
-    let title = format!("{} runs compared · discovering wirings", comparison.runs.len());
-    page(include_str!("../assets/comparison.html"), &title, COMPARISON, comparison)
+    let title = format!(
+        "{} runs compared · discovering wirings",
+        comparison.runs.len()
+    );
+    page(
+        include_str!("../assets/comparison.html"),
+        &title,
+        COMPARISON,
+        comparison,
+    )
 }
 
-fn page(markup: &str, title: &str, sources: &[Module], data: &impl Serialize) -> Result<String, ReportError> {
+fn page(
+    markup: &str,
+    title: &str,
+    sources: &[Module],
+    data: &impl Serialize,
+) -> Result<String, ReportError> {
     let data = data_element(data)?;
     let script = bundle(&[SHARED, sources].concat());
     let mut html = String::with_capacity(markup.len() + STYLE.len() + script.len() + data.len());
@@ -89,7 +107,9 @@ fn page(markup: &str, title: &str, sources: &[Module], data: &impl Serialize) ->
     let mut rest = markup;
     while let Some(at) = rest.find("{{") {
         html.push_str(&rest[..at]);
-        let end = rest[at..].find("}}").map_or(rest.len(), |length| at + length);
+        let end = rest[at..]
+            .find("}}")
+            .map_or(rest.len(), |length| at + length);
         match &rest[at + 2..end] {
             "title" => html.push_str(&escape(title)),
             "style" => html.push_str(STYLE),
@@ -143,7 +163,8 @@ fn import(line: &str) -> Option<(&str, &str)> {
 /// The name that `function name(..`, `const name = ..` or `class name {` declares.
 fn declared(declaration: &str) -> Option<&str> {
     let (_, rest) = declaration.split_once(' ')?;
-    rest.split(|character: char| !character.is_alphanumeric() && character != '_').next()
+    rest.split(|character: char| !character.is_alphanumeric() && character != '_')
+        .next()
 }
 
 /// Text for a place in markup.
@@ -181,7 +202,10 @@ mod tests {
     fn a_module_sees_what_another_exports_and_nothing_else() {
         let script = bundle(&[
             ("one", "const HIDDEN = 1;\nexport const SEEN = HIDDEN + 1;"),
-            ("two", "import { SEEN } from \"./one.js\";\nexport function twice() {}"),
+            (
+                "two",
+                "import { SEEN } from \"./one.js\";\nexport function twice() {}",
+            ),
         ]);
         assert!(script.contains("const SEEN = HIDDEN + 1;\nreturn { SEEN };"));
         assert!(script.contains("const { SEEN } = $one;"));
@@ -193,11 +217,23 @@ mod tests {
     fn a_page_loads_nothing() {
         let recording = synthetic::recording(&Size::small());
         let comparison = synthetic::comparison();
-        for html in [explorer_page(&recording).unwrap(), comparison_page(&comparison).unwrap()] {
-            assert!(!html.contains("src=\"http"), "a page may not load from the network");
+        for html in [
+            explorer_page(&recording).unwrap(),
+            comparison_page(&comparison).unwrap(),
+        ] {
+            assert!(
+                !html.contains("src=\"http"),
+                "a page may not load from the network"
+            );
             assert!(!html.contains("<link"), "a page may not need other files");
-            assert!(!html.contains("\nimport "), "a page opened from disk cannot load modules");
-            assert!(!html.contains("{{"), "every place of the template is filled");
+            assert!(
+                !html.contains("\nimport "),
+                "a page opened from disk cannot load modules"
+            );
+            assert!(
+                !html.contains("{{"),
+                "every place of the template is filled"
+            );
         }
     }
 }

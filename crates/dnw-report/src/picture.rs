@@ -38,7 +38,12 @@ pub(crate) struct Area {
 
 impl Layout {
     pub(crate) fn new(recording: &Recording, area: Area) -> Self {
-        let count = recording.nodes.iter().map(|node| node.level as usize + 1).max().unwrap_or(0);
+        let count = recording
+            .nodes
+            .iter()
+            .map(|node| node.level as usize + 1)
+            .max()
+            .unwrap_or(0);
         let mut levels = vec![Vec::new(); count];
         for (index, node) in recording.nodes.iter().enumerate() {
             levels[node.level as usize].push(index);
@@ -46,12 +51,20 @@ impl Layout {
         let most = (area.height / CLOSEST).floor().max(1.0) as usize;
         let mut place = vec![(0.0, 0.0); recording.nodes.len()];
         let mut gap = WIDEST;
-        for (l, level) in levels.iter().enumerate().filter(|(_, level)| !level.is_empty()) {
+        for (l, level) in levels
+            .iter()
+            .enumerate()
+            .filter(|(_, level)| !level.is_empty())
+        {
             let columns = level.len().div_ceil(most);
             let rows = level.len().div_ceil(columns);
             let step = (area.height / rows as f32).min(WIDEST);
             gap = gap.min(step);
-            let centre = if count > 1 { area.width * l as f32 / (count - 1) as f32 } else { area.width / 2.0 };
+            let centre = if count > 1 {
+                area.width * l as f32 / (count - 1) as f32
+            } else {
+                area.width / 2.0
+            };
             for (i, &node) in level.iter().enumerate() {
                 let column = (i / rows) as f32 - (columns as f32 - 1.0) / 2.0;
                 let row = (i % rows) as f32 - (rows as f32 - 1.0) / 2.0;
@@ -61,7 +74,10 @@ impl Layout {
                 );
             }
         }
-        Self { place, radius: (gap * 0.28).clamp(1.2, 6.0) }
+        Self {
+            place,
+            radius: (gap * 0.28).clamp(1.2, 6.0),
+        }
     }
 
     /// The curve from one node to another, as the data of a path.
@@ -92,7 +108,13 @@ impl Layout {
 /// Which nodes lie on a path from an input to an output, over edges `(source, target)`.
 pub(crate) fn alive(recording: &Recording, edges: &[(usize, usize)]) -> Vec<bool> {
     use crate::recording::NodeKind;
-    let of_kind = |kind: NodeKind| -> Vec<bool> { recording.nodes.iter().map(|node| node.kind == kind).collect() };
+    let of_kind = |kind: NodeKind| -> Vec<bool> {
+        recording
+            .nodes
+            .iter()
+            .map(|node| node.kind == kind)
+            .collect()
+    };
     let mut outgoing = vec![Vec::new(); recording.nodes.len()];
     let mut incoming = vec![Vec::new(); recording.nodes.len()];
     for &(source, target) in edges {
@@ -101,7 +123,11 @@ pub(crate) fn alive(recording: &Recording, edges: &[(usize, usize)]) -> Vec<bool
     }
     let forward = spread(of_kind(NodeKind::Input), &outgoing);
     let backward = spread(of_kind(NodeKind::Output), &incoming);
-    forward.iter().zip(&backward).map(|(&a, &b)| a && b).collect()
+    forward
+        .iter()
+        .zip(&backward)
+        .map(|(&a, &b)| a && b)
+        .collect()
 }
 
 fn spread(mut reached: Vec<bool>, neighbours: &[Vec<usize>]) -> Vec<bool> {
@@ -161,7 +187,15 @@ mod tests {
     #[test]
     fn no_two_nodes_share_a_place() {
         let recording = synthetic::recording(&Size::small());
-        let layout = Layout::new(&recording, Area { left: 0.0, top: 0.0, width: 300.0, height: 200.0 });
+        let layout = Layout::new(
+            &recording,
+            Area {
+                left: 0.0,
+                top: 0.0,
+                width: 300.0,
+                height: 200.0,
+            },
+        );
         for a in 0..layout.place.len() {
             for b in 0..a {
                 assert_ne!(layout.place[a], layout.place[b], "nodes {a} and {b}");
@@ -171,7 +205,10 @@ mod tests {
 
     #[test]
     fn numbers_are_written_short() {
-        assert_eq!([number(3.04), number(-0.01), number(2.55)], ["3", "0", "2.5"]);
+        assert_eq!(
+            [number(3.04), number(-0.01), number(2.55)],
+            ["3", "0", "2.5"]
+        );
         assert_eq!(count(1_234_567), "1,234,567");
     }
 

@@ -14,14 +14,24 @@ impl<'a> Replay<'a> {
     pub(crate) fn new(layer: &'a Layer) -> Self {
         let entries = layer.shape.iter().product();
         let (changes, _) = history::decode(&layer.history.0, entries);
-        Self { layer, entries, changes }
+        Self {
+            layer,
+            entries,
+            changes,
+        }
     }
 
     /// The entries that are real after `update`, as one flag per entry.
     pub(crate) fn wiring(&self, update: u64) -> Vec<bool> {
         let initial = &self.layer.initial.0;
-        let mut real: Vec<bool> = (0..self.entries).map(|entry| initial[entry / 8] >> (entry % 8) & 1 == 1).collect();
-        for change in self.changes.iter().take_while(|change| change.update <= update) {
+        let mut real: Vec<bool> = (0..self.entries)
+            .map(|entry| initial[entry / 8] >> (entry % 8) & 1 == 1)
+            .collect();
+        for change in self
+            .changes
+            .iter()
+            .take_while(|change| change.update <= update)
+        {
             for &entry in &change.died {
                 real[entry as usize] = false;
             }
@@ -50,13 +60,19 @@ impl<'a> Replay<'a> {
         let sources = self.layer.shape[1];
         let cell: usize = self.layer.shape[2..].iter().product();
         let (target, source) = (entry / (sources * cell), entry / cell % sources);
-        (self.layer.source_nodes[source] as usize, self.layer.target_nodes[target] as usize)
+        (
+            self.layer.source_nodes[source] as usize,
+            self.layer.target_nodes[target] as usize,
+        )
     }
 
     fn recorded(&self, frame: usize, entry: usize) -> f32 {
         let at = (frame * self.entries + entry) * 2;
         match self.layer.weights.0.get(at..at + 2) {
-            Some(bytes) => f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32767.0 * self.layer.scale[frame],
+            Some(bytes) => {
+                f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32767.0
+                    * self.layer.scale[frame]
+            }
             None => 0.0,
         }
     }
@@ -71,7 +87,11 @@ impl<'a> Replay<'a> {
         if after == frames.len() {
             return (before, before, 0.0);
         }
-        (before, after, (update - frames[before]) as f32 / (frames[after] - frames[before]) as f32)
+        (
+            before,
+            after,
+            (update - frames[before]) as f32 / (frames[after] - frames[before]) as f32,
+        )
     }
 }
 
@@ -82,7 +102,15 @@ mod tests {
 
     fn layer() -> Layer {
         let mut history = Vec::new();
-        history::encode(&mut history, 0, &Change { update: 4, born: vec![2], died: vec![0] });
+        history::encode(
+            &mut history,
+            0,
+            &Change {
+                update: 4,
+                born: vec![2],
+                died: vec![0],
+            },
+        );
         Layer {
             name: "graph.weight".into(),
             shape: vec![1, 3],

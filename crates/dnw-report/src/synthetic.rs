@@ -10,8 +10,8 @@ mod random;
 use crate::comparison::{ComparedRun, Comparison};
 use crate::history::{self, Change};
 use crate::recording::{
-    Blob, Curves, DataFacts, Layer, Node, NodeKind, Outcome, RECORDING_VERSION, Recording, RunFacts, TestCurve,
-    TrainCurve,
+    Blob, Curves, DataFacts, Layer, Node, NodeKind, Outcome, RECORDING_VERSION, Recording,
+    RunFacts, TestCurve, TrainCurve,
 };
 use random::Random;
 
@@ -124,7 +124,10 @@ const CLASSES: usize = 10;
 /// # Panics
 /// If a level has no node, or there are fewer than two levels.
 pub fn recording(size: &Size) -> Recording {
-    assert!(size.levels.len() >= 2 && size.levels.iter().all(|&nodes| nodes > 0), "two levels or more, none empty");
+    assert!(
+        size.levels.len() >= 2 && size.levels.iter().all(|&nodes| nodes > 0),
+        "two levels or more, none empty"
+    );
     let mut random = Random::new(size.seed);
     let starts: Vec<usize> = size
         .levels
@@ -141,7 +144,9 @@ pub fn recording(size: &Size) -> Recording {
     let layers: Vec<Layer> = blank
         .into_iter()
         .map(|layer| {
-            let budget = (size.edges * layer.possible).div_ceil(possible).min(layer.possible);
+            let budget = (size.edges * layer.possible)
+                .div_ceil(possible)
+                .min(layer.possible);
             train_layer(size, layer, budget, &mut random, &mut swaps, &mut real)
         })
         .collect();
@@ -186,7 +191,10 @@ fn facts(size: &Size) -> RunFacts {
         rule: "the largest |w| of each tensor, chosen again after every update".into(),
         seed: size.seed,
         environment: vec![
-            ("Program".into(), concat!("dnw-report ", env!("CARGO_PKG_VERSION")).into()),
+            (
+                "Program".into(),
+                concat!("dnw-report ", env!("CARGO_PKG_VERSION")).into(),
+            ),
             ("Device".into(), "none: made up".into()),
         ],
         seconds: size.updates as f64 * 0.01,
@@ -206,7 +214,11 @@ fn nodes(size: &Size, random: &mut Random) -> Vec<Node> {
                     _ if level == last => NodeKind::Output,
                     _ => NodeKind::Hidden,
                 },
-                kernel: if size.shape == Shape::Graph { (0..9).map(|_| random.normal() * 0.4).collect() } else { vec![] },
+                kernel: if size.shape == Shape::Graph {
+                    (0..9).map(|_| random.normal() * 0.4).collect()
+                } else {
+                    vec![]
+                },
             });
         }
     }
@@ -216,26 +228,31 @@ fn nodes(size: &Size, random: &mut Random) -> Vec<Node> {
 /// Layers with their shapes and legal edges, not trained yet.
 fn blank_layers(size: &Size, starts: &[usize]) -> Vec<Layer> {
     let count: usize = size.levels.iter().sum();
-    let blank = |name: String, targets: std::ops::Range<usize>, sources: std::ops::Range<usize>| Layer {
-        name,
-        shape: vec![targets.len(), sources.len()],
-        possible: targets.len() * sources.len(),
-        target_nodes: targets.map(|node| node as u32).collect(),
-        source_nodes: sources.map(|node| node as u32).collect(),
-        legal: None,
-        budget: 0,
-        initial: Blob::default(),
-        history: Blob::default(),
-        frames: Vec::new(),
-        weights: Blob::default(),
-        scale: Vec::new(),
-        threshold: Vec::new(),
-    };
+    let blank =
+        |name: String, targets: std::ops::Range<usize>, sources: std::ops::Range<usize>| Layer {
+            name,
+            shape: vec![targets.len(), sources.len()],
+            possible: targets.len() * sources.len(),
+            target_nodes: targets.map(|node| node as u32).collect(),
+            source_nodes: sources.map(|node| node as u32).collect(),
+            legal: None,
+            budget: 0,
+            initial: Blob::default(),
+            history: Blob::default(),
+            frames: Vec::new(),
+            weights: Blob::default(),
+            scale: Vec::new(),
+            threshold: Vec::new(),
+        };
     match size.shape {
         Shape::Chain => (1..size.levels.len())
             .map(|level| {
                 let targets = starts[level]..starts[level] + size.levels[level];
-                blank(format!("fc{level}.weight"), targets, starts[level - 1]..starts[level])
+                blank(
+                    format!("fc{level}.weight"),
+                    targets,
+                    starts[level - 1]..starts[level],
+                )
             })
             .collect(),
         Shape::Graph => {
@@ -258,7 +275,9 @@ fn blank_layers(size: &Size, starts: &[usize]) -> Vec<Layer> {
 /// The updates at which weights are recorded: evenly spread, both ends among them.
 fn frames(size: &Size) -> Vec<u64> {
     let last = size.frames.max(2) as u64 - 1;
-    (0..=last).map(|frame| frame * size.updates / last).collect()
+    (0..=last)
+        .map(|frame| frame * size.updates / last)
+        .collect()
 }
 
 fn budget_at(size: &Size, budget: usize, possible: usize, update: u64) -> usize {
@@ -280,15 +299,27 @@ fn train_layer(
 ) -> Layer {
     let entries: usize = layer.shape.iter().product();
     let legal: Vec<u32> = (0..entries as u32)
-        .filter(|&entry| layer.legal.as_ref().is_none_or(|bits| bits.0[entry as usize / 8] >> (entry % 8) & 1 == 1))
+        .filter(|&entry| {
+            layer
+                .legal
+                .as_ref()
+                .is_none_or(|bits| bits.0[entry as usize / 8] >> (entry % 8) & 1 == 1)
+        })
         .collect();
     // Some nodes matter more than others, so that wirings have hubs and dead nodes as trained ones do.
-    let sides = |count: usize, random: &mut Random| -> Vec<f32> { (0..count).map(|_| random.uniform().powi(2) + 0.2).collect() };
+    let sides = |count: usize, random: &mut Random| -> Vec<f32> {
+        (0..count)
+            .map(|_| random.uniform().powf(1.5) * 0.9 + 0.35)
+            .collect()
+    };
     let (rows, columns) = (sides(layer.shape[0], random), sides(layer.shape[1], random));
     let goal: Vec<f32> = legal
         .iter()
         .map(|&entry| {
-            let (row, column) = (entry as usize / layer.shape[1], entry as usize % layer.shape[1]);
+            let (row, column) = (
+                entry as usize / layer.shape[1],
+                entry as usize % layer.shape[1],
+            );
             random.normal() * rows[row] * columns[column]
         })
         .collect();
@@ -309,7 +340,10 @@ fn train_layer(
         let keep = budget_at(size, budget, legal.len(), update);
         if keep < order.len() && keep > 0 {
             order.select_nth_unstable_by(keep - 1, |&a, &b| {
-                weight[b as usize].abs().total_cmp(&weight[a as usize].abs()).then(a.cmp(&b))
+                weight[b as usize]
+                    .abs()
+                    .total_cmp(&weight[a as usize].abs())
+                    .then(a.cmp(&b))
             });
         }
         let mut chosen = vec![false; entries];
@@ -320,9 +354,19 @@ fn train_layer(
             layer.initial = Blob::from_bits(chosen.iter().copied());
         } else {
             let which = |wanted: bool| -> Vec<u32> {
-                legal.iter().copied().filter(|&e| chosen[e as usize] != real[e as usize] && chosen[e as usize] == wanted).collect()
+                legal
+                    .iter()
+                    .copied()
+                    .filter(|&e| {
+                        chosen[e as usize] != real[e as usize] && chosen[e as usize] == wanted
+                    })
+                    .collect()
             };
-            let change = Change { update, born: which(true), died: which(false) };
+            let change = Change {
+                update,
+                born: which(true),
+                died: which(false),
+            };
             if !change.born.is_empty() || !change.died.is_empty() {
                 swaps[update as usize] += change.born.len() as u32;
                 history::encode(&mut history, previous, &change);
@@ -332,7 +376,9 @@ fn train_layer(
         counts[update as usize] += keep as u32;
         real = chosen;
         if frames.contains(&update) {
-            let scale = weight.iter().fold(f32::MIN_POSITIVE, |scale, weight| scale.max(weight.abs()));
+            let scale = weight
+                .iter()
+                .fold(f32::MIN_POSITIVE, |scale, weight| scale.max(weight.abs()));
             let mut frame = vec![0i16; entries];
             let mut threshold = f32::INFINITY;
             for (&entry, weight) in legal.iter().zip(&weight) {
@@ -343,7 +389,11 @@ fn train_layer(
             }
             weights.extend(frame);
             layer.scale.push(scale);
-            layer.threshold.push(if threshold.is_finite() { threshold } else { 0.0 });
+            layer.threshold.push(if threshold.is_finite() {
+                threshold
+            } else {
+                0.0
+            });
         }
     }
     layer.budget = budget;
@@ -367,7 +417,11 @@ fn curves(size: &Size, swaps: &[u32], real: &[u32], random: &mut Random) -> Curv
         train.update.push(update);
         train.accuracy.push(accuracy);
         train.loss.push((1.0 - accuracy) * 2.5 + 0.02);
-        train.swaps.push(swaps[(update - step + 1) as usize..=update as usize].iter().sum());
+        train.swaps.push(
+            swaps[(update - step + 1) as usize..=update as usize]
+                .iter()
+                .sum(),
+        );
         train.learning_rate.push(0.2 * (1.0 - progress));
         train.real.push(real[update as usize]);
     }
@@ -380,8 +434,15 @@ fn curves(size: &Size, swaps: &[u32], real: &[u32], random: &mut Random) -> Curv
             confusion[class * CLASSES + class] = 1000 - missed;
             right += 1000 - missed;
             for miss in 0..missed {
-                let other = (class + 1 + (random.uniform().powi(2) * 9.0) as usize + miss as usize % 2) % CLASSES;
-                confusion[class * CLASSES + if other == class { (class + 5) % CLASSES } else { other }] += 1;
+                let other =
+                    (class + 1 + (random.uniform().powi(2) * 9.0) as usize + miss as usize % 2)
+                        % CLASSES;
+                confusion[class * CLASSES
+                    + if other == class {
+                        (class + 5) % CLASSES
+                    } else {
+                        other
+                    }] += 1;
             }
         }
         test.update.push(update);
@@ -399,17 +460,26 @@ pub fn comparison() -> Comparison {
     let mut random = Random::new(11);
     let mut runs = Vec::new();
     let possible = 3984;
-    for (rule, gain, swapping) in
-        [("largest |w|", 0.0, 1.0), ("largest |w|, shrinking budget", 0.004, 1.7), ("random", -0.012, 0.0)]
-    {
+    for (rule, gain, swapping) in [
+        ("largest |w|", 0.0, 1.0),
+        ("largest |w|, shrinking budget", 0.004, 1.7),
+        ("random", -0.012, 0.0),
+    ] {
         for edges in [119usize, 199, 398, 797] {
             for seed in 0..3u64 {
                 let density = edges as f32 / possible as f32;
                 let collapsed = rule == "largest |w|" && edges == 199 && seed == 2;
-                let accuracy = 0.985 + gain - 0.0011 / density - if collapsed { 0.07 } else { 0.0 } + random.triangular() * 0.003;
+                let accuracy = 0.985 + gain - 0.0011 / density - if collapsed { 0.07 } else { 0.0 }
+                    + random.triangular() * 0.003;
                 let mut curves = template.clone();
-                for value in curves.test.accuracy.iter_mut().chain(&mut curves.train.accuracy) {
-                    *value = (*value / 0.975 * accuracy + random.triangular() * 0.004).clamp(0.0, 1.0);
+                for value in curves
+                    .test
+                    .accuracy
+                    .iter_mut()
+                    .chain(&mut curves.train.accuracy)
+                {
+                    *value =
+                        (*value / 0.975 * accuracy + random.triangular() * 0.004).clamp(0.0, 1.0);
                 }
                 for value in curves.test.loss.iter_mut().chain(&mut curves.train.loss) {
                     *value *= (1.0 - accuracy) / 0.02 + random.triangular() * 0.05;
@@ -421,7 +491,16 @@ pub fn comparison() -> Comparison {
                     *last = accuracy;
                 }
                 runs.push(ComparedRun {
-                    name: format!("{}-{edges}-s{seed}", if gain > 0.0 { "shrink" } else if swapping > 0.0 { "dnw" } else { "random" }),
+                    name: format!(
+                        "{}-{edges}-s{seed}",
+                        if gain > 0.0 {
+                            "shrink"
+                        } else if swapping > 0.0 {
+                            "dnw"
+                        } else {
+                            "random"
+                        }
+                    ),
                     group: format!("{rule}, {edges} edges"),
                     rule: rule.into(),
                     recipe: "synthetic".into(),
@@ -429,8 +508,17 @@ pub fn comparison() -> Comparison {
                     edges_real: edges,
                     edges_possible: possible,
                     test_accuracy: accuracy.into(),
-                    swaps: curves.train.swaps.iter().map(|&swaps| u64::from(swaps)).sum(),
-                    dead_nodes: if collapsed { 31 } else { (random.uniform() * 6.0) as usize },
+                    swaps: curves
+                        .train
+                        .swaps
+                        .iter()
+                        .map(|&swaps| u64::from(swaps))
+                        .sum(),
+                    dead_nodes: if collapsed {
+                        31
+                    } else {
+                        (random.uniform() * 6.0) as usize
+                    },
                     curves,
                 });
             }
@@ -445,13 +533,27 @@ pub fn comparison() -> Comparison {
                 .map(|(b, other)| match () {
                     () if a == b => Some(1.0),
                     () => {
-                        let (few, many) = (one.edges_real.min(other.edges_real), one.edges_real.max(other.edges_real));
-                        let alike = if one.rule == other.rule && one.rule != "random" { 0.55 } else { 0.12 };
-                        Some(few as f32 / many as f32 * (alike + 0.05 * ((a * 7 + b * 7) % 5) as f32 / 5.0))
+                        let (few, many) = (
+                            one.edges_real.min(other.edges_real),
+                            one.edges_real.max(other.edges_real),
+                        );
+                        let alike = if one.rule == other.rule && one.rule != "random" {
+                            0.55
+                        } else {
+                            0.12
+                        };
+                        Some(
+                            few as f32 / many as f32
+                                * (alike + 0.05 * ((a * 7 + b * 7) % 5) as f32 / 5.0),
+                        )
                     }
                 })
                 .collect()
         })
         .collect();
-    Comparison { runs, overlap, command: "cargo run --package dnw-report --example demo".into() }
+    Comparison {
+        runs,
+        overlap,
+        command: "cargo run --package dnw-report --example demo".into(),
+    }
 }

@@ -10,7 +10,10 @@ use crate::recording::{Curves, Features, Layer, RECORDING_VERSION, Recording, Sa
 
 pub(crate) fn recording(recording: &Recording) -> Result<(), ReportError> {
     if recording.version != RECORDING_VERSION {
-        return Err(ReportError::Version { found: recording.version, expected: RECORDING_VERSION });
+        return Err(ReportError::Version {
+            found: recording.version,
+            expected: RECORDING_VERSION,
+        });
     }
     let classes = recording.data.classes.len();
     curves("curves", &recording.curves, Some(classes))?;
@@ -27,7 +30,12 @@ pub(crate) fn comparison(comparison: &Comparison) -> Result<(), ReportError> {
     let runs = comparison.runs.len();
     for (index, run) in comparison.runs.iter().enumerate() {
         curves(&format!("runs[{index}].curves"), &run.curves, None)?;
-        within(&format!("runs[{index}].edges_real"), run.edges_real, run.edges_possible, "edges_possible")?;
+        within(
+            &format!("runs[{index}].edges_real"),
+            run.edges_real,
+            run.edges_possible,
+            "edges_possible",
+        )?;
     }
     length("overlap", "rows", runs, comparison.overlap.len())?;
     for (index, row) in comparison.overlap.iter().enumerate() {
@@ -52,13 +60,33 @@ fn curves(path: &str, curves: &Curves, classes: Option<usize>) -> Result<(), Rep
     let test = &curves.test;
     let rows = test.update.len();
     ascending(&format!("{path}.test.update"), &test.update)?;
-    length(&format!("{path}.test.loss"), "entries", rows, test.loss.len())?;
-    length(&format!("{path}.test.accuracy"), "entries", rows, test.accuracy.len())?;
+    length(
+        &format!("{path}.test.loss"),
+        "entries",
+        rows,
+        test.loss.len(),
+    )?;
+    length(
+        &format!("{path}.test.accuracy"),
+        "entries",
+        rows,
+        test.accuracy.len(),
+    )?;
     // A comparison and a run that kept no confusion matrices leave the column empty.
     if let (Some(classes), false) = (classes, test.confusion.is_empty()) {
-        length(&format!("{path}.test.confusion"), "entries", rows, test.confusion.len())?;
+        length(
+            &format!("{path}.test.confusion"),
+            "entries",
+            rows,
+            test.confusion.len(),
+        )?;
         for (index, matrix) in test.confusion.iter().enumerate() {
-            length(&format!("{path}.test.confusion[{index}]"), "cells", classes * classes, matrix.len())?;
+            length(
+                &format!("{path}.test.confusion[{index}]"),
+                "cells",
+                classes * classes,
+                matrix.len(),
+            )?;
         }
     }
     Ok(())
@@ -66,9 +94,14 @@ fn curves(path: &str, curves: &Curves, classes: Option<usize>) -> Result<(), Rep
 
 fn layer(path: &str, layer: &Layer, nodes: usize) -> Result<(), ReportError> {
     let at_least_a_matrix = layer.shape.len() >= 2;
-    let entries = layer.shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
+    let entries = layer
+        .shape
+        .iter()
+        .try_fold(1usize, |product, &side| product.checked_mul(side));
     let entries = match entries {
-        Some(entries) if at_least_a_matrix && entries > 0 && u32::try_from(entries).is_ok() => entries,
+        Some(entries) if at_least_a_matrix && entries > 0 && u32::try_from(entries).is_ok() => {
+            entries
+        }
         _ => {
             return Err(value(
                 &format!("{path}.shape"),
@@ -80,14 +113,19 @@ fn layer(path: &str, layer: &Layer, nodes: usize) -> Result<(), ReportError> {
     if layer.target_nodes.is_empty() != layer.source_nodes.is_empty() {
         return Err(value(
             &format!("{path}.target_nodes"),
-            format!("{} long beside {} source nodes", layer.target_nodes.len(), layer.source_nodes.len()),
+            format!(
+                "{} long beside {} source nodes",
+                layer.target_nodes.len(),
+                layer.source_nodes.len()
+            ),
             "a layer names the nodes of both its sides or of none",
         ));
     }
     if !layer.target_nodes.is_empty() {
-        for (name, list, side) in
-            [("target_nodes", &layer.target_nodes, layer.shape[0]), ("source_nodes", &layer.source_nodes, layer.shape[1])]
-        {
+        for (name, list, side) in [
+            ("target_nodes", &layer.target_nodes, layer.shape[0]),
+            ("source_nodes", &layer.source_nodes, layer.shape[1]),
+        ] {
             length(&format!("{path}.{name}"), "nodes", side, list.len())?;
             if let Some(&node) = list.iter().find(|&&node| node as usize >= nodes) {
                 return Err(value(
@@ -102,26 +140,74 @@ fn layer(path: &str, layer: &Layer, nodes: usize) -> Result<(), ReportError> {
     if let Some(legal) = &layer.legal {
         length(&format!("{path}.legal"), "bytes", bits, legal.0.len())?;
     }
-    length(&format!("{path}.initial"), "bytes", bits, layer.initial.0.len())?;
-    within(&format!("{path}.possible"), layer.possible, entries, "the layer's entries")?;
-    within(&format!("{path}.budget"), layer.budget, entries, "the layer's entries")?;
+    length(
+        &format!("{path}.initial"),
+        "bytes",
+        bits,
+        layer.initial.0.len(),
+    )?;
+    within(
+        &format!("{path}.possible"),
+        layer.possible,
+        entries,
+        "the layer's entries",
+    )?;
+    within(
+        &format!("{path}.budget"),
+        layer.budget,
+        entries,
+        "the layer's entries",
+    )?;
     let frames = layer.frames.len();
     ascending(&format!("{path}.frames"), &layer.frames)?;
-    length(&format!("{path}.weights"), "bytes", frames * entries * 2, layer.weights.0.len())?;
-    length(&format!("{path}.scale"), "entries", frames, layer.scale.len())?;
-    length(&format!("{path}.threshold"), "entries", frames, layer.threshold.len())
+    length(
+        &format!("{path}.weights"),
+        "bytes",
+        frames * entries * 2,
+        layer.weights.0.len(),
+    )?;
+    length(
+        &format!("{path}.scale"),
+        "entries",
+        frames,
+        layer.scale.len(),
+    )?;
+    length(
+        &format!("{path}.threshold"),
+        "entries",
+        frames,
+        layer.threshold.len(),
+    )
 }
 
 fn samples(samples: &Samples, classes: usize, nodes: usize) -> Result<(), ReportError> {
     let images = samples.labels.len();
     let pixels: usize = samples.shape.iter().product();
-    length("samples.pixels", "bytes", images * pixels, samples.pixels.0.len())?;
-    if let Some(&label) = samples.labels.iter().find(|&&label| label as usize >= classes) {
-        return Err(value("samples.labels", format!("{label}"), &format!("the data has {classes} classes")));
+    length(
+        "samples.pixels",
+        "bytes",
+        images * pixels,
+        samples.pixels.0.len(),
+    )?;
+    if let Some(&label) = samples
+        .labels
+        .iter()
+        .find(|&&label| label as usize >= classes)
+    {
+        return Err(value(
+            "samples.labels",
+            format!("{label}"),
+            &format!("the data has {classes} classes"),
+        ));
     }
     ascending("samples.frames", &samples.frames)?;
     let expected = samples.frames.len() * images * classes;
-    length("samples.probabilities", "bytes", expected, samples.probabilities.0.len())?;
+    length(
+        "samples.probabilities",
+        "bytes",
+        expected,
+        samples.probabilities.0.len(),
+    )?;
     match &samples.features {
         Some(features) => self::features(features, images, nodes),
         None => Ok(()),
@@ -132,31 +218,62 @@ fn features(features: &Features, images: usize, nodes: usize) -> Result<(), Repo
     let frames = features.frames.len();
     ascending("samples.features.frames", &features.frames)?;
     let expected = frames * images * nodes * features.height * features.width;
-    length("samples.features.values", "bytes", expected, features.values.0.len())?;
-    length("samples.features.scale", "bytes", frames * nodes * 4, features.scale.0.len())
+    length(
+        "samples.features.values",
+        "bytes",
+        expected,
+        features.values.0.len(),
+    )?;
+    length(
+        "samples.features.scale",
+        "bytes",
+        frames * nodes * 4,
+        features.scale.0.len(),
+    )
 }
 
-fn length(field: &str, unit: &'static str, expected: usize, found: usize) -> Result<(), ReportError> {
+fn length(
+    field: &str,
+    unit: &'static str,
+    expected: usize,
+    found: usize,
+) -> Result<(), ReportError> {
     if expected == found {
         return Ok(());
     }
-    Err(ReportError::Length { field: field.into(), unit, expected, found })
+    Err(ReportError::Length {
+        field: field.into(),
+        unit,
+        expected,
+        found,
+    })
 }
 
 fn within(field: &str, found: usize, limit: usize, name: &str) -> Result<(), ReportError> {
     if found <= limit {
         return Ok(());
     }
-    Err(value(field, found.to_string(), &format!("it may not exceed {name} ({limit})")))
+    Err(value(
+        field,
+        found.to_string(),
+        &format!("it may not exceed {name} ({limit})"),
+    ))
 }
 
 fn ascending(field: &str, updates: &[u64]) -> Result<(), ReportError> {
     match updates.windows(2).position(|pair| pair[1] < pair[0]) {
-        Some(before) => Err(ReportError::Order { field: field.into(), entry: before + 1 }),
+        Some(before) => Err(ReportError::Order {
+            field: field.into(),
+            entry: before + 1,
+        }),
         None => Ok(()),
     }
 }
 
 fn value(field: &str, found: String, rule: &str) -> ReportError {
-    ReportError::Value { field: field.into(), found, rule: rule.into() }
+    ReportError::Value {
+        field: field.into(),
+        found,
+        rule: rule.into(),
+    }
 }

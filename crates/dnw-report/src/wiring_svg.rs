@@ -26,12 +26,24 @@ pub fn wiring_svg(recording: &Recording, moments: &[u64]) -> Result<String, Repo
     let mut svg = picture::open(
         width * across as f32 + 20.0,
         height * rows as f32 + 14.0,
-        &format!("The wiring of {} at {} moments of its training", recording.run.name, moments.len()),
+        &format!(
+            "The wiring of {} at {} moments of its training",
+            recording.run.name,
+            moments.len()
+        ),
     );
     for (i, &moment) in moments.iter().enumerate() {
         let update = moment.min(recording.updates);
-        let (left, top) = (10.0 + (i % across) as f32 * width, (i / across) as f32 * height);
-        let area = Area { left: left + 22.0, top: top + 58.0, width: width - 44.0, height: height - 68.0 };
+        let (left, top) = (
+            10.0 + (i % across) as f32 * width,
+            (i / across) as f32 * height,
+        );
+        let area = Area {
+            left: left + 22.0,
+            top: top + 58.0,
+            width: width - 44.0,
+            height: height - 68.0,
+        };
         let layout = Layout::new(recording, area);
         let edges = real_edges(&replays, update);
         let _ = write!(
@@ -44,7 +56,11 @@ pub fn wiring_svg(recording: &Recording, moments: &[u64]) -> Result<String, Repo
             escape(&caption(recording, edges.len(), update)),
         );
         let crowd = (edges.len().max(1) as f32 / 120.0).log10().max(0.0);
-        let _ = write!(svg, "<g fill=\"none\" stroke-opacity=\"{:.2}\">", (0.85 - 0.3 * crowd).max(0.15));
+        let _ = write!(
+            svg,
+            "<g fill=\"none\" stroke-opacity=\"{:.2}\">",
+            (0.85 - 0.3 * crowd).max(0.15)
+        );
         for edge in &edges {
             let _ = write!(
                 svg,
@@ -59,7 +75,10 @@ pub fn wiring_svg(recording: &Recording, moments: &[u64]) -> Result<String, Repo
         for (&(x, y), alive) in layout.place.iter().zip(picture::alive(recording, &ends)) {
             let class = if alive { "live" } else { "dead" };
             let (x, y, r) = (number(x), number(y), number(layout.radius));
-            let _ = write!(svg, "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{r}\"/>");
+            let _ = write!(
+                svg,
+                "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{r}\"/>"
+            );
         }
     }
     svg.push_str("</svg>\n");
@@ -87,32 +106,75 @@ pub fn animated_wiring_svg(recording: &Recording, frames: usize) -> Result<Strin
     let (width, height) = (760.0, 430.0);
     let seconds = (frames + rest) as f32 * 0.3;
     let timing = format!("dur=\"{}s\" repeatCount=\"indefinite\"", number(seconds));
-    let clock = Clock { timing: &timing, rest };
-    let layout = Layout::new(recording, Area { left: 40.0, top: 62.0, width: width - 80.0, height: height - 102.0 });
-    let wirings: Vec<Vec<RealEdge>> = moments.iter().map(|&update| real_edges(&replays, update)).collect();
+    let clock = Clock {
+        timing: &timing,
+        rest,
+    };
+    let layout = Layout::new(
+        recording,
+        Area {
+            left: 40.0,
+            top: 62.0,
+            width: width - 80.0,
+            height: height - 102.0,
+        },
+    );
+    let wirings: Vec<Vec<RealEdge>> = moments
+        .iter()
+        .map(|&update| real_edges(&replays, update))
+        .collect();
 
-    let mut svg = picture::open(width, height, &format!("The wiring of {} while it is discovered", recording.run.name));
+    let mut svg = picture::open(
+        width,
+        height,
+        &format!(
+            "The wiring of {} while it is discovered",
+            recording.run.name
+        ),
+    );
     let tracks = tracks(&wirings);
     let sum: f32 = wirings.iter().map(|edges| edges.len() as f32).sum();
     let crowd = (sum / frames as f32 / 120.0).log10().max(0.0);
-    let _ = write!(svg, "<g fill=\"none\" stroke-opacity=\"{:.2}\">", (0.85 - 0.3 * crowd).max(0.15));
+    let _ = write!(
+        svg,
+        "<g fill=\"none\" stroke-opacity=\"{:.2}\">",
+        (0.85 - 0.3 * crowd).max(0.15)
+    );
     let scale = 1.0 / (1.0 + crowd * 0.5);
     draw_passing(&mut svg, &layout, &tracks, scale, &clock);
     draw_lasting(&mut svg, &layout, &tracks, scale, &clock);
     svg.push_str("</g>");
     let reach: Vec<Vec<bool>> = wirings
         .iter()
-        .map(|edges| picture::alive(recording, &edges.iter().map(|edge| edge.ends).collect::<Vec<_>>()))
+        .map(|edges| {
+            picture::alive(
+                recording,
+                &edges.iter().map(|edge| edge.ends).collect::<Vec<_>>(),
+            )
+        })
         .collect();
     for (node, &(x, y)) in layout.place.iter().enumerate() {
         let (x, y, r) = (number(x), number(y), number(layout.radius));
-        let _ = write!(svg, "<circle class=\"dead\" cx=\"{x}\" cy=\"{y}\" r=\"{r}\"/>");
-        let mut values: Vec<&str> = reach.iter().map(|alive| if alive[node] { "1" } else { "0" }).collect();
+        let _ = write!(
+            svg,
+            "<circle class=\"dead\" cx=\"{x}\" cy=\"{y}\" r=\"{r}\"/>"
+        );
+        let mut values: Vec<&str> = reach
+            .iter()
+            .map(|alive| if alive[node] { "1" } else { "0" })
+            .collect();
         let last = values[frames - 1];
         values.extend(std::iter::repeat_n(last, rest));
-        let _ = write!(svg, "<circle class=\"live\" cx=\"{x}\" cy=\"{y}\" r=\"{r}\" opacity=\"{last}\">");
+        let _ = write!(
+            svg,
+            "<circle class=\"live\" cx=\"{x}\" cy=\"{y}\" r=\"{r}\" opacity=\"{last}\">"
+        );
         if values.iter().any(|value| *value != last) {
-            let _ = write!(svg, "<animate attributeName=\"opacity\" calcMode=\"discrete\" {timing} values=\"{}\"/>", values.join(";"));
+            let _ = write!(
+                svg,
+                "<animate attributeName=\"opacity\" calcMode=\"discrete\" {timing} values=\"{}\"/>",
+                values.join(";")
+            );
         }
         svg.push_str("</circle>");
     }
@@ -133,8 +195,10 @@ pub fn animated_wiring_svg(recording: &Recording, frames: usize) -> Result<Strin
         );
     }
     let track = width - 52.0;
-    let mut done: Vec<String> =
-        moments.iter().map(|&update| number(update as f32 / recording.updates.max(1) as f32 * track)).collect();
+    let mut done: Vec<String> = moments
+        .iter()
+        .map(|&update| number(update as f32 / recording.updates.max(1) as f32 * track))
+        .collect();
     done.extend(std::iter::repeat_n(number(track), rest));
     let y = number(height - 22.0);
     let _ = write!(
@@ -164,7 +228,10 @@ impl Clock<'_> {
             }
         }
         kept.push(values.len() - 1);
-        let mut times: Vec<String> = kept.iter().map(|&at| shortest(at as f32 / steps, 3)).collect();
+        let mut times: Vec<String> = kept
+            .iter()
+            .map(|&at| shortest(at as f32 / steps, 3))
+            .collect();
         let mut list: Vec<String> = kept.iter().map(|&at| shortest(values[at], 1)).collect();
         times.push("1".into());
         list.push(shortest(values[values.len() - 1], 1));
@@ -178,7 +245,13 @@ impl Clock<'_> {
 }
 
 /// Edges that are real at the end: each has its own width over time.
-fn draw_lasting(svg: &mut String, layout: &Layout, tracks: &[Track], scale: f32, clock: &Clock<'_>) {
+fn draw_lasting(
+    svg: &mut String,
+    layout: &Layout,
+    tracks: &[Track],
+    scale: f32,
+    clock: &Clock<'_>,
+) {
     for track in tracks.iter().filter(|track| track.lasts()) {
         // A width of nothing draws nothing, so one animated number says both how heavy and whether real.
         let widths: Vec<f32> = track.sizes.iter().map(|&size| width(size, scale)).collect();
@@ -194,7 +267,13 @@ fn draw_lasting(svg: &mut String, layout: &Layout, tracks: &[Track], scale: f32,
 
 /// Edges that are gone at the end. With a shrinking budget there are thousands, so those that come and go
 /// together and look alike share a path.
-fn draw_passing(svg: &mut String, layout: &Layout, tracks: &[Track], scale: f32, clock: &Clock<'_>) {
+fn draw_passing(
+    svg: &mut String,
+    layout: &Layout,
+    tracks: &[Track],
+    scale: f32,
+    clock: &Clock<'_>,
+) {
     let mut alike: BTreeMap<(Vec<bool>, &str, String), String> = BTreeMap::new();
     for track in tracks.iter().filter(|track| !track.lasts()) {
         let seen: Vec<bool> = track.sizes.iter().map(|&size| size != 0.0).collect();
@@ -205,14 +284,24 @@ fn draw_passing(svg: &mut String, layout: &Layout, tracks: &[Track], scale: f32,
         path.push_str(&layout.curve(track.ends.0, track.ends.1));
     }
     for ((seen, class, width), path) in alike {
-        let values: Vec<f32> = seen.iter().map(|&real| if real { 1.0 } else { 0.0 }).collect();
+        let values: Vec<f32> = seen
+            .iter()
+            .map(|&real| if real { 1.0 } else { 0.0 })
+            .collect();
         let animation = clock.animation("opacity", &values);
-        let _ = write!(svg, "<path class=\"{class}\" stroke-width=\"{width}\" opacity=\"0\" d=\"{path}\">{animation}</path>");
+        let _ = write!(
+            svg,
+            "<path class=\"{class}\" stroke-width=\"{width}\" opacity=\"0\" d=\"{path}\">{animation}</path>"
+        );
     }
 }
 
 fn width(size: f32, scale: f32) -> f32 {
-    if size == 0.0 { 0.0 } else { (0.4 + 2.4 * size.abs()) * scale }
+    if size == 0.0 {
+        0.0
+    } else {
+        (0.4 + 2.4 * size.abs()) * scale
+    }
 }
 
 /// A real edge at a moment.
@@ -233,8 +322,12 @@ impl RealEdge {
 
 fn drawable(recording: &Recording) -> Result<Vec<Replay<'_>>, ReportError> {
     validate::recording(recording)?;
-    let replays: Vec<_> =
-        recording.layers.iter().filter(|layer| !layer.target_nodes.is_empty()).map(Replay::new).collect();
+    let replays: Vec<_> = recording
+        .layers
+        .iter()
+        .filter(|layer| !layer.target_nodes.is_empty())
+        .map(Replay::new)
+        .collect();
     if replays.is_empty() {
         return Err(ReportError::NoNodes(recording.run.name.clone()));
     }
@@ -245,7 +338,10 @@ fn real_edges(replays: &[Replay<'_>], update: u64) -> Vec<RealEdge> {
     let mut edges = Vec::new();
     for (layer, replay) in replays.iter().enumerate() {
         let scale = replay.scale(update).max(f32::MIN_POSITIVE);
-        for entry in (0..).zip(replay.wiring(update)).filter_map(|(entry, real)| real.then_some(entry)) {
+        for entry in (0..)
+            .zip(replay.wiring(update))
+            .filter_map(|(entry, real)| real.then_some(entry))
+        {
             let weight = replay.weight(entry, update);
             edges.push(RealEdge {
                 ends: replay.ends(entry),
@@ -271,7 +367,11 @@ impl Track {
     }
 
     fn class(&self) -> &'static str {
-        if self.sizes.iter().sum::<f32>() < 0.0 { "n" } else { "p" }
+        if self.sizes.iter().sum::<f32>() < 0.0 {
+            "n"
+        } else {
+            "p"
+        }
     }
 }
 
@@ -279,9 +379,13 @@ fn tracks(wirings: &[Vec<RealEdge>]) -> Vec<Track> {
     let mut tracks = BTreeMap::new();
     for (frame, edges) in wirings.iter().enumerate() {
         for edge in edges {
-            let blank = || Track { ends: edge.ends, sizes: vec![0.0; wirings.len()] };
+            let blank = || Track {
+                ends: edge.ends,
+                sizes: vec![0.0; wirings.len()],
+            };
             let size = edge.size.max(0.01);
-            tracks.entry(edge.key).or_insert_with(blank).sizes[frame] = if edge.negative { -size } else { size };
+            tracks.entry(edge.key).or_insert_with(blank).sizes[frame] =
+                if edge.negative { -size } else { size };
         }
     }
     tracks.into_values().collect()
@@ -290,7 +394,11 @@ fn tracks(wirings: &[Vec<RealEdge>]) -> Vec<Track> {
 /// A number with at most so many decimals, and no zero that does not matter.
 fn shortest(value: f32, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
     match text.strip_prefix("0.") {
         Some(fraction) => format!(".{fraction}"),
         None => text.to_owned(),
@@ -337,13 +445,20 @@ mod tests {
             layer.target_nodes.clear();
             layer.source_nodes.clear();
         }
-        assert!(matches!(wiring_svg(&recording, &[0]), Err(ReportError::NoNodes(_))));
+        assert!(matches!(
+            wiring_svg(&recording, &[0]),
+            Err(ReportError::NoNodes(_))
+        ));
     }
 
     #[test]
     fn names_stay_text() {
         let mut recording = synthetic::recording(&Size::small());
         recording.run.name = "<&\"".into();
-        assert!(wiring_svg(&recording, &[0]).unwrap().contains("&lt;&amp;&quot;"));
+        assert!(
+            wiring_svg(&recording, &[0])
+                .unwrap()
+                .contains("&lt;&amp;&quot;")
+        );
     }
 }

@@ -29,7 +29,9 @@ const PICTURE: &str = "(() => {
 
 #[test]
 fn the_slider_changes_the_picture() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut page = browser.open(&explorer(&Size::small()), "", 1280, 900);
     let end = page.eval(PICTURE);
     assert!(end[1].as_f64() > Some(500.0), "something is drawn: {end}");
@@ -43,12 +45,19 @@ fn the_slider_changes_the_picture() {
 
 #[test]
 fn the_wiring_in_the_page_is_the_recorded_one_at_every_moment() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut page = browser.open(&explorer(&Size::medium()), "", 1280, 900);
     // The budget shrinks, so the number of real edges tells moments apart; jumps go both ways.
     let recording = synthetic::recording(&Size::medium());
     let (changes, _) = dnw_report::history::decode(&recording.layers[0].history.0, 100 * 100);
-    let start: u32 = recording.layers[0].initial.0.iter().map(|byte| byte.count_ones()).sum();
+    let start: u32 = recording.layers[0]
+        .initial
+        .0
+        .iter()
+        .map(|byte| byte.count_ones())
+        .sum();
     for update in [0, 1500, 3, 2999, 700, 701, 0, 3000] {
         let grown: i64 = changes
             .iter()
@@ -56,14 +65,20 @@ fn the_wiring_in_the_page_is_the_recorded_one_at_every_moment() {
             .map(|change| change.born.len() as i64 - change.died.len() as i64)
             .sum();
         page.eval(&format!("dnw.seek({update})"));
-        assert_eq!(page.number("dnw.state().real"), (i64::from(start) + grown) as f64, "after update {update}");
+        assert_eq!(
+            page.number("dnw.state().real"),
+            (i64::from(start) + grown) as f64,
+            "after update {update}"
+        );
     }
     silent(&mut page);
 }
 
 #[test]
 fn playing_moves_time_and_pausing_stops_it() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut page = browser.open(&explorer(&Size::small()), "#t=0&speed=4", 1280, 900);
     page.eval("document.getElementById('play').click()");
     page.wait_for("dnw.state().t > 5");
@@ -77,7 +92,9 @@ fn playing_moves_time_and_pausing_stops_it() {
 
 #[test]
 fn the_keyboard_plays_steps_and_chooses() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut page = browser.open(&explorer(&Size::small()), "#t=100", 1280, 900);
     page.press("ArrowRight", "ArrowRight", 39);
     assert_eq!(page.number("dnw.state().t"), 101.0);
@@ -94,9 +111,15 @@ fn the_keyboard_plays_steps_and_chooses() {
     page.press("ArrowDown", "ArrowDown", 40);
     page.press("ArrowDown", "ArrowDown", 40);
     page.press("ArrowRight", "ArrowRight", 39);
-    assert!(page.number("dnw.state().node") >= 6.0, "the choice moved to the second column");
+    assert!(
+        page.number("dnw.state().node") >= 6.0,
+        "the choice moved to the second column"
+    );
     assert_eq!(page.number("dnw.state().t"), 0.0, "time stood still");
-    assert_eq!(page.eval("/in/.test(document.getElementById('card').textContent)"), true);
+    assert_eq!(
+        page.eval("/in/.test(document.getElementById('card').textContent)"),
+        true
+    );
     page.press("Escape", "Escape", 27);
     assert!(page.eval("dnw.state().node").is_null());
     page.press("?", "Slash", 191);
@@ -106,30 +129,53 @@ fn the_keyboard_plays_steps_and_chooses() {
 
 #[test]
 fn a_click_on_a_node_opens_its_card_and_its_edges_open_theirs() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut page = browser.open(&explorer(&Size::small()), "", 1280, 900);
     page.eval("dnw.set({ node: 12 })");
-    assert_eq!(page.eval("document.querySelector('#card h2').textContent"), "Node 12");
+    assert_eq!(
+        page.eval("document.querySelector('#card h2').textContent"),
+        "Node 12"
+    );
     // The most connected node surely has an edge to open.
     page.eval("(() => { for (let node = 0; node < 36 && !document.querySelector('.edge-row'); node++) dnw.set({ node }); })()");
     page.eval("document.querySelector('.edge-row').click()");
     page.settle();
     assert!(page.eval("dnw.state().edge").is_array());
-    assert!(page.eval("document.querySelector('#card h2').textContent").as_str().is_some_and(|text| text.contains('→')));
+    assert!(
+        page.eval("document.querySelector('#card h2').textContent")
+            .as_str()
+            .is_some_and(|text| text.contains('→'))
+    );
     page.eval("scrollTo(0, 0)");
     let spot = page.eval("(() => { const b = document.getElementById('nodes').getBoundingClientRect(); return [b.left, b.top, b.height]; })()");
-    let (left, top, height) = (spot[0].as_f64().unwrap(), spot[1].as_f64().unwrap(), spot[2].as_f64().unwrap());
+    let (left, top, height) = (
+        spot[0].as_f64().unwrap(),
+        spot[1].as_f64().unwrap(),
+        spot[2].as_f64().unwrap(),
+    );
     page.click(left + 46.0, top + 30.0 + (height - 48.0) / 2.0 - 20.0);
     assert_eq!(page.eval("dnw.state().edge"), serde_json::Value::Null);
-    assert!(page.number("dnw.state().node") < 6.0, "an input node was chosen");
+    assert!(
+        page.number("dnw.state().node") < 6.0,
+        "an input node was chosen"
+    );
     silent(&mut page);
 }
 
 #[test]
 fn the_address_restores_the_moment_the_choice_and_the_theme() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let html = explorer(&Size::small());
-    let mut page = browser.open(&html, "#t=77&node=9&theme=dark&hall=1&trace=1&image=2", 1280, 900);
+    let mut page = browser.open(
+        &html,
+        "#t=77&node=9&theme=dark&hall=1&trace=1&image=2",
+        1280,
+        900,
+    );
     let state = page.eval("dnw.state()");
     assert_eq!(state["t"], 77);
     assert_eq!(state["node"], 9);
@@ -140,6 +186,7 @@ fn the_address_restores_the_moment_the_choice_and_the_theme() {
     page.wait_for("location.hash.includes('t=50') && location.hash.includes('edge=0.3') && !location.hash.includes('node=')");
     page.eval("location.hash = '#t=12&theme=light'");
     page.wait_for("dnw.state().t === 12 && dnw.state().edge === null");
+    page.settle();
     assert_eq!(page.eval("document.documentElement.dataset.theme"), "light");
     page.eval("location.hash = '#t=nonsense&node=99999&edge=7.7&view=cube'");
     page.wait_for("dnw.state().node === null && dnw.state().view === 'auto'");
@@ -148,8 +195,15 @@ fn the_address_restores_the_moment_the_choice_and_the_theme() {
 
 #[test]
 fn a_phone_shows_everything_without_scrolling_sideways() {
-    let Some(mut browser) = browser::start() else { return };
-    for (size, hash) in [(Size::small(), ""), (Size::small(), "#node=12"), (Size::small(), "#edge=0.3"), (Size::wide(), "")] {
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
+    for (size, hash) in [
+        (Size::small(), ""),
+        (Size::small(), "#node=12"),
+        (Size::small(), "#edge=0.3"),
+        (Size::wide(), ""),
+    ] {
         let mut page = browser.open(&explorer(&size), hash, 375, 812);
         let overflow = page.number("document.documentElement.scrollWidth - innerWidth");
         assert!(overflow <= 0.0, "{overflow} pixels too wide at {hash:?}");
@@ -157,42 +211,65 @@ fn a_phone_shows_everything_without_scrolling_sideways() {
         page.eval("document.getElementById('play').click()");
         silent(&mut page);
     }
-    let mut page = browser.open(&comparison_page(&synthetic::comparison()).unwrap(), "", 375, 812);
+    let mut page = browser.open(
+        &comparison_page(&synthetic::comparison()).unwrap(),
+        "",
+        375,
+        812,
+    );
     let overflow = page.number("document.documentElement.scrollWidth - innerWidth");
-    assert!(overflow <= 0.0, "the comparison is {overflow} pixels too wide");
+    assert!(
+        overflow <= 0.0,
+        "the comparison is {overflow} pixels too wide"
+    );
 }
 
 #[test]
 fn fifty_thousand_edges_are_drawn_in_time() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut page = browser.open(&explorer(&Size::large()), "", 1400, 900);
     assert!(page.number("dnw.state().real") >= 50_000.0);
     page.eval("dnw.drawTime(2)");
     let average = page.number("dnw.drawTime(8)");
     let renderer = page.eval("dnw.renderer()");
     let strokes = page.number("dnw.strokes()");
-    eprintln!("{strokes} strokes drawn in {average:.1} ms on average ({renderer}, headless, no graphics card)");
+    eprintln!(
+        "{strokes} strokes drawn in {average:.1} ms on average ({renderer}, headless, no graphics card)"
+    );
     assert!(average < 1000.0, "{average} ms");
     silent(&mut page);
 }
 
 #[test]
 fn over_a_thousand_nodes_are_shown_as_a_matrix() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut page = browser.open(&explorer(&Size::wide()), "", 1280, 900);
     assert_eq!(page.eval("dnw.state().matrix"), true);
     let inked = "(() => { const c = document.getElementById('matrix'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return new Set(new Uint32Array(d.buffer)).size; })()";
     assert!(page.number(inked) > 10.0, "the matrix has colours");
     page.press("m", "KeyM", 77);
-    assert_eq!(page.eval("dnw.state().matrix"), false, "the wiring on request");
+    assert_eq!(
+        page.eval("dnw.state().matrix"),
+        false,
+        "the wiring on request"
+    );
     page.eval("dnw.set({ view: 'auto', layer: 2 })");
-    assert_eq!(page.eval("document.getElementById('stage-caption').textContent.startsWith('fc3.weight')"), true);
+    assert_eq!(
+        page.eval("document.getElementById('stage-caption').textContent.startsWith('fc3.weight')"),
+        true
+    );
     silent(&mut page);
 }
 
 #[test]
 fn a_run_without_nodes_layers_or_samples_still_opens() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut recording = synthetic::recording(&Size::small());
     recording.samples = None;
     recording.nodes.clear();
@@ -215,7 +292,9 @@ fn a_run_without_nodes_layers_or_samples_still_opens() {
 
 #[test]
 fn the_exported_picture_holds_every_real_edge() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let mut page = browser.open(&explorer(&Size::small()), "#t=240", 1280, 900);
     let svg = page.eval("dnw.svg()");
     let paths = svg.as_str().expect("a picture").matches("<path").count();
@@ -225,14 +304,76 @@ fn the_exported_picture_holds_every_real_edge() {
 
 #[test]
 fn the_comparison_opens_sorts_and_hides() {
-    let Some(mut browser) = browser::start() else { return };
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
     let comparison = synthetic::comparison();
-    let mut page = browser.open(&comparison_page(&comparison).unwrap(), "#sort=-test_accuracy&hidden=0.1", 1400, 900);
-    assert_eq!(page.number("document.querySelectorAll('#runs tbody tr').length"), comparison.runs.len() as f64);
-    assert_eq!(page.number("document.querySelectorAll('#budget .dot').length"), comparison.runs.len() as f64);
-    assert_eq!(page.number("document.querySelectorAll('#groups [aria-pressed=false]').length"), 2.0);
+    let mut page = browser.open(
+        &comparison_page(&comparison).unwrap(),
+        "#sort=-test_accuracy&hidden=0.1",
+        1400,
+        900,
+    );
+    assert_eq!(
+        page.number("document.querySelectorAll('#runs tbody tr').length"),
+        comparison.runs.len() as f64
+    );
+    assert_eq!(
+        page.number("document.querySelectorAll('#budget .dot').length"),
+        comparison.runs.len() as f64
+    );
+    assert_eq!(
+        page.number("document.querySelectorAll('#groups [aria-pressed=false]').length"),
+        2.0
+    );
     page.eval("document.querySelector('#groups button').click()");
     page.wait_for("document.querySelectorAll('#groups [aria-pressed=false]').length === 1");
+    silent(&mut page);
+}
+
+#[test]
+fn the_graphics_card_draws_the_same_picture() {
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
+    let mut page = browser.open(&explorer(&Size::small()), "#theme=light", 900, 700);
+    // How dark each of 12 x 8 parts of the picture is, read from the canvas in use.
+    let parts = "(() => {
+      const source = document.getElementById(dnw.renderer() === '2d' ? 'edges-flat' : 'edges-deep');
+      const copy = document.createElement('canvas');
+      copy.width = source.width; copy.height = source.height;
+      const context = copy.getContext('2d');
+      context.drawImage(source, 0, 0);
+      const { data, width, height } = context.getImageData(0, 0, copy.width, copy.height);
+      const parts = new Array(96).fill(0);
+      for (let i = 3; i < data.length; i += 4) {
+        const at = (i - 3) / 4;
+        parts[Math.floor(Math.floor(at / width) / height * 8) * 12 + Math.floor(at % width / width * 12)] += data[i] / 255;
+      }
+      return parts;
+    })()";
+    let flat = page.eval(parts);
+    page.eval("dnw.force('webgl')");
+    if page.eval("dnw.renderer()") == "2d" {
+        eprintln!("skipped: this browser has no WebGL");
+        return;
+    }
+    let deep = page.eval(parts);
+    let numbers = |value: &serde_json::Value| -> Vec<f64> {
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|part| part.as_f64().unwrap())
+            .collect()
+    };
+    let (flat, deep) = (numbers(&flat), numbers(&deep));
+    let difference: f64 = flat.iter().zip(&deep).map(|(a, b)| (a - b).abs()).sum();
+    let ink: f64 = flat.iter().sum();
+    assert!(
+        ink > 1000.0 && difference < ink * 0.15,
+        "{difference} of {ink} pixels differ"
+    );
     silent(&mut page);
 }
 
@@ -240,10 +381,17 @@ fn the_comparison_opens_sorts_and_hides() {
 #[test]
 #[ignore = "writes pictures for people to look at"]
 fn pictures() {
-    let (Some(mut browser), Ok(folder)) = (browser::start(), std::env::var("DNW_PICTURES")) else { return };
+    let (Some(mut browser), Ok(folder)) = (browser::start(), std::env::var("DNW_PICTURES")) else {
+        return;
+    };
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder).unwrap();
-    let shoot = |browser: &mut Browser, name: &str, html: &str, hash: &str, size: (u32, u32), whole: bool| {
+    let shoot = |browser: &mut Browser,
+                 name: &str,
+                 html: &str,
+                 hash: &str,
+                 size: (u32, u32),
+                 whole: bool| {
         let mut page = browser.open(html, hash, size.0, size.1);
         page.dark(hash.contains("dark"));
         page.settle();
@@ -255,7 +403,9 @@ fn pictures() {
             page.settle();
         }
         page.eval("new Promise((done) => setTimeout(() => done(true), 250))");
-        let bytes = base64::engine::general_purpose::STANDARD.decode(page.screenshot(false)).unwrap();
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(page.screenshot(false))
+            .unwrap();
         std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
         silent(&mut page);
     };
@@ -263,20 +413,97 @@ fn pictures() {
     let phone = (375, 812);
     let medium = explorer(&Size::medium());
     shoot(&mut browser, "light", &medium, "", desktop, false);
-    shoot(&mut browser, "light-whole", &medium, "#t=1400", desktop, true);
-    shoot(&mut browser, "dark", &medium, "#t=1520&theme=dark", desktop, false);
+    shoot(
+        &mut browser,
+        "light-whole",
+        &medium,
+        "#t=1400",
+        desktop,
+        true,
+    );
+    shoot(
+        &mut browser,
+        "dark",
+        &medium,
+        "#t=1520&theme=dark",
+        desktop,
+        false,
+    );
     shoot(&mut browser, "start", &medium, "#t=300", desktop, false);
-    shoot(&mut browser, "hallucinated", &medium, "#hall=1&t=2900", desktop, false);
-    shoot(&mut browser, "node", &medium, "#node=52&t=2400", desktop, false);
-    shoot(&mut browser, "trace", &medium, "#node=52&trace=1&theme=dark", desktop, false);
-    shoot(&mut browser, "edge", &medium, "#edge=0.1000&t=1700", desktop, false);
-    shoot(&mut browser, "matrix", &medium, "#view=matrix&t=1600", desktop, false);
+    shoot(
+        &mut browser,
+        "hallucinated",
+        &medium,
+        "#hall=1&t=2900",
+        desktop,
+        false,
+    );
+    shoot(
+        &mut browser,
+        "node",
+        &medium,
+        "#node=55&t=2400",
+        desktop,
+        false,
+    );
+    shoot(
+        &mut browser,
+        "trace",
+        &medium,
+        "#node=55&trace=1&theme=dark",
+        desktop,
+        false,
+    );
+    shoot(
+        &mut browser,
+        "edge",
+        &medium,
+        "#edge=0.1770&t=1700",
+        desktop,
+        false,
+    );
+    shoot(
+        &mut browser,
+        "matrix",
+        &medium,
+        "#view=matrix&t=1600",
+        desktop,
+        false,
+    );
     shoot(&mut browser, "phone", &medium, "#t=1700", phone, true);
-    shoot(&mut browser, "phone-node", &medium, "#node=40&theme=dark", phone, true);
-    shoot(&mut browser, "wide", &explorer(&Size::wide()), "", desktop, false);
-    shoot(&mut browser, "large", &explorer(&Size::large()), "", desktop, false);
+    shoot(
+        &mut browser,
+        "phone-node",
+        &medium,
+        "#node=40&theme=dark",
+        phone,
+        true,
+    );
+    shoot(
+        &mut browser,
+        "wide",
+        &explorer(&Size::wide()),
+        "",
+        desktop,
+        false,
+    );
+    shoot(
+        &mut browser,
+        "large",
+        &explorer(&Size::large()),
+        "",
+        desktop,
+        false,
+    );
     let comparison = comparison_page(&synthetic::comparison()).unwrap();
     shoot(&mut browser, "compare", &comparison, "", desktop, true);
-    shoot(&mut browser, "compare-dark", &comparison, "#theme=dark", desktop, true);
+    shoot(
+        &mut browser,
+        "compare-dark",
+        &comparison,
+        "#theme=dark",
+        desktop,
+        true,
+    );
     shoot(&mut browser, "compare-phone", &comparison, "", phone, true);
 }

@@ -31,8 +31,15 @@ pub fn start() -> Option<Browser> {
     match find() {
         Some(program) if cfg!(unix) => Some(Browser::start(&program)),
         found => {
-            let why = if found.is_some() { "pages are tested on Unix only" } else { "no browser: set CHROMIUM or install chromium" };
-            assert!(std::env::var("CI").as_deref() != Ok("true") || found.is_some(), "{why}");
+            let why = if found.is_some() {
+                "pages are tested on Unix only"
+            } else {
+                "no browser: set CHROMIUM or install chromium"
+            };
+            assert!(
+                std::env::var("CI").as_deref() != Ok("true") || found.is_some(),
+                "{why}"
+            );
             eprintln!("skipped: {why}");
             None
         }
@@ -55,11 +62,28 @@ impl Browser {
             .arg("-c")
             .arg("exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1")
             .arg(program)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+                "--remote-debugging-pipe",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
             .args(["--hide-scrollbars", "--force-color-profile=srgb"])
-            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
-            .args(std::env::var("CHROMIUM_FLAGS").unwrap_or_default().split_whitespace())
+            .arg(format!(
+                "--user-data-dir={}",
+                folder.path().join("profile").display()
+            ))
+            .args(
+                std::env::var("CHROMIUM_FLAGS")
+                    .unwrap_or_default()
+                    .split_whitespace(),
+            )
             .arg("about:blank")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -71,13 +95,22 @@ impl Browser {
         let (sender, messages) = channel();
         std::thread::spawn(move || {
             for message in BufReader::new(stdout).split(0).map_while(Result::ok) {
-                let Ok(message) = serde_json::from_slice(&message) else { continue };
+                let Ok(message) = serde_json::from_slice(&message) else {
+                    continue;
+                };
                 if sender.send(message).is_err() {
                     return;
                 }
             }
         });
-        Self { child, stdin, messages, waiting: VecDeque::new(), next: 1, folder }
+        Self {
+            child,
+            stdin,
+            messages,
+            waiting: VecDeque::new(),
+            next: 1,
+            folder,
+        }
     }
 
     fn call(&mut self, session: Option<&str>, method: &str, parameters: Value) -> Value {
@@ -87,13 +120,18 @@ impl Browser {
         if let Some(session) = session {
             message["sessionId"] = session.into();
         }
-        self.stdin.write_all(message.to_string().as_bytes()).expect("the browser listens");
+        self.stdin
+            .write_all(message.to_string().as_bytes())
+            .expect("the browser listens");
         self.stdin.write_all(&[0]).expect("the browser listens");
         self.stdin.flush().expect("the browser listens");
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let message = self.messages.recv_timeout(left).unwrap_or_else(|_| panic!("no answer to {method}"));
+            let message = self
+                .messages
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("no answer to {method}"));
             if message["id"] == id {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
                 return message["result"].clone();
@@ -106,12 +144,23 @@ impl Browser {
     pub fn open(&mut self, html: &str, hash: &str, width: u32, height: u32) -> Page<'_> {
         let file = self.folder.path().join(format!("page-{}.html", self.next));
         std::fs::write(&file, html).expect("the page is written");
-        let target = self.call(None, "Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
-        let session = self.call(None, "Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
+        let target =
+            self.call(None, "Target.createTarget", json!({ "url": "about:blank" }))["targetId"]
+                .clone();
+        let session = self.call(
+            None,
+            "Target.attachToTarget",
+            json!({ "targetId": target, "flatten": true }),
+        );
         let session = session["sessionId"].as_str().expect("a session").to_owned();
         self.waiting.clear();
         let url = format!("file://{}{hash}", file.display());
-        let mut page = Page { browser: self, session, target, url };
+        let mut page = Page {
+            browser: self,
+            session,
+            target,
+            url,
+        };
         page.call("Runtime.enable", json!({}));
         page.call("Log.enable", json!({}));
         page.call("Page.enable", json!({}));
@@ -150,27 +199,44 @@ impl Page<'_> {
 
     pub fn dark(&mut self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
-        self.call("Emulation.setEmulatedMedia", json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] }));
+        self.call(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] }),
+        );
     }
 
     /// The value of an expression; an exception in it fails the test.
     pub fn eval(&mut self, expression: &str) -> Value {
-        let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let parameters =
+            json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.call("Runtime.evaluate", parameters);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
+        assert!(
+            answer["exceptionDetails"].is_null(),
+            "{expression}: {}",
+            answer["exceptionDetails"]
+        );
         answer["result"]["value"].clone()
     }
 
     pub fn number(&mut self, expression: &str) -> f64 {
         let value = self.eval(expression);
-        value.as_f64().unwrap_or_else(|| panic!("{expression} is {value}"))
+        value
+            .as_f64()
+            .unwrap_or_else(|| panic!("{expression} is {value}"))
     }
 
     pub fn wait_for(&mut self, condition: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.eval(&format!("Boolean({condition})")).as_bool().unwrap_or(false) {
+        while !self
+            .eval(&format!("Boolean({condition})"))
+            .as_bool()
+            .unwrap_or(false)
+        {
             let errors = self.errors();
-            assert!(errors.is_empty(), "while waiting for `{condition}`: {errors:#?}");
+            assert!(
+                errors.is_empty(),
+                "while waiting for `{condition}`: {errors:#?}"
+            );
             assert!(Instant::now() < deadline, "`{condition}` did not come true");
             std::thread::sleep(Duration::from_millis(40));
         }
@@ -188,7 +254,10 @@ impl Page<'_> {
 
     pub fn click(&mut self, x: f64, y: f64) {
         for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
-            self.call("Input.dispatchMouseEvent", json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 }));
+            self.call(
+                "Input.dispatchMouseEvent",
+                json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 }),
+            );
         }
         self.settle();
     }
@@ -210,7 +279,9 @@ impl Page<'_> {
                 let parameters = &message["params"];
                 let bad = match message["method"].as_str()? {
                     "Runtime.exceptionThrown" => true,
-                    "Runtime.consoleAPICalled" => ["error", "warning", "assert"].contains(&parameters["type"].as_str()?),
+                    "Runtime.consoleAPICalled" => {
+                        ["error", "warning", "assert"].contains(&parameters["type"].as_str()?)
+                    }
                     "Log.entryAdded" => parameters["entry"]["level"] == "error",
                     _ => false,
                 };
@@ -221,7 +292,10 @@ impl Page<'_> {
 
     /// The window as PNG, base64.
     pub fn screenshot(&mut self, whole: bool) -> String {
-        let answer = self.call("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": whole }));
+        let answer = self.call(
+            "Page.captureScreenshot",
+            json!({ "format": "png", "captureBeyondViewport": whole }),
+        );
         answer["data"].as_str().expect("a picture").to_owned()
     }
 }
@@ -229,7 +303,11 @@ impl Page<'_> {
 impl Drop for Page<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.browser.call(None, "Target.closeTarget", json!({ "targetId": self.target }));
+            self.browser.call(
+                None,
+                "Target.closeTarget",
+                json!({ "targetId": self.target }),
+            );
         }
     }
 }
