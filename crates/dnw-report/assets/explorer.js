@@ -1,12 +1,13 @@
 // Puts the explorer together and redraws what a change of state asks for.
 
-import { byId, setText } from "./elements.js";
+import { byId, el, setText } from "./elements.js";
 import { count, percent, plural, short } from "./words.js";
 import { asChoice, asFlag, asIndex, asNumber, createState, unsaved } from "./state.js";
 import { applyTheme, onSystemTheme, otherTheme, palette } from "./theme.js";
 import { openRun } from "./run.js";
 import { reachOf } from "./reach.js";
 import { openSamples } from "./thumbnails.js";
+import { afterglow } from "./scene.js";
 import { wiringView } from "./wiring.js";
 import { matrixView } from "./matrix.js";
 import { at, timelineView } from "./timeline.js";
@@ -94,7 +95,10 @@ function drawStage() {
 function drawCard(values) {
   if (values.edge) showEdge();
   else if (values.node !== null) showNode();
-  else byId("card").replaceChildren(...cardAtRest);
+  else {
+    byId("card").replaceChildren(...cardAtRest);
+    byId("moment").replaceChildren(...numbersNow().map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+  }
   byId("card").classList.toggle("open", Boolean(values.edge) || values.node !== null);
 }
 
@@ -154,6 +158,20 @@ function retheme() {
 function shortMoment() {
   const dead = drawable && run.nodes.length ? app.reach().dead : 0;
   return `${count(run.realEdges())} real edges` + (drawable ? `, ${plural(dead, "dead node", "dead nodes")}` : "");
+}
+
+function numbersNow() {
+  const { t } = state.values;
+  const { train, test } = run.recorded.curves;
+  const span = afterglow(run);
+  return [
+    ["update", count(Math.floor(t))],
+    ["test accuracy", percent(at(test, test.accuracy, t) ?? at(train, train.accuracy, t) ?? NaN)],
+    ["loss", short(at(test, test.loss, t) ?? at(train, train.loss, t) ?? NaN)],
+    ["real edges", count(run.realEdges())],
+    ["swaps so far", count(run.swapsUntil(t))],
+    drawable ? ["dead nodes", `${count(app.reach().dead)} of ${count(run.nodes.length)}`] : ["swaps just now", count(run.swapsUntil(t) - run.swapsUntil(t - span))],
+  ];
 }
 
 // The moment in words, for those who hear the page. It waits until time stands still.

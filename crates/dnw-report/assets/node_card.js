@@ -34,7 +34,7 @@ export function nodeCard(app) {
       el(
         "header",
         {},
-        el("div", {}, el("h2", {}, name), el("p", { class: "soft" }, `node ${node}, level ${level}`)),
+        el("div", {}, el("h2", {}, name), el("p", { class: "soft" }, run.nodes[node].kind === "hidden" ? `level ${level}` : `node ${node}, level ${level}`)),
         el("div", { class: "card-buttons" },
           iconButton("‹", "Previous node", () => state.set({ node: (node + run.nodes.length - 1) % run.nodes.length })),
           iconButton("›", "Next node", () => state.set({ node: (node + 1) % run.nodes.length })),

@@ -100,7 +100,7 @@ function pushReal(layer, t, look, layout, reach, strokes, focus) {
     const weight = moment.empty ? 0 : weights[low + entry] * lowFactor + weights[high + entry] * highFactor;
     const size = Math.min(1, Math.abs(weight) * perScale);
     // In a crowd only the heavy edges may be dark, or everything turns grey.
-    const dark = look.alpha * (look.even + (1 - look.even) * Math.min(1.6, size * size * 8));
+    const dark = look.alpha * (look.even + (1 - look.even) * Math.min(3, size * size * size * 4));
     // A real edge that no data passes, or whose result no output sees, is drawn weakly.
     let alpha = reach.fromInput[source] && reach.toOutput[target] ? dark : dark * 0.3;
     if (focus) {
@@ -142,6 +142,9 @@ function pushGlow(run, layer, t, look, layout, strokes, focus) {
   const last = layer.applied - 1;
   const first = lastAtMost(update, t - span) + 1;
   const moment = layer.moment(t);
+  // Where many are born at once, each shines less, or nothing else could be seen.
+  const births = last >= first ? bornStart[last + 1] - bornStart[first] : 0;
+  const shine = Math.min(1, Math.sqrt(24 / Math.max(1, births)));
   let left = MOST_GLOWING;
   for (let c = last; c >= first && left > 0; c--) {
     const fresh = 1 - (t - update[c]) / span;
@@ -153,8 +156,8 @@ function pushGlow(run, layer, t, look, layout, strokes, focus) {
       const width = look.thin + look.thick * size;
       if (isReal) {
         const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
-        strokes.push(layout, source, target, width + 2 + 3.5 * fresh, 0.6 * fresh * share, TONE.flash, 0, layer.index, entry);
-        strokes.push(layout, source, target, width, 0.95 * share, tone, ON_TOP, layer.index, entry);
+        strokes.push(layout, source, target, width + 1.2 + 4.3 * fresh * shine, (0.25 + 0.4 * shine) * fresh * share, TONE.flash, 0, layer.index, entry);
+        strokes.push(layout, source, target, width, Math.max(look.alpha, 0.95 * fresh * shine) * share, tone, ON_TOP, layer.index, entry);
       } else {
         const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
         strokes.push(layout, source, target, width, 0.5 * fresh * fresh * share, tone, 2, layer.index, entry);

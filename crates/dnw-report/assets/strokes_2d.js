@@ -14,40 +14,36 @@ export const DASHES = [[], [5, 4], [2, 3], []];
 
 export function strokeAll(context, strokes, colours) {
   const tones = [colours.positive, colours.negative, colours.faint, colours.flash, colours.ink];
-  const keyed = sortByLook(strokes);
   const straight = strokes.count > STRAIGHT_ABOVE;
   const { xy } = strokes;
-  let key = -1;
-  let inPath = 0;
+  const { order, paths } = sortByLook(strokes);
   context.lineCap = "round";
-  for (const i of keyed.order) {
-    if (keyed.keys[i] !== key || inPath === PER_PATH) {
-      if (inPath) context.stroke();
-      key = keyed.keys[i];
-      inPath = 0;
-      context.beginPath();
-      context.strokeStyle = tones[strokes.tone[i]];
-      // A stroke of a pixel or less is the fastest one there is.
-      context.lineWidth = straight ? 0.9 : strokes.width[i];
-      context.globalAlpha = strokes.alpha[i];
-      context.setLineDash(DASHES[strokes.dash[i]]);
+  for (const { from, to } of paths) {
+    const first = order[from];
+    context.beginPath();
+    context.strokeStyle = tones[strokes.tone[first]];
+    // A stroke of a pixel or less is the fastest one there is.
+    context.lineWidth = straight && strokes.tone[first] < TONE.flash ? Math.min(0.9, strokes.width[first]) : strokes.width[first];
+    context.globalAlpha = strokes.alpha[first];
+    context.setLineDash(DASHES[strokes.dash[first]]);
+    for (let i = from; i < to; i++) {
+      const at = order[i] * 4;
+      const [x0, y0, x1, y1] = [xy[at], xy[at + 1], xy[at + 2], xy[at + 3]];
+      context.moveTo(x0, y0);
+      if (straight) context.lineTo(x1, y1);
+      else {
+        const [ax, ay, bx, by] = bend(x0, y0, x1, y1);
+        context.bezierCurveTo(ax, ay, bx, by, x1, y1);
+      }
     }
-    const at = i * 4;
-    const [x0, y0, x1, y1] = [xy[at], xy[at + 1], xy[at + 2], xy[at + 3]];
-    context.moveTo(x0, y0);
-    if (straight) context.lineTo(x1, y1);
-    else {
-      const [ax, ay, bx, by] = bend(x0, y0, x1, y1);
-      context.bezierCurveTo(ax, ay, bx, by, x1, y1);
-    }
-    inPath++;
+    context.stroke();
   }
-  if (inPath) context.stroke();
   context.globalAlpha = 1;
   context.setLineDash([]);
 }
 
-// Flashes and selections come last; within the rest, thin strokes come first.
+// Flashes and selections come last; within the rest, weak strokes come first. Strokes that differ in
+// their colour alone take turns, path by path: else the colour drawn last would cover the other.
 function sortByLook(strokes) {
   const keys = new Uint16Array(strokes.count);
   const room = 4 * TONES * WIDTHS * ALPHAS;
@@ -55,12 +51,19 @@ function sortByLook(strokes) {
   for (let i = 0; i < strokes.count; i++) {
     const rank = strokes.dash[i] === ON_TOP ? 3 : strokes.tone[i] >= TONE.flash ? 2 : strokes.dash[i] ? 0 : 1;
     const width = Math.min(WIDTHS - 1, (strokes.width[i] * 2.5) | 0);
-    const alpha = Math.min(ALPHAS - 1, (strokes.alpha[i] * ALPHAS) | 0);
+    const alpha = Math.min(ALPHAS - 1, (Math.sqrt(strokes.alpha[i]) * ALPHAS) | 0);
     keys[i] = ((rank * ALPHAS + alpha) * WIDTHS + width) * TONES + strokes.tone[i];
     start[keys[i] + 1]++;
   }
   for (let key = 0; key < room; key++) start[key + 1] += start[key];
+  const paths = [];
+  for (let key = 0; key < room; key++) {
+    for (let from = start[key], turn = 0; from < start[key + 1]; from += PER_PATH, turn++) {
+      paths.push({ look: Math.floor(key / TONES), turn, from, to: Math.min(from + PER_PATH, start[key + 1]) });
+    }
+  }
+  paths.sort((a, b) => a.look - b.look || a.turn - b.turn || a.from - b.from);
   const order = new Uint32Array(strokes.count);
   for (let i = 0; i < strokes.count; i++) order[start[keys[i]]++] = i;
-  return { keys, order };
+  return { order, paths };
 }

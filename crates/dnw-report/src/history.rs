@@ -101,3 +101,75 @@ fn read_varint(bytes: &[u8], mut at: usize) -> Option<(u64, usize)> {
         shift += 7;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    const ENTRIES: u32 = 500_000;
+
+    fn changes() -> impl Strategy<Value = Vec<Change>> {
+        let entries =
+            || btree_set(0..ENTRIES, 0..12).prop_map(|set| set.into_iter().collect::<Vec<u32>>());
+        vec((0..100_000u64, entries(), entries()), 0..12).prop_map(|steps| {
+            let mut update = 0;
+            let mut changes = Vec::new();
+            for (step, born, died) in steps {
+                update += step;
+                changes.push(Change { update, born, died });
+            }
+            changes
+        })
+    }
+
+    fn encoded(changes: &[Change]) -> Vec<u8> {
+        let (mut bytes, mut previous) = (Vec::new(), 0);
+        for change in changes {
+            encode(&mut bytes, previous, change);
+            previous = change.update;
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(changes in changes()) {
+            let bytes = encoded(&changes);
+            prop_assert_eq!(decode(&bytes, ENTRIES as usize), (changes, bytes.len()));
+        }
+
+        #[test]
+        fn a_history_cut_short_is_read_up_to_the_cut(changes in changes(), cut in 0.0..1.0f64) {
+            let bytes = encoded(&changes);
+            let length = (bytes.len() as f64 * cut) as usize;
+            let (read, took) = decode(&bytes[..length], ENTRIES as usize);
+            prop_assert!(took <= length);
+            prop_assert_eq!(&read[..], &changes[..read.len()]);
+            prop_assert_eq!(encoded(&read).len(), took);
+        }
+
+        #[test]
+        fn damaged_bytes_never_lead_outside(bytes in vec(any::<u8>(), 0..200), entries in 0..1000usize) {
+            let (changes, took) = decode(&bytes, entries);
+            prop_assert!(took <= bytes.len());
+            for change in changes {
+                prop_assert!(change.born.iter().chain(&change.died).all(|&entry| (entry as usize) < entries));
+            }
+        }
+    }
+
+    #[test]
+    fn a_swap_in_the_next_update_takes_five_bytes() {
+        assert_eq!(
+            encoded(&[Change {
+                update: 1,
+                born: vec![7],
+                died: vec![9]
+            }])
+            .len(),
+            5
+        );
+    }
+}

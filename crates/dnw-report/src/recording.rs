@@ -255,3 +255,37 @@ impl<'de> Deserialize<'de> for Blob {
             .map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_bitset_keeps_each_flag_at_its_place(flags in proptest::collection::vec(any::<bool>(), 0..100)) {
+            let blob = Blob::from_bits(flags.iter().copied());
+            prop_assert_eq!(blob.0.len(), flags.len().div_ceil(8));
+            for (i, flag) in flags.iter().enumerate() {
+                prop_assert_eq!(blob.0[i / 8] & (1 << (i % 8)) != 0, *flag);
+            }
+        }
+
+        #[test]
+        fn bytes_survive_json(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let json = serde_json::to_string(&Blob(bytes.clone())).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Blob>(&json).unwrap().0, bytes);
+        }
+    }
+
+    #[test]
+    fn numbers_are_little_endian() {
+        assert_eq!(Blob::from_i16([1, -2]).0, [1, 0, 0xfe, 0xff]);
+        assert_eq!(Blob::from_f32([1.0]).0, [0, 0, 0x80, 0x3f]);
+    }
+
+    #[test]
+    fn text_that_is_not_base64_is_an_error() {
+        assert!(serde_json::from_str::<Blob>("\"not base64!\"").is_err());
+    }
+}

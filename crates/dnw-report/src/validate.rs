@@ -277,3 +277,82 @@ fn value(field: &str, found: String, rule: &str) -> ReportError {
         rule: rule.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Blob;
+    use crate::synthetic::{self, Size};
+
+    /// The error after one thing was spoiled, as text.
+    fn complaint(spoil: impl FnOnce(&mut Recording)) -> String {
+        let mut spoiled = synthetic::recording(&Size::small());
+        assert!(
+            recording(&spoiled).is_ok(),
+            "a made-up recording agrees with itself"
+        );
+        spoil(&mut spoiled);
+        recording(&spoiled)
+            .expect_err("the recording is spoiled")
+            .to_string()
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        type Spoil = fn(&mut Recording);
+        let cases: [(&str, Spoil); 14] = [
+            ("version 9", |r| r.version = 9),
+            ("curves.train.loss", |r| r.curves.train.loss.clear()),
+            ("curves.test.confusion[1]", |r| {
+                r.curves.test.confusion[1].clear()
+            }),
+            ("curves.train.update", |r| r.curves.train.update.reverse()),
+            ("layers[0].shape", |r| r.layers[0].shape = vec![3]),
+            ("layers[0].shape", |r| {
+                r.layers[0].shape = vec![usize::MAX, 2]
+            }),
+            ("layers[0].target_nodes", |r| {
+                r.layers[0].target_nodes[0] = 99
+            }),
+            ("layers[0].target_nodes", |r| {
+                r.layers[0].target_nodes.clear()
+            }),
+            ("layers[0].initial", |r| {
+                r.layers[0].initial = Blob::default()
+            }),
+            ("layers[0].weights", |r| r.layers[0].weights.0.clear()),
+            ("layers[0].threshold", |r| r.layers[0].threshold.clear()),
+            ("samples.labels", |r| {
+                r.samples.as_mut().unwrap().labels[0] = 10
+            }),
+            ("samples.probabilities", |r| {
+                r.samples.as_mut().unwrap().probabilities.0.clear()
+            }),
+            ("samples.features.values", |r| {
+                r.samples.as_mut().unwrap().features.as_mut().unwrap().width += 1
+            }),
+        ];
+        for (field, spoil) in cases {
+            let error = complaint(spoil);
+            assert!(error.contains(field), "`{error}` does not name {field}");
+        }
+    }
+
+    #[test]
+    fn an_interrupted_history_is_fine() {
+        let mut cut = synthetic::recording(&Size::small());
+        let length = cut.layers[0].history.0.len() / 2;
+        cut.layers[0].history.0.truncate(length);
+        assert!(recording(&cut).is_ok());
+    }
+
+    #[test]
+    fn an_overlap_that_misses_a_run_is_an_error() {
+        let mut spoiled = synthetic::comparison();
+        spoiled.overlap[3].pop();
+        let error = comparison(&spoiled)
+            .expect_err("a row is short")
+            .to_string();
+        assert!(error.contains("overlap[3]"), "{error}");
+    }
+}

@@ -442,7 +442,7 @@ fn pictures() {
         &mut browser,
         "node",
         &medium,
-        "#node=55&t=2400",
+        "#node=40&t=2400",
         desktop,
         false,
     );
@@ -450,7 +450,7 @@ fn pictures() {
         &mut browser,
         "trace",
         &medium,
-        "#node=55&trace=1&theme=dark",
+        "#node=40&trace=1&theme=dark",
         desktop,
         false,
     );
