@@ -201,9 +201,9 @@ pub fn animated_wiring_svg(recording: &Recording, frames: usize) -> Result<Strin
         .collect();
     done.extend(std::iter::repeat_n(number(track), rest));
     let y = number(height - 22.0);
-    let _ = write!(
+    let _ = writeln!(
         svg,
-        "<rect class=\"track\" x=\"26\" y=\"{y}\" width=\"{0}\" height=\"4\" rx=\"2\"/><rect class=\"bar\" x=\"26\" y=\"{y}\" width=\"{0}\" height=\"4\" rx=\"2\"><animate attributeName=\"width\" {timing} values=\"{1}\"/></rect></svg>\n",
+        "<rect class=\"track\" x=\"26\" y=\"{y}\" width=\"{0}\" height=\"4\" rx=\"2\"/><rect class=\"bar\" x=\"26\" y=\"{y}\" width=\"{0}\" height=\"4\" rx=\"2\"><animate attributeName=\"width\" {timing} values=\"{1}\"/></rect></svg>",
         number(track),
         done.join(";")
     );
