@@ -88,7 +88,8 @@ function swapList(app, layer, entry, events) {
   if (!events.length) return null;
   const rows = events.slice(-LISTED).reverse().map((event) => {
     const other = layer.partner(entry, event);
-    const what = event.born ? (other === null ? "born" : "replaced ") : other === null ? "died" : "replaced by ";
+    const alone = event.born ? "came as the budget grew" : "left as the budget shrank";
+    const what = other === null ? alone : event.born ? "replaced " : "replaced by ";
     return el("li", {},
       el("button", { class: "link", onclick: () => state.set({ t: event.update, playing: false }) }, count(event.update)),
       el("span", { class: event.born ? "born" : "gone", "aria-hidden": "true" }, event.born ? "+" : "−"),

@@ -16,11 +16,11 @@ function fileName(app, ending) {
 
 export function exportPng(app) {
   const { canvases } = app.shownPicture();
-  const whole = el("canvas", { width: canvases[0].width, height: canvases[0].height });
+  const whole = el("canvas", { width: canvases.at(-1).width, height: canvases.at(-1).height });
   const context = whole.getContext("2d");
   context.fillStyle = app.colours.paper;
   context.fillRect(0, 0, whole.width, whole.height);
-  for (const canvas of canvases) context.drawImage(canvas, 0, 0);
+  for (const canvas of canvases) context.drawImage(canvas, 0, 0, whole.width, whole.height);
   whole.toBlob((blob) => save(blob, fileName(app, "png")));
 }
 

@@ -3,7 +3,7 @@
 
 import { channels } from "./theme.js";
 
-const SEGMENTS = 20;
+const SEGMENTS = 16;
 const FLOATS = 10;
 
 const VERTEX = `#version 300 es

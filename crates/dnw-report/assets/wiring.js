@@ -11,6 +11,7 @@ import { fan, traceThrough } from "./reach.js";
 
 const ON_GRAPHICS_ABOVE = 5000;
 const HOVER_EDGES_UP_TO = 6000;
+const COARSE_ABOVE = 15000;
 
 export function wiringView(app) {
   const { run, state } = app;
@@ -41,11 +42,19 @@ export function wiringView(app) {
     if (layout && layout.width === width && layout.height === height && layout.ratio === ratio) return true;
     layout = layoutOf(run, width, height);
     layout.ratio = ratio;
-    for (const canvas of [flat, deep, top]) {
+    for (const canvas of [flat, top]) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
     return true;
+  };
+
+  // So many edges overlap that fine pixels would only cost time.
+  const fitDeep = () => {
+    const ratio = strokes.count > COARSE_ABOVE ? 1 : layout.ratio;
+    const [width, height] = [Math.round(layout.width * ratio), Math.round(layout.height * ratio)];
+    if (deep.width !== width) deep.width = width;
+    if (deep.height !== height) deep.height = height;
   };
 
   const prepared = (canvas) => {
@@ -61,6 +70,7 @@ export function wiringView(app) {
     const card = onGraphics();
     flat.hidden = Boolean(card);
     deep.hidden = !card;
+    if (card) fitDeep();
     if (card) strokeAllOnGraphics(card, strokes, app.colours, layout.width, layout.height);
     else strokeAll(prepared(flat), strokes, app.colours);
     drawNodes(prepared(top));

@@ -112,13 +112,12 @@ impl Axes {
             let value = tick * step;
             let _ = write!(
                 svg,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{1}\" y2=\"{1}\"/><text class=\"soft\" x=\"{2}\" y=\"{3}\" font-size=\"12\" text-anchor=\"end\">{4:.5$}%</text>",
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{1}\" y2=\"{1}\"/><text class=\"soft\" x=\"{2}\" y=\"{3}\" font-size=\"12\" text-anchor=\"end\">{4}</text>",
                 number(WIDTH - RIGHT),
                 number(self.y(value)),
                 number(LEFT - 8.0),
                 number(self.y(value) + 4.0),
-                value * 100.0,
-                usize::from(step < 0.01),
+                percent(value),
             );
             tick += 1.0;
         }
@@ -134,11 +133,10 @@ impl Axes {
             last = x;
             let _ = write!(
                 svg,
-                "<text class=\"soft\" x=\"{}\" y=\"{}\" font-size=\"12\" text-anchor=\"middle\">{:.*}%</text>",
+                "<text class=\"soft\" x=\"{}\" y=\"{}\" font-size=\"12\" text-anchor=\"middle\">{}</text>",
                 number(x),
                 number(HEIGHT - BOTTOM + 18.0),
-                usize::from(density < 0.1),
-                density * 100.0,
+                percent(density),
             );
         }
         let note = if self.logarithmic {
@@ -231,6 +229,12 @@ fn draw_rules(svg: &mut String, runs: &[&ComparedRun], axes: &Axes) {
         }
         free -= 15.0;
     }
+}
+
+/// A share with one decimal, unless that says nothing.
+fn percent(share: f64) -> String {
+    let text = format!("{:.1}", share * 100.0);
+    format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
 }
 
 /// Words in lines of about `most` letters: an SVG text does not wrap by itself.

@@ -17,6 +17,7 @@ mod comparison;
 mod comparison_svg;
 mod error;
 pub mod history;
+mod moving_svg;
 mod page;
 mod picture;
 mod recording;
@@ -28,9 +29,10 @@ mod wiring_svg;
 pub use comparison::{ComparedRun, Comparison};
 pub use comparison_svg::comparison_svg;
 pub use error::ReportError;
+pub use moving_svg::animated_wiring_svg;
 pub use page::{comparison_page, explorer_page};
 pub use recording::{
     Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION,
     Recording, RunFacts, Samples, TestCurve, TrainCurve,
 };
-pub use wiring_svg::{animated_wiring_svg, wiring_svg};
+pub use wiring_svg::wiring_svg;

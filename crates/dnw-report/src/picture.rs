@@ -151,6 +151,20 @@ pub(crate) fn number(value: f32) -> String {
     if text == "-0" { "0".into() } else { text }
 }
 
+/// A number with at most so many decimals, and no zero that does not matter.
+pub(crate) fn shortest(value: f32, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
+    match text.strip_prefix("0.") {
+        Some(fraction) => format!(".{fraction}"),
+        None => text.to_owned(),
+    }
+}
+
 /// `12345` as `12,345`.
 pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();

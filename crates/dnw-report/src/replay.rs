@@ -1,7 +1,11 @@
-//! A recorded layer at one moment: which edges are real, how heavy they are.
+//! A recording at one moment: which edges are real, how heavy they are, how well the network did.
 
+use std::fmt::Write;
+
+use crate::error::ReportError;
 use crate::history::{self, Change};
-use crate::recording::Layer;
+use crate::recording::{Layer, Recording};
+use crate::validate;
 
 /// One layer, decoded.
 pub(crate) struct Replay<'a> {
@@ -93,6 +97,70 @@ impl<'a> Replay<'a> {
             (update - frames[before]) as f32 / (frames[after] - frames[before]) as f32,
         )
     }
+}
+
+/// A real edge at a moment.
+pub(crate) struct RealEdge {
+    pub(crate) ends: (usize, usize),
+    /// |w| over the layer's largest at this moment, 0 to 1.
+    pub(crate) size: f32,
+    pub(crate) negative: bool,
+    /// Layer and entry.
+    pub(crate) key: (usize, usize),
+}
+
+impl RealEdge {
+    /// The class of its colour in a picture.
+    pub(crate) fn class(&self) -> &'static str {
+        if self.negative { "n" } else { "p" }
+    }
+}
+
+/// The layers that are drawn as nodes and edges, decoded.
+pub(crate) fn drawn_layers(recording: &Recording) -> Result<Vec<Replay<'_>>, ReportError> {
+    validate::recording(recording)?;
+    let replays: Vec<_> = recording
+        .layers
+        .iter()
+        .filter(|layer| !layer.target_nodes.is_empty())
+        .map(Replay::new)
+        .collect();
+    if replays.is_empty() {
+        return Err(ReportError::NoNodes(recording.run.name.clone()));
+    }
+    Ok(replays)
+}
+
+/// The real edges of all these layers after `update`.
+pub(crate) fn real_edges(replays: &[Replay<'_>], update: u64) -> Vec<RealEdge> {
+    let mut edges = Vec::new();
+    for (layer, replay) in replays.iter().enumerate() {
+        let scale = replay.scale(update).max(f32::MIN_POSITIVE);
+        for entry in (0..)
+            .zip(replay.wiring(update))
+            .filter_map(|(entry, real)| real.then_some(entry))
+        {
+            let weight = replay.weight(entry, update);
+            edges.push(RealEdge {
+                ends: replay.ends(entry),
+                size: (weight.abs() / scale).clamp(0.0, 1.0),
+                negative: weight < 0.0,
+                key: (layer, entry),
+            });
+        }
+    }
+    edges
+}
+
+/// What a picture says under a moment.
+pub(crate) fn caption(recording: &Recording, real: usize, update: u64) -> String {
+    let mut words = format!("{} real edges", crate::picture::count(real as u64));
+    let test = &recording.curves.test;
+    let evaluated = test.update.partition_point(|&at| at <= update);
+    if let Some(accuracy) = evaluated.checked_sub(1).map(|at| test.accuracy[at]) {
+        let _ = write!(words, " · {:.1}% right", accuracy * 100.0);
+    }
+    words
 }
 
 #[cfg(test)]
