@@ -470,6 +470,7 @@ fn pictures() {
         desktop,
         false,
     );
+    shoot(&mut browser, "phone-top", &medium, "#t=1700", phone, false);
     shoot(&mut browser, "phone", &medium, "#t=1700", phone, true);
     shoot(
         &mut browser,
