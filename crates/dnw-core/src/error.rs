@@ -40,6 +40,16 @@ pub enum WiringError {
         /// The names of the wired tensors.
         known: Vec<String>,
     },
+    /// A wiring is of another tensor.
+    #[error("the wiring given for `{tensor}` has {found} entries, the tensor {expected}")]
+    Size {
+        /// The tensor's path in the model.
+        tensor: String,
+        /// Entries of the wiring.
+        found: usize,
+        /// Entries of the tensor.
+        expected: usize,
+    },
     /// The schedule moves over the run, but the run's length was not said.
     #[error("the rule `{rule}` spreads its budget over the run: say how many updates that has with `Wire::over`")]
     UnknownLength {

@@ -161,6 +161,27 @@ impl<M: Module> Wired<M> {
         read.tensors
     }
 
+    /// Puts given wirings in the place of those that the tensors of these names have: a drawn graph, a mask from a file. A rule
+    /// that chooses after every update chooses anew at the next.
+    ///
+    /// # Errors
+    /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if a wiring is of another
+    /// number of entries. Nothing is changed then.
+    pub fn set_wirings(&mut self, wirings: &BTreeMap<String, Wiring>) -> Result<(), WiringError> {
+        for (name, wiring) in wirings {
+            let Some(facts) = self.tensors.facts.get(name) else {
+                let known = self.tensors.names.clone();
+                return Err(WiringError::UnknownTensor { name: name.clone(), known });
+            };
+            let (found, expected) = (wiring.entries(), facts.shape.entries());
+            if found != expected {
+                return Err(WiringError::Size { tensor: name.clone(), found, expected });
+            }
+        }
+        self.model = self.model.clone().map(&mut Put { wirings, path: Vec::new() });
+        Ok(())
+    }
+
     /// The names of the wired tensors, in the order of the model's fields.
     pub fn names(&self) -> &[String] {
         &self.tensors.names
@@ -341,6 +362,34 @@ impl ModuleMapper for Choose<'_> {
                 let shape = real.dims();
                 self.choose(real.flatten(0, D - 1)).reshape(shape)
             }),
+            _ => param,
+        }
+    }
+}
+
+/// The traversal that puts given wirings in.
+struct Put<'a> {
+    wirings: &'a BTreeMap<String, Wiring>,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Put<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
+        match self.path.as_slice() {
+            [weight @ .., container, part] if container == path::WIRING && part == path::REAL => {
+                match self.wirings.get(&weight.join(".")) {
+                    Some(wiring) => param.map(|old| mask_tensor(wiring, &old.device()).reshape(old.dims())),
+                    None => param,
+                }
+            }
             _ => param,
         }
     }

@@ -1,1 +1,50 @@
-//! x
+//! Networks with learned wirings.
+//!
+//! | model | what it is |
+//! | --- | --- |
+//! | [`GraphClassifier`] | about a hundred nodes in a static graph over the folded pixels of a small image |
+//! | [`LeNet`] | LeNet-300-100 of wired linear layers, the classic of pruning papers |
+//! | [`TinyStatic`] | the published static CIFAR-10 classifier with about 41k active parameters |
+//!
+//! A model knows images and logits, and how it is drawn ([`Drawing`]). It knows no training loop, no rule, no
+//! file: the wiring is attached from outside with [`dnw_core::Wire`].
+
+#![deny(missing_docs)]
+#![recursion_limit = "256"]
+
+mod config;
+mod drawing;
+mod graph_classifier;
+mod lenet;
+pub mod published;
+mod tiny_static;
+
+pub use config::{ModelConfig, ModelError};
+pub use drawing::{DrawnNode, DrawnTensor, Drawing};
+pub use graph_classifier::{GraphClassifier, GraphClassifierConfig};
+pub use lenet::{LeNet, LeNetConfig};
+pub use tiny_static::{TinyStatic, TinyStaticConfig};
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+/// A network that classifies images.
+pub trait Classifier: Module {
+    /// The classes' scores.
+    ///
+    /// # Shapes
+    /// - `images`: `[batch, channels, height, width]`
+    /// - result: `[batch, classes]`
+    fn forward(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// How the network is drawn as nodes and edges, where it can be.
+    fn drawing(&self) -> Option<Drawing> {
+        None
+    }
+
+    /// What every node gave, in the order of the drawing's nodes: `[batch, nodes, height, width]`, where nodes hold maps.
+    fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
+        let _ = images;
+        None
+    }
+}

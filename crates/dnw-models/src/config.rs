@@ -1,0 +1,58 @@
+//! Which model, as a recipe says it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{GraphClassifierConfig, LeNetConfig, TinyStaticConfig};
+
+/// A model and its sizes. In a recipe: `[model]` with `kind = "graph"`, `"lenet"` or `"tiny-static"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ModelConfig {
+    /// [`crate::GraphClassifier`].
+    Graph(GraphClassifierConfig),
+    /// [`crate::LeNet`].
+    Lenet(LeNetConfig),
+    /// [`crate::TinyStatic`].
+    TinyStatic(TinyStaticConfig),
+}
+
+/// Why a model cannot be made.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The image's side does not divide by the fold.
+    #[error("images of {height} x {width} cannot be folded by {fold}: both sides must be multiples of it")]
+    Fold {
+        /// The image's height.
+        height: usize,
+        /// The image's width.
+        width: usize,
+        /// The fold asked for.
+        fold: usize,
+    },
+    /// More cells than pixels.
+    #[error("a grid of {grid} x {grid} cells does not fit maps of {side} pixels a side: use {side} or fewer, or a smaller fold")]
+    Grid {
+        /// Cells per side.
+        grid: usize,
+        /// Pixels per side of a map.
+        side: usize,
+    },
+    /// A size that must be positive is zero.
+    #[error("`{field}` must be at least 1")]
+    Zero {
+        /// The field of the configuration.
+        field: &'static str,
+    },
+    /// The images do not suit the model.
+    #[error("the model takes images of {expected}, these are {found:?} (channels, height, width)")]
+    Image {
+        /// What it takes.
+        expected: &'static str,
+        /// What it was given.
+        found: [usize; 3],
+    },
+    /// The graph is not one.
+    #[error(transparent)]
+    Graph(#[from] dnw_core::graph::GraphError),
+}

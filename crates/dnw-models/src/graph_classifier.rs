@@ -1,0 +1,124 @@
+//! A static graph over the folded pixels of a small image.
+//!
+//! There is no stem: every `fold` x `fold` block of pixels becomes `fold²` channels, one input node each, so that whatever is
+//! learned is learned by the nodes and edges that one looks at. The output nodes gather and, after a
+//! norm and a ReLU, are averaged over a grid; a small dense layer reads the classes from that.
+
+use burn::module::Module;
+use burn::nn::{Initializer, InstanceNorm, InstanceNormConfig, Linear, LinearConfig};
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::{Device, Tensor, activation};
+use dnw_core::graph::{GraphConfig, GraphSpec, ImageNodes, NeuralGraph, Outputs};
+use serde::{Deserialize, Serialize};
+
+use crate::{Classifier, Drawing, ModelError};
+
+/// Configuration of a [`GraphClassifier`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GraphClassifierConfig {
+    /// Side of the pixel blocks that become input nodes.
+    pub fold: usize,
+    /// Nodes of the hidden levels.
+    pub levels: Vec<usize>,
+    /// Output nodes.
+    pub outputs: usize,
+    /// Cells per side of the grid over which output nodes are averaged.
+    pub grid: usize,
+    /// Standard deviation of the edges at the start. Norms follow, so it changes nothing forward; the smaller, the more edges
+    /// swap.
+    pub edge_std: f64,
+}
+
+/// A graph classifier.
+#[derive(Module, Debug)]
+pub struct GraphClassifier {
+    /// The graph.
+    pub graph: NeuralGraph<ImageNodes>,
+    /// The norm over what output nodes gather.
+    pub norm: InstanceNorm,
+    /// The classes, from the output nodes' cells.
+    pub fc: Linear,
+    fold: usize,
+    grid: usize,
+}
+
+impl GraphClassifierConfig {
+    /// Makes the model for images `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the image does not fold, a size is zero, or the graph is none.
+    pub fn init(
+        &self,
+        image: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<GraphClassifier, ModelError> {
+        let [channels, height, width] = image;
+        if self.fold == 0 {
+            return Err(ModelError::Zero { field: "fold" });
+        }
+        if self.grid == 0 {
+            return Err(ModelError::Zero { field: "grid" });
+        }
+        if height % self.fold != 0 || width % self.fold != 0 {
+            return Err(ModelError::Fold { height, width, fold: self.fold });
+        }
+        let side = height.min(width) / self.fold;
+        if self.grid > side {
+            return Err(ModelError::Grid { grid: self.grid, side });
+        }
+        let mut levels = vec![channels * self.fold * self.fold];
+        levels.extend(&self.levels);
+        let spec = GraphSpec::levels(levels, Outputs::OwnLevel(self.outputs))?;
+        let nodes = ImageNodes::new(&spec, device);
+        let begin = Initializer::Normal { mean: 0.0, std: self.edge_std };
+        Ok(GraphClassifier {
+            graph: GraphConfig::new(spec).with_initializer(begin).init(nodes, device),
+            norm: InstanceNormConfig::new(self.outputs).init(device),
+            fc: LinearConfig::new(self.outputs * self.grid * self.grid, classes).init(device),
+            fold: self.fold,
+            grid: self.grid,
+        })
+    }
+}
+
+impl GraphClassifier {
+    /// `[batch, channels, h, w]` to `[batch, channels * fold², h / fold, w / fold]`.
+    fn fold(&self, images: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = images.dims();
+        let (f, h, w) = (self.fold, height / self.fold, width / self.fold);
+        images
+            .reshape([batch, channels, h, f, w, f])
+            .permute([0, 1, 3, 5, 2, 4])
+            .reshape([batch, channels * f * f, h, w])
+    }
+}
+
+/// Averages maps over a grid of `cells` x `cells` equal cells, as well as the side divides: `[batch, channels, cells, cells]`.
+fn average_over_grid(maps: Tensor<4>, cells: usize) -> Tensor<4> {
+    let [_, _, height, width] = maps.dims();
+    let stride = [(height / cells).max(1), (width / cells).max(1)];
+    let kernel = [height - (cells - 1) * stride[0], width - (cells - 1) * stride[1]];
+    avg_pool2d(maps, AvgPoolOptions::new(kernel).with_stride(stride))
+}
+
+impl Classifier for GraphClassifier {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let gathered = self.graph.forward(self.fold(images));
+        let active = activation::relu(self.norm.forward(gathered));
+        self.fc.forward(average_over_grid(active, self.grid).flatten(1, 3))
+    }
+
+    fn drawing(&self) -> Option<Drawing> {
+        let kernels: Vec<f32> = self.graph.function.kernel.val().to_data().iter().collect();
+        Some(Drawing::of_graph(self.graph.spec(), "graph.weight", &kernels, 9))
+    }
+
+    fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
+        let pass = self.graph.pass(self.fold(images));
+        let outputs = activation::relu(self.norm.forward(pass.outputs));
+        Some(Tensor::cat(pass.fired.into_iter().chain([outputs]).collect(), 1))
+    }
+}
