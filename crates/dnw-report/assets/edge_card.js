@@ -25,21 +25,51 @@ export function edgeCard(app) {
     const realFor = spells.reduce((sum, [from, to]) => sum + to - from, 0);
     const ends = layer.drawn ? layer.ends(entry) : null;
     card.replaceChildren(
-      el("header", {},
-        el("div", {}, el("h2", {}, capital(entryName(run, index, entry))), el("p", { class: "soft" }, `${layer.name}, entry ${count(entry)}`)),
-        el("div", { class: "card-buttons" }, iconButton("×", "Close the card", () => state.set({ edge: null }))),
+      el(
+        "header",
+        {},
+        el(
+          "div",
+          {},
+          el("h2", {}, capital(entryName(run, index, entry))),
+          el("p", { class: "soft" }, `${layer.name}, entry ${count(entry)}`),
+        ),
+        el(
+          "div",
+          { class: "card-buttons" },
+          iconButton("×", "Close the card", () => state.set({ edge: null })),
+        ),
       ),
-      el("p", { class: "state " + (real ? "alive" : "dead") },
-        real ? "Real now: it takes part in the forward pass." : layer.isLegal(entry) ? "Hallucinated now: it only learns." : "Not a legal edge: this network may never use it."),
-      el("div", { class: "fans" },
+      el(
+        "p",
+        { class: "state " + (real ? "alive" : "dead") },
+        real
+          ? "Real now: it takes part in the forward pass."
+          : layer.isLegal(entry)
+            ? "Hallucinated now: it only learns."
+            : "Not a legal edge: this network may never use it.",
+      ),
+      el(
+        "div",
+        { class: "fans" },
         el("div", { class: weight < 0 ? "negative" : "positive" }, el("b", {}, signed(weight)), " weight"),
         el("div", {}, el("b", {}, short(moment.threshold)), " threshold"),
       ),
       chart(app, layer, entry, spells, t),
-      el("p", { class: "soft" }, `Real in ${percent(realFor / run.updates, 0)} of the run, in ${plural(spells.length, "spell", "spells")}.`),
-      ends ? el("div", { class: "row" },
-        ...[ends.source, ends.target].map((node) =>
-          el("button", { onclick: () => state.set({ node, edge: null }) }, capital(nodeName(run, node))))) : null,
+      el(
+        "p",
+        { class: "soft" },
+        `Real in ${percent(realFor / run.updates, 0)} of the run, in ${plural(spells.length, "spell", "spells")}.`,
+      ),
+      ends
+        ? el(
+            "div",
+            { class: "row" },
+            ...[ends.source, ends.target].map((node) =>
+              el("button", { onclick: () => state.set({ node, edge: null }) }, capital(nodeName(run, node))),
+            ),
+          )
+        : null,
       swapList(app, layer, entry, events),
     );
   };
@@ -66,37 +96,86 @@ function chart(app, layer, entry, spells, t) {
   const high = Math.max(...sizes, ...layer.threshold, 1e-9);
   const x = linear(0, run.updates, 0, WIDTH);
   const y = linear(0, high * 1.05, HEIGHT - 2, 4);
-  const drawing = stretched(WIDTH, HEIGHT, `Magnitude of the edge's weight over the run against the threshold; it is real in ${plural(spells.length, "spell", "spells")}`);
-  const blocks = spells.map(([from, to]) => `M${x(from).toFixed(2)} 0H${Math.max(x(to), x(from) + 0.4).toFixed(2)}V${HEIGHT}H${x(from).toFixed(2)}Z`);
+  const drawing = stretched(
+    WIDTH,
+    HEIGHT,
+    `Magnitude of the edge's weight over the run against the threshold; it is real in ${plural(spells.length, "spell", "spells")}`,
+  );
+  const blocks = spells.map(
+    ([from, to]) =>
+      `M${x(from).toFixed(2)} 0H${Math.max(x(to), x(from) + 0.4).toFixed(2)}V${HEIGHT}H${x(from).toFixed(2)}Z`,
+  );
   drawing.append(
     svg("path", { d: blocks.join(""), class: "spell" }),
     thin(line(layer.frames, layer.threshold, x, y), "threshold"),
     thin(line(layer.frames, sizes, x, y), "weight"),
   );
   const cursor = el("div", { class: "cursor", style: `left:${(t / run.updates) * 100}%` });
-  const plot = el("div", { class: "plot edge-plot" }, drawing, cursor, el("span", { class: "top" }, short(high, 2)), el("span", { class: "bottom" }, "0"));
+  const plot = el(
+    "div",
+    { class: "plot edge-plot" },
+    drawing,
+    cursor,
+    el("span", { class: "top" }, short(high, 2)),
+    el("span", { class: "bottom" }, "0"),
+  );
   plot.addEventListener("click", (event) => {
     const box = plot.getBoundingClientRect();
     state.set({ t: Math.round(clamp((event.clientX - box.left) / box.width, 0, 1) * run.updates), playing: false });
   });
-  return el("figure", { class: "edge-figure" }, plot,
-    el("figcaption", {}, el("span", { class: "key weight" }, "|w|"), el("span", { class: "key threshold" }, "threshold"), el("span", { class: "key spell" }, "real")));
+  return el(
+    "figure",
+    { class: "edge-figure" },
+    plot,
+    el(
+      "figcaption",
+      {},
+      el("span", { class: "key weight" }, "|w|"),
+      el("span", { class: "key threshold" }, "threshold"),
+      el("span", { class: "key spell" }, "real"),
+    ),
+  );
 }
 
 function swapList(app, layer, entry, events) {
   const { run, state } = app;
   if (!events.length) return null;
-  const rows = events.slice(-LISTED).reverse().map((event) => {
-    const other = layer.partner(entry, event);
-    const alone = event.born ? "came as the budget grew" : "left as the budget shrank";
-    const what = other === null ? alone : event.born ? "replaced " : "replaced by ";
-    return el("li", {},
-      el("button", { class: "link", onclick: () => state.set({ t: event.update, playing: false }) }, count(event.update)),
-      el("span", { class: event.born ? "born" : "gone", "aria-hidden": "true" }, event.born ? "+" : "−"),
-      el("span", {}, what,
-        other === null ? null : el("button", { class: "link", onclick: () => state.set({ edge: [layer.index, other] }) }, entryName(run, layer.index, other))));
-  });
+  const rows = events
+    .slice(-LISTED)
+    .reverse()
+    .map((event) => {
+      const other = layer.partner(entry, event);
+      const alone = event.born ? "came as the budget grew" : "left as the budget shrank";
+      const what = other === null ? alone : event.born ? "replaced " : "replaced by ";
+      return el(
+        "li",
+        {},
+        el(
+          "button",
+          { class: "link", onclick: () => state.set({ t: event.update, playing: false }) },
+          count(event.update),
+        ),
+        el("span", { class: event.born ? "born" : "gone", "aria-hidden": "true" }, event.born ? "+" : "−"),
+        el(
+          "span",
+          {},
+          what,
+          other === null
+            ? null
+            : el(
+                "button",
+                { class: "link", onclick: () => state.set({ edge: [layer.index, other] }) },
+                entryName(run, layer.index, other),
+              ),
+        ),
+      );
+    });
   const rest = events.length - rows.length;
-  return el("section", {}, el("h3", {}, "Swaps of this edge, latest first"), el("ul", { class: "swaps" }, ...rows),
-    rest > 0 ? el("p", { class: "soft" }, "and " + plural(rest, "earlier one", "earlier ones")) : null);
+  return el(
+    "section",
+    {},
+    el("h3", {}, "Swaps of this edge, latest first"),
+    el("ul", { class: "swaps" }, ...rows),
+    rest > 0 ? el("p", { class: "soft" }, "and " + plural(rest, "earlier one", "earlier ones")) : null,
+  );
 }

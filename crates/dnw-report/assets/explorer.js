@@ -31,7 +31,9 @@ const edgeField = {
   start: null,
   read: (text) => {
     const [layer, entry] = text.split(".").map(Number);
-    return Number.isInteger(entry) && run.layers[layer] && entry >= 0 && entry < run.layers[layer].entries ? [layer, entry] : null;
+    return Number.isInteger(entry) && run.layers[layer] && entry >= 0 && entry < run.layers[layer].entries
+      ? [layer, entry]
+      : null;
   },
   write: (edge) => edge.join("."),
 };
@@ -97,7 +99,9 @@ function drawCard(values) {
   else if (values.node !== null) showNode();
   else {
     byId("card").replaceChildren(...cardAtRest);
-    byId("moment").replaceChildren(...numbersNow().map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    byId("moment").replaceChildren(
+      ...numbersNow().map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+    );
   }
   byId("card").classList.toggle("open", Boolean(values.edge) || values.node !== null);
 }
@@ -145,8 +149,16 @@ function arrange() {
     chooser.hidden = run.layers.length < 2 || (chooser.id === "matrix-layer" && !matrix);
   }
   const layer = run.layers[state.values.layer];
-  const many = run.nodes.length > MANY_NODES && state.values.view === "auto" ? ` This network has ${count(run.nodes.length)} nodes, too many to tell apart as a drawing.` : "";
-  setText(byId("stage-caption"), matrix && layer ? `${layer.name}: a row for each of ${count(layer.rows)} targets, a column for each of ${count(layer.columns)} sources, a mark for each real edge.${many}` : "");
+  const many =
+    run.nodes.length > MANY_NODES && state.values.view === "auto"
+      ? ` This network has ${count(run.nodes.length)} nodes, too many to tell apart as a drawing.`
+      : "";
+  setText(
+    byId("stage-caption"),
+    matrix && layer
+      ? `${layer.name}: a row for each of ${count(layer.rows)} targets, a column for each of ${count(layer.columns)} sources, a mark for each real edge.${many}`
+      : "",
+  );
 }
 
 function retheme() {
@@ -170,7 +182,9 @@ function numbersNow() {
     ["loss", short(at(test, test.loss, t) ?? at(train, train.loss, t) ?? NaN)],
     ["real edges", count(run.realEdges())],
     ["swaps so far", count(run.swapsUntil(t))],
-    drawable ? ["dead nodes", `${count(app.reach().dead)} of ${count(run.nodes.length)}`] : ["swaps just now", count(run.swapsUntil(t) - run.swapsUntil(t - span))],
+    drawable
+      ? ["dead nodes", count(app.reach().dead)]
+      : ["swaps just now", count(run.swapsUntil(t) - run.swapsUntil(t - span))],
   ];
 }
 
@@ -187,19 +201,25 @@ function momentInWords() {
   const { train, test } = run.recorded.curves;
   const loss = at(test, test.loss, t) ?? at(train, train.loss, t);
   const accuracy = at(test, test.accuracy, t);
-  return [
-    `Update ${count(Math.floor(t))} of ${count(run.updates)}`,
-    loss === undefined ? null : `loss ${short(loss)}`,
-    accuracy === undefined ? null : `test accuracy ${percent(accuracy)}`,
-    `${count(run.realEdges())} of ${count(run.possibleEdges)} edges real`,
-    `${count(run.swapsUntil(t))} swaps so far`,
-    drawable ? plural(app.reach().dead, "dead node", "dead nodes") : null,
-  ].filter(Boolean).join(", ") + ".";
+  return (
+    [
+      `Update ${count(Math.floor(t))} of ${count(run.updates)}`,
+      loss === undefined ? null : `loss ${short(loss)}`,
+      accuracy === undefined ? null : `test accuracy ${percent(accuracy)}`,
+      `${count(run.realEdges())} of ${count(run.possibleEdges)} edges real`,
+      `${count(run.swapsUntil(t))} swaps so far`,
+      drawable ? plural(app.reach().dead, "dead node", "dead nodes") : null,
+    ]
+      .filter(Boolean)
+      .join(", ") + "."
+  );
 }
 
 function bindControls() {
   for (const button of document.querySelectorAll("[data-toggle]")) {
-    button.addEventListener("click", () => state.set({ [button.dataset.toggle]: !state.values[button.dataset.toggle] }));
+    button.addEventListener("click", () =>
+      state.set({ [button.dataset.toggle]: !state.values[button.dataset.toggle] }),
+    );
   }
   byId("view-toggle").addEventListener("click", app.toggleView);
   byId("theme").addEventListener("click", () => state.set({ theme: otherTheme() }));
@@ -232,7 +252,12 @@ window.dnw = {
     state.set({ t: Math.min(run.updates, Math.max(0, update)), playing: false });
     state.flush();
   },
-  state: () => ({ ...state.values, real: run.realEdges(), dead: drawable ? app.reach().dead : null, matrix: showsMatrix() }),
+  state: () => ({
+    ...state.values,
+    real: run.realEdges(),
+    dead: drawable ? app.reach().dead : null,
+    matrix: showsMatrix(),
+  }),
   set(patch) {
     state.set(patch);
     state.flush();

@@ -47,24 +47,28 @@ function drawWiring(root, app, { layout, strokes }) {
   const edges = svg("g", { fill: "none", "stroke-linecap": "round" });
   for (let i = 0; i < strokes.count; i++) {
     const [x0, y0, x1, y1] = strokes.xy.subarray(i * 4, i * 4 + 4);
-    edges.append(svg("path", {
-      d: `M${round(x0)} ${round(y0)}C${bend(x0, y0, x1, y1).map(round).join(" ")} ${round(x1)} ${round(y1)}`,
-      stroke: tones[strokes.tone[i]],
-      "stroke-width": strokes.width[i].toFixed(2),
-      "stroke-opacity": strokes.alpha[i].toFixed(2),
-      "stroke-dasharray": dashes[strokes.dash[i]],
-    }));
+    edges.append(
+      svg("path", {
+        d: `M${round(x0)} ${round(y0)}C${bend(x0, y0, x1, y1).map(round).join(" ")} ${round(x1)} ${round(y1)}`,
+        stroke: tones[strokes.tone[i]],
+        "stroke-width": strokes.width[i].toFixed(2),
+        "stroke-opacity": strokes.alpha[i].toFixed(2),
+        "stroke-dasharray": dashes[strokes.dash[i]],
+      }),
+    );
   }
   const nodes = svg("g", { stroke: colours.soft });
   const { alive } = app.reach();
   app.run.nodes.forEach((node, index) => {
-    nodes.append(svg("circle", {
-      cx: round(layout.x[index]),
-      cy: round(layout.y[index]),
-      r: round(layout.radius * 0.72),
-      fill: alive[index] ? colours.soft : colours.paper,
-      "stroke-dasharray": alive[index] ? null : "2 2",
-    }));
+    nodes.append(
+      svg("circle", {
+        cx: round(layout.x[index]),
+        cy: round(layout.y[index]),
+        r: round(layout.radius * 0.72),
+        fill: alive[index] ? colours.soft : colours.paper,
+        "stroke-dasharray": alive[index] ? null : "2 2",
+      }),
+    );
   });
   root.append(edges, nodes);
 }
@@ -72,17 +76,21 @@ function drawWiring(root, app, { layout, strokes }) {
 function drawMatrix(root, app, { layer, left, top, cellX, cellY, rows, columns }) {
   const { colours } = app;
   const moment = layer.moment(app.state.values.t);
-  root.append(svg("rect", { x: left, y: top, width: columns * cellX, height: rows * cellY, fill: "none", stroke: colours.line }));
+  root.append(
+    svg("rect", { x: left, y: top, width: columns * cellX, height: rows * cellY, fill: "none", stroke: colours.line }),
+  );
   for (const entry of layer.realEntries()) {
     const { row, column, tap } = layer.place(entry);
     const weight = layer.weight(entry, moment);
-    root.append(svg("rect", {
-      x: (left + column * cellX).toFixed(2),
-      y: (top + (row * layer.cell + tap) * cellY).toFixed(2),
-      width: Math.max(1, cellX).toFixed(2),
-      height: Math.max(1, cellY).toFixed(2),
-      fill: weight < 0 ? colours.negative : colours.positive,
-      "fill-opacity": (0.3 + 0.7 * Math.min(1, Math.abs(weight) / moment.scale)).toFixed(2),
-    }));
+    root.append(
+      svg("rect", {
+        x: (left + column * cellX).toFixed(2),
+        y: (top + (row * layer.cell + tap) * cellY).toFixed(2),
+        width: Math.max(1, cellX).toFixed(2),
+        height: Math.max(1, cellY).toFixed(2),
+        fill: weight < 0 ? colours.negative : colours.positive,
+        "fill-opacity": (0.3 + 0.7 * Math.min(1, Math.abs(weight) / moment.scale)).toFixed(2),
+      }),
+    );
   }
 }

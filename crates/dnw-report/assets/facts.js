@@ -12,11 +12,27 @@ export function showFacts(app) {
   byId("unfinished").hidden = facts.finished;
   const numbers = [
     ["test accuracy", percent(outcome.test_accuracy, 2), "best " + percent(outcome.best_test_accuracy, 2)],
-    ["real edges", count(outcome.edges_real), `${percent(outcome.edges_real / Math.max(1, outcome.edges_possible), 1)} of ${count(outcome.edges_possible)}`],
+    [
+      "real edges",
+      count(outcome.edges_real),
+      `${percent(outcome.edges_real / Math.max(1, outcome.edges_possible), 1)} of ${count(outcome.edges_possible)}`,
+    ],
     ["parameters", count(outcome.parameters), "in the forward pass"],
-    ["swaps", count(run.layers.length ? run.swapsUntil(run.updates) : run.recorded.curves.train.swaps.reduce((sum, n) => sum + n, 0)), `in ${count(run.recorded.updates)} updates`],
+    [
+      "swaps",
+      count(
+        run.layers.length
+          ? run.swapsUntil(run.updates)
+          : run.recorded.curves.train.swaps.reduce((sum, n) => sum + n, 0),
+      ),
+      `in ${count(run.recorded.updates)} updates`,
+    ],
   ];
-  byId("headline").append(...numbers.map(([name, value, note]) => el("div", {}, el("dt", {}, name), el("dd", {}, value), el("dd", { class: "note" }, note))));
+  byId("headline").append(
+    ...numbers.map(([name, value, note]) =>
+      el("div", {}, el("dt", {}, name), el("dd", {}, value), el("dd", { class: "note" }, note)),
+    ),
+  );
 
   const pairs = [
     ["Recipe", facts.recipe],

@@ -38,7 +38,10 @@ export function histogramView(app) {
     const x = linear(0, BINS, 0, WIDTH);
     const most = Math.log1p(Math.max(10, ...all));
     const y = (amount) => HEIGHT - (Math.log1p(amount) / most) * (HEIGHT - 10);
-    const bars = (amounts) => Array.from(amounts, (amount, i) => (amount ? `M${x(i)} ${HEIGHT}V${y(amount).toFixed(1)}H${(x(i + 1) - 1).toFixed(1)}V${HEIGHT}Z` : "")).join("");
+    const bars = (amounts) =>
+      Array.from(amounts, (amount, i) =>
+        amount ? `M${x(i)} ${HEIGHT}V${y(amount).toFixed(1)}H${(x(i + 1) - 1).toFixed(1)}V${HEIGHT}Z` : "",
+      ).join("");
     grey.setAttribute("d", bars(all));
     full.setAttribute("d", bars(real));
     const share = Math.min(1, moment.threshold / high);
@@ -46,8 +49,13 @@ export function histogramView(app) {
     tag.style.left = share * 100 + "%";
     tag.classList.toggle("left", share > 0.6);
     setText(tag, "threshold " + short(moment.threshold));
-    const labels = ticks(0, high, 4).map((value) => el("span", { style: `left:${(value / high) * 100}%` }, short(value)));
+    const labels = ticks(0, high, 4).map((value) =>
+      el("span", { style: `left:${(value / high) * 100}%` }, short(value)),
+    );
     axis.replaceChildren(...labels);
-    setText(caption, `|w| of all ${count(layer.possible)} possible edges, ${count(layer.realEntries().length)} real. Heights are logarithmic.`);
+    setText(
+      caption,
+      `|w| of all ${count(layer.possible)} possible edges, ${count(layer.realEntries().length)} real. Heights are logarithmic.`,
+    );
   };
 }

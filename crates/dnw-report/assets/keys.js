@@ -15,7 +15,11 @@ export function bindKeys(app) {
     [[",", "."], "one update back, one forward", null],
     [["Home", "End"], "the start, the end", null],
     [["n", "p"], "next node, previous node", null],
-    [["t"], "trace the chosen node's paths", () => state.set({ trace: state.values.node !== null && !state.values.trace })],
+    [
+      ["t"],
+      "trace the chosen node's paths",
+      () => state.set({ trace: state.values.node !== null && !state.values.trace }),
+    ],
     [["h"], "strongest hallucinated edges", () => state.set({ hall: !state.values.hall })],
     [["f"], "feature maps in the nodes", () => state.set({ previews: !state.values.previews })],
     [["m"], "matrix or wiring", () => app.toggleView()],
@@ -24,7 +28,11 @@ export function bindKeys(app) {
     [["?"], "this list", openHelp],
   ];
   const nodeBy = (step) => {
-    if (run.nodes.length) state.set({ node: ((state.values.node ?? (step > 0 ? -1 : 0)) + step + run.nodes.length) % run.nodes.length, edge: null });
+    if (run.nodes.length)
+      state.set({
+        node: ((state.values.node ?? (step > 0 ? -1 : 0)) + step + run.nodes.length) % run.nodes.length,
+        edge: null,
+      });
   };
   const actions = {
     " ": shortcuts[0][2],
@@ -38,10 +46,14 @@ export function bindKeys(app) {
   };
   for (const [keys, , action] of shortcuts) if (action && keys[0].length === 1) actions[keys[0]] = action;
 
-  byId("help-list").append(...shortcuts.flatMap(([keys, meaning]) => [
-    el("dt", {}, ...keys.map((key) => el("kbd", {}, key))),
-    el("dd", {}, meaning),
-  ]), el("dt", {}, el("kbd", {}, "↑"), el("kbd", {}, "↓"), el("kbd", {}, "←"), el("kbd", {}, "→")), el("dd", {}, "with the picture in focus: from node to node"));
+  byId("help-list").append(
+    ...shortcuts.flatMap(([keys, meaning]) => [
+      el("dt", {}, ...keys.map((key) => el("kbd", {}, key))),
+      el("dd", {}, meaning),
+    ]),
+    el("dt", {}, el("kbd", {}, "↑"), el("kbd", {}, "↓"), el("kbd", {}, "←"), el("kbd", {}, "→")),
+    el("dd", {}, "with the picture in focus: from node to node"),
+  );
   byId("help-open").addEventListener("click", openHelp);
 
   document.addEventListener("keydown", (event) => {
@@ -53,7 +65,8 @@ export function bindKeys(app) {
     if (key === " " && target.matches("button, summary, a")) return;
     if (key.startsWith("Arrow")) {
       if (target.id === "nodes" && !event.shiftKey) app.wiring.walk(key);
-      else if (key === "ArrowLeft" || key === "ArrowRight") app.timeline.step((key === "ArrowLeft" ? -hop : hop) * (event.shiftKey ? 10 : 1));
+      else if (key === "ArrowLeft" || key === "ArrowRight")
+        app.timeline.step((key === "ArrowLeft" ? -hop : hop) * (event.shiftKey ? 10 : 1));
       else return;
     } else if (actions[key]) actions[key]();
     else return;

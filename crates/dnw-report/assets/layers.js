@@ -14,9 +14,16 @@ export function layersView(app) {
     return () => {};
   }
   const rows = run.layers.map((layer) => {
-    const parts = { real: el("td", { class: "number" }), bar: el("i"), swaps: el("td", { class: "number" }), cursor: el("div", { class: "cursor" }) };
+    const parts = {
+      real: el("td", { class: "number" }),
+      bar: el("i"),
+      swaps: el("td", { class: "number" }),
+      cursor: el("div", { class: "cursor" }),
+    };
     const choose = el("button", { class: "link", onclick: () => state.set({ layer: layer.index }) }, layer.name);
-    const row = el("tr", {},
+    const row = el(
+      "tr",
+      {},
       el("th", { scope: "row" }, choose, el("small", {}, layer.shape.join(" × "))),
       parts.real,
       el("td", {}, el("div", { class: "budget", title: "real edges of the possible ones" }, parts.bar)),
@@ -43,7 +50,10 @@ export function layersView(app) {
 }
 
 function spark(run, layer) {
-  const rates = Array.from({ length: BINS }, (_, i) => layer.swapsUntil(((i + 1) * run.updates) / BINS) - layer.swapsUntil((i * run.updates) / BINS));
+  const rates = Array.from(
+    { length: BINS },
+    (_, i) => layer.swapsUntil(((i + 1) * run.updates) / BINS) - layer.swapsUntil((i * run.updates) / BINS),
+  );
   const y = linear(0, Math.max(...rates, 1), 38, 3);
   const drawing = stretched(BINS * 2, 40, "Swaps over the run");
   const path = rates.map((rate, i) => `${i ? "L" : "M"}${i * 2 + 1} ${y(rate).toFixed(1)}`).join("");

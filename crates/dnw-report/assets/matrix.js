@@ -29,7 +29,18 @@ export function matrixView(app) {
       cellY = Math.min(cellY, square * 1.3);
     }
     const spare = [width - left - edge - cellX * columns, height - top - edge - cellY * rows];
-    return { layer, width, height, ratio, left: Math.round(left + spare[0] / 2), top: Math.round(top + spare[1] / 2), cellX, cellY, rows, columns };
+    return {
+      layer,
+      width,
+      height,
+      ratio,
+      left: Math.round(left + spare[0] / 2),
+      top: Math.round(top + spare[1] / 2),
+      cellX,
+      cellY,
+      rows,
+      columns,
+    };
   };
 
   const draw = () => {
@@ -74,9 +85,11 @@ export function matrixView(app) {
     for (let y = Math.round(top * ratio); y < height; y++) {
       pixels.fill(blank, y * picture.width + Math.round(left * ratio), y * picture.width + width);
     }
-    if (layer.legal) for (let entry = 0; entry < layer.entries; entry++) if (!layer.legal[entry]) fill(entry, nothing, 0);
+    if (layer.legal)
+      for (let entry = 0; entry < layer.entries; entry++) if (!layer.legal[entry]) fill(entry, nothing, 0);
     const moment = layer.moment(state.values.t);
-    if (state.values.hall) for (const entry of strongestHallucinated(layer, state.values.t)) fill(entry, pack(colours.faint, 0.6), 0);
+    if (state.values.hall)
+      for (const entry of strongestHallucinated(layer, state.values.t)) fill(entry, pack(colours.faint, 0.6), 0);
     const grow = Math.min(cellX, cellY) * ratio < 1.5 ? 1 : 0;
     for (const entry of layer.realEntries()) {
       const weight = layer.weight(entry, moment);
@@ -109,14 +122,16 @@ export function matrixView(app) {
       });
       return found;
     };
-    const label = (level) => (level === 0 ? "input" : level === run.levels - 1 ? "output" : (p.width < 500 ? "" : "level ") + level);
+    const label = (level) =>
+      level === 0 ? "input" : level === run.levels - 1 ? "output" : (p.width < 500 ? "" : "level ") + level;
     const columnBands = layer.drawn ? bands(layer.sourceNodes) : [];
     const rowBands = layer.drawn ? bands(layer.targetNodes) : [];
     context.textAlign = "center";
     for (const band of columnBands) {
       const x = left + band.from * cellX;
       if (band.from) rule(context, x, top, x, bottom);
-      if ((band.to - band.from) * cellX > 34) context.fillText(label(band.level), x + ((band.to - band.from) * cellX) / 2, top - 8);
+      if ((band.to - band.from) * cellX > 34)
+        context.fillText(label(band.level), x + ((band.to - band.from) * cellX) / 2, top - 8);
     }
     context.textAlign = "right";
     for (const band of rowBands) {
@@ -154,7 +169,8 @@ export function matrixView(app) {
     context.lineWidth = 1.5;
     if (node !== null && layer.drawn) {
       const [row, column] = [layer.targetNodes.indexOf(node), layer.sourceNodes.indexOf(node)];
-      if (row >= 0) context.strokeRect(left, top + row * layer.cell * cellY - 1, columns * cellX, layer.cell * cellY + 2);
+      if (row >= 0)
+        context.strokeRect(left, top + row * layer.cell * cellY - 1, columns * cellX, layer.cell * cellY + 2);
       if (column >= 0) context.strokeRect(left + column * cellX - 1, top, cellX + 2, rows * cellY);
     }
     if (edge && edge[0] === layer.index) {

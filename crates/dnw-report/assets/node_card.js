@@ -22,30 +22,57 @@ export function nodeCard(app) {
     const features = app.samples?.features;
     if (features) {
       const map = featureMap(app.samples, run.nodes.length, node, image, t);
-      pictures.append(picture(map.values, features.width, features.height, app.colours, `what it gives for test image ${image + 1}`));
+      pictures.append(
+        picture(map.values, features.width, features.height, app.colours, `what it gives for test image ${image + 1}`),
+      );
     }
     const kernel = run.nodes[node].kernel;
     const side = Math.round(Math.sqrt(kernel.length));
     if (kernel.length && side * side === kernel.length) {
       const most = Math.max(...kernel.map(Math.abs)) || 1;
-      pictures.append(picture(kernel.map((value) => value / most), side, side, app.colours, "its kernel at the end"));
+      pictures.append(
+        picture(
+          kernel.map((value) => value / most),
+          side,
+          side,
+          app.colours,
+          "its kernel at the end",
+        ),
+      );
     }
     card.replaceChildren(
       el(
         "header",
         {},
-        el("div", {}, el("h2", {}, name), el("p", { class: "soft" }, run.nodes[node].kind === "hidden" ? `level ${level}` : `node ${node}, level ${level}`)),
-        el("div", { class: "card-buttons" },
+        el(
+          "div",
+          {},
+          el("h2", {}, name),
+          el(
+            "p",
+            { class: "soft" },
+            run.nodes[node].kind === "hidden" ? `level ${level}` : `node ${node}, level ${level}`,
+          ),
+        ),
+        el(
+          "div",
+          { class: "card-buttons" },
           iconButton("‹", "Previous node", () => state.set({ node: (node + run.nodes.length - 1) % run.nodes.length })),
           iconButton("›", "Next node", () => state.set({ node: (node + 1) % run.nodes.length })),
           iconButton("×", "Close the card", () => state.set({ node: null, trace: false })),
         ),
       ),
       el("p", { class: "state " + (reach.alive[node] ? "alive" : "dead") }, lifeOf(run, reach, node)),
-      el("div", { class: "fans" },
+      el(
+        "div",
+        { class: "fans" },
         el("div", {}, el("b", {}, String(into)), " in"),
         el("div", {}, el("b", {}, String(out)), " out"),
-        el("button", { "aria-pressed": String(trace), class: "toggle", onclick: () => state.set({ trace: !trace }) }, "Trace its paths"),
+        el(
+          "button",
+          { "aria-pressed": String(trace), class: "toggle", onclick: () => state.set({ trace: !trace }) },
+          "Trace its paths",
+        ),
       ),
       pictures.childElementCount ? pictures : null,
       edgeList(app, "Strongest edges in", feeding),
@@ -91,15 +118,27 @@ function edgeList(app, title, edges) {
   const { run, state } = app;
   const rows = edges.slice(0, LISTED).map(([layer, entry, weight, other]) => {
     const share = Math.min(1, Math.abs(weight) / layer.moment(state.values.t).scale);
-    return el("li", {},
-      el("button", { class: "edge-row " + (weight < 0 ? "negative" : "positive"), onclick: () => state.set({ node: null, trace: false, edge: [layer.index, entry] }) },
+    return el(
+      "li",
+      {},
+      el(
+        "button",
+        {
+          class: "edge-row " + (weight < 0 ? "negative" : "positive"),
+          onclick: () => state.set({ node: null, trace: false, edge: [layer.index, entry] }),
+        },
         el("span", {}, nodeName(run, other)),
         el("i", { style: `width:${(share * 100).toFixed(0)}%`, "aria-hidden": "true" }),
         el("b", {}, signed(weight)),
-      ));
+      ),
+    );
   });
   const rest = edges.length - rows.length;
-  return el("section", {}, el("h3", {}, title),
+  return el(
+    "section",
+    {},
+    el("h3", {}, title),
     rows.length ? el("ul", { class: "edges" }, ...rows) : el("p", { class: "soft" }, "none"),
-    rest > 0 ? el("p", { class: "soft" }, "and " + plural(rest, "weaker one", "weaker ones")) : null);
+    rest > 0 ? el("p", { class: "soft" }, "and " + plural(rest, "weaker one", "weaker ones")) : null,
+  );
 }

@@ -61,7 +61,13 @@ export class WiredLayer {
   seek(t) {
     const wanted = lastAtMost(this.changes.update, t) + 1;
     if (wanted === this.applied) return;
-    const nearest = this.kept[lastAtMost(this.kept.map((kept) => kept.applied), wanted)];
+    const nearest =
+      this.kept[
+        lastAtMost(
+          this.kept.map((kept) => kept.applied),
+          wanted,
+        )
+      ];
     if (Math.abs(wanted - this.applied) > wanted - nearest.applied) {
       this.real.set(nearest.real);
       this.applied = nearest.applied;
@@ -129,8 +135,10 @@ export class WiredLayer {
     const { count, bornStart, diedStart, born, died } = this.changes;
     const events = [];
     for (let c = 0; c < count; c++) {
-      for (let i = bornStart[c]; i < bornStart[c + 1]; i++) if (born[i] === entry) events.push({ change: c, born: true });
-      for (let i = diedStart[c]; i < diedStart[c + 1]; i++) if (died[i] === entry) events.push({ change: c, born: false });
+      for (let i = bornStart[c]; i < bornStart[c + 1]; i++)
+        if (born[i] === entry) events.push({ change: c, born: true });
+      for (let i = diedStart[c]; i < diedStart[c + 1]; i++)
+        if (died[i] === entry) events.push({ change: c, born: false });
     }
     return events.map((event) => ({ ...event, update: this.changes.update[event.change] }));
   }
@@ -140,7 +148,9 @@ export class WiredLayer {
     const { update, bornStart, diedStart, born, died } = this.changes;
     const moment = this.moment(update[change]);
     const size = (e) => Math.abs(this.weight(e, moment));
-    const arrived = [...born.slice(bornStart[change], bornStart[change + 1])].sort((a, b) => size(b) - size(a) || a - b);
+    const arrived = [...born.slice(bornStart[change], bornStart[change + 1])].sort(
+      (a, b) => size(b) - size(a) || a - b,
+    );
     const left = [...died.slice(diedStart[change], diedStart[change + 1])].sort((a, b) => size(a) - size(b) || a - b);
     const place = (wasBorn ? arrived : left).indexOf(entry);
     const other = (wasBorn ? left : arrived)[place];

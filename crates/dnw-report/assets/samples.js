@@ -20,10 +20,13 @@ export function samplesView(app) {
     const verdict = el("b");
     const strip = el("canvas", { class: "strip", "aria-hidden": "true" });
     const cursor = el("div", { class: "cursor" });
-    const button = el("button", { class: "sample-card", onclick: () => state.set({ image }) },
+    const button = el(
+      "button",
+      { class: "sample-card", onclick: () => state.set({ image }) },
       el("span", { class: "sample-top" }, picture, el("span", { class: "bars-of" }, ...bars)),
       el("span", { class: "verdict" }, verdict),
-      el("span", { class: "plot strip-plot" }, strip, cursor));
+      el("span", { class: "plot strip-plot" }, strip, cursor),
+    );
     holder.append(button);
     return { image, label, button, bars, verdict, strip, cursor };
   });
@@ -40,9 +43,17 @@ export function samplesView(app) {
         bar.className = c === label ? "truth" : c === best ? "taken" : "";
       });
       const right = best === label;
-      setText(verdict, `${right ? "✓" : "✗"} ${classes[best]}` + (right ? "" : `, is ${classes[label]}`) + ` · ${percent(chances[best] / 255, 0)}`);
+      setText(
+        verdict,
+        `${right ? "✓" : "✗"} ${classes[best]}` +
+          (right ? "" : `, is ${classes[label]}`) +
+          ` · ${percent(chances[best] / 255, 0)}`,
+      );
       verdict.className = right ? "right" : "wrong";
-      button.setAttribute("aria-label", `Test image ${image + 1}, ${classes[label]}: taken for ${classes[best]}, ${percent(chances[best] / 255, 0)} sure`);
+      button.setAttribute(
+        "aria-label",
+        `Test image ${image + 1}, ${classes[label]}: taken for ${classes[best]}, ${percent(chances[best] / 255, 0)} sure`,
+      );
       button.setAttribute("aria-pressed", String(state.values.image === image));
       cursor.style.left = (state.values.t / run.updates) * 100 + "%";
     }
@@ -84,8 +95,18 @@ export function confusionView(app) {
   }
   const cells = classes.map(() => classes.map(() => el("td")));
   table.append(
-    el("thead", {}, el("tr", {}, el("th", { class: "corner" }, "true ↓ taken for →"), ...classes.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, ...classes.map((name, row) => el("tr", {}, el("th", { scope: "row" }, name), ...cells[row]))));
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        el("th", { class: "corner" }, "true ↓ taken for →"),
+        ...classes.map((name) => el("th", { scope: "col" }, name)),
+      ),
+    ),
+    el("tbody", {}, ...classes.map((name, row) => el("tr", {}, el("th", { scope: "row" }, name), ...cells[row]))),
+  );
   let shown = -1;
   return () => {
     const index = Math.max(0, lastAtMost(test.update, state.values.t));
@@ -100,9 +121,15 @@ export function confusionView(app) {
         const cell = cells[row][column];
         setText(cell, amount ? count(amount) : "·");
         cell.className = column === row ? "hit" : amount ? "miss" : "none";
-        cell.style.setProperty("--share", column === row ? amount / total : Math.min(1, amount / mistakes) * Math.min(1, (amount / total) * 12 + 0.1));
+        cell.style.setProperty(
+          "--share",
+          column === row ? amount / total : Math.min(1, amount / mistakes) * Math.min(1, (amount / total) * 12 + 0.1),
+        );
       });
     });
-    setText(byId("confusion-caption"), `After update ${count(test.update[index])}: ${percent(test.accuracy[index], 2)} of the test images right.`);
+    setText(
+      byId("confusion-caption"),
+      `After update ${count(test.update[index])}: ${percent(test.accuracy[index], 2)} of the test images right.`,
+    );
   };
 }

@@ -132,7 +132,10 @@ export function strongestHallucinated(layer, t) {
     const size = Math.abs(layer.weight(entry, moment));
     if (size > from) sizes.push([size, entry]);
   }
-  return sizes.sort((a, b) => b[0] - a[0]).slice(0, wanted).map(([, entry]) => entry);
+  return sizes
+    .sort((a, b) => b[0] - a[0])
+    .slice(0, wanted)
+    .map(([, entry]) => entry);
 }
 
 // Edges that were just born flash, edges that just died fade.
@@ -156,8 +159,28 @@ function pushGlow(run, layer, t, look, layout, strokes, focus) {
       const width = look.thin + look.thick * size;
       if (isReal) {
         const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
-        strokes.push(layout, source, target, width + 1.2 + 4.3 * fresh * shine, (0.25 + 0.4 * shine) * fresh * share, TONE.flash, 0, layer.index, entry);
-        strokes.push(layout, source, target, width, Math.max(look.alpha, 0.95 * fresh * shine) * share, tone, ON_TOP, layer.index, entry);
+        strokes.push(
+          layout,
+          source,
+          target,
+          width + 1.2 + 4.3 * fresh * shine,
+          (0.25 + 0.4 * shine) * fresh * share,
+          TONE.flash,
+          0,
+          layer.index,
+          entry,
+        );
+        strokes.push(
+          layout,
+          source,
+          target,
+          width,
+          Math.max(look.alpha, 0.95 * fresh * shine) * share,
+          tone,
+          ON_TOP,
+          layer.index,
+          entry,
+        );
       } else {
         const tone = layer.weight(entry, moment) < 0 ? TONE.negative : TONE.positive;
         strokes.push(layout, source, target, width, 0.5 * fresh * fresh * share, tone, 2, layer.index, entry);

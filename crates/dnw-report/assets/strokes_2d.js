@@ -23,7 +23,8 @@ export function strokeAll(context, strokes, colours) {
     context.beginPath();
     context.strokeStyle = tones[strokes.tone[first]];
     // A stroke of a pixel or less is the fastest one there is.
-    context.lineWidth = straight && strokes.tone[first] < TONE.flash ? Math.min(0.9, strokes.width[first]) : strokes.width[first];
+    context.lineWidth =
+      straight && strokes.tone[first] < TONE.flash ? Math.min(0.9, strokes.width[first]) : strokes.width[first];
     context.globalAlpha = strokes.alpha[first];
     context.setLineDash(DASHES[strokes.dash[first]]);
     for (let i = from; i < to; i++) {

@@ -52,10 +52,18 @@ void main() {
 
 // Null where the browser has no WebGL 2, or draws it without a graphics card: then a 2D canvas is faster.
 export function openGraphics(canvas) {
-  const gl = canvas.getContext("webgl2", { premultipliedAlpha: true, preserveDrawingBuffer: true, antialias: false, failIfMajorPerformanceCaveat: true });
+  const gl = canvas.getContext("webgl2", {
+    premultipliedAlpha: true,
+    preserveDrawingBuffer: true,
+    antialias: false,
+    failIfMajorPerformanceCaveat: true,
+  });
   if (!gl) return null;
   const program = gl.createProgram();
-  for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+  for (const [kind, source] of [
+    [gl.VERTEX_SHADER, VERTEX],
+    [gl.FRAGMENT_SHADER, FRAGMENT],
+  ]) {
     const shader = gl.createShader(kind);
     gl.shaderSource(shader, source);
     gl.compileShader(shader);
@@ -72,7 +80,11 @@ export function openGraphics(canvas) {
   gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
   const instances = gl.createBuffer();
   gl.bindBuffer(gl.ARRAY_BUFFER, instances);
-  for (const [slot, length, offset] of [[1, 4, 0], [2, 4, 16], [3, 2, 32]]) {
+  for (const [slot, length, offset] of [
+    [1, 4, 0],
+    [2, 4, 16],
+    [3, 2, 32],
+  ]) {
     gl.enableVertexAttribArray(slot);
     gl.vertexAttribPointer(slot, length, gl.FLOAT, false, FLOATS * 4, offset);
     gl.vertexAttribDivisor(slot, 1);

@@ -15,11 +15,7 @@ export function timelineView(app) {
   const { train, test } = run.recorded.curves;
   slider.max = run.updates;
   const x = linear(0, run.updates, 0, WIDTH);
-  const rows = [
-    lossRow(train, test, x),
-    accuracyRow(train, test, x),
-    swapRow(run, x),
-  ];
+  const rows = [lossRow(train, test, x), accuracyRow(train, test, x), swapRow(run, x)];
   const cursors = [];
   const plots = byId("plots");
   for (const row of rows) {
@@ -27,7 +23,17 @@ export function timelineView(app) {
     cursors.push(cursor);
     const plot = el("div", { class: "plot" }, row.drawing, cursor);
     seekable(plot, (share) => state.set({ t: Math.round(share * run.updates), playing: false }));
-    plots.append(el("div", { class: "plot-name" }, el("span", {}, row.name), row.value, el("small", { class: "high" }, row.high), el("small", { class: "low" }, row.low)), plot);
+    plots.append(
+      el(
+        "div",
+        { class: "plot-name" },
+        el("span", {}, row.name),
+        row.value,
+        el("small", { class: "high" }, row.high),
+        el("small", { class: "low" }, row.low),
+      ),
+      plot,
+    );
   }
 
   let before = 0;
@@ -54,7 +60,8 @@ export function timelineView(app) {
   slider.addEventListener("input", () => state.set({ t: +slider.value, playing: false }));
   speed.addEventListener("change", () => state.set({ speed: +speed.value }));
 
-  const step = (updates) => state.set({ t: clamp(Math.round(state.values.t) + updates, 0, run.updates), playing: false });
+  const step = (updates) =>
+    state.set({ t: clamp(Math.round(state.values.t) + updates, 0, run.updates), playing: false });
 
   const update = () => {
     const { t, playing } = state.values;
@@ -95,7 +102,14 @@ function lossRow(train, test, x) {
   const y = linear(0, Math.max(high, 1e-6), HEIGHT - 4, 6);
   const drawing = stretched(WIDTH, HEIGHT, `Loss over the run, from ${short(high)} down to ${short(low)}`);
   drawing.append(thin(line(train.update, train.loss, x, y), "train"), thin(line(test.update, test.loss, x, y), "test"));
-  return { name: "Loss", drawing, high: short(high, 2), low: "0", value: valueOf("loss on the test part"), read: (t) => short(at(test, test.loss, t) ?? at(train, train.loss, t) ?? NaN) };
+  return {
+    name: "Loss",
+    drawing,
+    high: short(high, 2),
+    low: "0",
+    value: valueOf("loss on the test part"),
+    read: (t) => short(at(test, test.loss, t) ?? at(train, train.loss, t) ?? NaN),
+  };
 }
 
 function accuracyRow(train, test, x) {
@@ -103,8 +117,18 @@ function accuracyRow(train, test, x) {
   const floor = Math.max(0, Math.floor(low * 10) / 10);
   const y = linear(floor, Math.max(high, floor + 0.01), HEIGHT - 4, 6);
   const drawing = stretched(WIDTH, HEIGHT, `Accuracy over the run, from ${percent(low)} to ${percent(high)}`);
-  drawing.append(thin(line(train.update, train.accuracy, x, y), "train"), thin(line(test.update, test.accuracy, x, y), "test"));
-  return { name: "Accuracy", drawing, high: percent(high, 0), low: percent(floor, 0), value: valueOf("accuracy on the test part"), read: (t) => percent(at(test, test.accuracy, t) ?? at(train, train.accuracy, t) ?? NaN) };
+  drawing.append(
+    thin(line(train.update, train.accuracy, x, y), "train"),
+    thin(line(test.update, test.accuracy, x, y), "test"),
+  );
+  return {
+    name: "Accuracy",
+    drawing,
+    high: percent(high, 0),
+    low: percent(floor, 0),
+    value: valueOf("accuracy on the test part"),
+    read: (t) => percent(at(test, test.accuracy, t) ?? at(train, train.accuracy, t) ?? NaN),
+  };
 }
 
 // Swaps are counted exactly, from the history; without one, the training log tells.
@@ -117,9 +141,19 @@ function swapRow(run, x) {
   const high = Math.max(...rates, 1e-6);
   const y = linear(0, high, HEIGHT, 6);
   const drawing = stretched(WIDTH, HEIGHT, `Swaps per update over the run, at most ${short(high)}`);
-  const bars = rates.map((rate, i) => `M${x(i * width).toFixed(1)} ${HEIGHT}V${y(rate).toFixed(1)}H${(x((i + 1) * width) - 0.8).toFixed(1)}V${HEIGHT}Z`);
+  const bars = rates.map(
+    (rate, i) =>
+      `M${x(i * width).toFixed(1)} ${HEIGHT}V${y(rate).toFixed(1)}H${(x((i + 1) * width) - 0.8).toFixed(1)}V${HEIGHT}Z`,
+  );
   drawing.append(svg("path", { d: bars.join(""), class: "bars" }));
-  return { name: "Swaps / update", drawing, high: short(high, 2), low: "0", value: valueOf("swaps per update around this moment"), read: (t) => short(rates[clamp(Math.floor(t / width), 0, bins - 1)], 2) };
+  return {
+    name: "Swaps / update",
+    drawing,
+    high: short(high, 2),
+    low: "0",
+    value: valueOf("swaps per update around this moment"),
+    read: (t) => short(rates[clamp(Math.floor(t / width), 0, bins - 1)], 2),
+  };
 }
 
 function cumulative(train) {

@@ -92,7 +92,7 @@ export function wiringView(app) {
       context.fillText(name, layout.x[level[0]], 16);
     });
     for (let node = 0; node < run.nodes.length; node++) {
-      const faded = (traced && !traced.before[node] && !traced.after[node]) ? 0.25 : 1;
+      const faded = traced && !traced.before[node] && !traced.after[node] ? 0.25 : 1;
       drawNode(context, node, reach.alive[node] === 1, previews, faded);
     }
     if (values.node !== null) ring(context, values.node, app.colours.ink, 2);
@@ -243,7 +243,9 @@ export function wiringView(app) {
     if (key === "ArrowDown") next = column[Math.min(column.length - 1, place + 1)];
     const side = layout.levels[level + (key === "ArrowRight" ? 1 : key === "ArrowLeft" ? -1 : 0)];
     if (side && side !== column && side.length) {
-      next = side.reduce((a, b) => (Math.abs(layout.y[b] - layout.y[from]) < Math.abs(layout.y[a] - layout.y[from]) ? b : a));
+      next = side.reduce((a, b) =>
+        Math.abs(layout.y[b] - layout.y[from]) < Math.abs(layout.y[a] - layout.y[from]) ? b : a,
+      );
     }
     state.set({ node: next, edge: null });
   };
@@ -257,7 +259,18 @@ export function wiringView(app) {
     else flat.getContext("2d").getImageData(0, 0, 1, 1);
   };
 
-  return { draw, walk, picture, finish, strokes: () => strokes.count, renderer: () => (deep.hidden ? "2d" : "webgl"), force: (renderer) => { forced = renderer; graphics = undefined; } };
+  return {
+    draw,
+    walk,
+    picture,
+    finish,
+    strokes: () => strokes.count,
+    renderer: () => (deep.hidden ? "2d" : "webgl"),
+    force: (renderer) => {
+      forced = renderer;
+      graphics = undefined;
+    },
+  };
 }
 
 function toSegment(px, py, ax, ay, bx, by) {

@@ -40,7 +40,7 @@ export function duration(seconds) {
 
 export function nodeName(run, node) {
   const { kind, position } = run.nodes[node];
-  return (kind === "hidden" ? "node " + node : kind + " " + position);
+  return kind === "hidden" ? "node " + node : kind + " " + position;
 }
 
 export function edgeName(run, layer, entry) {

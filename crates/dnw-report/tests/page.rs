@@ -299,6 +299,27 @@ fn the_exported_picture_holds_every_real_edge() {
     let svg = page.eval("dnw.svg()");
     let paths = svg.as_str().expect("a picture").matches("<path").count();
     assert!(paths >= 60, "{paths} edges");
+    page.eval("document.getElementById('png').click()");
+    page.eval("document.getElementById('svg').click()");
+    page.eval("dnw.set({ view: 'matrix' })");
+    let svg = page.eval("dnw.svg()");
+    let cells = svg.as_str().expect("a picture").matches("<rect").count();
+    assert!(cells >= 60, "{cells} cells");
+    silent(&mut page);
+}
+
+#[test]
+fn the_moment_is_said_in_words_once_time_stands_still() {
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
+    let mut page = browser.open(&explorer(&Size::small()), "#t=120", 1280, 900);
+    let said = "document.getElementById('live').textContent";
+    page.wait_for(&format!("{said} !== ''"));
+    let words = page.eval(said);
+    let words = words.as_str().expect("words");
+    assert!(words.starts_with("Update 120 of 240, loss "), "{words}");
+    assert!(words.contains("60 of 480 edges real"), "{words}");
     silent(&mut page);
 }
 
