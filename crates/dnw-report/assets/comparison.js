@@ -66,7 +66,7 @@ function tint(colour, share) {
 // The first moments of training are so unlike the rest that they would press everything else flat, so
 // the axis is made for what comes after the share `from` of the run.
 function curves(holder, label, columnOf, format, fromZero, from) {
-  const [width, height] = [420, 250];
+  const [width, height] = [clamp(holder.clientWidth, 260, 1000), 250];
   const box = { left: 46, right: 8, top: 8, bottom: 26 };
   const shown = runs.filter((run) => !state.values.hidden.includes(groups.indexOf(run.group)));
   const columnsShown = shown.map(columnOf);
@@ -345,11 +345,12 @@ setText(byId("title"), `${runs.length} runs, ${rules.length === 1 ? "one rule" :
 copyable(byId("command"), byId("copy"), comparison.command);
 byId("theme").addEventListener("click", () => state.set({ theme: otherTheme() }));
 onSystemTheme(draw);
-let width = 0;
+// Charts are drawn for their width, so that text and lines keep their size.
+let drawnFor = 0;
 new ResizeObserver(() => {
-  if (byId("budget").clientWidth === width) return;
-  width = byId("budget").clientWidth;
-  drawBudget();
+  const width = byId("budget").clientWidth;
+  if (width !== drawnFor) draw();
+  drawnFor = width;
 }).observe(byId("budget"));
 draw();
 window.dnw = {

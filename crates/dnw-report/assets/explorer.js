@@ -106,6 +106,9 @@ function drawCard(values) {
   byId("card").classList.toggle("open", Boolean(values.edge) || values.node !== null);
 }
 
+// A card redrawn between press and release would lose the click.
+let cardHeld = false;
+
 let lastRelaxed = 0;
 function refresh(values, changed) {
   if (changed.has("theme")) retheme();
@@ -117,7 +120,7 @@ function refresh(values, changed) {
   const now = performance.now();
   if (values.playing && now - lastRelaxed < RELAXED) return;
   lastRelaxed = now;
-  keepFocus(byId("card"), () => drawCard(values));
+  if (!cardHeld) keepFocus(byId("card"), () => drawCard(values));
   for (const button of document.querySelectorAll("[data-toggle]")) {
     button.setAttribute("aria-pressed", String(Boolean(values[button.dataset.toggle])));
   }
@@ -222,6 +225,11 @@ function bindControls() {
     );
   }
   byId("view-toggle").addEventListener("click", app.toggleView);
+  // A link to the player would take the place of the state in the address.
+  byId("skip").addEventListener("click", () => byId("play").focus());
+  byId("card").addEventListener("pointerdown", () => (cardHeld = true));
+  for (const end of ["pointerup", "pointercancel"])
+    window.addEventListener(end, () => setTimeout(() => (cardHeld = false)));
   byId("theme").addEventListener("click", () => state.set({ theme: otherTheme() }));
   byId("png").addEventListener("click", () => exportPng(app));
   byId("svg").addEventListener("click", () => exportSvg(app));

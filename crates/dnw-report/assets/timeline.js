@@ -2,7 +2,7 @@
 
 import { byId, clamp, el, lastAtMost, setText, svg } from "./elements.js";
 import { count, percent, short } from "./words.js";
-import { line, linear, range, stretched, thin } from "./charts.js";
+import { line, linear, range, stretched, thin, ticks } from "./charts.js";
 import { reducedMotion } from "./theme.js";
 
 const WIDTH = 1000;
@@ -35,6 +35,12 @@ export function timelineView(app) {
       plot,
     );
   }
+
+  const marks = ticks(0, run.updates, 6).filter((update) => update < run.updates * 0.93);
+  const places = [...marks, run.updates].map((update) =>
+    el("span", { style: `left:${(update / run.updates) * 100}%` }, count(update)),
+  );
+  plots.append(el("div", { class: "axis", "aria-hidden": "true" }, ...places));
 
   let before = 0;
   const tick = (now) => {

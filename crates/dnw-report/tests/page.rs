@@ -282,6 +282,14 @@ fn a_run_without_nodes_layers_or_samples_still_opens() {
     page.eval("dnw.set({ edge: [0, 5] })");
     silent(&mut page);
     drop(page);
+    // Convolutions have several entries for each pair of a source and a target.
+    assert_eq!(recording.layers[0].shape, [30, 26]);
+    recording.layers[0].shape = vec![10, 26, 3, 1];
+    let mut page = browser.open(&explorer_page(&recording).unwrap(), "#edge=0.80", 1280, 900);
+    let title = page.eval("document.querySelector('#card h2').textContent");
+    assert_eq!(title, "Source 0 → target 1 [2]");
+    silent(&mut page);
+    drop(page);
     recording.layers.clear();
     recording.curves.test = Default::default();
     recording.curves.train.loss[3] = f32::NAN;
