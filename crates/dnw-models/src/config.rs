@@ -1,8 +1,10 @@
 //! Which model, as a recipe says it.
 
+use burn::module::ModuleDisplay;
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{GraphClassifierConfig, LeNetConfig, TinyStaticConfig};
+use crate::{Classifier, GraphClassifierConfig, LeNetConfig, TinyStaticConfig};
 
 /// A model and its sizes. In a recipe: `[model]` with `kind = "graph"`, `"lenet"` or `"tiny-static"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,4 +57,33 @@ pub enum ModelError {
     /// The graph is not one.
     #[error(transparent)]
     Graph(#[from] dnw_core::graph::GraphError),
+}
+
+/// Something to do with a model whose type the configuration decides.
+pub trait UseModel {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output;
+}
+
+impl ModelConfig {
+    /// Makes the model for images `[channels, height, width]` and hands it over.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the model cannot be made for such images.
+    pub fn build<U: UseModel>(
+        &self,
+        image: [usize; 3],
+        classes: usize,
+        device: &Device,
+        user: U,
+    ) -> Result<U::Output, ModelError> {
+        Ok(match self {
+            Self::Graph(config) => user.with(config.init(image, classes, device)?),
+            Self::Lenet(config) => user.with(config.init(image, classes, device)?),
+            Self::TinyStatic(config) => user.with(config.init(image, classes, device)?),
+        })
+    }
 }

@@ -19,7 +19,7 @@ mod lenet;
 pub mod published;
 mod tiny_static;
 
-pub use config::{ModelConfig, ModelError};
+pub use config::{ModelConfig, ModelError, UseModel};
 pub use drawing::{DrawnNode, DrawnTensor, Drawing};
 pub use graph_classifier::{GraphClassifier, GraphClassifierConfig};
 pub use lenet::{LeNet, LeNetConfig};

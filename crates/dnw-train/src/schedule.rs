@@ -1,0 +1,97 @@
+//! The learning rate as a function of the update.
+//!
+//! Burn's schedulers keep a counter of their own; here the rate is a pure function of where the run is, so that the
+//! position alone says it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::OptimizerRecipe;
+
+/// How the rate moves after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RateShape {
+    /// It stays.
+    #[default]
+    Constant,
+    /// It is multiplied at given epochs.
+    Step,
+    /// It falls along half a cosine to zero (Loshchilov and Hutter 2017, equation 5, one period).
+    Cosine,
+}
+
+/// The learning rate of every update.
+#[derive(Clone, Debug)]
+pub struct Rate {
+    recipe: OptimizerRecipe,
+    updates_per_epoch: f64,
+    updates: f64,
+}
+
+impl Rate {
+    /// The rate over so many epochs of so many updates.
+    pub fn new(recipe: &OptimizerRecipe, epochs: u64, updates_per_epoch: u64) -> Self {
+        Self {
+            recipe: recipe.clone(),
+            updates_per_epoch: updates_per_epoch as f64,
+            updates: (epochs * updates_per_epoch) as f64,
+        }
+    }
+
+    /// The rate of update `update`, counted from 0.
+    pub fn at(&self, update: u64) -> f64 {
+        let OptimizerRecipe { learning_rate, schedule, step_at, step_factor, .. } = &self.recipe;
+        let warm_up = self.recipe.warm_up * self.updates_per_epoch;
+        let update = update as f64;
+        if update < warm_up {
+            return learning_rate * (update + 1.0) / warm_up.ceil();
+        }
+        match schedule {
+            RateShape::Constant => *learning_rate,
+            RateShape::Step => {
+                let passed = step_at.iter().filter(|&&epoch| update >= epoch * self.updates_per_epoch);
+                learning_rate * step_factor.powi(passed.count() as i32)
+            }
+            RateShape::Cosine => {
+                let share = (update - warm_up) / (self.updates - warm_up).max(1.0);
+                learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Recipe;
+
+    fn rate(schedule: &str, changes: &[&str]) -> Rate {
+        let mut all = vec![format!("optimizer.schedule={schedule}"), "optimizer.learning-rate=1.0".into()];
+        all.push("optimizer.warm-up=0".into());
+        all.extend(changes.iter().map(|c| (*c).to_owned()));
+        Rate::new(&Recipe::named("digits", &all).unwrap().optimizer, 10, 100)
+    }
+
+    #[test]
+    fn a_cosine_begins_at_the_rate_is_half_in_the_middle_and_ends_near_zero() {
+        let rate = rate("cosine", &[]);
+        assert_eq!(rate.at(0), 1.0);
+        assert!((rate.at(500) - 0.5).abs() < 1e-12);
+        assert!(rate.at(999) < 1e-5);
+    }
+
+    #[test]
+    fn a_warm_up_rises_to_the_rate_and_then_the_schedule_begins() {
+        let rate = rate("cosine", &["optimizer.warm-up=2"]);
+        assert!((rate.at(0) - 1.0 / 200.0).abs() < 1e-12);
+        assert_eq!((rate.at(199), rate.at(200)), (1.0, 1.0));
+        assert!((rate.at(600) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn steps_multiply_at_their_epochs() {
+        let rate = rate("step", &["optimizer.step-at=[5, 8]"]);
+        assert_eq!((rate.at(499), rate.at(500)), (1.0, 0.1));
+        assert!((rate.at(800) - 0.01).abs() < 1e-12);
+    }
+}
