@@ -114,6 +114,10 @@ impl Classifier for TinyStatic {
         self.fc.forward(avg_pool2d(centre, AvgPoolOptions::new([2, 2])).reshape([batch, nodes]))
     }
 
+    fn graph_spec(&self) -> Option<&GraphSpec> {
+        Some(self.graph.spec())
+    }
+
     fn drawing(&self) -> Option<Drawing> {
         let kernels: Vec<f32> = self.graph.function.kernel.val().to_data().iter().collect();
         Some(Drawing::of_graph(self.graph.spec(), "graph.weight", &kernels, 9))

@@ -6,8 +6,16 @@
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
 
+pub mod comparison;
 pub mod data;
 pub mod device;
+mod keeper;
 pub mod recipe;
+pub mod recording;
+pub mod run;
+pub mod runner;
 pub mod schedule;
 pub mod training;
+
+/// The version of Burn that this program is built on.
+pub const BURN_VERSION: &str = "0.22.1";

@@ -3,7 +3,6 @@
 //! The whole state of a training is one value, [`Training`]: model, wiring, optimizer, position. The order of the data, its
 //! augmentation and the learning rate are functions of the position, so that nothing else needs to be kept.
 
-use burn::module::Module;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::grad_clipping::GradientClippingConfig;
@@ -144,6 +143,11 @@ impl<M: Classifier> Training<M> {
     /// The epoch that the next update belongs to, counted from 0.
     pub fn epoch(&self) -> u64 {
         self.position.update / self.updates_per_epoch()
+    }
+
+    /// Where its tensors live.
+    pub fn device(&self) -> &Device {
+        &self.plan.device
     }
 
     /// Whether every update has been made.

@@ -1,0 +1,201 @@
+//! Commands and flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Discover a network's wiring together with its weights.
+///
+/// Every possible edge of the network keeps a weight; the strongest are real and take part, the others learn too and swap in when
+/// they outgrow a real one. Without a command, the main job runs: a small network learns handwritten digits that are
+/// built into this program, and a page is written in which one watches its wiring being discovered.
+#[derive(Debug, Parser)]
+#[command(name = "dnw", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The main job's settings.
+    #[command(flatten)]
+    pub train: TrainSettings,
+}
+
+const EXAMPLES: &str = "Examples:
+  dnw                                            the main job
+  dnw train mnist --data ~/mnist --seed 1        MNIST from its four IDX files
+  dnw train mnist --set wiring.density=0.05      another budget
+  dnw report runs/digits-1                       write the page of a run again
+  dnw compare runs/digits-1 runs/digits-2        several runs over each other";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network by a recipe and write its run folder and its page
+    Train(TrainArgs),
+    /// Evaluate a run's weights on the test images
+    Eval(EvalArgs),
+    /// Write a run's page again, or a picture of its wiring
+    Report(ReportArgs),
+    /// Lay several runs over each other: a page, a table, a plot
+    Compare(CompareArgs),
+    /// List the recipes, or print one with every key
+    Recipes {
+        /// The recipe to print
+        name: Option<String>,
+    },
+    /// List, check or fetch data sets
+    Data(DataArgs),
+    /// Print completions for a shell
+    Completions(ShellArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// Flags of a training.
+#[derive(Clone, Debug, Args)]
+pub struct TrainArgs {
+    /// The recipe; `dnw recipes` lists them
+    #[arg(default_value = dnw_train::recipe::MAIN_JOB)]
+    pub recipe: String,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: TrainSettings,
+}
+
+/// Settings of a training.
+#[derive(Clone, Debug, Args)]
+pub struct TrainSettings {
+    /// Change a key of the recipe, such as wiring.density=0.05; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The folder with the data set's files
+    #[arg(long, env = "DNW_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The run folder, which must not exist or be empty [default: the next free runs/RECIPE-N]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Seed of weights, order of the data and augmentation
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Passes over the training images
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u64>,
+    /// Where tensors live: auto, flex, ndarray, wgpu
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+    /// Threads that compute [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Print the resolved recipe and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but the result
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Which weights of a run.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Which {
+    /// Those of the best evaluation
+    Best,
+    /// Those of the last epoch
+    Last,
+}
+
+/// Flags of an evaluation.
+#[derive(Clone, Debug, Args)]
+pub struct EvalArgs {
+    /// The run folder
+    pub run: PathBuf,
+    /// Which weights
+    #[arg(long, value_enum, default_value = "last")]
+    pub weights: Which,
+    /// The folder with the data set's files
+    #[arg(long, env = "DNW_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where tensors live: auto, flex, ndarray, wgpu
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+    /// Print the result as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of a report.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// The run folder
+    pub run: PathBuf,
+    /// Where the page goes [default: report.html in the run folder]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Draw the wiring as an SVG picture instead: at moments given as shares of the run, beside each other
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// The moments of the picture, 0 to 1
+    #[arg(long, value_delimiter = ',', default_value = "0,0.3,1", requires = "svg")]
+    pub at: Vec<f64>,
+    /// Draw one picture that moves through so many moments
+    #[arg(long, value_name = "FRAMES", requires = "svg", conflicts_with = "at")]
+    pub moving: Option<usize>,
+}
+
+/// Flags of a comparison.
+#[derive(Clone, Debug, Args)]
+pub struct CompareArgs {
+    /// The run folders; a folder of run folders stands for all of them
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Where the page goes
+    #[arg(long, default_value = "compare.html", value_name = "FILE")]
+    pub out: PathBuf,
+    /// Draw accuracy over budget as an SVG plot too
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Write the table as Markdown too
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Print the table as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `dnw data`.
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub action: Option<DataAction>,
+    /// The folder with the data sets' files
+    #[arg(long, env = "DNW_DATA", value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+}
+
+/// What to do with data sets.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DataAction {
+    /// Say which data sets there are, and where
+    List,
+    /// Read every file of a data set and compare it with the published checksums
+    Check {
+        /// The data set
+        name: String,
+    },
+    /// Download a data set and check it
+    Fetch {
+        /// The data set
+        name: String,
+    },
+}
+
+/// For which shell.
+#[derive(Clone, Debug, Args)]
+pub struct ShellArgs {
+    /// The shell
+    pub shell: Shell,
+}

@@ -1,0 +1,78 @@
+//! `dnw data`.
+
+use std::io::IsTerminal;
+
+use dnw_train::data::{self, Verdict};
+
+use super::args::{DataAction, DataArgs};
+use super::failure::Failure;
+
+/// Lists, checks or fetches data sets.
+pub fn data(args: &DataArgs) -> Result<u8, Failure> {
+    let root = args.data.as_deref();
+    match &args.action {
+        None | Some(DataAction::List) => {
+            for listing in data::list(root) {
+                let (name, about) = (listing.source.name(), listing.source.description());
+                println!("{name:<8} {about}");
+                match listing.found {
+                    Ok(found) => {
+                        let place = found.folder.map_or("built in".into(), |folder| folder.display().to_string());
+                        println!("         {} training and {} test images, {place}", found.train_images, found.test_images);
+                    }
+                    Err(error) => println!("         not found; {}", error.help().lines().next().unwrap_or("")),
+                }
+            }
+            Ok(0)
+        }
+        Some(DataAction::Check { name }) => {
+            let check = data::check(name, root)?;
+            for file in &check.files {
+                let verdict = match &file.verdict {
+                    Verdict::Published { count } => format!("as published, {count} entries"),
+                    Verdict::Differs { count, md5 } => {
+                        format!("readable, {count} entries, but not as published: MD5 {md5} instead of {}", file.published_md5)
+                    }
+                    Verdict::Broken(error) => format!("broken: {error}"),
+                };
+                println!("{}: {verdict}", file.path.display());
+            }
+            let passed = check.passed();
+            match check.problem {
+                Some(problem) => Err(problem.into()),
+                None if !passed => {
+                    Err(Failure::new("a file is not as published", format!("`dnw data fetch {name}` brings it again")))
+                }
+                None => {
+                    println!("{name} is sound");
+                    Ok(0)
+                }
+            }
+        }
+        Some(DataAction::Fetch { name }) => {
+            let shown = std::io::stderr().is_terminal();
+            let mut last = String::new();
+            let fetched = data::fetch(name, root, &mut |progress| {
+                if shown {
+                    eprint!("\r{} ({} of {}): {} KB ", progress.file, progress.index + 1, progress.files, progress.bytes / 1024);
+                } else if last != progress.file {
+                    last = progress.file.to_owned();
+                    eprintln!("{} ({} of {})", progress.file, progress.index + 1, progress.files);
+                }
+            })?;
+            if shown {
+                eprintln!();
+            }
+            for path in &fetched.downloaded {
+                println!("fetched {}", path.display());
+            }
+            for path in &fetched.kept {
+                println!("had     {}", path.display());
+            }
+            if fetched.folder.is_none() {
+                println!("{name} is built into this program");
+            }
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What went wrong, and what to do about it.
+
+use std::fmt::Write;
+
+use burn::tensor::Device;
+use dnw_core::WiringError;
+use dnw_models::ModelError;
+use dnw_report::ReportError;
+use dnw_train::data::DataError;
+use dnw_train::device::DeviceError;
+use dnw_train::recipe::RecipeError;
+use dnw_train::run::RunError;
+use dnw_train::runner::RunnerError;
+use dnw_train::training::TrainingError;
+
+/// A failure as it is printed: what went wrong, and the remedy.
+#[derive(Debug)]
+pub struct Failure {
+    what: String,
+    help: String,
+}
+
+impl Failure {
+    /// A failure with its remedy.
+    pub fn new(what: impl ToString, help: impl ToString) -> Self {
+        Self { what: what.to_string(), help: help.to_string() }
+    }
+
+    /// Both, as lines for a person.
+    pub fn to_lines(&self) -> String {
+        let mut text = format!("error: {}", self.what);
+        for (i, line) in self.help.lines().enumerate() {
+            let label = if i == 0 { "help:" } else { "     " };
+            let _ = write!(text, "\n{label} {line}");
+        }
+        text
+    }
+}
+
+/// Gives types that know their own remedy.
+macro_rules! with_help {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(&error, error.help())
+            }
+        }
+    )*};
+}
+
+with_help!(DataError, DeviceError, RecipeError, RunError);
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        Self::new(error, "change the recipe's `model` keys with `--set model.KEY=VALUE`")
+    }
+}
+
+impl From<WiringError> for Failure {
+    fn from(error: WiringError) -> Self {
+        let help = match error {
+            WiringError::Budget { .. } => "change the budget with `--set wiring.density=0.1` or `--set wiring.edges=400`",
+            WiringError::NotANumber { .. } => "lower the learning rate with `--set optimizer.learning-rate=0.01`",
+            _ => "`dnw recipes NAME` shows a recipe that works",
+        };
+        Self::new(error, help)
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        Self::new(error, "the run folder holds something that the page cannot show; train again to another folder")
+    }
+}
+
+impl From<TrainingError> for Failure {
+    fn from(error: TrainingError) -> Self {
+        match error {
+            TrainingError::Data(error) => error.into(),
+            TrainingError::Recipe(error) => error.into(),
+            TrainingError::Wire(error) => error.into(),
+            error => Self::new(
+                error,
+                "the weights of the last whole epoch are kept; lower the rate with `--set optimizer.learning-rate=0.01` \
+                 or bound the steps with `--set optimizer.clip-norm=1.0`",
+            ),
+        }
+    }
+}
+
+impl From<RunnerError> for Failure {
+    fn from(error: RunnerError) -> Self {
+        match error {
+            RunnerError::Training(error) => error.into(),
+            RunnerError::Run(error) => error.into(),
+            error => Self::new(error, "see `dnw --help`"),
+        }
+    }
+}
+
+/// The device by its name.
+pub fn device(name: &str) -> Result<(Device, &'static str), Failure> {
+    Ok(dnw_train::device::device(name)?)
+}

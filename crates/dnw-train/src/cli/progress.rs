@@ -1,0 +1,134 @@
+//! How a training is watched: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use dnw_train::run::Facts;
+use dnw_train::runner::Watcher;
+use dnw_train::training::{Evaluation, Update};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Numbers are averaged over about so many updates.
+const MEMORY: f64 = 50.0;
+
+/// Shows how a training goes, and hears Ctrl-C.
+pub struct Progress {
+    shown: Shown,
+    stop: Arc<AtomicBool>,
+    began: Instant,
+    epochs: u64,
+    loss: f64,
+    accuracy: f64,
+    swaps: f64,
+    images: usize,
+}
+
+enum Shown {
+    Nothing,
+    Lines,
+    Bar(ProgressBar),
+}
+
+impl Progress {
+    /// Shows nothing when `quiet`, a bar if standard error is a terminal, lines otherwise. Ctrl-C sets `stop`; a second one
+    /// ends the program at once.
+    pub fn new(quiet: bool, epochs: u64, stop: Arc<AtomicBool>) -> Self {
+        let shown = match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Shown::Nothing,
+            (false, false) => Shown::Lines,
+            (false, true) => Shown::Bar(ProgressBar::no_length()),
+        };
+        let nan = f64::NAN;
+        Self { shown, stop, began: Instant::now(), epochs, loss: nan, accuracy: nan, swaps: nan, images: 0 }
+    }
+}
+
+/// The first value as it is, later ones mixed in.
+fn mix(mean: &mut f64, value: f64) {
+    *mean = if mean.is_nan() { value } else { *mean + (value - *mean) / MEMORY };
+}
+
+fn clock(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    if seconds >= 3600 {
+        format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    } else {
+        format!("{}:{:02}", seconds / 60, seconds % 60)
+    }
+}
+
+impl Watcher for Progress {
+    fn begins(&mut self, facts: &Facts) {
+        self.began = Instant::now();
+        let about = format!(
+            "{} training and {} test images; {} edges real of {} possible; {} updates",
+            facts.train_images, facts.test_images, facts.edges_real, facts.edges_possible, facts.planned_updates
+        );
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Lines => eprintln!("{about}"),
+            Shown::Bar(bar) => {
+                eprintln!("{about}");
+                bar.set_length(facts.planned_updates);
+                let style = ProgressStyle::with_template("{bar:24.cyan/blue} {percent:>3}%  {msg}  {eta} left");
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+                bar.enable_steady_tick(Duration::from_millis(200));
+            }
+        }
+    }
+
+    fn updated(&mut self, update: &Update) {
+        self.images += update.images;
+        mix(&mut self.loss, f64::from(update.loss));
+        mix(&mut self.accuracy, update.right as f64 / update.images.max(1) as f64);
+        mix(&mut self.swaps, update.rewiring.born() as f64);
+        if let Shown::Bar(bar) = &self.shown {
+            let speed = self.images as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
+            bar.set_message(format!(
+                "loss {:.3}  accuracy {:.1} %  {:.1} swaps/update  {speed:.0} images/s",
+                self.loss,
+                100.0 * self.accuracy,
+                self.swaps
+            ));
+            bar.set_position(update.update);
+        }
+    }
+
+    fn evaluated(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts) {
+        let elapsed = self.began.elapsed().as_secs_f64();
+        let left = elapsed * (facts.planned_updates - facts.updates) as f64 / facts.updates.max(1) as f64;
+        let line = format!(
+            "epoch {epoch:>3}/{}  test accuracy {:.2} %  loss {:.4}  {:.1} swaps/update  {} edges real  {} left",
+            self.epochs,
+            100.0 * evaluation.accuracy,
+            evaluation.loss,
+            self.swaps,
+            facts.edges_real,
+            clock(left)
+        );
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Lines => eprintln!("{line}"),
+            Shown::Bar(bar) => {
+                bar.println(line);
+                if facts.updates == facts.planned_updates {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+
+    fn stops(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Several run folders as the comparison page shows them.
+
+use dnw_core::{Ranking, Unit, Wiring};
+use dnw_report::{ComparedRun, Comparison};
+
+use crate::recipe::Recipe;
+use crate::recording::{budget_in_words, curves};
+use crate::run::{RunError, RunFolder};
+
+/// Reads run folders into what the comparison page shows; `command` is how the page is made again.
+///
+/// # Errors
+/// [`RunError`] if a file that it needs is missing or damaged.
+pub fn compare(folders: &[RunFolder], command: String) -> Result<Comparison, RunError> {
+    let read = folders.iter().map(read_run).collect::<Result<Vec<_>, _>>()?;
+    let overlap = read
+        .iter()
+        .map(|(_, a)| read.iter().map(|(_, b)| overlap(a, b)).collect())
+        .collect();
+    Ok(Comparison { runs: read.into_iter().map(|(run, _)| run).collect(), overlap, command })
+}
+
+/// The last wiring of each tensor.
+type Wirings = Vec<(String, Wiring)>;
+
+fn read_run(folder: &RunFolder) -> Result<(ComparedRun, Wirings), RunError> {
+    let facts = folder.read_facts()?;
+    let recipe = folder.read_recipe()?;
+    let mut wirings = Vec::new();
+    let mut swaps = 0;
+    for tensor in &facts.tensors {
+        let history = folder.read_history(&tensor.name, tensor.dims.iter().product())?;
+        swaps += history.born();
+        wirings.push((tensor.name.clone(), history.last()));
+    }
+    let rule = rule_in_words(&recipe);
+    let run = ComparedRun {
+        name: folder.name(),
+        group: format!("{}: {rule}, {}", recipe.name, budget_in_words(&recipe)),
+        rule,
+        recipe: recipe.name.clone(),
+        seed: recipe.seed,
+        edges_real: facts.edges_real,
+        edges_possible: facts.edges_possible,
+        test_accuracy: facts.test_accuracy,
+        swaps,
+        dead_nodes: facts.dead_nodes.unwrap_or(0),
+        curves: curves(&folder.read_metrics()?, facts.updates),
+    };
+    Ok((run, wirings))
+}
+
+/// The rule with whatever departs from its defaults.
+fn rule_in_words(recipe: &Recipe) -> String {
+    let mut words = recipe.wiring.rule.clone();
+    if recipe.wiring.ranking == Ranking::AllEntries {
+        words.push_str(", all entries ranked");
+    }
+    if recipe.wiring.unit == Unit::FanIn {
+        words.push_str(", constant fan-in");
+    }
+    words
+}
+
+/// Edges in both over edges in either; `None` where the tensors are others.
+fn overlap(a: &Wirings, b: &Wirings) -> Option<f32> {
+    let (mut both, mut either) = (0, 0);
+    if a.len() != b.len() {
+        return None;
+    }
+    for ((a_name, a), (b_name, b)) in a.iter().zip(b) {
+        if a_name != b_name || a.entries() != b.entries() {
+            return None;
+        }
+        both += a.intersection(b).count();
+        either += a.union(b).count();
+    }
+    Some(both as f32 / either.max(1) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlap_is_shared_edges_over_all_edges_and_none_between_different_networks() {
+        let wirings = |entries, edges: &[usize]| {
+            vec![("w".to_owned(), Wiring::from_entries(entries, edges.iter().copied()))]
+        };
+        assert_eq!(overlap(&wirings(5, &[0, 1]), &wirings(5, &[1, 2])), Some(1.0 / 3.0));
+        assert_eq!(overlap(&wirings(5, &[0, 1]), &wirings(6, &[1, 2])), None);
+    }
+}

@@ -1,0 +1,272 @@
+//! What a training writes while it runs.
+
+use std::collections::BTreeSet;
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use dnw_models::Classifier;
+
+use crate::data::DataSet;
+use crate::run::frame::Frame;
+use crate::run::history::HistoryWriter;
+use crate::run::{Metric, MetricsWriter, RunError, RunFolder, save_weights};
+use crate::training::{Evaluation, Training, Update};
+
+/// Entries of `metrics.jsonl` for training, about.
+const METRIC_LINES: u64 = 400;
+/// Moments at which weights are kept, where the weights are few.
+const MOST_FRAMES: u64 = 100;
+/// Moments at which weights are kept, where they are many.
+const FEWEST_FRAMES: u64 = 12;
+/// Bytes of weights that all frames together may take, unless the fewest take more.
+const FRAME_BYTES: u64 = 24 << 20;
+/// Every how many frames the nodes' maps are kept too.
+const MAPS_EVERY: u64 = 5;
+/// Sample images per class.
+const SAMPLES_PER_CLASS: usize = 1;
+
+/// Writes metrics, histories, frames and weights.
+pub struct Keeper<'a> {
+    folder: &'a RunFolder,
+    metrics: MetricsWriter,
+    histories: Vec<(String, HistoryWriter)>,
+    samples: Samples,
+    every: u64,
+    since: Since,
+    frames: BTreeSet<u64>,
+    kept: u64,
+}
+
+/// Sums since the last line of metrics.
+#[derive(Default)]
+struct Since {
+    loss: f64,
+    right: usize,
+    images: usize,
+    updates: u64,
+    swaps: u64,
+}
+
+/// A few test images.
+struct Samples {
+    images: TensorData,
+    count: usize,
+}
+
+impl<'a> Keeper<'a> {
+    /// Writes the first wiring, the first frame, the first weights and the sample images.
+    pub(crate) fn begin<M: Classifier>(
+        folder: &'a RunFolder,
+        training: &Training<M>,
+        data: &DataSet,
+    ) -> Result<Self, RunError> {
+        let tensors = training.model.tensors();
+        let histories = tensors.iter().map(|tensor| {
+            let path = folder.history(&tensor.name);
+            let writer = HistoryWriter::create(path, tensor.shape.clone(), &tensor.wiring, &tensor.candidates)?;
+            Ok((tensor.name.clone(), writer))
+        });
+        let histories = histories.collect::<Result<_, RunError>>()?;
+        let entries: usize = tensors.iter().map(|tensor| tensor.weights.len()).sum();
+        let updates = training.updates();
+        let mut keeper = Self {
+            folder,
+            metrics: MetricsWriter::create(folder.metrics())?,
+            histories,
+            samples: Samples::choose(folder, data)?,
+            every: (updates / METRIC_LINES).max(1),
+            since: Since::default(),
+            frames: frame_moments(updates, entries as u64),
+            kept: 0,
+        };
+        keeper.frame(training, true)?;
+        save_weights(&*training.model, &folder.weights("last"))?;
+        keeper.draw(training)?;
+        Ok(keeper)
+    }
+
+    /// Keeps an update.
+    pub(crate) fn keep<M: Classifier>(&mut self, training: &Training<M>, update: &Update) -> Result<(), RunError> {
+        for tensor in &update.rewiring.tensors {
+            let history = self.histories.iter_mut().find(|(name, _)| *name == tensor.name);
+            if let Some((_, history)) = history.filter(|_| !tensor.swaps.is_empty()) {
+                history.append(update.update, &tensor.swaps);
+            }
+        }
+        self.since.loss += f64::from(update.loss);
+        self.since.right += update.right;
+        self.since.images += update.images;
+        self.since.updates += 1;
+        self.since.swaps += update.rewiring.born() as u64;
+        if update.update.is_multiple_of(self.every) {
+            let since = std::mem::take(&mut self.since);
+            let real = match update.rewiring.real() {
+                0 => training.model.tensors().iter().map(|tensor| tensor.wiring.count()).sum(),
+                real => real,
+            };
+            self.metrics.append(&Metric::Train {
+                update: update.update,
+                loss: since.loss / since.updates as f64,
+                accuracy: since.right as f64 / since.images.max(1) as f64,
+                swaps: since.swaps,
+                learning_rate: update.rate,
+                real: real as u64,
+            })?;
+            self.flush()?;
+        }
+        if self.frames.contains(&update.update) {
+            self.frame(training, self.kept.is_multiple_of(MAPS_EVERY))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps an evaluation and the weights that it was made of.
+    pub(crate) fn evaluated<M: Classifier>(
+        &mut self,
+        training: &Training<M>,
+        epoch: u64,
+        found: &Evaluation,
+        is_best: bool,
+    ) -> Result<(), RunError> {
+        self.metrics.append(&Metric::Test {
+            update: training.updates_made(),
+            epoch,
+            loss: found.loss,
+            accuracy: found.accuracy,
+            confusion: found.confusion.clone(),
+        })?;
+        self.flush()?;
+        save_weights(&*training.model, &self.folder.weights("last"))?;
+        if is_best {
+            save_weights(&*training.model, &self.folder.weights("best"))?;
+        }
+        self.draw(training)
+    }
+
+    /// Keeps the last moment.
+    pub(crate) fn end<M: Classifier>(mut self, training: &Training<M>) -> Result<(), RunError> {
+        self.frame(training, true)?;
+        self.flush()
+    }
+
+    /// Hands everything that waits to the files.
+    pub(crate) fn flush(&mut self) -> Result<(), RunError> {
+        self.histories.iter_mut().try_for_each(|(_, history)| history.flush())
+    }
+
+    fn draw<M: Classifier>(&self, training: &Training<M>) -> Result<(), RunError> {
+        match training.model.drawing() {
+            Some(drawing) => self.folder.write_drawing(&drawing.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the weights, the predictions on the samples and, if asked for, what the nodes gave.
+    fn frame<M: Classifier>(&mut self, training: &Training<M>, with_maps: bool) -> Result<(), RunError> {
+        let mut frame = Frame::default();
+        for tensor in training.model.tensors() {
+            let mut weights = vec![0.0; tensor.weights.len()];
+            for (entry, &weight) in tensor.weights.iter().enumerate() {
+                weights[tensor.shape.by_target(entry)] = weight;
+            }
+            frame.put_f32(&format!("weight:{}", tensor.name), &[weights.len()], &weights);
+        }
+        let model = training.model.valid();
+        let images = self.samples.tensor(&training.device().clone().inner());
+        let probabilities = activation::softmax(model.forward(images.clone()), 1);
+        let shape = probabilities.dims();
+        frame.put_f32("probabilities", &shape, &values(probabilities));
+        if let Some(maps) = with_maps.then(|| model.node_maps(images)).flatten() {
+            let shape = maps.dims();
+            let (quantised, scale) = quantise(&values(maps), shape);
+            frame.put_i8("maps", &shape, &quantised);
+            frame.put_f32("maps-scale", &[shape[1]], &scale);
+        }
+        self.kept += 1;
+        frame.write(&self.folder.frame(training.updates_made()))
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.to_data().iter::<f32>().collect()
+}
+
+/// Maps as signed bytes with one scale per node: the largest magnitude over the images.
+fn quantise(maps: &[f32], [_, nodes, height, width]: [usize; 4]) -> (Vec<i8>, Vec<f32>) {
+    let mut scale = vec![0.0f32; nodes];
+    for (i, map) in maps.chunks_exact(height * width).enumerate() {
+        let largest = map.iter().map(|value| value.abs()).fold(0.0, f32::max);
+        scale[i % nodes] = scale[i % nodes].max(largest);
+    }
+    let quantised = maps.chunks_exact(height * width).enumerate().flat_map(|(i, map)| {
+        let factor = if scale[i % nodes] > 0.0 { 127.0 / scale[i % nodes] } else { 0.0 };
+        map.iter().map(move |value| (value * factor).round() as i8)
+    });
+    (quantised.collect(), scale)
+}
+
+/// The updates after which weights are kept: closer together in the beginning, where most happens.
+fn frame_moments(updates: u64, entries: u64) -> BTreeSet<u64> {
+    let fit = FRAME_BYTES / (4 * entries).max(1);
+    let frames = fit.clamp(FEWEST_FRAMES, MOST_FRAMES);
+    let moment = |i: u64| (updates as f64 * (i as f64 / frames as f64).powf(1.5)).round() as u64;
+    (1..frames).map(moment).filter(|&update| update > 0 && update < updates).collect()
+}
+
+impl Samples {
+    /// The first images of each class, which are written to the folder.
+    fn choose(folder: &RunFolder, data: &DataSet) -> Result<Self, RunError> {
+        let labels = data.test.labels();
+        let chosen: Vec<usize> = (0..data.classes.len())
+            .flat_map(|class| {
+                let of_class = (0..labels.len()).filter(move |&i| usize::from(labels[i]) == class);
+                of_class.take(SAMPLES_PER_CLASS)
+            })
+            .collect();
+        let [c, h, w] = data.shape();
+        let pixels: Vec<u8> = chosen.iter().flat_map(|&i| data.test.image(i).to_vec()).collect();
+        let normalised: Vec<f32> = pixels
+            .iter()
+            .enumerate()
+            .map(|(i, &pixel)| {
+                let channel = i / (h * w) % c;
+                (f32::from(pixel) / 255.0 - data.mean[channel]) / data.std[channel]
+            })
+            .collect();
+        let mut file = Frame::default();
+        file.put_u8("labels", &[chosen.len()], chosen.iter().map(|&i| labels[i]).collect());
+        file.put_u8("pixels", &[chosen.len(), c, h, w], pixels);
+        file.write(&folder.samples())?;
+        Ok(Self { count: chosen.len(), images: TensorData::new(normalised, [chosen.len(), c, h, w]) })
+    }
+
+    fn tensor(&self, device: &Device) -> Tensor<4> {
+        debug_assert!(self.count > 0);
+        Tensor::from_data(self.images.clone(), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_closer_in_the_beginning_and_fewer_where_weights_are_many() {
+        let few = frame_moments(10_000, 5_000);
+        assert!(few.len() > 90 && few.len() < 100);
+        assert!(few.iter().filter(|&&update| update < 5_000).count() > 55);
+        assert_eq!(frame_moments(10_000, 300_000).len(), 19);
+        assert_eq!(frame_moments(10_000, 1 << 30).len(), 11);
+        assert!(frame_moments(3, 10).iter().all(|&update| update > 0 && update < 3));
+    }
+
+    #[test]
+    fn quantised_maps_come_back_within_half_a_step() {
+        let maps: Vec<f32> = (0..24).map(|i| (i as f32 * 0.7).sin() * if i < 12 { 3.0 } else { 0.0 }).collect();
+        let (quantised, scale) = quantise(&maps, [1, 2, 3, 4]);
+        for (i, (&q, &map)) in quantised.iter().zip(&maps).enumerate() {
+            let step = scale[i / 12] / 127.0;
+            assert!((f32::from(q) * step - map).abs() <= 0.5 * step + 1e-6);
+        }
+        assert_eq!(scale[1], 0.0);
+    }
+}

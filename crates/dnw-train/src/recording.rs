@@ -1,0 +1,223 @@
+//! A run folder as the explorer shows it.
+
+use dnw_core::WeightShape;
+use dnw_report::{
+    Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION, Recording,
+    RunFacts, Samples, TestCurve, TrainCurve,
+};
+
+use crate::run::frame::Frame;
+use crate::run::{DrawingFile, Facts, Metric, Metrics, RunError, RunFolder, Status, TensorFacts};
+
+/// Bytes of weights that a page may hold, unless the fewest frames take more.
+const WEIGHT_BYTES: usize = 6 << 20;
+/// Frames that are kept however large the weights are.
+const FEWEST_FRAMES: usize = 6;
+
+/// Reads a run folder into what the explorer shows.
+///
+/// # Errors
+/// [`RunError`] if a file that it needs is missing or damaged. A run that stopped early is shown as far as it went.
+pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
+    let facts = folder.read_facts()?;
+    let recipe = folder.read_recipe()?;
+    let metrics = folder.read_metrics()?;
+    let drawing = folder.read_drawing()?;
+    let moments = folder.frame_updates()?;
+    let frames: Vec<(u64, Frame)> = moments
+        .into_iter()
+        .filter(|&update| update <= facts.updates.max(1))
+        .map(|update| Ok((update, folder.read_frame(update)?)))
+        .collect::<Result<_, RunError>>()?;
+    let entries: usize = facts.tensors.iter().map(|t| t.dims.iter().product::<usize>()).sum();
+    let shown = evenly(frames.len(), (WEIGHT_BYTES / (2 * entries.max(1))).max(FEWEST_FRAMES));
+    let layers = facts.tensors.iter().map(|tensor| {
+        let chosen: Vec<&(u64, Frame)> = shown.iter().map(|&i| &frames[i]).collect();
+        layer(folder, tensor, drawing.as_ref(), &chosen)
+    });
+    let layers = layers.collect::<Result<Vec<_>, RunError>>()?;
+    Ok(Recording {
+        version: RECORDING_VERSION,
+        run: RunFacts {
+            name: folder.name(),
+            recipe: recipe.name.clone(),
+            recipe_text: recipe.to_toml(),
+            command: facts.command.clone(),
+            rule: format!("{}, {}", recipe.wiring.rule, budget_in_words(&recipe)),
+            seed: recipe.seed,
+            environment: facts.environment.clone(),
+            seconds: facts.seconds,
+            finished: facts.status == Status::Finished,
+        },
+        data: DataFacts {
+            name: recipe.data.clone(),
+            classes: facts.classes.clone(),
+            train_images: facts.train_images,
+            test_images: facts.test_images,
+        },
+        outcome: Outcome {
+            test_accuracy: facts.test_accuracy,
+            best_test_accuracy: facts.best_test_accuracy,
+            edges_real: facts.edges_real,
+            edges_possible: facts.edges_possible,
+            parameters: facts.parameters,
+        },
+        updates: facts.updates,
+        curves: curves(&metrics, facts.updates),
+        nodes: drawing.as_ref().map(nodes).unwrap_or_default(),
+        layers,
+        samples: samples(folder, &facts, &frames)?,
+    })
+}
+
+pub(crate) fn budget_in_words(recipe: &crate::recipe::Recipe) -> String {
+    recipe.wiring.budget().map_or_else(|error| error.to_string(), |budget| budget.to_string())
+}
+
+/// At most `most` of `count` places, the first and the last among them, evenly spread.
+fn evenly(count: usize, most: usize) -> Vec<usize> {
+    if count <= most {
+        return (0..count).collect();
+    }
+    (0..most).map(|i| i * (count - 1) / (most - 1).max(1)).collect()
+}
+
+/// The metrics as columns.
+pub(crate) fn curves(metrics: &Metrics, updates: u64) -> Curves {
+    let (mut train, mut test) = (TrainCurve::default(), TestCurve::default());
+    for metric in &metrics.0 {
+        match metric {
+            Metric::Train { update, loss, accuracy, swaps, learning_rate, real } if *update <= updates => {
+                train.update.push(*update);
+                train.loss.push(*loss as f32);
+                train.accuracy.push(*accuracy as f32);
+                train.swaps.push(*swaps as u32);
+                train.learning_rate.push(*learning_rate as f32);
+                train.real.push(*real as u32);
+            }
+            Metric::Test { update, loss, accuracy, confusion, .. } if *update <= updates => {
+                test.update.push(*update);
+                test.loss.push(*loss as f32);
+                test.accuracy.push(*accuracy as f32);
+                test.confusion.push(confusion.clone());
+            }
+            _ => {}
+        }
+    }
+    Curves { train, test }
+}
+
+fn nodes(drawing: &DrawingFile) -> Vec<Node> {
+    let last = drawing.nodes.iter().map(|(level, _)| *level).max().unwrap_or(0);
+    let kind = |level: usize| match level {
+        0 => NodeKind::Input,
+        level if level == last => NodeKind::Output,
+        _ => NodeKind::Hidden,
+    };
+    let node = |(level, kernel): &(usize, Vec<f32>)| Node {
+        level: *level as u32,
+        kind: kind(*level),
+        kernel: kernel.clone(),
+    };
+    drawing.nodes.iter().map(node).collect()
+}
+
+fn layer(
+    folder: &RunFolder,
+    tensor: &TensorFacts,
+    drawing: Option<&DrawingFile>,
+    frames: &[&(u64, Frame)],
+) -> Result<Layer, RunError> {
+    let shape = WeightShape::new(&tensor.dims);
+    let entries = shape.entries();
+    let history = folder.read_history(&tensor.name, entries)?;
+    let ends = drawing.and_then(|drawing| drawing.tensors.iter().find(|(name, ..)| *name == tensor.name));
+    let numbers = |range: &std::ops::Range<usize>| range.clone().map(|node| node as u32).collect();
+    let (target_nodes, source_nodes): (Vec<u32>, Vec<u32>) =
+        ends.map(|(_, targets, sources)| (numbers(targets), numbers(sources))).unwrap_or_default();
+    let (mut quantised, mut scale, mut threshold) = (Vec::new(), Vec::new(), Vec::new());
+    let mut real = history.first.to_mask();
+    let mut changes = history.changes.iter().peekable();
+    for (update, frame) in frames {
+        let path = folder.frame(*update);
+        let weights = frame.f32(&format!("weight:{}", tensor.name)).filter(|w| w.len() == entries);
+        let weights =
+            weights.ok_or_else(|| RunError::damaged(&path, format!("it lacks the weights of {}", tensor.name)))?;
+        while let Some(change) = changes.next_if(|change| change.update <= *update) {
+            change.died.iter().for_each(|&entry| real[entry as usize] = false);
+            change.born.iter().for_each(|&entry| real[entry as usize] = true);
+        }
+        let largest = weights.iter().map(|w| w.abs()).filter(|w| w.is_finite()).fold(0.0, f32::max);
+        let factor = if largest > 0.0 { 32767.0 / largest } else { 0.0 };
+        quantised.extend(weights.iter().map(|w| (w * factor).round() as i16));
+        scale.push(largest);
+        let magnitudes = weights.iter().zip(&real).filter(|(_, real)| **real).map(|(w, _)| w.abs());
+        threshold.push(magnitudes.reduce(f32::min).unwrap_or(0.0));
+    }
+    let all_legal = history.candidates.count() == entries;
+    Ok(Layer {
+        name: tensor.name.clone(),
+        shape: [shape.targets, shape.sources]
+            .into_iter()
+            .chain((shape.kernel > 1).then_some(shape.kernel))
+            .collect(),
+        target_nodes,
+        source_nodes,
+        legal: (!all_legal).then(|| Blob::from_bits(history.candidates.to_mask())),
+        possible: tensor.possible,
+        budget: tensor.budget,
+        initial: Blob::from_bits(history.first.to_mask()),
+        history: Blob(history.bytes),
+        frames: frames.iter().map(|(update, _)| *update).collect(),
+        weights: Blob::from_i16(quantised),
+        scale,
+        threshold,
+    })
+}
+
+fn samples(folder: &RunFolder, facts: &Facts, frames: &[(u64, Frame)]) -> Result<Option<Samples>, RunError> {
+    let path = folder.samples();
+    let file = Frame::read(&path)?;
+    let (Some(labels), Some(pixels)) = (file.bytes("labels"), file.bytes("pixels")) else {
+        return Err(RunError::damaged(path, "it lacks labels or pixels"));
+    };
+    let (images, classes) = (labels.len(), facts.classes.len());
+    let mut probabilities = Vec::new();
+    for (update, frame) in frames {
+        let found = frame.f32("probabilities").filter(|p| p.len() == images * classes);
+        let found = found.ok_or_else(|| RunError::damaged(folder.frame(*update), "it lacks predictions"))?;
+        probabilities.extend(found.iter().map(|p| (p * 255.0).round() as u8));
+    }
+    Ok(Some(Samples {
+        shape: facts.image,
+        pixels: Blob(pixels.to_vec()),
+        labels: labels.iter().map(|&label| u32::from(label)).collect(),
+        frames: frames.iter().map(|(update, _)| *update).collect(),
+        probabilities: Blob(probabilities),
+        features: features(images, frames),
+    }))
+}
+
+/// The nodes' maps of those frames that hold them.
+fn features(images: usize, frames: &[(u64, Frame)]) -> Option<Features> {
+    let mut features: Option<Features> = None;
+    let mut scales = Vec::new();
+    for (update, frame) in frames {
+        let (Some(maps), Some(scale)) = (frame.bytes("maps"), frame.f32("maps-scale")) else { continue };
+        let Some(&[of, _, height, width]) = frame.shape("maps") else { continue };
+        if of != images {
+            continue;
+        }
+        let features = features.get_or_insert_with(|| Features {
+            height,
+            width,
+            frames: Vec::new(),
+            values: Blob::default(),
+            scale: Blob::default(),
+        });
+        features.frames.push(*update);
+        features.values.0.extend(maps);
+        scales.extend(scale);
+    }
+    features.map(|features| Features { scale: Blob::from_f32(scales), ..features })
+}

@@ -1,0 +1,81 @@
+//! What can be wrong with a run folder.
+
+use std::path::{Path, PathBuf};
+
+/// A run folder that cannot be made, written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// There is something in it already.
+    #[error("`{}` is not empty: a run is never written over", .path.display())]
+    Used {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file or folder cannot be written.
+    #[error("cannot write `{}`: {source}", .path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read `{}`: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not a run folder.
+    #[error("`{}` is no run folder: there is no `run.json` in it", .path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file's content is not what it should be.
+    #[error("`{}` is damaged: {reason}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl RunError {
+    pub(crate) fn damaged(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
+        Self::Damaged { path: path.into(), reason: reason.to_string() }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Used { .. } => "choose another folder with `--out`, or move this one away".into(),
+            Self::Write { .. } => "choose a folder that can be written with `--out`, and look whether the disk is full".into(),
+            Self::Read { .. } => "look whether the file exists and may be read".into(),
+            Self::NoRun { path } => match runs_beside(path) {
+                Some(run) => format!("give the folder that a training wrote, such as `{}`", run.display()),
+                None => "give the folder that `dnw train` wrote; the last line it prints names it".into(),
+            },
+            Self::Damaged { path, .. } => match path.file_name().and_then(|name| name.to_str()) {
+                Some("best.safetensors") => "the other weights may be sound: try `--weights last`".into(),
+                Some("last.safetensors") => "the other weights may be sound: try `--weights best`".into(),
+                _ => "the run cannot be mended; train it again with the command that `run.json` names".into(),
+            },
+        }
+    }
+}
+
+/// A run folder inside `path` or beside it, to suggest.
+fn runs_beside(path: &Path) -> Option<PathBuf> {
+    let holds_run = |folder: &PathBuf| folder.join("run.json").is_file();
+    let inside = |folder: &Path| {
+        let mut found: Vec<PathBuf> =
+            std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).filter(holds_run).collect();
+        found.sort();
+        found.pop()
+    };
+    inside(path).or_else(|| inside(path.parent()?))
+}

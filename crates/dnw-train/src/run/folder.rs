@@ -1,0 +1,224 @@
+//! The folder and its files.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::facts::FORMAT;
+use super::{DrawingFile, Facts, Metrics, RunError, frame, history, write_whole};
+use crate::recipe::Recipe;
+
+/// The largest `run.json`, `recipe.toml` or `drawing.json` that is read: 64 MiB.
+const LARGEST_TEXT: u64 = 64 << 20;
+
+/// A run folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a folder for a run; one that exists must be empty.
+    ///
+    /// # Errors
+    /// [`RunError::Used`] if something is in it; [`RunError::Write`] if it cannot be made.
+    pub fn create(path: &Path) -> Result<Self, RunError> {
+        let failed = |source| RunError::Write { path: path.to_owned(), source };
+        match std::fs::read_dir(path).map(|mut entries| entries.next().is_some()) {
+            Ok(true) => return Err(RunError::Used { path: path.to_owned() }),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        for part in ["weights", "wiring", "frames"] {
+            std::fs::create_dir_all(path.join(part)).map_err(failed)?;
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Makes the next free folder `NAME-1`, `NAME-2`, .. inside `parent`.
+    ///
+    /// # Errors
+    /// [`RunError::Write`] if it cannot be made.
+    pub fn create_numbered(parent: &Path, name: &str) -> Result<Self, RunError> {
+        let failed = |source| RunError::Write { path: parent.to_owned(), source };
+        std::fs::create_dir_all(parent).map_err(failed)?;
+        let mut number = 1u64;
+        loop {
+            let path = parent.join(format!("{name}-{number}"));
+            // Making the folder decides who owns the number when two runs begin at once.
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Self::create(&path),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(source) => return Err(RunError::Write { path, source }),
+            }
+        }
+    }
+
+    /// Opens a folder that holds a run.
+    ///
+    /// # Errors
+    /// [`RunError::NoRun`] if it holds none.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        if path.join("run.json").is_file() {
+            Ok(Self { path: path.to_owned() })
+        } else {
+            Err(RunError::NoRun { path: path.to_owned() })
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's short name: the folder's.
+    pub fn name(&self) -> String {
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        path.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// `weights/WHICH.safetensors`, `WHICH` being `best` or `last`.
+    pub fn weights(&self, which: &str) -> PathBuf {
+        self.path.join("weights").join(format!("{which}.safetensors"))
+    }
+
+    /// The history of a tensor's wiring.
+    pub fn history(&self, tensor: &str) -> PathBuf {
+        self.path.join("wiring").join(format!("{tensor}.history"))
+    }
+
+    /// The frame of an update.
+    pub fn frame(&self, update: u64) -> PathBuf {
+        self.path.join("frames").join(format!("{update:08}.safetensors"))
+    }
+
+    /// `report.html`.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// `samples.safetensors`.
+    pub fn samples(&self) -> PathBuf {
+        self.path.join("samples.safetensors")
+    }
+
+    /// `metrics.jsonl`.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// Writes `recipe.toml`.
+    ///
+    /// # Errors
+    /// [`RunError::Write`].
+    pub fn write_recipe(&self, recipe: &Recipe) -> Result<(), RunError> {
+        write_whole(&self.path.join("recipe.toml"), recipe.to_toml().as_bytes())
+    }
+
+    /// Writes `run.json`.
+    ///
+    /// # Errors
+    /// [`RunError::Write`].
+    pub fn write_facts(&self, facts: &Facts) -> Result<(), RunError> {
+        self.write_json("run.json", facts)
+    }
+
+    /// Writes `drawing.json`.
+    ///
+    /// # Errors
+    /// [`RunError::Write`].
+    pub fn write_drawing(&self, drawing: &DrawingFile) -> Result<(), RunError> {
+        self.write_json("drawing.json", drawing)
+    }
+
+    fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<(), RunError> {
+        let path = self.path.join(name);
+        let text = serde_json::to_vec_pretty(value).map_err(|error| RunError::damaged(&path, error))?;
+        write_whole(&path, &text)
+    }
+
+    /// Reads `recipe.toml`.
+    ///
+    /// # Errors
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it is no recipe.
+    pub fn read_recipe(&self) -> Result<Recipe, RunError> {
+        let path = self.path.join("recipe.toml");
+        let text = read_text(&path)?;
+        Recipe::read(&text, &[]).map_err(|error| RunError::damaged(&path, error))
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it is not what this program writes.
+    pub fn read_facts(&self) -> Result<Facts, RunError> {
+        let facts: Facts = self.read_json("run.json")?;
+        if facts.format == FORMAT {
+            Ok(facts)
+        } else {
+            let reason = format!("its format is {}, this program reads {FORMAT}", facts.format);
+            Err(RunError::damaged(self.path.join("run.json"), reason))
+        }
+    }
+
+    /// Reads `drawing.json`, if the network can be drawn.
+    ///
+    /// # Errors
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it is not what this program writes.
+    pub fn read_drawing(&self) -> Result<Option<DrawingFile>, RunError> {
+        if self.path.join("drawing.json").exists() { self.read_json("drawing.json").map(Some) } else { Ok(None) }
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
+        let path = self.path.join(name);
+        serde_json::from_str(&read_text(&path)?).map_err(|error| RunError::damaged(&path, error))
+    }
+
+    /// Reads the metrics up to the last whole line.
+    ///
+    /// # Errors
+    /// [`RunError::Read`], or [`RunError::Damaged`] if a whole line is no metric.
+    pub fn read_metrics(&self) -> Result<Metrics, RunError> {
+        Metrics::read(&self.metrics())
+    }
+
+    /// Reads the history of a tensor's wiring of so many entries, up to the last whole record.
+    ///
+    /// # Errors
+    /// [`RunError::Read`], or [`RunError::Damaged`] if its beginning is none.
+    pub fn read_history(&self, tensor: &str, entries: usize) -> Result<history::History, RunError> {
+        history::read(&self.history(tensor), entries)
+    }
+
+    /// The updates of which there are frames, ascending.
+    ///
+    /// # Errors
+    /// [`RunError::Read`].
+    pub fn frame_updates(&self) -> Result<Vec<u64>, RunError> {
+        let path = self.path.join("frames");
+        let entries = std::fs::read_dir(&path).map_err(|source| RunError::Read { path, source })?;
+        let mut updates: Vec<u64> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".safetensors")?.parse().ok())
+            .collect();
+        updates.sort_unstable();
+        Ok(updates)
+    }
+
+    /// Reads the frame of an update.
+    ///
+    /// # Errors
+    /// [`RunError::Read`] or [`RunError::Damaged`].
+    pub fn read_frame(&self, update: u64) -> Result<frame::Frame, RunError> {
+        frame::Frame::read(&self.frame(update))
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, RunError> {
+    let failed = |source| RunError::Read { path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > LARGEST_TEXT {
+        return Err(RunError::damaged(path, format!("it has {size} bytes, more than {LARGEST_TEXT}")));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}

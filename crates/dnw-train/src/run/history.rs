@@ -1,0 +1,152 @@
+//! How a tensor's wiring changed over a run.
+//!
+//! The file: `DNWH`, a version byte, then the first wiring and the candidates, each as a 32-bit little-endian length and
+//! [`Wiring::to_bytes`]; after that, records as in [`dnw_report::history`]. Entries are numbered as if the weight
+//! were laid out `[targets, sources, kernel]`, whatever its own layout.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use dnw_core::{Swaps, WeightShape, Wiring};
+use dnw_report::history::{Change, decode, encode};
+
+use super::RunError;
+
+const MAGIC: &[u8; 5] = b"DNWH\x01";
+
+/// A history as read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// The wiring before the first update.
+    pub first: Wiring,
+    /// The edges that compete.
+    pub candidates: Wiring,
+    /// What changed, update by update.
+    pub changes: Vec<Change>,
+    /// The changes as bytes, whole records only.
+    pub bytes: Vec<u8>,
+}
+
+impl History {
+    /// The wiring after the last recorded change.
+    pub fn last(&self) -> Wiring {
+        let mut real: std::collections::BTreeSet<usize> = self.first.iter().collect();
+        for change in &self.changes {
+            for died in &change.died {
+                real.remove(&(*died as usize));
+            }
+            real.extend(change.born.iter().map(|&born| born as usize));
+        }
+        Wiring::from_entries(self.first.entries(), real)
+    }
+
+    /// Edges born over the run.
+    pub fn born(&self) -> u64 {
+        self.changes.iter().map(|change| change.born.len() as u64).sum()
+    }
+}
+
+/// A wiring with its entries numbered by target.
+fn by_target(wiring: &Wiring, shape: &WeightShape) -> Wiring {
+    Wiring::from_entries(wiring.entries(), wiring.iter().map(|entry| shape.by_target(entry)))
+}
+
+/// Appends to a history.
+#[derive(Debug)]
+pub(crate) struct HistoryWriter {
+    path: PathBuf,
+    file: File,
+    shape: WeightShape,
+    waiting: Vec<u8>,
+    previous: u64,
+}
+
+impl HistoryWriter {
+    pub(crate) fn create(
+        path: PathBuf,
+        shape: WeightShape,
+        first: &Wiring,
+        candidates: &Wiring,
+    ) -> Result<Self, RunError> {
+        let mut waiting = MAGIC.to_vec();
+        for wiring in [first, candidates] {
+            let bytes = by_target(wiring, &shape).to_bytes();
+            waiting.extend((bytes.len() as u32).to_le_bytes());
+            waiting.extend(bytes);
+        }
+        let file = File::create(&path).map_err(|source| RunError::Write { path: path.clone(), source })?;
+        let mut writer = Self { path, file, shape, waiting, previous: 0 };
+        writer.flush()?;
+        Ok(writer)
+    }
+
+    pub(crate) fn append(&mut self, update: u64, swaps: &Swaps) {
+        let renumbered = |entries: &[usize]| {
+            let mut entries: Vec<u32> = entries.iter().map(|&e| self.shape.by_target(e) as u32).collect();
+            entries.sort_unstable();
+            entries
+        };
+        let change = Change { update, born: renumbered(&swaps.born), died: renumbered(&swaps.died) };
+        encode(&mut self.waiting, self.previous, &change);
+        self.previous = update;
+    }
+
+    /// Hands what was appended to the file.
+    pub(crate) fn flush(&mut self) -> Result<(), RunError> {
+        let written = self.file.write_all(&self.waiting).and_then(|()| self.file.flush());
+        self.waiting.clear();
+        written.map_err(|source| RunError::Write { path: self.path.clone(), source })
+    }
+}
+
+/// Reads a history of a tensor with so many entries.
+///
+/// # Errors
+/// [`RunError::Read`], or [`RunError::Damaged`] if its beginning is none or of another tensor.
+pub fn read(path: &Path, entries: usize) -> Result<History, RunError> {
+    let bytes = std::fs::read(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
+    let damaged = |reason: &str| RunError::damaged(path, reason);
+    let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as a history"))?;
+    let mut wiring = || {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        rest = after;
+        Wiring::from_bytes(bytes).ok().filter(|wiring| wiring.entries() == entries)
+    };
+    let first = wiring().ok_or_else(|| damaged("its first wiring is missing or of another tensor"))?;
+    let candidates = wiring().ok_or_else(|| damaged("its candidates are missing or of another tensor"))?;
+    let (changes, used) = decode(rest, entries);
+    Ok(History { first, candidates, changes, bytes: rest[..used].to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_cut_anywhere_is_read_up_to_the_last_whole_change_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.history");
+        // Burn's linear layout: entry 1 of [2, 3] is source 0, target 1.
+        let shape = WeightShape::new(&[2, 3]);
+        let (first, all) = (Wiring::from_entries(6, [0, 1]), Wiring::full(6));
+        let mut writer = HistoryWriter::create(path.clone(), shape, &first, &all).unwrap();
+        writer.append(3, &Swaps { born: vec![4], died: vec![0], pairs: vec![] });
+        writer.append(9, &Swaps { born: vec![5], died: vec![1], pairs: vec![] });
+        writer.flush().unwrap();
+        let whole = read(&path, 6).unwrap();
+        assert_eq!(whole.first.iter().collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(whole.last().iter().collect::<Vec<_>>(), [3, 5]);
+        assert_eq!((whole.born(), whole.changes.len()), (2, 2));
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            if let Ok(history) = read(&path, 6) {
+                assert!(whole.changes.starts_with(&history.changes) && history.changes.len() < 2);
+            }
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(read(&path, 8), Err(RunError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,116 @@
+//! Loss, accuracy and swaps, a line at a time.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::RunError;
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Metric {
+    /// Training since the line of this kind before.
+    Train {
+        /// Updates made.
+        update: u64,
+        /// Mean loss.
+        loss: f64,
+        /// Share of images classified right, 0 to 1.
+        accuracy: f64,
+        /// Edges born.
+        swaps: u64,
+        /// The learning rate of the last update.
+        learning_rate: f64,
+        /// Real edges after the last update.
+        real: u64,
+    },
+    /// An evaluation on the test part.
+    Test {
+        /// Updates made.
+        update: u64,
+        /// Epochs made.
+        epoch: u64,
+        /// Mean loss.
+        loss: f64,
+        /// Accuracy, 0 to 1.
+        accuracy: f64,
+        /// Images per true and predicted class, row-major.
+        confusion: Vec<u32>,
+    },
+}
+
+/// All lines of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics(pub Vec<Metric>);
+
+impl Metrics {
+    /// Reads lines until the file ends; a last line without its newline was cut short and is left out.
+    pub(super) fn read(path: &Path) -> Result<Self, RunError> {
+        let failed = |source| RunError::Read { path: path.to_owned(), source };
+        let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+        let (mut metrics, mut line) = (Vec::new(), String::new());
+        while reader.read_line(&mut line).map_err(failed)? > 0 && line.ends_with('\n') {
+            let number = metrics.len() + 1;
+            let metric = serde_json::from_str(&line)
+                .map_err(|error| RunError::damaged(path, format!("line {number}: {error}")))?;
+            metrics.push(metric);
+            line.clear();
+        }
+        Ok(Self(metrics))
+    }
+}
+
+/// Appends metrics to a file.
+#[derive(Debug)]
+pub(crate) struct MetricsWriter {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsWriter {
+    pub(crate) fn create(path: PathBuf) -> Result<Self, RunError> {
+        let file = File::create(&path).map_err(|source| RunError::Write { path: path.clone(), source })?;
+        Ok(Self { path, file })
+    }
+
+    /// Appends a line in one write.
+    pub(crate) fn append(&mut self, metric: &Metric) -> Result<(), RunError> {
+        let mut line = serde_json::to_string(metric).map_err(|error| RunError::damaged(&self.path, error))?;
+        line.push('\n');
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(|source| RunError::Write { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_cut_in_a_line_is_read_up_to_the_line_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let metric = |update| Metric::Train {
+            update,
+            loss: 0.5,
+            accuracy: 0.25,
+            swaps: 3,
+            learning_rate: 0.1,
+            real: 40,
+        };
+        let mut writer = MetricsWriter::create(path.clone()).unwrap();
+        writer.append(&metric(1)).unwrap();
+        writer.append(&metric(2)).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let lines = whole[..cut].iter().filter(|&&byte| byte == b'\n').count();
+            assert_eq!(Metrics::read(&path).unwrap().0, [metric(1), metric(2)][..lines]);
+        }
+        std::fs::write(&path, b"no json\n").unwrap();
+        assert!(matches!(Metrics::read(&path), Err(RunError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,32 @@
+//! The run folder: everything that one training leaves behind.
+//!
+//! | file | holds | written |
+//! | --- | --- | --- |
+//! | `run.json` | what was run, where, how it stands ([`Facts`]) | as a whole, at the start, each epoch, the end |
+//! | `recipe.toml` | the resolved recipe | as a whole, at the start |
+//! | `metrics.jsonl` | one JSON object a line ([`Metric`]) | appended |
+//! | `weights/{best,last}.safetensors` | every tensor, with the wirings | as a whole, each epoch |
+//! | `wiring/TENSOR.history` | the first wiring, then every swap ([`history`]) | appended |
+//! | `frames/UPDATE.safetensors` | wired weights and sample predictions at a moment ([`frame`]) | as a whole |
+//! | `samples.safetensors`, `drawing.json` | the sample images; the network as nodes and edges | as a whole |
+//! | `report.html` | the explorer | as a whole |
+//!
+//! A file written as a whole is written beside its place, synced, and renamed, so that it is there entirely or as it was before.
+//! An appended file may be cut anywhere: its reader stops at the last whole entry.
+
+mod error;
+mod facts;
+mod folder;
+pub mod frame;
+pub mod history;
+mod metrics;
+mod weights;
+mod whole_file;
+
+pub use error::RunError;
+pub use facts::{DrawingFile, Facts, Status, TensorFacts};
+pub use folder::RunFolder;
+pub(crate) use metrics::MetricsWriter;
+pub use metrics::{Metric, Metrics};
+pub use weights::{load_weights, save_weights};
+pub use whole_file::write_whole;

@@ -1,0 +1,49 @@
+//! Files that are there entirely or not at all.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::RunError;
+
+/// Writes a file so that whoever looks, whenever, finds the old content or the new: beside its place, synced, renamed, and the
+/// folder synced.
+///
+/// # Errors
+/// [`RunError::Write`] if it cannot be written; what was there before is untouched then.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        let mut permissions = file.as_file().metadata()?.permissions();
+        // Temporary files are private; a finished one is as readable as any other.
+        #[cfg(unix)]
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+        #[cfg(not(unix))]
+        permissions.set_readonly(false);
+        file.as_file().set_permissions(permissions)?;
+        file.persist(path).map_err(|error| error.error)?;
+        #[cfg(unix)]
+        std::fs::File::open(folder)?.sync_all()?;
+        Ok(())
+    };
+    write().map_err(|source| RunError::Write { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_whole(&path, b"first").unwrap();
+        write_whole(&path, b"second").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert!(write_whole(&folder.path().join("missing/a"), b"x").is_err());
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["a"], "nothing is left beside it");
+    }
+}

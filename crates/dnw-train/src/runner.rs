@@ -1,0 +1,184 @@
+//! A training from beginning to end, with everything that it leaves in its folder.
+
+use std::time::Instant;
+
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::Device;
+use dnw_core::graph::life_of_nodes;
+use dnw_models::{Classifier, UseModel};
+
+use crate::data::DataSet;
+use crate::keeper::Keeper;
+use crate::recipe::Recipe;
+use crate::run::{Facts, RunError, RunFolder, Status, TensorFacts};
+use crate::training::{Evaluation, Training, TrainingError, Update, evaluate};
+
+/// Whoever watches a training.
+pub trait Watcher {
+    /// It begins.
+    fn begins(&mut self, facts: &Facts);
+
+    /// An update was made.
+    fn updated(&mut self, update: &Update);
+
+    /// An epoch, counted from 1, was evaluated.
+    fn evaluated(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts);
+
+    /// Whether to stop after this update.
+    fn stops(&self) -> bool;
+}
+
+/// Why a run could not be made or went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunnerError {
+    /// The training could not go on.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// The folder could not be written.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Everything that a run is made of besides its model.
+pub struct Runner<'a> {
+    /// What is trained, how.
+    pub recipe: &'a Recipe,
+    /// On what.
+    pub data: &'a DataSet,
+    /// Where tensors live, with autodiff.
+    pub device: &'a Device,
+    /// Where everything is kept.
+    pub folder: &'a RunFolder,
+    /// The command line that makes the run again.
+    pub command: String,
+    /// Program, libraries, device, threads: label and value.
+    pub environment: Vec<(String, String)>,
+    /// Whoever watches.
+    pub watcher: &'a mut dyn Watcher,
+}
+
+impl UseModel for Runner<'_> {
+    type Output = Result<Facts, RunnerError>;
+
+    /// Trains the model. However it ends, the folder says how, and is readable.
+    fn with<M: Classifier + ModuleDisplay + 'static>(mut self, model: M) -> Self::Output {
+        let mut training = Training::begin(model, self.recipe, self.data, self.device)?;
+        let mut facts = self.first_facts(&training);
+        self.folder.write_recipe(self.recipe)?;
+        self.folder.write_facts(&facts)?;
+        let mut keeper = Keeper::begin(self.folder, &training, self.data)?;
+        self.watcher.begins(&facts);
+        let began = Instant::now();
+        let ended = self.train(&mut training, &mut keeper, &mut facts, began);
+        facts.status = match &ended {
+            Ok(()) if training.is_finished() => Status::Finished,
+            Ok(()) => Status::Stopped,
+            Err(error) => Status::Failed(error.to_string()),
+        };
+        facts.seconds = began.elapsed().as_secs_f64();
+        facts.updates = training.updates_made();
+        if ended.is_err() {
+            // What broke off is not written over the last sound weights.
+            let _ = keeper.flush();
+        } else {
+            keeper.end(&training)?;
+        }
+        self.folder.write_facts(&facts)?;
+        ended.map(|()| facts)
+    }
+}
+
+impl Runner<'_> {
+    fn train<M: Classifier>(
+        &mut self,
+        training: &mut Training<M>,
+        keeper: &mut Keeper<'_>,
+        facts: &mut Facts,
+        began: Instant,
+    ) -> Result<(), RunnerError> {
+        while !training.is_finished() {
+            let mut stops = false;
+            for batch in training.batches()? {
+                let update = training.step(&batch)?;
+                keeper.keep(training, &update)?;
+                self.watcher.updated(&update);
+                stops = self.watcher.stops();
+                if stops {
+                    break;
+                }
+            }
+            let found = evaluate(&*training.model, self.data, &self.device.clone().inner())?;
+            let epoch = training.updates_made().div_ceil(training.updates_per_epoch());
+            let is_best = facts.best_epoch == 0 || found.accuracy > facts.best_test_accuracy;
+            if is_best {
+                (facts.best_test_accuracy, facts.best_epoch) = (found.accuracy, epoch);
+            }
+            (facts.test_accuracy, facts.test_loss) = (found.accuracy, found.loss);
+            facts.updates = training.updates_made();
+            facts.seconds = began.elapsed().as_secs_f64();
+            count(training, facts);
+            keeper.evaluated(training, epoch, &found, is_best)?;
+            self.folder.write_facts(facts)?;
+            self.watcher.evaluated(epoch, &found, facts);
+            if stops {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn first_facts<M: Classifier>(&self, training: &Training<M>) -> Facts {
+        let tensors = training.model.tensors();
+        let mut facts = Facts {
+            format: 1,
+            command: self.command.clone(),
+            environment: self.environment.clone(),
+            classes: self.data.classes.clone(),
+            train_images: self.data.train.len(),
+            test_images: self.data.test.len(),
+            image: self.data.shape(),
+            mean: self.data.mean.clone(),
+            std: self.data.std.clone(),
+            tensors: tensors
+                .iter()
+                .map(|tensor| TensorFacts {
+                    name: tensor.name.clone(),
+                    dims: tensor.shape.dims.clone(),
+                    budget: tensor.budget,
+                    possible: tensor.candidates.count(),
+                })
+                .collect(),
+            status: Status::Running,
+            updates: 0,
+            planned_updates: training.updates(),
+            updates_per_epoch: training.updates_per_epoch(),
+            seconds: 0.0,
+            test_accuracy: 0.0,
+            test_loss: 0.0,
+            best_test_accuracy: 0.0,
+            best_epoch: 0,
+            edges_real: 0,
+            edges_possible: 0,
+            parameters: 0,
+            dead_nodes: None,
+        };
+        count(training, &mut facts);
+        facts
+    }
+}
+
+/// Counts edges, parameters and dead nodes.
+fn count<M: Classifier>(training: &Training<M>, facts: &mut Facts) {
+    let tensors = training.model.tensors();
+    facts.edges_real = tensors.iter().map(|tensor| tensor.wiring.count()).sum();
+    facts.edges_possible = tensors.iter().map(|tensor| tensor.candidates.count()).sum();
+    let entries: usize = tensors.iter().map(|tensor| tensor.weights.len()).sum();
+    // Each wiring brings one number of its own that takes no part in the forward pass.
+    let others = training.model.num_params() - entries - tensors.len();
+    facts.parameters = facts.edges_real + others;
+    facts.dead_nodes = training.model.graph_spec().zip(tensors.first()).map(|(spec, tensor)| {
+        let lives = life_of_nodes(spec, &tensor.wiring);
+        lives.iter().filter(|life| **life != dnw_core::graph::Life::Alive).count()
+    });
+}
