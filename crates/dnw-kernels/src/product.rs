@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::simd::{add_scaled, dot, vectorised};
+use crate::simd::{LANES, add_scaled, dot, multiply_add, sum_lanes, vectorised};
 use crate::{EdgeIndex, part_size};
 
 /// The sizes of a product.
@@ -149,9 +149,53 @@ vectorised! {
 
 #[inline(always)]
 fn outer_body<const FUSED: bool>(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    for (dy, dw) in dy.chunks_exact(shape.pixels).zip(dw.chunks_exact_mut(shape.sources)) {
-        for (x, dw) in x.chunks_exact(shape.pixels).zip(dw) {
-            *dw += dot::<FUSED>(dy, x);
+    let pixels = shape.pixels;
+    for (dy, dw) in dy.chunks_exact(pixels).zip(dw.chunks_exact_mut(shape.sources)) {
+        let mut x = x;
+        for dw in dw.chunks_mut(4) {
+            if let [a, b, c, d] = dw {
+                let (four, rest) = x.split_at(4 * pixels);
+                let found = four_dots::<FUSED>(dy, four);
+                *a += found[0];
+                *b += found[1];
+                *c += found[2];
+                *d += found[3];
+                x = rest;
+            } else {
+                for (x, dw) in x.chunks_exact(pixels).zip(dw) {
+                    *dw += dot::<FUSED>(dy, x);
+                }
+            }
         }
     }
+}
+
+/// The inner products of `a` with the four rows of `b`, so that each vector of `a` is loaded once for four. (The
+/// accumulators have names of their own because arrays of arrays are kept in memory.)
+#[inline(always)]
+fn four_dots<const FUSED: bool>(a: &[f32], b: &[f32]) -> [f32; 4] {
+    let pixels = a.len();
+    let (b0, b1) = (&b[..pixels], &b[pixels..2 * pixels]);
+    let (b2, b3) = (&b[2 * pixels..3 * pixels], &b[3 * pixels..4 * pixels]);
+    let (mut s0, mut s1, mut s2, mut s3) =
+        ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+    let whole = pixels - pixels % LANES;
+    for start in (0..whole).step_by(LANES) {
+        let a = &a[start..][..LANES];
+        let (b0, b1) = (&b0[start..][..LANES], &b1[start..][..LANES]);
+        let (b2, b3) = (&b2[start..][..LANES], &b3[start..][..LANES]);
+        for i in 0..LANES {
+            s0[i] = multiply_add::<FUSED>(a[i], b0[i], s0[i]);
+            s1[i] = multiply_add::<FUSED>(a[i], b1[i], s1[i]);
+            s2[i] = multiply_add::<FUSED>(a[i], b2[i], s2[i]);
+            s3[i] = multiply_add::<FUSED>(a[i], b3[i], s3[i]);
+        }
+    }
+    let mut sums = [sum_lanes(s0), sum_lanes(s1), sum_lanes(s2), sum_lanes(s3)];
+    for i in whole..pixels {
+        for (sum, b) in sums.iter_mut().zip([b0, b1, b2, b3]) {
+            *sum = multiply_add::<FUSED>(a[i], b[i], *sum);
+        }
+    }
+    sums
 }

@@ -82,8 +82,9 @@ pub(crate) fn sum(a: &[f32]) -> f32 {
     sum_lanes(lanes) + rest
 }
 
+/// The sum of sixteen lanes, halves onto halves.
 #[inline(always)]
-fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
+pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {
