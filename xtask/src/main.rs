@@ -1,1 +1,39 @@
-fn main(){}
+//! The repository's own chores: `cargo xtask --help`.
+
+mod pictures;
+mod program;
+mod study;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Xtask {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Train the runs behind docs/mnist.md and draw its tables and plots; finished runs are not trained again
+    MnistStudy(study::StudyArgs),
+    /// Draw the README's pictures from a run of the main job
+    Pictures(pictures::PictureArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Xtask::parse().chore {
+        Chore::MnistStudy(args) => study::run(&args),
+        Chore::Pictures(args) => pictures::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -33,6 +33,8 @@
 //! # } Ok(()) }
 //! ```
 //!
+//! With the feature `train`, a [`Wired`] model runs under Burn's own learner and rewires by itself.
+//!
 //! The crate knows no model, no file format and no terminal.
 
 #![deny(missing_docs)]
@@ -43,6 +45,8 @@ mod error;
 mod gradient;
 pub mod graph;
 pub mod layers;
+#[cfg(feature = "train")]
+mod learner;
 mod ops;
 mod real_edges;
 pub mod rule;
