@@ -75,7 +75,7 @@ fn parts() -> Vec<Part> {
                 let set = [
                     format!("wiring.ranking={kind}"),
                     format!("wiring.rule={rule}"),
-                    "wiring.edges=238".into(),
+                    "wiring.edges=149".into(),
                 ];
                 ranking.push(planned("mnist", format!("{kind}-{rule}"), seed, Some(EPOCHS), &set));
             }
