@@ -16,23 +16,52 @@ use dnw_kernels::node::{self, NodeParameters, NodeShape};
 use dnw_kernels::product::{self, ProductShape};
 
 fn wired_product(criterion: &mut Criterion) {
-    let shape = ProductShape { images: 64, targets: 576, sources: 192, pixels: 64 };
-    let ProductShape { images, targets, sources, pixels } = shape;
-    let (x, w) = (numbers(1, images * sources * pixels), numbers(2, targets * sources));
+    let shape = ProductShape {
+        images: 64,
+        targets: 576,
+        sources: 192,
+        pixels: 64,
+    };
+    let ProductShape {
+        images,
+        targets,
+        sources,
+        pixels,
+    } = shape;
+    let (x, w) = (
+        numbers(1, images * sources * pixels),
+        numbers(2, targets * sources),
+    );
     let mut y = vec![0.0; images * targets * pixels];
     let mut group = criterion.benchmark_group("product 192 -> 576, 8 x 8, batch 64");
     group.bench_function("dense (gemm)", |bench| {
         bench.iter(|| {
-            for (x, y) in x.chunks_exact(sources * pixels).zip(y.chunks_exact_mut(targets * pixels)) {
+            for (x, y) in x
+                .chunks_exact(sources * pixels)
+                .zip(y.chunks_exact_mut(targets * pixels))
+            {
                 let (p, s) = (pixels as isize, sources as isize);
                 // SAFETY: the three slices hold matrices of exactly these sizes and strides.
                 unsafe {
                     gemm::gemm(
-                        targets, pixels, sources,
-                        y.as_mut_ptr(), 1, p, false,
-                        w.as_ptr(), 1, s,
-                        x.as_ptr(), 1, p,
-                        0.0, 1.0, false, false, false,
+                        targets,
+                        pixels,
+                        sources,
+                        y.as_mut_ptr(),
+                        1,
+                        p,
+                        false,
+                        w.as_ptr(),
+                        1,
+                        s,
+                        x.as_ptr(),
+                        1,
+                        p,
+                        0.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
                         gemm::Parallelism::Rayon(0),
                     );
                 }
@@ -42,9 +71,13 @@ fn wired_product(criterion: &mut Criterion) {
     });
     for density in [0.01, 0.05, 0.1, 0.2] {
         let index = edges(targets, sources, density);
-        group.bench_with_input(BenchmarkId::new("wired", density), &index, |bench, index| {
-            bench.iter(|| product::forward(shape, &x, &w, index, black_box(&mut y)));
-        });
+        group.bench_with_input(
+            BenchmarkId::new("wired", density),
+            &index,
+            |bench, index| {
+                bench.iter(|| product::forward(shape, &x, &w, index, black_box(&mut y)));
+            },
+        );
     }
     group.finish();
 }
@@ -68,11 +101,21 @@ fn selection(criterion: &mut Criterion) {
 }
 
 fn node_function(criterion: &mut Criterion) {
-    let shape = NodeShape { images: 64, nodes: 192, height: 8, width: 8 };
+    let shape = NodeShape {
+        images: 64,
+        nodes: 192,
+        height: 8,
+        width: 8,
+    };
     let n = shape.images * shape.nodes * shape.pixels();
     let (x, kernel) = (numbers(4, n), numbers(5, 9 * shape.nodes));
     let (gamma, beta) = (vec![1.0; shape.nodes], vec![0.0; shape.nodes]);
-    let parameters = NodeParameters { gamma: &gamma, beta: &beta, kernel: &kernel, epsilon: 1e-5 };
+    let parameters = NodeParameters {
+        gamma: &gamma,
+        beta: &beta,
+        kernel: &kernel,
+        epsilon: 1e-5,
+    };
     let (mut y, mut dx) = (vec![0.0; n], vec![0.0; n]);
     let device = Device::flex();
     let norm = InstanceNormConfig::new(192).init(&device);
@@ -82,9 +125,13 @@ fn node_function(criterion: &mut Criterion) {
         .with_bias(false)
         .init(&device);
     let tensor = Tensor::<4>::random([64, 192, 8, 8], Distribution::Default, &device);
-    let mut group = criterion.benchmark_group("norm, ReLU, depthwise 3 x 3, 192 channels, 8 x 8, batch 64");
+    let mut group =
+        criterion.benchmark_group("norm, ReLU, depthwise 3 x 3, 192 channels, 8 x 8, batch 64");
     group.bench_function("Burn's layers, forward", |bench| {
-        bench.iter(|| conv.forward(activation::relu(norm.forward(tensor.clone()))).into_data());
+        bench.iter(|| {
+            conv.forward(activation::relu(norm.forward(tensor.clone())))
+                .into_data()
+        });
     });
     group.bench_function("fused, forward", |bench| {
         bench.iter(|| node::forward(shape, &x, &parameters, black_box(&mut y)));

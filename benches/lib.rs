@@ -18,7 +18,9 @@ pub fn numbers(seed: u64, n: usize) -> Vec<f32> {
 
 /// A share of the edges of a `[targets, sources]` matrix, drawn at random.
 pub fn edges(targets: usize, sources: usize, density: f32) -> EdgeIndex {
-    let drawn = numbers(7, targets * sources).into_iter().map(|x| (x + 1.0) / 2.0 < density);
+    let drawn = numbers(7, targets * sources)
+        .into_iter()
+        .map(|x| (x + 1.0) / 2.0 < density);
     EdgeIndex::from_mask(targets, sources, drawn)
 }
 

@@ -28,9 +28,14 @@ pub fn run(args: &PictureArgs) -> Result<(), String> {
         }
     };
     let pictures = program::root().join("docs/pictures");
-    std::fs::create_dir_all(&pictures).map_err(|error| format!("{}: {error}", pictures.display()))?;
+    std::fs::create_dir_all(&pictures)
+        .map_err(|error| format!("{}: {error}", pictures.display()))?;
     let draw = |name: &str, flags: &[&str]| {
-        let mut arguments = vec!["report".into(), folder.display().to_string(), "--svg".into()];
+        let mut arguments = vec![
+            "report".into(),
+            folder.display().to_string(),
+            "--svg".into(),
+        ];
         arguments.push(pictures.join(name).display().to_string());
         arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
         program::call(&dnw, &arguments)

@@ -5,13 +5,22 @@ use std::process::Command;
 
 /// The repository's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_owned)
 }
 
 /// Builds `dnw` and says where it is.
 pub fn build() -> Result<PathBuf, String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let arguments = ["build", "--release", "-p", "dnw-train", "--message-format", "json-render-diagnostics"];
+    let arguments = [
+        "build",
+        "--release",
+        "-p",
+        "dnw-train",
+        "--message-format",
+        "json-render-diagnostics",
+    ];
     let output = Command::new(cargo)
         .args(arguments)
         .current_dir(root())
@@ -37,5 +46,9 @@ pub fn call(program: &Path, arguments: &[String]) -> Result<(), String> {
         .current_dir(root())
         .status()
         .map_err(|error| format!("{} cannot be run: {error}", program.display()))?;
-    if status.success() { Ok(()) } else { Err(format!("dnw {} failed", arguments.join(" "))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("dnw {} failed", arguments.join(" ")))
+    }
 }

@@ -44,10 +44,25 @@ const SEEDS: [u64; 3] = [0, 1, 2];
 const EPOCHS: u64 = 4;
 
 fn planned(recipe: &str, name: String, seed: u64, epochs: Option<u64>, set: &[String]) -> Run {
-    let mut arguments = vec!["train".into(), recipe.into(), "--seed".into(), seed.to_string()];
-    arguments.extend(epochs.into_iter().flat_map(|epochs| ["--epochs".into(), epochs.to_string()]));
-    arguments.extend(set.iter().flat_map(|change| ["--set".into(), change.clone()]));
-    Run { name: format!("{name}-seed-{seed}"), arguments }
+    let mut arguments = vec![
+        "train".into(),
+        recipe.into(),
+        "--seed".into(),
+        seed.to_string(),
+    ];
+    arguments.extend(
+        epochs
+            .into_iter()
+            .flat_map(|epochs| ["--epochs".into(), epochs.to_string()]),
+    );
+    arguments.extend(
+        set.iter()
+            .flat_map(|change| ["--set".into(), change.clone()]),
+    );
+    Run {
+        name: format!("{name}-seed-{seed}"),
+        arguments,
+    }
 }
 
 fn parts() -> Vec<Part> {
@@ -56,15 +71,30 @@ fn parts() -> Vec<Part> {
     for density in ["0.03", "0.05", "0.10", "0.15", "0.30"] {
         for rule in rules {
             for seed in SEEDS {
-                let set = [format!("wiring.density={density}"), format!("wiring.rule={rule}")];
-                budgets.push(planned("mnist", format!("{density}-{rule}"), seed, Some(EPOCHS), &set));
+                let set = [
+                    format!("wiring.density={density}"),
+                    format!("wiring.rule={rule}"),
+                ];
+                budgets.push(planned(
+                    "mnist",
+                    format!("{density}-{rule}"),
+                    seed,
+                    Some(EPOCHS),
+                    &set,
+                ));
             }
         }
     }
     let mut lenet = Vec::new();
     for rule in rules {
         for seed in SEEDS {
-            lenet.push(planned("mnist-lenet", rule.to_owned(), seed, None, &[format!("wiring.rule={rule}")]));
+            lenet.push(planned(
+                "mnist-lenet",
+                rule.to_owned(),
+                seed,
+                None,
+                &[format!("wiring.rule={rule}")],
+            ));
         }
     }
     let mut ranking = Vec::new();
@@ -77,21 +107,49 @@ fn parts() -> Vec<Part> {
                     format!("wiring.rule={rule}"),
                     "wiring.edges=149".into(),
                 ];
-                ranking.push(planned("mnist", format!("{kind}-{rule}"), seed, Some(EPOCHS), &set));
+                ranking.push(planned(
+                    "mnist",
+                    format!("{kind}-{rule}"),
+                    seed,
+                    Some(EPOCHS),
+                    &set,
+                ));
             }
         }
     }
     let mut default = Vec::new();
     for rule in ["dnw-shrinking", "random"] {
         for seed in SEEDS {
-            default.push(planned("mnist", rule.to_owned(), seed, None, &[format!("wiring.rule={rule}")]));
+            default.push(planned(
+                "mnist",
+                rule.to_owned(),
+                seed,
+                None,
+                &[format!("wiring.rule={rule}")],
+            ));
         }
     }
     vec![
-        Part { name: "default", plotted: false, runs: default },
-        Part { name: "budgets", plotted: true, runs: budgets },
-        Part { name: "lenet", plotted: false, runs: lenet },
-        Part { name: "ranking", plotted: false, runs: ranking },
+        Part {
+            name: "default",
+            plotted: false,
+            runs: default,
+        },
+        Part {
+            name: "budgets",
+            plotted: true,
+            runs: budgets,
+        },
+        Part {
+            name: "lenet",
+            plotted: false,
+            runs: lenet,
+        },
+        Part {
+            name: "ranking",
+            plotted: false,
+            runs: ranking,
+        },
     ]
 }
 
@@ -124,10 +182,18 @@ pub fn run(args: &StudyArgs) -> Result<(), String> {
 }
 
 fn train_missing(args: &StudyArgs, dnw: &Path, folder: &Path, part: &Part) -> Result<(), String> {
-    let missing: Vec<&Run> = part.runs.iter().filter(|run| !is_finished(&folder.join(&run.name))).collect();
+    let missing: Vec<&Run> = part
+        .runs
+        .iter()
+        .filter(|run| !is_finished(&folder.join(&run.name)))
+        .collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(cores).max(1);
-    eprintln!("{}: {} runs to train, {jobs} at a time", part.name, missing.len());
+    eprintln!(
+        "{}: {} runs to train, {jobs} at a time",
+        part.name,
+        missing.len()
+    );
     let (next, began, failed) = (Mutex::new(0), Instant::now(), Mutex::new(None));
     std::thread::scope(|scope| {
         for _ in 0..jobs {
@@ -163,17 +229,27 @@ fn take<'a>(next: &Mutex<usize>, runs: &[&'a Run]) -> Option<&'a Run> {
 fn train(args: &StudyArgs, dnw: &Path, folder: &Path, run: &Run) -> Result<(), String> {
     if folder.exists() {
         // A run that was cut off is begun again.
-        std::fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        std::fs::remove_dir_all(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let mut command = Command::new(dnw);
-    command.args(&run.arguments).args(["--quiet", "--threads", "1", "--out"]).arg(folder);
+    command
+        .args(&run.arguments)
+        .args(["--quiet", "--threads", "1", "--out"])
+        .arg(folder);
     if let Some(data) = &args.data {
         command.arg("--data").arg(data);
     }
-    let status = command.current_dir(program::root()).stdout(Stdio::null()).status();
+    let status = command
+        .current_dir(program::root())
+        .stdout(Stdio::null())
+        .status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("dnw {} ended with {status}", run.arguments.join(" "))),
+        Ok(status) => Err(format!(
+            "dnw {} ended with {status}",
+            run.arguments.join(" ")
+        )),
         Err(error) => Err(format!("{} cannot be run: {error}", dnw.display())),
     }
 }
@@ -184,4 +260,3 @@ fn is_finished(folder: &Path) -> bool {
         .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
         .is_some_and(|facts| facts["status"] == "finished")
 }
-

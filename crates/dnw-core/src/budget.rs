@@ -45,7 +45,11 @@ impl Budget {
         };
         match kept {
             Some(kept) if (1..=candidates).contains(&kept) => Ok(kept),
-            _ => Err(WiringError::Budget { tensor: name.to_owned(), budget: self, candidates }),
+            _ => Err(WiringError::Budget {
+                tensor: name.to_owned(),
+                budget: self,
+                candidates,
+            }),
         }
     }
 }
@@ -85,7 +89,10 @@ mod tests {
             Budget::PruneRate(f64::NAN),
         ] {
             let error = budget.resolve("fc.weight", 100).unwrap_err().to_string();
-            assert!(error.contains("fc.weight") && error.contains("100"), "{error}");
+            assert!(
+                error.contains("fc.weight") && error.contains("100"),
+                "{error}"
+            );
         }
     }
 }

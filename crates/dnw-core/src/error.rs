@@ -19,19 +19,20 @@ pub enum WiringError {
         candidates: usize,
     },
     /// A score is not a number, so the edges cannot be ranked.
-    #[error("`{tensor}` holds a value that is not a number at entry {entry}: its edges cannot be ranked")]
+    #[error(
+        "`{tensor}` holds a value that is not a number at entry {entry}: its edges cannot be ranked"
+    )]
     NotANumber {
         /// The tensor's path in the model.
         tensor: String,
         /// The first such entry, row-major.
         entry: usize,
     },
-    /// No parameter of the model carries a wiring, or none matches.
-    #[error("the model has no weight to wire{}", match .wanted.as_deref() { Some(w) => format!(": nothing matches {w}"), None => ": use MaskedConv2d, DnwLinear or a NeuralGraph, or name plain weights with `Wire::weights`".into() })]
-    NothingToWire {
-        /// What was looked for, when something particular was.
-        wanted: Option<String>,
-    },
+    /// No parameter of the model carries a wiring, and none was named that could.
+    #[error(
+        "the model has no weight to wire: use MaskedConv2d, DnwLinear or a NeuralGraph, or name plain weights of two or more dimensions with `Wire::weights`"
+    )]
+    NothingToWire,
     /// A budget was given for a tensor that is not wired.
     #[error("there is no wired tensor `{name}`; the model has {}", .known.join(", "))]
     UnknownTensor {
@@ -51,7 +52,9 @@ pub enum WiringError {
         expected: usize,
     },
     /// The schedule moves over the run, but the run's length was not said.
-    #[error("the rule `{rule}` spreads its budget over the run: say how many updates that has with `Wire::over`")]
+    #[error(
+        "the rule `{rule}` spreads its budget over the run: say how many updates that has with `Wire::over`"
+    )]
     UnknownLength {
         /// The rule.
         rule: String,

@@ -3,10 +3,10 @@
 //! Each has a body in plain tensors, which is the reference and serves every backend, and one for the CPU
 //! backend flex on the kernels of `dnw-kernels`. The choice is made by the device of the tensors, at run time.
 
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 #[cfg(any(test, not(feature = "flex")))]
 use burn::tensor::Bool;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, activation};
 
 /// Which bodies are used.
@@ -32,10 +32,19 @@ impl Kernels {
 /// `x`: `[batch, sources, height, width]`; `weight`, `real`: `[targets, sources, 1, 1]`; the result:
 /// `[batch, targets, height, width]`.
 #[cfg(any(test, not(feature = "flex")))]
-pub(crate) fn wired_product_reference(x: Tensor<4>, weight: Tensor<4>, real: Tensor<4, Bool>) -> Tensor<4> {
+pub(crate) fn wired_product_reference(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+) -> Tensor<4> {
     let kept = weight.clone().mask_fill(real.bool_not(), 0.0);
     let effective = kept.detach() + (weight.clone() - weight.detach());
-    conv2d(x, effective, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1))
+    conv2d(
+        x,
+        effective,
+        None,
+        ConvOptions::new([1, 1], [0, 0], [1, 1], 1),
+    )
 }
 
 /// The node function: instance norm, ReLU, depthwise 3 x 3 with one pixel of padding.
@@ -76,7 +85,11 @@ mod absent {
         false
     }
 
-    pub(crate) fn wired_product(x: Tensor<4>, weight: Tensor<4>, real: Tensor<4, Bool>) -> Tensor<4> {
+    pub(crate) fn wired_product(
+        x: Tensor<4>,
+        weight: Tensor<4>,
+        real: Tensor<4, Bool>,
+    ) -> Tensor<4> {
         super::wired_product_reference(x, weight, real)
     }
 
@@ -115,7 +128,9 @@ mod tests {
         let direction = a.random_like(Distribution::Normal(0.0, 1.0)).detach();
         let gradients = [a, b].map(|y| (y * direction.clone()).sum().backward());
         for input in inputs {
-            let [a, b] = gradients.each_ref().map(|g| input.grad(g).expect("a gradient").to_data());
+            let [a, b] = gradients
+                .each_ref()
+                .map(|g| input.grad(g).expect("a gradient").to_data());
             a.assert_approx_eq(&b, tolerance);
         }
     }

@@ -74,7 +74,11 @@ impl RealEdges {
     /// Whether hallucinated edges learn exactly as real ones do, which is when a kernel may compute the gradient of all
     /// edges at once.
     pub(crate) fn all_edges_learn(&self) -> bool {
-        self.hallucinated.val().into_data().iter::<f32>().all(|scale| scale == 1.0)
+        self.hallucinated
+            .val()
+            .into_data()
+            .iter::<f32>()
+            .all(|scale| scale == 1.0)
     }
 }
 

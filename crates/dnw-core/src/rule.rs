@@ -97,7 +97,12 @@ impl WeightShape {
             [targets, sources, kernel @ ..] => (*targets, *sources, kernel.iter().product()),
             _ => (dims.iter().product(), 1, 1),
         };
-        Self { dims: dims.to_vec(), targets, sources, kernel }
+        Self {
+            dims: dims.to_vec(),
+            targets,
+            sources,
+            kernel,
+        }
     }
 
     /// Entries in all.
@@ -132,7 +137,9 @@ impl Rule {
         if tensor.clock.update > 0 && !self.schedule.chooses(tensor.clock) {
             return Ok(None);
         }
-        let k = self.schedule.edges(tensor.clock, tensor.candidates.count(), tensor.budget);
+        let k = self
+            .schedule
+            .edges(tensor.clock, tensor.candidates.count(), tensor.budget);
         let mut scores = Vec::with_capacity(tensor.weights.len());
         self.score.score(tensor, &mut scores);
         let wiring = self.unit.select(tensor, &scores, k)?;

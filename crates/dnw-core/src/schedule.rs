@@ -14,7 +14,11 @@ pub struct Clock {
 impl Clock {
     /// The share of the run that is done, 0 to 1; 1 where the length is unknown.
     pub fn share(&self) -> f64 {
-        if self.total == 0 { 1.0 } else { (self.update as f64 / self.total as f64).min(1.0) }
+        if self.total == 0 {
+            1.0
+        } else {
+            (self.update as f64 / self.total as f64).min(1.0)
+        }
     }
 }
 
@@ -102,7 +106,16 @@ mod tests {
     #[test]
     fn a_shrinking_budget_starts_with_every_edge_and_ends_with_the_budget() {
         let schedule = Shrinking { share: 0.5 };
-        let edges = |update| schedule.edges(Clock { update, total: 1000 }, 4000, 400);
+        let edges = |update| {
+            schedule.edges(
+                Clock {
+                    update,
+                    total: 1000,
+                },
+                4000,
+                400,
+            )
+        };
         assert_eq!(edges(0), 4000);
         assert_eq!(edges(250), 400 + 3600 / 8);
         assert_eq!((edges(500), edges(1000)), (400, 400));

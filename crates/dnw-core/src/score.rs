@@ -28,9 +28,12 @@ pub struct Chance;
 impl Score for Chance {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
         // FNV-1a of the name, so that tensors of one model draw apart.
-        let name = tensor.name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let name = tensor
+            .name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         scores.extend((0..tensor.weights.len() as u64).map(|entry| {
             let bits = split_mix(split_mix(tensor.seed ^ name).wrapping_add(entry));
             (bits >> 40) as f32

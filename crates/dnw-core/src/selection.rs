@@ -29,14 +29,25 @@ pub fn select_top_edges(
     candidates: &Wiring,
     k: usize,
 ) -> Result<Wiring, WiringError> {
-    assert_eq!(scores.len(), candidates.entries(), "scores of another tensor");
+    assert_eq!(
+        scores.len(),
+        candidates.entries(),
+        "scores of another tensor"
+    );
     let all = candidates.count();
     if k > all {
         let budget = crate::Budget::Edges(k);
-        return Err(WiringError::Budget { tensor: name.to_owned(), budget, candidates: all });
+        return Err(WiringError::Budget {
+            tensor: name.to_owned(),
+            budget,
+            candidates: all,
+        });
     }
     if let Some(entry) = candidates.iter().find(|&entry| scores[entry].is_nan()) {
-        return Err(WiringError::NotANumber { tensor: name.to_owned(), entry });
+        return Err(WiringError::NotANumber {
+            tensor: name.to_owned(),
+            entry,
+        });
     }
     if k == 0 {
         return Ok(Wiring::empty(scores.len()));
@@ -65,7 +76,11 @@ pub fn select_top_edges(
 /// Bits that order as the floats do; `-0.0` and `0.0` are one value.
 fn key(score: f32) -> u32 {
     let bits = (score + 0.0).to_bits();
-    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+    if bits >> 31 == 1 {
+        !bits
+    } else {
+        bits | 1 << 31
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +123,13 @@ mod tests {
     #[test]
     fn a_score_that_is_not_a_number_names_its_tensor() {
         let error = select_top_edges("conv1.weight", &[1.0, f32::NAN], &Wiring::full(2), 1);
-        assert_eq!(error, Err(WiringError::NotANumber { tensor: "conv1.weight".into(), entry: 1 }));
+        assert_eq!(
+            error,
+            Err(WiringError::NotANumber {
+                tensor: "conv1.weight".into(),
+                entry: 1
+            })
+        );
     }
 
     #[test]

@@ -26,7 +26,11 @@ impl Swaps {
         let (mut weakest, mut strongest) = (born.clone(), died.clone());
         weakest.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
         strongest.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-        Self { pairs: weakest.into_iter().zip(strongest).collect(), born, died }
+        Self {
+            pairs: weakest.into_iter().zip(strongest).collect(),
+            born,
+            died,
+        }
     }
 
     /// Whether nothing changed.

@@ -116,7 +116,9 @@ impl Wire {
     /// [`WiringError::UnknownLength`] if the rule needs the run's length; [`WiringError::NotANumber`] if a weight is NaN.
     pub fn attach<M: Module>(self, model: M) -> Result<Wired<M>, WiringError> {
         if self.rule.schedule.needs_length() && self.updates == 0 {
-            return Err(WiringError::UnknownLength { rule: self.rule.name });
+            return Err(WiringError::UnknownLength {
+                rule: self.rule.name,
+            });
         }
         let model = match &self.weights {
             Some(group) => model.apply_reparameterization(Attach(group.clone())),
@@ -125,12 +127,18 @@ impl Wire {
         let mut find = Find::default();
         model.visit(&mut find);
         if find.found.is_empty() {
-            let wanted = self.weights.map(|group| format!("{group:?}"));
-            return Err(WiringError::NothingToWire { wanted });
+            return Err(WiringError::NothingToWire);
         }
-        if let Some(name) = self.budgets.keys().find(|name| find.found.iter().all(|f| f.name != **name)) {
+        if let Some(name) = self
+            .budgets
+            .keys()
+            .find(|name| find.found.iter().all(|f| f.name != **name))
+        {
             let known = find.found.into_iter().map(|f| f.name).collect();
-            return Err(WiringError::UnknownTensor { name: name.clone(), known });
+            return Err(WiringError::UnknownTensor {
+                name: name.clone(),
+                known,
+            });
         }
         let mut tensors = Tensors::new();
         for found in find.found {
@@ -146,9 +154,15 @@ impl Wire {
             };
             tensors.add(found.name, found.shape, candidates, budget);
         }
-        let clock = Clock { update: 0, total: self.updates };
+        let clock = Clock {
+            update: 0,
+            total: self.updates,
+        };
         let gradient = self.rule.gradient;
-        let model = model.map(&mut SetGradient { path: Vec::new(), scale: gradient.hallucinated() });
+        let model = model.map(&mut SetGradient {
+            path: Vec::new(),
+            scale: gradient.hallucinated(),
+        });
         Wired::first(model, self.rule, tensors, clock, self.seed)
     }
 }
@@ -170,7 +184,15 @@ impl Reparameterizer for Attach {
         }
         let device = param.base().device();
         let all = Wiring::full(param.base().shape().num_elements());
-        (param, Some(RealEdges::new(&all, None, crate::Gradient::AllEdges, &device)))
+        (
+            param,
+            Some(RealEdges::new(
+                &all,
+                None,
+                crate::Gradient::AllEdges,
+                &device,
+            )),
+        )
     }
 }
 
@@ -208,7 +230,9 @@ impl ModuleVisitor for Find {
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        let [.., container, part] = self.path.as_slice() else { return };
+        let [.., container, part] = self.path.as_slice() else {
+            return;
+        };
         if container != path::WIRING {
             return;
         }
@@ -216,7 +240,12 @@ impl ModuleVisitor for Find {
         match part.as_str() {
             path::REAL => {
                 if let Some((name, shape)) = self.weight.take() {
-                    self.found.push(Found { name, shape, legal: Wiring::full(wiring.entries()), real: wiring });
+                    self.found.push(Found {
+                        name,
+                        shape,
+                        legal: Wiring::full(wiring.entries()),
+                        real: wiring,
+                    });
                 }
             }
             path::LEGAL => {

@@ -5,7 +5,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use burn::module::{
-    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param,
+    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
+    Param,
 };
 use burn::tensor::{Bool, Device, Tensor};
 
@@ -42,12 +43,28 @@ struct TensorFacts {
 
 impl Tensors {
     pub(crate) fn new() -> Self {
-        Self { names: Vec::new(), facts: BTreeMap::new() }
+        Self {
+            names: Vec::new(),
+            facts: BTreeMap::new(),
+        }
     }
 
-    pub(crate) fn add(&mut self, name: String, shape: WeightShape, candidates: Wiring, budget: usize) {
+    pub(crate) fn add(
+        &mut self,
+        name: String,
+        shape: WeightShape,
+        candidates: Wiring,
+        budget: usize,
+    ) {
         self.names.push(name.clone());
-        self.facts.insert(name, Arc::new(TensorFacts { shape, candidates, budget }));
+        self.facts.insert(
+            name,
+            Arc::new(TensorFacts {
+                shape,
+                candidates,
+                budget,
+            }),
+        );
     }
 }
 
@@ -121,7 +138,13 @@ impl<M: Module> Wired<M> {
         clock: Clock,
         seed: u64,
     ) -> Result<Self, WiringError> {
-        let mut wired = Self { model, rule, tensors, clock, seed };
+        let mut wired = Self {
+            model,
+            rule,
+            tensors,
+            clock,
+            seed,
+        };
         wired.choose()?;
         Ok(wired)
     }
@@ -133,7 +156,10 @@ impl<M: Module> Wired<M> {
     pub fn rewire(&mut self) -> Result<Rewiring, WiringError> {
         self.clock.update += 1;
         if !self.rule.schedule.chooses(self.clock) {
-            return Ok(Rewiring { update: self.clock.update, tensors: Vec::new() });
+            return Ok(Rewiring {
+                update: self.clock.update,
+                tensors: Vec::new(),
+            });
         }
         self.choose().inspect_err(|_| self.clock.update -= 1)
     }
@@ -151,12 +177,20 @@ impl<M: Module> Wired<M> {
         let model = self.model.clone().map(&mut pass);
         let tensors = pass.outcome?;
         self.model = model;
-        Ok(Rewiring { update: self.clock.update, tensors })
+        Ok(Rewiring {
+            update: self.clock.update,
+            tensors,
+        })
     }
 
     /// The wired tensors as they are now, in the order of the model's fields. Reads every weight from the device.
     pub fn tensors(&self) -> Vec<WiredTensor> {
-        let mut read = Read { facts: &self.tensors.facts, path: Vec::new(), weight: None, tensors: Vec::new() };
+        let mut read = Read {
+            facts: &self.tensors.facts,
+            path: Vec::new(),
+            weight: None,
+            tensors: Vec::new(),
+        };
         self.model.visit(&mut read);
         read.tensors
     }
@@ -171,14 +205,24 @@ impl<M: Module> Wired<M> {
         for (name, wiring) in wirings {
             let Some(facts) = self.tensors.facts.get(name) else {
                 let known = self.tensors.names.clone();
-                return Err(WiringError::UnknownTensor { name: name.clone(), known });
+                return Err(WiringError::UnknownTensor {
+                    name: name.clone(),
+                    known,
+                });
             };
             let (found, expected) = (wiring.entries(), facts.shape.entries());
             if found != expected {
-                return Err(WiringError::Size { tensor: name.clone(), found, expected });
+                return Err(WiringError::Size {
+                    tensor: name.clone(),
+                    found,
+                    expected,
+                });
             }
         }
-        self.model = self.model.clone().map(&mut Put { wirings, path: Vec::new() });
+        self.model = self.model.clone().map(&mut Put {
+            wirings,
+            path: Vec::new(),
+        });
         Ok(())
     }
 
@@ -228,8 +272,20 @@ impl<M: Module> Wired<M> {
     }
 
     fn split(self) -> (M, impl FnOnce(M) -> Self) {
-        let Self { model, rule, tensors, clock, seed } = self;
-        (model, move |model| Self { model, rule, tensors, clock, seed })
+        let Self {
+            model,
+            rule,
+            tensors,
+            clock,
+            seed,
+        } = self;
+        (model, move |model| Self {
+            model,
+            rule,
+            tensors,
+            clock,
+            seed,
+        })
     }
 }
 
@@ -274,7 +330,10 @@ impl<M: Module> Module for Wired<M> {
 
 impl<M: ModuleDisplay> ModuleDisplayDefault for Wired<M> {
     fn content(&self, content: Content) -> Option<Content> {
-        content.add("model", &self.model).add_formatted(&format!("rule: {}", self.rule.name)).optional()
+        content
+            .add("model", &self.model)
+            .add_formatted(&format!("rule: {}", self.rule.name))
+            .optional()
     }
 }
 
@@ -315,7 +374,11 @@ impl Choose<'_> {
                 let swaps = Swaps::between(&before, &choice.wiring, &choice.scores);
                 let changed = !swaps.is_empty();
                 rewirings.push(report(&name, &facts.candidates, &choice, swaps));
-                if changed { mask_tensor(&choice.wiring, &real.device()) } else { real }
+                if changed {
+                    mask_tensor(&choice.wiring, &real.device())
+                } else {
+                    real
+                }
             }
             Err(error) => {
                 self.outcome = Err(error);
@@ -325,17 +388,32 @@ impl Choose<'_> {
     }
 }
 
-fn report(name: &str, candidates: &Wiring, choice: &crate::rule::Choice, swaps: Swaps) -> TensorRewiring {
+fn report(
+    name: &str,
+    candidates: &Wiring,
+    choice: &crate::rule::Choice,
+    swaps: Swaps,
+) -> TensorRewiring {
     let scores = &choice.scores;
-    let threshold = choice.wiring.iter().map(|entry| scores[entry]).fold(f32::INFINITY, f32::min);
+    let threshold = choice
+        .wiring
+        .iter()
+        .map(|entry| scores[entry])
+        .fold(f32::INFINITY, f32::min);
     let hallucinated = candidates.difference(&choice.wiring);
     TensorRewiring {
         name: name.to_owned(),
         real: choice.wiring.count(),
         swaps,
         threshold,
-        nearest: hallucinated.iter().map(|entry| scores[entry]).reduce(f32::max),
-        contenders: hallucinated.iter().filter(|&entry| scores[entry] >= 0.9 * threshold).count(),
+        nearest: hallucinated
+            .iter()
+            .map(|entry| scores[entry])
+            .reduce(f32::max),
+        contenders: hallucinated
+            .iter()
+            .filter(|&entry| scores[entry] >= 0.9 * threshold)
+            .count(),
     }
 }
 
@@ -356,12 +434,17 @@ impl ModuleMapper for Choose<'_> {
         param
     }
 
-    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
+    fn map_bool<const D: usize>(
+        &mut self,
+        param: Param<Tensor<D, Bool>>,
+    ) -> Param<Tensor<D, Bool>> {
         match self.path.as_slice() {
-            [.., container, part] if container == path::WIRING && part == path::REAL => param.map(|real| {
-                let shape = real.dims();
-                self.choose(real.flatten(0, D - 1)).reshape(shape)
-            }),
+            [.., container, part] if container == path::WIRING && part == path::REAL => {
+                param.map(|real| {
+                    let shape = real.dims();
+                    self.choose(real.flatten(0, D - 1)).reshape(shape)
+                })
+            }
             _ => param,
         }
     }
@@ -382,11 +465,16 @@ impl ModuleMapper for Put<'_> {
         self.path.pop();
     }
 
-    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
+    fn map_bool<const D: usize>(
+        &mut self,
+        param: Param<Tensor<D, Bool>>,
+    ) -> Param<Tensor<D, Bool>> {
         match self.path.as_slice() {
             [weight @ .., container, part] if container == path::WIRING && part == path::REAL => {
                 match self.wirings.get(&weight.join(".")) {
-                    Some(wiring) => param.map(|old| mask_tensor(wiring, &old.device()).reshape(old.dims())),
+                    Some(wiring) => {
+                        param.map(|old| mask_tensor(wiring, &old.device()).reshape(old.dims()))
+                    }
                     None => param,
                 }
             }
@@ -420,11 +508,15 @@ impl ModuleVisitor for Read<'_> {
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        let [.., container, part] = self.path.as_slice() else { return };
+        let [.., container, part] = self.path.as_slice() else {
+            return;
+        };
         if container != path::WIRING || part != path::REAL {
             return;
         }
-        let Some((name, weights)) = self.weight.take() else { return };
+        let Some((name, weights)) = self.weight.take() else {
+            return;
+        };
         let facts = &self.facts[&name];
         self.tensors.push(WiredTensor {
             shape: facts.shape.clone(),

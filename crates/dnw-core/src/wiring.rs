@@ -34,7 +34,10 @@ const MOST_ENTRIES: u64 = 1 << 32;
 impl Wiring {
     /// No edge of `entries` is real.
     pub fn empty(entries: usize) -> Self {
-        Self { entries, words: vec![0; entries.div_ceil(64)] }
+        Self {
+            entries,
+            words: vec![0; entries.div_ceil(64)],
+        }
     }
 
     /// Every edge of `entries` is real.
@@ -83,7 +86,10 @@ impl Wiring {
 
     /// How many edges are real.
     pub fn count(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        self.words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
     }
 
     /// Whether the edge at `entry` is real; false outside the tensor.
@@ -107,12 +113,15 @@ impl Wiring {
     /// # Panics
     /// If `sources` is zero.
     pub fn iter_by_target(&self, sources: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.iter().map(move |entry| (entry / sources, entry % sources))
+        self.iter()
+            .map(move |entry| (entry / sources, entry % sources))
     }
 
     /// One flag per entry.
     pub fn to_mask(&self) -> Vec<bool> {
-        (0..self.entries).map(|entry| self.contains(entry)).collect()
+        (0..self.entries)
+            .map(|entry| self.contains(entry))
+            .collect()
     }
 
     /// The edges that are real here and not in `other`.
@@ -141,8 +150,16 @@ impl Wiring {
 
     fn combine(&self, other: &Self, bits: impl Fn(u64, u64) -> u64) -> Self {
         assert_eq!(self.entries, other.entries, "wirings of different tensors");
-        let words = self.words.iter().zip(&other.words).map(|(&a, &b)| bits(a, b)).collect();
-        Self { entries: self.entries, words }
+        let words = self
+            .words
+            .iter()
+            .zip(&other.words)
+            .map(|(&a, &b)| bits(a, b))
+            .collect();
+        Self {
+            entries: self.entries,
+            words,
+        }
     }
 
     /// A compact form: the entries as a varint, a byte for the layout, then the smaller of the two layouts: the
@@ -183,20 +200,28 @@ impl Wiring {
             return Err(WiringError::Bytes("the size is out of bounds"));
         }
         let entries = entries as usize;
-        let (&layout, mut rest) =
-            rest.split_first().ok_or(WiringError::Bytes("the layout is missing"))?;
+        let (&layout, mut rest) = rest
+            .split_first()
+            .ok_or(WiringError::Bytes("the layout is missing"))?;
         match layout {
             0 if rest.len() == entries.div_ceil(8) => {
                 let wiring = Self::from_mask((0..entries).map(|i| rest[i / 8] >> (i % 8) & 1 == 1));
-                let beyond = rest.last().is_some_and(|last| entries % 8 != 0 && last >> (entries % 8) != 0);
-                if beyond { Err(WiringError::Bytes("an edge lies outside the tensor")) } else { Ok(wiring) }
+                let beyond = rest
+                    .last()
+                    .is_some_and(|last| entries % 8 != 0 && last >> (entries % 8) != 0);
+                if beyond {
+                    Err(WiringError::Bytes("an edge lies outside the tensor"))
+                } else {
+                    Ok(wiring)
+                }
             }
             0 => Err(WiringError::Bytes("the bitset has another length")),
             1 => {
                 let mut wiring = Self::empty(entries);
                 let mut next = 0u64;
                 while !rest.is_empty() {
-                    let gap = read_varint(&mut rest).ok_or(WiringError::Bytes("a number is cut short"))?;
+                    let gap = read_varint(&mut rest)
+                        .ok_or(WiringError::Bytes("a number is cut short"))?;
                     let entry = next.saturating_add(gap);
                     if entry >= entries as u64 {
                         return Err(WiringError::Bytes("an edge lies outside the tensor"));
@@ -297,6 +322,9 @@ mod tests {
     #[test]
     fn edges_are_visited_target_by_target() {
         let wiring = Wiring::from_entries(6, [5, 0, 2]);
-        assert_eq!(wiring.iter_by_target(3).collect::<Vec<_>>(), [(0, 0), (0, 2), (1, 2)]);
+        assert_eq!(
+            wiring.iter_by_target(3).collect::<Vec<_>>(),
+            [(0, 0), (0, 2), (1, 2)]
+        );
     }
 }

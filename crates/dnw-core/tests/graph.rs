@@ -4,7 +4,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor, Tolerance};
-use dnw_core::graph::{GraphConfig, GraphSpec, ImageNodes, Kernels, NeuralGraph, Outputs, ScalarNodes};
+use dnw_core::graph::{
+    GraphConfig, GraphSpec, ImageNodes, Kernels, NeuralGraph, Outputs, ScalarNodes,
+};
 use dnw_core::{Budget, Ranking, Wire, Wired, rules};
 use proptest::prelude::*;
 
@@ -13,7 +15,10 @@ fn scalar_graph(spec: GraphSpec, seed: u64) -> Wired<NeuralGraph<ScalarNodes>> {
     let device = Device::flex();
     let function = ScalarNodes::new(&spec, &device);
     let graph = GraphConfig::new(spec).init(function, &device);
-    Wire::new(rules::random(), Budget::Density(0.5)).seed(seed).attach(graph).unwrap()
+    Wire::new(rules::random(), Budget::Density(0.5))
+        .seed(seed)
+        .attach(graph)
+        .unwrap()
 }
 
 /// One node at a time, in the order of their numbers.
@@ -30,13 +35,18 @@ fn interpret(graph: &Wired<NeuralGraph<ScalarNodes>>, input: &[f32]) -> Vec<f64>
         from.filter_map(|source| {
             let row = node.checked_sub(spec.first_target())?;
             let entry = row * spec.sources() + source;
-            tensor.wiring.contains(entry).then(|| f64::from(tensor.weights[entry]) * given[source])
+            tensor
+                .wiring
+                .contains(entry)
+                .then(|| f64::from(tensor.weights[entry]) * given[source])
         })
         .sum()
     };
     for node in 0..spec.nodes() {
         let level = spec.level_of(node);
-        let before = spec.firing_levels()[..level.min(spec.firing_levels().len())].iter().sum();
+        let before = spec.firing_levels()[..level.min(spec.firing_levels().len())]
+            .iter()
+            .sum();
         if level > 0 {
             gathered[node] = incoming(node, &given, 0..before);
             if node < spec.sources() {
@@ -57,13 +67,18 @@ fn interpret(graph: &Wired<NeuralGraph<ScalarNodes>>, input: &[f32]) -> Vec<f64>
 
 fn check(graph: &Wired<NeuralGraph<ScalarNodes>>, seed: u64) {
     let inputs = graph.spec().inputs();
-    let input: Vec<f32> = (0..inputs).map(|i| ((seed as f32) * 0.7 + i as f32 * 1.3).sin()).collect();
+    let input: Vec<f32> = (0..inputs)
+        .map(|i| ((seed as f32) * 0.7 + i as f32 * 1.3).sin())
+        .collect();
     let x = Tensor::<1>::from_floats(input.as_slice(), &Device::flex()).reshape([1, inputs, 1, 1]);
     let expected = interpret(graph, &input);
     let found: Vec<f32> = graph.forward(x).to_data().iter().collect();
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
-        assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} is not {expected}");
+        assert!(
+            (f64::from(*found) - expected).abs() < 1e-4,
+            "{found} is not {expected}"
+        );
     }
 }
 
@@ -101,7 +116,9 @@ fn image_graph(kernels: Kernels, seed: u64) -> Wired<NeuralGraph<ImageNodes>> {
     let device = Device::flex().autodiff();
     device.seed(seed);
     let spec = GraphSpec::levels(vec![3, 5, 6], Outputs::OwnLevel(4)).unwrap();
-    let graph = GraphConfig::new(spec.clone()).with_kernels(kernels).init(ImageNodes::new(&spec, &device), &device);
+    let graph = GraphConfig::new(spec.clone())
+        .with_kernels(kernels)
+        .init(ImageNodes::new(&spec, &device), &device);
     Wire::dnw(Budget::Density(0.4)).attach(graph).unwrap()
 }
 
@@ -140,7 +157,12 @@ fn an_impossible_edge_takes_no_place_unless_all_entries_are_ranked() {
     let lawful = wire.clone().attach(make()).unwrap().tensors().remove(0);
     assert_eq!(lawful.wiring.count(), legal.count() / 2);
     assert_eq!(lawful.wiring.difference(&legal).count(), 0);
-    let published = wire.ranking(Ranking::AllEntries).attach(make()).unwrap().tensors().remove(0);
+    let published = wire
+        .ranking(Ranking::AllEntries)
+        .attach(make())
+        .unwrap()
+        .tensors()
+        .remove(0);
     assert_eq!(published.wiring.count(), 72);
     assert!(published.wiring.difference(&legal).count() > 0);
 }

@@ -14,12 +14,20 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 }
 
 /// A wired convolution with some of every option.
-fn config(groups: usize, stride: usize, dilation: usize, padding: usize, bias: bool) -> MaskedConv2dConfig {
+fn config(
+    groups: usize,
+    stride: usize,
+    dilation: usize,
+    padding: usize,
+    bias: bool,
+) -> MaskedConv2dConfig {
     MaskedConv2dConfig::new([2 * groups, 3 * groups], [3, 2])
         .with_groups(groups)
         .with_stride([stride, 1])
         .with_dilation([1, dilation])
-        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+        .with_padding(PaddingConfig2d::Explicit(
+            padding, padding, padding, padding,
+        ))
         .with_bias(bias)
 }
 
@@ -56,15 +64,26 @@ proptest! {
 #[test]
 fn the_gradient_of_a_hallucinated_edge_is_the_change_that_making_it_real_would_bring() {
     let device = Device::flex().autodiff();
-    let layer = DnwLinearConfig::new(4, 3).with_budget(Some(Budget::Edges(5))).init(&device);
+    let layer = DnwLinearConfig::new(4, 3)
+        .with_budget(Some(Budget::Edges(5)))
+        .init(&device);
     let (x, direction) = (random([6, 4], &device), random([6, 3], &device));
     let loss = |weights: Vec<f32>| {
         let w = Tensor::<1>::from_floats(weights.as_slice(), &device).reshape([4, 3]);
         let bias = layer.bias.as_ref().unwrap().val().reshape([1, 3]);
-        (((x.clone().matmul(w) + bias).tanh()) * direction.clone()).sum().into_scalar::<f32>()
+        (((x.clone().matmul(w) + bias).tanh()) * direction.clone())
+            .sum()
+            .into_scalar::<f32>()
     };
     let y = (layer.forward(x.clone()).tanh() * direction.clone()).sum();
-    let gradient: Vec<f32> = layer.weight.base().grad(&y.backward()).unwrap().to_data().iter().collect();
+    let gradient: Vec<f32> = layer
+        .weight
+        .base()
+        .grad(&y.backward())
+        .unwrap()
+        .to_data()
+        .iter()
+        .collect();
     let masked: Vec<f32> = layer.weight.val().to_data().iter().collect();
     assert_eq!(masked.iter().filter(|&&w| w != 0.0).count(), 5);
     for entry in 0..12 {
@@ -74,14 +93,19 @@ fn the_gradient_of_a_hallucinated_edge_is_the_change_that_making_it_real_would_b
             loss(w)
         };
         let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-        assert!((gradient[entry] - difference).abs() < 1e-2 * (1.0 + difference.abs()), "entry {entry}");
+        assert!(
+            (gradient[entry] - difference).abs() < 1e-2 * (1.0 + difference.abs()),
+            "entry {entry}"
+        );
     }
 }
 
 #[test]
 fn the_forward_pass_ignores_hallucinated_weights() {
     let device = Device::flex();
-    let layer = MaskedConv2dConfig::new([3, 4], [3, 3]).with_budget(Some(Budget::Edges(20))).init(&device);
+    let layer = MaskedConv2dConfig::new([3, 4], [3, 3])
+        .with_budget(Some(Budget::Edges(20)))
+        .init(&device);
     let x = random([2, 3, 8, 8], &device);
     let before = layer.forward(x.clone()).to_data();
     let real = layer.wiring();
@@ -101,8 +125,11 @@ impl ModuleMapper for GrowOthers {
         }
         param.map(|old| {
             let values = old.to_data();
-            let grown: Vec<f32> =
-                values.iter::<f32>().zip(&self.0).map(|(w, &keep)| if keep { w } else { 1e6 - w }).collect();
+            let grown: Vec<f32> = values
+                .iter::<f32>()
+                .zip(&self.0)
+                .map(|(w, &keep)| if keep { w } else { 1e6 - w })
+                .collect();
             Tensor::<1>::from_floats(grown.as_slice(), &old.device()).reshape(old.dims())
         })
     }
@@ -113,21 +140,35 @@ fn a_layer_made_from_a_dense_one_keeps_its_weights() {
     let device = Device::flex();
     let linear = LinearConfig::new(5, 4).init(&device);
     let wired = DnwLinear::from_linear(linear.clone(), Some(Budget::Density(0.5))).unwrap();
-    wired.weight.base().to_data().assert_eq(&linear.weight.val().to_data(), true);
+    wired
+        .weight
+        .base()
+        .to_data()
+        .assert_eq(&linear.weight.val().to_data(), true);
     let conv = Conv2dConfig::new([2, 3], [3, 3]).init(&device);
     let wired = MaskedConv2d::from_conv(conv.clone(), None).unwrap();
     let x = random([1, 2, 5, 5], &device);
-    wired.forward(x.clone()).to_data().assert_eq(&conv.forward(x).to_data(), true);
+    wired
+        .forward(x.clone())
+        .to_data()
+        .assert_eq(&conv.forward(x).to_data(), true);
 }
 
 #[test]
 fn a_record_brings_weights_and_wiring_back() {
     let device = Device::flex();
-    let make = || MaskedConv2dConfig::new([2, 3], [3, 3]).with_budget(Some(Budget::Edges(7))).init(&device);
+    let make = || {
+        MaskedConv2dConfig::new([2, 3], [3, 3])
+            .with_budget(Some(Budget::Edges(7)))
+            .init(&device)
+    };
     let (a, b) = (make(), make());
     assert_ne!(a.wiring(), b.wiring());
     let loaded = b.load_record(a.clone().into_record());
     assert_eq!(loaded.wiring(), a.wiring());
     let x = random([1, 2, 5, 5], &device);
-    loaded.forward(x.clone()).to_data().assert_eq(&a.forward(x).to_data(), true);
+    loaded
+        .forward(x.clone())
+        .to_data()
+        .assert_eq(&a.forward(x).to_data(), true);
 }

@@ -27,7 +27,9 @@ struct Block {
 
 impl Nested {
     fn new(device: &Device) -> Self {
-        let block = || Block { conv: Some(Conv2dConfig::new([4, 4], [3, 3]).init(device)) };
+        let block = || Block {
+            conv: Some(Conv2dConfig::new([4, 4], [3, 3]).init(device)),
+        };
         Self {
             stem: Conv2dConfig::new([1, 4], [3, 3]).init(device),
             blocks: vec![block(), block()],
@@ -61,7 +63,15 @@ fn one_call_rewires_every_layer_of_a_nested_model_to_its_budget() {
         .budget_for("head.weight", Budget::Edges(7))
         .attach(Nested::new(&device))
         .unwrap();
-    assert_eq!(model.names(), ["stem.weight", "blocks.0.conv.weight", "blocks.1.conv.weight", "head.weight"]);
+    assert_eq!(
+        model.names(),
+        [
+            "stem.weight",
+            "blocks.0.conv.weight",
+            "blocks.1.conv.weight",
+            "head.weight"
+        ]
+    );
     let x = Tensor::random([5, 1, 8, 8], Distribution::Default, &device);
     let mut swaps = 0;
     for _ in 0..4 {
@@ -82,7 +92,11 @@ fn one_call_rewires_every_layer_of_a_nested_model_to_its_budget() {
         let real: Vec<usize> = tensor.wiring.iter().collect();
         let weakest = real.iter().map(weight).fold(f32::INFINITY, f32::min);
         let others = (0..tensor.weights.len()).filter(|e| !tensor.wiring.contains(*e));
-        assert!(others.map(|e| weight(&e)).all(|w| w <= weakest), "{}", tensor.name);
+        assert!(
+            others.map(|e| weight(&e)).all(|w| w <= weakest),
+            "{}",
+            tensor.name
+        );
     }
 }
 
@@ -96,7 +110,11 @@ impl ModuleMapper for Add {
         }
         let device = param.base().device();
         let change = Tensor::<1>::from_floats(self.0.as_slice(), &device);
-        param.map(|old| (old.clone() + change.reshape(old.dims())).detach().require_grad())
+        param.map(|old| {
+            (old.clone() + change.reshape(old.dims()))
+                .detach()
+                .require_grad()
+        })
     }
 }
 
@@ -107,7 +125,10 @@ fn matrix(values: [f32; 4]) -> Linear {
 }
 
 fn wired(rule: Rule, edges: usize, values: [f32; 4]) -> Wired<Linear> {
-    Wire::new(rule, Budget::Edges(edges)).weights(ParamGroup::all()).attach(matrix(values)).unwrap()
+    Wire::new(rule, Budget::Edges(edges))
+        .weights(ParamGroup::all())
+        .attach(matrix(values))
+        .unwrap()
 }
 
 fn real<M: Module>(model: &Wired<M>) -> Vec<usize> {
@@ -131,7 +152,11 @@ fn a_hallucinated_edge_that_outgrows_the_weakest_real_one_swaps_in() {
 fn nothing_is_chosen_between_two_rewirings() {
     let model = wired(rules::dnw(), 2, [0.9, -0.5, 0.4, 0.1]);
     let grown = model.map(&mut Add(vec![0.0, 0.0, 5.0, 0.0]));
-    assert_eq!(real(&grown), [0, 1], "the wiring is state, whatever the weights say");
+    assert_eq!(
+        real(&grown),
+        [0, 1],
+        "the wiring is state, whatever the weights say"
+    );
     let used: Vec<f32> = grown.weight.val().to_data().iter().collect();
     assert_eq!(used, [0.9, -0.5, 0.0, 0.0]);
     let used: Vec<f32> = grown.valid().weight.val().to_data().iter().collect();
@@ -141,8 +166,11 @@ fn nothing_is_chosen_between_two_rewirings() {
 #[test]
 fn a_random_wiring_is_drawn_once_from_the_seed_and_survives_save_and_load() {
     let draw = |seed| {
-        let wire = Wire::new(rules::random(), Budget::Density(0.3)).weights(ParamGroup::all()).seed(seed);
-        wire.attach(LinearConfig::new(20, 10).init(&device())).unwrap()
+        let wire = Wire::new(rules::random(), Budget::Density(0.3))
+            .weights(ParamGroup::all())
+            .seed(seed);
+        wire.attach(LinearConfig::new(20, 10).init(&device()))
+            .unwrap()
     };
     let (mut a, b) = (draw(1), draw(1));
     assert_eq!(real(&a), real(&b));
@@ -161,11 +189,21 @@ fn without_update_a_hallucinated_edge_gets_no_gradient() {
         let model = wired(rule, 2, [0.9, -0.5, 0.4, 0.1]);
         let x = Tensor::<2>::ones([1, 2], &device());
         let grads = model.forward(x).sum().backward();
-        model.weight.base().grad(&grads).unwrap().to_data().iter::<f32>().collect::<Vec<_>>()
+        model
+            .weight
+            .base()
+            .grad(&grads)
+            .unwrap()
+            .to_data()
+            .iter::<f32>()
+            .collect::<Vec<_>>()
     };
     assert_eq!(gradient(rules::dnw()), [1.0, 1.0, 1.0, 1.0]);
     assert_eq!(gradient(rules::no_update()), [1.0, 1.0, 0.0, 0.0]);
-    let scaled = Rule { gradient: Gradient::Scaled(0.25), ..rules::dnw() };
+    let scaled = Rule {
+        gradient: Gradient::Scaled(0.25),
+        ..rules::dnw()
+    };
     assert_eq!(gradient(scaled), [1.0, 1.0, 0.25, 0.25]);
 }
 
@@ -173,7 +211,10 @@ fn without_update_a_hallucinated_edge_gets_no_gradient() {
 fn a_shrinking_budget_ends_where_it_was_asked_to() {
     let wire = Wire::new(rules::dnw_shrinking(0.5), Budget::Edges(20)).weights(ParamGroup::all());
     let layer = || LinearConfig::new(20, 10).init(&device());
-    assert!(matches!(wire.clone().attach(layer()), Err(WiringError::UnknownLength { .. })));
+    assert!(matches!(
+        wire.clone().attach(layer()),
+        Err(WiringError::UnknownLength { .. })
+    ));
     let mut model = wire.over(10).attach(layer()).unwrap();
     let mut counts = vec![real(&model).len()];
     for _ in 0..10 {
@@ -186,12 +227,18 @@ fn a_shrinking_budget_ends_where_it_was_asked_to() {
 
 #[test]
 fn the_complete_rule_keeps_every_edge() {
-    assert_eq!(real(&wired(rules::complete(), 1, [0.9, -0.5, 0.4, 0.1])), [0, 1, 2, 3]);
+    assert_eq!(
+        real(&wired(rules::complete(), 1, [0.9, -0.5, 0.4, 0.1])),
+        [0, 1, 2, 3]
+    );
 }
 
 #[test]
 fn constant_fan_in_gives_each_target_the_same_number() {
-    let rule = Rule { unit: Unit::FanIn, ..rules::dnw() };
+    let rule = Rule {
+        unit: Unit::FanIn,
+        ..rules::dnw()
+    };
     // Burn's linear weight is [inputs, outputs]: targets are columns.
     assert_eq!(real(&wired(rule, 2, [0.9, 0.3, 0.8, 0.2])), [0, 1]);
 }
@@ -244,16 +291,28 @@ fn a_weight_that_is_not_a_number_is_an_error_that_names_it_and_changes_nothing()
     let before = real(&model);
     model = model.map(&mut Add(vec![0.0, f32::NAN, 0.0, 0.0]));
     let error = model.rewire().unwrap_err();
-    assert_eq!(error, WiringError::NotANumber { tensor: "weight".into(), entry: 1 });
+    assert_eq!(
+        error,
+        WiringError::NotANumber {
+            tensor: "weight".into(),
+            entry: 1
+        }
+    );
     assert_eq!((real(&model), model.clock().update), (before, 0));
 }
 
 #[test]
 fn what_cannot_be_wired_is_said() {
     let attach = |wire: Wire| wire.attach(matrix([0.0; 4])).unwrap_err();
-    assert!(matches!(attach(Wire::dnw(Budget::Edges(1))), WiringError::NothingToWire { .. }));
+    assert_eq!(
+        attach(Wire::dnw(Budget::Edges(1))),
+        WiringError::NothingToWire
+    );
     let all = |budget| Wire::dnw(budget).weights(ParamGroup::all());
-    assert!(matches!(attach(all(Budget::Edges(5))), WiringError::Budget { candidates: 4, .. }));
+    assert!(matches!(
+        attach(all(Budget::Edges(5))),
+        WiringError::Budget { candidates: 4, .. }
+    ));
     let unknown = attach(all(Budget::Edges(1)).budget_for("wieght", Budget::Edges(1)));
     assert!(unknown.to_string().contains("weight"), "{unknown}");
 }
@@ -261,6 +320,9 @@ fn what_cannot_be_wired_is_said() {
 #[test]
 fn once_and_every_update_are_told_apart_by_the_clock() {
     use dnw_core::{Clock, Schedule};
-    let later = Clock { update: 7, total: 10 };
+    let later = Clock {
+        update: 7,
+        total: 10,
+    };
     assert!(EveryUpdate.chooses(later) && !Once.chooses(later) && Once.chooses(Clock::default()));
 }

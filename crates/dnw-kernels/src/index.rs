@@ -69,13 +69,13 @@ impl EdgeIndex {
     ///
     /// # Panics
     /// If `mask` is longer than the matrix.
-    pub fn from_mask(
-        targets: usize,
-        sources: usize,
-        mask: impl IntoIterator<Item = bool>,
-    ) -> Self {
+    pub fn from_mask(targets: usize, sources: usize, mask: impl IntoIterator<Item = bool>) -> Self {
         let real = mask.into_iter().enumerate().filter(|&(_, real)| real);
-        Self::new(targets, sources, real.map(|(i, _)| (i / sources, i % sources)))
+        Self::new(
+            targets,
+            sources,
+            real.map(|(i, _)| (i / sources, i % sources)),
+        )
     }
 
     /// Targets (rows).

@@ -68,11 +68,19 @@ pub struct NodeGradients {
 }
 
 fn check(shape: NodeShape, x: &[f32], y: &[f32], parameters: &NodeParameters<'_>) {
-    assert_eq!(x.len(), shape.images * shape.nodes * shape.pixels(), "length of x");
+    assert_eq!(
+        x.len(),
+        shape.images * shape.nodes * shape.pixels(),
+        "length of x"
+    );
     assert_eq!(y.len(), x.len(), "length of y");
     assert_eq!(parameters.gamma.len(), shape.nodes, "length of gamma");
     assert_eq!(parameters.beta.len(), shape.nodes, "length of beta");
-    assert_eq!(parameters.kernel.len(), 9 * shape.nodes, "length of the kernel");
+    assert_eq!(
+        parameters.kernel.len(),
+        9 * shape.nodes,
+        "length of the kernel"
+    );
 }
 
 /// Writes `y [images, nodes, height, width]` from `x` of the same shape.
@@ -86,10 +94,12 @@ pub fn forward(shape: NodeShape, x: &[f32], parameters: &NodeParameters<'_>, y: 
         return;
     }
     let part = part_size(shape.images) * image;
-    x.par_chunks(part).zip(y.par_chunks_mut(part)).for_each(|(x, y)| {
-        let mut active = vec![0.0; shape.buffer()];
-        fire(shape, x, parameters, &mut active, y);
-    });
+    x.par_chunks(part)
+        .zip(y.par_chunks_mut(part))
+        .for_each(|(x, y)| {
+            let mut active = vec![0.0; shape.buffer()];
+            fire(shape, x, parameters, &mut active, y);
+        });
 }
 
 /// Writes the gradient to `x` and returns those to the parameters, from `dy` and the same `x` as forward.
@@ -129,7 +139,10 @@ pub fn backward(
     NodeGradients {
         gamma: total.chunks_exact(11).map(|g| g[9]).collect(),
         beta: total.chunks_exact(11).map(|g| g[10]).collect(),
-        kernel: total.chunks_exact(11).flat_map(|g| g[..9].to_vec()).collect(),
+        kernel: total
+            .chunks_exact(11)
+            .flat_map(|g| g[..9].to_vec())
+            .collect(),
     }
 }
 
@@ -185,14 +198,24 @@ fn fire_body<const FUSED: bool>(
     y: &mut [f32],
 ) {
     let pixels = shape.pixels();
-    for (i, (x, y)) in x.chunks_exact(pixels).zip(y.chunks_exact_mut(pixels)).enumerate() {
+    for (i, (x, y)) in x
+        .chunks_exact(pixels)
+        .zip(y.chunks_exact_mut(pixels))
+        .enumerate()
+    {
         let node = i % shape.nodes;
         let (mean, scale) = moments::<FUSED>(x, parameters.epsilon);
         let a = parameters.gamma[node] * scale;
         let b = parameters.beta[node] - a * mean;
-        pad(shape, x, active, |x| multiply_add::<FUSED>(a, x, b).max(0.0));
-        let kernel: &[f32; 9] = parameters.kernel[9 * node..][..9].try_into().expect("nine taps");
-        correlate::<FUSED>(shape, active, kernel, |start, out| copy_out(shape, start, out, y));
+        pad(shape, x, active, |x| {
+            multiply_add::<FUSED>(a, x, b).max(0.0)
+        });
+        let kernel: &[f32; 9] = parameters.kernel[9 * node..][..9]
+            .try_into()
+            .expect("nine taps");
+        correlate::<FUSED>(shape, active, kernel, |start, out| {
+            copy_out(shape, start, out, y)
+        });
     }
 }
 
@@ -263,14 +286,19 @@ fn recall_body<const FUSED: bool>(
     let (active, rest) = scratch.split_at_mut(shape.buffer());
     let (dz, rest) = rest.split_at_mut(shape.buffer());
     let (da, normed) = rest.split_at_mut(shape.stride());
-    let maps = x.chunks_exact(pixels).zip(dy.chunks_exact(pixels)).zip(dx.chunks_exact_mut(pixels));
+    let maps = x
+        .chunks_exact(pixels)
+        .zip(dy.chunks_exact(pixels))
+        .zip(dx.chunks_exact_mut(pixels));
     for (i, ((x, dy), dx)) in maps.enumerate() {
         let node = i % shape.nodes;
         let gradients = &mut gradients[11 * node..][..11];
         let (mean, scale) = moments::<FUSED>(x, parameters.epsilon);
         let (gamma, beta) = (parameters.gamma[node], parameters.beta[node]);
         let (a, b) = (gamma * scale, beta - gamma * scale * mean);
-        pad(shape, x, active, |x| multiply_add::<FUSED>(a, x, b).max(0.0));
+        pad(shape, x, active, |x| {
+            multiply_add::<FUSED>(a, x, b).max(0.0)
+        });
         pad(shape, dy, dz, |d| d);
 
         // The outputs' gradient starts one row and one column into its buffer, at the centre tap.

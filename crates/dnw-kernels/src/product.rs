@@ -24,11 +24,22 @@ pub struct ProductShape {
 
 impl ProductShape {
     fn check(&self, x: &[f32], weight: usize, y: &[f32], index: Option<&EdgeIndex>) {
-        assert_eq!(x.len(), self.images * self.sources * self.pixels, "length of x");
-        assert_eq!(y.len(), self.images * self.targets * self.pixels, "length of y");
+        assert_eq!(
+            x.len(),
+            self.images * self.sources * self.pixels,
+            "length of x"
+        );
+        assert_eq!(
+            y.len(),
+            self.images * self.targets * self.pixels,
+            "length of y"
+        );
         assert_eq!(weight, self.targets * self.sources, "length of the weight");
         if let Some(index) = index {
-            assert_eq!((index.targets(), index.sources()), (self.targets, self.sources));
+            assert_eq!(
+                (index.targets(), index.sources()),
+                (self.targets, self.sources)
+            );
         }
     }
 }
@@ -42,10 +53,12 @@ pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], index: &EdgeIndex
     if y.is_empty() {
         return;
     }
-    y.par_chunks_mut(shape.targets * shape.pixels).enumerate().for_each(|(n, y)| {
-        let x = &x[n * shape.sources * shape.pixels..][..shape.sources * shape.pixels];
-        gather(shape, x, weight, index, y);
-    });
+    y.par_chunks_mut(shape.targets * shape.pixels)
+        .enumerate()
+        .for_each(|(n, y)| {
+            let x = &x[n * shape.sources * shape.pixels..][..shape.sources * shape.pixels];
+            gather(shape, x, weight, index, y);
+        });
 }
 
 /// Writes the gradient to `x` from that of `y`, through the real edges only.
@@ -63,10 +76,12 @@ pub fn input_gradient(
     if dx.is_empty() {
         return;
     }
-    dx.par_chunks_mut(shape.sources * shape.pixels).enumerate().for_each(|(n, dx)| {
-        let dy = &dy[n * shape.targets * shape.pixels..][..shape.targets * shape.pixels];
-        scatter(shape, dy, weight, index, dx);
-    });
+    dx.par_chunks_mut(shape.sources * shape.pixels)
+        .enumerate()
+        .for_each(|(n, dx)| {
+            let dy = &dy[n * shape.targets * shape.pixels..][..shape.targets * shape.pixels];
+            scatter(shape, dy, weight, index, dx);
+        });
 }
 
 /// Writes the gradient to **every** entry of the weight, real or not: `dw[t, s] = sum over n, p of dy[n, t, p] x[n, s, p]`.
@@ -150,7 +165,10 @@ vectorised! {
 #[inline(always)]
 fn outer_body<const FUSED: bool>(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let pixels = shape.pixels;
-    for (dy, dw) in dy.chunks_exact(pixels).zip(dw.chunks_exact_mut(shape.sources)) {
+    for (dy, dw) in dy
+        .chunks_exact(pixels)
+        .zip(dw.chunks_exact_mut(shape.sources))
+    {
         let mut x = x;
         for dw in dw.chunks_mut(4) {
             if let [a, b, c, d] = dw {
@@ -177,8 +195,12 @@ fn four_dots<const FUSED: bool>(a: &[f32], b: &[f32]) -> [f32; 4] {
     let pixels = a.len();
     let (b0, b1) = (&b[..pixels], &b[pixels..2 * pixels]);
     let (b2, b3) = (&b[2 * pixels..3 * pixels], &b[3 * pixels..4 * pixels]);
-    let (mut s0, mut s1, mut s2, mut s3) =
-        ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+    let (mut s0, mut s1, mut s2, mut s3) = (
+        [0.0f32; LANES],
+        [0.0f32; LANES],
+        [0.0f32; LANES],
+        [0.0f32; LANES],
+    );
     let whole = pixels - pixels % LANES;
     for start in (0..whole).step_by(LANES) {
         let a = &a[start..][..LANES];

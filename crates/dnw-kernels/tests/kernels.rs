@@ -1,8 +1,8 @@
 //! Every kernel against the loop that its definition spells out, in f64, and against finite differences.
 
+use dnw_kernels::EdgeIndex;
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
 use dnw_kernels::product::{self, ProductShape};
-use dnw_kernels::EdgeIndex;
 use proptest::prelude::*;
 
 /// Numbers in -1..1 that depend on `seed` alone.
@@ -21,7 +21,10 @@ fn numbers(seed: u64, n: usize) -> Vec<f32> {
 fn close(a: &[f32], b: &[f64]) -> Result<(), TestCaseError> {
     prop_assert_eq!(a.len(), b.len());
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
-        prop_assert!((f64::from(*a) - b).abs() <= 2e-4 + 2e-4 * b.abs(), "entry {i}: {a} is not {b}");
+        prop_assert!(
+            (f64::from(*a) - b).abs() <= 2e-4 + 2e-4 * b.abs(),
+            "entry {i}: {a} is not {b}"
+        );
     }
     Ok(())
 }
@@ -32,18 +35,26 @@ fn node_definition(shape: NodeShape, x: &[f32], p: &NodeParameters<'_>) -> Vec<f
     for (i, map) in x.chunks(shape.pixels()).enumerate() {
         let v = i % shape.nodes;
         let mean = map.iter().map(|&x| f64::from(x)).sum::<f64>() / map.len() as f64;
-        let var = map.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / map.len() as f64;
+        let var = map
+            .iter()
+            .map(|&x| (f64::from(x) - mean).powi(2))
+            .sum::<f64>()
+            / map.len() as f64;
         let active = |yy: isize, xx: isize| -> f64 {
             if yy < 0 || xx < 0 || yy >= h || xx >= w {
                 return 0.0;
             }
-            let n = (f64::from(map[(yy * w + xx) as usize]) - mean) / (var + f64::from(p.epsilon)).sqrt();
+            let n = (f64::from(map[(yy * w + xx) as usize]) - mean)
+                / (var + f64::from(p.epsilon)).sqrt();
             (f64::from(p.gamma[v]) * n + f64::from(p.beta[v])).max(0.0)
         };
         for yy in 0..h {
             for xx in 0..w {
                 y[i * shape.pixels() + (yy * w + xx) as usize] = (0..9)
-                    .map(|t| f64::from(p.kernel[9 * v + t as usize]) * active(yy + t / 3 - 1, xx + t % 3 - 1))
+                    .map(|t| {
+                        f64::from(p.kernel[9 * v + t as usize])
+                            * active(yy + t / 3 - 1, xx + t % 3 - 1)
+                    })
                     .sum();
             }
         }
@@ -130,10 +141,18 @@ proptest! {
 
 #[test]
 fn gradients_are_the_same_bits_on_one_thread_and_on_many() {
-    let shape = ProductShape { images: 37, targets: 6, sources: 5, pixels: 49 };
+    let shape = ProductShape {
+        images: 37,
+        targets: 6,
+        sources: 5,
+        pixels: 49,
+    };
     let (x, dy) = (numbers(1, 37 * 5 * 49), numbers(2, 37 * 6 * 49));
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         let mut dw = vec![0.0; 30];
         pool.install(|| product::weight_gradient(shape, &x, &dy, &mut dw));
         dw.iter().map(|v| v.to_bits()).collect::<Vec<_>>()

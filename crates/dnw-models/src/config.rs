@@ -23,7 +23,9 @@ pub enum ModelConfig {
 #[non_exhaustive]
 pub enum ModelError {
     /// The image's side does not divide by the fold.
-    #[error("images of {height} x {width} cannot be folded by {fold}: both sides must be multiples of it")]
+    #[error(
+        "images of {height} x {width} cannot be folded by {fold}: both sides must be multiples of it"
+    )]
     Fold {
         /// The image's height.
         height: usize,
@@ -33,7 +35,9 @@ pub enum ModelError {
         fold: usize,
     },
     /// More cells than pixels.
-    #[error("a grid of {grid} x {grid} cells does not fit maps of {side} pixels a side: use {side} or fewer, or a smaller fold")]
+    #[error(
+        "a grid of {grid} x {grid} cells does not fit maps of {side} pixels a side: use {side} or fewer, or a smaller fold"
+    )]
     Grid {
         /// Cells per side.
         grid: usize,

@@ -36,10 +36,18 @@ pub struct DrawnTensor {
 impl Drawing {
     /// The drawing of a static graph whose weight lies at `name`, with the firing nodes' kernels of `area` numbers each.
     pub(crate) fn of_graph(spec: &GraphSpec, name: &str, kernels: &[f32], area: usize) -> Self {
-        let kernel = |node: usize| kernels.get(area * node..area * (node + 1)).unwrap_or(&[]).to_vec();
+        let kernel = |node: usize| {
+            kernels
+                .get(area * node..area * (node + 1))
+                .unwrap_or(&[])
+                .to_vec()
+        };
         Self {
             nodes: (0..spec.nodes())
-                .map(|node| DrawnNode { level: spec.level_of(node), kernel: kernel(node) })
+                .map(|node| DrawnNode {
+                    level: spec.level_of(node),
+                    kernel: kernel(node),
+                })
                 .collect(),
             tensors: vec![DrawnTensor {
                 name: name.to_owned(),
@@ -61,7 +69,12 @@ impl Drawing {
         let range = |level: usize| starts[level]..starts[level] + sizes[level];
         Self {
             nodes: (0..sizes.len())
-                .flat_map(|level| range(level).map(move |_| DrawnNode { level, kernel: Vec::new() }))
+                .flat_map(|level| {
+                    range(level).map(move |_| DrawnNode {
+                        level,
+                        kernel: Vec::new(),
+                    })
+                })
                 .collect(),
             tensors: names
                 .iter()

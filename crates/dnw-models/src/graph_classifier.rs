@@ -63,19 +63,31 @@ impl GraphClassifierConfig {
             return Err(ModelError::Zero { field: "grid" });
         }
         if height % self.fold != 0 || width % self.fold != 0 {
-            return Err(ModelError::Fold { height, width, fold: self.fold });
+            return Err(ModelError::Fold {
+                height,
+                width,
+                fold: self.fold,
+            });
         }
         let side = height.min(width) / self.fold;
         if self.grid > side {
-            return Err(ModelError::Grid { grid: self.grid, side });
+            return Err(ModelError::Grid {
+                grid: self.grid,
+                side,
+            });
         }
         let mut levels = vec![channels * self.fold * self.fold];
         levels.extend(&self.levels);
         let spec = GraphSpec::levels(levels, Outputs::OwnLevel(self.outputs))?;
         let nodes = ImageNodes::new(&spec, device);
-        let begin = Initializer::Normal { mean: 0.0, std: self.edge_std };
+        let begin = Initializer::Normal {
+            mean: 0.0,
+            std: self.edge_std,
+        };
         Ok(GraphClassifier {
-            graph: GraphConfig::new(spec).with_initializer(begin).init(nodes, device),
+            graph: GraphConfig::new(spec)
+                .with_initializer(begin)
+                .init(nodes, device),
             norm: InstanceNormConfig::new(self.outputs).init(device),
             fc: LinearConfig::new(self.outputs * self.grid * self.grid, classes).init(device),
             fold: self.fold,
@@ -100,7 +112,10 @@ impl GraphClassifier {
 fn average_over_grid(maps: Tensor<4>, cells: usize) -> Tensor<4> {
     let [_, _, height, width] = maps.dims();
     let stride = [(height / cells).max(1), (width / cells).max(1)];
-    let kernel = [height - (cells - 1) * stride[0], width - (cells - 1) * stride[1]];
+    let kernel = [
+        height - (cells - 1) * stride[0],
+        width - (cells - 1) * stride[1],
+    ];
     avg_pool2d(maps, AvgPoolOptions::new(kernel).with_stride(stride))
 }
 
@@ -108,7 +123,8 @@ impl Classifier for GraphClassifier {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let gathered = self.graph.forward(self.fold(images));
         let active = activation::relu(self.norm.forward(gathered));
-        self.fc.forward(average_over_grid(active, self.grid).flatten(1, 3))
+        self.fc
+            .forward(average_over_grid(active, self.grid).flatten(1, 3))
     }
 
     fn graph_spec(&self) -> Option<&GraphSpec> {
@@ -117,12 +133,20 @@ impl Classifier for GraphClassifier {
 
     fn drawing(&self) -> Option<Drawing> {
         let kernels: Vec<f32> = self.graph.function.kernel.val().to_data().iter().collect();
-        Some(Drawing::of_graph(self.graph.spec(), "graph.weight", &kernels, 9))
+        Some(Drawing::of_graph(
+            self.graph.spec(),
+            "graph.weight",
+            &kernels,
+            9,
+        ))
     }
 
     fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
         let pass = self.graph.pass(self.fold(images));
         let outputs = activation::relu(self.norm.forward(pass.outputs));
-        Some(Tensor::cat(pass.fired.into_iter().chain([outputs]).collect(), 1))
+        Some(Tensor::cat(
+            pass.fired.into_iter().chain([outputs]).collect(),
+            1,
+        ))
     }
 }

@@ -31,7 +31,12 @@ impl LeNetConfig {
     ///
     /// # Errors
     /// [`ModelError::Zero`] if a layer has no width.
-    pub fn init(&self, image: [usize; 3], classes: usize, device: &Device) -> Result<LeNet, ModelError> {
+    pub fn init(
+        &self,
+        image: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<LeNet, ModelError> {
         let [first, second] = self.hidden;
         if first == 0 || second == 0 {
             return Err(ModelError::Zero { field: "hidden" });
@@ -54,6 +59,9 @@ impl Classifier for LeNet {
         let [inputs, first] = self.fc1.weight.base().dims();
         let [second, classes] = self.fc3.weight.base().dims();
         let sizes = [inputs, first, second, classes];
-        Some(Drawing::of_layers(&sizes, &["fc1.weight", "fc2.weight", "fc3.weight"]))
+        Some(Drawing::of_layers(
+            &sizes,
+            &["fc1.weight", "fc2.weight", "fc3.weight"],
+        ))
     }
 }

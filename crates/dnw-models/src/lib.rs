@@ -20,7 +20,7 @@ pub mod published;
 mod tiny_static;
 
 pub use config::{ModelConfig, ModelError, UseModel};
-pub use drawing::{DrawnNode, DrawnTensor, Drawing};
+pub use drawing::{Drawing, DrawnNode, DrawnTensor};
 pub use graph_classifier::{GraphClassifier, GraphClassifierConfig};
 pub use lenet::{LeNet, LeNetConfig};
 pub use tiny_static::{TinyStatic, TinyStaticConfig};

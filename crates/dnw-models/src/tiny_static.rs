@@ -31,7 +31,12 @@ pub struct TinyStaticConfig {
 
 impl Default for TinyStaticConfig {
     fn default() -> Self {
-        Self { stem: 32, level: 192, levels: 4, outputs: 100 }
+        Self {
+            stem: 32,
+            level: 192,
+            levels: 4,
+            outputs: 100,
+        }
     }
 }
 
@@ -66,10 +71,18 @@ impl TinyStaticConfig {
     ///
     /// # Errors
     /// [`ModelError`] if the image is too small, a size is zero, or the outputs do not fit.
-    pub fn init(&self, image: [usize; 3], classes: usize, device: &Device) -> Result<TinyStatic, ModelError> {
+    pub fn init(
+        &self,
+        image: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<TinyStatic, ModelError> {
         let [channels, height, width] = image;
         if height < 32 || width < 32 {
-            return Err(ModelError::Image { expected: "at least 32 x 32 pixels", found: image });
+            return Err(ModelError::Image {
+                expected: "at least 32 x 32 pixels",
+                found: image,
+            });
         }
         let half = self.stem / 2;
         if half == 0 {
@@ -81,7 +94,9 @@ impl TinyStaticConfig {
         let nodes = ImageNodes::new(&spec, device);
         let conv = |from, to, size| Conv2dConfig::new([from, to], [size, size]);
         let halving = |config: Conv2dConfig| {
-            config.with_stride([2, 2]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            config
+                .with_stride([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
         };
         Ok(TinyStatic {
             stem: Stem {
@@ -100,7 +115,8 @@ impl TinyStaticConfig {
 impl Stem {
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let x = activation::relu(self.norm1.forward(self.conv1.forward(images)));
-        self.norm2.forward(self.conv3.forward(self.conv2.forward(x)))
+        self.norm2
+            .forward(self.conv3.forward(self.conv2.forward(x)))
     }
 }
 
@@ -111,7 +127,8 @@ impl Classifier for TinyStatic {
         // The published crop and pool keep the top-left 2 x 2 of the 3 x 3 centre.
         let (top, left) = (height / 2 - 2, width / 2 - 2);
         let centre = outputs.slice([0..batch, 0..nodes, top..top + 3, left..left + 3]);
-        self.fc.forward(avg_pool2d(centre, AvgPoolOptions::new([2, 2])).reshape([batch, nodes]))
+        self.fc
+            .forward(avg_pool2d(centre, AvgPoolOptions::new([2, 2])).reshape([batch, nodes]))
     }
 
     fn graph_spec(&self) -> Option<&GraphSpec> {
@@ -120,10 +137,18 @@ impl Classifier for TinyStatic {
 
     fn drawing(&self) -> Option<Drawing> {
         let kernels: Vec<f32> = self.graph.function.kernel.val().to_data().iter().collect();
-        Some(Drawing::of_graph(self.graph.spec(), "graph.weight", &kernels, 9))
+        Some(Drawing::of_graph(
+            self.graph.spec(),
+            "graph.weight",
+            &kernels,
+            9,
+        ))
     }
 
     fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
-        Some(Tensor::cat(self.graph.pass(self.stem.forward(images)).fired, 1))
+        Some(Tensor::cat(
+            self.graph.pass(self.stem.forward(images)).fired,
+            1,
+        ))
     }
 }

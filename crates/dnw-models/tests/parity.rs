@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::momentum::MomentumConfig;
 use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData, Tolerance};
@@ -28,18 +28,28 @@ struct Record {
 
 impl Record {
     fn open(name: &str) -> Self {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(name);
-        let bytes = std::fs::read(folder.join("record.safetensors")).expect("the record lies in the repository");
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/parity")
+            .join(name);
+        let bytes = std::fs::read(folder.join("record.safetensors"))
+            .expect("the record lies in the repository");
         Self { folder, bytes }
     }
 
     fn data(&self, name: &str) -> TensorData {
         let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
         let tensor = tensors.tensor(name).unwrap();
-        let words = tensor.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
+        let words = tensor
+            .data()
+            .chunks_exact(4)
+            .map(|b| [b[0], b[1], b[2], b[3]]);
         match tensor.dtype() {
-            safetensors::Dtype::F32 => TensorData::new(words.map(f32::from_le_bytes).collect(), tensor.shape()),
-            safetensors::Dtype::I32 => TensorData::new(words.map(i32::from_le_bytes).collect(), tensor.shape()),
+            safetensors::Dtype::F32 => {
+                TensorData::new(words.map(f32::from_le_bytes).collect(), tensor.shape())
+            }
+            safetensors::Dtype::I32 => {
+                TensorData::new(words.map(i32::from_le_bytes).collect(), tensor.shape())
+            }
             other => panic!("{name} is {other:?}"),
         }
     }
@@ -48,12 +58,20 @@ impl Record {
         let images = Tensor::<5>::from_data(self.data("images"), device);
         let labels = Tensor::<2, Int>::from_data(self.data("labels"), device);
         let [_, batch, c, h, w] = images.dims();
-        (images.slice([step..step + 1]).reshape([batch, c, h, w]), labels.slice([step..step + 1]).reshape([batch]))
+        (
+            images.slice([step..step + 1]).reshape([batch, c, h, w]),
+            labels.slice([step..step + 1]).reshape([batch]),
+        )
     }
 
     /// The recorded network with the weights of one of its files.
     fn model(&self, file: &str, device: &Device) -> TinyStatic {
-        let config = TinyStaticConfig { stem: 8, level: 24, levels: 4, outputs: 16 };
+        let config = TinyStaticConfig {
+            stem: 8,
+            level: 24,
+            levels: 4,
+            outputs: 16,
+        };
         let mut model = config.init([3, 32, 32], 10, device).unwrap();
         let mut store = SafetensorsStore::from_file(self.folder.join(file))
             .with_from_adapter(PyTorchToBurnAdapter)
@@ -62,8 +80,16 @@ impl Record {
             store = store.with_key_remapping(pattern, *replacement);
         }
         let result = model.load_from(&mut store).unwrap();
-        let missing: Vec<_> = result.missing.iter().filter(|m| !m.0.contains(".wiring.")).collect();
-        assert!(missing.is_empty() && result.errors.is_empty(), "{missing:?} {:?}", result.errors);
+        let missing: Vec<_> = result
+            .missing
+            .iter()
+            .filter(|m| !m.0.contains(".wiring."))
+            .collect();
+        assert!(
+            missing.is_empty() && result.errors.is_empty(),
+            "{missing:?} {:?}",
+            result.errors
+        );
         model
     }
 
@@ -71,7 +97,9 @@ impl Record {
         let bytes = std::fs::read(self.folder.join("initial.safetensors")).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let mask = tensors.tensor(published::GRAPH_MASK).ok()?;
-        Some(Wiring::from_mask(mask.data().chunks_exact(4).map(|b| b != [0; 4])))
+        Some(Wiring::from_mask(
+            mask.data().chunks_exact(4).map(|b| b != [0; 4]),
+        ))
     }
 }
 
@@ -99,7 +127,11 @@ fn gradients(model: &Wired<TinyStatic>, grads: &Gradients) -> BTreeMap<String, T
         }
     }
 
-    let mut collect = Collect { grads, path: Vec::new(), found: BTreeMap::new() };
+    let mut collect = Collect {
+        grads,
+        path: Vec::new(),
+        found: BTreeMap::new(),
+    };
     model.visit(&mut collect);
     collect.found
 }
@@ -117,35 +149,67 @@ fn published_name(path: &str) -> String {
         ("gamma", "weight"),
         ("beta", "bias"),
     ];
-    renamed.iter().fold(path.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs))
+    renamed
+        .iter()
+        .fold(path.to_owned(), |name, (ours, theirs)| {
+            name.replace(ours, theirs)
+        })
 }
 
 /// Trains along the record, with images multiplied by `1 + nudge`; checks all but what comes after the last step.
-fn follow(record: &Record, mut model: Wired<TinyStatic>, nudge: f32, device: &Device) -> Wired<TinyStatic> {
+fn follow(
+    record: &Record,
+    mut model: Wired<TinyStatic>,
+    nudge: f32,
+    device: &Device,
+) -> Wired<TinyStatic> {
     let tolerance = Tolerance::<f32>::rel_abs(1e-3, 1e-4);
-    let check = |found: Tensor<2>, name: &str| found.to_data().assert_approx_eq::<f32>(&record.data(name), tolerance);
+    let check = |found: Tensor<2>, name: &str| {
+        found
+            .to_data()
+            .assert_approx_eq::<f32>(&record.data(name), tolerance)
+    };
     let losses: Vec<f32> = record.data("losses").iter().collect();
-    check(model.valid().forward(record.batch(0, &device.clone().inner()).0), "logits_eval_before");
+    check(
+        model
+            .valid()
+            .forward(record.batch(0, &device.clone().inner()).0),
+        "logits_eval_before",
+    );
 
     let mut optimizer = SgdConfig::new()
-        .with_momentum(Some(MomentumConfig::new().with_momentum(0.9).with_dampening(0.0)))
+        .with_momentum(Some(
+            MomentumConfig::new().with_momentum(0.9).with_dampening(0.0),
+        ))
         .with_weight_decay(Some(WeightDecayConfig::new(1e-4)))
         .init();
     for (step, expected) in losses.iter().enumerate() {
         let (images, labels) = record.batch(step, device);
         let logits = model.forward(images * (1.0 + nudge));
-        let loss = CrossEntropyLossConfig::new().init(device).forward(logits.clone(), labels);
+        let loss = CrossEntropyLossConfig::new()
+            .init(device)
+            .forward(logits.clone(), labels);
         let value: f32 = loss.clone().into_scalar();
-        assert!((value - expected).abs() <= 1e-3 * expected, "loss of step {step}: {value} is not {expected}");
+        assert!(
+            (value - expected).abs() <= 1e-3 * expected,
+            "loss of step {step}: {value} is not {expected}"
+        );
         let grads = loss.backward();
         if step == 0 {
             check(logits, "logits_train_0");
             let found = gradients(&model, &grads);
-            assert_eq!(found.len(), 24, "every parameter has a gradient: {:?}", found.keys());
+            assert_eq!(
+                found.len(),
+                24,
+                "every parameter has a gradient: {:?}",
+                found.keys()
+            );
             for (path, gradient) in found {
                 let expected = record.data(&format!("grad_0.{}", published_name(&path)));
                 let gradient = if path == "fc.weight" {
-                    Tensor::<2>::from_data(gradient, &Device::flex()).transpose().into_data()
+                    Tensor::<2>::from_data(gradient, &Device::flex())
+                        .transpose()
+                        .into_data()
                 } else {
                     gradient
                 };
@@ -161,17 +225,27 @@ fn follow(record: &Record, mut model: Wired<TinyStatic>, nudge: f32, device: &De
 
 /// The largest distance between the logits after the last step and the recorded ones, over what the tolerance allows.
 fn distance_after(record: &Record, model: &Wired<TinyStatic>, device: &Device) -> f32 {
-    let found = model.valid().forward(record.batch(0, &device.clone().inner()).0).to_data();
+    let found = model
+        .valid()
+        .forward(record.batch(0, &device.clone().inner()).0)
+        .to_data();
     let expected = record.data("logits_eval_after");
     let pairs = found.iter::<f32>().zip(expected.iter::<f32>());
-    pairs.map(|(a, b)| (a - b).abs() / (1e-4 + 1e-3 * b.abs())).fold(0.0, f32::max)
+    pairs
+        .map(|(a, b)| (a - b).abs() / (1e-4 + 1e-3 * b.abs()))
+        .fold(0.0, f32::max)
 }
 
 /// The largest `n - int(0.95 n)` weights of a file, by a plain sort.
 fn largest(weights: &[f32]) -> Wiring {
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
-    Wiring::from_entries(weights.len(), order[(0.95 * weights.len() as f64) as usize..].iter().copied())
+    Wiring::from_entries(
+        weights.len(),
+        order[(0.95 * weights.len() as f64) as usize..]
+            .iter()
+            .copied(),
+    )
 }
 
 fn weights(model: &TinyStatic) -> Vec<f32> {
@@ -192,25 +266,43 @@ fn a_discovered_wiring_follows_the_recorded_run() {
         let expected = largest(&weights(&model));
         let wire = Wire::dnw(Budget::PruneRate(0.95)).ranking(Ranking::AllEntries);
         let model = wire.attach(model).unwrap();
-        assert_eq!(model.graph.wiring(), expected, "the edges before the first step");
+        assert_eq!(
+            model.graph.wiring(),
+            expected,
+            "the edges before the first step"
+        );
         let model = follow(&record, model, f32::from(ulps) * f32::EPSILON, &device);
         let distance = distance_after(&record, &model, &device);
         if distance <= 1.0 {
-            assert_eq!(model.graph.wiring(), last, "the same logits from other edges");
+            assert_eq!(
+                model.graph.wiring(),
+                last,
+                "the same logits from other edges"
+            );
         }
         distances.push(distance);
     }
-    assert!(distances.iter().any(|&distance| distance <= 1.0), "{distances:?}");
+    assert!(
+        distances.iter().any(|&distance| distance <= 1.0),
+        "{distances:?}"
+    );
 }
 
 #[test]
 fn a_random_wiring_follows_the_recorded_run() {
-    let (record, device) = (Record::open("tiny_static_random"), Device::flex().autodiff());
+    let (record, device) = (
+        Record::open("tiny_static_random"),
+        Device::flex().autodiff(),
+    );
     let wire = Wire::new(rules::random(), Budget::PruneRate(0.95)).ranking(Ranking::AllEntries);
-    let mut model = wire.attach(record.model("initial.safetensors", &device)).unwrap();
+    let mut model = wire
+        .attach(record.model("initial.safetensors", &device))
+        .unwrap();
     let mask = record.mask().expect("a fixed mask");
     assert_eq!(mask.count(), model.graph.wiring().count());
-    model.set_wirings(&BTreeMap::from([("graph.weight".to_owned(), mask.clone())])).unwrap();
+    model
+        .set_wirings(&BTreeMap::from([("graph.weight".to_owned(), mask.clone())]))
+        .unwrap();
     let model = follow(&record, model, 0.0, &device);
     assert!(distance_after(&record, &model, &device) <= 1.0);
     assert_eq!(model.graph.wiring(), mask, "a fixed wiring stays");

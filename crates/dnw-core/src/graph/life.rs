@@ -28,7 +28,9 @@ pub fn life_of_nodes(spec: &GraphSpec, wiring: &Wiring) -> Vec<Life> {
         .map(|(target, source)| (target + spec.first_target(), source))
         .collect();
     let mut from_input: Vec<bool> = (0..nodes).map(|node| node < spec.inputs()).collect();
-    let mut to_output: Vec<bool> = (0..nodes).map(|node| spec.output_nodes().contains(&node)).collect();
+    let mut to_output: Vec<bool> = (0..nodes)
+        .map(|node| spec.output_nodes().contains(&node))
+        .collect();
     // Rows ascend with the level of the target, so one pass each way settles every path. Outputs inside the last level
     // also hear from their own level, which has settled after the first pass.
     for pass in 0..2 {
@@ -65,7 +67,14 @@ mod tests {
         use Life::*;
         assert_eq!(
             life_of_nodes(&spec, &wiring),
-            [Alive, NothingGoesOut, Alive, NothingGoesOut, NothingComesIn, Alive]
+            [
+                Alive,
+                NothingGoesOut,
+                Alive,
+                NothingGoesOut,
+                NothingComesIn,
+                Alive
+            ]
         );
     }
 }

@@ -27,7 +27,11 @@ impl GraphConfig {
     /// A graph of this specification. Edges begin uniform in -1/sqrt(sources)..1/sqrt(sources), as the published
     /// program's do.
     pub fn new(spec: GraphSpec) -> Self {
-        Self { spec, initializer: None, kernels: Kernels::default() }
+        Self {
+            spec,
+            initializer: None,
+            kernels: Kernels::default(),
+        }
     }
 
     /// How edges begin. Where norms follow, their scale changes nothing forward, but it decides how many edges swap.
@@ -47,7 +51,10 @@ impl GraphConfig {
     /// Makes the graph with these node functions. Every legal edge is real until the model is wired.
     pub fn init<F: NodeFunction>(self, function: F, device: &Device) -> NeuralGraph<F> {
         let bound = 1.0 / (self.spec.sources() as f64).sqrt();
-        let begin = self.initializer.unwrap_or(Initializer::Uniform { min: -bound, max: bound });
+        let begin = self.initializer.unwrap_or(Initializer::Uniform {
+            min: -bound,
+            max: bound,
+        });
         let weight = begin.init([self.spec.targets(), self.spec.sources(), 1, 1], device);
         let legal = self.spec.legal();
         let edges = RealEdges::new(legal, Some(legal), Gradient::AllEdges, device);
@@ -113,7 +120,10 @@ impl<F: NodeFunction> NeuralGraph<F> {
             if level > 0 {
                 gathered = edges.gather(&fired, 0..nodes.start, nodes.clone());
             }
-            fired.push(self.function.fire(level, nodes, gathered.clone(), self.kernels));
+            fired.push(
+                self.function
+                    .fire(level, nodes, gathered.clone(), self.kernels),
+            );
         }
         let outputs = spec.output_nodes();
         let outputs = match spec.outputs() {
@@ -131,9 +141,16 @@ impl<F: NodeFunction> NeuralGraph<F> {
 /// The edges of one forward pass, read once.
 enum Edges<'a> {
     /// For a kernel: all weights, and which are real.
-    Kernel { spec: &'a GraphSpec, weight: Tensor<4>, real: Tensor<4, Bool> },
+    Kernel {
+        spec: &'a GraphSpec,
+        weight: Tensor<4>,
+        real: Tensor<4, Bool>,
+    },
     /// For plain tensors: the weights with zeros written in.
-    Plain { spec: &'a GraphSpec, weight: Tensor<4> },
+    Plain {
+        spec: &'a GraphSpec,
+        weight: Tensor<4>,
+    },
 }
 
 impl<'a> Edges<'a> {
@@ -142,16 +159,28 @@ impl<'a> Edges<'a> {
         let edges = edges_of(&graph.weight);
         if graph.kernels.serve(device) {
             // The kernel's gradient is that of all edges; for another, the parameter's own effective weight scales it.
-            let weight = if edges.all_edges_learn() { graph.weight.base() } else { graph.weight.val() };
+            let weight = if edges.all_edges_learn() {
+                graph.weight.base()
+            } else {
+                graph.weight.val()
+            };
             let real = edges.mask(weight.dims());
             Self::Kernel { spec, weight, real }
         } else {
-            Self::Plain { spec, weight: graph.weight.val() }
+            Self::Plain {
+                spec,
+                weight: graph.weight.val(),
+            }
         }
     }
 
     /// What the `targets` gather from the `sources`, whose maps `fired` holds level by level.
-    fn gather(&self, fired: &[Tensor<4>], sources: Range<usize>, targets: Range<usize>) -> Tensor<4> {
+    fn gather(
+        &self,
+        fired: &[Tensor<4>],
+        sources: Range<usize>,
+        targets: Range<usize>,
+    ) -> Tensor<4> {
         let x = match fired {
             [only] => only.clone(),
             several => Tensor::cat(several.to_vec(), 1),
@@ -160,9 +189,11 @@ impl<'a> Edges<'a> {
         let first = spec.first_target();
         let block = [targets.start - first..targets.end - first, sources];
         match self {
-            Self::Kernel { weight, real, .. } => {
-                ops::wired_product(x, weight.clone().slice(block.clone()), real.clone().slice(block))
-            }
+            Self::Kernel { weight, real, .. } => ops::wired_product(
+                x,
+                weight.clone().slice(block.clone()),
+                real.clone().slice(block),
+            ),
             Self::Plain { weight, .. } => {
                 let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
                 conv2d(x, weight.clone().slice(block), None, options)

@@ -16,7 +16,13 @@ pub trait NodeFunction: Module {
     /// # Shapes
     /// - `input`: `[batch, nodes of the level, height, width]`
     /// - result: the same
-    fn fire(&self, level: usize, nodes: Range<usize>, input: Tensor<4>, kernels: Kernels) -> Tensor<4>;
+    fn fire(
+        &self,
+        level: usize,
+        nodes: Range<usize>,
+        input: Tensor<4>,
+        kernels: Kernels,
+    ) -> Tensor<4>;
 }
 
 /// Nodes that hold an image each: instance norm, ReLU, depthwise 3 x 3 (the node function of the published tiny
@@ -35,22 +41,37 @@ impl ImageNodes {
         let third = 1.0 / 3.0;
         let norms = spec.firing_levels().iter();
         Self {
-            kernel: Initializer::Uniform { min: -third, max: third }
-                .init([spec.firing(), 1, 3, 3], device),
-            norm: norms.map(|&nodes| InstanceNormConfig::new(nodes).init(device)).collect(),
+            kernel: Initializer::Uniform {
+                min: -third,
+                max: third,
+            }
+            .init([spec.firing(), 1, 3, 3], device),
+            norm: norms
+                .map(|&nodes| InstanceNormConfig::new(nodes).init(device))
+                .collect(),
         }
     }
 }
 
 impl NodeFunction for ImageNodes {
-    fn fire(&self, level: usize, nodes: Range<usize>, input: Tensor<4>, kernels: Kernels) -> Tensor<4> {
+    fn fire(
+        &self,
+        level: usize,
+        nodes: Range<usize>,
+        input: Tensor<4>,
+        kernels: Kernels,
+    ) -> Tensor<4> {
         let norm = &self.norm[level];
         let kernel = self.kernel.val().slice([nodes]);
         let affine = (norm.gamma.as_ref(), norm.beta.as_ref());
         let (Some(gamma), Some(beta)) = affine else {
             unreachable!("the norms of image nodes are affine");
         };
-        let run = if kernels.serve(&input.device()) { ops::fused_nodes } else { ops::node_function_reference };
+        let run = if kernels.serve(&input.device()) {
+            ops::fused_nodes
+        } else {
+            ops::node_function_reference
+        };
         run(input, gamma.val(), beta.val(), kernel, norm.epsilon)
     }
 }
@@ -65,7 +86,9 @@ pub struct ScalarNodes {
 impl ScalarNodes {
     /// Nodes for a graph, with biases of zero.
     pub fn new(spec: &GraphSpec, device: &Device) -> Self {
-        Self { bias: Initializer::Zeros.init([spec.firing()], device) }
+        Self {
+            bias: Initializer::Zeros.init([spec.firing()], device),
+        }
     }
 }
 
@@ -74,7 +97,11 @@ impl NodeFunction for ScalarNodes {
         if level == 0 {
             return input;
         }
-        let bias = self.bias.val().slice([nodes.clone()]).reshape([1, nodes.len(), 1, 1]);
+        let bias = self
+            .bias
+            .val()
+            .slice([nodes.clone()])
+            .reshape([1, nodes.len(), 1, 1]);
         activation::relu(input + bias)
     }
 }

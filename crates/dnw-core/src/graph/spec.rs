@@ -87,7 +87,9 @@ pub enum GraphError {
         node: usize,
     },
     /// An output that no input reaches.
-    #[error("output node {node} cannot be reached from any input: add an edge into it or leave it out")]
+    #[error(
+        "output node {node} cannot be reached from any input: add an edge into it or leave it out"
+    )]
     Unreachable {
         /// The output.
         node: usize,
@@ -110,11 +112,18 @@ impl GraphSpec {
         match outputs {
             Outputs::OwnLevel(0) | Outputs::InLastLevel(0) => return Err(GraphError::NoOutputs),
             Outputs::InLastLevel(n) if n > last => {
-                return Err(GraphError::OutputsDoNotFit { outputs: n, nodes: last });
+                return Err(GraphError::OutputsDoNotFit {
+                    outputs: n,
+                    nodes: last,
+                });
             }
             _ => {}
         }
-        let mut spec = Self { levels, outputs, legal: Wiring::empty(0) };
+        let mut spec = Self {
+            levels,
+            outputs,
+            legal: Wiring::empty(0),
+        };
         let mut legal = Wiring::empty(spec.targets() * spec.sources());
         for target in 0..spec.targets() {
             for source in 0..spec.sources() {
@@ -148,14 +157,24 @@ impl GraphSpec {
             return Err(GraphError::NoOutputs);
         }
         if inputs + outputs > nodes {
-            return Err(GraphError::OutputsDoNotFit { outputs, nodes: nodes - inputs.min(nodes) });
+            return Err(GraphError::OutputsDoNotFit {
+                outputs,
+                nodes: nodes - inputs.min(nodes),
+            });
         }
         for &(source_node, target_node) in edges {
             if source_node >= nodes || target_node >= nodes {
-                return Err(GraphError::NoSuchNode { source_node, target_node, nodes });
+                return Err(GraphError::NoSuchNode {
+                    source_node,
+                    target_node,
+                    nodes,
+                });
             }
             if target_node < inputs || source_node >= nodes - outputs {
-                return Err(GraphError::WrongWay { source_node, target_node });
+                return Err(GraphError::WrongWay {
+                    source_node,
+                    target_node,
+                });
             }
         }
         let level_of = levels_by_longest_path(nodes, inputs, edges)?;
@@ -172,7 +191,12 @@ impl GraphSpec {
         }
         let deepest = order.iter().map(|&node| level_of[node]).max().unwrap_or(0);
         let levels = (0..=deepest)
-            .map(|level| order.iter().filter(|&&node| level_of[node] == level).count())
+            .map(|level| {
+                order
+                    .iter()
+                    .filter(|&&node| level_of[node] == level)
+                    .count()
+            })
             .collect();
         let mut spec = Self::levels(levels, Outputs::OwnLevel(outputs))?;
         let entries = edges
@@ -295,7 +319,9 @@ fn levels_by_longest_path(
         }
     }
     match waiting.iter().position(|&waiting| waiting > 0) {
-        Some(node) if done < nodes => Err(GraphError::Cycle { node: on_a_cycle(node, &waiting, edges) }),
+        Some(node) if done < nodes => Err(GraphError::Cycle {
+            node: on_a_cycle(node, &waiting, edges),
+        }),
         _ => Ok(level),
     }
 }
@@ -303,7 +329,9 @@ fn levels_by_longest_path(
 /// Follows edges backwards from a node that waits until one repeats, which lies on a cycle.
 fn on_a_cycle(mut node: usize, waiting: &[usize], edges: &[(usize, usize)]) -> usize {
     for _ in 0..waiting.len() {
-        let before = edges.iter().find(|&&(source, target)| target == node && waiting[source] > 0);
+        let before = edges
+            .iter()
+            .find(|&&(source, target)| target == node && waiting[source] > 0);
         node = before.map_or(node, |&(source, _)| source);
     }
     node
@@ -354,20 +382,41 @@ mod tests {
         };
         assert_eq!(refused(3, 0, 1, &[]), GraphError::NoInputs);
         assert_eq!(refused(3, 1, 0, &[]), GraphError::NoOutputs);
-        assert_eq!(refused(3, 1, 1, &[(0, 1)]), GraphError::Unreachable { node: 2 });
+        assert_eq!(
+            refused(3, 1, 1, &[(0, 1)]),
+            GraphError::Unreachable { node: 2 }
+        );
         let cycle = refused(5, 1, 1, &[(0, 1), (1, 2), (2, 3), (3, 2), (3, 4)]);
-        assert!(matches!(cycle, GraphError::Cycle { node: 2 | 3 }), "{cycle}");
-        assert!(matches!(refused(3, 1, 1, &[(0, 9)]), GraphError::NoSuchNode { target_node: 9, .. }));
-        assert!(matches!(refused(3, 1, 1, &[(2, 1)]), GraphError::WrongWay { .. }));
-        assert!(matches!(refused(3, 1, 1, &[(1, 0)]), GraphError::WrongWay { .. }));
-        assert_eq!(GraphSpec::levels(vec![], Outputs::OwnLevel(1)), Err(GraphError::NoInputs));
+        assert!(
+            matches!(cycle, GraphError::Cycle { node: 2 | 3 }),
+            "{cycle}"
+        );
+        assert!(matches!(
+            refused(3, 1, 1, &[(0, 9)]),
+            GraphError::NoSuchNode { target_node: 9, .. }
+        ));
+        assert!(matches!(
+            refused(3, 1, 1, &[(2, 1)]),
+            GraphError::WrongWay { .. }
+        ));
+        assert!(matches!(
+            refused(3, 1, 1, &[(1, 0)]),
+            GraphError::WrongWay { .. }
+        ));
+        assert_eq!(
+            GraphSpec::levels(vec![], Outputs::OwnLevel(1)),
+            Err(GraphError::NoInputs)
+        );
         assert_eq!(
             GraphSpec::levels(vec![3, 0], Outputs::OwnLevel(1)),
             Err(GraphError::EmptyLevel { level: 1 })
         );
         assert_eq!(
             GraphSpec::levels(vec![3, 4], Outputs::InLastLevel(5)),
-            Err(GraphError::OutputsDoNotFit { outputs: 5, nodes: 4 })
+            Err(GraphError::OutputsDoNotFit {
+                outputs: 5,
+                nodes: 4
+            })
         );
     }
 }

@@ -32,9 +32,7 @@ pub struct MaskedConv2dConfig {
     #[config(default = true)]
     pub bias: bool,
     /// How weights begin.
-    #[config(
-        default = "Initializer::KaimingUniform{gain:1.0/3.0f64.sqrt(),fan_out_only:false}"
-    )]
+    #[config(default = "Initializer::KaimingUniform{gain:1.0/3.0f64.sqrt(),fan_out_only:false}")]
     pub initializer: Initializer,
     /// How many entries of the weight are real; every one until the model is wired where there is none.
     pub budget: Option<Budget>,

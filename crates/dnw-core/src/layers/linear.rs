@@ -19,9 +19,7 @@ pub struct DnwLinearConfig {
     #[config(default = true)]
     pub bias: bool,
     /// How weights begin.
-    #[config(
-        default = "Initializer::KaimingUniform{gain:1.0/3.0f64.sqrt(),fan_out_only:false}"
-    )]
+    #[config(default = "Initializer::KaimingUniform{gain:1.0/3.0f64.sqrt(),fan_out_only:false}")]
     pub initializer: Initializer,
     /// How many entries of the weight are real; every one until the model is wired where there is none.
     pub budget: Option<Budget>,
@@ -67,12 +65,19 @@ impl DnwLinear {
     /// # Errors
     /// [`WiringError::Budget`] if the budget does not fit the weight.
     pub fn from_linear(linear: Linear, budget: Option<Budget>) -> Result<Self, WiringError> {
-        Ok(Self { weight: wire_weight(linear.weight, budget)?, bias: linear.bias })
+        Ok(Self {
+            weight: wire_weight(linear.weight, budget)?,
+            bias: linear.bias,
+        })
     }
 
     /// Burn's own layer with zeros in the place of hallucinated edges.
     pub fn into_dense(self) -> Linear {
-        Linear { weight: self.weight, bias: self.bias }.materialize()
+        Linear {
+            weight: self.weight,
+            bias: self.bias,
+        }
+        .materialize()
     }
 
     /// The real edges.
@@ -86,6 +91,10 @@ impl DnwLinear {
     /// - `input`: `[.., d_input]`
     /// - result: `[.., d_output]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        Linear { weight: self.weight.clone(), bias: self.bias.clone() }.forward(input)
+        Linear {
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+        }
+        .forward(input)
     }
 }

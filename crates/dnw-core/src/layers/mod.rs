@@ -54,7 +54,10 @@ fn wire_weight<const D: usize>(
 }
 
 /// Gives a parameter its wiring. Burn attaches reparameterizations to whole modules only; a parameter is one.
-pub(crate) fn attach<const D: usize>(param: Param<Tensor<D>>, edges: RealEdges) -> Param<Tensor<D>> {
+pub(crate) fn attach<const D: usize>(
+    param: Param<Tensor<D>>,
+    edges: RealEdges,
+) -> Param<Tensor<D>> {
     struct Give(Option<RealEdges>);
 
     impl Reparameterizer for Give {
@@ -74,5 +77,7 @@ pub(crate) fn attach<const D: usize>(param: Param<Tensor<D>>, edges: RealEdges) 
 
 /// The wiring that [`attach`] gave.
 pub(crate) fn edges_of<const D: usize>(param: &Param<Tensor<D>>) -> &RealEdges {
-    param.reparameterization().expect("a wired layer's weight carries its wiring from the start")
+    param
+        .reparameterization()
+        .expect("a wired layer's weight carries its wiring from the start")
 }

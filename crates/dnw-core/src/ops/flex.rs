@@ -71,7 +71,9 @@ pub trait WiredOps: Backend {
 
 /// The values of a contiguous tensor.
 fn floats(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice().expect("made contiguous, of 32-bit floats, when the operation was called")
+    tensor
+        .as_slice()
+        .expect("made contiguous, of 32-bit floats, when the operation was called")
 }
 
 fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
@@ -91,16 +93,30 @@ impl Product {
         let (x, w) = (x.shape(), real.shape());
         let (images, sources, height, width) = (x[0], x[1], x[2], x[3]);
         let targets = w[0];
-        let shape = ProductShape { images, targets, sources, pixels: height * width };
+        let shape = ProductShape {
+            images,
+            targets,
+            sources,
+            pixels: height * width,
+        };
         let real = real.to_contiguous();
         let (start, end) = real.layout().contiguous_offsets().expect("made contiguous");
         let mask = real.bytes()[start..end].iter().map(|&byte| byte != 0);
         let index = Arc::new(EdgeIndex::from_mask(targets, sources, mask));
-        Self { shape, pixels: [height, width], index }
+        Self {
+            shape,
+            pixels: [height, width],
+            index,
+        }
     }
 
     fn forward(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
-        let ProductShape { images, targets, pixels, .. } = self.shape;
+        let ProductShape {
+            images,
+            targets,
+            pixels,
+            ..
+        } = self.shape;
         let mut y = vec![0.0; images * targets * pixels];
         product::forward(self.shape, floats(x), floats(weight), &self.index, &mut y);
         tensor(y, [images, targets, self.pixels[0], self.pixels[1]])
@@ -110,7 +126,12 @@ impl Product {
 /// The sizes of the nodes' maps, and the nodes' numbers.
 fn node_shape(x: &FlexTensor) -> NodeShape {
     let shape = x.shape();
-    NodeShape { images: shape[0], nodes: shape[1], height: shape[2], width: shape[3] }
+    NodeShape {
+        images: shape[0],
+        nodes: shape[1],
+        height: shape[2],
+        width: shape[3],
+    }
 }
 
 impl WiredOps for Flex {
@@ -125,8 +146,12 @@ impl WiredOps for Flex {
         kernel: FlexTensor,
         epsilon: f32,
     ) -> FlexTensor {
-        let (x, gamma, beta, kernel) =
-            (x.to_contiguous(), gamma.to_contiguous(), beta.to_contiguous(), kernel.to_contiguous());
+        let (x, gamma, beta, kernel) = (
+            x.to_contiguous(),
+            gamma.to_contiguous(),
+            beta.to_contiguous(),
+            kernel.to_contiguous(),
+        );
         let parameters = NodeParameters {
             gamma: floats(&gamma),
             beta: floats(&beta),
@@ -163,7 +188,13 @@ impl<C: CheckpointStrategy> WiredOps for Autodiff<Flex, C> {
                 if let Some(node) = x_node {
                     let mut dx = vec![0.0; floats(&x).len()];
                     let index = &product.index;
-                    product::input_gradient(product.shape, floats(&dy), floats(&weight), index, &mut dx);
+                    product::input_gradient(
+                        product.shape,
+                        floats(&dy),
+                        floats(&weight),
+                        index,
+                        &mut dx,
+                    );
                     grads.register::<Flex>(node.id, tensor(dx, x.shape()));
                 }
                 if let Some(node) = weight_node {
@@ -213,8 +244,13 @@ impl<C: CheckpointStrategy> WiredOps for Autodiff<Flex, C> {
                     epsilon,
                 };
                 let mut dx = vec![0.0; floats(&x).len()];
-                let found =
-                    node::backward(node_shape(&x), floats(&x), &parameters, floats(&dy), &mut dx);
+                let found = node::backward(
+                    node_shape(&x),
+                    floats(&x),
+                    &parameters,
+                    floats(&dy),
+                    &mut dx,
+                );
                 let gradients = [
                     tensor(dx, x.shape()),
                     tensor(found.gamma, gamma.shape()),
@@ -232,7 +268,13 @@ impl<C: CheckpointStrategy> WiredOps for Autodiff<Flex, C> {
         let nodes = [x.node(), gamma.node(), beta.node(), kernel.node()];
         let [x, gamma, beta, kernel] =
             [x, gamma, beta, kernel].map(|tensor| tensor.into_primitive().to_contiguous());
-        let y = Flex::fused_nodes(x.clone(), gamma.clone(), beta.clone(), kernel.clone(), epsilon);
+        let y = Flex::fused_nodes(
+            x.clone(),
+            gamma.clone(),
+            beta.clone(),
+            kernel.clone(),
+            epsilon,
+        );
         match FusedNodes.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(([x, gamma, beta, kernel], epsilon), y),
             OpsKind::UnTracked(prep) => prep.finish(y),

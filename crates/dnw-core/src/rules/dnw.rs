@@ -19,5 +19,9 @@ pub fn dnw() -> Rule {
 /// [`dnw`] with a budget that starts at every edge and shrinks to k over the first `share` of the run, which keeps nodes from
 /// dying before they have found an edge worth keeping.
 pub fn dnw_shrinking(share: f64) -> Rule {
-    Rule { name: "dnw-shrinking".into(), schedule: Arc::new(Shrinking { share }), ..dnw() }
+    Rule {
+        name: "dnw-shrinking".into(),
+        schedule: Arc::new(Shrinking { share }),
+        ..dnw()
+    }
 }

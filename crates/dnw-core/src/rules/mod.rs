@@ -16,14 +16,28 @@ use crate::Rule;
 
 /// Every rule by its name, with one line that says what it does.
 pub const ALL: &[(&str, fn() -> Rule, &str)] = &[
-    ("dnw", dnw, "the k largest weights after every update; all edges learn (Wortsman et al. 2019)"),
-    ("dnw-shrinking", || dnw_shrinking(0.5), "dnw with a budget that shrinks from every edge over the first half of the run"),
+    (
+        "dnw",
+        dnw,
+        "the k largest weights after every update; all edges learn (Wortsman et al. 2019)",
+    ),
+    (
+        "dnw-shrinking",
+        || dnw_shrinking(0.5),
+        "dnw with a budget that shrinks from every edge over the first half of the run",
+    ),
     ("random", random, "edges drawn once, fixed"),
     ("complete", complete, "every edge real"),
-    ("no-update", no_update, "the k largest weights after every update; only real edges learn"),
+    (
+        "no-update",
+        no_update,
+        "the k largest weights after every update; only real edges learn",
+    ),
 ];
 
 /// The rule called `name`.
 pub fn by_name(name: &str) -> Option<Rule> {
-    ALL.iter().find(|(known, ..)| *known == name).map(|(_, make, _)| make())
+    ALL.iter()
+        .find(|(known, ..)| *known == name)
+        .map(|(_, make, _)| make())
 }
