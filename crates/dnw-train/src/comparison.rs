@@ -12,12 +12,19 @@ use crate::run::{RunError, RunFolder};
 /// # Errors
 /// [`RunError`] if a file that it needs is missing or damaged.
 pub fn compare(folders: &[RunFolder], command: String) -> Result<Comparison, RunError> {
-    let read = folders.iter().map(read_run).collect::<Result<Vec<_>, _>>()?;
+    let read = folders
+        .iter()
+        .map(read_run)
+        .collect::<Result<Vec<_>, _>>()?;
     let overlap = read
         .iter()
         .map(|(_, a)| read.iter().map(|(_, b)| overlap(a, b)).collect())
         .collect();
-    Ok(Comparison { runs: read.into_iter().map(|(run, _)| run).collect(), overlap, command })
+    Ok(Comparison {
+        runs: read.into_iter().map(|(run, _)| run).collect(),
+        overlap,
+        command,
+    })
 }
 
 /// The last wiring of each tensor.
@@ -29,7 +36,8 @@ fn read_run(folder: &RunFolder) -> Result<(ComparedRun, Wirings), RunError> {
     let mut wirings = Vec::new();
     let mut swaps = 0;
     for tensor in &facts.tensors {
-        let history = folder.read_history(&tensor.name, tensor.dims.iter().product())?;
+        // Facts that were read have tensors whose entries can be counted.
+        let history = folder.read_history(&tensor.name, tensor.entries().unwrap_or(0))?;
         swaps += history.born();
         wirings.push((tensor.name.clone(), history.last()));
     }
@@ -45,7 +53,7 @@ fn read_run(folder: &RunFolder) -> Result<(ComparedRun, Wirings), RunError> {
         test_accuracy: facts.test_accuracy,
         swaps,
         dead_nodes: facts.dead_nodes.unwrap_or(0),
-        curves: curves(&folder.read_metrics()?, facts.updates),
+        curves: curves(&folder.read_metrics(facts.classes.len())?, facts.updates),
     };
     Ok((run, wirings))
 }
@@ -85,9 +93,15 @@ mod tests {
     #[test]
     fn overlap_is_shared_edges_over_all_edges_and_none_between_different_networks() {
         let wirings = |entries, edges: &[usize]| {
-            vec![("w".to_owned(), Wiring::from_entries(entries, edges.iter().copied()))]
+            vec![(
+                "w".to_owned(),
+                Wiring::from_entries(entries, edges.iter().copied()),
+            )]
         };
-        assert_eq!(overlap(&wirings(5, &[0, 1]), &wirings(5, &[1, 2])), Some(1.0 / 3.0));
+        assert_eq!(
+            overlap(&wirings(5, &[0, 1]), &wirings(5, &[1, 2])),
+            Some(1.0 / 3.0)
+        );
         assert_eq!(overlap(&wirings(5, &[0, 1]), &wirings(6, &[1, 2])), None);
     }
 }

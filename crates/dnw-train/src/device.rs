@@ -5,8 +5,11 @@ use burn::tensor::Device;
 use crate::recipe::nearest;
 
 /// A backend that this program knows: its name, the feature that brings it, and whether it is compiled in.
-const KNOWN: [(&str, bool); 3] =
-    [("flex", cfg!(feature = "flex")), ("ndarray", cfg!(feature = "ndarray")), ("wgpu", cfg!(feature = "wgpu"))];
+const KNOWN: [(&str, bool); 3] = [
+    ("flex", cfg!(feature = "flex")),
+    ("ndarray", cfg!(feature = "ndarray")),
+    ("wgpu", cfg!(feature = "wgpu")),
+];
 
 /// Why a device cannot be had.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -38,7 +41,9 @@ impl DeviceError {
                     None => format!("there are auto, {all}"),
                 }
             }
-            Self::NotBuilt { name } => format!("build it with `cargo build --release -p dnw-train --features {name}`"),
+            Self::NotBuilt { name } => {
+                format!("build it with `cargo build --release -p dnw-train --features {name}`")
+            }
         }
     }
 }
@@ -50,7 +55,10 @@ impl DeviceError {
 /// [`DeviceError`] if there is none, or it was not compiled in.
 pub fn device(name: &str) -> Result<(Device, &'static str), DeviceError> {
     let name = match name {
-        "auto" => KNOWN.iter().find(|(_, built)| *built).map_or("auto", |(name, _)| *name),
+        "auto" => KNOWN
+            .iter()
+            .find(|(_, built)| *built)
+            .map_or("auto", |(name, _)| *name),
         name => name,
     };
     match name {
@@ -63,10 +71,15 @@ pub fn device(name: &str) -> Result<(Device, &'static str), DeviceError> {
             Ok((device, "ndarray"))
         }
         #[cfg(feature = "wgpu")]
-        "wgpu" => Ok((Device::wgpu(burn::tensor::DeviceKind::DefaultDevice), "wgpu")),
-        _ if KNOWN.iter().any(|(known, _)| *known == name) => {
-            Err(DeviceError::NotBuilt { name: name.to_owned() })
-        }
-        _ => Err(DeviceError::Unknown { name: name.to_owned() }),
+        "wgpu" => Ok((
+            Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+            "wgpu",
+        )),
+        _ if KNOWN.iter().any(|(known, _)| *known == name) => Err(DeviceError::NotBuilt {
+            name: name.to_owned(),
+        }),
+        _ => Err(DeviceError::Unknown {
+            name: name.to_owned(),
+        }),
     }
 }

@@ -62,7 +62,12 @@ impl<'a> Keeper<'a> {
         let tensors = training.model.tensors();
         let histories = tensors.iter().map(|tensor| {
             let path = folder.history(&tensor.name);
-            let writer = HistoryWriter::create(path, tensor.shape.clone(), &tensor.wiring, &tensor.candidates)?;
+            let writer = HistoryWriter::create(
+                path,
+                tensor.shape.clone(),
+                &tensor.wiring,
+                &tensor.candidates,
+            )?;
             Ok((tensor.name.clone(), writer))
         });
         let histories = histories.collect::<Result<_, RunError>>()?;
@@ -85,9 +90,16 @@ impl<'a> Keeper<'a> {
     }
 
     /// Keeps an update.
-    pub(crate) fn keep<M: Classifier>(&mut self, training: &Training<M>, update: &Update) -> Result<(), RunError> {
+    pub(crate) fn keep<M: Classifier>(
+        &mut self,
+        training: &Training<M>,
+        update: &Update,
+    ) -> Result<(), RunError> {
         for tensor in &update.rewiring.tensors {
-            let history = self.histories.iter_mut().find(|(name, _)| *name == tensor.name);
+            let history = self
+                .histories
+                .iter_mut()
+                .find(|(name, _)| *name == tensor.name);
             if let Some((_, history)) = history.filter(|_| !tensor.swaps.is_empty()) {
                 history.append(update.update, &tensor.swaps);
             }
@@ -100,7 +112,12 @@ impl<'a> Keeper<'a> {
         if update.update.is_multiple_of(self.every) {
             let since = std::mem::take(&mut self.since);
             let real = match update.rewiring.real() {
-                0 => training.model.tensors().iter().map(|tensor| tensor.wiring.count()).sum(),
+                0 => training
+                    .model
+                    .tensors()
+                    .iter()
+                    .map(|tensor| tensor.wiring.count())
+                    .sum(),
                 real => real,
             };
             self.metrics.append(&Metric::Train {
@@ -150,7 +167,9 @@ impl<'a> Keeper<'a> {
 
     /// Hands everything that waits to the files.
     pub(crate) fn flush(&mut self) -> Result<(), RunError> {
-        self.histories.iter_mut().try_for_each(|(_, history)| history.flush())
+        self.histories
+            .iter_mut()
+            .try_for_each(|(_, history)| history.flush())
     }
 
     fn draw<M: Classifier>(&self, training: &Training<M>) -> Result<(), RunError> {
@@ -161,14 +180,22 @@ impl<'a> Keeper<'a> {
     }
 
     /// Keeps the weights, the predictions on the samples and, if asked for, what the nodes gave.
-    fn frame<M: Classifier>(&mut self, training: &Training<M>, with_maps: bool) -> Result<(), RunError> {
+    fn frame<M: Classifier>(
+        &mut self,
+        training: &Training<M>,
+        with_maps: bool,
+    ) -> Result<(), RunError> {
         let mut frame = Frame::default();
         for tensor in training.model.tensors() {
             let mut weights = vec![0.0; tensor.weights.len()];
             for (entry, &weight) in tensor.weights.iter().enumerate() {
                 weights[tensor.shape.by_target(entry)] = weight;
             }
-            frame.put_f32(&format!("weight:{}", tensor.name), &[weights.len()], &weights);
+            frame.put_f32(
+                &format!("weight:{}", tensor.name),
+                &[weights.len()],
+                &weights,
+            );
         }
         let model = training.model.valid();
         let images = self.samples.tensor(&training.device().clone().inner());
@@ -197,10 +224,17 @@ fn quantise(maps: &[f32], [_, nodes, height, width]: [usize; 4]) -> (Vec<i8>, Ve
         let largest = map.iter().map(|value| value.abs()).fold(0.0, f32::max);
         scale[i % nodes] = scale[i % nodes].max(largest);
     }
-    let quantised = maps.chunks_exact(height * width).enumerate().flat_map(|(i, map)| {
-        let factor = if scale[i % nodes] > 0.0 { 127.0 / scale[i % nodes] } else { 0.0 };
-        map.iter().map(move |value| (value * factor).round() as i8)
-    });
+    let quantised = maps
+        .chunks_exact(height * width)
+        .enumerate()
+        .flat_map(|(i, map)| {
+            let factor = if scale[i % nodes] > 0.0 {
+                127.0 / scale[i % nodes]
+            } else {
+                0.0
+            };
+            map.iter().map(move |value| (value * factor).round() as i8)
+        });
     (quantised.collect(), scale)
 }
 
@@ -209,7 +243,10 @@ fn frame_moments(updates: u64, entries: u64) -> BTreeSet<u64> {
     let fit = FRAME_BYTES / (4 * entries).max(1);
     let frames = fit.clamp(FEWEST_FRAMES, MOST_FRAMES);
     let moment = |i: u64| (updates as f64 * (i as f64 / frames as f64).powf(1.5)).round() as u64;
-    (1..frames).map(moment).filter(|&update| update > 0 && update < updates).collect()
+    (1..frames)
+        .map(moment)
+        .filter(|&update| update > 0 && update < updates)
+        .collect()
 }
 
 impl Samples {
@@ -223,7 +260,10 @@ impl Samples {
             })
             .collect();
         let [c, h, w] = data.shape();
-        let pixels: Vec<u8> = chosen.iter().flat_map(|&i| data.test.image(i).to_vec()).collect();
+        let pixels: Vec<u8> = chosen
+            .iter()
+            .flat_map(|&i| data.test.image(i).to_vec())
+            .collect();
         let normalised: Vec<f32> = pixels
             .iter()
             .enumerate()
@@ -233,10 +273,17 @@ impl Samples {
             })
             .collect();
         let mut file = Frame::default();
-        file.put_u8("labels", &[chosen.len()], chosen.iter().map(|&i| labels[i]).collect());
+        file.put_u8(
+            "labels",
+            &[chosen.len()],
+            chosen.iter().map(|&i| labels[i]).collect(),
+        );
         file.put_u8("pixels", &[chosen.len(), c, h, w], pixels);
         file.write(&folder.samples())?;
-        Ok(Self { count: chosen.len(), images: TensorData::new(normalised, [chosen.len(), c, h, w]) })
+        Ok(Self {
+            count: chosen.len(),
+            images: TensorData::new(normalised, [chosen.len(), c, h, w]),
+        })
     }
 
     fn tensor(&self, device: &Device) -> Tensor<4> {
@@ -256,12 +303,18 @@ mod tests {
         assert!(few.iter().filter(|&&update| update < 5_000).count() > 55);
         assert_eq!(frame_moments(10_000, 300_000).len(), 19);
         assert_eq!(frame_moments(10_000, 1 << 30).len(), 11);
-        assert!(frame_moments(3, 10).iter().all(|&update| update > 0 && update < 3));
+        assert!(
+            frame_moments(3, 10)
+                .iter()
+                .all(|&update| update > 0 && update < 3)
+        );
     }
 
     #[test]
     fn quantised_maps_come_back_within_half_a_step() {
-        let maps: Vec<f32> = (0..24).map(|i| (i as f32 * 0.7).sin() * if i < 12 { 3.0 } else { 0.0 }).collect();
+        let maps: Vec<f32> = (0..24)
+            .map(|i| (i as f32 * 0.7).sin() * if i < 12 { 3.0 } else { 0.0 })
+            .collect();
         let (quantised, scale) = quantise(&maps, [1, 2, 3, 4]);
         for (i, (&q, &map)) in quantised.iter().zip(&maps).enumerate() {
             let step = scale[i / 12] / 127.0;

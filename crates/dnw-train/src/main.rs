@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match cli::run(cli::Cli::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("{}", failure.to_lines());
+            cli::note(failure.to_lines());
             ExitCode::FAILURE
         }
     }

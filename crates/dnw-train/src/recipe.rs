@@ -8,7 +8,10 @@ use dnw_core::{Budget, Ranking, Rule, Unit, Wire, rules};
 use dnw_models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::run::MOST_EDGES;
 use crate::schedule::RateShape;
+
+mod reading;
 
 /// The embedded recipes: name and TOML text.
 pub const RECIPES: &[(&str, &str)] = &[
@@ -19,6 +22,9 @@ pub const RECIPES: &[(&str, &str)] = &[
 
 /// The recipe of the main job.
 pub const MAIN_JOB: &str = "digits";
+
+/// The most passes over the data that a recipe may ask for; what they come to can then be counted.
+const MOST_EPOCHS: u64 = 1_000_000;
 
 /// What is trained, how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,9 +167,43 @@ pub enum RecipeError {
         /// What it must be.
         expected: &'static str,
     },
-    /// The text is not TOML, or a value has another type.
-    #[error("the recipe cannot be read: {reason}")]
+    /// A word where only some words have a meaning.
+    #[error("`{key}` is `{value}`, which is none of its values")]
+    Choice {
+        /// The key.
+        key: String,
+        /// The word.
+        value: String,
+        /// The words that have a meaning there.
+        known: Vec<String>,
+    },
+    /// A value of another type.
+    #[error("`{key}` holds {found} where {expected} is needed")]
+    Type {
+        /// The key, or the table that it is in.
+        key: String,
+        /// The value.
+        found: String,
+        /// What is needed.
+        expected: String,
+    },
+    /// A key that is needed is not there.
+    #[error("the key `{key}` is missing")]
+    Missing {
+        /// The key.
+        key: String,
+    },
+    /// A key is changed inside something that has no keys.
+    #[error("`{key}` holds a value and has no keys of its own")]
+    NoTable {
+        /// The key.
+        key: String,
+    },
+    /// The text is not TOML.
+    #[error("line {line} is not TOML: {reason}")]
     Text {
+        /// The line, counted from 1.
+        line: usize,
         /// What the reader says.
         reason: String,
     },
@@ -192,10 +232,20 @@ impl RecipeError {
     pub fn help(&self) -> String {
         match self {
             Self::Unknown { name } => did_you_mean(name, RECIPES.iter().map(|(name, _)| *name)),
-            Self::UnknownRule { name } => did_you_mean(name, rules::ALL.iter().map(|(name, ..)| *name)),
+            Self::UnknownRule { name } => {
+                did_you_mean(name, rules::ALL.iter().map(|(name, ..)| *name))
+            }
             Self::UnknownKey { key, known } => did_you_mean(key, known.iter().map(String::as_str)),
-            Self::Set { .. } => "write it as `--set optimizer.learning-rate=0.1`".into(),
-            Self::Value { .. } | Self::Text { .. } => {
+            Self::Choice { value, known, .. } => {
+                did_you_mean(value, known.iter().map(String::as_str))
+            }
+            Self::Set { .. } | Self::NoTable { .. } => {
+                "write it as `--set optimizer.learning-rate=0.1`".into()
+            }
+            Self::Missing { key } => format!(
+                "give it with `--set {key}=VALUE`; `dnw recipes` lists recipes that have every key"
+            ),
+            Self::Value { .. } | Self::Type { .. } | Self::Text { .. } => {
                 "`dnw recipes NAME` shows a recipe with every key and its value".into()
             }
         }
@@ -209,7 +259,9 @@ impl Recipe {
     /// [`RecipeError`] if there is none, a change names an unknown key, or a value does not fit.
     pub fn named(name: &str, changes: &[String]) -> Result<Self, RecipeError> {
         let known = RECIPES.iter().find(|(known, _)| *known == name);
-        let (_, text) = known.ok_or_else(|| RecipeError::Unknown { name: name.to_owned() })?;
+        let (_, text) = known.ok_or_else(|| RecipeError::Unknown {
+            name: name.to_owned(),
+        })?;
         let mut recipe = Self::read(text, changes)?;
         recipe.name = name.to_owned();
         Ok(recipe)
@@ -220,11 +272,15 @@ impl Recipe {
     /// # Errors
     /// As [`named`](Self::named).
     pub fn read(text: &str, changes: &[String]) -> Result<Self, RecipeError> {
-        let mut table: toml::Table = text.parse().map_err(text_error)?;
+        let mut table: toml::Table = text
+            .parse()
+            .map_err(|error| reading::syntax_error(text, &error))?;
         for change in changes {
-            set(&mut table, change)?;
+            reading::set(&mut table, change)?;
         }
-        let recipe: Self = table.try_into().map_err(text_error)?;
+        let recipe: Self = table
+            .try_into()
+            .map_err(|error| reading::type_error(&error))?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -236,24 +292,102 @@ impl Recipe {
 
     fn check(&self) -> Result<(), RecipeError> {
         let check = |ok: bool, key, value: String, expected| {
-            if ok { Ok(()) } else { Err(RecipeError::Value { key, value, expected }) }
+            if ok {
+                Ok(())
+            } else {
+                Err(RecipeError::Value {
+                    key,
+                    value,
+                    expected,
+                })
+            }
         };
         let o = &self.optimizer;
-        check(self.epochs > 0, "epochs", self.epochs.to_string(), "at least 1")?;
-        check(self.batch > 0, "batch", self.batch.to_string(), "at least 1")?;
+        let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
+        check(
+            epochs,
+            "epochs",
+            self.epochs.to_string(),
+            "at least 1 and at most a million",
+        )?;
+        check(
+            self.batch > 0,
+            "batch",
+            self.batch.to_string(),
+            "at least 1",
+        )?;
         let rate = o.learning_rate;
-        check(rate > 0.0 && rate.is_finite(), "optimizer.learning-rate", rate.to_string(), "a positive number")?;
+        check(
+            rate > 0.0 && rate.is_finite(),
+            "optimizer.learning-rate",
+            rate.to_string(),
+            "a positive number",
+        )?;
         let within = |x: f64| (0.0..1.0).contains(&x);
-        check(within(o.momentum), "optimizer.momentum", o.momentum.to_string(), "at least 0 and below 1")?;
-        check(within(o.label_smoothing), "optimizer.label-smoothing", o.label_smoothing.to_string(), "at least 0 and below 1")?;
+        check(
+            within(o.momentum),
+            "optimizer.momentum",
+            o.momentum.to_string(),
+            "at least 0 and below 1",
+        )?;
+        check(
+            within(o.label_smoothing),
+            "optimizer.label-smoothing",
+            o.label_smoothing.to_string(),
+            "at least 0 and below 1",
+        )?;
         let decay = o.weight_decay;
-        check(decay >= 0.0 && decay.is_finite(), "optimizer.weight-decay", decay.to_string(), "at least 0")?;
-        check(o.warm_up >= 0.0 && o.warm_up.is_finite(), "optimizer.warm-up", o.warm_up.to_string(), "a number of epochs, at least 0")?;
+        check(
+            decay >= 0.0 && decay.is_finite(),
+            "optimizer.weight-decay",
+            decay.to_string(),
+            "at least 0",
+        )?;
+        check(
+            o.warm_up >= 0.0 && o.warm_up.is_finite(),
+            "optimizer.warm-up",
+            o.warm_up.to_string(),
+            "a number of epochs, at least 0",
+        )?;
+        let factor = o.step_factor;
+        check(
+            factor >= 0.0 && factor.is_finite(),
+            "optimizer.step-factor",
+            factor.to_string(),
+            "at least 0",
+        )?;
         if let Some(norm) = o.clip_norm {
-            check(norm > 0.0, "optimizer.clip-norm", norm.to_string(), "positive")?;
+            check(
+                norm > 0.0,
+                "optimizer.clip-norm",
+                norm.to_string(),
+                "positive",
+            )?;
         }
         if let Some(share) = self.wiring.shrink_share {
-            check(share > 0.0 && share <= 1.0, "wiring.shrink-share", share.to_string(), "above 0 and at most 1")?;
+            check(
+                share > 0.0 && share <= 1.0,
+                "wiring.shrink-share",
+                share.to_string(),
+                "above 0 and at most 1",
+            )?;
+        }
+        let edges = most_edges(&self.model);
+        let expected = "a network of at most 134217728 possible edges";
+        check(
+            edges <= MOST_EDGES,
+            "model",
+            format!("a network of about {edges}"),
+            expected,
+        )?;
+        if let ModelConfig::Graph(graph) = &self.model {
+            let std = graph.edge_std;
+            check(
+                std > 0.0 && std.is_finite(),
+                "model.edge-std",
+                std.to_string(),
+                "a positive number",
+            )?;
         }
         self.wiring.budget()?;
         self.wiring.rule()?;
@@ -288,7 +422,12 @@ impl WiringRecipe {
             (Some(budget), None) => Ok(budget),
             (first, _) => Err(RecipeError::Value {
                 key: "wiring",
-                value: if first.is_some() { "given several budgets" } else { "given no budget" }.into(),
+                value: if first.is_some() {
+                    "given several budgets"
+                } else {
+                    "given no budget"
+                }
+                .into(),
                 expected: "given exactly one of density, prune-rate and edges",
             }),
         }
@@ -300,53 +439,38 @@ impl WiringRecipe {
     /// [`RecipeError::UnknownRule`] if there is none of that name.
     pub fn rule(&self) -> Result<Rule, RecipeError> {
         let known = rules::by_name(&self.rule);
-        let rule = known.ok_or_else(|| RecipeError::UnknownRule { name: self.rule.clone() })?;
+        let rule = known.ok_or_else(|| RecipeError::UnknownRule {
+            name: self.rule.clone(),
+        })?;
         let rule = match (self.shrink_share, self.rule.as_str()) {
             (Some(share), "dnw-shrinking") => rules::dnw_shrinking(share),
             _ => rule,
         };
-        Ok(Rule { unit: self.unit, ..rule })
+        Ok(Rule {
+            unit: self.unit,
+            ..rule
+        })
     }
 }
 
-/// Changes a key of a table, `a.b=value`; the value is read as TOML and, where it is none, as text. A budget takes the place
-/// of the one that was there.
-fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeError> {
-    let (path, value) =
-        change.split_once('=').ok_or_else(|| RecipeError::Set { text: change.to_owned() })?;
-    let (path, value) = (path.trim(), value.trim());
-    let value = format!("value = {value}")
-        .parse::<toml::Table>()
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let keys: Vec<&str> = path.split('.').collect();
-    let (last, parents) = keys.split_last().unwrap_or((&"", &[]));
-    let mut place = table;
-    for key in parents {
-        let known = place.keys().cloned().collect();
-        let unknown = || RecipeError::UnknownKey { key: (*key).to_owned(), known };
-        let entry = place.entry((*key).to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        place = entry.as_table_mut().ok_or_else(unknown)?;
+/// About how many edges a network could have, whatever the images are, so that a mistyped size is refused before memory is
+/// taken for it.
+fn most_edges(model: &ModelConfig) -> usize {
+    let sum = |sizes: &[usize]| {
+        sizes
+            .iter()
+            .fold(0usize, |sum, &size| sum.saturating_add(size))
+    };
+    let square = |nodes: usize| nodes.saturating_mul(nodes);
+    match model {
+        ModelConfig::Graph(graph) => square(sum(&graph.levels).saturating_add(graph.outputs)),
+        ModelConfig::Lenet(lenet) => square(sum(&lenet.hidden)),
+        ModelConfig::TinyStatic(tiny) => square(
+            tiny.level
+                .saturating_mul(tiny.levels)
+                .saturating_add(tiny.stem),
+        ),
     }
-    const BUDGETS: [&str; 3] = ["density", "prune-rate", "edges"];
-    if parents == ["wiring"] && BUDGETS.contains(last) {
-        place.retain(|key, _| !BUDGETS.iter().any(|budget| **budget == *key));
-    }
-    place.insert((*last).to_owned(), value);
-    Ok(())
-}
-
-/// Turns the reader's message about an unknown field into its names.
-fn text_error(error: toml::de::Error) -> RecipeError {
-    let message = error.message();
-    let mut names = message.split('`').skip(1).step_by(2).map(str::to_owned);
-    if message.starts_with("unknown field")
-        && let Some(key) = names.next()
-    {
-        return RecipeError::UnknownKey { key, known: names.collect() };
-    }
-    RecipeError::Text { reason: error.to_string().trim().to_owned() }
 }
 
 #[cfg(test)]
@@ -358,17 +482,31 @@ mod tests {
         for (name, _) in RECIPES {
             let recipe = Recipe::named(name, &[]).unwrap();
             assert!(!recipe.about.is_empty());
-            assert_eq!(Recipe::read(&recipe.to_toml(), &[]).unwrap(), recipe, "{name}");
+            assert_eq!(
+                Recipe::read(&recipe.to_toml(), &[]).unwrap(),
+                recipe,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn a_change_reaches_its_key_and_a_budget_takes_the_place_of_another() {
-        let changes = ["wiring.edges=40", "model.levels=[3, 4]", "data=mnist", "optimizer.momentum=0.5"];
+        let changes = [
+            "wiring.edges=40",
+            "model.levels=[3, 4]",
+            "data=mnist",
+            "optimizer.momentum=0.5",
+        ];
         let recipe = Recipe::named("digits", &changes.map(String::from)).unwrap();
         assert_eq!(recipe.wiring.budget().unwrap(), Budget::Edges(40));
-        assert_eq!((recipe.data.as_str(), recipe.optimizer.momentum), ("mnist", 0.5));
-        let ModelConfig::Graph(graph) = recipe.model else { panic!("a graph") };
+        assert_eq!(
+            (recipe.data.as_str(), recipe.optimizer.momentum),
+            ("mnist", 0.5)
+        );
+        let ModelConfig::Graph(graph) = recipe.model else {
+            panic!("a graph")
+        };
         assert_eq!(graph.levels, [3, 4]);
     }
 
@@ -382,6 +520,8 @@ mod tests {
         assert!(help(change("model.level=[1]")).contains("`levels`"));
         assert!(help(change("wiring.rule=dmw")).contains("`dnw`"));
         assert!(help(change("epochs")).contains("--set"));
+        assert!(help(change("wiring.unit=fanin")).contains("`fan-in`"));
+        assert!(help(change("model.kind=lenett")).contains("`lenet`"));
     }
 
     #[test]
@@ -395,8 +535,16 @@ mod tests {
             "wiring.shrink-share=0",
             "epochs=many",
             "wiring.ranking=some",
+            "epochs=9000000000000000000",
+            "model.edge-std=nan",
+            "model.levels=[100000000, 100000000]",
+            "model.levels=[4000000000, 4000000000]",
+            "model.outputs=9000000000000000000",
         ] {
-            assert!(Recipe::named("digits", &[change.to_owned()]).is_err(), "{change}");
+            assert!(
+                Recipe::named("digits", &[change.to_owned()]).is_err(),
+                "{change}"
+            );
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use dnw_core::WeightShape;
 use dnw_report::{
-    Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION, Recording,
-    RunFacts, Samples, TestCurve, TrainCurve,
+    Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION,
+    Recording, RunFacts, Samples, TestCurve, TrainCurve,
 };
 
 use crate::run::frame::Frame;
@@ -21,7 +21,7 @@ const FEWEST_FRAMES: usize = 6;
 pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
     let facts = folder.read_facts()?;
     let recipe = folder.read_recipe()?;
-    let metrics = folder.read_metrics()?;
+    let metrics = folder.read_metrics(facts.classes.len())?;
     let drawing = folder.read_drawing()?;
     let moments = folder.frame_updates()?;
     let frames: Vec<(u64, Frame)> = moments
@@ -29,8 +29,11 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
         .filter(|&update| update <= facts.updates.max(1))
         .map(|update| Ok((update, folder.read_frame(update)?)))
         .collect::<Result<_, RunError>>()?;
-    let entries: usize = facts.tensors.iter().map(|t| t.dims.iter().product::<usize>()).sum();
-    let shown = evenly(frames.len(), (WEIGHT_BYTES / (2 * entries.max(1))).max(FEWEST_FRAMES));
+    let entries: usize = facts.tensors.iter().filter_map(TensorFacts::entries).sum();
+    let shown = evenly(
+        frames.len(),
+        (WEIGHT_BYTES / (2 * entries.max(1))).max(FEWEST_FRAMES),
+    );
     let layers = facts.tensors.iter().map(|tensor| {
         let chosen: Vec<&(u64, Frame)> = shown.iter().map(|&i| &frames[i]).collect();
         layer(folder, tensor, drawing.as_ref(), &chosen)
@@ -66,12 +69,20 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
         curves: curves(&metrics, facts.updates),
         nodes: drawing.as_ref().map(nodes).unwrap_or_default(),
         layers,
-        samples: samples(folder, &facts, &frames)?,
+        samples: samples(
+            folder,
+            &facts,
+            drawing.as_ref().map_or(0, |drawing| drawing.nodes.len()),
+            &frames,
+        )?,
     })
 }
 
 pub(crate) fn budget_in_words(recipe: &crate::recipe::Recipe) -> String {
-    recipe.wiring.budget().map_or_else(|error| error.to_string(), |budget| budget.to_string())
+    recipe
+        .wiring
+        .budget()
+        .map_or_else(|error| error.to_string(), |budget| budget.to_string())
 }
 
 /// At most `most` of `count` places, the first and the last among them, evenly spread.
@@ -79,7 +90,9 @@ fn evenly(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         return (0..count).collect();
     }
-    (0..most).map(|i| i * (count - 1) / (most - 1).max(1)).collect()
+    (0..most)
+        .map(|i| i * (count - 1) / (most - 1).max(1))
+        .collect()
 }
 
 /// The metrics as columns.
@@ -87,7 +100,14 @@ pub(crate) fn curves(metrics: &Metrics, updates: u64) -> Curves {
     let (mut train, mut test) = (TrainCurve::default(), TestCurve::default());
     for metric in &metrics.0 {
         match metric {
-            Metric::Train { update, loss, accuracy, swaps, learning_rate, real } if *update <= updates => {
+            Metric::Train {
+                update,
+                loss,
+                accuracy,
+                swaps,
+                learning_rate,
+                real,
+            } if *update <= updates => {
                 train.update.push(*update);
                 train.loss.push(*loss as f32);
                 train.accuracy.push(*accuracy as f32);
@@ -95,7 +115,13 @@ pub(crate) fn curves(metrics: &Metrics, updates: u64) -> Curves {
                 train.learning_rate.push(*learning_rate as f32);
                 train.real.push(*real as u32);
             }
-            Metric::Test { update, loss, accuracy, confusion, .. } if *update <= updates => {
+            Metric::Test {
+                update,
+                loss,
+                accuracy,
+                confusion,
+                ..
+            } if *update <= updates => {
                 test.update.push(*update);
                 test.loss.push(*loss as f32);
                 test.accuracy.push(*accuracy as f32);
@@ -108,7 +134,12 @@ pub(crate) fn curves(metrics: &Metrics, updates: u64) -> Curves {
 }
 
 fn nodes(drawing: &DrawingFile) -> Vec<Node> {
-    let last = drawing.nodes.iter().map(|(level, _)| *level).max().unwrap_or(0);
+    let last = drawing
+        .nodes
+        .iter()
+        .map(|(level, _)| *level)
+        .max()
+        .unwrap_or(0);
     let kind = |level: usize| match level {
         0 => NodeKind::Input,
         level if level == last => NodeKind::Output,
@@ -131,27 +162,62 @@ fn layer(
     let shape = WeightShape::new(&tensor.dims);
     let entries = shape.entries();
     let history = folder.read_history(&tensor.name, entries)?;
-    let ends = drawing.and_then(|drawing| drawing.tensors.iter().find(|(name, ..)| *name == tensor.name));
+    let ends = drawing.and_then(|drawing| {
+        drawing
+            .tensors
+            .iter()
+            .find(|(name, ..)| *name == tensor.name)
+    });
     let numbers = |range: &std::ops::Range<usize>| range.clone().map(|node| node as u32).collect();
-    let (target_nodes, source_nodes): (Vec<u32>, Vec<u32>) =
-        ends.map(|(_, targets, sources)| (numbers(targets), numbers(sources))).unwrap_or_default();
+    let (target_nodes, source_nodes): (Vec<u32>, Vec<u32>) = ends
+        .map(|(_, targets, sources)| (numbers(targets), numbers(sources)))
+        .unwrap_or_default();
+    if ends.is_some() && (target_nodes.len(), source_nodes.len()) != (shape.targets, shape.sources)
+    {
+        let path = folder.path().join("drawing.json");
+        return Err(RunError::damaged(
+            path,
+            format!("its nodes do not fit the shape of `{}`", tensor.name),
+        ));
+    }
     let (mut quantised, mut scale, mut threshold) = (Vec::new(), Vec::new(), Vec::new());
     let mut real = history.first.to_mask();
     let mut changes = history.changes.iter().peekable();
     for (update, frame) in frames {
         let path = folder.frame(*update);
-        let weights = frame.f32(&format!("weight:{}", tensor.name)).filter(|w| w.len() == entries);
-        let weights =
-            weights.ok_or_else(|| RunError::damaged(&path, format!("it lacks the weights of {}", tensor.name)))?;
+        let weights = frame
+            .f32(&format!("weight:{}", tensor.name))
+            .filter(|w| w.len() == entries);
+        let weights = weights.ok_or_else(|| {
+            RunError::damaged(&path, format!("it lacks the weights of `{}`", tensor.name))
+        })?;
         while let Some(change) = changes.next_if(|change| change.update <= *update) {
-            change.died.iter().for_each(|&entry| real[entry as usize] = false);
-            change.born.iter().for_each(|&entry| real[entry as usize] = true);
+            change
+                .died
+                .iter()
+                .for_each(|&entry| real[entry as usize] = false);
+            change
+                .born
+                .iter()
+                .for_each(|&entry| real[entry as usize] = true);
         }
-        let largest = weights.iter().map(|w| w.abs()).filter(|w| w.is_finite()).fold(0.0, f32::max);
-        let factor = if largest > 0.0 { 32767.0 / largest } else { 0.0 };
+        let largest = weights
+            .iter()
+            .map(|w| w.abs())
+            .filter(|w| w.is_finite())
+            .fold(0.0, f32::max);
+        let factor = if largest > 0.0 {
+            32767.0 / largest
+        } else {
+            0.0
+        };
         quantised.extend(weights.iter().map(|w| (w * factor).round() as i16));
         scale.push(largest);
-        let magnitudes = weights.iter().zip(&real).filter(|(_, real)| **real).map(|(w, _)| w.abs());
+        let magnitudes = weights
+            .iter()
+            .zip(&real)
+            .filter(|(_, real)| **real)
+            .map(|(w, _)| w.abs());
         threshold.push(magnitudes.reduce(f32::min).unwrap_or(0.0));
     }
     let all_legal = history.candidates.count() == entries;
@@ -175,17 +241,37 @@ fn layer(
     })
 }
 
-fn samples(folder: &RunFolder, facts: &Facts, frames: &[(u64, Frame)]) -> Result<Option<Samples>, RunError> {
+fn samples(
+    folder: &RunFolder,
+    facts: &Facts,
+    nodes: usize,
+    frames: &[(u64, Frame)],
+) -> Result<Option<Samples>, RunError> {
     let path = folder.samples();
     let file = Frame::read(&path)?;
     let (Some(labels), Some(pixels)) = (file.bytes("labels"), file.bytes("pixels")) else {
         return Err(RunError::damaged(path, "it lacks labels or pixels"));
     };
     let (images, classes) = (labels.len(), facts.classes.len());
+    if pixels.len() != images * facts.image.iter().product::<usize>() {
+        return Err(RunError::damaged(
+            path,
+            "its pixels are not those of its images",
+        ));
+    }
+    if labels.iter().any(|&label| usize::from(label) >= classes) {
+        return Err(RunError::damaged(
+            path,
+            format!("a label names none of the {classes} classes"),
+        ));
+    }
     let mut probabilities = Vec::new();
     for (update, frame) in frames {
-        let found = frame.f32("probabilities").filter(|p| p.len() == images * classes);
-        let found = found.ok_or_else(|| RunError::damaged(folder.frame(*update), "it lacks predictions"))?;
+        let found = frame
+            .f32("probabilities")
+            .filter(|p| p.len() == images * classes);
+        let found = found
+            .ok_or_else(|| RunError::damaged(folder.frame(*update), "it lacks predictions"))?;
         probabilities.extend(found.iter().map(|p| (p * 255.0).round() as u8));
     }
     Ok(Some(Samples {
@@ -194,20 +280,41 @@ fn samples(folder: &RunFolder, facts: &Facts, frames: &[(u64, Frame)]) -> Result
         labels: labels.iter().map(|&label| u32::from(label)).collect(),
         frames: frames.iter().map(|(update, _)| *update).collect(),
         probabilities: Blob(probabilities),
-        features: features(images, frames),
+        features: features(folder, images, nodes, frames)?,
     }))
 }
 
 /// The nodes' maps of those frames that hold them.
-fn features(images: usize, frames: &[(u64, Frame)]) -> Option<Features> {
+fn features(
+    folder: &RunFolder,
+    images: usize,
+    nodes: usize,
+    frames: &[(u64, Frame)],
+) -> Result<Option<Features>, RunError> {
     let mut features: Option<Features> = None;
     let mut scales = Vec::new();
     for (update, frame) in frames {
-        let (Some(maps), Some(scale)) = (frame.bytes("maps"), frame.f32("maps-scale")) else { continue };
-        let Some(&[of, _, height, width]) = frame.shape("maps") else { continue };
-        if of != images {
+        let (Some(maps), Some(scale)) = (frame.bytes("maps"), frame.f32("maps-scale")) else {
             continue;
-        }
+        };
+        let sizes = match frame.shape("maps") {
+            // The bytes bound the product; a size of 0 would let the others be anything.
+            Some(&[of, by, height, width]) if (of, by) == (images, nodes) && !maps.is_empty() => {
+                Some([height, width])
+            }
+            _ => None,
+        };
+        let expected = features
+            .as_ref()
+            .map(|features| [features.height, features.width])
+            .or(sizes);
+        let Some([height, width]) = sizes.filter(|_| sizes == expected && scale.len() == nodes)
+        else {
+            return Err(RunError::damaged(
+                folder.frame(*update),
+                "its maps are not those of the nodes and samples",
+            ));
+        };
         let features = features.get_or_insert_with(|| Features {
             height,
             width,
@@ -219,5 +326,8 @@ fn features(images: usize, frames: &[(u64, Frame)]) -> Option<Features> {
         features.values.0.extend(maps);
         scales.extend(scale);
     }
-    features.map(|features| Features { scale: Blob::from_f32(scales), ..features })
+    Ok(features.map(|features| Features {
+        scale: Blob::from_f32(scales),
+        ..features
+    }))
 }

@@ -109,7 +109,19 @@ impl Runner<'_> {
                 }
             }
             let found = evaluate(&*training.model, self.data, &self.device.clone().inner())?;
-            let epoch = training.updates_made().div_ceil(training.updates_per_epoch());
+            let epoch = training
+                .updates_made()
+                .div_ceil(training.updates_per_epoch());
+            if !found.loss.is_finite() {
+                // JSON has no such numbers, and weights that give one are not worth the place of the last good ones.
+                let update = training.updates_made();
+                return Err(TrainingError::TestLoss {
+                    update,
+                    epoch,
+                    loss: found.loss,
+                }
+                .into());
+            }
             let is_best = facts.best_epoch == 0 || found.accuracy > facts.best_test_accuracy;
             if is_best {
                 (facts.best_test_accuracy, facts.best_epoch) = (found.accuracy, epoch);
@@ -177,8 +189,15 @@ fn count<M: Classifier>(training: &Training<M>, facts: &mut Facts) {
     // Each wiring brings one number of its own that takes no part in the forward pass.
     let others = training.model.num_params() - entries - tensors.len();
     facts.parameters = facts.edges_real + others;
-    facts.dead_nodes = training.model.graph_spec().zip(tensors.first()).map(|(spec, tensor)| {
-        let lives = life_of_nodes(spec, &tensor.wiring);
-        lives.iter().filter(|life| **life != dnw_core::graph::Life::Alive).count()
-    });
+    facts.dead_nodes = training
+        .model
+        .graph_spec()
+        .zip(tensors.first())
+        .map(|(spec, tensor)| {
+            let lives = life_of_nodes(spec, &tensor.wiring);
+            lives
+                .iter()
+                .filter(|life| **life != dnw_core::graph::Life::Alive)
+                .count()
+        });
 }

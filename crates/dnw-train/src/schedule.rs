@@ -40,7 +40,13 @@ impl Rate {
 
     /// The rate of update `update`, counted from 0.
     pub fn at(&self, update: u64) -> f64 {
-        let OptimizerRecipe { learning_rate, schedule, step_at, step_factor, .. } = &self.recipe;
+        let OptimizerRecipe {
+            learning_rate,
+            schedule,
+            step_at,
+            step_factor,
+            ..
+        } = &self.recipe;
         let warm_up = self.recipe.warm_up * self.updates_per_epoch;
         let update = update as f64;
         if update < warm_up {
@@ -49,7 +55,9 @@ impl Rate {
         match schedule {
             RateShape::Constant => *learning_rate,
             RateShape::Step => {
-                let passed = step_at.iter().filter(|&&epoch| update >= epoch * self.updates_per_epoch);
+                let passed = step_at
+                    .iter()
+                    .filter(|&&epoch| update >= epoch * self.updates_per_epoch);
                 learning_rate * step_factor.powi(passed.count() as i32)
             }
             RateShape::Cosine => {
@@ -66,7 +74,10 @@ mod tests {
     use crate::recipe::Recipe;
 
     fn rate(schedule: &str, changes: &[&str]) -> Rate {
-        let mut all = vec![format!("optimizer.schedule={schedule}"), "optimizer.learning-rate=1.0".into()];
+        let mut all = vec![
+            format!("optimizer.schedule={schedule}"),
+            "optimizer.learning-rate=1.0".into(),
+        ];
         all.push("optimizer.warm-up=0".into());
         all.extend(changes.iter().map(|c| (*c).to_owned()));
         Rate::new(&Recipe::named("digits", &all).unwrap().optimizer, 10, 100)

@@ -21,7 +21,9 @@ use crate::schedule::Rate;
 #[non_exhaustive]
 pub enum TrainingError {
     /// The loss is not a finite number.
-    #[error("the loss of update {update} (epoch {epoch}) is {loss}: the weights have grown out of bounds")]
+    #[error(
+        "the loss of update {update} (epoch {epoch}) is {loss}: the weights have grown out of bounds"
+    )]
     Loss {
         /// The update, counted from 1.
         update: u64,
@@ -29,6 +31,18 @@ pub enum TrainingError {
         epoch: u64,
         /// The loss.
         loss: f32,
+    },
+    /// The loss on the test part is not a finite number.
+    #[error(
+        "the test loss after update {update} (epoch {epoch}) is {loss}: the weights have grown out of bounds"
+    )]
+    TestLoss {
+        /// The update, counted from 1.
+        update: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The loss.
+        loss: f64,
     },
     /// The edges cannot be chosen.
     #[error("after update {update}: {source}")]
@@ -98,9 +112,24 @@ impl<M: Classifier> Training<M> {
     ///
     /// # Errors
     /// [`TrainingError`] if the batch does not fit the data or the budget the model.
-    pub fn begin(model: M, recipe: &Recipe, data: &DataSet, device: &Device) -> Result<Self, TrainingError> {
-        let mut loader = Loader::train(data, recipe.batch)?.with_drop_last(true).with_threads(1);
+    pub fn begin(
+        model: M,
+        recipe: &Recipe,
+        data: &DataSet,
+        device: &Device,
+    ) -> Result<Self, TrainingError> {
+        let mut loader = Loader::train(data, recipe.batch)?
+            .with_drop_last(true)
+            .with_threads(1);
         let augmentation = &recipe.augmentation;
+        let [_, height, width] = data.shape();
+        if usize::from(augmentation.shift) >= height.min(width) {
+            return Err(TrainingError::Recipe(RecipeError::Value {
+                key: "augmentation.shift",
+                value: augmentation.shift.to_string(),
+                expected: "less than the sides of an image, or nothing of it may be left",
+            }));
+        }
         if augmentation.shift > 0 || augmentation.mirror {
             let augment = ShiftCrop::new(augmentation.shift, data).with_mirror(augmentation.mirror);
             loader = loader.with_augment(augment);
@@ -108,7 +137,8 @@ impl<M: Classifier> Training<M> {
         let per_epoch = loader.batches_per_epoch() as u64;
         let updates = recipe.epochs * per_epoch;
         let smoothing = recipe.optimizer.label_smoothing;
-        let loss = CrossEntropyLossConfig::new().with_smoothing((smoothing > 0.0).then_some(smoothing as f32));
+        let loss = CrossEntropyLossConfig::new()
+            .with_smoothing((smoothing > 0.0).then_some(smoothing as f32));
         Ok(Self {
             model: recipe.wire(updates)?.attach(model)?,
             optimizer: optimizer(&recipe.optimizer),
@@ -161,7 +191,10 @@ impl<M: Classifier> Training<M> {
     /// [`TrainingError::Data`] if there are none.
     pub fn batches(&self) -> Result<crate::data::Batches, TrainingError> {
         let first = (self.position.update % self.updates_per_epoch()) as usize;
-        Ok(self.plan.loader.epoch(self.plan.seed, self.epoch(), first)?)
+        Ok(self
+            .plan
+            .loader
+            .epoch(self.plan.seed, self.epoch(), first)?)
     }
 
     /// Makes one update: forward, backward, optimizer, rewiring.
@@ -176,16 +209,33 @@ impl<M: Classifier> Training<M> {
         let loss = self.plan.loss.forward(logits.clone(), labels);
         let value: f32 = loss.clone().into_scalar();
         if !value.is_finite() {
-            return Err(TrainingError::Loss { update, epoch: self.epoch() + 1, loss: value });
+            return Err(TrainingError::Loss {
+                update,
+                epoch: self.epoch() + 1,
+                loss: value,
+            });
         }
-        let right = predictions(logits).iter().zip(&batch.labels).filter(|(a, b)| a == b).count();
+        let right = predictions(logits)
+            .iter()
+            .zip(&batch.labels)
+            .filter(|(a, b)| a == b)
+            .count();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
         let rate = self.plan.rate.at(self.position.update);
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
-        let rewiring =
-            self.model.rewire().map_err(|source| TrainingError::Wiring { update, source })?;
+        let rewiring = self
+            .model
+            .rewire()
+            .map_err(|source| TrainingError::Wiring { update, source })?;
         self.position.update = update;
-        Ok(Update { update, loss: value, right, images: batch.len(), rate, rewiring })
+        Ok(Update {
+            update,
+            loss: value,
+            right,
+            images: batch.len(),
+            rate,
+            rewiring,
+        })
     }
 }
 
@@ -193,7 +243,9 @@ fn optimizer(recipe: &OptimizerRecipe) -> ModuleOptimizer {
     let mut config = SgdConfig::new();
     if recipe.momentum > 0.0 {
         // PyTorch's momentum has no dampening; Burn's default is 0.1.
-        let momentum = MomentumConfig::new().with_momentum(recipe.momentum).with_dampening(0.0);
+        let momentum = MomentumConfig::new()
+            .with_momentum(recipe.momentum)
+            .with_dampening(0.0);
         config = config.with_momentum(Some(momentum));
     }
     if recipe.weight_decay > 0.0 {
@@ -209,7 +261,10 @@ fn tensors(batch: &Batch, image: [usize; 3], device: &Device) -> (Tensor<4>, Ten
     let [c, h, w] = image;
     let images = TensorData::new(batch.images.clone(), [batch.len(), c, h, w]);
     let labels = TensorData::new(batch.labels.clone(), [batch.len()]);
-    (Tensor::from_data(images, device), Tensor::from_data(labels, device))
+    (
+        Tensor::from_data(images, device),
+        Tensor::from_data(labels, device),
+    )
 }
 
 /// The class of the highest score, per image.
@@ -240,7 +295,11 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// [`TrainingError::Data`] if the data cannot be had.
-pub fn evaluate<M: Classifier>(model: &M, data: &DataSet, device: &Device) -> Result<Evaluation, TrainingError> {
+pub fn evaluate<M: Classifier>(
+    model: &M,
+    data: &DataSet,
+    device: &Device,
+) -> Result<Evaluation, TrainingError> {
     const BATCH: usize = 250;
     let model = model.valid();
     let classes = data.classes.len();
@@ -256,7 +315,13 @@ pub fn evaluate<M: Classifier>(model: &M, data: &DataSet, device: &Device) -> Re
             confusion[label as usize * classes + predicted as usize] += 1;
         }
     }
-    let right: u32 = (0..classes).map(|class| confusion[class * (classes + 1)]).sum();
+    let right: u32 = (0..classes)
+        .map(|class| confusion[class * (classes + 1)])
+        .sum();
     let images = images.max(1) as f64;
-    Ok(Evaluation { loss: sum / images, accuracy: f64::from(right) / images, confusion })
+    Ok(Evaluation {
+        loss: sum / images,
+        accuracy: f64::from(right) / images,
+        confusion,
+    })
 }

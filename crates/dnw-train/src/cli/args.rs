@@ -1,8 +1,9 @@
 //! Commands and flags.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 
 /// Discover a network's wiring together with its weights.
@@ -27,6 +28,21 @@ const EXAMPLES: &str = "Examples:
   dnw train mnist --set wiring.density=0.05      another budget
   dnw report runs/digits-1                       write the page of a run again
   dnw compare runs/digits-1 runs/digits-2        several runs over each other";
+
+/// The largest whole number that a recipe, being TOML, can hold.
+const MOST_IN_TOML: u64 = i64::MAX as u64;
+
+/// Takes an empty path too: `DNW_DATA=` in the environment means that there is none, not that everything stops.
+fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// A folder, unless it is none or empty.
+pub fn given(folder: &Option<PathBuf>) -> Option<&Path> {
+    folder
+        .as_deref()
+        .filter(|folder| !folder.as_os_str().is_empty())
+}
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -70,13 +86,13 @@ pub struct TrainSettings {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// The folder with the data set's files
-    #[arg(long, env = "DNW_DATA", value_name = "DIR")]
+    #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,
     /// The run folder, which must not exist or be empty [default: the next free runs/RECIPE-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Seed of weights, order of the data and augmentation
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=MOST_IN_TOML))]
     pub seed: Option<u64>,
     /// Passes over the training images
     #[arg(long, value_name = "N")]
@@ -116,7 +132,7 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value = "last")]
     pub weights: Which,
     /// The folder with the data set's files
-    #[arg(long, env = "DNW_DATA", value_name = "DIR")]
+    #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,
     /// Where tensors live: auto, flex, ndarray, wgpu
     #[arg(long, default_value = "auto", value_name = "NAME")]
@@ -138,7 +154,12 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
     /// The moments of the picture, 0 to 1
-    #[arg(long, value_delimiter = ',', default_value = "0,0.3,1", requires = "svg")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "0,0.3,1",
+        requires = "svg"
+    )]
     pub at: Vec<f64>,
     /// Draw one picture that moves through so many moments
     #[arg(long, value_name = "FRAMES", requires = "svg", conflicts_with = "at")]
@@ -172,7 +193,7 @@ pub struct DataArgs {
     #[command(subcommand)]
     pub action: Option<DataAction>,
     /// The folder with the data sets' files
-    #[arg(long, env = "DNW_DATA", value_name = "DIR", global = true)]
+    #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing(), global = true)]
     pub data: Option<PathBuf>,
 }
 

@@ -1,26 +1,37 @@
 //! `dnw data`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use dnw_train::data::{self, Verdict};
 
-use super::args::{DataAction, DataArgs};
+use super::args::{DataAction, DataArgs, given};
 use super::failure::Failure;
+use super::output::{line, note};
 
 /// Lists, checks or fetches data sets.
 pub fn data(args: &DataArgs) -> Result<u8, Failure> {
-    let root = args.data.as_deref();
+    let root = given(&args.data);
     match &args.action {
         None | Some(DataAction::List) => {
             for listing in data::list(root) {
                 let (name, about) = (listing.source.name(), listing.source.description());
-                println!("{name:<8} {about}");
+                line(format!("{name:<8} {about}"))?;
                 match listing.found {
                     Ok(found) => {
-                        let place = found.folder.map_or("built in".into(), |folder| folder.display().to_string());
-                        println!("         {} training and {} test images, {place}", found.train_images, found.test_images);
+                        let place = found
+                            .folder
+                            .map_or("built in".into(), |folder| folder.display().to_string());
+                        let (train, test) = (found.train_images, found.test_images);
+                        line(format!(
+                            "         {train} training and {test} test images, {place}"
+                        ))?;
                     }
-                    Err(error) => println!("         not found; {}", error.help().lines().next().unwrap_or("")),
+                    Err(error) => {
+                        line(format!(
+                            "         not found; {}",
+                            error.help().lines().next().unwrap_or("")
+                        ))?;
+                    }
                 }
             }
             Ok(0)
@@ -31,20 +42,24 @@ pub fn data(args: &DataArgs) -> Result<u8, Failure> {
                 let verdict = match &file.verdict {
                     Verdict::Published { count } => format!("as published, {count} entries"),
                     Verdict::Differs { count, md5 } => {
-                        format!("readable, {count} entries, but not as published: MD5 {md5} instead of {}", file.published_md5)
+                        format!(
+                            "readable, {count} entries, but not as published: MD5 {md5} instead of {}",
+                            file.published_md5
+                        )
                     }
                     Verdict::Broken(error) => format!("broken: {error}"),
                 };
-                println!("{}: {verdict}", file.path.display());
+                line(format!("{}: {verdict}", file.path.display()))?;
             }
             let passed = check.passed();
             match check.problem {
                 Some(problem) => Err(problem.into()),
-                None if !passed => {
-                    Err(Failure::new("a file is not as published", format!("`dnw data fetch {name}` brings it again")))
-                }
+                None if !passed => Err(Failure::new(
+                    "a file is not as published",
+                    format!("`dnw data fetch {name}` brings it again"),
+                )),
                 None => {
-                    println!("{name} is sound");
+                    line(format!("{name} is sound"))?;
                     Ok(0)
                 }
             }
@@ -54,23 +69,33 @@ pub fn data(args: &DataArgs) -> Result<u8, Failure> {
             let mut last = String::new();
             let fetched = data::fetch(name, root, &mut |progress| {
                 if shown {
-                    eprint!("\r{} ({} of {}): {} KB ", progress.file, progress.index + 1, progress.files, progress.bytes / 1024);
+                    let (file, number, files) = (progress.file, progress.index + 1, progress.files);
+                    let kilobytes = progress.bytes / 1024;
+                    let _ = write!(
+                        std::io::stderr(),
+                        "\r{file} ({number} of {files}): {kilobytes} KB "
+                    );
                 } else if last != progress.file {
                     last = progress.file.to_owned();
-                    eprintln!("{} ({} of {})", progress.file, progress.index + 1, progress.files);
+                    note(format!(
+                        "{} ({} of {})",
+                        progress.file,
+                        progress.index + 1,
+                        progress.files
+                    ));
                 }
             })?;
             if shown {
-                eprintln!();
+                note("");
             }
             for path in &fetched.downloaded {
-                println!("fetched {}", path.display());
+                line(format!("fetched {}", path.display()))?;
             }
             for path in &fetched.kept {
-                println!("had     {}", path.display());
+                line(format!("had     {}", path.display()))?;
             }
             if fetched.folder.is_none() {
-                println!("{name} is built into this program");
+                line(format!("{name} is built into this program"))?;
             }
             Ok(0)
         }

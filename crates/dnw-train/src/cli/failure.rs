@@ -23,7 +23,16 @@ pub struct Failure {
 impl Failure {
     /// A failure with its remedy.
     pub fn new(what: impl ToString, help: impl ToString) -> Self {
-        Self { what: what.to_string(), help: help.to_string() }
+        Self {
+            what: what.to_string(),
+            help: help.to_string(),
+        }
+    }
+
+    /// The failure with a further line of help.
+    pub fn and(mut self, help: impl std::fmt::Display) -> Self {
+        let _ = write!(self.help, "\n{help}");
+        self
     }
 
     /// Both, as lines for a person.
@@ -52,15 +61,22 @@ with_help!(DataError, DeviceError, RecipeError, RunError);
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self::new(error, "change the recipe's `model` keys with `--set model.KEY=VALUE`")
+        Self::new(
+            error,
+            "change the recipe's `model` keys with `--set model.KEY=VALUE`",
+        )
     }
 }
 
 impl From<WiringError> for Failure {
     fn from(error: WiringError) -> Self {
         let help = match error {
-            WiringError::Budget { .. } => "change the budget with `--set wiring.density=0.1` or `--set wiring.edges=400`",
-            WiringError::NotANumber { .. } => "lower the learning rate with `--set optimizer.learning-rate=0.01`",
+            WiringError::Budget { .. } => {
+                "change the budget with `--set wiring.density=0.1` or `--set wiring.edges=400`"
+            }
+            WiringError::NotANumber { .. } => {
+                "lower the learning rate with `--set optimizer.learning-rate=0.01`"
+            }
             _ => "`dnw recipes NAME` shows a recipe that works",
         };
         Self::new(error, help)
@@ -69,7 +85,13 @@ impl From<WiringError> for Failure {
 
 impl From<ReportError> for Failure {
     fn from(error: ReportError) -> Self {
-        Self::new(error, "the run folder holds something that the page cannot show; train again to another folder")
+        let help = match error {
+            ReportError::NoNodes(_) => "without `--svg`, the page shows its layers as matrices",
+            _ => {
+                "the run folder holds something that the page cannot show; train again to another folder"
+            }
+        };
+        Self::new(error, help)
     }
 }
 

@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
+use dnw_core::WiringError;
 use dnw_models::{Classifier, UseModel};
 use dnw_report::{ComparedRun, Comparison};
 use dnw_train::comparison::compare as compare_runs;
 use dnw_train::data::DataSet;
 use dnw_train::recipe::{RECIPES, Recipe};
 use dnw_train::recording::record;
-use dnw_train::run::{RunFolder, load_weights, write_whole};
+use dnw_train::run::{RunError, RunFolder, load_weights, write_whole};
 use dnw_train::training::{Evaluation, evaluate};
 
-use super::args::{CompareArgs, EvalArgs, ReportArgs, Which};
+use super::args::{CompareArgs, EvalArgs, ReportArgs, Which, given};
 use super::failure::{Failure, device};
+use super::output::{line, whole};
 use super::train::command_line;
 
 /// Evaluates a run's weights.
@@ -23,25 +25,45 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.read_recipe()?;
     let (device, _) = device(&args.device)?;
-    let data = dnw_train::data::open(&recipe.data, args.data.as_deref())?;
+    let data = dnw_train::data::open(&recipe.data, given(&args.data))?;
     let which = match args.weights {
         Which::Best => "best",
         Which::Last => "last",
     };
-    let evaluate = Evaluate { recipe: &recipe, data: &data, device: &device, weights: folder.weights(which) };
-    let found = recipe.model.build(data.shape(), data.classes.len(), &device, evaluate)??;
+    let evaluate = Evaluate {
+        recipe: &recipe,
+        data: &data,
+        device: &device,
+        weights: folder.weights(which),
+    };
+    // The run was made with this recipe, so that a network that cannot be made means that the recipe is no longer that one.
+    let unfit =
+        |error: &dyn std::fmt::Display| RunError::damaged(folder.path().join("recipe.toml"), error);
+    let found = recipe
+        .model
+        .build(data.shape(), data.classes.len(), &device, evaluate);
+    let found = found
+        .map_err(|error| unfit(&error))?
+        .map_err(|error| match error {
+            Unusable::Recipe(error) => Failure::from(unfit(&error)),
+            Unusable::Other(failure) => failure,
+        })?;
     if args.json {
         let result = serde_json::json!({
-            "run": folder.path(),
+            "run": folder.path().to_string_lossy(),
             "weights": which,
             "test_accuracy": found.accuracy,
             "test_loss": found.loss,
             "confusion": found.confusion,
         });
-        println!("{result:#}");
+        line(format!("{result:#}"))?;
     } else {
-        println!("{:.2} % of {} test images (loss {:.4})", 100.0 * found.accuracy, data.test.len(), found.loss);
-        print!("{}", confusion_table(&found, &data.classes));
+        let (accuracy, images) = (100.0 * found.accuracy, data.test.len());
+        line(format!(
+            "{accuracy:.2} % of {images} test images (loss {:.4})",
+            found.loss
+        ))?;
+        whole(confusion_table(&found, &data.classes).as_bytes())?;
     }
     Ok(0)
 }
@@ -54,14 +76,26 @@ struct Evaluate<'a> {
 }
 
 impl UseModel for Evaluate<'_> {
-    type Output = Result<Evaluation, Failure>;
+    type Output = Result<Evaluation, Unusable>;
 
     fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
         // Wired only so that the model has places for the stored wirings; which edges it begins with does not matter.
-        let mut model = self.recipe.wire(1)?.attach(model)?;
-        load_weights(&mut *model, &self.weights)?;
-        Ok(evaluate(&*model, self.data, self.device)?)
+        let wire = self
+            .recipe
+            .wire(1)
+            .map_err(|error| Unusable::Other(error.into()))?;
+        let mut model = wire.attach(model).map_err(Unusable::Recipe)?;
+        load_weights(&mut *model, &self.weights).map_err(|error| Unusable::Other(error.into()))?;
+        evaluate(&*model, self.data, self.device).map_err(|error| Unusable::Other(error.into()))
     }
+}
+
+/// Why a run cannot be evaluated.
+enum Unusable {
+    /// Its recipe asks for a wiring that its network cannot have.
+    Recipe(WiringError),
+    /// Anything else.
+    Other(Failure),
 }
 
 fn confusion_table(found: &Evaluation, classes: &[String]) -> String {
@@ -90,18 +124,21 @@ pub fn report(args: &ReportArgs) -> Result<u8, Failure> {
         let picture = match args.moving {
             Some(frames) => dnw_report::animated_wiring_svg(&recording, frames)?,
             None => {
-                let moments: Vec<u64> =
-                    args.at.iter().map(|at| (at.clamp(0.0, 1.0) * recording.updates as f64) as u64).collect();
+                let moments: Vec<u64> = args
+                    .at
+                    .iter()
+                    .map(|at| (at.clamp(0.0, 1.0) * recording.updates as f64) as u64)
+                    .collect();
                 dnw_report::wiring_svg(&recording, &moments)?
             }
         };
         write_whole(path, picture.as_bytes())?;
-        println!("{}", path.display());
+        line(path.display())?;
         return Ok(0);
     }
     let path = args.out.clone().unwrap_or_else(|| folder.report());
     write_whole(&path, dnw_report::explorer_page(&recording)?.as_bytes())?;
-    println!("{}", path.display());
+    line(path.display())?;
     Ok(0)
 }
 
@@ -112,7 +149,10 @@ pub fn compare(args: &CompareArgs) -> Result<u8, Failure> {
         folders.extend(runs_in(path)?);
     }
     let comparison = compare_runs(&folders, command_line())?;
-    write_whole(&args.out, dnw_report::comparison_page(&comparison)?.as_bytes())?;
+    write_whole(
+        &args.out,
+        dnw_report::comparison_page(&comparison)?.as_bytes(),
+    )?;
     if let Some(path) = &args.svg {
         write_whole(path, dnw_report::comparison_svg(&comparison).as_bytes())?;
     }
@@ -121,10 +161,10 @@ pub fn compare(args: &CompareArgs) -> Result<u8, Failure> {
         write_whole(path, markdown(&groups).as_bytes())?;
     }
     if args.json {
-        println!("{:#}", json(&groups));
+        line(format!("{:#}", json(&groups)))?;
     } else {
-        print!("{}", markdown(&groups));
-        println!("\n{}", args.out.display());
+        whole(markdown(&groups).as_bytes())?;
+        line(format!("\n{}", args.out.display()))?;
     }
     Ok(0)
 }
@@ -135,11 +175,22 @@ fn runs_in(path: &Path) -> Result<Vec<RunFolder>, Failure> {
         Ok(folder) => return Ok(vec![folder]),
         Err(error) => error,
     };
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     paths.sort();
-    let folders: Vec<RunFolder> = paths.iter().filter_map(|path| RunFolder::open(path).ok()).collect();
-    if folders.is_empty() { Err(first.into()) } else { Ok(folders) }
+    let folders: Vec<RunFolder> = paths
+        .iter()
+        .filter_map(|path| RunFolder::open(path).ok())
+        .collect();
+    if folders.is_empty() {
+        Err(first.into())
+    } else {
+        Ok(folders)
+    }
 }
 
 /// Runs that differ in their seed only, with the numbers of a table.
@@ -150,7 +201,10 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn accuracies(&self) -> Vec<f64> {
-        self.runs.iter().map(|run| 100.0 * run.test_accuracy).collect()
+        self.runs
+            .iter()
+            .map(|run| 100.0 * run.test_accuracy)
+            .collect()
     }
 
     fn mean(&self) -> f64 {
@@ -167,7 +221,10 @@ fn groups(comparison: &Comparison) -> Vec<Group<'_>> {
     for run in &comparison.runs {
         match groups.iter_mut().find(|group| group.name == run.group) {
             Some(group) => group.runs.push(run),
-            None => groups.push(Group { name: &run.group, runs: vec![run] }),
+            None => groups.push(Group {
+                name: &run.group,
+                runs: vec![run],
+            }),
         }
     }
     groups
@@ -180,8 +237,16 @@ fn markdown(groups: &[Group<'_>]) -> String {
     );
     for group in groups {
         let first = group.runs[0];
-        let accuracies: Vec<String> = group.accuracies().iter().map(|a| format!("{a:.2}")).collect();
-        let dead: Vec<String> = group.runs.iter().map(|run| run.dead_nodes.to_string()).collect();
+        let accuracies: Vec<String> = group
+            .accuracies()
+            .iter()
+            .map(|a| format!("{a:.2}"))
+            .collect();
+        let dead: Vec<String> = group
+            .runs
+            .iter()
+            .map(|run| run.dead_nodes.to_string())
+            .collect();
         let _ = writeln!(
             text,
             "| {} | {} / {} | {} | {:.2} | {:.0} | {} |",
@@ -216,14 +281,14 @@ fn json(groups: &[Group<'_>]) -> serde_json::Value {
 /// Lists the recipes, or prints one.
 pub fn recipes(name: Option<&str>) -> Result<u8, Failure> {
     match name {
-        Some(name) => print!("{}", Recipe::named(name, &[])?.to_toml()),
+        Some(name) => whole(Recipe::named(name, &[])?.to_toml().as_bytes())?,
         None => {
             for (name, _) in RECIPES {
-                println!("{name:<14} {}", Recipe::named(name, &[])?.about);
+                line(format!("{name:<14} {}", Recipe::named(name, &[])?.about))?;
             }
-            println!("\nTheir rules, any of which goes into `--set wiring.rule=NAME`:");
+            line("\nTheir rules, any of which goes into `--set wiring.rule=NAME`:")?;
             for (name, _, about) in dnw_core::rules::ALL {
-                println!("{name:<14} {about}");
+                line(format!("{name:<14} {about}"))?;
             }
         }
     }

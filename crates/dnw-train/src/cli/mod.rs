@@ -4,11 +4,13 @@ mod args;
 mod data;
 mod failure;
 mod inspect;
+mod output;
 mod progress;
 mod train;
 
 pub use args::Cli;
 pub use failure::Failure;
+pub use output::note;
 
 use args::{Command, ShellArgs};
 use clap::CommandFactory;
@@ -24,12 +26,16 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Command::Recipes { name }) => inspect::recipes(name.as_deref()),
         Some(Command::Data(args)) => data::data(&args),
         Some(Command::Completions(ShellArgs { shell })) => {
-            clap_complete::generate(shell, &mut Cli::command(), "dnw", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dnw", &mut script);
+            output::whole(&script)?;
             Ok(0)
         }
         Some(Command::Man) => {
-            let page = clap_mangen::Man::new(Cli::command());
-            page.render(&mut std::io::stdout()).map_err(|error| Failure::new(error, "look where the output goes"))?;
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            rendered.map_err(|error| Failure::new(error, "see `dnw --help`"))?;
+            output::whole(&page)?;
             Ok(0)
         }
     }

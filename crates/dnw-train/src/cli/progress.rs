@@ -10,6 +10,8 @@ use dnw_train::runner::Watcher;
 use dnw_train::training::{Evaluation, Update};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::note;
+
 /// Numbers are averaged over about so many updates.
 const MEMORY: f64 = 50.0;
 
@@ -41,19 +43,37 @@ impl Progress {
             (false, true) => Shown::Bar(ProgressBar::no_length()),
         };
         let nan = f64::NAN;
-        Self { shown, stop, began: Instant::now(), epochs, loss: nan, accuracy: nan, swaps: nan, images: 0 }
+        Self {
+            shown,
+            stop,
+            began: Instant::now(),
+            epochs,
+            loss: nan,
+            accuracy: nan,
+            swaps: nan,
+            images: 0,
+        }
     }
 }
 
 /// The first value as it is, later ones mixed in.
 fn mix(mean: &mut f64, value: f64) {
-    *mean = if mean.is_nan() { value } else { *mean + (value - *mean) / MEMORY };
+    *mean = if mean.is_nan() {
+        value
+    } else {
+        *mean + (value - *mean) / MEMORY
+    };
 }
 
 fn clock(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     if seconds >= 3600 {
-        format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+        format!(
+            "{}:{:02}:{:02}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        )
     } else {
         format!("{}:{:02}", seconds / 60, seconds % 60)
     }
@@ -64,16 +84,26 @@ impl Watcher for Progress {
         self.began = Instant::now();
         let about = format!(
             "{} training and {} test images; {} edges real of {} possible; {} updates",
-            facts.train_images, facts.test_images, facts.edges_real, facts.edges_possible, facts.planned_updates
+            facts.train_images,
+            facts.test_images,
+            facts.edges_real,
+            facts.edges_possible,
+            facts.planned_updates
         );
         match &self.shown {
             Shown::Nothing => {}
-            Shown::Lines => eprintln!("{about}"),
+            Shown::Lines => note(&about),
             Shown::Bar(bar) => {
-                eprintln!("{about}");
+                note(&about);
                 bar.set_length(facts.planned_updates);
-                let style = ProgressStyle::with_template("{bar:24.cyan/blue} {percent:>3}%  {msg}  {eta} left");
-                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+                let style = ProgressStyle::with_template(
+                    "{bar:24.cyan/blue} {percent:>3}%  {msg}  {eta} left",
+                );
+                bar.set_style(
+                    style
+                        .unwrap_or_else(|_| ProgressStyle::default_bar())
+                        .progress_chars("━╸─"),
+                );
                 bar.enable_steady_tick(Duration::from_millis(200));
             }
         }
@@ -82,7 +112,10 @@ impl Watcher for Progress {
     fn updated(&mut self, update: &Update) {
         self.images += update.images;
         mix(&mut self.loss, f64::from(update.loss));
-        mix(&mut self.accuracy, update.right as f64 / update.images.max(1) as f64);
+        mix(
+            &mut self.accuracy,
+            update.right as f64 / update.images.max(1) as f64,
+        );
         mix(&mut self.swaps, update.rewiring.born() as f64);
         if let Shown::Bar(bar) = &self.shown {
             let speed = self.images as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
@@ -98,7 +131,8 @@ impl Watcher for Progress {
 
     fn evaluated(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts) {
         let elapsed = self.began.elapsed().as_secs_f64();
-        let left = elapsed * (facts.planned_updates - facts.updates) as f64 / facts.updates.max(1) as f64;
+        let left =
+            elapsed * (facts.planned_updates - facts.updates) as f64 / facts.updates.max(1) as f64;
         let line = format!(
             "epoch {epoch:>3}/{}  test accuracy {:.2} %  loss {:.4}  {:.1} swaps/update  {} edges real  {} left",
             self.epochs,
@@ -110,7 +144,7 @@ impl Watcher for Progress {
         );
         match &self.shown {
             Shown::Nothing => {}
-            Shown::Lines => eprintln!("{line}"),
+            Shown::Lines => note(line),
             Shown::Bar(bar) => {
                 bar.println(line);
                 if facts.updates == facts.planned_updates {

@@ -1,5 +1,6 @@
 //! `dnw` and `dnw train`.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,18 +10,27 @@ use dnw_train::recording::record;
 use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
 
-use super::args::{TrainArgs, TrainSettings};
+use super::args::{TrainArgs, TrainSettings, given};
 use super::failure::{Failure, device};
+use super::output::{line, note, whole};
 use super::progress::Progress;
 
 /// The exit code of a run that was asked to stop, as shells have it.
 const STOPPED: u8 = 130;
 
+/// The most threads that are taken; beyond, systems refuse in ways of their own.
+const MOST_THREADS: usize = 1024;
+
 /// The bare command: trains the main job, then says what else there is.
 pub fn main_job(settings: &TrainSettings) -> Result<u8, Failure> {
-    let code = train(&TrainArgs { recipe: MAIN_JOB.into(), settings: settings.clone() })?;
+    let code = train(&TrainArgs {
+        recipe: MAIN_JOB.into(),
+        settings: settings.clone(),
+    })?;
     if !settings.json && !settings.quiet && !settings.dry_run {
-        println!("\nThere is more: `dnw recipes` lists what can be trained, `dnw --help` what can be done.");
+        line(
+            "\nThere is more: `dnw recipes` lists what can be trained, `dnw --help` what can be done.",
+        )?;
     }
     Ok(code)
 }
@@ -30,19 +40,23 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let settings = &args.settings;
     let recipe = resolve(args)?;
     if settings.dry_run {
-        print!("{}", recipe.to_toml());
+        whole(recipe.to_toml().as_bytes())?;
         return Ok(0);
     }
     let threads = settings.threads.unwrap_or_else(cores);
-    if threads == 0 {
-        return Err(Failure::new("0 threads cannot compute", "give `--threads` at least 1, or leave it out"));
+    if !(1..=MOST_THREADS).contains(&threads) {
+        let help = format!("give `--threads` between 1 and {MOST_THREADS}, or leave it out");
+        return Err(Failure::new(
+            format!("{threads} threads cannot compute"),
+            help,
+        ));
     }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::new(error, "give `--threads` a smaller number"))?;
     let (device, device_name) = device(&settings.device)?;
-    let data = dnw_train::data::open(&recipe.data, settings.data.as_deref())?;
+    let data = dnw_train::data::open(&recipe.data, given(&settings.data))?;
     let device = device.autodiff();
     device.seed(recipe.seed);
 
@@ -64,15 +78,34 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         environment: environment(device_name, threads),
         watcher: &mut progress,
     };
-    let trained = recipe.model.build(data.shape(), data.classes.len(), &device, runner)?;
+    let trained = recipe
+        .model
+        .build(data.shape(), data.classes.len(), &device, runner)?;
     drop(progress);
-    if trained.is_ok() || folder.read_facts().is_ok() {
-        let page = dnw_report::explorer_page(&record(&folder)?)?;
-        write_whole(&folder.report(), page.as_bytes())?;
-    }
-    let facts = trained?;
-    print_result(&facts, &recipe, &folder, settings);
-    Ok(if facts.status == Status::Stopped { STOPPED } else { 0 })
+    let page = write_page(&folder);
+    let facts = match (trained, &page) {
+        (Ok(facts), _) => facts,
+        (Err(error), Ok(())) => {
+            return Err(Failure::from(error).and(format!(
+                "how far it came is in `{}`",
+                folder.report().display()
+            )));
+        }
+        // What broke the training says more than what that left undone.
+        (Err(error), Err(_)) => return Err(error.into()),
+    };
+    page?;
+    print_result(&facts, &recipe, &folder, settings)?;
+    Ok(if facts.status == Status::Stopped {
+        STOPPED
+    } else {
+        0
+    })
+}
+
+fn write_page(folder: &RunFolder) -> Result<(), Failure> {
+    let page = dnw_report::explorer_page(&record(folder)?)?;
+    Ok(write_whole(&folder.report(), page.as_bytes())?)
 }
 
 fn resolve(args: &TrainArgs) -> Result<Recipe, Failure> {
@@ -89,7 +122,11 @@ fn check_fits(recipe: &Recipe, data: &dnw_train::data::DataSet) -> Result<(), Fa
     use dnw_models::{Classifier, UseModel};
     use dnw_train::training::{Training, TrainingError};
 
-    struct Try<'a>(&'a Recipe, &'a dnw_train::data::DataSet, burn::tensor::Device);
+    struct Try<'a>(
+        &'a Recipe,
+        &'a dnw_train::data::DataSet,
+        burn::tensor::Device,
+    );
 
     impl UseModel for Try<'_> {
         type Output = Result<(), TrainingError>;
@@ -102,7 +139,12 @@ fn check_fits(recipe: &Recipe, data: &dnw_train::data::DataSet) -> Result<(), Fa
     let (device, _) = device("auto")?;
     let device = device.autodiff();
     device.seed(recipe.seed);
-    recipe.model.build(data.shape(), data.classes.len(), &device.clone(), Try(recipe, data, device))??;
+    recipe.model.build(
+        data.shape(),
+        data.classes.len(),
+        &device.clone(),
+        Try(recipe, data, device),
+    )??;
     Ok(())
 }
 
@@ -113,10 +155,12 @@ fn listen(stop: &Arc<AtomicBool>) {
         if stop.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(STOPPED));
         }
-        eprintln!("\nstopping after this update; press Ctrl-C again to end at once");
+        note("\nstopping after this update; press Ctrl-C again to end at once");
     });
     if let Err(error) = heard {
-        eprintln!("warning: Ctrl-C will end the program at once ({error})");
+        note(format!(
+            "warning: Ctrl-C will end the program at once ({error})"
+        ));
     }
 }
 
@@ -127,14 +171,21 @@ fn cores() -> usize {
 /// The command line as one would type it.
 pub fn command_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
-    let quoted = std::env::args().skip(1).map(|argument| {
+    // A path need not be text.
+    let arguments = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned());
+    let quoted = arguments.map(|argument| {
         if !argument.is_empty() && argument.chars().all(plain) {
             argument
         } else {
             format!("'{}'", argument.replace('\'', r"'\''"))
         }
     });
-    std::iter::once("dnw".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ")
+    std::iter::once("dnw".to_owned())
+        .chain(quoted)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn environment(device: &str, threads: usize) -> Vec<(String, String)> {
@@ -144,11 +195,19 @@ fn environment(device: &str, threads: usize) -> Vec<(String, String)> {
         entry("Burn", dnw_train::BURN_VERSION.into()),
         entry("device", device.into()),
         entry("threads", threads.to_string()),
-        entry("system", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
+        entry(
+            "system",
+            format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        ),
     ]
 }
 
-fn print_result(facts: &Facts, recipe: &Recipe, folder: &RunFolder, settings: &TrainSettings) {
+fn print_result(
+    facts: &Facts,
+    recipe: &Recipe,
+    folder: &RunFolder,
+    settings: &TrainSettings,
+) -> Result<(), Failure> {
     let report = folder.report();
     let status = match facts.status {
         Status::Finished => "finished",
@@ -156,7 +215,7 @@ fn print_result(facts: &Facts, recipe: &Recipe, folder: &RunFolder, settings: &T
     };
     if settings.json {
         let result = serde_json::json!({
-            "run": folder.path(),
+            "run": folder.path().to_string_lossy(),
             "recipe": recipe.name,
             "seed": recipe.seed,
             "status": status,
@@ -169,27 +228,34 @@ fn print_result(facts: &Facts, recipe: &Recipe, folder: &RunFolder, settings: &T
             "dead_nodes": facts.dead_nodes,
             "updates": facts.updates,
             "seconds": facts.seconds,
-            "report": report,
+            "report": report.to_string_lossy(),
         });
-        println!("{result:#}");
-        return;
+        return line(format!("{result:#}"));
     }
+    let mut text = String::new();
     if facts.status == Status::Stopped {
-        println!("stopped after {} of {} updates; everything so far is kept", facts.updates, facts.planned_updates);
+        let _ = writeln!(
+            text,
+            "stopped after {} of {} updates; everything so far is kept",
+            facts.updates, facts.planned_updates
+        );
     }
-    println!(
+    let _ = writeln!(
+        text,
         "test accuracy  {:.2} %  ({} test images)",
         100.0 * facts.test_accuracy,
         facts.test_images
     );
-    println!(
+    let _ = writeln!(
+        text,
         "edges          {} real of {} possible ({:.1} %), {} parameters in all",
         facts.edges_real,
         facts.edges_possible,
         100.0 * facts.edges_real as f64 / facts.edges_possible as f64,
         facts.parameters
     );
-    println!("time           {:.1} s", facts.seconds);
-    println!("run            {}", folder.path().display());
-    println!("watch it       {}", report.display());
+    let _ = writeln!(text, "time           {:.1} s", facts.seconds);
+    let _ = writeln!(text, "run            {}", folder.path().display());
+    let _ = writeln!(text, "watch it       {}", report.display());
+    whole(text.as_bytes())
 }

@@ -45,8 +45,23 @@ pub enum RunError {
 }
 
 impl RunError {
-    pub(crate) fn damaged(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
-        Self::Damaged { path: path.into(), reason: reason.to_string() }
+    /// A file whose content is not what it should be.
+    pub fn damaged(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
+        Self::Damaged {
+            path: path.into(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// A file that could not be read: damaged if it was there, but held no text.
+    pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::InvalidData => Self::damaged(path, "it is not text"),
+            _ => Self::Read {
+                path: path.to_owned(),
+                source,
+            },
+        }
     }
 
     /// What to do about it.
@@ -54,26 +69,39 @@ impl RunError {
         match self {
             Self::Used { .. } => "choose another folder with `--out`, or move this one away".into(),
             Self::Write { .. } => "choose a folder that can be written with `--out`, and look whether the disk is full".into(),
-            Self::Read { .. } => "look whether the file exists and may be read".into(),
+            Self::Read { path, source } if source.kind() == std::io::ErrorKind::NotFound => match name(path) {
+                Some("best.safetensors") => "no epoch of this run was evaluated: try `--weights last`".into(),
+                _ => "a file of the run is missing: copy the whole folder again, or train again to another folder".into(),
+            },
+            Self::Read { .. } => "look whether the file may be read".into(),
             Self::NoRun { path } => match runs_beside(path) {
                 Some(run) => format!("give the folder that a training wrote, such as `{}`", run.display()),
                 None => "give the folder that `dnw train` wrote; the last line it prints names it".into(),
             },
-            Self::Damaged { path, .. } => match path.file_name().and_then(|name| name.to_str()) {
+            Self::Damaged { path, .. } => match name(path) {
                 Some("best.safetensors") => "the other weights may be sound: try `--weights last`".into(),
                 Some("last.safetensors") => "the other weights may be sound: try `--weights best`".into(),
+                Some("run.json") => "the run cannot be mended; train again to another folder".into(),
                 _ => "the run cannot be mended; train it again with the command that `run.json` names".into(),
             },
         }
     }
 }
 
+fn name(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
 /// A run folder inside `path` or beside it, to suggest.
 fn runs_beside(path: &Path) -> Option<PathBuf> {
     let holds_run = |folder: &PathBuf| folder.join("run.json").is_file();
     let inside = |folder: &Path| {
-        let mut found: Vec<PathBuf> =
-            std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).filter(holds_run).collect();
+        let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+            .ok()?
+            .flatten()
+            .map(|e| e.path())
+            .filter(holds_run)
+            .collect();
         found.sort();
         found.pop()
     };

@@ -4,6 +4,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+/// The most edges that a network may have, real or not. Whatever a file or a recipe claims, no more memory is taken than such
+/// a network needs.
+pub(crate) const MOST_EDGES: usize = 1 << 27;
+
 /// The version of the folder's layout.
 pub(super) const FORMAT: u32 = 1;
 
@@ -58,6 +62,81 @@ pub struct Facts {
     pub dead_nodes: Option<usize>,
 }
 
+impl Facts {
+    /// What is wrong with facts that were read, if anything is: whoever reads the folder may rely on sizes that multiply, names
+    /// that are file names, and shares that are shares.
+    pub(super) fn problem(&self) -> Option<String> {
+        let mut entries = 0usize;
+        for tensor in &self.tensors {
+            if let Some(problem) = tensor.problem() {
+                return Some(problem);
+            }
+            entries = entries.saturating_add(tensor.entries().unwrap_or(usize::MAX));
+        }
+        let pixels = product(&self.image);
+        let shares = [self.test_accuracy, self.best_test_accuracy];
+        if entries > MOST_EDGES {
+            Some(format!("its tensors have more than {MOST_EDGES} entries"))
+        } else if !pixels.is_some_and(|pixels| (1..=MOST_EDGES).contains(&pixels)) {
+            let [channels, height, width] = self.image;
+            Some(format!(
+                "images of {channels} x {height} x {width} are none"
+            ))
+        } else if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
+            Some("an accuracy is not between 0 and 1".into())
+        } else if self.edges_real > self.edges_possible || self.edges_possible > entries {
+            let (real, possible) = (self.edges_real, self.edges_possible);
+            Some(format!(
+                "{real} real edges of {possible} possible do not fit its tensors of {entries} entries"
+            ))
+        } else if self.updates > self.planned_updates {
+            Some(format!(
+                "{} updates were made of {} planned",
+                self.updates, self.planned_updates
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+impl TensorFacts {
+    /// Entries of the tensor; `None` if they are more than can be counted.
+    pub fn entries(&self) -> Option<usize> {
+        product(&self.dims)
+    }
+
+    fn problem(&self) -> Option<String> {
+        let name = &self.name;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
+            // It becomes the name of a file.
+            return Some("the name of a tensor is none".into());
+        }
+        let entries = self
+            .entries()
+            .filter(|entries| self.dims.len() > 1 && (1..=MOST_EDGES).contains(entries));
+        match entries {
+            None => Some(format!(
+                "the dimensions of `{name}` are none of a tensor of at most {MOST_EDGES} entries"
+            )),
+            Some(entries) if self.budget > self.possible || self.possible > entries => {
+                Some(format!(
+                    "`{name}` has a budget of {} of {} possible edges, but {entries} entries",
+                    self.budget, self.possible
+                ))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn product(sizes: &[usize]) -> Option<usize> {
+    sizes
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size))
+}
+
 /// How a run stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -94,11 +173,37 @@ pub struct DrawingFile {
     pub tensors: Vec<(String, Range<usize>, Range<usize>)>,
 }
 
+impl DrawingFile {
+    /// What is wrong with a drawing that was read, if anything is.
+    pub(super) fn problem(&self) -> Option<String> {
+        let nodes = self.nodes.len();
+        if self.nodes.iter().any(|(level, _)| *level >= nodes) {
+            return Some(format!(
+                "a node lies at a level past the {nodes} that its nodes can fill"
+            ));
+        }
+        let outside = |range: &Range<usize>| range.start > range.end || range.end > nodes;
+        let stray = self
+            .tensors
+            .iter()
+            .find(|(_, targets, sources)| outside(targets) || outside(sources));
+        stray.map(|(name, ..)| format!("`{name}` joins nodes past the {nodes} that there are"))
+    }
+}
+
 impl From<dnw_models::Drawing> for DrawingFile {
     fn from(drawing: dnw_models::Drawing) -> Self {
         Self {
-            nodes: drawing.nodes.into_iter().map(|node| (node.level, node.kernel)).collect(),
-            tensors: drawing.tensors.into_iter().map(|t| (t.name, t.targets, t.sources)).collect(),
+            nodes: drawing
+                .nodes
+                .into_iter()
+                .map(|node| (node.level, node.kernel))
+                .collect(),
+            tensors: drawing
+                .tensors
+                .into_iter()
+                .map(|t| (t.name, t.targets, t.sources))
+                .collect(),
         }
     }
 }

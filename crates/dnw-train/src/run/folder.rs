@@ -23,16 +23,27 @@ impl RunFolder {
     /// # Errors
     /// [`RunError::Used`] if something is in it; [`RunError::Write`] if it cannot be made.
     pub fn create(path: &Path) -> Result<Self, RunError> {
-        let failed = |source| RunError::Write { path: path.to_owned(), source };
+        let failed = |source| RunError::Write {
+            path: path.to_owned(),
+            source,
+        };
         match std::fs::read_dir(path).map(|mut entries| entries.next().is_some()) {
-            Ok(true) => return Err(RunError::Used { path: path.to_owned() }),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Ok(true) => {
+                return Err(RunError::Used {
+                    path: path.to_owned(),
+                });
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
             _ => {}
         }
         for part in ["weights", "wiring", "frames"] {
             std::fs::create_dir_all(path.join(part)).map_err(failed)?;
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 
     /// Makes the next free folder `NAME-1`, `NAME-2`, .. inside `parent`.
@@ -40,7 +51,10 @@ impl RunFolder {
     /// # Errors
     /// [`RunError::Write`] if it cannot be made.
     pub fn create_numbered(parent: &Path, name: &str) -> Result<Self, RunError> {
-        let failed = |source| RunError::Write { path: parent.to_owned(), source };
+        let failed = |source| RunError::Write {
+            path: parent.to_owned(),
+            source,
+        };
         std::fs::create_dir_all(parent).map_err(failed)?;
         let mut number = 1u64;
         loop {
@@ -60,9 +74,13 @@ impl RunFolder {
     /// [`RunError::NoRun`] if it holds none.
     pub fn open(path: &Path) -> Result<Self, RunError> {
         if path.join("run.json").is_file() {
-            Ok(Self { path: path.to_owned() })
+            Ok(Self {
+                path: path.to_owned(),
+            })
         } else {
-            Err(RunError::NoRun { path: path.to_owned() })
+            Err(RunError::NoRun {
+                path: path.to_owned(),
+            })
         }
     }
 
@@ -73,13 +91,19 @@ impl RunFolder {
 
     /// The run's short name: the folder's.
     pub fn name(&self) -> String {
-        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
-        path.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
+        let path = self
+            .path
+            .canonicalize()
+            .unwrap_or_else(|_| self.path.clone());
+        path.file_name()
+            .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
     }
 
     /// `weights/WHICH.safetensors`, `WHICH` being `best` or `last`.
     pub fn weights(&self, which: &str) -> PathBuf {
-        self.path.join("weights").join(format!("{which}.safetensors"))
+        self.path
+            .join("weights")
+            .join(format!("{which}.safetensors"))
     }
 
     /// The history of a tensor's wiring.
@@ -89,7 +113,9 @@ impl RunFolder {
 
     /// The frame of an update.
     pub fn frame(&self, update: u64) -> PathBuf {
-        self.path.join("frames").join(format!("{update:08}.safetensors"))
+        self.path
+            .join("frames")
+            .join(format!("{update:08}.safetensors"))
     }
 
     /// `report.html`.
@@ -133,7 +159,8 @@ impl RunFolder {
 
     fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<(), RunError> {
         let path = self.path.join(name);
-        let text = serde_json::to_vec_pretty(value).map_err(|error| RunError::damaged(&path, error))?;
+        let text =
+            serde_json::to_vec_pretty(value).map_err(|error| RunError::damaged(&path, error))?;
         write_whole(&path, &text)
     }
 
@@ -153,11 +180,15 @@ impl RunFolder {
     /// [`RunError::Read`], or [`RunError::Damaged`] if it is not what this program writes.
     pub fn read_facts(&self) -> Result<Facts, RunError> {
         let facts: Facts = self.read_json("run.json")?;
-        if facts.format == FORMAT {
-            Ok(facts)
-        } else {
-            let reason = format!("its format is {}, this program reads {FORMAT}", facts.format);
-            Err(RunError::damaged(self.path.join("run.json"), reason))
+        let reason = match facts.format {
+            FORMAT => facts.problem(),
+            other => Some(format!(
+                "its format is {other}, this program reads {FORMAT}"
+            )),
+        };
+        match reason {
+            None => Ok(facts),
+            Some(reason) => Err(RunError::damaged(self.path.join("run.json"), reason)),
         }
     }
 
@@ -166,7 +197,14 @@ impl RunFolder {
     /// # Errors
     /// [`RunError::Read`], or [`RunError::Damaged`] if it is not what this program writes.
     pub fn read_drawing(&self) -> Result<Option<DrawingFile>, RunError> {
-        if self.path.join("drawing.json").exists() { self.read_json("drawing.json").map(Some) } else { Ok(None) }
+        if !self.path.join("drawing.json").exists() {
+            return Ok(None);
+        }
+        let drawing: DrawingFile = self.read_json("drawing.json")?;
+        match drawing.problem() {
+            None => Ok(Some(drawing)),
+            Some(reason) => Err(RunError::damaged(self.path.join("drawing.json"), reason)),
+        }
     }
 
     fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
@@ -174,12 +212,16 @@ impl RunFolder {
         serde_json::from_str(&read_text(&path)?).map_err(|error| RunError::damaged(&path, error))
     }
 
-    /// Reads the metrics up to the last whole line.
+    /// Reads the metrics of a run with so many classes up to the last whole line.
     ///
     /// # Errors
-    /// [`RunError::Read`], or [`RunError::Damaged`] if a whole line is no metric.
-    pub fn read_metrics(&self) -> Result<Metrics, RunError> {
-        Metrics::read(&self.metrics())
+    /// [`RunError::Read`], or [`RunError::Damaged`] if a whole line is no metric or does not follow on the one before.
+    pub fn read_metrics(&self, classes: usize) -> Result<Metrics, RunError> {
+        let metrics = Metrics::read(&self.metrics())?;
+        match metrics.problem(classes) {
+            None => Ok(metrics),
+            Some(reason) => Err(RunError::damaged(self.metrics(), reason)),
+        }
     }
 
     /// Reads the history of a tensor's wiring of so many entries, up to the last whole record.
@@ -199,7 +241,14 @@ impl RunFolder {
         let entries = std::fs::read_dir(&path).map_err(|source| RunError::Read { path, source })?;
         let mut updates: Vec<u64> = entries
             .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".safetensors")?.parse().ok())
+            .filter_map(|entry| {
+                entry
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".safetensors")?
+                    .parse()
+                    .ok()
+            })
             .collect();
         updates.sort_unstable();
         Ok(updates)
@@ -215,10 +264,16 @@ impl RunFolder {
 }
 
 fn read_text(path: &Path) -> Result<String, RunError> {
-    let failed = |source| RunError::Read { path: path.to_owned(), source };
+    let failed = |source| RunError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > LARGEST_TEXT {
-        return Err(RunError::damaged(path, format!("it has {size} bytes, more than {LARGEST_TEXT}")));
+        return Err(RunError::damaged(
+            path,
+            format!("it has {size} bytes, more than {LARGEST_TEXT}"),
+        ));
     }
-    std::fs::read_to_string(path).map_err(failed)
+    std::fs::read_to_string(path).map_err(|source| RunError::unreadable(path, source))
 }

@@ -25,7 +25,10 @@ struct Entry {
 impl Frame {
     /// Adds 32-bit floats.
     pub fn put_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         self.put(name, Dtype::F32, shape, bytes);
     }
 
@@ -36,11 +39,23 @@ impl Frame {
 
     /// Adds signed bytes.
     pub fn put_i8(&mut self, name: &str, shape: &[usize], values: &[i8]) {
-        self.put(name, Dtype::I8, shape, values.iter().map(|&value| value as u8).collect());
+        self.put(
+            name,
+            Dtype::I8,
+            shape,
+            values.iter().map(|&value| value as u8).collect(),
+        );
     }
 
     fn put(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) {
-        self.0.insert(name.to_owned(), Entry { dtype, shape: shape.to_vec(), bytes });
+        self.0.insert(
+            name.to_owned(),
+            Entry {
+                dtype,
+                shape: shape.to_vec(),
+                bytes,
+            },
+        );
     }
 
     /// The shape of a tensor.
@@ -52,13 +67,20 @@ impl Frame {
     pub fn f32(&self, name: &str) -> Option<Vec<f32>> {
         let entry = self.0.get(name).filter(|entry| entry.dtype == Dtype::F32)?;
         let words = entry.bytes.chunks_exact(4);
-        Some(words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        Some(
+            words
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+        )
     }
 
     /// The bytes of a tensor of bytes, signed or not.
     pub fn bytes(&self, name: &str) -> Option<&[u8]> {
         let is_bytes = |entry: &&Entry| matches!(entry.dtype, Dtype::U8 | Dtype::I8);
-        self.0.get(name).filter(is_bytes).map(|entry| entry.bytes.as_slice())
+        self.0
+            .get(name)
+            .filter(is_bytes)
+            .map(|entry| entry.bytes.as_slice())
     }
 
     /// Writes the frame as a safetensors file.
@@ -72,7 +94,10 @@ impl Frame {
         });
         let views: Result<Vec<_>, _> = views.collect();
         let bytes = views.and_then(|views| safetensors::serialize(views, None));
-        write_whole(path, &bytes.map_err(|error| RunError::damaged(path, error))?)
+        write_whole(
+            path,
+            &bytes.map_err(|error| RunError::damaged(path, error))?,
+        )
     }
 
     /// Reads a safetensors file.
@@ -81,22 +106,35 @@ impl Frame {
     /// [`RunError::Read`], or [`RunError::Damaged`] if it is none.
     pub fn read(path: &Path) -> Result<Self, RunError> {
         let bytes = read_bounded(path)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| RunError::damaged(path, error))?;
+        let tensors =
+            SafeTensors::deserialize(&bytes).map_err(|error| RunError::damaged(path, error))?;
         let entry = |view: TensorView<'_>| Entry {
             dtype: view.dtype(),
             shape: view.shape().to_vec(),
             bytes: view.data().to_vec(),
         };
-        Ok(Self(tensors.tensors().into_iter().map(|(name, view)| (name, entry(view))).collect()))
+        Ok(Self(
+            tensors
+                .tensors()
+                .into_iter()
+                .map(|(name, view)| (name, entry(view)))
+                .collect(),
+        ))
     }
 }
 
 /// Reads a file whose size is in bounds.
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, RunError> {
-    let failed = |source| RunError::Read { path: path.to_owned(), source };
+    let failed = |source| RunError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > LARGEST {
-        return Err(RunError::damaged(path, format!("it has {size} bytes, more than {LARGEST}")));
+        return Err(RunError::damaged(
+            path,
+            format!("it has {size} bytes, more than {LARGEST}"),
+        ));
     }
     std::fs::read(path).map_err(failed)
 }

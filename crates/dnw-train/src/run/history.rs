@@ -43,13 +43,19 @@ impl History {
 
     /// Edges born over the run.
     pub fn born(&self) -> u64 {
-        self.changes.iter().map(|change| change.born.len() as u64).sum()
+        self.changes
+            .iter()
+            .map(|change| change.born.len() as u64)
+            .sum()
     }
 }
 
 /// A wiring with its entries numbered by target.
 fn by_target(wiring: &Wiring, shape: &WeightShape) -> Wiring {
-    Wiring::from_entries(wiring.entries(), wiring.iter().map(|entry| shape.by_target(entry)))
+    Wiring::from_entries(
+        wiring.entries(),
+        wiring.iter().map(|entry| shape.by_target(entry)),
+    )
 }
 
 /// Appends to a history.
@@ -75,28 +81,50 @@ impl HistoryWriter {
             waiting.extend((bytes.len() as u32).to_le_bytes());
             waiting.extend(bytes);
         }
-        let file = File::create(&path).map_err(|source| RunError::Write { path: path.clone(), source })?;
-        let mut writer = Self { path, file, shape, waiting, previous: 0 };
+        let file = File::create(&path).map_err(|source| RunError::Write {
+            path: path.clone(),
+            source,
+        })?;
+        let mut writer = Self {
+            path,
+            file,
+            shape,
+            waiting,
+            previous: 0,
+        };
         writer.flush()?;
         Ok(writer)
     }
 
     pub(crate) fn append(&mut self, update: u64, swaps: &Swaps) {
         let renumbered = |entries: &[usize]| {
-            let mut entries: Vec<u32> = entries.iter().map(|&e| self.shape.by_target(e) as u32).collect();
+            let mut entries: Vec<u32> = entries
+                .iter()
+                .map(|&e| self.shape.by_target(e) as u32)
+                .collect();
             entries.sort_unstable();
             entries
         };
-        let change = Change { update, born: renumbered(&swaps.born), died: renumbered(&swaps.died) };
+        let change = Change {
+            update,
+            born: renumbered(&swaps.born),
+            died: renumbered(&swaps.died),
+        };
         encode(&mut self.waiting, self.previous, &change);
         self.previous = update;
     }
 
     /// Hands what was appended to the file.
     pub(crate) fn flush(&mut self) -> Result<(), RunError> {
-        let written = self.file.write_all(&self.waiting).and_then(|()| self.file.flush());
+        let written = self
+            .file
+            .write_all(&self.waiting)
+            .and_then(|()| self.file.flush());
         self.waiting.clear();
-        written.map_err(|source| RunError::Write { path: self.path.clone(), source })
+        written.map_err(|source| RunError::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
@@ -105,19 +133,48 @@ impl HistoryWriter {
 /// # Errors
 /// [`RunError::Read`], or [`RunError::Damaged`] if its beginning is none or of another tensor.
 pub fn read(path: &Path, entries: usize) -> Result<History, RunError> {
-    let bytes = std::fs::read(path).map_err(|source| RunError::Read { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| RunError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let damaged = |reason: &str| RunError::damaged(path, reason);
-    let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as a history"))?;
+    let mut rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or_else(|| damaged("it does not begin as a history"))?;
     let mut wiring = || {
         let (length, after) = rest.split_first_chunk::<4>()?;
         let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         rest = after;
-        Wiring::from_bytes(bytes).ok().filter(|wiring| wiring.entries() == entries)
+        // A wiring begins with its size. It is compared before anything is made of it: a damaged one may claim gigabytes.
+        if !bytes.starts_with(&varint(entries)) {
+            return None;
+        }
+        Wiring::from_bytes(bytes)
+            .ok()
+            .filter(|wiring| wiring.entries() == entries)
     };
-    let first = wiring().ok_or_else(|| damaged("its first wiring is missing or of another tensor"))?;
-    let candidates = wiring().ok_or_else(|| damaged("its candidates are missing or of another tensor"))?;
+    let first =
+        wiring().ok_or_else(|| damaged("its first wiring is missing or of another tensor"))?;
+    let candidates =
+        wiring().ok_or_else(|| damaged("its candidates are missing or of another tensor"))?;
     let (changes, used) = decode(rest, entries);
-    Ok(History { first, candidates, changes, bytes: rest[..used].to_vec() })
+    Ok(History {
+        first,
+        candidates,
+        changes,
+        bytes: rest[..used].to_vec(),
+    })
+}
+
+/// A number, seven bits a byte, as wirings begin with.
+fn varint(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
 }
 
 #[cfg(test)]
@@ -132,8 +189,22 @@ mod tests {
         let shape = WeightShape::new(&[2, 3]);
         let (first, all) = (Wiring::from_entries(6, [0, 1]), Wiring::full(6));
         let mut writer = HistoryWriter::create(path.clone(), shape, &first, &all).unwrap();
-        writer.append(3, &Swaps { born: vec![4], died: vec![0], pairs: vec![] });
-        writer.append(9, &Swaps { born: vec![5], died: vec![1], pairs: vec![] });
+        writer.append(
+            3,
+            &Swaps {
+                born: vec![4],
+                died: vec![0],
+                pairs: vec![],
+            },
+        );
+        writer.append(
+            9,
+            &Swaps {
+                born: vec![5],
+                died: vec![1],
+                pairs: vec![],
+            },
+        );
         writer.flush().unwrap();
         let whole = read(&path, 6).unwrap();
         assert_eq!(whole.first.iter().collect::<Vec<_>>(), [0, 2]);

@@ -49,17 +49,46 @@ pub struct Metrics(pub Vec<Metric>);
 impl Metrics {
     /// Reads lines until the file ends; a last line without its newline was cut short and is left out.
     pub(super) fn read(path: &Path) -> Result<Self, RunError> {
-        let failed = |source| RunError::Read { path: path.to_owned(), source };
+        let failed = |source| RunError::unreadable(path, source);
         let mut reader = BufReader::new(File::open(path).map_err(failed)?);
         let (mut metrics, mut line) = (Vec::new(), String::new());
         while reader.read_line(&mut line).map_err(failed)? > 0 && line.ends_with('\n') {
             let number = metrics.len() + 1;
-            let metric = serde_json::from_str(&line)
-                .map_err(|error| RunError::damaged(path, format!("line {number}: {error}")))?;
+            let metric = serde_json::from_str(&line).map_err(|error| {
+                RunError::damaged(path, format!("line {number} is no metric: {error}"))
+            })?;
             metrics.push(metric);
             line.clear();
         }
         Ok(Self(metrics))
+    }
+
+    /// What is wrong with them as the metrics of a run with so many classes, if anything is.
+    pub(super) fn problem(&self, classes: usize) -> Option<String> {
+        let (mut train, mut test) = (0, 0);
+        for (number, metric) in (1..).zip(&self.0) {
+            let (before, update) = match metric {
+                Metric::Train { update, .. } => (&mut train, *update),
+                Metric::Test {
+                    update, confusion, ..
+                } => {
+                    if confusion.len() != classes * classes {
+                        let cells = confusion.len();
+                        return Some(format!(
+                            "line {number} has a table of {cells} cells for {classes} classes"
+                        ));
+                    }
+                    (&mut test, *update)
+                }
+            };
+            if update < *before {
+                return Some(format!(
+                    "line {number} is of update {update}, which came before update {before}"
+                ));
+            }
+            *before = update;
+        }
+        None
     }
 }
 
@@ -72,16 +101,23 @@ pub(crate) struct MetricsWriter {
 
 impl MetricsWriter {
     pub(crate) fn create(path: PathBuf) -> Result<Self, RunError> {
-        let file = File::create(&path).map_err(|source| RunError::Write { path: path.clone(), source })?;
+        let file = File::create(&path).map_err(|source| RunError::Write {
+            path: path.clone(),
+            source,
+        })?;
         Ok(Self { path, file })
     }
 
     /// Appends a line in one write.
     pub(crate) fn append(&mut self, metric: &Metric) -> Result<(), RunError> {
-        let mut line = serde_json::to_string(metric).map_err(|error| RunError::damaged(&self.path, error))?;
+        let mut line =
+            serde_json::to_string(metric).map_err(|error| RunError::damaged(&self.path, error))?;
         line.push('\n');
         let written = self.file.write_all(line.as_bytes());
-        written.map_err(|source| RunError::Write { path: self.path.clone(), source })
+        written.map_err(|source| RunError::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
@@ -108,9 +144,15 @@ mod tests {
         for cut in 0..=whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let lines = whole[..cut].iter().filter(|&&byte| byte == b'\n').count();
-            assert_eq!(Metrics::read(&path).unwrap().0, [metric(1), metric(2)][..lines]);
+            assert_eq!(
+                Metrics::read(&path).unwrap().0,
+                [metric(1), metric(2)][..lines]
+            );
         }
         std::fs::write(&path, b"no json\n").unwrap();
-        assert!(matches!(Metrics::read(&path), Err(RunError::Damaged { .. })));
+        assert!(matches!(
+            Metrics::read(&path),
+            Err(RunError::Damaged { .. })
+        ));
     }
 }

@@ -24,6 +24,7 @@ mod weights;
 mod whole_file;
 
 pub use error::RunError;
+pub(crate) use facts::MOST_EDGES;
 pub use facts::{DrawingFile, Facts, Status, TensorFacts};
 pub use folder::RunFolder;
 pub(crate) use metrics::MetricsWriter;

@@ -4,19 +4,32 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
+use safetensors::{Dtype, SafeTensors};
 
 use super::frame::read_bounded;
 use super::{RunError, write_whole};
+use crate::BURN_VERSION;
 
 /// Writes a model's tensors as safetensors, under their paths in the model.
 ///
 /// # Errors
 /// [`RunError::Write`].
 pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), RunError> {
-    let mut store = SafetensorsStore::from_bytes(None);
-    store.collect_from(model).map_err(|error| RunError::damaged(path, error))?;
-    let bytes = store.get_bytes().map_err(|error| RunError::damaged(path, error))?;
-    write_whole(path, &bytes)
+    write_whole(path, &to_bytes(model, path)?)
+}
+
+fn to_bytes<M: Module>(model: &M, path: &Path) -> Result<Vec<u8>, RunError> {
+    // Burn's three notes come in another order each time; with one, the same tensors are the same bytes.
+    let note = format!("burn {BURN_VERSION}");
+    let mut store = SafetensorsStore::from_bytes(None)
+        .clear_metadata()
+        .metadata("producer", note);
+    store
+        .collect_from(model)
+        .map_err(|error| RunError::damaged(path, error))?;
+    store
+        .get_bytes()
+        .map_err(|error| RunError::damaged(path, error))
 }
 
 /// Puts a file's tensors, wirings among them, into a model of the same shape.
@@ -25,16 +38,64 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), RunError> {
 /// [`RunError::Read`], or [`RunError::Damaged`] if the file is none, or lacks a tensor, or one has another shape.
 pub fn load_weights<M: Module>(model: &mut M, path: &Path) -> Result<(), RunError> {
     let bytes = read_bounded(path)?;
-    // Checked first by the format's own library, whose errors are typed for every way in which a file can be wrong.
-    safetensors::SafeTensors::deserialize(&bytes).map_err(|error| RunError::damaged(path, error))?;
-    let mut store = SafetensorsStore::from_bytes(Some(bytes)).allow_partial(true).validate(false);
-    let result = model.load_from(&mut store).map_err(|error| RunError::damaged(path, error))?;
+    let own = to_bytes(model, path)?;
+    if let Some(reason) = difference(&bytes, &own) {
+        return Err(RunError::damaged(path, reason));
+    }
+    let mut store = SafetensorsStore::from_bytes(Some(bytes))
+        .allow_partial(true)
+        .validate(false);
+    let result = model
+        .load_from(&mut store)
+        .map_err(|error| RunError::damaged(path, error))?;
     if let Some(error) = result.errors.first() {
         return Err(RunError::damaged(path, error));
     }
-    let missing: Vec<&str> = result.missing.iter().map(|(name, _)| name.as_str()).collect();
-    if !missing.is_empty() {
-        return Err(RunError::damaged(path, format!("it lacks {}", missing.join(", "))));
-    }
     Ok(())
+}
+
+/// Why a file's tensors cannot take the places of the model's own, if they cannot. Looked at before anything is loaded, by the
+/// format's own library, so that the loader only ever sees tensors of the types and shapes that it wants.
+fn difference(file: &[u8], own: &[u8]) -> Option<String> {
+    let read = |bytes| {
+        SafeTensors::deserialize(bytes)
+            .map_err(|error| format!("it is no safetensors file ({error})"))
+    };
+    let (file, own) = match (read(file), read(own)) {
+        (Ok(file), Ok(own)) => (file, own),
+        (Err(reason), _) | (_, Err(reason)) => return Some(reason),
+    };
+    let mut missing = Vec::new();
+    for (name, wanted) in own.tensors() {
+        let Ok(found) = file.tensor(&name) else {
+            missing.push(format!("`{name}`"));
+            continue;
+        };
+        if found.shape() != wanted.shape() {
+            let (found, wanted) = (sides(found.shape()), sides(wanted.shape()));
+            return Some(format!(
+                "`{name}` has the shape {found}, the network of the recipe wants {wanted}"
+            ));
+        }
+        if found.dtype() != wanted.dtype() {
+            return Some(format!(
+                "`{name}` holds numbers of the type {}, not {}",
+                found.dtype(),
+                wanted.dtype()
+            ));
+        }
+        if found.dtype() == Dtype::BOOL && found.data().iter().any(|&byte| byte > 1) {
+            return Some(format!("`{name}` holds something other than yes and no"));
+        }
+    }
+    missing.sort();
+    (!missing.is_empty()).then(|| format!("it lacks {}", missing.join(", ")))
+}
+
+fn sides(shape: &[usize]) -> String {
+    shape
+        .iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join(" x ")
 }

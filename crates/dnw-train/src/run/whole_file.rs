@@ -12,8 +12,14 @@ use super::RunError;
 /// [`RunError::Write`] if it cannot be written; what was there before is untouched then.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let write = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+        // A bare file name has an empty parent, which names no folder that could be opened.
+        let folder = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new()
+            .prefix(".writing-")
+            .tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         let mut permissions = file.as_file().metadata()?.permissions();
@@ -28,12 +34,25 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
         std::fs::File::open(folder)?.sync_all()?;
         Ok(())
     };
-    write().map_err(|source| RunError::Write { path: path.to_owned(), source })
+    write().map_err(|source| RunError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bare_file_name_lies_in_the_working_folder() {
+        // Its own process would be needed to change the folder, so the name is one that nothing else has.
+        let name = format!("whole-file-{}.txt", std::process::id());
+        write_whole(Path::new(&name), b"here").unwrap();
+        let read = std::fs::read(&name);
+        std::fs::remove_file(&name).unwrap();
+        assert_eq!(read.unwrap(), b"here");
+    }
 
     #[test]
     fn a_file_that_cannot_be_written_leaves_what_was_there() {
@@ -43,7 +62,10 @@ mod tests {
         write_whole(&path, b"second").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"second");
         assert!(write_whole(&folder.path().join("missing/a"), b"x").is_err());
-        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(names, ["a"], "nothing is left beside it");
     }
 }

@@ -1,0 +1,18 @@
+//! Facts about `dnw` as a user meets it: every test runs the program itself in a folder of its own.
+
+#[path = "cli/damage_at_random.rs"]
+mod damage_at_random;
+#[path = "cli/damaged_runs.rs"]
+mod damaged_runs;
+#[path = "cli/idx_files.rs"]
+mod idx_files;
+#[path = "cli/looking_back.rs"]
+mod looking_back;
+#[path = "cli/refusals.rs"]
+mod refusals;
+#[path = "cli/shell.rs"]
+mod shell;
+#[path = "cli/stopping.rs"]
+mod stopping;
+#[path = "cli/training.rs"]
+mod training;

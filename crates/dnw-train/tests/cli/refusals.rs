@@ -1,0 +1,242 @@
+//! What is asked for and cannot be had: a sentence with its remedy, and nothing is written.
+
+use std::fs;
+
+use crate::shell::Shell;
+
+#[test]
+fn a_name_that_is_not_known_is_answered_with_the_nearest() {
+    let shell = Shell::new();
+    for (arguments, words) in [
+        (
+            &["train", "digit"][..],
+            &["`digit`", "did you mean `digits`?"][..],
+        ),
+        (&["train", "mnst"], &["did you mean `mnist`?"]),
+        (
+            &["train", "xyz"],
+            &["no recipe `xyz`", "there are digits, mnist"],
+        ),
+        (&["recipes", "digts"], &["did you mean `digits`?"]),
+        (
+            &["train", "--set", "epoch=3"],
+            &["no key `epoch`", "did you mean `epochs`?"],
+        ),
+        (
+            &["train", "--set", "optimizer.lerning-rate=1"],
+            &["did you mean `learning-rate`?"],
+        ),
+        (
+            &["train", "--set", "model.level=[3]"],
+            &["did you mean `levels`?"],
+        ),
+        (
+            &["train", "--set", "model.kind=lent"],
+            &["`model.kind` is `lent`", "did you mean `lenet`?"],
+        ),
+        (
+            &["train", "--set", "wiring.rule=dmw"],
+            &["no rule `dmw`", "did you mean `dnw`?"],
+        ),
+        (
+            &["train", "--set", "wiring.unit=fanin"],
+            &["did you mean `fan-in`?"],
+        ),
+        (
+            &["train", "--set", "data=mnst"],
+            &["no data set `mnst`", "did you mean `mnist`?"],
+        ),
+        (
+            &["train", "--device", "flx"],
+            &["no device `flx`", "did you mean `flex`?"],
+        ),
+        (&["data", "check", "mnits"], &["did you mean `mnist`?"]),
+        (&["data", "fetch", "nmist"], &["did you mean `mnist`?"]),
+    ] {
+        shell.dnw(arguments).refused(words);
+    }
+    assert!(shell.files(".").is_empty(), "nothing is written");
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_refused_before_anything_is_written() {
+    let shell = Shell::new();
+    for (change, words) in [
+        ("epochs=0", &["`epochs` is 0", "at least 1"][..]),
+        (
+            "epochs=9000000000000000000",
+            &["`epochs`", "at most a million"],
+        ),
+        ("epochs=many", &["`epochs` holds many", "a whole number"]),
+        ("epochs", &["does not say a value"]),
+        ("=1", &["does not say a value"]),
+        ("epochs.x=1", &["`epochs` holds a value"]),
+        ("seed=-1", &["`seed` holds -1", "a whole number"]),
+        ("batch=0", &["`batch` is 0"]),
+        (
+            "batch=1443",
+            &["a batch of 1443 is larger than the data", "at most 1442"],
+        ),
+        ("batch=9000000000000000000", &["larger than the data"]),
+        (
+            "wiring.edges=0",
+            &["budget of 0 edges", "graph.weight", "wiring.density"],
+        ),
+        (
+            "wiring.edges=181",
+            &["budget of 181 edges", "180 candidate edges"],
+        ),
+        ("wiring.edges=9000000000000000000", &["180 candidate edges"]),
+        ("wiring.density=0", &["budget of density 0"]),
+        ("wiring.density=1.5", &["budget of density 1.5"]),
+        ("wiring.density=nan", &["budget of density"]),
+        ("wiring.prune-rate=1", &["budget of prune rate 1"]),
+        ("wiring.shrink-share=0", &["`wiring.shrink-share` is 0"]),
+        ("model.fold=3", &["8 x 8 cannot be folded by 3", "model."]),
+        ("model.fold=0", &["`fold` must be at least 1"]),
+        ("model.fold=9000000000000000000", &["cannot be folded"]),
+        ("model.grid=5", &["grid of 5 x 5"]),
+        ("model.outputs=0", &["no output nodes"]),
+        ("model.levels=[3, 0]", &["level 2 has no nodes"]),
+        (
+            "model.levels=[100000000, 100000000]",
+            &["`model`", "at most"],
+        ),
+        ("model.outputs=9000000000000000000", &["`model`", "at most"]),
+        (
+            "model.edge-std=nan",
+            &["`model.edge-std` is NaN", "a positive number"],
+        ),
+        ("model.kind=lenet", &["`model.hidden` is missing"]),
+        ("model.kind=tiny-static", &["at least 32 x 32 pixels"]),
+        (
+            "optimizer.learning-rate=0",
+            &["`optimizer.learning-rate` is 0", "positive"],
+        ),
+        ("optimizer.momentum=1", &["`optimizer.momentum` is 1"]),
+        (
+            "augmentation.shift=8",
+            &["`augmentation.shift` is 8", "sides of an image"],
+        ),
+        ("augmentation.shift=70000", &["augmentation"]),
+    ] {
+        shell.train("run", &["--set", change]).refused(words);
+    }
+    shell.dnw(&["--threads", "0"]).refused(&["0 threads"]);
+    shell
+        .dnw(&["--threads", "100000000"])
+        .refused(&["100000000 threads", "1024"]);
+    shell.dnw(&["--epochs", "0"]).refused(&["`epochs` is 0"]);
+    assert!(shell.files(".").is_empty(), "nothing is written");
+}
+
+#[test]
+fn a_device_that_was_not_built_in_says_how_to_build_it() {
+    if cfg!(feature = "wgpu") {
+        println!("skipped: the device wgpu is built in");
+        return;
+    }
+    Shell::new()
+        .dnw(&["--device", "wgpu"])
+        .refused(&["without the device `wgpu`", "--features wgpu"]);
+}
+
+#[test]
+fn usage_that_makes_no_sense_is_answered_by_the_usage() {
+    let shell = Shell::new();
+    for arguments in [
+        &["--sead", "1"][..],
+        &["trian"],
+        &["train", "digits", "mnist"],
+        &["--seed", "-1"],
+        &["--seed", "9223372036854775808"],
+        &["--epochs", "x"],
+        &["compare"],
+        &["eval"],
+        &["eval", "x", "--weights", "worst"],
+        &["report", "x", "--moving", "3"],
+        &["completions", "cmd"],
+        &["data", "check"],
+    ] {
+        let answer = shell.dnw(arguments);
+        assert_eq!(answer.code, Some(2), "{arguments:?}: {answer:?}");
+        assert!(
+            answer.stderr.starts_with("error: ") && answer.stdout.is_empty(),
+            "{answer:?}"
+        );
+        assert!(!answer.stderr.contains("panicked"), "{answer:?}");
+    }
+    shell
+        .dnw(&["--seed", "9223372036854775807", "--dry-run"])
+        .succeeded();
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let shell = Shell::with_run();
+    fs::write(shell.path("file"), "here").unwrap();
+    for out in ["file", "file/run", "file/a/b"] {
+        shell
+            .train(out, &[])
+            .refused(&[&format!("cannot write `{out}`"), "--out"]);
+    }
+    for arguments in [
+        &["report", "run", "--out", "file/page.html"][..],
+        &["report", "run", "--out", "missing/page.html"],
+        &["report", "run", "--svg", "file/wiring.svg"],
+        &["compare", "run", "--out", "file/page.html"],
+        &["compare", "run", "--markdown", "missing/table.md"],
+        &["compare", "run", "--svg", "missing/plot.svg"],
+        // A folder cannot become a file.
+        &["report", "run", "--out", "run"],
+    ] {
+        shell.dnw(arguments).refused(&["cannot write `"]);
+    }
+    assert_eq!(fs::read(shell.path("file")).unwrap(), b"here");
+    // The main job's numbered folders cannot be made where a file is called `runs`.
+    fs::write(shell.path("runs"), "here").unwrap();
+    shell
+        .dnw(&["--epochs", "1"])
+        .refused(&["cannot write `runs`"]);
+}
+
+#[test]
+fn a_folder_without_a_run_is_named_and_one_with_a_run_suggested() {
+    let shell = Shell::new();
+    shell.train("runs/good", &[]).succeeded();
+    for command in ["eval", "report", "compare"] {
+        shell
+            .dnw(&[command, "nowhere"])
+            .refused(&["`nowhere`", "no run folder"]);
+        shell
+            .dnw(&[command, "runs/bad"])
+            .refused(&["`runs/bad`", "such as `runs/good`"]);
+    }
+    for command in ["eval", "report"] {
+        shell
+            .dnw(&[command, "runs"])
+            .refused(&["`runs`", "such as `runs/good`"]);
+    }
+}
+
+#[test]
+fn a_network_without_nodes_has_a_page_but_no_picture() {
+    let data = crate::idx_files::small_mnist([20, 10]);
+    let shell = Shell::new();
+    let changes =
+        ["batch=10", "model.hidden=[6, 5]", "wiring.density=0.5"].map(|change| ["--set", change]);
+    let train = [
+        "train",
+        "mnist-lenet",
+        "--out",
+        "run",
+        "--quiet",
+        "--epochs",
+        "1",
+        "--data",
+    ];
+    let data = [data.path("").to_str().unwrap().to_owned()];
+    let arguments = [&train[..], &[data[0].as_str()], changes.as_flattened()].concat();
+    shell.dnw(&arguments).succeeded();
+    shell.dnw(&["report", "run"]).succeeded();
+}

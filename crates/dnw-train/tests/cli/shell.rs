@@ -1,0 +1,160 @@
+//! A folder to work in, and what the program answers there.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Settings of a training that takes eight updates; the recipe's own may change, what is said of these may not.
+pub const SHORT: [&str; 14] = [
+    "--set",
+    "epochs=2",
+    "--set",
+    "batch=360",
+    "--set",
+    "model.fold=2",
+    "--set",
+    "model.levels=[6, 6]",
+    "--set",
+    "model.outputs=6",
+    "--set",
+    "wiring.rule=dnw",
+    "--set",
+    "wiring.density=0.12",
+];
+
+/// A temporary folder in which the program runs.
+pub struct Shell(tempfile::TempDir);
+
+/// What a run of the program gave.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Shell {
+    pub fn new() -> Self {
+        // Every file of a run is synced, which on a busy disk takes most of a test's time and in memory none.
+        let memory = tempfile::tempdir_in("/dev/shm");
+        Self(memory.or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    /// A folder with the finished run `run`.
+    pub fn with_run() -> Self {
+        let shell = Self::new();
+        shell.train("run", &[]).succeeded();
+        shell
+    }
+
+    pub fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(inside)
+    }
+
+    /// The program, to be run here, without anything of the surrounding environment that it reads.
+    pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dnw"));
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env_remove("DNW_DATA");
+        command
+    }
+
+    pub fn dnw(&self, arguments: &[&str]) -> Answer {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// A short training of the digits into `out`, with further arguments.
+    pub fn train(&self, out: &str, more: &[&str]) -> Answer {
+        self.dnw(
+            &[
+                &["train", "digits", "--quiet", "--out", out],
+                &SHORT[..],
+                more,
+            ]
+            .concat(),
+        )
+    }
+
+    /// Every file below `folder` and its bytes.
+    pub fn files(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut waiting = vec![self.path(folder)];
+        while let Some(folder) = waiting.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    waiting.push(path);
+                } else {
+                    let name = path.strip_prefix(self.0.path()).unwrap();
+                    files.insert(name.to_str().unwrap().to_owned(), fs::read(&path).unwrap());
+                }
+            }
+        }
+        files
+    }
+
+    /// `run.json` of a run.
+    pub fn facts(&self, run: &str) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.path(run).join("run.json")).unwrap()).unwrap()
+    }
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// It was refused in a sentence with its remedy, and these words are in it.
+    #[track_caller]
+    pub fn refused(self, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        assert!(self.stdout.is_empty(), "a refusal is no result: {self:?}");
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        assert!(lines[0].starts_with("error: "), "{self:?}");
+        assert!(
+            lines.len() > 1 && lines[1].starts_with("help: "),
+            "{self:?}"
+        );
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        for jargon in [
+            "Some(",
+            "Err(",
+            "unwrap",
+            "usize",
+            "struct ",
+            "ParamGroup",
+            "TensorFacts",
+        ] {
+            assert!(
+                !self.stderr.contains(jargon),
+                "`{jargon}` says nothing to a user: {self:?}"
+            );
+        }
+        for word in words {
+            assert!(self.stderr.contains(word), "`{word}` is not in {self:?}");
+        }
+        self
+    }
+
+    /// Standard output as the one JSON value that it is.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
