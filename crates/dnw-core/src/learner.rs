@@ -2,9 +2,15 @@
 //!
 //! Burn's training strategies call [`TrainStep::optimize`] for each update. A [`Wired`] model makes its optimizer step as its
 //! model would and rewires after it, so that nothing in the user's steps changes.
+//!
+//! Burn's checkpoints hold the weights and their wirings, not the [`Clock`](crate::Clock): a run resumed from one whose schedule
+//! moves with the run needs [`Wired::set_clock`] first.
 
-use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleLearningRate, ModuleOptimizer, MultiGradientsParams};
+use std::fmt;
+
+use burn::module::{Module, ModuleDisplay};
+use burn::optim::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
+use burn::optim::{GradientsParams, ModuleOptimizer, MultiGradientsParams};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::Wired;
@@ -53,5 +59,13 @@ impl<M: Module + InferenceStep> InferenceStep for Wired<M> {
 
     fn step(&self, item: Self::Input) -> Self::Output {
         (**self).step(item)
+    }
+}
+
+/// The model as Burn prints it, after the rule's name. Burn's learner asks its models for this.
+impl<M: Module + ModuleDisplay> fmt::Display for Wired<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let model = (**self).format(Default::default());
+        write!(f, "wired by the rule {}: {model}", self.rule().name)
     }
 }
