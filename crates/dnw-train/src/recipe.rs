@@ -349,6 +349,18 @@ impl Recipe {
             o.warm_up.to_string(),
             "a number of epochs, at least 0",
         )?;
+        if let Some(epoch) = o
+            .step_at
+            .iter()
+            .find(|epoch| !(0.0..=MOST_EPOCHS as f64).contains(*epoch))
+        {
+            check(
+                false,
+                "optimizer.step-at",
+                epoch.to_string(),
+                "made of epochs",
+            )?;
+        }
         let factor = o.step_factor;
         check(
             factor >= 0.0 && factor.is_finite(),

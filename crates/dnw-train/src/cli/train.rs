@@ -87,14 +87,19 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         (Ok(facts), _) => facts,
         (Err(error), Ok(())) => {
             return Err(Failure::from(error).and(format!(
-                "how far it came is in `{}`",
+                "`{}` shows how far it came",
                 folder.report().display()
             )));
         }
         // What broke the training says more than what that left undone.
         (Err(error), Err(_)) => return Err(error.into()),
     };
-    page?;
+    page.map_err(|failure| {
+        let path = folder.path().display();
+        failure.and(format!(
+            "the run itself is kept; `dnw report {path}` writes its page again"
+        ))
+    })?;
     print_result(&facts, &recipe, &folder, settings)?;
     Ok(if facts.status == Status::Stopped {
         STOPPED

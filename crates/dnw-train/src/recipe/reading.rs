@@ -121,8 +121,12 @@ pub(super) fn type_error(error: &toml::de::Error) -> RecipeError {
 
 /// ``integer `3` `` as `3`.
 fn value_in_words(found: &str) -> String {
-    match found.split_once(['`', '"']) {
-        Some((_, value)) => value.trim_end_matches(['`', '"']).to_owned(),
+    // Text keeps its quotes, so that one sees that it is taken for text.
+    if let Some(at) = found.find('"') {
+        return found[at..].to_owned();
+    }
+    match found.split_once('`') {
+        Some((_, value)) => value.trim_end_matches('`').to_owned(),
         None if found == "sequence" => "a list".to_owned(),
         None if found == "map" => "a table of keys".to_owned(),
         None => found.to_owned(),
@@ -137,6 +141,7 @@ fn type_in_words(expected: &str) -> String {
         "a sequence" => "a list such as [20, 20]",
         "a boolean" => "true or false",
         "a string" => "a text",
+        "variant identifier" => "a name",
         _ if expected.starts_with("struct") || expected.contains("enum") => "a table of keys",
         _ => expected,
     };
@@ -157,7 +162,7 @@ mod tests {
     fn complaints_name_the_key_and_speak_of_no_rust_types() {
         assert_eq!(
             complaint("epochs=many"),
-            "`epochs` holds many where a whole number, 0 or more, is needed"
+            "`epochs` holds \"many\" where a whole number, 0 or more, is needed"
         );
         assert_eq!(
             complaint("seed=-1"),
@@ -173,7 +178,7 @@ mod tests {
         );
         assert_eq!(
             complaint("optimizer.momentum=much"),
-            "`optimizer.momentum` holds much where a number is needed"
+            "`optimizer.momentum` holds \"much\" where a number is needed"
         );
         assert_eq!(
             complaint("augmentation.mirror=1"),
@@ -197,6 +202,7 @@ mod tests {
             "model.levels=[1, a]",
             "model=3",
             "data=[1]",
+            "model.kind=3",
             "wiring.rule=1",
         ] {
             let complaint = complaint(change);

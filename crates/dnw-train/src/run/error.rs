@@ -34,6 +34,12 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no such folder.
+    #[error("there is no folder `{}`", .path.display())]
+    NoFolder {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// A file's content is not what it should be.
     #[error("`{}` is damaged: {reason}", .path.display())]
     Damaged {
@@ -51,6 +57,21 @@ impl RunError {
             path: path.into(),
             reason: reason.to_string(),
         }
+    }
+
+    /// A file whose JSON cannot be read; `line` is its line where the file holds one value a line.
+    pub(crate) fn no_json(path: &Path, line: Option<usize>, error: &serde_json::Error) -> Self {
+        let at = line.unwrap_or(error.line());
+        let reason = match error.classify() {
+            serde_json::error::Category::Eof => format!("it ends in the middle, in line {at}"),
+            serde_json::error::Category::Syntax => format!("line {at} is not JSON"),
+            _ => {
+                let message = error.to_string();
+                let what = message.split(" at line ").next().unwrap_or_default();
+                format!("line {at} holds something else than this program writes: {what}")
+            }
+        };
+        Self::damaged(path, reason)
     }
 
     /// A file that could not be read: damaged if it was there, but held no text.
@@ -74,7 +95,7 @@ impl RunError {
                 _ => "a file of the run is missing: copy the whole folder again, or train again to another folder".into(),
             },
             Self::Read { .. } => "look whether the file may be read".into(),
-            Self::NoRun { path } => match runs_beside(path) {
+            Self::NoFolder { path } | Self::NoRun { path } => match runs_beside(path) {
                 Some(run) => format!("give the folder that a training wrote, such as `{}`", run.display()),
                 None => "give the folder that `dnw train` wrote; the last line it prints names it".into(),
             },

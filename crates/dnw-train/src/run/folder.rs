@@ -71,16 +71,15 @@ impl RunFolder {
     /// Opens a folder that holds a run.
     ///
     /// # Errors
-    /// [`RunError::NoRun`] if it holds none.
+    /// [`RunError::NoFolder`] if it is none, [`RunError::NoRun`] if it holds none.
     pub fn open(path: &Path) -> Result<Self, RunError> {
+        let path = path.to_owned();
         if path.join("run.json").is_file() {
-            Ok(Self {
-                path: path.to_owned(),
-            })
+            Ok(Self { path })
+        } else if path.is_dir() {
+            Err(RunError::NoRun { path })
         } else {
-            Err(RunError::NoRun {
-                path: path.to_owned(),
-            })
+            Err(RunError::NoFolder { path })
         }
     }
 
@@ -209,7 +208,8 @@ impl RunFolder {
 
     fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
         let path = self.path.join(name);
-        serde_json::from_str(&read_text(&path)?).map_err(|error| RunError::damaged(&path, error))
+        serde_json::from_str(&read_text(&path)?)
+            .map_err(|error| RunError::no_json(&path, None, &error))
     }
 
     /// Reads the metrics of a run with so many classes up to the last whole line.

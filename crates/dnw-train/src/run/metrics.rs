@@ -54,9 +54,8 @@ impl Metrics {
         let (mut metrics, mut line) = (Vec::new(), String::new());
         while reader.read_line(&mut line).map_err(failed)? > 0 && line.ends_with('\n') {
             let number = metrics.len() + 1;
-            let metric = serde_json::from_str(&line).map_err(|error| {
-                RunError::damaged(path, format!("line {number} is no metric: {error}"))
-            })?;
+            let metric = serde_json::from_str(&line)
+                .map_err(|error| RunError::no_json(path, Some(number), &error))?;
             metrics.push(metric);
             line.clear();
         }

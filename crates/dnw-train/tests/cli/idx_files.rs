@@ -140,6 +140,28 @@ fn a_wrong_file_is_named_with_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn a_network_of_plain_layers_has_a_page_too() {
+    let data = small_mnist([20, 10]);
+    let shell = Shell::new();
+    let changes =
+        ["batch=10", "model.hidden=[6, 5]", "wiring.density=0.5"].map(|change| ["--set", change]);
+    let train = [
+        "train",
+        "mnist-lenet",
+        "--out",
+        "run",
+        "--quiet",
+        "--epochs",
+        "1",
+        "--data",
+    ];
+    let data = [data.path("").to_str().unwrap().to_owned()];
+    let arguments = [&train[..], &[data[0].as_str()], changes.as_flattened()].concat();
+    shell.dnw(&arguments).succeeded();
+    shell.dnw(&["report", "run"]).succeeded();
+}
+
+#[test]
 fn a_batch_larger_than_the_data_is_refused() {
     let data = small_mnist([19, 10]);
     train(&data).refused(&[
