@@ -32,6 +32,8 @@ struct Part {
     /// Whether accuracy over budget is worth a plot.
     plotted: bool,
     runs: Vec<Run>,
+    /// Runs of other parts that stand beside these: part, and how their names begin.
+    beside: Vec<(&'static str, &'static str)>,
 }
 
 struct Run {
@@ -98,23 +100,21 @@ fn parts() -> Vec<Part> {
         }
     }
     let mut ranking = Vec::new();
-    for kind in ["legal-edges", "all-entries"] {
-        for rule in ["dnw", "dnw-shrinking"] {
-            for seed in SEEDS {
-                // The same number of edges for both, whatever it is a share of.
-                let set = [
-                    format!("wiring.ranking={kind}"),
-                    format!("wiring.rule={rule}"),
-                    "wiring.edges=149".into(),
-                ];
-                ranking.push(planned(
-                    "mnist",
-                    format!("{kind}-{rule}"),
-                    seed,
-                    Some(EPOCHS),
-                    &set,
-                ));
-            }
+    for rule in ["dnw", "dnw-shrinking"] {
+        for seed in SEEDS {
+            // As many edges as the runs that rank legal edges only keep at density 0.05.
+            let set = [
+                "wiring.ranking=all-entries".into(),
+                format!("wiring.rule={rule}"),
+                "wiring.edges=149".into(),
+            ];
+            ranking.push(planned(
+                "mnist",
+                format!("all-entries-{rule}"),
+                seed,
+                Some(EPOCHS),
+                &set,
+            ));
         }
     }
     let mut default = Vec::new();
@@ -129,28 +129,35 @@ fn parts() -> Vec<Part> {
             ));
         }
     }
+    let part = |name, runs| Part {
+        name,
+        plotted: false,
+        runs,
+        beside: Vec::new(),
+    };
     vec![
+        part("default", default),
         Part {
-            name: "default",
-            plotted: false,
-            runs: default,
-        },
-        Part {
-            name: "budgets",
             plotted: true,
-            runs: budgets,
+            ..part("budgets", budgets)
         },
+        part("lenet", lenet),
         Part {
-            name: "lenet",
-            plotted: false,
-            runs: lenet,
-        },
-        Part {
-            name: "ranking",
-            plotted: false,
-            runs: ranking,
+            beside: vec![("budgets", "0.05-dnw")],
+            ..part("ranking", ranking)
         },
     ]
+}
+
+/// The run folders of another part whose names begin so.
+fn runs_beside(folder: &Path, beginning: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning));
+    let mut paths: Vec<String> = names
+        .map(|entry| entry.path().display().to_string())
+        .collect();
+    paths.sort();
+    paths
 }
 
 /// Trains what is missing and draws the tables and plots.
@@ -165,14 +172,17 @@ pub fn run(args: &StudyArgs) -> Result<(), String> {
         let folder = program::root().join(&args.out).join(part.name);
         train_missing(args, dnw, &folder, &part)?;
         let path = |name: String| docs.join(name).display().to_string();
-        let mut compare = vec![
-            "compare".into(),
+        let mut compare = vec!["compare".into()];
+        for (other, beginning) in &part.beside {
+            compare.extend(runs_beside(&folder.with_file_name(other), beginning));
+        }
+        compare.extend([
             folder.display().to_string(),
             "--out".into(),
             folder.join("compare.html").display().to_string(),
             "--markdown".into(),
             path(format!("{}.md", part.name)),
-        ];
+        ]);
         if part.plotted {
             compare.extend(["--svg".into(), path(format!("{}.svg", part.name))]);
         }

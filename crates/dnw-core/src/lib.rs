@@ -60,6 +60,9 @@ mod wire;
 mod wired;
 mod wiring;
 
+/// Burn's own: which parameters of a model, for [`Wire::weights`].
+pub use burn::module::ParamGroup;
+
 pub use budget::Budget;
 pub use error::WiringError;
 pub use gradient::Gradient;

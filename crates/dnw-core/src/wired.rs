@@ -334,7 +334,7 @@ impl<M: ModuleDisplay> ModuleDisplayDefault for Wired<M> {
     fn content(&self, content: Content) -> Option<Content> {
         content
             .add("model", &self.model)
-            .add_formatted(&format!("rule: {}", self.rule.name))
+            .add_debug_attribute("rule", &self.rule.name)
             .optional()
     }
 }

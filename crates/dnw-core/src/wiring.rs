@@ -208,7 +208,7 @@ impl Wiring {
                 let wiring = Self::from_mask((0..entries).map(|i| rest[i / 8] >> (i % 8) & 1 == 1));
                 let beyond = rest
                     .last()
-                    .is_some_and(|last| entries % 8 != 0 && last >> (entries % 8) != 0);
+                    .is_some_and(|last| !entries.is_multiple_of(8) && last >> (entries % 8) != 0);
                 if beyond {
                     Err(WiringError::Bytes("an edge lies outside the tensor"))
                 } else {
@@ -297,10 +297,10 @@ mod tests {
         #[test]
         fn damaged_bytes_are_an_error_or_a_wiring_but_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             // Sizes are kept small here; the bound itself has its own test.
-            if let Some(size) = read_varint(&mut bytes.as_slice()) && size < 1 << 20 {
-                if let Ok(wiring) = Wiring::from_bytes(&bytes) {
-                    prop_assert!(wiring.iter().all(|entry| entry < wiring.entries()));
-                }
+            if read_varint(&mut bytes.as_slice()).is_some_and(|size| size < 1 << 20)
+                && let Ok(wiring) = Wiring::from_bytes(&bytes)
+            {
+                prop_assert!(wiring.iter().all(|entry| entry < wiring.entries()));
             }
         }
     }

@@ -139,39 +139,26 @@ impl<F: NodeFunction> NeuralGraph<F> {
 }
 
 /// The edges of one forward pass, read once.
-enum Edges<'a> {
-    /// For a kernel: all weights, and which are real.
-    Kernel {
-        spec: &'a GraphSpec,
-        weight: Tensor<4>,
-        real: Tensor<4, Bool>,
-    },
-    /// For plain tensors: the weights with zeros written in.
-    Plain {
-        spec: &'a GraphSpec,
-        weight: Tensor<4>,
-    },
+struct Edges<'a> {
+    spec: &'a GraphSpec,
+    weight: Tensor<4>,
+    /// Which edges are real, for a kernel; without it, the weight has zeros in the place of those that are not.
+    real: Option<Tensor<4, Bool>>,
 }
 
 impl<'a> Edges<'a> {
     fn new<F: NodeFunction>(graph: &'a NeuralGraph<F>, device: &Device) -> Self {
         let spec = graph.spec.as_ref();
         let edges = edges_of(&graph.weight);
-        if graph.kernels.serve(device) {
-            // The kernel's gradient is that of all edges; for another, the parameter's own effective weight scales it.
-            let weight = if edges.all_edges_learn() {
-                graph.weight.base()
-            } else {
-                graph.weight.val()
-            };
-            let real = edges.mask(weight.dims());
-            Self::Kernel { spec, weight, real }
+        let by_kernel = graph.kernels.serve(device);
+        // The kernel's gradient is that of all edges; for another, the parameter's own effective weight scales it.
+        let weight = if by_kernel && edges.all_edges_learn() {
+            graph.weight.base()
         } else {
-            Self::Plain {
-                spec,
-                weight: graph.weight.val(),
-            }
-        }
+            graph.weight.val()
+        };
+        let real = by_kernel.then(|| edges.mask(weight.dims()));
+        Self { spec, weight, real }
     }
 
     /// What the `targets` gather from the `sources`, whose maps `fired` holds level by level.
@@ -185,19 +172,12 @@ impl<'a> Edges<'a> {
             [only] => only.clone(),
             several => Tensor::cat(several.to_vec(), 1),
         };
-        let (Self::Kernel { spec, .. } | Self::Plain { spec, .. }) = self;
-        let first = spec.first_target();
+        let first = self.spec.first_target();
         let block = [targets.start - first..targets.end - first, sources];
-        match self {
-            Self::Kernel { weight, real, .. } => ops::wired_product(
-                x,
-                weight.clone().slice(block.clone()),
-                real.clone().slice(block),
-            ),
-            Self::Plain { weight, .. } => {
-                let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-                conv2d(x, weight.clone().slice(block), None, options)
-            }
+        let weight = self.weight.clone().slice(block.clone());
+        match &self.real {
+            Some(real) => ops::wired_product(x, weight, real.clone().slice(block)),
+            None => conv2d(x, weight, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1)),
         }
     }
 }

@@ -15,12 +15,8 @@ use dnw_kernels::product::{self, ProductShape};
 
 /// Whether the kernels serve this device.
 pub(crate) fn kernels_serve(device: &Device) -> bool {
-    use burn::backend::DispatchDevice;
-    match device.clone().inner().as_dispatch() {
-        DispatchDevice::Flex(_) => true,
-        #[allow(unreachable_patterns)]
-        _ => false,
-    }
+    let device = device.clone().inner();
+    matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_))
 }
 
 /// See [`super::wired_product_reference`].

@@ -14,8 +14,11 @@ pub use random::random;
 
 use crate::Rule;
 
+/// A rule's name, how it is made, and one line that says what it does.
+pub type Named = (&'static str, fn() -> Rule, &'static str);
+
 /// Every rule by its name, with one line that says what it does.
-pub const ALL: &[(&str, fn() -> Rule, &str)] = &[
+pub const ALL: &[Named] = &[
     (
         "dnw",
         dnw,
