@@ -15,6 +15,19 @@ pub(crate) fn recording(recording: &Recording) -> Result<(), ReportError> {
             expected: RECORDING_VERSION,
         });
     }
+    let nodes = recording.nodes.len();
+    if let Some((index, node)) = recording
+        .nodes
+        .iter()
+        .enumerate()
+        .find(|(_, node)| node.level as usize >= nodes)
+    {
+        return Err(value(
+            &format!("nodes[{index}].level"),
+            node.level.to_string(),
+            &format!("{nodes} nodes cannot stand in more levels"),
+        ));
+    }
     let classes = recording.data.classes.len();
     curves("curves", &recording.curves, Some(classes))?;
     for (index, layer) in recording.layers.iter().enumerate() {
@@ -84,7 +97,7 @@ fn curves(path: &str, curves: &Curves, classes: Option<usize>) -> Result<(), Rep
             length(
                 &format!("{path}.test.confusion[{index}]"),
                 "cells",
-                classes * classes,
+                product([classes, classes]),
                 matrix.len(),
             )?;
         }
@@ -163,7 +176,7 @@ fn layer(path: &str, layer: &Layer, nodes: usize) -> Result<(), ReportError> {
     length(
         &format!("{path}.weights"),
         "bytes",
-        frames * entries * 2,
+        product([frames, entries, 2]),
         layer.weights.0.len(),
     )?;
     length(
@@ -182,11 +195,11 @@ fn layer(path: &str, layer: &Layer, nodes: usize) -> Result<(), ReportError> {
 
 fn samples(samples: &Samples, classes: usize, nodes: usize) -> Result<(), ReportError> {
     let images = samples.labels.len();
-    let pixels: usize = samples.shape.iter().product();
+    let pixels = product(samples.shape);
     length(
         "samples.pixels",
         "bytes",
-        images * pixels,
+        product([images, pixels]),
         samples.pixels.0.len(),
     )?;
     if let Some(&label) = samples
@@ -201,7 +214,7 @@ fn samples(samples: &Samples, classes: usize, nodes: usize) -> Result<(), Report
         ));
     }
     ascending("samples.frames", &samples.frames)?;
-    let expected = samples.frames.len() * images * classes;
+    let expected = product([samples.frames.len(), images, classes]);
     length(
         "samples.probabilities",
         "bytes",
@@ -217,7 +230,7 @@ fn samples(samples: &Samples, classes: usize, nodes: usize) -> Result<(), Report
 fn features(features: &Features, images: usize, nodes: usize) -> Result<(), ReportError> {
     let frames = features.frames.len();
     ascending("samples.features.frames", &features.frames)?;
-    let expected = frames * images * nodes * features.height * features.width;
+    let expected = product([frames, images, nodes, features.height, features.width]);
     length(
         "samples.features.values",
         "bytes",
@@ -227,9 +240,14 @@ fn features(features: &Features, images: usize, nodes: usize) -> Result<(), Repo
     length(
         "samples.features.scale",
         "bytes",
-        frames * nodes * 4,
+        product([frames, nodes, 4]),
         features.scale.0.len(),
     )
+}
+
+/// The product of some sizes. One that overflows is larger than any length it is compared with.
+fn product(sizes: impl IntoIterator<Item = usize>) -> usize {
+    sizes.into_iter().fold(1, usize::saturating_mul)
 }
 
 fn length(
@@ -354,5 +372,17 @@ mod tests {
             .expect_err("a row is short")
             .to_string();
         assert!(error.contains("overlap[3]"), "{error}");
+    }
+
+    #[test]
+    fn sizes_whose_product_overflows_are_refused() {
+        let mut recording = crate::synthetic::recording(&crate::synthetic::Size::small());
+        if let Some(samples) = &mut recording.samples {
+            samples.shape = [usize::MAX, 2, 2];
+        }
+        assert!(super::recording(&recording).is_err());
+        let mut recording = crate::synthetic::recording(&crate::synthetic::Size::small());
+        recording.nodes[0].level = u32::MAX;
+        assert!(super::recording(&recording).is_err());
     }
 }
