@@ -29,7 +29,7 @@ use burn::train::metric::{AccuracyMetric, LossMetric};
 use burn::train::{
     ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep,
 };
-use dnw_core::{Budget, Wire}; // dnw
+use dnw_core::{Budget, ParamGroup, Wire}; // dnw
 use dnw_examples::{
     CLASSES, Quiet, Shape, ShapeBatch, ShapeBatcher, device_from_arguments, shapes,
 };
@@ -102,7 +102,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     device.seed(1);
 
     let model = Net::new(&device);
-    let wire = Wire::dnw(Budget::Density(0.2)).weights(burn::module::ParamGroup::all()); // dnw
+    let wire = Wire::dnw(Budget::Density(0.2)).weights(ParamGroup::all()); // dnw
     let model = wire.attach(model)?; // dnw
     let first = model.tensors();
 

@@ -3,8 +3,8 @@
 //! A plain convolutional net with a hand-written training loop learns to tell bars, crosses and rings apart. Four lines, each
 //! ending in `// dnw`, make it discover its wiring: one weight in five is real at any time, and which ones is learned.
 //!
-//! 1. `use dnw_core::{Budget, Wire};`
-//! 2. `let wire = Wire::dnw(Budget::Density(0.2)).weights(burn::module::ParamGroup::all());`
+//! 1. `use dnw_core::{Budget, ParamGroup, Wire};`
+//! 2. `let wire = Wire::dnw(Budget::Density(0.2)).weights(ParamGroup::all());`
 //! 3. `let mut model = wire.attach(Net::new(&device))?;` instead of `let mut model = Net::new(&device);`
 //! 4. `let rewiring = model.rewire()?;` after each optimizer step.
 //!
@@ -29,7 +29,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig, momentum::MomentumConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use dnw_core::{Budget, Wire}; // dnw
+use dnw_core::{Budget, ParamGroup, Wire}; // dnw
 use dnw_examples::{CLASSES, Shape, ShapeBatcher, device_from_arguments, shapes};
 
 /// Burn's own layers; nothing in it knows of wirings.
@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     device.seed(1);
     let (training, held_back) = (shapes(1, 1024), shapes(2, 512));
 
-    let wire = Wire::dnw(Budget::Density(0.2)).weights(burn::module::ParamGroup::all()); // dnw
+    let wire = Wire::dnw(Budget::Density(0.2)).weights(ParamGroup::all()); // dnw
     let mut model = wire.attach(Net::new(&device))?; // dnw
     let momentum = MomentumConfig::new();
     let mut optimizer = SgdConfig::new().with_momentum(Some(momentum)).init();
