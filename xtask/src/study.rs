@@ -248,6 +248,10 @@ fn train(args: &StudyArgs, dnw: &Path, folder: &Path, run: &Run) -> Result<(), S
         .args(["--quiet", "--threads", "1", "--out"])
         .arg(folder);
     if let Some(data) = &args.data {
+        // The program runs in the repository's root, wherever this was called.
+        let data = data
+            .canonicalize()
+            .map_err(|error| format!("{}: {error}", data.display()))?;
         command.arg("--data").arg(data);
     }
     let status = command

@@ -51,6 +51,16 @@ pub enum WiringError {
         /// Entries of the tensor.
         expected: usize,
     },
+    /// A wiring has an edge that is no candidate.
+    #[error(
+        "the wiring given for `{tensor}` has an edge at entry {entry} that cannot be real there"
+    )]
+    Illegal {
+        /// The tensor's path in the model.
+        tensor: String,
+        /// The first such entry, row-major.
+        entry: usize,
+    },
     /// The schedule moves over the run, but the run's length was not said.
     #[error(
         "the rule `{rule}` spreads its budget over the run: say how many updates that has with `Wire::over`"

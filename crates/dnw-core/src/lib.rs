@@ -5,7 +5,8 @@
 //! updated as if present, so that an edge which grows past the weakest real one swaps in (Wortsman, Farhadi and
 //! Rastegari, *Discovering Neural Wirings*, NeurIPS 2019).
 //!
-//! Any Burn model is wired in three lines: attach, train as before, rewire after each update.
+//! Any Burn model whose layers read their weights by `Param::val`, as Burn's own do, is wired in a few lines: attach, train as
+//! before, rewire after each update.
 //!
 //! ```
 //! use burn::module::{Module, ParamGroup};

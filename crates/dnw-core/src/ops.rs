@@ -3,11 +3,12 @@
 //! Each has a body in plain tensors, which is the reference and serves every backend, and one for the CPU
 //! backend flex on the kernels of `dnw-kernels`. The choice is made by the device of the tensors, at run time.
 
-#[cfg(any(test, not(feature = "flex")))]
-use burn::tensor::Bool;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Bool, Tensor, activation};
+
+#[cfg(feature = "flex")]
+mod flex;
 
 /// Which bodies are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,9 +21,11 @@ pub enum Kernels {
 }
 
 impl Kernels {
-    /// Whether the CPU kernels serve this device.
-    pub(crate) fn serve(self, device: &Device) -> bool {
-        self == Self::Fastest && kernels_serve(device)
+    /// Whether the CPU kernels serve this tensor: on flex, of 32-bit floats.
+    #[cfg(feature = "flex")]
+    fn serve(self, x: &Tensor<4>) -> bool {
+        let floats = x.dtype() == burn::tensor::DType::F32;
+        self == Self::Fastest && floats && flex::is_device_of(x)
     }
 }
 
@@ -31,32 +34,39 @@ impl Kernels {
 ///
 /// `x`: `[batch, sources, height, width]`; `weight`, `real`: `[targets, sources, 1, 1]`; the result:
 /// `[batch, targets, height, width]`.
-#[cfg(any(test, not(feature = "flex")))]
-pub(crate) fn wired_product_reference(
+pub(crate) fn wired_product(
     x: Tensor<4>,
     weight: Tensor<4>,
     real: Tensor<4, Bool>,
+    kernels: Kernels,
 ) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if kernels.serve(&x) {
+        return flex::wired_product(x, weight, real);
+    }
+    let _ = kernels;
     let kept = weight.clone().mask_fill(real.bool_not(), 0.0);
     let effective = kept.detach() + (weight.clone() - weight.detach());
-    conv2d(
-        x,
-        effective,
-        None,
-        ConvOptions::new([1, 1], [0, 0], [1, 1], 1),
-    )
+    let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+    conv2d(x, effective, None, options)
 }
 
 /// The node function: instance norm, ReLU, depthwise 3 x 3 with one pixel of padding.
 ///
 /// `x`: `[batch, nodes, height, width]`; `gamma`, `beta`: `[nodes]`; `kernel`: `[nodes, 1, 3, 3]`.
-pub(crate) fn node_function_reference(
+pub(crate) fn node_function(
     x: Tensor<4>,
     gamma: Tensor<1>,
     beta: Tensor<1>,
     kernel: Tensor<4>,
     epsilon: f64,
+    kernels: Kernels,
 ) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if kernels.serve(&x) {
+        return flex::fused_nodes(x, gamma, beta, kernel, epsilon);
+    }
+    let _ = kernels;
     let [_, nodes, _, _] = x.dims();
     let (variance, mean) = moments_over_pixels(x.clone());
     let normed = (x - mean) / (variance + epsilon).sqrt();
@@ -72,44 +82,10 @@ fn moments_over_pixels(x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
     ((centred.clone() * centred).mean_dim(3).mean_dim(2), mean)
 }
 
-#[cfg(feature = "flex")]
-mod flex;
-#[cfg(feature = "flex")]
-pub(crate) use flex::{fused_nodes, kernels_serve, wired_product};
-
-#[cfg(not(feature = "flex"))]
-mod absent {
-    use super::{Bool, Device, Tensor};
-
-    pub(crate) fn kernels_serve(_: &Device) -> bool {
-        false
-    }
-
-    pub(crate) fn wired_product(
-        x: Tensor<4>,
-        weight: Tensor<4>,
-        real: Tensor<4, Bool>,
-    ) -> Tensor<4> {
-        super::wired_product_reference(x, weight, real)
-    }
-
-    pub(crate) fn fused_nodes(
-        x: Tensor<4>,
-        gamma: Tensor<1>,
-        beta: Tensor<1>,
-        kernel: Tensor<4>,
-        epsilon: f64,
-    ) -> Tensor<4> {
-        super::node_function_reference(x, gamma, beta, kernel, epsilon)
-    }
-}
-#[cfg(not(feature = "flex"))]
-pub(crate) use absent::{fused_nodes, kernels_serve, wired_product};
-
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::{Device, Distribution, Tolerance};
     use proptest::prelude::*;
 
     fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -149,8 +125,8 @@ mod tests {
             let again = real.clone();
             agree(
                 [x, w],
-                move |[x, w]| wired_product(x, w, real.clone()),
-                move |[x, w]| wired_product_reference(x, w, again.clone()),
+                move |[x, w]| wired_product(x, w, real.clone(), Kernels::Fastest),
+                move |[x, w]| wired_product(x, w, again.clone(), Kernels::Reference),
             );
         }
 
@@ -164,8 +140,8 @@ mod tests {
             let kernel = random([nodes, 1, 3, 3], &device);
             agree(
                 [x, gamma, beta, kernel],
-                |[x, g, b, k]| fused_nodes(x, g.flatten(0, 3), b.flatten(0, 3), k, 1e-2),
-                |[x, g, b, k]| node_function_reference(x, g.flatten(0, 3), b.flatten(0, 3), k, 1e-2),
+                |[x, g, b, k]| node_function(x, g.flatten(0, 3), b.flatten(0, 3), k, 1e-2, Kernels::Fastest),
+                |[x, g, b, k]| node_function(x, g.flatten(0, 3), b.flatten(0, 3), k, 1e-2, Kernels::Reference),
             );
         }
     }

@@ -15,6 +15,8 @@ use crate::{Gradient, Wiring};
 /// The effective weight is `M * W`. Its gradient reaches every entry of `W`, scaled by [`Gradient::hallucinated`] where the edge
 /// is not real: forward `M * W`, backward `dL/dW = dL/d(M * W)` for all entries in the published method
 /// (Wortsman et al. 2019, section 2.2).
+///
+/// Weights must be finite: the gradient travels as `x - x`, which is zero for every number but not for an infinite one.
 #[derive(Module, Debug)]
 pub struct RealEdges {
     /// Which entries are real, `[entries]`.
@@ -28,10 +30,20 @@ pub struct RealEdges {
 
 /// The names under which traversals of a module meet [`RealEdges`] and its parts.
 pub(crate) mod path {
-    pub(crate) const WIRING: &str = "wiring";
+    /// The name that files see.
+    pub(crate) const NAME: &str = "wiring";
+    /// What stands for it on a traversal's path: a mark that no field of a user's module can have.
+    pub(crate) const WIRING: &str = "(wiring)";
     pub(crate) const REAL: &str = "real";
     pub(crate) const LEGAL: &str = "legal";
     pub(crate) const HALLUCINATED: &str = "hallucinated";
+
+    /// A step of a traversal's path. Burn says of what type the thing entered is part; a reparameterization is told from a
+    /// field of the same name by that.
+    pub(crate) fn step(name: &str, container: &str) -> String {
+        let is_wiring = container == "Reparameterization" && name == NAME;
+        if is_wiring { WIRING } else { name }.to_owned()
+    }
 }
 
 impl RealEdges {
@@ -50,14 +62,6 @@ impl RealEdges {
     /// The real edges, read from the device.
     pub fn wiring(&self) -> Wiring {
         wiring_of(&self.real.val())
-    }
-
-    /// The edges that may be real, read from the device.
-    pub fn candidates(&self) -> Wiring {
-        match &self.legal {
-            Some(legal) => wiring_of(&legal.val()),
-            None => Wiring::full(self.real.dims()[0]),
-        }
     }
 
     /// The mask in the weight's own shape: real and legal. (Where all entries are ranked, an entry may be chosen that the
@@ -83,7 +87,7 @@ impl RealEdges {
 }
 
 impl Reparameterization for RealEdges {
-    const NAME: &'static str = path::WIRING;
+    const NAME: &'static str = path::NAME;
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         let real = self.mask(base.dims());

@@ -105,7 +105,7 @@ impl Wire {
         self
     }
 
-    /// Wires the model and makes the first choice.
+    /// Wires the model and makes the first choice, from the weights that it has now; a stored wiring is loaded after this.
     ///
     /// A layer that was configured with a budget of its own (fewer real edges than legal ones) keeps it unless
     /// [`budget_for`](Self::budget_for) names it.
@@ -214,8 +214,8 @@ struct Find {
 }
 
 impl ModuleVisitor for Find {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
@@ -265,8 +265,8 @@ struct SetGradient {
 }
 
 impl ModuleMapper for SetGradient {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {

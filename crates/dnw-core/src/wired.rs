@@ -127,8 +127,17 @@ pub struct WiredTensor {
     pub wiring: Wiring,
     /// The edges that compete for the budget.
     pub candidates: Wiring,
+    /// The edges that the layer can use. Where all entries compete, some that are chosen may not be among them.
+    pub legal: Wiring,
     /// The edges to keep at the end of the run.
     pub budget: usize,
+}
+
+impl WiredTensor {
+    /// The edges that take part in the forward pass: real, and legal.
+    pub fn active(&self) -> Wiring {
+        self.wiring.intersection(&self.legal)
+    }
 }
 
 impl<M: Module> Wired<M> {
@@ -202,7 +211,7 @@ impl<M: Module> Wired<M> {
     ///
     /// # Errors
     /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if a wiring is of another
-    /// number of entries. Nothing is changed then.
+    /// number of entries; [`WiringError::Illegal`] if it has an edge that is no candidate. Nothing is changed then.
     pub fn set_wirings(&mut self, wirings: &BTreeMap<String, Wiring>) -> Result<(), WiringError> {
         for (name, wiring) in wirings {
             let Some(facts) = self.tensors.facts.get(name) else {
@@ -219,6 +228,10 @@ impl<M: Module> Wired<M> {
                     found,
                     expected,
                 });
+            }
+            if let Some(entry) = wiring.difference(&facts.candidates).iter().next() {
+                let tensor = name.clone();
+                return Err(WiringError::Illegal { tensor, entry });
             }
         }
         self.model = self.model.clone().map(&mut Put {

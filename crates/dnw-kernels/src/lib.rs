@@ -21,6 +21,8 @@
 //! assert_eq!(y, [200.0, 3.0]);
 //! ```
 
+#![deny(missing_docs)]
+
 mod index;
 pub mod node;
 pub mod product;

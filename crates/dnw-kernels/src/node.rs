@@ -167,6 +167,12 @@ fn moments<const FUSED: bool>(x: &[f32], epsilon: f32) -> (f32, f32) {
     (mean, 1.0 / (variance + epsilon).sqrt())
 }
 
+/// ReLU that lets NaN through, as plain tensors do, so that a weight gone wrong is seen in the loss.
+#[inline(always)]
+fn rectified(x: f32) -> f32 {
+    if x <= 0.0 { 0.0 } else { x }
+}
+
 /// Copies a map through `value` into a padded buffer; the padding must be zero already.
 #[inline(always)]
 fn pad(shape: NodeShape, map: &[f32], buffer: &mut [f32], value: impl Fn(f32) -> f32) {
@@ -208,7 +214,7 @@ fn fire_body<const FUSED: bool>(
         let a = parameters.gamma[node] * scale;
         let b = parameters.beta[node] - a * mean;
         pad(shape, x, active, |x| {
-            multiply_add::<FUSED>(a, x, b).max(0.0)
+            rectified(multiply_add::<FUSED>(a, x, b))
         });
         let kernel: &[f32; 9] = parameters.kernel[9 * node..][..9]
             .try_into()
@@ -297,7 +303,7 @@ fn recall_body<const FUSED: bool>(
         let (gamma, beta) = (parameters.gamma[node], parameters.beta[node]);
         let (a, b) = (gamma * scale, beta - gamma * scale * mean);
         pad(shape, x, active, |x| {
-            multiply_add::<FUSED>(a, x, b).max(0.0)
+            rectified(multiply_add::<FUSED>(a, x, b))
         });
         pad(shape, dy, dz, |d| d);
 
@@ -319,7 +325,7 @@ fn recall_body<const FUSED: bool>(
         let (da, normed) = (&mut da[..], &mut normed[..pixels]);
         for y in 0..shape.height {
             for c in 0..shape.width {
-                let passes = active[(y + 1) * row + 1 + c] > 0.0;
+                let passes = !(active[(y + 1) * row + 1 + c] <= 0.0);
                 dx[y * shape.width + c] = if passes { da[y * row + c] } else { 0.0 };
             }
         }

@@ -159,3 +159,23 @@ fn gradients_are_the_same_bits_on_one_thread_and_on_many() {
     };
     assert_eq!(run(1), run(4));
 }
+
+#[test]
+fn a_parameter_that_is_not_a_number_shows_in_the_result() {
+    let shape = NodeShape {
+        images: 1,
+        nodes: 1,
+        height: 3,
+        width: 3,
+    };
+    let (x, kernel) = (numbers(1, 9), numbers(2, 9));
+    let p = NodeParameters {
+        gamma: &[f32::NAN],
+        beta: &[0.0],
+        kernel: &kernel,
+        epsilon: 1e-5,
+    };
+    let mut y = vec![0.0; 9];
+    node::forward(shape, &x, &p, &mut y);
+    assert!(y.iter().all(|y| y.is_nan()));
+}

@@ -2,13 +2,18 @@
 
 use std::ops::Range;
 
-use dnw_core::graph::GraphSpec;
+use dnw_core::WiredTensor;
+use dnw_core::graph::{GraphSpec, Life, life_along};
 
 /// Nodes in columns, and which node each row and column of a wired tensor is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawing {
     /// The nodes.
     pub nodes: Vec<DrawnNode>,
+    /// The nodes that take the data.
+    pub inputs: Range<usize>,
+    /// The nodes that give the result.
+    pub outputs: Range<usize>,
     /// The wired tensors between them.
     pub tensors: Vec<DrawnTensor>,
 }
@@ -34,6 +39,34 @@ pub struct DrawnTensor {
 }
 
 impl Drawing {
+    /// Nodes that do nothing with these wirings: no path of active edges from an input, or none to an output.
+    pub fn dead_nodes(&self, wired: &[WiredTensor]) -> usize {
+        let edges: Vec<(usize, usize)> = self
+            .tensors
+            .iter()
+            .filter_map(|drawn| {
+                Some((
+                    drawn,
+                    wired.iter().find(|tensor| tensor.name == drawn.name)?,
+                ))
+            })
+            .flat_map(|(drawn, tensor)| {
+                let active: Vec<usize> = tensor.active().iter().collect();
+                active.into_iter().map(|entry| {
+                    let (target, source, _) = tensor.shape.edge(entry);
+                    (drawn.sources.start + source, drawn.targets.start + target)
+                })
+            })
+            .collect();
+        let lives = life_along(
+            self.nodes.len(),
+            self.inputs.clone(),
+            self.outputs.clone(),
+            &edges,
+        );
+        lives.iter().filter(|life| **life != Life::Alive).count()
+    }
+
     /// The drawing of a static graph whose weight lies at `name`, with the firing nodes' kernels of `area` numbers each.
     pub(crate) fn of_graph(spec: &GraphSpec, name: &str, kernels: &[f32], area: usize) -> Self {
         let kernel = |node: usize| {
@@ -49,6 +82,8 @@ impl Drawing {
                     kernel: kernel(node),
                 })
                 .collect(),
+            inputs: 0..spec.inputs(),
+            outputs: spec.output_nodes(),
             tensors: vec![DrawnTensor {
                 name: name.to_owned(),
                 targets: spec.first_target()..spec.nodes(),
@@ -76,6 +111,8 @@ impl Drawing {
                     })
                 })
                 .collect(),
+            inputs: range(0),
+            outputs: range(sizes.len() - 1),
             tensors: names
                 .iter()
                 .enumerate()

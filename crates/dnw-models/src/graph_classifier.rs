@@ -127,10 +127,6 @@ impl Classifier for GraphClassifier {
             .forward(average_over_grid(active, self.grid).flatten(1, 3))
     }
 
-    fn graph_spec(&self) -> Option<&GraphSpec> {
-        Some(self.graph.spec())
-    }
-
     fn drawing(&self) -> Option<Drawing> {
         let kernels: Vec<f32> = self.graph.function.kernel.val().to_data().iter().collect();
         Some(Drawing::of_graph(

@@ -37,11 +37,6 @@ pub trait Classifier: Module {
     /// - result: `[batch, classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2>;
 
-    /// The static graph that the network is, where it is one: that of its first wired tensor.
-    fn graph_spec(&self) -> Option<&dnw_core::GraphSpec> {
-        None
-    }
-
     /// How the network is drawn as nodes and edges, where it can be.
     fn drawing(&self) -> Option<Drawing> {
         None

@@ -131,10 +131,6 @@ impl Classifier for TinyStatic {
             .forward(avg_pool2d(centre, AvgPoolOptions::new([2, 2])).reshape([batch, nodes]))
     }
 
-    fn graph_spec(&self) -> Option<&GraphSpec> {
-        Some(self.graph.spec())
-    }
-
     fn drawing(&self) -> Option<Drawing> {
         let kernels: Vec<f32> = self.graph.function.kernel.val().to_data().iter().collect();
         Some(Drawing::of_graph(

@@ -4,7 +4,7 @@ use dnw_core::{Ranking, Unit, Wiring};
 use dnw_report::{ComparedRun, Comparison};
 
 use crate::recipe::Recipe;
-use crate::recording::{budget_in_words, curves};
+use crate::recording::{budget_in_words, curves, updates_made};
 use crate::run::{RunError, RunFolder};
 
 /// Reads run folders into what the comparison page shows; `command` is how the page is made again.
@@ -20,11 +20,42 @@ pub fn compare(folders: &[RunFolder], command: String) -> Result<Comparison, Run
         .iter()
         .map(|(_, a)| read.iter().map(|(_, b)| overlap(a, b)).collect())
         .collect();
+    let mut runs: Vec<ComparedRun> = read.into_iter().map(|(run, _)| run).collect();
+    name_groups(&mut runs, &keys(folders)?);
     Ok(Comparison {
-        runs: read.into_iter().map(|(run, _)| run).collect(),
+        runs,
         overlap,
         command,
     })
+}
+
+/// What two runs must share to differ in their seed only: the recipe's lines without the seed.
+fn keys(folders: &[RunFolder]) -> Result<Vec<Vec<String>>, RunError> {
+    let lines = |folder: &RunFolder| {
+        let recipe = Recipe {
+            seed: 0,
+            about: String::new(),
+            ..folder.read_recipe()?
+        };
+        Ok(recipe.to_toml().lines().map(str::to_owned).collect())
+    };
+    folders.iter().map(lines).collect()
+}
+
+/// Adds to a group's name what sets its runs apart from others that would be called the same.
+fn name_groups(runs: &mut [ComparedRun], keys: &[Vec<String>]) {
+    let names: Vec<String> = runs.iter().map(|run| run.group.clone()).collect();
+    for (i, run) in runs.iter_mut().enumerate() {
+        let namesakes = (0..keys.len()).filter(|&j| names[j] == names[i] && keys[j] != keys[i]);
+        let mut own: Vec<&String> = namesakes
+            .flat_map(|j| keys[i].iter().filter(move |line| !keys[j].contains(line)))
+            .collect();
+        own.sort();
+        own.dedup();
+        for line in own {
+            run.group.push_str(&format!(", {line}"));
+        }
+    }
 }
 
 /// The last wiring of each tensor.
@@ -41,6 +72,7 @@ fn read_run(folder: &RunFolder) -> Result<(ComparedRun, Wirings), RunError> {
         swaps += history.born();
         wirings.push((tensor.name.clone(), history.last()));
     }
+    let metrics = folder.read_metrics(facts.classes.len())?;
     let rule = rule_in_words(&recipe);
     let run = ComparedRun {
         name: folder.name(),
@@ -53,7 +85,7 @@ fn read_run(folder: &RunFolder) -> Result<(ComparedRun, Wirings), RunError> {
         test_accuracy: facts.test_accuracy,
         swaps,
         dead_nodes: facts.dead_nodes.unwrap_or(0),
-        curves: curves(&folder.read_metrics(facts.classes.len())?, facts.updates),
+        curves: curves(&metrics, updates_made(&facts, &metrics)),
     };
     Ok((run, wirings))
 }
@@ -89,6 +121,23 @@ fn overlap(a: &Wirings, b: &Wirings) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_that_differ_in_more_than_their_seed_are_groups_of_their_own() {
+        let run = |name: &str| {
+            let mut run = dnw_report::synthetic::comparison().runs.remove(0);
+            run.group = name.into();
+            run
+        };
+        let mut runs = [run("a"), run("a"), run("a"), run("b")];
+        let key = |epochs: &str| vec![format!("epochs = {epochs}"), "batch = 8".into()];
+        name_groups(&mut runs, &[key("4"), key("10"), key("4"), key("10")]);
+        let names = runs.map(|run| run.group);
+        assert_eq!(
+            names,
+            ["a, epochs = 4", "a, epochs = 10", "a, epochs = 4", "b"]
+        );
+    }
 
     #[test]
     fn overlap_is_shared_edges_over_all_edges_and_none_between_different_networks() {

@@ -44,6 +44,7 @@ struct Since {
     images: usize,
     updates: u64,
     swaps: u64,
+    rate: f64,
 }
 
 /// A few test images.
@@ -62,12 +63,8 @@ impl<'a> Keeper<'a> {
         let tensors = training.model.tensors();
         let histories = tensors.iter().map(|tensor| {
             let path = folder.history(&tensor.name);
-            let writer = HistoryWriter::create(
-                path,
-                tensor.shape.clone(),
-                &tensor.wiring,
-                &tensor.candidates,
-            )?;
+            let writer =
+                HistoryWriter::create(path, tensor.shape.clone(), &tensor.wiring, &tensor.legal)?;
             Ok((tensor.name.clone(), writer))
         });
         let histories = histories.collect::<Result<_, RunError>>()?;
@@ -109,31 +106,32 @@ impl<'a> Keeper<'a> {
         self.since.images += update.images;
         self.since.updates += 1;
         self.since.swaps += update.rewiring.born() as u64;
+        self.since.rate = update.rate;
         if update.update.is_multiple_of(self.every) {
-            let since = std::mem::take(&mut self.since);
-            let real = match update.rewiring.real() {
-                0 => training
-                    .model
-                    .tensors()
-                    .iter()
-                    .map(|tensor| tensor.wiring.count())
-                    .sum(),
-                real => real,
-            };
-            self.metrics.append(&Metric::Train {
-                update: update.update,
-                loss: since.loss / since.updates as f64,
-                accuracy: since.right as f64 / since.images.max(1) as f64,
-                swaps: since.swaps,
-                learning_rate: update.rate,
-                real: real as u64,
-            })?;
-            self.flush()?;
+            self.write_metric(training)?;
         }
         if self.frames.contains(&update.update) {
             self.frame(training, self.kept.is_multiple_of(MAPS_EVERY))?;
         }
         Ok(())
+    }
+
+    /// Writes what was summed since the last line of metrics, and whatever else waits.
+    fn write_metric<M: Classifier>(&mut self, training: &Training<M>) -> Result<(), RunError> {
+        let since = std::mem::take(&mut self.since);
+        if since.updates > 0 {
+            let tensors = training.model.tensors();
+            let real: usize = tensors.iter().map(|tensor| tensor.active().count()).sum();
+            self.metrics.append(&Metric::Train {
+                update: training.updates_made(),
+                loss: since.loss / since.updates as f64,
+                accuracy: since.right as f64 / since.images.max(1) as f64,
+                swaps: since.swaps,
+                learning_rate: since.rate,
+                real: real as u64,
+            })?;
+        }
+        self.flush()
     }
 
     /// Keeps an evaluation and the weights that it was made of.
@@ -161,8 +159,8 @@ impl<'a> Keeper<'a> {
 
     /// Keeps the last moment.
     pub(crate) fn end<M: Classifier>(mut self, training: &Training<M>) -> Result<(), RunError> {
-        self.frame(training, true)?;
-        self.flush()
+        self.write_metric(training)?;
+        self.frame(training, true)
     }
 
     /// Hands everything that waits to the files.

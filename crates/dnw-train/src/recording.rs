@@ -23,10 +23,11 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
     let recipe = folder.read_recipe()?;
     let metrics = folder.read_metrics(facts.classes.len())?;
     let drawing = folder.read_drawing()?;
+    let updates = updates_made(&facts, &metrics);
     let moments = folder.frame_updates()?;
     let frames: Vec<(u64, Frame)> = moments
         .into_iter()
-        .filter(|&update| update <= facts.updates.max(1))
+        .filter(|&update| update <= updates)
         .map(|update| Ok((update, folder.read_frame(update)?)))
         .collect::<Result<_, RunError>>()?;
     let entries: usize = facts.tensors.iter().filter_map(TensorFacts::entries).sum();
@@ -65,8 +66,8 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
             edges_possible: facts.edges_possible,
             parameters: facts.parameters,
         },
-        updates: facts.updates,
-        curves: curves(&metrics, facts.updates),
+        updates,
+        curves: curves(&metrics, updates),
         nodes: drawing.as_ref().map(nodes).unwrap_or_default(),
         layers,
         samples: samples(
@@ -93,6 +94,19 @@ fn evenly(count: usize, most: usize) -> Vec<usize> {
     (0..most)
         .map(|i| i * (count - 1) / (most - 1).max(1))
         .collect()
+}
+
+/// Updates that a run made: a run that was cut off between two evaluations has metrics past what its facts say.
+pub(crate) fn updates_made(facts: &Facts, metrics: &Metrics) -> u64 {
+    let of = |metric: &Metric| match metric {
+        Metric::Train { update, .. } | Metric::Test { update, .. } => *update,
+    };
+    metrics
+        .0
+        .iter()
+        .map(of)
+        .fold(facts.updates, u64::max)
+        .min(facts.planned_updates)
 }
 
 /// The metrics as columns.
@@ -134,23 +148,16 @@ pub(crate) fn curves(metrics: &Metrics, updates: u64) -> Curves {
 }
 
 fn nodes(drawing: &DrawingFile) -> Vec<Node> {
-    let last = drawing
-        .nodes
-        .iter()
-        .map(|(level, _)| *level)
-        .max()
-        .unwrap_or(0);
-    let kind = |level: usize| match level {
-        0 => NodeKind::Input,
-        level if level == last => NodeKind::Output,
-        _ => NodeKind::Hidden,
-    };
-    let node = |(level, kernel): &(usize, Vec<f32>)| Node {
+    let node = |(number, (level, kernel)): (usize, &(usize, Vec<f32>))| Node {
         level: *level as u32,
-        kind: kind(*level),
+        kind: match level {
+            0 => NodeKind::Input,
+            _ if drawing.outputs.contains(&number) => NodeKind::Output,
+            _ => NodeKind::Hidden,
+        },
         kernel: kernel.clone(),
     };
-    drawing.nodes.iter().map(node).collect()
+    drawing.nodes.iter().enumerate().map(node).collect()
 }
 
 fn layer(
@@ -220,7 +227,7 @@ fn layer(
             .map(|(w, _)| w.abs());
         threshold.push(magnitudes.reduce(f32::min).unwrap_or(0.0));
     }
-    let all_legal = history.candidates.count() == entries;
+    let all_legal = history.legal.count() == entries;
     Ok(Layer {
         name: tensor.name.clone(),
         shape: [shape.targets, shape.sources]
@@ -229,7 +236,7 @@ fn layer(
             .collect(),
         target_nodes,
         source_nodes,
-        legal: (!all_legal).then(|| Blob::from_bits(history.candidates.to_mask())),
+        legal: (!all_legal).then(|| Blob::from_bits(history.legal.to_mask())),
         possible: tensor.possible,
         budget: tensor.budget,
         initial: Blob::from_bits(history.first.to_mask()),

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Device;
-use dnw_core::graph::life_of_nodes;
 use dnw_models::{Classifier, UseModel};
 
 use crate::data::DataSet;
@@ -66,8 +65,9 @@ impl UseModel for Runner<'_> {
         let mut training = Training::begin(model, self.recipe, self.data, self.device)?;
         let mut facts = self.first_facts(&training);
         self.folder.write_recipe(self.recipe)?;
-        self.folder.write_facts(&facts)?;
         let mut keeper = Keeper::begin(self.folder, &training, self.data)?;
+        // Last, because a folder with facts is a run, and a run can be shown.
+        self.folder.write_facts(&facts)?;
         self.watcher.begins(&facts);
         let began = Instant::now();
         let ended = self.train(&mut training, &mut keeper, &mut facts, began);
@@ -122,14 +122,18 @@ impl Runner<'_> {
                 }
                 .into());
             }
-            let is_best = facts.best_epoch == 0 || found.accuracy > facts.best_test_accuracy;
+            count(training, facts);
+            // While a budget shrinks, the network before is not yet the one asked for, however well it does.
+            let is_best = facts.best_epoch == 0
+                || facts.edges_real < facts.best_edges_real
+                || found.accuracy > facts.best_test_accuracy;
             if is_best {
                 (facts.best_test_accuracy, facts.best_epoch) = (found.accuracy, epoch);
+                facts.best_edges_real = facts.edges_real;
             }
             (facts.test_accuracy, facts.test_loss) = (found.accuracy, found.loss);
             facts.updates = training.updates_made();
             facts.seconds = began.elapsed().as_secs_f64();
-            count(training, facts);
             keeper.evaluated(training, epoch, &found, is_best)?;
             self.folder.write_facts(facts)?;
             self.watcher.evaluated(epoch, &found, facts);
@@ -158,7 +162,7 @@ impl Runner<'_> {
                     name: tensor.name.clone(),
                     dims: tensor.shape.dims.clone(),
                     budget: tensor.budget,
-                    possible: tensor.candidates.count(),
+                    possible: tensor.legal.count(),
                 })
                 .collect(),
             status: Status::Running,
@@ -170,6 +174,7 @@ impl Runner<'_> {
             test_loss: 0.0,
             best_test_accuracy: 0.0,
             best_epoch: 0,
+            best_edges_real: 0,
             edges_real: 0,
             edges_possible: 0,
             parameters: 0,
@@ -183,21 +188,12 @@ impl Runner<'_> {
 /// Counts edges, parameters and dead nodes.
 fn count<M: Classifier>(training: &Training<M>, facts: &mut Facts) {
     let tensors = training.model.tensors();
-    facts.edges_real = tensors.iter().map(|tensor| tensor.wiring.count()).sum();
-    facts.edges_possible = tensors.iter().map(|tensor| tensor.candidates.count()).sum();
+    facts.edges_real = tensors.iter().map(|tensor| tensor.active().count()).sum();
+    facts.edges_possible = tensors.iter().map(|tensor| tensor.legal.count()).sum();
     let entries: usize = tensors.iter().map(|tensor| tensor.weights.len()).sum();
     // Each wiring brings one number of its own that takes no part in the forward pass.
     let others = training.model.num_params() - entries - tensors.len();
     facts.parameters = facts.edges_real + others;
-    facts.dead_nodes = training
-        .model
-        .graph_spec()
-        .zip(tensors.first())
-        .map(|(spec, tensor)| {
-            let lives = life_of_nodes(spec, &tensor.wiring);
-            lives
-                .iter()
-                .filter(|life| **life != dnw_core::graph::Life::Alive)
-                .count()
-        });
+    let drawing = training.model.drawing();
+    facts.dead_nodes = drawing.map(|drawing| drawing.dead_nodes(&tensors));
 }

@@ -1,5 +1,7 @@
 //! Which nodes do anything.
 
+use std::ops::Range;
+
 use super::GraphSpec;
 use crate::Wiring;
 
@@ -21,35 +23,59 @@ pub enum Life {
 /// # Panics
 /// If the wiring is of another tensor.
 pub fn life_of_nodes(spec: &GraphSpec, wiring: &Wiring) -> Vec<Life> {
-    let nodes = spec.nodes();
     let real = wiring.intersection(spec.legal());
     let edges: Vec<(usize, usize)> = real
         .iter_by_target(spec.sources())
-        .map(|(target, source)| (target + spec.first_target(), source))
+        .map(|(target, source)| (source, target + spec.first_target()))
         .collect();
-    let mut from_input: Vec<bool> = (0..nodes).map(|node| node < spec.inputs()).collect();
-    let mut to_output: Vec<bool> = (0..nodes)
-        .map(|node| spec.output_nodes().contains(&node))
-        .collect();
-    // Rows ascend with the level of the target, so one pass each way settles every path. Outputs inside the last level
-    // also hear from their own level, which has settled after the first pass.
-    for pass in 0..2 {
-        for &(target, source) in &edges {
-            if pass == 1 || spec.level_of(source) < spec.level_of(target) {
-                from_input[target] |= from_input[source];
-            }
-        }
-    }
-    for &(target, source) in edges.iter().rev() {
-        to_output[source] |= to_output[target];
-    }
-    (0..nodes)
-        .map(|node| match (from_input[node], to_output[node]) {
+    life_along(spec.nodes(), 0..spec.inputs(), spec.output_nodes(), &edges)
+}
+
+/// The life of `nodes` nodes joined by `edges` (source, target).
+///
+/// # Panics
+/// If an edge, an input or an output is no node.
+pub fn life_along(
+    nodes: usize,
+    inputs: Range<usize>,
+    outputs: Range<usize>,
+    edges: &[(usize, usize)],
+) -> Vec<Life> {
+    let from_input = reached(nodes, inputs, edges.iter().copied());
+    let to_output = reached(
+        nodes,
+        outputs,
+        edges.iter().map(|&(source, target)| (target, source)),
+    );
+    from_input
+        .into_iter()
+        .zip(to_output)
+        .map(|reached| match reached {
             (true, true) => Life::Alive,
             (false, _) => Life::NothingComesIn,
             (true, false) => Life::NothingGoesOut,
         })
         .collect()
+}
+
+/// Which nodes can be reached from some along directed edges.
+fn reached(
+    nodes: usize,
+    from: Range<usize>,
+    edges: impl Iterator<Item = (usize, usize)>,
+) -> Vec<bool> {
+    let mut next = vec![Vec::new(); nodes];
+    for (source, target) in edges {
+        next[source].push(target);
+    }
+    let mut reached = vec![false; nodes];
+    let mut waiting: Vec<usize> = from.collect();
+    while let Some(node) = waiting.pop() {
+        if !std::mem::replace(&mut reached[node], true) {
+            waiting.extend(&next[node]);
+        }
+    }
+    reached
 }
 
 #[cfg(test)]

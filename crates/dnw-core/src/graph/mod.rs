@@ -9,7 +9,7 @@ mod network;
 mod node;
 mod spec;
 
-pub use life::{Life, life_of_nodes};
+pub use life::{Life, life_along, life_of_nodes};
 pub use network::{GraphConfig, GraphPass, NeuralGraph};
 pub use node::{ImageNodes, NodeFunction, ScalarNodes};
 pub use spec::{GraphError, GraphSpec, Outputs};

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bool, Device, Tensor};
 
 use super::{GraphSpec, NodeFunction, Outputs};
@@ -111,7 +109,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
 
     /// As [`forward`](Self::forward), keeping what every node gave.
     pub fn pass(&self, input: Tensor<4>) -> GraphPass {
-        let edges = Edges::new(self, &input.device());
+        let edges = Edges::new(self);
         let spec = &self.spec;
         let mut fired: Vec<Tensor<4>> = Vec::new();
         let mut gathered = input;
@@ -142,23 +140,28 @@ impl<F: NodeFunction> NeuralGraph<F> {
 struct Edges<'a> {
     spec: &'a GraphSpec,
     weight: Tensor<4>,
-    /// Which edges are real, for a kernel; without it, the weight has zeros in the place of those that are not.
-    real: Option<Tensor<4, Bool>>,
+    real: Tensor<4, Bool>,
+    kernels: Kernels,
 }
 
 impl<'a> Edges<'a> {
-    fn new<F: NodeFunction>(graph: &'a NeuralGraph<F>, device: &Device) -> Self {
-        let spec = graph.spec.as_ref();
+    fn new<F: NodeFunction>(graph: &'a NeuralGraph<F>) -> Self {
         let edges = edges_of(&graph.weight);
-        let by_kernel = graph.kernels.serve(device);
-        // The kernel's gradient is that of all edges; for another, the parameter's own effective weight scales it.
-        let weight = if by_kernel && edges.all_edges_learn() {
+        // The product hands its gradient to all edges; where hallucinated ones get another, the parameter's own effective
+        // weight sees to that.
+        let weight = if edges.all_edges_learn() {
             graph.weight.base()
         } else {
             graph.weight.val()
         };
-        let real = by_kernel.then(|| edges.mask(weight.dims()));
-        Self { spec, weight, real }
+        let real = edges.mask(weight.dims());
+        let kernels = graph.kernels;
+        Self {
+            spec: graph.spec.as_ref(),
+            weight,
+            real,
+            kernels,
+        }
     }
 
     /// What the `targets` gather from the `sources`, whose maps `fired` holds level by level.
@@ -175,9 +178,7 @@ impl<'a> Edges<'a> {
         let first = self.spec.first_target();
         let block = [targets.start - first..targets.end - first, sources];
         let weight = self.weight.clone().slice(block.clone());
-        match &self.real {
-            Some(real) => ops::wired_product(x, weight, real.clone().slice(block)),
-            None => conv2d(x, weight, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1)),
-        }
+        let real = self.real.clone().slice(block);
+        ops::wired_product(x, weight, real, self.kernels)
     }
 }

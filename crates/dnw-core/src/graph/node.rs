@@ -67,12 +67,8 @@ impl NodeFunction for ImageNodes {
         let (Some(gamma), Some(beta)) = affine else {
             unreachable!("the norms of image nodes are affine");
         };
-        let run = if kernels.serve(&input.device()) {
-            ops::fused_nodes
-        } else {
-            ops::node_function_reference
-        };
-        run(input, gamma.val(), beta.val(), kernel, norm.epsilon)
+        let (gamma, beta) = (gamma.val(), beta.val());
+        ops::node_function(input, gamma, beta, kernel, norm.epsilon, kernels)
     }
 }
 

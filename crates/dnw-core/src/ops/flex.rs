@@ -8,19 +8,19 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 use dnw_kernels::EdgeIndex;
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
 use dnw_kernels::product::{self, ProductShape};
 
-/// Whether the kernels serve this device.
-pub(crate) fn kernels_serve(device: &Device) -> bool {
-    let device = device.clone().inner();
+/// Whether a tensor lives on flex.
+pub(super) fn is_device_of(x: &Tensor<4>) -> bool {
+    let device = x.device().inner();
     matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_))
 }
 
-/// See [`super::wired_product_reference`].
-pub(crate) fn wired_product(x: Tensor<4>, weight: Tensor<4>, real: Tensor<4, Bool>) -> Tensor<4> {
+/// See [`super::wired_product`].
+pub(super) fn wired_product(x: Tensor<4>, weight: Tensor<4>, real: Tensor<4, Bool>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as WiredOps>::wired_product(
         x.into_dispatch(),
         weight.into_dispatch(),
@@ -28,8 +28,8 @@ pub(crate) fn wired_product(x: Tensor<4>, weight: Tensor<4>, real: Tensor<4, Boo
     ))
 }
 
-/// See [`super::node_function_reference`].
-pub(crate) fn fused_nodes(
+/// See [`super::node_function`].
+pub(super) fn fused_nodes(
     x: Tensor<4>,
     gamma: Tensor<1>,
     beta: Tensor<1>,
@@ -48,14 +48,14 @@ pub(crate) fn fused_nodes(
 /// The operations as a backend offers them.
 #[backend_extension(Flex, Autodiff)]
 pub trait WiredOps: Backend {
-    /// See [`super::wired_product_reference`].
+    /// See [`super::wired_product`].
     fn wired_product(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         real: BoolTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// See [`super::node_function_reference`].
+    /// See [`super::node_function`].
     fn fused_nodes(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -69,7 +69,7 @@ pub trait WiredOps: Backend {
 fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor
         .as_slice()
-        .expect("made contiguous, of 32-bit floats, when the operation was called")
+        .expect("contiguous, and of 32-bit floats, or the kernels would not serve it")
 }
 
 fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {

@@ -88,8 +88,8 @@ fn report(name: &str, candidates: &Wiring, choice: &Choice, swaps: Swaps) -> Ten
 }
 
 impl ModuleMapper for Choose<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
@@ -127,8 +127,8 @@ pub(super) struct Put<'a> {
 }
 
 impl ModuleMapper for Put<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
@@ -162,8 +162,8 @@ pub(super) struct Read<'a> {
 }
 
 impl ModuleVisitor for Read<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
@@ -181,21 +181,35 @@ impl ModuleVisitor for Read<'_> {
         let [.., container, part] = self.path.as_slice() else {
             return;
         };
-        if container != path::WIRING || part != path::REAL {
+        if container != path::WIRING {
             return;
         }
-        let Some((name, weights)) = self.weight.take() else {
-            return;
-        };
-        let facts = &self.facts[&name];
-        self.tensors.push(WiredTensor {
-            shape: facts.shape.clone(),
-            wiring: wiring_of(&param.val().flatten::<1>(0, D - 1)),
-            candidates: facts.candidates.clone(),
-            budget: facts.budget,
-            name,
-            weights,
-        });
+        let mask = || wiring_of(&param.val().flatten::<1>(0, D - 1));
+        match part.as_str() {
+            path::REAL => {
+                let Some((name, weights)) = self.weight.take() else {
+                    return;
+                };
+                let facts = &self.facts[&name];
+                self.tensors.push(WiredTensor {
+                    shape: facts.shape.clone(),
+                    wiring: mask(),
+                    candidates: facts.candidates.clone(),
+                    legal: Wiring::full(weights.len()),
+                    budget: facts.budget,
+                    name,
+                    weights,
+                });
+            }
+            path::LEGAL => {
+                let legal = mask();
+                let weight = self.path[..self.path.len() - 2].join(".");
+                if let Some(tensor) = self.tensors.iter_mut().find(|t| t.name == weight) {
+                    tensor.legal = legal;
+                }
+            }
+            _ => {}
+        }
     }
 }
 

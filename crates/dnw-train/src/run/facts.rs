@@ -48,10 +48,14 @@ pub struct Facts {
     pub test_accuracy: f64,
     /// Loss of the last evaluation.
     pub test_loss: f64,
-    /// The best accuracy of any evaluation.
+    /// The best accuracy of any evaluation on the test images with no more real edges than `best_edges_real`; chosen by looking
+    /// at those images, so it flatters.
     pub best_test_accuracy: f64,
     /// The epoch of the best evaluation, counted from 1.
     pub best_epoch: u64,
+    /// Real edges at the best evaluation: the fewest of any.
+    #[serde(default)]
+    pub best_edges_real: usize,
     /// Edges that are real.
     pub edges_real: usize,
     /// Edges that could be.
@@ -160,7 +164,7 @@ pub struct TensorFacts {
     pub dims: Vec<usize>,
     /// The edges to keep at the end.
     pub budget: usize,
-    /// The edges that compete.
+    /// The edges that could be.
     pub possible: usize,
 }
 
@@ -169,6 +173,8 @@ pub struct TensorFacts {
 pub struct DrawingFile {
     /// Level and kernel of each node.
     pub nodes: Vec<(usize, Vec<f32>)>,
+    /// The nodes that give the result.
+    pub outputs: Range<usize>,
     /// Name, nodes of the targets and nodes of the sources of each wired tensor.
     pub tensors: Vec<(String, Range<usize>, Range<usize>)>,
 }
@@ -183,6 +189,11 @@ impl DrawingFile {
             ));
         }
         let outside = |range: &Range<usize>| range.start > range.end || range.end > nodes;
+        if outside(&self.outputs) {
+            return Some(format!(
+                "its outputs lie past the {nodes} nodes that there are"
+            ));
+        }
         let stray = self
             .tensors
             .iter()
@@ -199,6 +210,7 @@ impl From<dnw_models::Drawing> for DrawingFile {
                 .into_iter()
                 .map(|node| (node.level, node.kernel))
                 .collect(),
+            outputs: drawing.outputs,
             tensors: drawing
                 .tensors
                 .into_iter()

@@ -1,6 +1,6 @@
 //! How a tensor's wiring changed over a run.
 //!
-//! The file: `DNWH`, a version byte, then the first wiring and the candidates, each as a 32-bit little-endian length and
+//! The file: `DNWH`, a version byte, then the first wiring and the legal edges, each as a 32-bit little-endian length and
 //! [`Wiring::to_bytes`]; after that, records as in [`dnw_report::history`]. Entries are numbered as if the weight
 //! were laid out `[targets, sources, kernel]`, whatever its own layout.
 
@@ -12,6 +12,7 @@ use dnw_core::{Swaps, WeightShape, Wiring};
 use dnw_report::history::{Change, decode, encode};
 
 use super::RunError;
+use super::frame::read_bounded;
 
 const MAGIC: &[u8; 5] = b"DNWH\x01";
 
@@ -20,8 +21,8 @@ const MAGIC: &[u8; 5] = b"DNWH\x01";
 pub struct History {
     /// The wiring before the first update.
     pub first: Wiring,
-    /// The edges that compete.
-    pub candidates: Wiring,
+    /// The edges that could be.
+    pub legal: Wiring,
     /// What changed, update by update.
     pub changes: Vec<Change>,
     /// The changes as bytes, whole records only.
@@ -58,12 +59,13 @@ fn by_target(wiring: &Wiring, shape: &WeightShape) -> Wiring {
     )
 }
 
-/// Appends to a history.
+/// Appends to a history. What a rule chooses outside the legal edges takes no part and is left out.
 #[derive(Debug)]
 pub(crate) struct HistoryWriter {
     path: PathBuf,
     file: File,
     shape: WeightShape,
+    legal: Wiring,
     waiting: Vec<u8>,
     previous: u64,
 }
@@ -73,10 +75,10 @@ impl HistoryWriter {
         path: PathBuf,
         shape: WeightShape,
         first: &Wiring,
-        candidates: &Wiring,
+        legal: &Wiring,
     ) -> Result<Self, RunError> {
         let mut waiting = MAGIC.to_vec();
-        for wiring in [first, candidates] {
+        for wiring in [&first.intersection(legal), legal] {
             let bytes = by_target(wiring, &shape).to_bytes();
             waiting.extend((bytes.len() as u32).to_le_bytes());
             waiting.extend(bytes);
@@ -89,6 +91,7 @@ impl HistoryWriter {
             path,
             file,
             shape,
+            legal: legal.clone(),
             waiting,
             previous: 0,
         };
@@ -100,7 +103,8 @@ impl HistoryWriter {
         let renumbered = |entries: &[usize]| {
             let mut entries: Vec<u32> = entries
                 .iter()
-                .map(|&e| self.shape.by_target(e) as u32)
+                .filter(|&&entry| self.legal.contains(entry))
+                .map(|&entry| self.shape.by_target(entry) as u32)
                 .collect();
             entries.sort_unstable();
             entries
@@ -133,10 +137,7 @@ impl HistoryWriter {
 /// # Errors
 /// [`RunError::Read`], or [`RunError::Damaged`] if its beginning is none or of another tensor.
 pub fn read(path: &Path, entries: usize) -> Result<History, RunError> {
-    let bytes = std::fs::read(path).map_err(|source| RunError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = read_bounded(path)?;
     let damaged = |reason: &str| RunError::damaged(path, reason);
     let mut rest = bytes
         .strip_prefix(MAGIC)
@@ -155,12 +156,12 @@ pub fn read(path: &Path, entries: usize) -> Result<History, RunError> {
     };
     let first =
         wiring().ok_or_else(|| damaged("its first wiring is missing or of another tensor"))?;
-    let candidates =
-        wiring().ok_or_else(|| damaged("its candidates are missing or of another tensor"))?;
+    let legal =
+        wiring().ok_or_else(|| damaged("its legal edges are missing or of another tensor"))?;
     let (changes, used) = decode(rest, entries);
     Ok(History {
         first,
-        candidates,
+        legal,
         changes,
         bytes: rest[..used].to_vec(),
     })
