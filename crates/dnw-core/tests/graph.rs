@@ -164,5 +164,9 @@ fn an_impossible_edge_takes_no_place_unless_all_entries_are_ranked() {
         .tensors()
         .remove(0);
     assert_eq!(published.wiring.count(), 72);
+    assert!(
+        published.active().count() < 72,
+        "impossible edges hold budget and take no part"
+    );
     assert!(published.wiring.difference(&legal).count() > 0);
 }

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "flex")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, Param, ParamGroup};
@@ -10,7 +11,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution, Tensor};
 use dnw_core::schedule::{EveryUpdate, Once};
-use dnw_core::{Budget, Gradient, Rule, Score, TensorView, Unit, Wire, Wired, WiringError, rules};
+use dnw_core::{
+    Budget, Gradient, Rule, Score, TensorView, Unit, Wire, Wired, Wiring, WiringError, rules,
+};
 
 /// A model of plain Burn layers, nested as users nest them.
 #[derive(Module, Debug)]
@@ -315,6 +318,53 @@ fn what_cannot_be_wired_is_said() {
     ));
     let unknown = attach(all(Budget::Edges(1)).budget_for("wieght", Budget::Edges(1)));
     assert!(unknown.to_string().contains("weight"), "{unknown}");
+}
+
+/// A user's model in which a field bears the name that wirings have on Burn's paths.
+#[derive(Module, Debug)]
+struct Namesake {
+    wiring: Linear,
+    real: Linear,
+}
+
+#[test]
+fn a_field_of_the_wirings_name_is_wired_as_any_other() {
+    let layer = || LinearConfig::new(4, 2).with_bias(false).init(&device());
+    let model = Namesake {
+        wiring: layer(),
+        real: layer(),
+    };
+    let wire = Wire::dnw(Budget::Edges(3)).weights(ParamGroup::all());
+    let model = wire.attach(model).unwrap();
+    assert_eq!(model.names(), ["wiring.weight", "real.weight"]);
+    assert!(
+        model
+            .tensors()
+            .iter()
+            .all(|tensor| tensor.wiring.count() == 3)
+    );
+}
+
+#[test]
+fn a_given_wiring_must_be_of_the_tensor_and_legal() {
+    let mut model = wired(rules::random(), 2, [0.9, -0.5, 0.4, 0.1]);
+    let put = |model: &mut Wired<Linear>, name: &str, wiring| {
+        model.set_wirings(&BTreeMap::from([(name.to_owned(), wiring)]))
+    };
+    put(&mut model, "weight", Wiring::from_entries(4, [1, 3])).unwrap();
+    assert_eq!(real(&model), [1, 3]);
+    let unknown = put(&mut model, "w", Wiring::full(4)).unwrap_err();
+    assert!(matches!(unknown, WiringError::UnknownTensor { .. }));
+    let other = put(&mut model, "weight", Wiring::full(5)).unwrap_err();
+    assert!(matches!(
+        other,
+        WiringError::Size {
+            found: 5,
+            expected: 4,
+            ..
+        }
+    ));
+    assert_eq!(real(&model), [1, 3]);
 }
 
 #[test]
