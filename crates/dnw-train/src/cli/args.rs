@@ -65,7 +65,10 @@ pub enum Command {
     /// Print completions for a shell
     Completions(ShellArgs),
     /// Print the manual page
-    Man,
+    Man {
+        /// The command whose page it is; without it, that of the program
+        command: Option<String>,
+    },
 }
 
 /// Flags of a training.

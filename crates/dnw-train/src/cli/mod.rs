@@ -31,12 +31,35 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
             output::whole(&script)?;
             Ok(0)
         }
-        Some(Command::Man) => {
-            let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            rendered.map_err(|error| Failure::new(error, "see `dnw --help`"))?;
-            output::whole(&page)?;
-            Ok(0)
-        }
+        Some(Command::Man { command }) => manual(command.as_deref()),
     }
+}
+
+/// Prints the manual page of the program, or of one of its commands.
+fn manual(command: Option<&str>) -> Result<u8, Failure> {
+    let program = Cli::command();
+    let described = match command {
+        None => program,
+        Some(name) => {
+            let known: Vec<&str> = program
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .collect();
+            let found = program.find_subcommand(name).cloned();
+            let found = found.ok_or_else(|| {
+                Failure::new(
+                    format!("there is no command `{name}`"),
+                    format!("there are {}", known.join(", ")),
+                )
+            })?;
+            found
+                .display_name(format!("dnw-{name}"))
+                .bin_name(format!("dnw {name}"))
+        }
+    };
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(described).render(&mut page);
+    rendered.map_err(|error| Failure::new(error, "see `dnw --help`"))?;
+    output::whole(&page)?;
+    Ok(0)
 }

@@ -143,6 +143,8 @@ fn help_names_every_command() {
         );
         let own = shell.dnw(&[command, "--help"]).succeeded().stdout;
         assert!(own.contains("Usage: dnw"), "{own}");
+        let manual = shell.dnw(&["man", command]).succeeded().stdout;
+        assert!(manual.contains(&format!("dnw-{command}")), "{manual}");
     }
     let manual = shell.dnw(&["man"]).succeeded().stdout;
     assert!(manual.contains(".TH") && commands.iter().all(|command| manual.contains(command)));
