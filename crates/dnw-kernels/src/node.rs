@@ -325,7 +325,8 @@ fn recall_body<const FUSED: bool>(
         let (da, normed) = (&mut da[..], &mut normed[..pixels]);
         for y in 0..shape.height {
             for c in 0..shape.width {
-                let passes = !(active[(y + 1) * row + 1 + c] <= 0.0);
+                let gate = active[(y + 1) * row + 1 + c];
+                let passes = gate > 0.0 || gate.is_nan();
                 dx[y * shape.width + c] = if passes { da[y * row + c] } else { 0.0 };
             }
         }
