@@ -59,8 +59,8 @@ impl Record {
         let labels = Tensor::<2, Int>::from_data(self.data("labels"), device);
         let [_, batch, c, h, w] = images.dims();
         (
-            images.slice([step..step + 1]).reshape([batch, c, h, w]),
-            labels.slice([step..step + 1]).reshape([batch]),
+            images.narrow(0, step, 1).reshape([batch, c, h, w]),
+            labels.narrow(0, step, 1).reshape([batch]),
         )
     }
 
