@@ -36,7 +36,7 @@ export function timelineView(app) {
     );
   }
 
-  const marks = ticks(0, run.updates, 6).filter((update) => update < run.updates * 0.93);
+  const marks = ticks(0, run.updates, 6).filter((update) => update < run.updates * 0.86);
   const places = [...marks, run.updates].map((update) =>
     el("span", { style: `left:${(update / run.updates) * 100}%` }, count(update)),
   );
