@@ -278,6 +278,7 @@ window.dnw = {
     drawStage();
   },
   strokes: () => app.wiring.strokes(),
+  pace: () => app.wiring.pace(),
   // Average milliseconds of a whole redraw of the wiring, a little further in time each time.
   drawTime(times) {
     const { t } = state.values;

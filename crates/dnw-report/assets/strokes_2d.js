@@ -12,13 +12,16 @@ const STRAIGHT_ABOVE = 8000;
 
 export const DASHES = [[], [5, 4], [2, 3], []];
 
-export function strokeAll(context, strokes, colours) {
+// `most` strokes are drawn, the heaviest.
+export function strokeAll(context, strokes, colours, most = strokes.count) {
   const tones = [colours.positive, colours.negative, colours.faint, colours.flash, colours.ink];
   const straight = strokes.count > STRAIGHT_ABOVE;
   const { xy } = strokes;
   const { order, paths } = sortByLook(strokes);
   context.lineCap = "round";
+  const skipped = strokes.count - most;
   for (const { from, to } of paths) {
+    if (to <= skipped) continue;
     const first = order[from];
     context.beginPath();
     context.strokeStyle = tones[strokes.tone[first]];

@@ -12,6 +12,9 @@ import { fan, traceThrough } from "./reach.js";
 const ON_GRAPHICS_ABOVE = 5000;
 const HOVER_EDGES_UP_TO = 6000;
 const COARSE_ABOVE = 15000;
+// Milliseconds that a frame may take while time plays, and the least share of the strokes it then shows.
+const FRAME = 34;
+const FEWEST = 0.04;
 
 export function wiringView(app) {
   const { run, state } = app;
@@ -25,6 +28,20 @@ export function wiringView(app) {
   let graphics;
   let hovered = null;
   let forced = null;
+  const pace = { share: 1, shown: 0, frames: 0, at: 0 };
+
+  // Without a graphics card a crowd takes longer than a frame. While time plays frames come first, and the picture is
+  // thinned to its heavier strokes as far as it must be; at rest everything is drawn.
+  const inTime = () => {
+    const now = performance.now();
+    const gap = now - pace.at;
+    pace.at = now;
+    pace.frames++;
+    if (!state.values.playing || strokes.count <= ON_GRAPHICS_ABOVE) return strokes.count;
+    const aim = gap > FRAME ? pace.share * Math.max(0.6, FRAME / gap) : pace.share * 1.04;
+    if (gap < 500) pace.share = clamp(aim, FEWEST, 1);
+    return Math.ceil(pace.share * strokes.count);
+  };
 
   const onGraphics = () => {
     if (forced === "2d" || (!forced && strokes.count <= ON_GRAPHICS_ABOVE)) return null;
@@ -71,8 +88,9 @@ export function wiringView(app) {
     flat.hidden = Boolean(card);
     deep.hidden = !card;
     if (card) fitDeep();
+    pace.shown = card ? strokes.count : inTime();
     if (card) strokeAllOnGraphics(card, strokes, app.colours, layout.width, layout.height);
-    else strokeAll(prepared(flat), strokes, app.colours);
+    else strokeAll(prepared(flat), strokes, app.colours, pace.shown);
     drawNodes(prepared(top));
   };
 
@@ -265,6 +283,7 @@ export function wiringView(app) {
     picture,
     finish,
     strokes: () => strokes.count,
+    pace: () => ({ ...pace }),
     renderer: () => (deep.hidden ? "2d" : "webgl"),
     force: (renderer) => {
       forced = renderer;

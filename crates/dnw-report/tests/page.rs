@@ -239,6 +239,23 @@ fn fifty_thousand_edges_are_drawn_in_time() {
         "{strokes} strokes drawn in {average:.1} ms on average ({renderer}, headless, no graphics card)"
     );
     assert!(average < 1000.0, "{average} ms");
+
+    // Without a graphics card the picture is thinned while it moves, so that frames come; at rest all of it is there.
+    page.eval("dnw.set({ t: 0 })");
+    page.eval("document.getElementById('play').click()");
+    page.wait_for("dnw.pace().frames > 40");
+    let frames = page.number("dnw.pace().frames");
+    let began = std::time::Instant::now();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let rate = (page.number("dnw.pace().frames") - frames) / began.elapsed().as_secs_f64();
+    let share = page.number("dnw.pace().share");
+    eprintln!(
+        "{rate:.0} frames a second while it plays, showing {:.0} % of the strokes",
+        100.0 * share
+    );
+    assert!(rate > 5.0, "{rate} frames a second");
+    page.eval("document.getElementById('play').click()");
+    page.wait_for("!dnw.state().playing && dnw.pace().shown === dnw.strokes()");
     silent(&mut page);
 }
 
