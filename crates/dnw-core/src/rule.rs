@@ -128,22 +128,18 @@ impl WeightShape {
 }
 
 impl Rule {
-    /// The wiring that this rule gives the tensor now, with the scores that chose it; `None` if the
-    /// schedule does not choose at this moment.
+    /// The wiring that this rule gives the tensor now, with the scores that chose it. Whether it is time to choose is the
+    /// schedule's to say, and [`Wired::rewire`](crate::Wired::rewire)'s to ask.
     ///
     /// # Errors
     /// As [`select_top_edges`](crate::select_top_edges).
-    pub fn choose(&self, tensor: &TensorView<'_>) -> Result<Option<Choice>, WiringError> {
-        if tensor.clock.update > 0 && !self.schedule.chooses(tensor.clock) {
-            return Ok(None);
-        }
-        let k = self
-            .schedule
-            .edges(tensor.clock, tensor.candidates.count(), tensor.budget);
+    pub fn choose(&self, tensor: &TensorView<'_>) -> Result<Choice, WiringError> {
+        let candidates = tensor.candidates.count();
+        let k = self.schedule.edges(tensor.clock, candidates, tensor.budget);
         let mut scores = Vec::with_capacity(tensor.weights.len());
         self.score.score(tensor, &mut scores);
         let wiring = self.unit.select(tensor, &scores, k)?;
-        Ok(Some(Choice { wiring, scores }))
+        Ok(Choice { wiring, scores })
     }
 }
 

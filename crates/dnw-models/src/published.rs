@@ -4,9 +4,27 @@
 //! inside norms and its `[outputs, inputs]` layout of linear weights. Burn's store translates the latter two
 //! with `PyTorchToBurnAdapter`; the names are here.
 
-/// Rewrites of published names into the paths of a [`crate::TinyStatic`]: regular expression and replacement, to be tried
-/// in this order.
-pub const TINY_STATIC: &[(&str, &str)] = &[
+use std::path::Path;
+
+use burn::store::{PyTorchToBurnAdapter, SafetensorsStore};
+
+/// A safetensors file of a published [`crate::TinyStatic`], to be loaded with `load_from`.
+///
+/// Published files hold no wiring (a discovered one follows from the weights), so the store allows tensors that a file
+/// lacks: the caller looks at the result's `missing` for any that is not part of a wiring.
+pub fn tiny_static(path: &Path) -> SafetensorsStore {
+    let store = SafetensorsStore::from_file(path)
+        .with_from_adapter(PyTorchToBurnAdapter)
+        .allow_partial(true);
+    TINY_STATIC
+        .iter()
+        .fold(store, |store, (pattern, replacement)| {
+            store.with_key_remapping(pattern, *replacement)
+        })
+}
+
+/// Rewrites of published names into the paths of the model: regular expression and replacement, to be tried in this order.
+const TINY_STATIC: &[(&str, &str)] = &[
     (r"^downsample\.0\.", "stem.conv1."),
     (r"^downsample\.1\.", "stem.norm1."),
     (r"^downsample\.3\.", "stem.conv2."),

@@ -14,7 +14,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
+use burn::store::ModuleSnapshot;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData, Tolerance};
 use dnw_core::{Budget, Ranking, Wire, Wired, Wiring, rules};
 use dnw_models::{Classifier, TinyStatic, TinyStaticConfig, published};
@@ -73,12 +73,7 @@ impl Record {
             outputs: 16,
         };
         let mut model = config.init([3, 32, 32], 10, device).unwrap();
-        let mut store = SafetensorsStore::from_file(self.folder.join(file))
-            .with_from_adapter(PyTorchToBurnAdapter)
-            .allow_partial(true);
-        for (pattern, replacement) in published::TINY_STATIC {
-            store = store.with_key_remapping(pattern, *replacement);
-        }
+        let mut store = published::tiny_static(&self.folder.join(file));
         let result = model.load_from(&mut store).unwrap();
         let missing: Vec<_> = result
             .missing

@@ -63,19 +63,11 @@ pub enum TrainingError {
     Wire(#[from] WiringError),
 }
 
-/// Where a training is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Position {
-    /// Updates made.
-    pub update: u64,
-}
-
 /// A training: everything that changes while it runs.
 pub struct Training<M> {
     /// The model with its wiring and rule.
     pub model: Wired<M>,
     optimizer: ModuleOptimizer,
-    position: Position,
     plan: Plan,
 }
 
@@ -142,7 +134,6 @@ impl<M: Classifier> Training<M> {
         Ok(Self {
             model: recipe.wire(updates)?.attach(model)?,
             optimizer: optimizer(&recipe.optimizer),
-            position: Position::default(),
             plan: Plan {
                 loader,
                 seed: recipe.seed,
@@ -157,7 +148,7 @@ impl<M: Classifier> Training<M> {
 
     /// Updates made.
     pub fn updates_made(&self) -> u64 {
-        self.position.update
+        self.model.clock().update
     }
 
     /// Updates in an epoch.
@@ -172,7 +163,7 @@ impl<M: Classifier> Training<M> {
 
     /// The epoch that the next update belongs to, counted from 0.
     pub fn epoch(&self) -> u64 {
-        self.position.update / self.updates_per_epoch()
+        self.updates_made() / self.updates_per_epoch()
     }
 
     /// Where its tensors live.
@@ -182,7 +173,7 @@ impl<M: Classifier> Training<M> {
 
     /// Whether every update has been made.
     pub fn is_finished(&self) -> bool {
-        self.position.update >= self.updates()
+        self.updates_made() >= self.updates()
     }
 
     /// The batches of the current epoch that are still to come, prepared on a background thread.
@@ -190,7 +181,7 @@ impl<M: Classifier> Training<M> {
     /// # Errors
     /// [`TrainingError::Data`] if there are none.
     pub fn batches(&self) -> Result<crate::data::Batches, TrainingError> {
-        let first = (self.position.update % self.updates_per_epoch()) as usize;
+        let first = (self.updates_made() % self.updates_per_epoch()) as usize;
         Ok(self
             .plan
             .loader
@@ -203,7 +194,7 @@ impl<M: Classifier> Training<M> {
     /// [`TrainingError::Loss`] if the loss is not finite: nothing has been changed then;
     /// [`TrainingError::Wiring`] if the updated weights cannot be ranked.
     pub fn step(&mut self, batch: &Batch) -> Result<Update, TrainingError> {
-        let update = self.position.update + 1;
+        let update = self.updates_made() + 1;
         let (images, labels) = tensors(batch, self.plan.image, &self.plan.device);
         let logits = self.model.forward(images);
         let loss = self.plan.loss.forward(logits.clone(), labels);
@@ -221,13 +212,12 @@ impl<M: Classifier> Training<M> {
             .filter(|(a, b)| a == b)
             .count();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        let rate = self.plan.rate.at(self.position.update);
+        let rate = self.plan.rate.at(self.updates_made());
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         let rewiring = self
             .model
             .rewire()
             .map_err(|source| TrainingError::Wiring { update, source })?;
-        self.position.update = update;
         Ok(Update {
             update,
             loss: value,

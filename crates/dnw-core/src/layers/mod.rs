@@ -15,37 +15,20 @@ use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
 
 use crate::real_edges::RealEdges;
-use crate::score::Magnitude;
-use crate::{
-    Budget, Clock, Gradient, Score, TensorView, WeightShape, Wiring, WiringError, select_top_edges,
-};
+use crate::{Budget, Gradient, Wiring, WiringError, select_top_edges};
 
 /// Attaches a wiring to a layer's weight: complete, or the largest weights that the budget allows.
 fn wire_weight<const D: usize>(
     weight: Param<Tensor<D>>,
     budget: Option<Budget>,
 ) -> Result<Param<Tensor<D>>, WiringError> {
-    let values: Vec<f32> = weight.base().to_data().iter::<f32>().collect();
-    let shape = WeightShape::new(&weight.base().dims());
-    let all = Wiring::full(values.len());
+    let magnitudes: Vec<f32> = weight.base().abs().to_data().iter::<f32>().collect();
+    let all = Wiring::full(magnitudes.len());
     let wiring = match budget {
         None => all,
         Some(budget) => {
-            let name = "weight";
-            let k = budget.resolve(name, values.len())?;
-            let view = TensorView {
-                name,
-                shape: &shape,
-                weights: &values,
-                candidates: &all,
-                wiring: &all,
-                budget: k,
-                clock: Clock::default(),
-                seed: 0,
-            };
-            let mut scores = Vec::new();
-            Magnitude.score(&view, &mut scores);
-            select_top_edges(name, &scores, &all, k)?
+            let k = budget.resolve("weight", magnitudes.len())?;
+            select_top_edges("weight", &magnitudes, &all, k)?
         }
     };
     let device = weight.base().device();

@@ -44,8 +44,7 @@ impl Choose<'_> {
             seed: self.seed,
         };
         match self.rule.choose(&view) {
-            Ok(None) => real,
-            Ok(Some(choice)) => {
+            Ok(choice) => {
                 let swaps = Swaps::between(&before, &choice.wiring, &choice.scores);
                 let changed = !swaps.is_empty();
                 rewirings.push(report(&name, &facts.candidates, &choice, swaps));

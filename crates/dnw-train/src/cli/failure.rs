@@ -103,7 +103,7 @@ impl From<TrainingError> for Failure {
             TrainingError::Wire(error) => error.into(),
             error => Self::new(
                 error,
-                "the weights of the last whole epoch are kept; lower the rate with `--set optimizer.learning-rate=0.01` \
+                "the weights of the last evaluation, or of the start, are kept; lower the rate with `--set optimizer.learning-rate=0.01` \
                  or bound the steps with `--set optimizer.clip-norm=1.0`",
             ),
         }
