@@ -1,7 +1,7 @@
 //! The training loop.
 //!
-//! The whole state of a training is one value, [`Training`]: model, wiring, optimizer, position. The order of the data, its
-//! augmentation and the learning rate are functions of the position, so that nothing else needs to be kept.
+//! The whole state of a training is one value, [`Training`]: the model with its wiring, rule and clock, and the optimizer. The
+//! order of the data, its augmentation and the learning rate are functions of the clock, so that nothing else needs to be kept.
 
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::decay::WeightDecayConfig;
