@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dnw_train::data::{self, DataError, Images, digits};
+use dnw_data::{self as data, DataError, Images, digits};
 
 fn per_class(images: &Images) -> Vec<usize> {
     (0..10)

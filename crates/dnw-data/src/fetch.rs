@@ -13,8 +13,8 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 use ureq::Agent;
 
-use super::mnist::{self, Publication, PublishedFile};
-use super::{Attempt, DataError, Source};
+use crate::mnist::{self, Publication, PublishedFile};
+use crate::{Attempt, DataError, Source};
 
 /// No download is larger; the largest published file has 9.9 MB.
 const MAX_DOWNLOAD: u64 = 16 << 20;

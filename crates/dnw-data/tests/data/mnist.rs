@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dnw_train::data::{self, DataError, Verdict};
+use dnw_data::{self as data, DataError, Verdict};
 
 use crate::{gzip, idx_file};
 

@@ -2,9 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dnw_train::data::{
-    Augment, Batch, DataError, DataSet, Images, Loader, Order, Rng, ShiftCrop, open,
-};
+use dnw_data::{Augment, Batch, DataError, DataSet, Images, Loader, Order, Rng, ShiftCrop, open};
 
 const TRAIN: u32 = 23;
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::mnist::Publication;
-use super::{DataError, DataSet, digits, idx, mnist};
+use crate::mnist::Publication;
+use crate::{DataError, DataSet, digits, idx, mnist};
 
 /// A data set that can be opened by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
-use dnw_train::data::mnist::Publication;
-use dnw_train::data::{DataError, fetch, fetch_from};
+use dnw_data::mnist::Publication;
+use dnw_data::{DataError, fetch, fetch_from};
 
 use crate::{gzip, idx_file};
 

@@ -1,5 +1,5 @@
-use dnw_train::data::IdxError;
-use dnw_train::data::idx::{Idx, decode, read_images, read_labels};
+use dnw_data::IdxError;
+use dnw_data::idx::{Idx, decode, read_images, read_labels};
 use proptest::prelude::*;
 
 use crate::{gzip, idx_file, largest_allocation};

@@ -6,10 +6,10 @@
 //! batches on background threads, and everything random about a batch is a pure function of
 //! (seed, epoch, image), so a run can be repeated and resumed to the bit.
 //!
-//! This module knows no tensor library, no model and no terminal.
+//! This crate knows no tensor library, no model and no terminal.
 //!
 //! ```
-//! use dnw_train::data::{self, Loader};
+//! use dnw_data::{self as data, Loader};
 //!
 //! let digits = data::open("digits", None)?;
 //! let loader = Loader::train(&digits, 32)?;
@@ -18,6 +18,8 @@
 //! }
 //! # Ok::<(), data::DataError>(())
 //! ```
+
+#![deny(missing_docs)]
 
 mod augment;
 mod batches;

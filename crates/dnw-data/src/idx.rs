@@ -12,7 +12,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::DataError;
+use crate::DataError;
 
 /// No file that promises more bytes of elements than this is read.
 pub const MAX_BYTES: u64 = 1 << 30;
@@ -167,13 +167,13 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Idx, DataError> {
 }
 
 /// Reads a file with `dimensions` dimensions, gzip or not.
-pub(super) fn read(path: &Path, dimensions: u8) -> Result<Idx, DataError> {
+pub(crate) fn read(path: &Path, dimensions: u8) -> Result<Idx, DataError> {
     let (file, length) = open(path)?;
     decode(file, length, dimensions).map_err(|problem| idx_error(path, problem))
 }
 
 /// Reads only the header; says how many images or labels a file promises.
-pub(super) fn read_count(path: &Path, dimensions: u8) -> Result<usize, DataError> {
+pub(crate) fn read_count(path: &Path, dimensions: u8) -> Result<usize, DataError> {
     let (file, _) = open(path)?;
     let mut file = BufReader::new(file);
     let dims = if is_gzip(&mut file).map_err(|error| idx_error(path, error))? {

@@ -1,6 +1,6 @@
 //! Random changes to training images.
 
-use super::{DataSet, Rng};
+use crate::{DataSet, Rng};
 
 /// A random change to one training image, made on the loader's threads.
 pub trait Augment: Send + Sync {

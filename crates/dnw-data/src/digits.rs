@@ -12,8 +12,8 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use super::images::ten_digits;
-use super::{DataError, DataSet, Images};
+use crate::images::ten_digits;
+use crate::{DataError, DataSet, Images};
 
 /// Images in both parts.
 pub const IMAGES: usize = 1797;
@@ -22,9 +22,9 @@ pub const TRAIN_IMAGES: usize = 1442;
 /// Images in the test part.
 pub const TEST_IMAGES: usize = 355;
 /// The MD5 sum of the embedded bytes, unpacked.
-pub(super) const MD5: &str = "7696c07daa6d85010f8268703ab8b067";
+pub(crate) const MD5: &str = "7696c07daa6d85010f8268703ab8b067";
 
-const PACKED: &[u8] = include_bytes!("../../data/digits.gz");
+const PACKED: &[u8] = include_bytes!("../data/digits.gz");
 const SHAPE: [usize; 3] = [1, 8, 8];
 const PIXELS: usize = 64;
 /// Pixels are stored as published, from 0 to this.
@@ -96,7 +96,7 @@ pub fn both_parts() -> Result<(Vec<u8>, Vec<u8>), DataError> {
 }
 
 /// The embedded bytes: all pixels, then all labels.
-pub(super) fn unpack() -> std::io::Result<Vec<u8>> {
+pub(crate) fn unpack() -> std::io::Result<Vec<u8>> {
     let mut unpacked = Vec::with_capacity(IMAGES * (PIXELS + 1));
     GzDecoder::new(PACKED).read_to_end(&mut unpacked)?;
     Ok(unpacked)

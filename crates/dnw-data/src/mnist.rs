@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 
-use super::images::ten_digits;
-use super::{DataError, DataSet, Images, idx};
+use crate::images::ten_digits;
+use crate::{DataError, DataSet, Images, idx};
 
 /// Height and width of every image.
 pub const SIDES: [usize; 2] = [28, 28];
@@ -100,7 +100,7 @@ impl PublishedFile {
 }
 
 /// Bytes as lower-case hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

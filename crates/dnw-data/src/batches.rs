@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::{Augment, DataError, DataSet, Images, NoAugment, Order, Rng};
+use crate::{Augment, DataError, DataSet, Images, NoAugment, Order, Rng};
 
 /// Batches that one thread makes ahead of the reader.
 const AHEAD: usize = 2;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::DataError;
+use crate::DataError;
 
 /// Labelled images of one size.
 ///
@@ -202,6 +202,6 @@ impl DataSet {
 }
 
 /// The ten decimal digits as class names.
-pub(super) fn ten_digits() -> Vec<String> {
+pub(crate) fn ten_digits() -> Vec<String> {
     (0..10).map(|digit: u8| digit.to_string()).collect()
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::IdxError;
+use crate::IdxError;
 
 /// Why data cannot be used.
 #[derive(Debug, thiserror::Error)]

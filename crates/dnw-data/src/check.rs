@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 
-use super::mnist::{self, Publication, hexadecimal};
-use super::{DataError, Source, digits};
+use crate::mnist::{self, Publication, hexadecimal};
+use crate::{DataError, Source, digits};
 
 /// What [`check`] found.
 #[derive(Debug)]
