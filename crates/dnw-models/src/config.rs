@@ -4,7 +4,7 @@ use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, GraphClassifierConfig, LeNetConfig, TinyStaticConfig};
+use crate::{Classifier, GraphClassifierConfig, LeNetConfig, TinyDiscreteConfig, TinyStaticConfig};
 
 /// A model and its sizes. In a recipe: `[model]` with `kind = "graph"`, `"lenet"` or `"tiny-static"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum ModelConfig {
     Lenet(LeNetConfig),
     /// [`crate::TinyStatic`].
     TinyStatic(TinyStaticConfig),
+    /// [`crate::TinyCyclic`] in discrete time.
+    TinyDiscrete(TinyDiscreteConfig),
 }
 
 /// Why a model cannot be made.
@@ -50,6 +52,16 @@ pub enum ModelError {
         /// The field of the configuration.
         field: &'static str,
     },
+    /// Inputs and outputs are more than all nodes.
+    #[error("{inputs} input nodes and {outputs} output nodes do not fit in a graph of {nodes}")]
+    Nodes {
+        /// Input nodes.
+        inputs: usize,
+        /// Output nodes.
+        outputs: usize,
+        /// All nodes.
+        nodes: usize,
+    },
     /// The images do not suit the model.
     #[error("the model takes images of {expected}, these are {found:?} (channels, height, width)")]
     Image {
@@ -73,6 +85,22 @@ pub trait UseModel {
 }
 
 impl ModelConfig {
+    /// About how many edges the network could have, whatever the images are, so that a mistyped size can be refused before memory
+    /// is taken for it. Sizes too large to count give `usize::MAX`.
+    pub fn most_edges(&self) -> usize {
+        let sum = |sizes: &[usize]| sizes.iter().fold(0usize, |sum, &n| sum.saturating_add(n));
+        let square = |nodes: usize| nodes.saturating_mul(nodes);
+        match self {
+            Self::Graph(graph) => square(sum(&graph.levels).saturating_add(graph.outputs)),
+            Self::Lenet(lenet) => square(sum(&lenet.hidden)),
+            Self::TinyStatic(tiny) => {
+                let later = tiny.level.saturating_mul(tiny.levels);
+                square(later.saturating_add(tiny.stem))
+            }
+            Self::TinyDiscrete(tiny) => square(tiny.nodes).saturating_add(tiny.stem),
+        }
+    }
+
     /// Makes the model for images `[channels, height, width]` and hands it over.
     ///
     /// # Errors
@@ -88,6 +116,7 @@ impl ModelConfig {
             Self::Graph(config) => user.with(config.init(image, classes, device)?),
             Self::Lenet(config) => user.with(config.init(image, classes, device)?),
             Self::TinyStatic(config) => user.with(config.init(image, classes, device)?),
+            Self::TinyDiscrete(config) => user.with(config.init(image, classes, device)?),
         })
     }
 }

@@ -16,14 +16,18 @@ mod config;
 mod drawing;
 mod graph_classifier;
 mod lenet;
-pub mod published;
-mod tiny_static;
+mod published;
+mod tiny;
 
 pub use config::{ModelConfig, ModelError, UseModel};
 pub use drawing::{Drawing, DrawnNode, DrawnTensor};
 pub use graph_classifier::{GraphClassifier, GraphClassifierConfig};
 pub use lenet::{LeNet, LeNetConfig};
-pub use tiny_static::{TinyStatic, TinyStaticConfig};
+pub use published::{Published, PublishedError};
+pub use tiny::{
+    GraphRun, Stem, Time, Tiny, TinyCyclic, TinyDiscreteConfig, TinyGraph, TinyStatic,
+    TinyStaticConfig,
+};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
