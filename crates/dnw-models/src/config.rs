@@ -4,9 +4,12 @@ use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, GraphClassifierConfig, LeNetConfig, TinyDiscreteConfig, TinyStaticConfig};
+use crate::{
+    Classifier, GraphClassifierConfig, LeNetConfig, MobileNetConfig, MobileNetDenseConfig,
+    ResNetConfig, TinyDiscreteConfig, TinyStaticConfig,
+};
 
-/// A model and its sizes. In a recipe: `[model]` with `kind = "graph"`, `"lenet"` or `"tiny-static"`.
+/// A model and its sizes. In a recipe: `[model]` with the variant's name as `kind`, such as `"tiny-static"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ModelConfig {
@@ -18,6 +21,12 @@ pub enum ModelConfig {
     TinyStatic(TinyStaticConfig),
     /// [`crate::TinyCyclic`] in discrete time.
     TinyDiscrete(TinyDiscreteConfig),
+    /// [`crate::MobileNet`].
+    Mobilenet(MobileNetConfig),
+    /// [`crate::MobileNetDense`].
+    MobilenetDense(MobileNetDenseConfig),
+    /// [`crate::ResNet`].
+    Resnet(ResNetConfig),
 }
 
 /// Why a model cannot be made.
@@ -51,6 +60,18 @@ pub enum ModelError {
     Zero {
         /// The field of the configuration.
         field: &'static str,
+    },
+    /// A layer would have no channels, or too many to count.
+    #[error("a width of {width} leaves layers without channels: use 0.25, 0.5, 0.75 or 1")]
+    Width {
+        /// The width asked for.
+        width: f64,
+    },
+    /// There is no residual network of this depth.
+    #[error("there is no residual network of {depth} layers: use 18, 34, 50, 101 or 152")]
+    Depth {
+        /// The depth asked for.
+        depth: usize,
     },
     /// Inputs and outputs are more than all nodes.
     #[error("{inputs} input nodes and {outputs} output nodes do not fit in a graph of {nodes}")]
@@ -98,6 +119,15 @@ impl ModelConfig {
                 square(later.saturating_add(tiny.stem))
             }
             Self::TinyDiscrete(tiny) => square(tiny.nodes).saturating_add(tiny.stem),
+            Self::Mobilenet(mobilenet) => {
+                let edges = mobilenet.stages_with_inputs().map(|(inputs, stage)| {
+                    let [targets, sources] = stage.edges(inputs);
+                    targets.saturating_mul(sources)
+                });
+                edges.fold(0, usize::saturating_add)
+            }
+            Self::MobilenetDense(mobilenet) => mobilenet.most_edges(),
+            Self::Resnet(resnet) => resnet.most_edges(),
         }
     }
 
@@ -117,6 +147,9 @@ impl ModelConfig {
             Self::Lenet(config) => user.with(config.init(image, classes, device)?),
             Self::TinyStatic(config) => user.with(config.init(image, classes, device)?),
             Self::TinyDiscrete(config) => user.with(config.init(image, classes, device)?),
+            Self::Mobilenet(config) => user.with(config.init(image, classes, device)?),
+            Self::MobilenetDense(config) => user.with(config.init(image, classes, device)?),
+            Self::Resnet(config) => user.with(config.init(image, classes, device)?),
         })
     }
 }

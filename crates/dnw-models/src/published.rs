@@ -12,7 +12,7 @@ use burn::store::{ApplyError, ModuleAdapter, ModuleContext, ModuleSnapshot, brid
 use burn::tensor::{Shape, TensorData};
 use dnw_core::Wiring;
 
-use crate::ModelConfig;
+use crate::{Head, ModelConfig};
 
 /// How published checkpoints of a model call its tensors and lay them out.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +84,36 @@ const TINY_DISCRETE: [Pair; 2] = [
     ("graph.function.norm.beta", "norm.bias"),
 ];
 
+const MOBILENET: [Pair; 8] = [
+    ("stages.#.weight", "layers.#.graph.weight"),
+    (
+        "stages.#.function.input_kernel",
+        "layers.#.downsample.0.weight",
+    ),
+    ("stages.#.function.kernel", "layers.#.conv.weight"),
+    ("stages.#.function.norm.#.gamma", "layers.#.norm.#.weight"),
+    ("stages.#.function.norm.#.beta", "layers.#.norm.#.bias"),
+    ("stages.#.function.norm.#.*", "layers.#.norm.#.*"),
+    ("bn.gamma", "bn.weight"),
+    ("bn.beta", "bn.bias"),
+];
+
+const DENSE_HEAD: [Pair; 1] = [("fc.*", "linear.*")];
+
+const WIRED_HEAD: [Pair; 1] = [("fc.weight", "linear.graph.weight")];
+
+const RESNET: [Pair; 6] = [
+    ("bn#.gamma", "bn#.weight"),
+    ("bn#.beta", "bn#.bias"),
+    ("layer#.#.bn#.gamma", "layer#.#.bn#.weight"),
+    ("layer#.#.bn#.beta", "layer#.#.bn#.bias"),
+    (
+        "layer#.#.downsample.1.gamma",
+        "layer#.#.downsample.1.weight",
+    ),
+    ("layer#.#.downsample.1.beta", "layer#.#.downsample.1.bias"),
+];
+
 /// A fixed wiring's mask is published beside the weight, under this name, as 32-bit floats of the weight's shape.
 const MASK: &str = "mask";
 
@@ -93,11 +123,21 @@ impl Published {
         let names = match model {
             ModelConfig::TinyStatic(_) => [&STEM[..], &TINY_STATIC].concat(),
             ModelConfig::TinyDiscrete(_) => [&STEM[..], &TINY_DISCRETE].concat(),
-            ModelConfig::Graph(_) | ModelConfig::Lenet(_) => Vec::new(),
+            ModelConfig::Mobilenet(mobilenet) => match mobilenet.head {
+                Head::Dense => [&MOBILENET[..], &DENSE_HEAD].concat(),
+                Head::Wired => [&MOBILENET[..], &WIRED_HEAD].concat(),
+            },
+            ModelConfig::Resnet(_) => RESNET.to_vec(),
+            ModelConfig::Graph(_) | ModelConfig::Lenet(_) | ModelConfig::MobilenetDense(_) => {
+                Vec::new()
+            }
         };
+        // The published small models read the classes by a 1 x 1 convolution.
+        let head_is_convolution =
+            matches!(model, ModelConfig::Mobilenet(mobilenet) if mobilenet.head == Head::Wired);
         Self {
             names,
-            head_is_convolution: false,
+            head_is_convolution,
         }
     }
 

@@ -8,7 +8,8 @@
 #![cfg(feature = "flex")]
 #![recursion_limit = "256"]
 
+mod mobilenet;
 mod record;
+mod resnet;
 mod run;
-
 mod tiny;
