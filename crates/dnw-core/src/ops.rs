@@ -67,12 +67,25 @@ pub(crate) fn node_function(
         return flex::fused_nodes(x, gamma, beta, kernel, epsilon);
     }
     let _ = kernels;
-    let [_, nodes, _, _] = x.dims();
-    let (variance, mean) = moments_over_pixels(x.clone());
-    let normed = (x - mean) / (variance + epsilon).sqrt();
-    let normed = normed * gamma.reshape([1, nodes, 1, 1]) + beta.reshape([1, nodes, 1, 1]);
+    let nodes = x.dims()[1];
+    let normed = instance_norm(x, gamma, beta, epsilon);
     let options = ConvOptions::new([1, 1], [1, 1], [1, 1], nodes);
     conv2d(activation::relu(normed), kernel, None, options)
+}
+
+/// Each map of each image with a mean of zero and a variance of one, times `gamma`, plus `beta`.
+///
+/// `x`: `[batch, nodes, height, width]`; `gamma`, `beta`: `[nodes]`.
+pub(crate) fn instance_norm(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<4> {
+    let nodes = x.dims()[1];
+    let (variance, mean) = moments_over_pixels(x.clone());
+    let normed = (x - mean) / (variance + epsilon).sqrt();
+    normed * gamma.reshape([1, nodes, 1, 1]) + beta.reshape([1, nodes, 1, 1])
 }
 
 /// The biased variance and the mean over height and width, kept as dimensions of one.

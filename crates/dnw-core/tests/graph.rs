@@ -5,7 +5,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor, Tolerance};
 use dnw_core::graph::{
-    GraphConfig, GraphSpec, ImageNodes, Kernels, NeuralGraph, Outputs, ScalarNodes,
+    BatchNodes, CyclicGraphConfig, GraphConfig, GraphSpec, ImageNodes, Kernels, NeuralGraph,
+    NodeFunction, Outputs, ScalarNodes, batch_norm,
 };
 use dnw_core::{Budget, Ranking, Wire, Wired, rules};
 use proptest::prelude::*;
@@ -169,4 +170,123 @@ fn an_impossible_edge_takes_no_place_unless_all_entries_are_ranked() {
         "impossible edges hold budget and take no part"
     );
     assert!(published.wiring.difference(&legal).count() > 0);
+}
+
+/// One node at a time: each gathers along the real edges what the others gave, and is normalised over its pixels.
+fn gather_one_by_one(
+    weights: &[f32],
+    real: &dnw_core::Wiring,
+    given: &[Vec<f64>],
+) -> Vec<Vec<f64>> {
+    let nodes = given.len();
+    let gathered = (0..nodes).map(|target| {
+        let mut map = vec![0.0; given[target].len()];
+        for source in (0..nodes).filter(|source| real.contains(target * nodes + source)) {
+            let weight = f64::from(weights[target * nodes + source]);
+            for (sum, x) in map.iter_mut().zip(&given[source]) {
+                *sum += weight * x;
+            }
+        }
+        let n = map.len() as f64;
+        let mean = map.iter().sum::<f64>() / n;
+        let variance = map.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+        map.iter()
+            .map(|x| (x - mean) / (variance + 1e-5).sqrt())
+            .collect()
+    });
+    gathered.collect()
+}
+
+/// The 3 x 3 convolution of a map's positive part, with zeros around it.
+fn convolve(map: &[f64], kernel: &[f32], side: usize) -> Vec<f64> {
+    let at = |y: usize, x: usize| {
+        let inside = (1..=side).contains(&y) && (1..=side).contains(&x);
+        if inside {
+            map[(y - 1) * side + x - 1].max(0.0)
+        } else {
+            0.0
+        }
+    };
+    let pixels = (0..side * side).map(|pixel| {
+        let (y, x) = (pixel / side, pixel % side);
+        (0..9)
+            .map(|k| f64::from(kernel[k]) * at(y + k / 3, x + k % 3))
+            .sum()
+    });
+    pixels.collect()
+}
+
+#[test]
+fn a_cyclic_graph_steps_as_its_nodes_do_one_by_one() {
+    let (device, side, nodes) = (Device::flex(), 4, 6);
+    device.seed(11);
+    let graph = CyclicGraphConfig::new(nodes).init(&device);
+    let graph = Wire::dnw(Budget::Density(0.4)).attach(graph).unwrap();
+    let input = Tensor::<4>::random([1, 2, side, side], Distribution::Normal(0.0, 1.0), &device);
+    let kernels: Vec<f32> = graph.function.kernel.val().to_data().iter().collect();
+    let tensor = &graph.tensors()[0];
+    let numbers: Vec<f64> = input.to_data().iter::<f32>().map(f64::from).collect();
+    let mut state: Vec<Vec<f64>> = numbers.chunks(side * side).map(<[f64]>::to_vec).collect();
+    state.resize(nodes, vec![0.0; side * side]);
+    for _ in 0..3 {
+        let given: Vec<Vec<f64>> = (0..nodes)
+            .map(|node| convolve(&state[node], &kernels[9 * node..], side))
+            .collect();
+        state = gather_one_by_one(&tensor.weights, &tensor.wiring, &given);
+    }
+    let expected = burn::tensor::TensorData::new(state.concat(), [1, nodes, side, side]);
+    let field = graph.field();
+    let tolerance = Tolerance::<f32>::rel_abs(1e-3, 1e-4);
+    let stepped = field.steps(graph.start(input.clone()), 3).state;
+    stepped
+        .to_data()
+        .assert_approx_eq(&expected.clone().convert::<f32>(), tolerance);
+    let start = graph.start(input);
+    let evaluated = (0..3).fold(start, |state, _| field.at(state));
+    evaluated
+        .to_data()
+        .assert_approx_eq(&expected.convert::<f32>(), tolerance);
+}
+
+#[test]
+fn the_running_variance_is_that_of_unbiased_estimates() {
+    let device = Device::flex().autodiff();
+    let norm = burn::nn::BatchNormConfig::new(1).init(&device);
+    // The numbers 1, 2, 3, 6 have mean 3, squared distances 4 + 1 + 0 + 9, and so variance 14 / 3 as an unbiased estimate.
+    let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 6.0], &device).reshape([2, 1, 1, 2]);
+    let y = batch_norm(&norm, x.clone());
+    let [mean, variance] = [
+        norm.running_mean.value_sync(),
+        norm.running_var.value_sync(),
+    ]
+    .map(|state| state.into_scalar::<f32>());
+    assert!((mean - 0.1 * 3.0).abs() < 1e-6, "{mean}");
+    assert!(
+        (variance - (0.9 + 0.1 * 14.0 / 3.0)).abs() < 1e-6,
+        "{variance}"
+    );
+    let first: f32 = y.slice([0..1, 0..1, 0..1, 0..1]).into_scalar();
+    assert!(
+        (first + 2.0 / 3.5f32.sqrt()).abs() < 1e-4,
+        "normed by the biased one: {first}"
+    );
+    // Without training the running estimates serve, and stay.
+    let z = batch_norm(&norm.valid(), x.inner());
+    let first: f32 = z.slice([0..1, 0..1, 0..1, 0..1]).into_scalar();
+    assert!(
+        (first - (1.0 - mean) / (variance + 1e-5).sqrt()).abs() < 1e-5,
+        "{first}"
+    );
+}
+
+#[test]
+fn the_input_level_of_batch_nodes_steps_over_the_image_and_later_levels_do_not() {
+    let device = Device::flex();
+    let spec = GraphSpec::levels(vec![2, 3, 3], Outputs::OwnLevel(3)).unwrap();
+    let nodes = BatchNodes::new(&spec, 2, &device);
+    let x = Tensor::<4>::ones([1, 2, 7, 8], &device);
+    let fired = nodes.fire(0, spec.level(0), x.clone(), Kernels::default());
+    assert_eq!(fired.dims(), [1, 2, 4, 4]);
+    let graph = GraphConfig::new(spec).init(nodes, &device);
+    assert_eq!(graph.forward(x).dims(), [1, 3, 4, 4]);
 }

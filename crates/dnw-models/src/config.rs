@@ -4,9 +4,12 @@ use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, GraphClassifierConfig, LeNetConfig, TinyStaticConfig};
+use crate::{
+    Classifier, GraphClassifierConfig, LeNetConfig, MobileNetConfig, MobileNetDenseConfig,
+    ResNetConfig, TinyDiscreteConfig, TinyStaticConfig,
+};
 
-/// A model and its sizes. In a recipe: `[model]` with `kind = "graph"`, `"lenet"` or `"tiny-static"`.
+/// A model and its sizes. In a recipe: `[model]` with the variant's name as `kind`, such as `"tiny-static"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ModelConfig {
@@ -16,6 +19,14 @@ pub enum ModelConfig {
     Lenet(LeNetConfig),
     /// [`crate::TinyStatic`].
     TinyStatic(TinyStaticConfig),
+    /// [`crate::TinyCyclic`] in discrete time.
+    TinyDiscrete(TinyDiscreteConfig),
+    /// [`crate::MobileNet`].
+    Mobilenet(MobileNetConfig),
+    /// [`crate::MobileNetDense`].
+    MobilenetDense(MobileNetDenseConfig),
+    /// [`crate::ResNet`].
+    Resnet(ResNetConfig),
 }
 
 /// Why a model cannot be made.
@@ -50,6 +61,28 @@ pub enum ModelError {
         /// The field of the configuration.
         field: &'static str,
     },
+    /// A layer would have no channels, or too many to count.
+    #[error("a width of {width} leaves layers without channels: use 0.25, 0.5, 0.75 or 1")]
+    Width {
+        /// The width asked for.
+        width: f64,
+    },
+    /// There is no residual network of this depth.
+    #[error("there is no residual network of {depth} layers: use 18, 34, 50, 101 or 152")]
+    Depth {
+        /// The depth asked for.
+        depth: usize,
+    },
+    /// Inputs and outputs are more than all nodes.
+    #[error("{inputs} input nodes and {outputs} output nodes do not fit in a graph of {nodes}")]
+    Nodes {
+        /// Input nodes.
+        inputs: usize,
+        /// Output nodes.
+        outputs: usize,
+        /// All nodes.
+        nodes: usize,
+    },
     /// The images do not suit the model.
     #[error("the model takes images of {expected}, these are {found:?} (channels, height, width)")]
     Image {
@@ -73,6 +106,31 @@ pub trait UseModel {
 }
 
 impl ModelConfig {
+    /// About how many edges the network could have, whatever the images are, so that a mistyped size can be refused before memory
+    /// is taken for it. Sizes too large to count give `usize::MAX`.
+    pub fn most_edges(&self) -> usize {
+        let sum = |sizes: &[usize]| sizes.iter().fold(0usize, |sum, &n| sum.saturating_add(n));
+        let square = |nodes: usize| nodes.saturating_mul(nodes);
+        match self {
+            Self::Graph(graph) => square(sum(&graph.levels).saturating_add(graph.outputs)),
+            Self::Lenet(lenet) => square(sum(&lenet.hidden)),
+            Self::TinyStatic(tiny) => {
+                let later = tiny.level.saturating_mul(tiny.levels);
+                square(later.saturating_add(tiny.stem))
+            }
+            Self::TinyDiscrete(tiny) => square(tiny.nodes).saturating_add(tiny.stem),
+            Self::Mobilenet(mobilenet) => {
+                let edges = mobilenet.stages_with_inputs().map(|(inputs, stage)| {
+                    let [targets, sources] = stage.edges(inputs);
+                    targets.saturating_mul(sources)
+                });
+                edges.fold(0, usize::saturating_add)
+            }
+            Self::MobilenetDense(mobilenet) => mobilenet.most_edges(),
+            Self::Resnet(resnet) => resnet.most_edges(),
+        }
+    }
+
     /// Makes the model for images `[channels, height, width]` and hands it over.
     ///
     /// # Errors
@@ -88,6 +146,10 @@ impl ModelConfig {
             Self::Graph(config) => user.with(config.init(image, classes, device)?),
             Self::Lenet(config) => user.with(config.init(image, classes, device)?),
             Self::TinyStatic(config) => user.with(config.init(image, classes, device)?),
+            Self::TinyDiscrete(config) => user.with(config.init(image, classes, device)?),
+            Self::Mobilenet(config) => user.with(config.init(image, classes, device)?),
+            Self::MobilenetDense(config) => user.with(config.init(image, classes, device)?),
+            Self::Resnet(config) => user.with(config.init(image, classes, device)?),
         })
     }
 }

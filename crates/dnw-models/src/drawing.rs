@@ -92,6 +92,40 @@ impl Drawing {
         }
     }
 
+    /// The drawing of a graph without levels: inputs, then the others in columns no longer than the longer of inputs and outputs
+    /// (they stand there for want of room, not for an order), then outputs.
+    pub(crate) fn of_cyclic_graph(
+        nodes: usize,
+        inputs: usize,
+        outputs: usize,
+        name: &str,
+        kernels: &[f32],
+        area: usize,
+    ) -> Self {
+        let (inner, column) = (nodes - inputs - outputs, inputs.max(outputs));
+        let columns = inner.div_ceil(column);
+        let level = |node: usize| match node.checked_sub(inputs) {
+            None => 0,
+            Some(place) if place < inner => 1 + place * columns / inner,
+            Some(_) => 1 + columns,
+        };
+        Self {
+            nodes: (0..nodes)
+                .map(|node| DrawnNode {
+                    level: level(node),
+                    kernel: kernels[area * node..area * (node + 1)].to_vec(),
+                })
+                .collect(),
+            inputs: 0..inputs,
+            outputs: nodes - outputs..nodes,
+            tensors: vec![DrawnTensor {
+                name: name.to_owned(),
+                targets: 0..nodes,
+                sources: 0..nodes,
+            }],
+        }
+    }
+
     /// The drawing of layers that follow each other: `sizes` nodes per level, one tensor between neighbours.
     pub(crate) fn of_layers(sizes: &[usize], names: &[&str]) -> Self {
         let starts: Vec<usize> = sizes

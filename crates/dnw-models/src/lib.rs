@@ -4,7 +4,10 @@
 //! | --- | --- |
 //! | [`GraphClassifier`] | about a hundred nodes in a static graph over the folded pixels of a small image |
 //! | [`LeNet`] | LeNet-300-100 of wired linear layers, the classic of pruning papers |
-//! | [`TinyStatic`] | the published static CIFAR-10 classifier with about 41k active parameters |
+//! | [`TinyStatic`], [`TinyCyclic`] | the published CIFAR-10 classifiers with about 41k active parameters |
+//! | [`MobileNet`] | MobileNetV1 as chained neural graphs |
+//! | [`MobileNetDense`] | MobileNetV1 as it was, the former's baseline |
+//! | [`ResNet`] | residual networks of plain layers, wired from outside |
 //!
 //! A model knows images and logits, and how it is drawn ([`Drawing`]). It knows no training loop, no rule, no
 //! file: the wiring is attached from outside with [`dnw_core::Wire`].
@@ -16,14 +19,24 @@ mod config;
 mod drawing;
 mod graph_classifier;
 mod lenet;
-pub mod published;
-mod tiny_static;
+mod mobilenet;
+mod mobilenet_dense;
+mod published;
+mod resnet;
+mod tiny;
 
 pub use config::{ModelConfig, ModelError, UseModel};
 pub use drawing::{Drawing, DrawnNode, DrawnTensor};
 pub use graph_classifier::{GraphClassifier, GraphClassifierConfig};
 pub use lenet::{LeNet, LeNetConfig};
-pub use tiny_static::{TinyStatic, TinyStaticConfig};
+pub use mobilenet::{Head, MobileNet, MobileNetConfig, StageConfig};
+pub use mobilenet_dense::{MobileNetDense, MobileNetDenseConfig, Separable};
+pub use published::{Published, PublishedError};
+pub use resnet::{Block, ResNet, ResNetConfig, ResNetStem};
+pub use tiny::{
+    GraphRun, Stem, Time, Tiny, TinyCyclic, TinyDiscreteConfig, TinyGraph, TinyStatic,
+    TinyStaticConfig,
+};
 
 use burn::module::Module;
 use burn::tensor::Tensor;

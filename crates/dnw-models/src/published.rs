@@ -1,40 +1,355 @@
-//! The published checkpoints' names for a model's tensors.
+//! The published checkpoints' names for a model's tensors, and their layout.
 //!
-//! Published files call the tiny classifier's parts `downsample.{0,1,3,4,5}`, `conv`, `graph`, `norm.{i}` and `fc`, use PyTorch's names
-//! inside norms and its `[outputs, inputs]` layout of linear weights. Burn's store translates the latter two
-//! with `PyTorchToBurnAdapter`; the names are here.
+//! Published files come from PyTorch programs: other names, linear weights as `[outputs, inputs]` or, where a 1 x 1 convolution stood
+//! for the layer, `[outputs, inputs, 1, 1]`. A [`Published`] translates both ways, between a list of named tensors (what files
+//! hold; which kind of file, it does not know) and a model.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use burn::store::{PyTorchToBurnAdapter, SafetensorsStore};
+use burn::module::Module;
+use burn::store::burn_pack::Tensor as StoredTensor;
+use burn::store::{ApplyError, ModuleAdapter, ModuleContext, ModuleSnapshot, bridge};
+use burn::tensor::{Shape, TensorData};
+use dnw_core::Wiring;
 
-/// A safetensors file of a published [`crate::TinyStatic`], to be loaded with `load_from`.
-///
-/// Published files hold no wiring (a discovered one follows from the weights), so the store allows tensors that a file
-/// lacks: the caller looks at the result's `missing` for any that is not part of a wiring.
-pub fn tiny_static(path: &Path) -> SafetensorsStore {
-    let store = SafetensorsStore::from_file(path)
-        .with_from_adapter(PyTorchToBurnAdapter)
-        .allow_partial(true);
-    TINY_STATIC
-        .iter()
-        .fold(store, |store, (pattern, replacement)| {
-            store.with_key_remapping(pattern, *replacement)
-        })
+use crate::{Head, ModelConfig};
+
+/// How published checkpoints of a model call its tensors and lay them out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    names: Vec<Pair>,
+    head_is_convolution: bool,
 }
 
-/// Rewrites of published names into the paths of the model: regular expression and replacement, to be tried in this order.
-const TINY_STATIC: &[(&str, &str)] = &[
-    (r"^downsample\.0\.", "stem.conv1."),
-    (r"^downsample\.1\.", "stem.norm1."),
-    (r"^downsample\.3\.", "stem.conv2."),
-    (r"^downsample\.4\.", "stem.conv3."),
-    (r"^downsample\.5\.", "stem.norm2."),
-    (r"^conv\.weight$", "graph.function.kernel"),
-    // Burn's adapter renames the fields of batch norms, not those of instance norms.
-    (r"^norm\.(\d+)\.weight$", "graph.function.norm.$1.gamma"),
-    (r"^norm\.(\d+)\.bias$", "graph.function.norm.$1.beta"),
+/// A path of ours and the published name: `#` stands for a number, the n-th here for the n-th there; `*` at the end for any rest.
+type Pair = (&'static str, &'static str);
+
+/// Why published tensors are not those of a model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishedError {
+    /// Tensors that the model has and the file lacks.
+    #[error("the file lacks `{}`, which the model needs: it holds another model, or one of other sizes", .names.join("`, `"))]
+    Missing {
+        /// Their published names.
+        names: Vec<String>,
+    },
+    /// Tensors that the file has and the model lacks.
+    #[error("the model has no place for `{}`: the file holds another model, or one of other sizes", .names.join("`, `"))]
+    Unknown {
+        /// Their published names.
+        names: Vec<String>,
+    },
+    /// A tensor of another shape.
+    #[error("`{name}` is of shape {found:?} in the file and of shape {expected:?} in the model")]
+    Shape {
+        /// Its published name.
+        name: String,
+        /// The file's shape.
+        found: Vec<usize>,
+        /// The model's shape, in its own layout.
+        expected: Vec<usize>,
+    },
+    /// A tensor that cannot be used.
+    #[error("`{name}` cannot be used: {reason}")]
+    Unusable {
+        /// Its path in the model.
+        name: String,
+        /// What the store says.
+        reason: String,
+    },
+}
+
+const STEM: [Pair; 11] = [
+    ("stem.conv1.*", "downsample.0.*"),
+    ("stem.norm1.gamma", "downsample.1.weight"),
+    ("stem.norm1.beta", "downsample.1.bias"),
+    ("stem.norm1.*", "downsample.1.*"),
+    ("stem.conv2.*", "downsample.3.*"),
+    ("stem.conv3.*", "downsample.4.*"),
+    ("stem.norm2.gamma", "downsample.5.weight"),
+    ("stem.norm2.beta", "downsample.5.bias"),
+    ("stem.norm2.*", "downsample.5.*"),
+    ("graph.weight", "graph.weight"),
+    ("graph.function.kernel", "conv.weight"),
 ];
 
-/// The published name of a fixed wiring's mask, 32-bit floats in the shape of the weight it belongs to.
-pub const GRAPH_MASK: &str = "graph.mask";
+const TINY_STATIC: [Pair; 2] = [
+    ("graph.function.norm.#.gamma", "norm.#.weight"),
+    ("graph.function.norm.#.beta", "norm.#.bias"),
+];
+
+const TINY_DISCRETE: [Pair; 2] = [
+    ("graph.function.norm.gamma", "norm.weight"),
+    ("graph.function.norm.beta", "norm.bias"),
+];
+
+const MOBILENET: [Pair; 8] = [
+    ("stages.#.weight", "layers.#.graph.weight"),
+    (
+        "stages.#.function.input_kernel",
+        "layers.#.downsample.0.weight",
+    ),
+    ("stages.#.function.kernel", "layers.#.conv.weight"),
+    ("stages.#.function.norm.#.gamma", "layers.#.norm.#.weight"),
+    ("stages.#.function.norm.#.beta", "layers.#.norm.#.bias"),
+    ("stages.#.function.norm.#.*", "layers.#.norm.#.*"),
+    ("bn.gamma", "bn.weight"),
+    ("bn.beta", "bn.bias"),
+];
+
+const DENSE_HEAD: [Pair; 1] = [("fc.*", "linear.*")];
+
+const WIRED_HEAD: [Pair; 1] = [("fc.weight", "linear.graph.weight")];
+
+const RESNET: [Pair; 6] = [
+    ("bn#.gamma", "bn#.weight"),
+    ("bn#.beta", "bn#.bias"),
+    ("layer#.#.bn#.gamma", "layer#.#.bn#.weight"),
+    ("layer#.#.bn#.beta", "layer#.#.bn#.bias"),
+    (
+        "layer#.#.downsample.1.gamma",
+        "layer#.#.downsample.1.weight",
+    ),
+    ("layer#.#.downsample.1.beta", "layer#.#.downsample.1.bias"),
+];
+
+/// A fixed wiring's mask is published beside the weight, under this name, as 32-bit floats of the weight's shape.
+const MASK: &str = "mask";
+
+impl Published {
+    /// For a model of this configuration. Models that nobody published keep the names of their paths.
+    pub fn of(model: &ModelConfig) -> Self {
+        let names = match model {
+            ModelConfig::TinyStatic(_) => [&STEM[..], &TINY_STATIC].concat(),
+            ModelConfig::TinyDiscrete(_) => [&STEM[..], &TINY_DISCRETE].concat(),
+            ModelConfig::Mobilenet(mobilenet) => match mobilenet.head {
+                Head::Dense => [&MOBILENET[..], &DENSE_HEAD].concat(),
+                Head::Wired => [&MOBILENET[..], &WIRED_HEAD].concat(),
+            },
+            ModelConfig::Resnet(_) => RESNET.to_vec(),
+            ModelConfig::Graph(_) | ModelConfig::Lenet(_) | ModelConfig::MobilenetDense(_) => {
+                Vec::new()
+            }
+        };
+        // The published small models read the classes by a 1 x 1 convolution.
+        let head_is_convolution =
+            matches!(model, ModelConfig::Mobilenet(mobilenet) if mobilenet.head == Head::Wired);
+        Self {
+            names,
+            head_is_convolution,
+        }
+    }
+
+    /// The published name of the parameter at this path.
+    pub fn name_of(&self, path: &str) -> String {
+        let mut pairs = self.names.iter();
+        let found = pairs.find_map(|&(ours, published)| rewrite(path, ours, published));
+        found.unwrap_or_else(|| path.to_owned())
+    }
+
+    /// The path of the parameter that is published under this name.
+    pub fn path_of(&self, name: &str) -> String {
+        let mut pairs = self.names.iter();
+        let found = pairs.find_map(|&(ours, published)| rewrite(name, published, ours));
+        found.unwrap_or_else(|| name.to_owned())
+    }
+
+    /// Puts published tensors into the model. The fixed wirings among them are returned under their weights' paths, for
+    /// [`dnw_core::Wired::set_wirings`]; a discovered wiring follows from the weights and is not in such files.
+    ///
+    /// # Errors
+    /// [`PublishedError`] if a tensor is missing, has no place, or is of another shape; what fits may have been loaded then.
+    pub fn load<M: Module>(
+        &self,
+        model: &mut M,
+        tensors: impl IntoIterator<Item = (String, TensorData)>,
+    ) -> Result<BTreeMap<String, Wiring>, PublishedError> {
+        let mut wirings = BTreeMap::new();
+        let mut stored = Vec::new();
+        for (name, data) in tensors {
+            match name.strip_suffix(MASK) {
+                Some(edges) if edges.ends_with("graph.") => {
+                    let weight = self.path_of(&format!("{edges}weight"));
+                    let mask = Wiring::from_mask(data.iter::<f32>().map(|real| real != 0.0));
+                    wirings.insert(weight, mask);
+                }
+                _ if is_idle(&name) => {}
+                _ => stored.push(bridge::from_data(data, self.path_of(&name), None)),
+            }
+        }
+        let layout = Layout::Import;
+        let result = model.apply(stored, None, Some(layout.clone_box()), false);
+        let names = |paths: &[String]| paths.iter().map(|path| self.name_of(path)).collect();
+        if let Some(error) = result.errors.into_iter().next() {
+            return Err(self.refused(error));
+        }
+        let missing: Vec<String> = result.missing.into_iter().map(|(path, _)| path).collect();
+        let missing: Vec<String> = missing
+            .into_iter()
+            .filter(|path| !is_wiring(path))
+            .collect();
+        if !missing.is_empty() {
+            let names = names(&missing);
+            return Err(PublishedError::Missing { names });
+        }
+        if !result.unused.is_empty() {
+            let names = names(&result.unused);
+            return Err(PublishedError::Unknown { names });
+        }
+        Ok(wirings)
+    }
+
+    /// The model's tensors as published files hold them, in the order of its fields. Wirings are left out.
+    ///
+    /// # Errors
+    /// [`PublishedError::Unusable`] if a tensor cannot be read from its device.
+    pub fn save<M: Module>(&self, model: &M) -> Result<Vec<(String, TensorData)>, PublishedError> {
+        let layout = Layout::Export {
+            four_dimensional: self.head_is_convolution,
+        };
+        let tensors = model.collect(None, Some(layout.clone_box()), false);
+        let tensors = tensors
+            .into_iter()
+            .filter(|tensor| !is_wiring(&tensor.name));
+        let read = tensors.map(|tensor| {
+            let path = tensor.name.clone();
+            match bridge::into_data(tensor) {
+                Ok(data) => Ok((self.name_of(&path), data)),
+                Err(error) => Err(PublishedError::Unusable {
+                    name: path,
+                    reason: error.to_string(),
+                }),
+            }
+        });
+        read.collect()
+    }
+
+    fn refused(&self, error: ApplyError) -> PublishedError {
+        let reason = error.to_string();
+        match error {
+            ApplyError::ShapeMismatch {
+                path,
+                expected,
+                found,
+            } => PublishedError::Shape {
+                name: self.name_of(&path),
+                found: found.to_vec(),
+                expected: expected.to_vec(),
+            },
+            ApplyError::DTypeMismatch { path, .. }
+            | ApplyError::AdapterError { path, .. }
+            | ApplyError::LoadError { path, .. } => PublishedError::Unusable { name: path, reason },
+        }
+    }
+}
+
+/// Whether published programs keep this tensor without using it: constants of the graph, counters of the norms.
+fn is_idle(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    matches!(last, "zeros" | "num_batches_tracked")
+}
+
+/// Whether a path leads into a weight's wiring.
+fn is_wiring(path: &str) -> bool {
+    path.contains(".wiring.")
+}
+
+/// `name` rewritten, if it is of the form `from`, to the form `to`.
+fn rewrite(name: &str, from: &str, to: &str) -> Option<String> {
+    let (mut rest, mut numbers, mut tail) = (name, Vec::new(), "");
+    for part in from.chars() {
+        match part {
+            '#' => {
+                let end = rest
+                    .find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(rest.len());
+                let (number, after) = rest.split_at(end);
+                if number.is_empty() {
+                    return None;
+                }
+                numbers.push(number);
+                rest = after;
+            }
+            '*' => (tail, rest) = (rest, ""),
+            _ => rest = rest.strip_prefix(part)?,
+        }
+    }
+    if !rest.is_empty() {
+        return None;
+    }
+    let (mut numbers, mut written) = (numbers.into_iter(), String::new());
+    for part in to.chars() {
+        match part {
+            '#' => written += numbers.next()?,
+            '*' => written += tail,
+            _ => written.push(part),
+        }
+    }
+    Some(written)
+}
+
+/// The layout of linear weights in PyTorch, `[outputs, inputs]` and perhaps two ones, and in Burn, `[inputs, outputs]`.
+#[derive(Clone, Debug)]
+enum Layout {
+    Import,
+    Export { four_dimensional: bool },
+}
+
+impl ModuleAdapter for Layout {
+    fn adapt(&self, tensor: StoredTensor, context: ModuleContext<'_>) -> StoredTensor {
+        let is_linear = context.module_type() == Some("Struct:Linear");
+        if !is_linear || !tensor.name.ends_with(".weight") {
+            return tensor;
+        }
+        let (rows, columns) = match tensor.shape.as_slice() {
+            &[rows, columns] | &[rows, columns, 1, 1] => (rows, columns),
+            _ => return tensor,
+        };
+        let shape = match self {
+            Self::Export {
+                four_dimensional: true,
+            } => Shape::new([columns, rows, 1, 1]),
+            _ => Shape::new([columns, rows]),
+        };
+        let (name, dtype) = (tensor.name.clone(), tensor.dtype);
+        let into = shape.clone();
+        bridge::map_data(tensor, name, dtype, shape, move |data| {
+            let (size, bytes) = (dtype.size(), data.as_bytes());
+            let mut turned = Vec::with_capacity(bytes.len());
+            for column in 0..columns {
+                for row in 0..rows {
+                    let at = size * (row * columns + column);
+                    turned.extend_from_slice(&bytes[at..at + size]);
+                }
+            }
+            TensorData::from_bytes_vec(turned, into.clone(), dtype)
+        })
+    }
+
+    fn clone_box(&self) -> Box<dyn ModuleAdapter> {
+        Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_rewritten_number_by_number() {
+        let (ours, published) = ("stages.#.function.norm.#.gamma", "layers.#.norm.#.weight");
+        let name = rewrite("stages.3.function.norm.12.gamma", ours, published);
+        assert_eq!(name.as_deref(), Some("layers.3.norm.12.weight"));
+        assert_eq!(
+            rewrite("stages.3.function.norm.gamma", ours, published),
+            None
+        );
+        assert_eq!(
+            rewrite("stages.3.function.norm.1.gamma.x", ours, published),
+            None
+        );
+        let rest = rewrite("conv.weight.a", "conv.*", "c.*");
+        assert_eq!(rest.as_deref(), Some("c.weight.a"));
+    }
+}

@@ -384,7 +384,7 @@ impl Recipe {
                 "above 0 and at most 1",
             )?;
         }
-        let edges = most_edges(&self.model);
+        let edges = self.model.most_edges();
         let expected = "a network of at most 134217728 possible edges";
         check(
             edges <= MOST_EDGES,
@@ -462,26 +462,6 @@ impl WiringRecipe {
             unit: self.unit,
             ..rule
         })
-    }
-}
-
-/// About how many edges a network could have, whatever the images are, so that a mistyped size is refused before memory is
-/// taken for it.
-fn most_edges(model: &ModelConfig) -> usize {
-    let sum = |sizes: &[usize]| {
-        sizes
-            .iter()
-            .fold(0usize, |sum, &size| sum.saturating_add(size))
-    };
-    let square = |nodes: usize| nodes.saturating_mul(nodes);
-    match model {
-        ModelConfig::Graph(graph) => square(sum(&graph.levels).saturating_add(graph.outputs)),
-        ModelConfig::Lenet(lenet) => square(sum(&lenet.hidden)),
-        ModelConfig::TinyStatic(tiny) => square(
-            tiny.level
-                .saturating_mul(tiny.levels)
-                .saturating_add(tiny.stem),
-        ),
     }
 }
 

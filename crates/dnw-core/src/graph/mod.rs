@@ -1,17 +1,24 @@
-//! Static neural graphs: nodes in levels, edges from earlier levels to later ones.
+//! Neural graphs: nodes and the edges between them.
 //!
-//! `I_v = sum over real edges (u, v) of w_uv Z_u`, `Z_v = f_v(I_v)` (Wortsman et al. 2019, section 2). A
-//! [`GraphSpec`] says which nodes and edges there are, a [`NodeFunction`] what `f` is, a [`NeuralGraph`] runs
-//! them. None is written for a particular model.
+//! `I_v = sum over real edges (u, v) of w_uv Z_u`, `Z_v = f_v(I_v)` (Wortsman et al. 2019, section 2).
+//!
+//! In a static graph nodes stand in levels, and edges lead from earlier levels to later ones: a [`GraphSpec`] says which nodes
+//! and edges there are, a [`NodeFunction`] what `f` is, a [`NeuralGraph`] runs them. In a [`CyclicGraph`] any node
+//! may feed any node, and time takes the place of levels. None is written for a particular model.
 
+mod batch_norm;
+mod cyclic;
+mod edges;
 mod life;
 mod network;
 mod node;
 mod spec;
 
+pub use batch_norm::batch_norm;
+pub use cyclic::{CyclicGraph, CyclicGraphConfig, CyclicPass, Field, StateNodes};
 pub use life::{Life, life_along, life_of_nodes};
 pub use network::{GraphConfig, GraphPass, NeuralGraph};
-pub use node::{ImageNodes, NodeFunction, ScalarNodes};
+pub use node::{BatchNodes, ImageNodes, NodeFunction, ScalarNodes};
 pub use spec::{GraphError, GraphSpec, Outputs};
 
 pub use crate::ops::Kernels;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 
+use super::edges::Edges;
 use super::{GraphSpec, NodeFunction, Outputs};
 use crate::layers::{attach, edges_of};
-use crate::ops::{self, Kernels};
+use crate::ops::Kernels;
 use crate::real_edges::RealEdges;
 use crate::{Gradient, Wiring};
 
@@ -109,14 +110,14 @@ impl<F: NodeFunction> NeuralGraph<F> {
 
     /// As [`forward`](Self::forward), keeping what every node gave.
     pub fn pass(&self, input: Tensor<4>) -> GraphPass {
-        let edges = Edges::new(self);
+        let edges = Edges::new(&self.weight, self.kernels);
         let spec = &self.spec;
         let mut fired: Vec<Tensor<4>> = Vec::new();
         let mut gathered = input;
         for level in 0..spec.firing_levels().len() {
             let nodes = spec.level(level);
             if level > 0 {
-                gathered = edges.gather(&fired, 0..nodes.start, nodes.clone());
+                gathered = edges.gather(spec, &fired, 0..nodes.start, nodes.clone());
             }
             fired.push(
                 self.function
@@ -125,48 +126,22 @@ impl<F: NodeFunction> NeuralGraph<F> {
         }
         let outputs = spec.output_nodes();
         let outputs = match spec.outputs() {
-            Outputs::OwnLevel(_) => edges.gather(&fired, 0..spec.firing(), outputs),
+            Outputs::OwnLevel(_) => edges.gather(spec, &fired, 0..spec.firing(), outputs),
             Outputs::InLastLevel(n) => {
                 let last = spec.level(spec.firing_levels().len() - 1);
                 let held = gathered.slice([0..fired[0].dims()[0], last.len() - n..last.len()]);
-                held + edges.gather(&fired[fired.len() - 1..], last, outputs)
+                held + edges.gather(spec, &fired[fired.len() - 1..], last, outputs)
             }
         };
         GraphPass { fired, outputs }
     }
 }
 
-/// The edges of one forward pass, read once.
-struct Edges<'a> {
-    spec: &'a GraphSpec,
-    weight: Tensor<4>,
-    real: Tensor<4, Bool>,
-    kernels: Kernels,
-}
-
-impl<'a> Edges<'a> {
-    fn new<F: NodeFunction>(graph: &'a NeuralGraph<F>) -> Self {
-        let edges = edges_of(&graph.weight);
-        // The product hands its gradient to all edges; where hallucinated ones get another, the parameter's own effective
-        // weight sees to that.
-        let weight = if edges.all_edges_learn() {
-            graph.weight.base()
-        } else {
-            graph.weight.val()
-        };
-        let real = edges.mask(weight.dims());
-        let kernels = graph.kernels;
-        Self {
-            spec: graph.spec.as_ref(),
-            weight,
-            real,
-            kernels,
-        }
-    }
-
+impl Edges {
     /// What the `targets` gather from the `sources`, whose maps `fired` holds level by level.
     fn gather(
         &self,
+        spec: &GraphSpec,
         fired: &[Tensor<4>],
         sources: Range<usize>,
         targets: Range<usize>,
@@ -175,10 +150,8 @@ impl<'a> Edges<'a> {
             [only] => only.clone(),
             several => Tensor::cat(several.to_vec(), 1),
         };
-        let first = self.spec.first_target();
-        let block = [targets.start - first..targets.end - first, sources];
-        let weight = self.weight.clone().slice(block.clone());
-        let real = self.real.clone().slice(block);
-        ops::wired_product(x, weight, real, self.kernels)
+        let first = spec.first_target();
+        self.block([targets.start - first..targets.end - first, sources])
+            .product(x)
     }
 }

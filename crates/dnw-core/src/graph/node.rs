@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, InstanceNorm, InstanceNormConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, InstanceNorm, InstanceNormConfig};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, activation};
 
-use super::GraphSpec;
+use super::{GraphSpec, batch_norm};
 use crate::ops::{self, Kernels};
 
 /// `Z_v = f_v(I_v)` for the nodes of a level, all at once.
@@ -15,7 +17,7 @@ pub trait NodeFunction: Module {
     ///
     /// # Shapes
     /// - `input`: `[batch, nodes of the level, height, width]`
-    /// - result: the same
+    /// - result: the same; the input level may give maps of another size, which are those of the whole graph from there on
     fn fire(
         &self,
         level: usize,
@@ -38,14 +40,9 @@ pub struct ImageNodes {
 impl ImageNodes {
     /// Nodes for a graph. Kernels begin uniform in -1/3..1/3, as PyTorch's depthwise convolution does.
     pub fn new(spec: &GraphSpec, device: &Device) -> Self {
-        let third = 1.0 / 3.0;
         let norms = spec.firing_levels().iter();
         Self {
-            kernel: Initializer::Uniform {
-                min: -third,
-                max: third,
-            }
-            .init([spec.firing(), 1, 3, 3], device),
+            kernel: kernels(spec.firing(), device),
             norm: norms
                 .map(|&nodes| InstanceNormConfig::new(nodes).init(device))
                 .collect(),
@@ -70,6 +67,61 @@ impl NodeFunction for ImageNodes {
         let (gamma, beta) = (gamma.val(), beta.val());
         ops::node_function(input, gamma, beta, kernel, norm.epsilon, kernels)
     }
+}
+
+/// Nodes of MobileNetV1: batch norm, ReLU, depthwise 3 x 3, which in the input level steps over the image by a stride.
+#[derive(Module, Debug)]
+pub struct BatchNodes {
+    /// One 3 x 3 kernel per input node, `[inputs, 1, 3, 3]`.
+    pub input_kernel: Param<Tensor<4>>,
+    /// One 3 x 3 kernel per later node that fires, `[nodes, 1, 3, 3]`; none where only the input level fires.
+    pub kernel: Option<Param<Tensor<4>>>,
+    /// One norm per level.
+    pub norm: Vec<BatchNorm>,
+    /// The step of the input level's kernels.
+    pub stride: usize,
+}
+
+impl BatchNodes {
+    /// Nodes for a graph. Kernels begin uniform in -1/3..1/3, as PyTorch's depthwise convolution does.
+    pub fn new(spec: &GraphSpec, stride: usize, device: &Device) -> Self {
+        let later = spec.firing() - spec.inputs();
+        let norms = spec.firing_levels().iter();
+        Self {
+            input_kernel: kernels(spec.inputs(), device),
+            kernel: (later > 0).then(|| kernels(later, device)),
+            norm: norms
+                .map(|&nodes| BatchNormConfig::new(nodes).init(device))
+                .collect(),
+            stride,
+        }
+    }
+}
+
+impl NodeFunction for BatchNodes {
+    fn fire(&self, level: usize, nodes: Range<usize>, input: Tensor<4>, _: Kernels) -> Tensor<4> {
+        let x = activation::relu(batch_norm(&self.norm[level], input));
+        let (kernel, stride) = match &self.kernel {
+            Some(kernel) if level > 0 => {
+                let inputs = self.input_kernel.lazy_shape()[0];
+                let own = nodes.start - inputs..nodes.end - inputs;
+                (kernel.val().slice([own]), 1)
+            }
+            _ => (self.input_kernel.val(), self.stride),
+        };
+        let options = ConvOptions::new([stride, stride], [1, 1], [1, 1], nodes.len());
+        conv2d(x, kernel, None, options)
+    }
+}
+
+/// One 3 x 3 kernel per node, uniform in -1/3..1/3.
+pub(super) fn kernels(nodes: usize, device: &Device) -> Param<Tensor<4>> {
+    let third = 1.0 / 3.0;
+    let begin = Initializer::Uniform {
+        min: -third,
+        max: third,
+    };
+    begin.init([nodes, 1, 3, 3], device)
 }
 
 /// Nodes that hold one number each: bias and ReLU. Input nodes pass on what they are given.

@@ -124,15 +124,7 @@ impl GraphSpec {
             outputs,
             legal: Wiring::empty(0),
         };
-        let mut legal = Wiring::empty(spec.targets() * spec.sources());
-        for target in 0..spec.targets() {
-            for source in 0..spec.sources() {
-                if spec.runs_forward(target, source) {
-                    legal.insert(target * spec.sources() + source);
-                }
-            }
-        }
-        spec.legal = legal;
+        spec.legal = spec.forward_edges();
         Ok(spec)
     }
 
@@ -283,12 +275,22 @@ impl GraphSpec {
         &self.legal
     }
 
-    fn runs_forward(&self, target: usize, source: usize) -> bool {
-        let target = target + self.first_target();
-        let feeds_again = matches!(self.outputs, Outputs::InLastLevel(_))
-            && self.output_nodes().contains(&target)
-            && self.level_of(source) == self.levels.len() - 1;
-        self.level_of(source) < self.level_of(target) || feeds_again
+    /// Every edge from a level to a later one, and from the last level to the outputs inside it. Which sources a target has
+    /// depends on its level alone.
+    fn forward_edges(&self) -> Wiring {
+        let last = self.level(self.levels.len() - 1);
+        let sources = 0..self.sources();
+        let rows = (self.first_target()..self.nodes()).map(|target| {
+            let level = self.level_of(target);
+            let before = self.levels[..level].iter().sum::<usize>();
+            let feeds_again = matches!(self.outputs, Outputs::InLastLevel(_))
+                && self.output_nodes().contains(&target);
+            (before, if feeds_again { last.clone() } else { 0..0 })
+        });
+        Wiring::from_mask(rows.flat_map(|(before, again)| {
+            let sources = sources.clone();
+            sources.map(move |source| source < before || again.contains(&source))
+        }))
     }
 }
 

@@ -1,0 +1,203 @@
+//! Graphs with cycles, whose nodes all fire at once.
+//!
+//! Without levels there is no order in which nodes could fire, so time takes its place: the nodes hold a state, and a
+//! [`field`](CyclicGraph::field) says what they gather from it. Stepping along it is the paper's discrete-time setting,
+//! integrating it the continuous one (Wortsman et al. 2019, section 2.1).
+
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, InstanceNorm, InstanceNormConfig};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, activation};
+
+use super::edges::Edges;
+use super::node::kernels;
+use crate::layers::{attach, edges_of};
+use crate::ops::{self, Kernels};
+use crate::real_edges::RealEdges;
+use crate::{Gradient, Wiring};
+
+/// Configuration of a [`CyclicGraph`].
+#[derive(Clone, Debug)]
+pub struct CyclicGraphConfig {
+    nodes: usize,
+    kernels: Kernels,
+}
+
+impl CyclicGraphConfig {
+    /// A graph of so many nodes, at least one. Edges begin uniform in -1/sqrt(nodes)..1/sqrt(nodes), as the published
+    /// program's do.
+    pub fn new(nodes: usize) -> Self {
+        Self {
+            nodes,
+            kernels: Kernels::default(),
+        }
+    }
+
+    /// Which bodies of the operations are used.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+
+    /// Makes the graph. Every edge is legal, from a node to itself too, and real until the model is wired.
+    pub fn init(self, device: &Device) -> CyclicGraph {
+        let bound = 1.0 / (self.nodes as f64).sqrt();
+        let begin = Initializer::Uniform {
+            min: -bound,
+            max: bound,
+        };
+        let all = Wiring::full(self.nodes * self.nodes);
+        let edges = RealEdges::new(&all, None, Gradient::AllEdges, device);
+        CyclicGraph {
+            weight: attach(begin.init([self.nodes, self.nodes, 1, 1], device), edges),
+            function: StateNodes {
+                kernel: kernels(self.nodes, device),
+                norm: InstanceNormConfig::new(self.nodes).init(device),
+            },
+            kernels: self.kernels,
+        }
+    }
+}
+
+/// A graph in which any node may feed any node.
+#[derive(Module, Debug)]
+pub struct CyclicGraph {
+    /// The weight of every edge, `[nodes, nodes, 1, 1]` (targets, sources), with its wiring.
+    pub weight: Param<Tensor<4>>,
+    /// What nodes do.
+    pub function: StateNodes,
+    #[module(skip)]
+    kernels: Kernels,
+}
+
+/// Nodes with a state: they give the depthwise 3 x 3 convolution of its positive part, and what they gather is normalised image
+/// by image.
+#[derive(Module, Debug)]
+pub struct StateNodes {
+    /// One 3 x 3 kernel per node, `[nodes, 1, 3, 3]`.
+    pub kernel: Param<Tensor<4>>,
+    /// Over what nodes gather.
+    pub norm: InstanceNorm,
+}
+
+impl CyclicGraph {
+    /// Nodes.
+    pub fn nodes(&self) -> usize {
+        self.weight.lazy_shape()[0]
+    }
+
+    /// The real edges, read from the device.
+    pub fn wiring(&self) -> Wiring {
+        edges_of(&self.weight).wiring()
+    }
+
+    /// The state at the start: the first nodes take the input, the others hold zero.
+    ///
+    /// # Shapes
+    /// - `input`: `[batch, inputs, height, width]`
+    /// - result: `[batch, nodes, height, width]`
+    ///
+    /// # Panics
+    /// If there are more inputs than nodes.
+    pub fn start(&self, input: Tensor<4>) -> Tensor<4> {
+        let [batch, inputs, height, width] = input.dims();
+        let others = self.nodes() - inputs;
+        if others == 0 {
+            return input;
+        }
+        let zeros = Tensor::zeros([batch, others, height, width], &input.device());
+        Tensor::cat(vec![input, zeros], 1)
+    }
+
+    /// The edges and the nodes' numbers, read once for the many evaluations of a pass.
+    pub fn field(&self) -> Field {
+        let norm = &self.function.norm;
+        let affine = (norm.gamma.as_ref(), norm.beta.as_ref());
+        let (Some(gamma), Some(beta)) = affine else {
+            unreachable!("the norm of state nodes is affine");
+        };
+        Field {
+            edges: Edges::new(&self.weight, self.kernels),
+            kernel: self.function.kernel.val(),
+            gamma: gamma.val(),
+            beta: beta.val(),
+            epsilon: norm.epsilon,
+            kernels: self.kernels,
+        }
+    }
+}
+
+/// What the nodes of a [`CyclicGraph`] gather from a state: `norm(W depthwise(ReLU(state)))`.
+#[derive(Clone, Debug)]
+pub struct Field {
+    edges: Edges,
+    kernel: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    kernels: Kernels,
+}
+
+impl Field {
+    /// One evaluation; the state stays as it is.
+    ///
+    /// # Shapes
+    /// - `state`: `[batch, nodes, height, width]`
+    /// - result: the same
+    pub fn at(&self, state: Tensor<4>) -> Tensor<4> {
+        self.normalised(self.edges.product(self.given(state)))
+    }
+
+    /// So many steps, each of which puts what the nodes gather in the place of their state; and what they gave in the last one.
+    ///
+    /// The norm of a step and the nodes of the next are one operation on the CPU.
+    ///
+    /// # Shapes
+    /// - `state`: `[batch, nodes, height, width]`
+    /// - result: twice the same
+    pub fn steps(&self, state: Tensor<4>, steps: usize) -> CyclicPass {
+        let mut given = self.given(state.clone());
+        if steps == 0 {
+            return CyclicPass { state, given };
+        }
+        for _ in 1..steps {
+            given = ops::node_function(
+                self.edges.product(given),
+                self.gamma.clone(),
+                self.beta.clone(),
+                self.kernel.clone(),
+                self.epsilon,
+                self.kernels,
+            );
+        }
+        let state = self.normalised(self.edges.product(given.clone()));
+        CyclicPass { state, given }
+    }
+
+    /// What nodes of this state give.
+    pub fn given(&self, state: Tensor<4>) -> Tensor<4> {
+        let nodes = self.kernel.dims()[0];
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], nodes);
+        conv2d(activation::relu(state), self.kernel.clone(), None, options)
+    }
+
+    fn normalised(&self, gathered: Tensor<4>) -> Tensor<4> {
+        ops::instance_norm(
+            gathered,
+            self.gamma.clone(),
+            self.beta.clone(),
+            self.epsilon,
+        )
+    }
+}
+
+/// What a number of steps led to.
+#[derive(Clone, Debug)]
+pub struct CyclicPass {
+    /// The nodes' state, `[batch, nodes, height, width]`.
+    pub state: Tensor<4>,
+    /// What they gave in the last step, `[batch, nodes, height, width]`.
+    pub given: Tensor<4>,
+}

@@ -1,0 +1,56 @@
+//! The edges of a graph as a forward pass reads them.
+
+use std::ops::Range;
+
+use burn::module::Param;
+use burn::tensor::{Bool, Tensor};
+
+use crate::layers::edges_of;
+use crate::ops::{self, Kernels};
+
+/// The weight of a graph's edges and which of them are real, read once for a forward pass.
+#[derive(Clone, Debug)]
+pub(super) struct Edges {
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+    kernels: Kernels,
+}
+
+impl Edges {
+    /// Of a weight `[targets, sources, 1, 1]` that carries a wiring.
+    pub(super) fn new(weight: &Param<Tensor<4>>, kernels: Kernels) -> Self {
+        let edges = edges_of(weight);
+        // The product hands its gradient to all edges; where hallucinated ones get another, the parameter's own effective
+        // weight sees to that.
+        let weight = if edges.all_edges_learn() {
+            weight.base()
+        } else {
+            weight.val()
+        };
+        let real = edges.mask(weight.dims());
+        Self {
+            weight,
+            real,
+            kernels,
+        }
+    }
+
+    /// The edges into some targets from some sources.
+    pub(super) fn block(&self, [targets, sources]: [Range<usize>; 2]) -> Self {
+        let block = [targets, sources];
+        Self {
+            weight: self.weight.clone().slice(block.clone()),
+            real: self.real.clone().slice(block),
+            kernels: self.kernels,
+        }
+    }
+
+    /// What the targets gather.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, sources, height, width]`
+    /// - result: `[batch, targets, height, width]`
+    pub(super) fn product(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::wired_product(x, self.weight.clone(), self.real.clone(), self.kernels)
+    }
+}

@@ -1,0 +1,140 @@
+//! MobileNetV1 as it was (Howard et al. 2017): what its graphs are compared with.
+//!
+//! A 3 x 3 convolution and thirteen depthwise separable blocks, each a depthwise 3 x 3 and a 1 x 1 convolution, both followed by
+//! batch norm and ReLU; then the average over each map and a linear layer.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::{Device, Tensor, activation};
+use dnw_core::graph::batch_norm;
+use serde::{Deserialize, Serialize};
+
+use crate::mobilenet::average;
+use crate::{Classifier, ModelError};
+
+/// Configuration of a [`MobileNetDense`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct MobileNetDenseConfig {
+    /// What the channels of every layer are multiplied by: 0.25 to 1 in the paper.
+    pub width: f64,
+}
+
+impl Default for MobileNetDenseConfig {
+    fn default() -> Self {
+        Self { width: 1.0 }
+    }
+}
+
+/// Channels and stride of each block at width 1.
+const BLOCKS: [(usize, usize); 13] = [
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (1024, 2),
+    (1024, 1),
+];
+
+/// MobileNetV1 of plain layers.
+#[derive(Module, Debug)]
+pub struct MobileNetDense {
+    /// 3x3.
+    pub conv1: Conv2d,
+    /// Over its channels.
+    pub bn1: BatchNorm,
+    /// The separable blocks.
+    pub blocks: Vec<Separable>,
+    /// The classes, from the channels' averages.
+    pub fc: Linear,
+}
+
+/// A depthwise separable convolution.
+#[derive(Module, Debug)]
+pub struct Separable {
+    /// Depthwise 3x3.
+    pub depthwise: Conv2d,
+    /// Over its channels.
+    pub bn1: BatchNorm,
+    /// 1x1.
+    pub pointwise: Conv2d,
+    /// Over its channels.
+    pub bn2: BatchNorm,
+}
+
+impl MobileNetDenseConfig {
+    /// Makes the model for images `[channels, height, width]`. The first convolution steps over every pixel of images of 64 pixels
+    /// or fewer a side, over every other one of larger images.
+    ///
+    /// # Errors
+    /// [`ModelError::Width`] if the width is no positive number or leaves a layer without channels.
+    pub fn init(
+        &self,
+        image: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<MobileNetDense, ModelError> {
+        let [channels, height, width] = image;
+        let scaled = |channels: usize| match (channels as f64 * self.width) as usize {
+            0 => Err(ModelError::Width { width: self.width }),
+            channels => Ok(channels),
+        };
+        let stride = if height.max(width) <= 64 { 1 } else { 2 };
+        let norm = |channels| BatchNormConfig::new(channels).init(device);
+        let around = |config: Conv2dConfig, stride| {
+            config
+                .with_stride([stride, stride])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .with_bias(false)
+                .init(device)
+        };
+        let first = scaled(32)?;
+        let (mut blocks, mut from) = (Vec::new(), first);
+        for (channels, stride) in BLOCKS {
+            let to = scaled(channels)?;
+            let depthwise = Conv2dConfig::new([from, from], [3, 3]).with_groups(from);
+            let pointwise = Conv2dConfig::new([from, to], [1, 1]).with_bias(false);
+            blocks.push(Separable {
+                depthwise: around(depthwise, stride),
+                bn1: norm(from),
+                pointwise: pointwise.init(device),
+                bn2: norm(to),
+            });
+            from = to;
+        }
+        Ok(MobileNetDense {
+            conv1: around(Conv2dConfig::new([channels, first], [3, 3]), stride),
+            bn1: norm(first),
+            blocks,
+            fc: LinearConfig::new(from, classes).init(device),
+        })
+    }
+
+    /// About how many weights the 1 x 1 convolutions have.
+    pub(crate) fn most_edges(&self) -> usize {
+        (3.2e6 * self.width * self.width) as usize
+    }
+}
+
+impl Separable {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = activation::relu(batch_norm(&self.bn1, self.depthwise.forward(x)));
+        activation::relu(batch_norm(&self.bn2, self.pointwise.forward(x)))
+    }
+}
+
+impl Classifier for MobileNetDense {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = activation::relu(batch_norm(&self.bn1, self.conv1.forward(images)));
+        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
+        self.fc.forward(average(x))
+    }
+}

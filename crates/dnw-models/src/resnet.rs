@@ -1,0 +1,227 @@
+//! Residual networks (He et al. 2016), plain Burn layers that are wired from outside: every convolution and the classifier.
+//!
+//! ResNet-50 is of version 1.5, with the stride in the 3 x 3 convolution, as the paper's sparse ones are. Fields are called as
+//! PyTorch's own implementation calls them, so published checkpoints need no other paths.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::{Device, Tensor, activation};
+use dnw_core::graph::batch_norm;
+use serde::{Deserialize, Serialize};
+
+use crate::mobilenet::average;
+use crate::{Classifier, ModelError};
+
+/// Configuration of a [`ResNet`]; the default is ResNet-50 for large images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ResNetConfig {
+    /// Layers: 18 and 34 of basic blocks, 50, 101 and 152 of bottlenecks.
+    pub depth: usize,
+    /// Channels of the first convolution, by which all others are measured: 64 in the original.
+    pub width: usize,
+    /// What precedes the blocks.
+    pub stem: ResNetStem,
+}
+
+/// What precedes the blocks of a [`ResNet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResNetStem {
+    /// 7x7, stride 2, and a maximum over 3x3, stride 2.
+    Large,
+    /// 3x3, stride 1: for images of 32 or 64 pixels a side.
+    Small,
+}
+
+impl Default for ResNetConfig {
+    fn default() -> Self {
+        Self {
+            depth: 50,
+            width: 64,
+            stem: ResNetStem::Large,
+        }
+    }
+}
+
+/// A residual network.
+#[derive(Module, Debug)]
+pub struct ResNet {
+    /// The first convolution.
+    pub conv1: Conv2d,
+    /// Over its channels.
+    pub bn1: BatchNorm,
+    /// A maximum over 3x3, stride 2, in the stem for large images.
+    pub pool: Option<MaxPool2d>,
+    /// The blocks at full size.
+    pub layer1: Vec<Block>,
+    /// The blocks at half size.
+    pub layer2: Vec<Block>,
+    /// The blocks at a quarter.
+    pub layer3: Vec<Block>,
+    /// The blocks at an eighth.
+    pub layer4: Vec<Block>,
+    /// The classes, from the channels' averages.
+    pub fc: Linear,
+}
+
+/// A residual block: two 3x3 convolutions (basic), or 1x1, 3x3 and 1x1 (bottleneck), added to what came in.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// 3x3 with the stride, or 1x1.
+    pub conv1: Conv2d,
+    /// Over its channels.
+    pub bn1: BatchNorm,
+    /// 3x3, with the stride in a bottleneck.
+    pub conv2: Conv2d,
+    /// Over its channels.
+    pub bn2: BatchNorm,
+    /// 1x1 to four times the channels, in a bottleneck.
+    pub conv3: Option<Conv2d>,
+    /// Over its channels.
+    pub bn3: Option<BatchNorm>,
+    /// 1x1 and batch norm for what came in, where size or channels change.
+    pub downsample: Option<(Conv2d, BatchNorm)>,
+}
+
+impl ResNetConfig {
+    /// Makes the model for images `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`ModelError`] if there is no such depth or the width is zero.
+    pub fn init(
+        &self,
+        image: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<ResNet, ModelError> {
+        let (blocks, is_bottleneck) = self.blocks()?;
+        let width = self.width;
+        if width == 0 {
+            return Err(ModelError::Zero { field: "width" });
+        }
+        let (conv1, pool) = match self.stem {
+            ResNetStem::Large => {
+                let pool = MaxPool2dConfig::new([3, 3])
+                    .with_strides([2, 2])
+                    .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+                (
+                    convolution([image[0], width], 7, 2, device),
+                    Some(pool.init()),
+                )
+            }
+            ResNetStem::Small => (convolution([image[0], width], 3, 1, device), None),
+        };
+        let mut channels = width;
+        let layers = [0, 1, 2, 3].map(|layer| {
+            let inner = width << layer;
+            let outer = if is_bottleneck { 4 * inner } else { inner };
+            let make = |i: usize| {
+                let stride = if layer > 0 && i == 0 { 2 } else { 1 };
+                let from = std::mem::replace(&mut channels, outer);
+                Block::new(from, inner, is_bottleneck, stride, device)
+            };
+            (0..blocks[layer]).map(make).collect::<Vec<_>>()
+        });
+        let [layer1, layer2, layer3, layer4] = layers;
+        Ok(ResNet {
+            conv1,
+            bn1: BatchNormConfig::new(width).init(device),
+            pool,
+            layer1,
+            layer2,
+            layer3,
+            layer4,
+            fc: LinearConfig::new(channels, classes).init(device),
+        })
+    }
+
+    /// Blocks of each size, and whether they are bottlenecks.
+    fn blocks(&self) -> Result<([usize; 4], bool), ModelError> {
+        match self.depth {
+            18 => Ok(([2, 2, 2, 2], false)),
+            34 => Ok(([3, 4, 6, 3], false)),
+            50 => Ok(([3, 4, 6, 3], true)),
+            101 => Ok(([3, 4, 23, 3], true)),
+            152 => Ok(([3, 8, 36, 3], true)),
+            depth => Err(ModelError::Depth { depth }),
+        }
+    }
+
+    /// About how many weights there are: at width 64, no model has more than 650,000 a layer.
+    pub(crate) fn most_edges(&self) -> usize {
+        let share = self.width.div_ceil(64);
+        share
+            .saturating_mul(share)
+            .saturating_mul(self.depth)
+            .saturating_mul(650_000)
+    }
+}
+
+/// A convolution without bias that keeps the size of maps at stride 1.
+fn convolution(channels: [usize; 2], size: usize, stride: usize, device: &Device) -> Conv2d {
+    let around = size / 2;
+    // Variance 2 / (outputs * area), He et al. 2015, for the gradients rather than the maps.
+    let begin = Initializer::KaimingNormal {
+        gain: std::f64::consts::SQRT_2,
+        fan_out_only: true,
+    };
+    Conv2dConfig::new(channels, [size, size])
+        .with_stride([stride, stride])
+        .with_padding(PaddingConfig2d::Explicit(around, around, around, around))
+        .with_bias(false)
+        .with_initializer(begin)
+        .init(device)
+}
+
+impl Block {
+    fn new(from: usize, inner: usize, is_bottleneck: bool, stride: usize, device: &Device) -> Self {
+        let norm = |channels| BatchNormConfig::new(channels).init(device);
+        let conv = |channels, size, stride| convolution(channels, size, stride, device);
+        let outer = if is_bottleneck { 4 * inner } else { inner };
+        let (conv1, conv2) = if is_bottleneck {
+            (conv([from, inner], 1, 1), conv([inner, inner], 3, stride))
+        } else {
+            (conv([from, inner], 3, stride), conv([inner, inner], 3, 1))
+        };
+        let changes = stride != 1 || from != outer;
+        Self {
+            conv1,
+            bn1: norm(inner),
+            conv2,
+            bn2: norm(inner),
+            conv3: is_bottleneck.then(|| conv([inner, outer], 1, 1)),
+            bn3: is_bottleneck.then(|| norm(outer)),
+            downsample: changes.then(|| (conv([from, outer], 1, stride), norm(outer))),
+        }
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let x = activation::relu(batch_norm(&self.bn1, self.conv1.forward(input.clone())));
+        let mut x = batch_norm(&self.bn2, self.conv2.forward(x));
+        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
+            x = batch_norm(bn3, conv3.forward(activation::relu(x)));
+        }
+        let skip = match &self.downsample {
+            Some((conv, norm)) => batch_norm(norm, conv.forward(input)),
+            None => input,
+        };
+        activation::relu(x + skip)
+    }
+}
+
+impl Classifier for ResNet {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = activation::relu(batch_norm(&self.bn1, self.conv1.forward(images)));
+        let x = match &self.pool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        };
+        let layers = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        let blocks = layers.into_iter().flatten();
+        self.fc
+            .forward(average(blocks.fold(x, |x, block| block.forward(x))))
+    }
+}

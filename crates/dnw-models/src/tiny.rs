@@ -1,0 +1,298 @@
+//! The published tiny CIFAR-10 classifiers (Wortsman et al. 2019, section 4.1), about 41k active parameters.
+//!
+//! Stem: conv 3x3/2, batch norm, ReLU, depthwise 3x3/2, conv 1x1, batch norm. Graph: 800 nodes, of which the first 32
+//! take the stem's channels and the last 100 are outputs. Head: the 3 x 3 centre of the output maps, its top-left 2 x 2
+//! averaged, and a linear layer.
+//!
+//! The three differ in how the nodes fire, and in nothing else: level by level ([`TinyStatic`]), all at once in so many steps, or
+//! as a differential equation (both [`TinyCyclic`]).
+
+use burn::module::{Module, ModuleDisplay};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::{Device, Tensor, activation};
+use dnw_core::graph::{
+    CyclicGraph, CyclicGraphConfig, GraphConfig, GraphSpec, ImageNodes, NeuralGraph, Outputs,
+    batch_norm,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Classifier, Drawing, ModelError};
+
+/// Configuration of a [`TinyStatic`]; the default is as published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct TinyStaticConfig {
+    /// Input nodes: the stem's channels.
+    pub stem: usize,
+    /// Nodes of each later level.
+    pub level: usize,
+    /// Later levels.
+    pub levels: usize,
+    /// Output nodes, the last of the last level.
+    pub outputs: usize,
+}
+
+impl Default for TinyStaticConfig {
+    fn default() -> Self {
+        Self {
+            stem: 32,
+            level: 192,
+            levels: 4,
+            outputs: 100,
+        }
+    }
+}
+
+/// Configuration of a [`TinyCyclic`] in discrete time; the default is as published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct TinyDiscreteConfig {
+    /// Input nodes: the stem's channels.
+    pub stem: usize,
+    /// All nodes.
+    pub nodes: usize,
+    /// Output nodes, the last of all.
+    pub outputs: usize,
+    /// How often all nodes fire.
+    pub steps: usize,
+}
+
+impl Default for TinyDiscreteConfig {
+    fn default() -> Self {
+        Self {
+            stem: 32,
+            nodes: 800,
+            outputs: 100,
+            steps: 5,
+        }
+    }
+}
+
+/// Nodes that fire level by level, edges that lead to later levels.
+pub type TinyStatic = Tiny<NeuralGraph<ImageNodes>>;
+
+/// Nodes that fire together, edges that may close cycles.
+pub type TinyCyclic = Tiny<CyclicGraph>;
+
+/// A tiny classifier.
+#[derive(Module, Debug)]
+pub struct Tiny<G: TinyGraph> {
+    /// From pixels to the input nodes.
+    pub stem: Stem,
+    /// The graph.
+    pub graph: G,
+    /// The classes, from the pooled output nodes.
+    pub fc: Linear,
+    #[module(skip)]
+    time: G::Time,
+    outputs: usize,
+}
+
+/// How nodes fire that do so all at once.
+#[derive(Clone, Debug)]
+pub enum Time {
+    /// So often.
+    Steps(usize),
+}
+
+/// What stands between the stem and the head.
+pub trait TinyGraph: Module + ModuleDisplay {
+    /// How its nodes fire.
+    type Time: Clone + std::fmt::Debug + Send + Sync;
+
+    /// Runs the graph on the stem's maps.
+    fn run(&self, stem: Tensor<4>, time: &Self::Time) -> GraphRun;
+
+    /// How the graph is drawn, the last `outputs` nodes being its result.
+    fn drawing(&self, inputs: usize, outputs: usize) -> Drawing;
+}
+
+/// What a graph led to.
+#[derive(Clone, Debug)]
+pub struct GraphRun {
+    /// What every node gave, `[batch, nodes, height, width]`, in parts.
+    given: Vec<Tensor<4>>,
+    /// What nodes hold, the output nodes last, `[batch, nodes, height, width]`.
+    state: Tensor<4>,
+}
+
+impl TinyGraph for NeuralGraph<ImageNodes> {
+    type Time = ();
+
+    fn run(&self, stem: Tensor<4>, (): &()) -> GraphRun {
+        let pass = self.pass(stem);
+        GraphRun {
+            given: pass.fired,
+            state: pass.outputs,
+        }
+    }
+
+    fn drawing(&self, _: usize, _: usize) -> Drawing {
+        let kernels: Vec<f32> = self.function.kernel.val().to_data().iter().collect();
+        Drawing::of_graph(self.spec(), "graph.weight", &kernels, 9)
+    }
+}
+
+impl TinyGraph for CyclicGraph {
+    type Time = Time;
+
+    fn run(&self, stem: Tensor<4>, time: &Time) -> GraphRun {
+        let Time::Steps(steps) = time;
+        let pass = self.field().steps(self.start(stem), *steps);
+        GraphRun {
+            given: vec![pass.given],
+            state: pass.state,
+        }
+    }
+
+    fn drawing(&self, inputs: usize, outputs: usize) -> Drawing {
+        let kernels: Vec<f32> = self.function.kernel.val().to_data().iter().collect();
+        Drawing::of_cyclic_graph(self.nodes(), inputs, outputs, "graph.weight", &kernels, 9)
+    }
+}
+
+/// What precedes the graph.
+#[derive(Module, Debug)]
+pub struct Stem {
+    /// 3x3, stride 2.
+    pub conv1: Conv2d,
+    /// Over half the stem's channels.
+    pub norm1: BatchNorm,
+    /// Depthwise 3x3, stride 2.
+    pub conv2: Conv2d,
+    /// 1x1.
+    pub conv3: Conv2d,
+    /// Over the stem's channels.
+    pub norm2: BatchNorm,
+}
+
+impl TinyStaticConfig {
+    /// Makes the model for images `[channels, height, width]`, 32 pixels or more a side.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the image is too small, a size is zero, or the outputs do not fit.
+    pub fn init(
+        &self,
+        image: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<TinyStatic, ModelError> {
+        let mut levels = vec![self.stem];
+        levels.extend(std::iter::repeat_n(self.level, self.levels));
+        let spec = GraphSpec::levels(levels, Outputs::InLastLevel(self.outputs))?;
+        let nodes = ImageNodes::new(&spec, device);
+        Ok(Tiny {
+            stem: Stem::new(image, self.stem, device)?,
+            graph: GraphConfig::new(spec).init(nodes, device),
+            fc: LinearConfig::new(self.outputs, classes).init(device),
+            time: (),
+            outputs: self.outputs,
+        })
+    }
+}
+
+impl TinyDiscreteConfig {
+    /// Makes the model for images `[channels, height, width]`, 32 pixels or more a side.
+    ///
+    /// # Errors
+    /// [`ModelError`] if the image is too small, a size is zero, or inputs and outputs do not fit.
+    pub fn init(
+        &self,
+        image: [usize; 3],
+        classes: usize,
+        device: &Device,
+    ) -> Result<TinyCyclic, ModelError> {
+        if self.steps == 0 {
+            return Err(ModelError::Zero { field: "steps" });
+        }
+        let sizes = [self.stem, self.nodes, self.outputs];
+        cyclic(sizes, Time::Steps(self.steps), image, classes, device)
+    }
+}
+
+/// A classifier whose graph has `[stem, nodes, outputs]` input nodes, nodes and output nodes.
+fn cyclic(
+    [stem, nodes, outputs]: [usize; 3],
+    time: Time,
+    image: [usize; 3],
+    classes: usize,
+    device: &Device,
+) -> Result<TinyCyclic, ModelError> {
+    if outputs == 0 {
+        return Err(ModelError::Zero { field: "outputs" });
+    }
+    if stem.saturating_add(outputs) > nodes {
+        return Err(ModelError::Nodes {
+            inputs: stem,
+            outputs,
+            nodes,
+        });
+    }
+    Ok(Tiny {
+        stem: Stem::new(image, stem, device)?,
+        graph: CyclicGraphConfig::new(nodes).init(device),
+        fc: LinearConfig::new(outputs, classes).init(device),
+        time,
+        outputs,
+    })
+}
+
+impl Stem {
+    fn new(image: [usize; 3], to: usize, device: &Device) -> Result<Self, ModelError> {
+        let [channels, height, width] = image;
+        if height < 32 || width < 32 {
+            return Err(ModelError::Image {
+                expected: "at least 32 x 32 pixels",
+                found: image,
+            });
+        }
+        let half = to / 2;
+        if half == 0 {
+            return Err(ModelError::Zero { field: "stem" });
+        }
+        let conv = |from, to, size| Conv2dConfig::new([from, to], [size, size]);
+        let halving = |config: Conv2dConfig| {
+            config
+                .with_stride([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        };
+        Ok(Self {
+            conv1: halving(conv(channels, half, 3)).init(device),
+            norm1: BatchNormConfig::new(half).init(device),
+            conv2: halving(conv(half, half, 3)).with_groups(half).init(device),
+            conv3: conv(half, to, 1).init(device),
+            norm2: BatchNormConfig::new(to).init(device),
+        })
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let x = activation::relu(batch_norm(&self.norm1, self.conv1.forward(images)));
+        batch_norm(&self.norm2, self.conv3.forward(self.conv2.forward(x)))
+    }
+}
+
+impl<G: TinyGraph> Classifier for Tiny<G> {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let state = self.graph.run(self.stem.forward(images), &self.time).state;
+        let [batch, nodes, height, width] = state.dims();
+        // The published crop and pool keep the top-left 2 x 2 of the 3 x 3 centre.
+        let (top, left) = (height / 2 - 2, width / 2 - 2);
+        let outputs = nodes - self.outputs..nodes;
+        let centre = state.slice([0..batch, outputs, top..top + 3, left..left + 3]);
+        let pooled = avg_pool2d(centre, AvgPoolOptions::new([2, 2]));
+        self.fc.forward(pooled.reshape([batch, self.outputs]))
+    }
+
+    fn drawing(&self) -> Option<Drawing> {
+        let inputs = self.stem.norm2.gamma.lazy_shape()[0];
+        Some(self.graph.drawing(inputs, self.outputs))
+    }
+
+    fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
+        let run = self.graph.run(self.stem.forward(images), &self.time);
+        Some(Tensor::cat(run.given, 1))
+    }
+}

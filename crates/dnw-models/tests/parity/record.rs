@@ -1,0 +1,92 @@
+//! Reading a record.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+/// A recorded run.
+pub(crate) struct Record {
+    folder: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Record {
+    /// The record of this name. Small ones lie in the repository; the others where `DNW_PARITY` says, or in `shared/parity`
+    /// beside the checkout. Says so where there is none.
+    pub(crate) fn open(name: &str) -> Option<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folders = [
+            Some(manifest.join("tests/parity/records")),
+            std::env::var_os("DNW_PARITY").map(PathBuf::from),
+            Some(manifest.join("../../../shared/parity")),
+        ];
+        let found = folders.into_iter().flatten().find_map(|folder| {
+            let folder = folder.join(name);
+            let bytes = std::fs::read(folder.join("record.safetensors")).ok()?;
+            Some(Self { folder, bytes })
+        });
+        if found.is_none() {
+            eprintln!(
+                "skipped: the record `{name}` is too large for the repository; set DNW_PARITY to the folder that holds it"
+            );
+        }
+        found
+    }
+
+    /// A recorded tensor.
+    pub(crate) fn data(&self, name: &str) -> TensorData {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        data(&tensors.tensor(name).unwrap())
+    }
+
+    /// The names of the parameters whose first gradients were recorded, sorted.
+    pub(crate) fn parameters(&self) -> Vec<String> {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let names = tensors.names().into_iter();
+        let mut names: Vec<String> = names
+            .filter_map(|name| name.strip_prefix("grad_0.").map(str::to_owned))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The loss of each step.
+    pub(crate) fn losses(&self) -> Vec<f32> {
+        self.data("losses").iter().collect()
+    }
+
+    /// The images and labels of a step.
+    pub(crate) fn batch(&self, step: usize, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
+        let images = Tensor::<5>::from_data(self.data("images"), device);
+        let labels = Tensor::<2, Int>::from_data(self.data("labels"), device);
+        let [_, batch, c, h, w] = images.dims();
+        (
+            images.narrow(0, step, 1).reshape([batch, c, h, w]),
+            labels.narrow(0, step, 1).reshape([batch]),
+        )
+    }
+
+    /// The published tensors of one of the record's checkpoints.
+    pub(crate) fn checkpoint(&self, file: &str) -> Vec<(String, TensorData)> {
+        let bytes = std::fs::read(self.folder.join(file)).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let tensors = tensors.iter();
+        tensors
+            .map(|(name, tensor)| (name.to_owned(), data(&tensor)))
+            .collect()
+    }
+}
+
+fn data(tensor: &TensorView<'_>) -> TensorData {
+    let words = tensor
+        .data()
+        .chunks_exact(4)
+        .map(|b| [b[0], b[1], b[2], b[3]]);
+    match tensor.dtype() {
+        Dtype::F32 => TensorData::new(words.map(f32::from_le_bytes).collect(), tensor.shape()),
+        Dtype::I32 => TensorData::new(words.map(i32::from_le_bytes).collect(), tensor.shape()),
+        other => panic!("a tensor of {other:?}"),
+    }
+}
