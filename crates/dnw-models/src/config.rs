@@ -2,6 +2,7 @@
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
+use dnw_core::{Budget, WiringError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -128,6 +129,21 @@ impl ModelConfig {
             }
             Self::MobilenetDense(mobilenet) => mobilenet.most_edges(),
             Self::Resnet(resnet) => resnet.most_edges(),
+        }
+    }
+
+    /// The budgets that a published prune rate means for tensors of this model's own, where it means more than that share of each.
+    ///
+    /// # Errors
+    /// [`WiringError::Budget`] if the rate keeps nothing of a tensor, or is none.
+    pub fn budgets(
+        &self,
+        prune_rate: f64,
+        classes: usize,
+    ) -> Result<Vec<(String, Budget)>, WiringError> {
+        match self {
+            Self::Mobilenet(config) => config.budgets(prune_rate, classes),
+            _ => Ok(Vec::new()),
         }
     }
 

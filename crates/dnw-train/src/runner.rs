@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use burn::module::{Module, ModuleDisplay};
+use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use dnw_models::{Classifier, UseModel};
 
@@ -190,10 +190,7 @@ fn count<M: Classifier>(training: &Training<M>, facts: &mut Facts) {
     let tensors = training.model.tensors();
     facts.edges_real = tensors.iter().map(|tensor| tensor.active().count()).sum();
     facts.edges_possible = tensors.iter().map(|tensor| tensor.legal.count()).sum();
-    let entries: usize = tensors.iter().map(|tensor| tensor.weights.len()).sum();
-    // Each wiring brings one number of its own that takes no part in the forward pass.
-    let others = training.model.num_params() - entries - tensors.len();
-    facts.parameters = facts.edges_real + others;
+    facts.parameters = facts.edges_real + training.model.other_parameters();
     let drawing = training.model.drawing();
     facts.dead_nodes = drawing.map(|drawing| drawing.dead_nodes(&tensors));
 }

@@ -3,6 +3,7 @@
 //! The whole state of a training is one value, [`Training`]: the model with its wiring, rule and clock, and the optimizer. The
 //! order of the data, its augmentation and the learning rate are functions of the clock, so that nothing else needs to be kept.
 
+use burn::module::ParamGroup;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::grad_clipping::GradientClippingConfig;
@@ -75,8 +76,9 @@ pub struct Training<M> {
 struct Plan {
     loader: Loader,
     seed: u64,
-    epochs: u64,
+    phases: Vec<(u64, f64)>,
     rate: Rate,
+    optimizer: OptimizerRecipe,
     loss: CrossEntropyLoss,
     device: Device,
     image: [usize; 3],
@@ -127,18 +129,20 @@ impl<M: Classifier> Training<M> {
             loader = loader.with_augment(augment);
         }
         let per_epoch = loader.batches_per_epoch() as u64;
-        let updates = recipe.epochs * per_epoch;
+        let phases = recipe.phases(per_epoch);
+        let updates = phases.iter().map(|(updates, _)| updates).sum();
         let smoothing = recipe.optimizer.label_smoothing;
         let loss = CrossEntropyLossConfig::new()
             .with_smoothing((smoothing > 0.0).then_some(smoothing as f32));
         Ok(Self {
-            model: recipe.wire(updates)?.attach(model)?,
+            model: recipe.wire(updates, data.classes.len())?.attach(model)?,
             optimizer: optimizer(&recipe.optimizer),
             plan: Plan {
                 loader,
                 seed: recipe.seed,
-                epochs: recipe.epochs,
-                rate: Rate::new(&recipe.optimizer, recipe.epochs, per_epoch),
+                rate: Rate::new(&recipe.optimizer, &phases, per_epoch),
+                phases,
+                optimizer: recipe.optimizer.clone(),
                 loss: loss.init(device),
                 device: device.clone(),
                 image: data.shape(),
@@ -158,7 +162,7 @@ impl<M: Classifier> Training<M> {
 
     /// Updates of the whole run.
     pub fn updates(&self) -> u64 {
-        self.plan.epochs * self.updates_per_epoch()
+        self.plan.phases.iter().map(|(updates, _)| updates).sum()
     }
 
     /// The epoch that the next update belongs to, counted from 0.
@@ -188,6 +192,16 @@ impl<M: Classifier> Training<M> {
             .epoch(self.plan.seed, self.epoch(), first)?)
     }
 
+    /// Whether a phase other than the first begins after so many updates.
+    fn begins_a_phase(&self, updates: u64) -> bool {
+        let mut begins = 0;
+        self.plan.phases.iter().any(|(length, _)| {
+            let is_here = begins > 0 && begins == updates;
+            begins += length;
+            is_here
+        })
+    }
+
     /// Makes one update: forward, backward, optimizer, rewiring.
     ///
     /// # Errors
@@ -212,12 +226,17 @@ impl<M: Classifier> Training<M> {
             .filter(|(a, b)| a == b)
             .count();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let gradients = self.model.prepare(gradients);
         let rate = self.plan.rate.at(self.updates_made());
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         let rewiring = self
             .model
             .rewire()
             .map_err(|source| TrainingError::Wiring { update, source })?;
+        if rewiring.rewound || self.begins_a_phase(update) {
+            // What the optimizer remembers is of another training.
+            self.optimizer = optimizer(&self.plan.optimizer);
+        }
         Ok(Update {
             update,
             loss: value,
@@ -238,13 +257,24 @@ fn optimizer(recipe: &OptimizerRecipe) -> ModuleOptimizer {
             .with_dampening(0.0);
         config = config.with_momentum(Some(momentum));
     }
-    if recipe.weight_decay > 0.0 {
-        config = config.with_weight_decay(Some(WeightDecayConfig::new(recipe.weight_decay as f32)));
+    let clipping = recipe
+        .clip_norm
+        .map(|norm| GradientClippingConfig::Norm(norm as f32));
+    config = config.with_gradient_clipping(clipping.clone());
+    if recipe.weight_decay == 0.0 {
+        return config.init();
     }
-    if let Some(norm) = recipe.clip_norm {
-        config = config.with_gradient_clipping(Some(GradientClippingConfig::Norm(norm as f32)));
+    let decay = WeightDecayConfig::new(recipe.weight_decay as f32);
+    let decaying = config.clone().with_weight_decay(Some(decay)).init();
+    if recipe.norms_decay {
+        return decaying;
     }
-    config.init()
+    let norms = ParamGroup::from_any_predicates(vec![".gamma", ".beta"]);
+    decaying.with_group(
+        norms,
+        config.build(),
+        clipping.map(|clipping| clipping.init()),
+    )
 }
 
 fn tensors(batch: &Batch, image: [usize; 3], device: &Device) -> (Tensor<4>, Tensor<1, Int>) {

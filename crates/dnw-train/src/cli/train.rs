@@ -68,7 +68,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     listen(&stop);
-    let mut progress = Progress::new(settings.quiet, recipe.epochs, Arc::clone(&stop));
+    let mut progress = Progress::new(settings.quiet, recipe.all_epochs(), Arc::clone(&stop));
     let runner = Runner {
         recipe: &recipe,
         data: &data,
