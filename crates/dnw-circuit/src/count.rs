@@ -1,0 +1,252 @@
+//! What a circuit costs.
+//!
+//! Three answers, because three are asked for:
+//!
+//! * **dense**: every weight and every node, which is what a framework without sparsity stores and computes;
+//! * **nominal**: as the paper's tables count. Real edges wherever they lead; one kernel for each node with a real edge out of
+//!   it; dense convolutions and classifiers between channels with a real edge in and channels with a real edge out.
+//!   Deadness is seen [one step](Liveness::one_step) far. Tables leave norms and biases out:
+//!   [`Tally::weights_and_edges`];
+//! * **alive**: what is left when dead nodes are [removed](crate::prune) until none is.
+//!
+//! A tensor that several steps read counts once as parameters, in the row of the first of them; every reading counts as
+//! multiply-adds, for every pixel given, zeros of the padding included. The first two answers count a wired tensor's
+//! edges whether or not a step reads them: the published ranking spends budget on edges that a static graph cannot use.
+//! Norms, biases, pools and sums cost no multiply-adds here.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Block, Circuit, Kind, Liveness, Op, Statistics, ValueId};
+
+/// Parameters and multiply-adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Weights that are wired.
+    pub edges: u64,
+    /// All other weights.
+    pub weights: u64,
+    /// Scales and shifts of norms.
+    pub norms: u64,
+    /// Biases.
+    pub biases: u64,
+    /// Multiplications of one image's maps by edges and weights.
+    pub multiply_adds: u64,
+}
+
+impl Tally {
+    /// All parameters.
+    pub fn parameters(&self) -> u64 {
+        self.weights_and_edges() + self.norms + self.biases
+    }
+
+    /// The parameters without norms and biases, as the paper's tables have them.
+    pub fn weights_and_edges(&self) -> u64 {
+        self.edges + self.weights
+    }
+
+    fn of_kind(&mut self, kind: Kind) -> Option<&mut u64> {
+        match kind {
+            Kind::Edges => Some(&mut self.edges),
+            Kind::Weight => Some(&mut self.weights),
+            Kind::Norm => Some(&mut self.norms),
+            Kind::Bias => Some(&mut self.biases),
+            Kind::Statistic => None,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.edges += other.edges;
+        self.weights += other.weights;
+        self.norms += other.norms;
+        self.biases += other.biases;
+        self.multiply_adds += other.multiply_adds;
+    }
+}
+
+/// The three answers, see the [module](self).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Views {
+    /// Every weight, every node.
+    pub dense: Tally,
+    /// As published.
+    pub nominal: Tally,
+    /// Without dead nodes.
+    pub alive: Tally,
+}
+
+/// What a layer costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The layer.
+    pub layer: String,
+    /// Its cost.
+    #[serde(flatten)]
+    pub views: Views,
+}
+
+/// What a circuit costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Layer by layer, those without parameters left out, in the order in which they first run.
+    pub rows: Vec<Row>,
+    /// All of it.
+    pub total: Views,
+}
+
+/// Counts a circuit.
+pub fn count(circuit: &Circuit) -> Count {
+    let dense = tallies(circuit, &View::Dense);
+    let nominal = tallies(circuit, &View::Nominal(Liveness::one_step(circuit)));
+    let alive = tallies(circuit, &View::Alive(Liveness::along_paths(circuit)));
+    let mut rows: Vec<Row> = Vec::new();
+    let mut row_of: HashMap<&str, usize> = HashMap::new();
+    let mut total = Views::default();
+    for (at, step) in circuit.steps.iter().enumerate() {
+        if dense[at].is_none() {
+            continue;
+        }
+        let row = *row_of.entry(&step.layer).or_insert_with(|| {
+            rows.push(Row {
+                layer: step.layer.clone(),
+                views: Views::default(),
+            });
+            rows.len() - 1
+        });
+        for views in [&mut rows[row].views, &mut total] {
+            views.dense.add(&dense[at].unwrap_or_default());
+            views.nominal.add(&nominal[at].unwrap_or_default());
+            views.alive.add(&alive[at].unwrap_or_default());
+        }
+    }
+    Count { rows, total }
+}
+
+/// Which part of each tensor counts.
+enum View {
+    Dense,
+    Nominal(Liveness),
+    Alive(Liveness),
+}
+
+/// What a step does with a tensor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// An entry joins a source and a target.
+    Mixing,
+    /// An entry belongs to a channel and is multiplied with its pixels.
+    Kernels,
+    /// An entry belongs to a channel.
+    Vector,
+}
+
+impl View {
+    /// Whether a hallucinated entry counts like a real one.
+    fn counts_hallucinated(&self) -> bool {
+        matches!(self, Self::Dense)
+    }
+
+    /// Whether the parameters of a whole tensor count as soon as a step reads it.
+    fn counts_whole(&self, kind: Kind) -> bool {
+        match self {
+            Self::Dense => true,
+            Self::Nominal(_) => kind == Kind::Edges,
+            Self::Alive(_) => false,
+        }
+    }
+
+    /// Whether the entries between two channels count, given that they are real.
+    fn counts(
+        &self,
+        kind: Kind,
+        role: Role,
+        source: (ValueId, usize),
+        target: (ValueId, usize),
+    ) -> bool {
+        match self {
+            Self::Dense => true,
+            Self::Nominal(_) if kind == Kind::Edges => true,
+            Self::Nominal(live) => {
+                live.used(target.0)[target.1]
+                    && (role != Role::Mixing || live.varies(source.0)[source.1])
+            }
+            Self::Alive(live) => live.used(target.0)[target.1] && live.varies(source.0)[source.1],
+        }
+    }
+}
+
+/// The tally of each step that reads a tensor.
+fn tallies(circuit: &Circuit, view: &View) -> Vec<Option<Tally>> {
+    let mut counted: Vec<Vec<bool>> = circuit.tensors.iter().map(|_| Vec::new()).collect();
+    let steps = circuit.values().map(|value| {
+        let step = circuit.step(value);
+        let pixels = (step.shape[1] * step.shape[2]) as u64;
+        let mut tally = None;
+        for (role, block) in readings(&step.op) {
+            let tally: &mut Tally = tally.get_or_insert_default();
+            let tensor = circuit.tensor(block.tensor);
+            let takes_part = |entry| view.counts_hallucinated() || tensor.is_real(entry);
+            let (mut parameters, mut multiplied) = (0, 0);
+            let counted = &mut counted[block.tensor.0];
+            if counted.is_empty() {
+                let whole = view.counts_whole(tensor.kind);
+                let all = (0..tensor.values.len()).map(|entry| whole && takes_part(entry));
+                *counted = all.collect();
+                parameters += counted.iter().filter(|&&counts| counts).count() as u64;
+            }
+            for (target, &row) in block.rows.iter().enumerate() {
+                for (place, &column) in block.columns.iter().enumerate() {
+                    let source = if role == Role::Mixing { place } else { target };
+                    let ends = ((step.inputs[0], source), (value, target));
+                    if !view.counts(tensor.kind, role, ends.0, ends.1) {
+                        continue;
+                    }
+                    for entry in tensor
+                        .kernel(row, column)
+                        .filter(|&entry| takes_part(entry))
+                    {
+                        multiplied += 1;
+                        parameters += u64::from(!std::mem::replace(&mut counted[entry], true));
+                    }
+                }
+            }
+            if let Some(number) = tally.of_kind(tensor.kind) {
+                *number += parameters;
+            }
+            if role != Role::Vector {
+                tally.multiply_adds += multiplied * pixels;
+            }
+        }
+        tally
+    });
+    steps.collect()
+}
+
+/// The tensors that a step reads.
+fn readings(op: &Op) -> Vec<(Role, &Block)> {
+    match op {
+        Op::Conv { weight, bias, .. } => std::iter::once((Role::Mixing, weight))
+            .chain(bias.iter().map(|bias| (Role::Vector, bias)))
+            .collect(),
+        Op::Depthwise { weight, bias, .. } => std::iter::once((Role::Kernels, weight))
+            .chain(bias.iter().map(|bias| (Role::Vector, bias)))
+            .collect(),
+        Op::Norm {
+            statistics,
+            gamma,
+            beta,
+            ..
+        } => {
+            let affine = [(Role::Vector, gamma), (Role::Vector, beta)];
+            match statistics {
+                Statistics::Instance => affine.to_vec(),
+                Statistics::Batch { mean, variance } => {
+                    let gathered = [(Role::Vector, mean), (Role::Vector, variance)];
+                    affine.into_iter().chain(gathered).collect()
+                }
+            }
+        }
+        _ => Vec::new(),
+    }
+}
