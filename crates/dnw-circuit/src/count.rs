@@ -1,18 +1,7 @@
 //! What a circuit costs.
 //!
-//! Three answers, because three are asked for:
-//!
-//! * **dense**: every weight and every node, which is what a framework without sparsity stores and computes;
-//! * **nominal**: as the paper's tables count. Real edges wherever they lead; one kernel for each node with a real edge out of
-//!   it; dense convolutions and classifiers between channels with a real edge in and channels with a real edge out.
-//!   Deadness is seen [one step](Liveness::one_step) far. Tables leave norms and biases out:
-//!   [`Tally::weights_and_edges`];
-//! * **alive**: what is left when dead nodes are [removed](crate::prune) until none is.
-//!
-//! A tensor that several steps read counts once as parameters, in the row of the first of them; every reading counts as
-//! multiply-adds, for every pixel given, zeros of the padding included. The first two answers count a wired tensor's
-//! edges whether or not a step reads them: the published ranking spends budget on edges that a static graph cannot use.
-//! Norms, biases, pools and sums cost no multiply-adds here.
+//! Three answers, because three are asked for: what a framework without sparsity would do, what the paper's tables state,
+//! what has to be done. All three are one walk over the tensors that steps read, which differs in what it counts.
 
 use std::collections::HashMap;
 
@@ -65,14 +54,25 @@ impl Tally {
     }
 }
 
-/// The three answers, see the [module](self).
+/// The three answers.
+///
+/// A tensor that several steps read counts once as parameters, in the row of the first of them; every reading counts as
+/// multiply-adds, for every pixel given, zeros of the padding included. Norms, biases, pools and sums cost no multiply-adds
+/// here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Views {
-    /// Every weight, every node.
+    /// Every weight and every node: what a framework without sparsity stores and computes.
     pub dense: Tally,
-    /// As published.
+    /// As the paper's tables count: real edges wherever they lead; one kernel for each node with a real edge out of it; of
+    /// dense convolutions and classifiers what lies between channels with a real edge in and channels with a real edge
+    /// out. Deadness is seen [one step](Liveness::one_step) far, not along paths. Tables leave norms and biases out:
+    /// [`Tally::weights_and_edges`].
+    ///
+    /// Here and in `dense`, a wired tensor's parameters count whether or not a step reads them: the published ranking spends
+    /// budget on edges that a static graph cannot use. They cost no multiply-adds.
     pub nominal: Tally,
-    /// Without dead nodes.
+    /// What is left when dead nodes are [removed](crate::prune) until none is: no path out, or, constant, no path in. The
+    /// constants that removal leaves behind are not counted.
     pub alive: Tally,
 }
 
@@ -156,25 +156,25 @@ impl View {
         }
     }
 
-    /// Whether the entries between two channels count, given that they are real.
-    fn counts(
-        &self,
-        kind: Kind,
-        role: Role,
-        source: (ValueId, usize),
-        target: (ValueId, usize),
-    ) -> bool {
+    /// Whether the real entries between two channels count. An entry that belongs to one channel has no source.
+    fn counts(&self, kind: Kind, source: Option<Channel>, target: Channel) -> bool {
         match self {
             Self::Dense => true,
             Self::Nominal(_) if kind == Kind::Edges => true,
             Self::Nominal(live) => {
                 live.used(target.0)[target.1]
-                    && (role != Role::Mixing || live.varies(source.0)[source.1])
+                    && source.is_none_or(|source| live.varies(source.0)[source.1])
             }
-            Self::Alive(live) => live.used(target.0)[target.1] && live.varies(source.0)[source.1],
+            Self::Alive(live) => {
+                let source = source.unwrap_or(target);
+                live.used(target.0)[target.1] && live.varies(source.0)[source.1]
+            }
         }
     }
 }
+
+/// A channel of a value.
+type Channel = (ValueId, usize);
 
 /// The tally of each step that reads a tensor.
 fn tallies(circuit: &Circuit, view: &View) -> Vec<Option<Tally>> {
@@ -197,9 +197,8 @@ fn tallies(circuit: &Circuit, view: &View) -> Vec<Option<Tally>> {
             }
             for (target, &row) in block.rows.iter().enumerate() {
                 for (place, &column) in block.columns.iter().enumerate() {
-                    let source = if role == Role::Mixing { place } else { target };
-                    let ends = ((step.inputs[0], source), (value, target));
-                    if !view.counts(tensor.kind, role, ends.0, ends.1) {
+                    let source = (role == Role::Mixing).then(|| (step.inputs[0], place));
+                    if !view.counts(tensor.kind, source, (value, target)) {
                         continue;
                     }
                     for entry in tensor

@@ -1,30 +1,34 @@
 //! The circuit without its dead channels.
-//!
-//! Channels from which no path leads to the result are left out. Channels to which no path leads from the image are the same for
-//! every image, so what they give is computed once and added where it is used: as a constant *map*, because a
-//! padded convolution of a constant map differs at the rim. In the circuit given back
-//!
-//! * every channel that a step gives is alive, but for those of the image, of selections and of constants;
-//! * tensors hold the rows and columns that some step reads, and the entries of wired ones are real where an edge is alive in
-//!   some step;
-//! * what is computed is what the original computes, but for the order of sums.
+
+mod compact;
 
 use std::collections::BTreeSet;
 
 use crate::interpret::{Maps, convolve};
 use crate::{
-    Block, Circuit, CircuitBuilder, CircuitError, Liveness, Op, Statistics, Tensor, ValueId,
+    Block, Circuit, CircuitBuilder, CircuitError, Liveness, Op, Statistics, ValueId, Window,
     interpret_with,
 };
 
-/// The circuit of the live channels alone, see the [module](self).
+/// The circuit of the live channels alone.
+///
+/// Channels from which no path leads to the result are left out. Channels to which no path leads from the image are the same
+/// for every image, so what they give is computed once and added where it is used: as a constant *map*, because a padded
+/// convolution of a constant map differs at the rim. In the circuit given back
+///
+/// * every channel of every step that computes is alive. Steps that only move numbers may hold more: the image, what is
+///   flattened or folded before a part of it is selected, constants and what joins them with live channels where the
+///   result or a sum needs both;
+/// * tensors hold the rows and columns that some step reads, and the entries of wired ones are real where an edge is alive
+///   in some step;
+/// * what is computed is what the original computes, but for the order of sums.
 ///
 /// It runs the circuit once, plainly, to learn its constants: milliseconds for small networks, about a second for large
 /// ones.
 pub fn prune(circuit: &Circuit) -> Circuit {
     // Every part is cut to fit from parts that do.
     let pruned = Pruning::new(circuit).and_then(Pruning::finish);
-    compact(pruned.expect("the live part of a circuit is a circuit"))
+    compact::compact(pruned.expect("the live part of a circuit is a circuit"))
 }
 
 /// A value of the pruned circuit and the channels of the original that it holds, ascending.
@@ -219,7 +223,7 @@ impl<'a> Pruning<'a> {
         value: ValueId,
         weight: &Block,
         bias: Option<Block>,
-        window: crate::Window,
+        window: Window,
     ) -> Result<ValueId, CircuitError> {
         let input = self.old.step(value).inputs[0];
         let tensor = self.old.tensor(weight.tensor);
@@ -348,109 +352,5 @@ impl<'a> Pruning<'a> {
             &all[before * height * width..][..height * width]
         };
         channels.iter().flat_map(map).copied().collect()
-    }
-}
-
-/// Leaves of each tensor the rows and columns that some step reads, and of wired ones the real entries.
-fn compact(mut circuit: Circuit) -> Circuit {
-    let mut parts: Vec<Part> = circuit.tensors.iter().map(Part::new).collect();
-    for step in &mut circuit.steps {
-        for block in blocks(&mut step.op) {
-            parts[block.tensor.0].read(block);
-        }
-    }
-    // Where each tensor goes.
-    let mut places = Vec::with_capacity(parts.len());
-    let mut tensors = Vec::new();
-    for (tensor, part) in circuit.tensors.iter().zip(&parts) {
-        places.push(tensors.len());
-        if !part.rows.is_empty() {
-            tensors.push(part.cut(tensor));
-        }
-    }
-    for step in &mut circuit.steps {
-        for block in blocks(&mut step.op) {
-            let part = &parts[block.tensor.0];
-            let renumber = |indices: &mut [usize], held: &BTreeSet<usize>| {
-                let held: Vec<usize> = held.iter().copied().collect();
-                for index in indices {
-                    *index = held.partition_point(|other| other < index);
-                }
-            };
-            renumber(&mut block.rows, &part.rows);
-            renumber(&mut block.columns, &part.columns);
-            block.tensor.0 = places[block.tensor.0];
-        }
-    }
-    circuit.tensors = tensors;
-    circuit
-}
-
-/// What steps read of a tensor.
-struct Part {
-    rows: BTreeSet<usize>,
-    columns: BTreeSet<usize>,
-    /// For each entry, whether a step reads it.
-    entries: Vec<bool>,
-    shape: [usize; 4],
-}
-
-impl Part {
-    fn new(tensor: &Tensor) -> Self {
-        Self {
-            rows: BTreeSet::new(),
-            columns: BTreeSet::new(),
-            entries: vec![false; tensor.values.len()],
-            shape: tensor.shape,
-        }
-    }
-
-    fn read(&mut self, block: &Block) {
-        self.rows.extend(&block.rows);
-        self.columns.extend(&block.columns);
-        let area = self.shape[2] * self.shape[3];
-        for &row in &block.rows {
-            for &column in &block.columns {
-                let start = (row * self.shape[1] + column) * area;
-                self.entries[start..start + area].fill(true);
-            }
-        }
-    }
-
-    fn cut(&self, tensor: &Tensor) -> Tensor {
-        let entries = || {
-            let columns = |&row: &usize| self.columns.iter().map(move |&column| (row, column));
-            let places = self.rows.iter().flat_map(columns);
-            places.flat_map(|(row, column)| tensor.kernel(row, column))
-        };
-        let [_, _, height, width] = tensor.shape;
-        Tensor {
-            shape: [self.rows.len(), self.columns.len(), height, width],
-            values: entries().map(|entry| tensor.values[entry]).collect(),
-            real: tensor.real.as_ref().map(|real| {
-                let live = |entry: usize| real[entry] && self.entries[entry];
-                entries().map(live).collect()
-            }),
-            ..tensor.clone()
-        }
-    }
-}
-
-/// The blocks that a step reads.
-fn blocks(op: &mut Op) -> Vec<&mut Block> {
-    match op {
-        Op::Conv { weight, bias, .. } | Op::Depthwise { weight, bias, .. } => {
-            std::iter::once(weight).chain(bias).collect()
-        }
-        Op::Norm {
-            statistics: Statistics::Batch { mean, variance },
-            gamma,
-            beta,
-            ..
-        } => {
-            vec![mean, variance, gamma, beta]
-        }
-        Op::Norm { gamma, beta, .. } => vec![gamma, beta],
-        _ => Vec::new(),
     }
 }
