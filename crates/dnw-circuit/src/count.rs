@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Block, Circuit, Kind, Liveness, Op, Statistics, ValueId};
+use crate::{Block, Circuit, Kind, Liveness, Op, Statistics, Tensor, ValueId};
 
 /// Parameters and multiply-adds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,13 +35,13 @@ impl Tally {
         self.edges + self.weights
     }
 
-    fn of_kind(&mut self, kind: Kind) -> Option<&mut u64> {
+    fn add_parameters(&mut self, kind: Kind, parameters: u64) {
         match kind {
-            Kind::Edges => Some(&mut self.edges),
-            Kind::Weight => Some(&mut self.weights),
-            Kind::Norm => Some(&mut self.norms),
-            Kind::Bias => Some(&mut self.biases),
-            Kind::Statistic => None,
+            Kind::Edges => self.edges += parameters,
+            Kind::Weight => self.weights += parameters,
+            Kind::Norm => self.norms += parameters,
+            Kind::Bias => self.biases += parameters,
+            Kind::Statistic => {}
         }
     }
 
@@ -56,9 +56,8 @@ impl Tally {
 
 /// The three answers.
 ///
-/// A tensor that several steps read counts once as parameters, in the row of the first of them; every reading counts as
-/// multiply-adds, for every pixel given, zeros of the padding included. Norms, biases, pools and sums cost no multiply-adds
-/// here.
+/// A parameter counts once, in the row of the first step that reads it; every reading counts as multiply-adds, for every
+/// pixel given, zeros of the padding included. Norms, biases, pools and sums cost no multiply-adds here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Views {
     /// Every weight and every node: what a framework without sparsity stores and computes.
@@ -68,8 +67,9 @@ pub struct Views {
     /// out. Deadness is seen [one step](Liveness::one_step) far, not along paths. Tables leave norms and biases out:
     /// [`Tally::weights_and_edges`].
     ///
-    /// Here and in `dense`, a wired tensor's parameters count whether or not a step reads them: the published ranking spends
-    /// budget on edges that a static graph cannot use. They cost no multiply-adds.
+    /// Real edges count whether or not a step reads them, because the published ranking spends budget on edges that a static
+    /// graph cannot use. Those that none reads are charged, like the others of their tensor, for the pixels of the first
+    /// step that reads of it.
     pub nominal: Tally,
     /// What is left when dead nodes are [removed](crate::prune) until none is: no path out, or, constant, no path in. The
     /// constants that removal leaves behind are not counted.
@@ -142,13 +142,8 @@ enum Role {
 }
 
 impl View {
-    /// Whether a hallucinated entry counts like a real one.
-    fn counts_hallucinated(&self) -> bool {
-        matches!(self, Self::Dense)
-    }
-
-    /// Whether the parameters of a whole tensor count as soon as a step reads it.
-    fn counts_whole(&self, kind: Kind) -> bool {
+    /// Whether entries count that no step reads.
+    fn counts_unread(&self, kind: Kind) -> bool {
         match self {
             Self::Dense => true,
             Self::Nominal(_) => kind == Kind::Edges,
@@ -176,50 +171,73 @@ impl View {
 /// A channel of a value.
 type Channel = (ValueId, usize);
 
+/// What has been counted of a tensor.
+#[derive(Default)]
+struct Counted {
+    entries: Vec<bool>,
+    /// The first step that reads it.
+    first: Option<ValueId>,
+}
+
 /// The tally of each step that reads a tensor.
 fn tallies(circuit: &Circuit, view: &View) -> Vec<Option<Tally>> {
-    let mut counted: Vec<Vec<bool>> = circuit.tensors.iter().map(|_| Vec::new()).collect();
-    let steps = circuit.values().map(|value| {
+    let mut counted: Vec<Counted> = Vec::new();
+    counted.resize_with(circuit.tensors.len(), Counted::default);
+    let takes_part = |tensor: &Tensor, entry| matches!(view, View::Dense) || tensor.is_real(entry);
+    let pixels = |value| {
+        let [_, height, width] = circuit.step(value).shape;
+        (height * width) as u64
+    };
+    let mut tallies = vec![None; circuit.steps.len()];
+    for value in circuit.values() {
         let step = circuit.step(value);
-        let pixels = (step.shape[1] * step.shape[2]) as u64;
-        let mut tally = None;
         for (role, block) in readings(&step.op) {
-            let tally: &mut Tally = tally.get_or_insert_default();
+            let tally: &mut Tally = tallies[value.0].get_or_insert_default();
             let tensor = circuit.tensor(block.tensor);
-            let takes_part = |entry| view.counts_hallucinated() || tensor.is_real(entry);
-            let (mut parameters, mut multiplied) = (0, 0);
             let counted = &mut counted[block.tensor.0];
-            if counted.is_empty() {
-                let whole = view.counts_whole(tensor.kind);
-                let all = (0..tensor.values.len()).map(|entry| whole && takes_part(entry));
-                *counted = all.collect();
-                parameters += counted.iter().filter(|&&counts| counts).count() as u64;
-            }
+            counted.first.get_or_insert(value);
+            counted.entries.resize(tensor.values.len(), false);
+            let (mut parameters, mut multiplied) = (0, 0);
             for (target, &row) in block.rows.iter().enumerate() {
                 for (place, &column) in block.columns.iter().enumerate() {
                     let source = (role == Role::Mixing).then(|| (step.inputs[0], place));
                     if !view.counts(tensor.kind, source, (value, target)) {
                         continue;
                     }
-                    for entry in tensor
-                        .kernel(row, column)
-                        .filter(|&entry| takes_part(entry))
-                    {
-                        multiplied += 1;
-                        parameters += u64::from(!std::mem::replace(&mut counted[entry], true));
+                    for entry in tensor.kernel(row, column) {
+                        if takes_part(tensor, entry) {
+                            multiplied += 1;
+                            let known = std::mem::replace(&mut counted.entries[entry], true);
+                            parameters += u64::from(!known);
+                        }
                     }
                 }
             }
-            if let Some(number) = tally.of_kind(tensor.kind) {
-                *number += parameters;
-            }
+            tally.add_parameters(tensor.kind, parameters);
             if role != Role::Vector {
-                tally.multiply_adds += multiplied * pixels;
+                tally.multiply_adds += multiplied * pixels(value);
             }
         }
-        tally
-    });
-    steps.collect()
+    }
+    // What no step reads.
+    for (tensor, counted) in circuit.tensors.iter().zip(counted) {
+        let Some(first) = counted.first.filter(|_| view.counts_unread(tensor.kind)) else {
+            continue;
+        };
+        let unread = |&(entry, known): &(usize, bool)| !known && takes_part(tensor, entry);
+        let unread = counted
+            .entries
+            .into_iter()
+            .enumerate()
+            .filter(unread)
+            .count() as u64;
+        let tally: &mut Tally = tallies[first.0].get_or_insert_default();
+        tally.add_parameters(tensor.kind, unread);
+        if !matches!(view, View::Dense) {
+            tally.multiply_adds += unread * pixels(first);
+        }
+    }
+    tallies
 }
 
 /// The tensors that a step reads.

@@ -32,9 +32,10 @@ impl Liveness {
         Self::new(circuit, Reach::Path)
     }
 
-    /// One step around each channel: something comes in if it has a real edge in, something goes out if it has a real edge
-    /// out, wherever those edges lead. What norms, kernels of single channels, pools and the like do not mix counts as one
-    /// node; the image comes in and the result goes out. This is how published counts see dead nodes.
+    /// One step around each channel, which is how published counts see dead nodes: something comes in if the row of its
+    /// weight has a real entry, something goes out if its column has one, wherever that leads and even if no step reads
+    /// it. Channels that norms, kernels of their own, pools and the like pass on unmixed are one node; the image
+    /// comes in and the result goes out.
     pub fn one_step(circuit: &Circuit) -> Self {
         Self::new(circuit, Reach::Edge)
     }
@@ -46,21 +47,36 @@ impl Liveness {
             .map(|step| vec![false; step.shape[0]])
             .collect();
         let (mut varies, mut used) = (nothing.clone(), nothing);
-        let ends_here = |step: &Step| reach == Reach::Edge && matches!(step.op, Op::Conv { .. });
         varies[0].fill(true);
         for (at, step) in circuit.steps.iter().enumerate() {
             let mut given = std::mem::take(&mut varies[at]);
-            for_each_link(circuit, step, |input, source, target| {
-                given[target] |= ends_here(step) || varies[input.0][source];
-            });
+            match &step.op {
+                Op::Conv { weight, .. } if reach == Reach::Edge => {
+                    let tensor = circuit.tensor(weight.tensor);
+                    let joined = |row| (0..tensor.shape[1]).any(|column| tensor.joins(row, column));
+                    given = weight.rows.iter().map(|&row| joined(row)).collect();
+                }
+                _ => for_each_link(circuit, step, |input, source, target| {
+                    given[target] |= varies[input.0][source];
+                }),
+            }
             varies[at] = given;
         }
         used[circuit.output.0].fill(true);
         for (at, step) in circuit.steps.iter().enumerate().rev() {
             let given = std::mem::take(&mut used[at]);
-            for_each_link(circuit, step, |input, source, target| {
-                used[input.0][source] |= ends_here(step) || given[target];
-            });
+            match &step.op {
+                Op::Conv { weight, .. } if reach == Reach::Edge => {
+                    let tensor = circuit.tensor(weight.tensor);
+                    let joined = |column| (0..tensor.shape[0]).any(|row| tensor.joins(row, column));
+                    for (source, &column) in weight.columns.iter().enumerate() {
+                        used[step.inputs[0].0][source] |= joined(column);
+                    }
+                }
+                _ => for_each_link(circuit, step, |input, source, target| {
+                    used[input.0][source] |= given[target];
+                }),
+            }
             used[at] = given;
         }
         Self { varies, used }

@@ -100,7 +100,7 @@ impl Recipe {
 }
 
 /// Numbers that look random (splitmix64).
-struct Noise(u64);
+pub struct Noise(pub u64);
 
 impl Noise {
     fn next(&mut self) -> u64 {
@@ -110,7 +110,7 @@ impl Noise {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
