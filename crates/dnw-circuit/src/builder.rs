@@ -16,7 +16,7 @@ pub struct CircuitBuilder {
     circuit: Circuit,
     layer: String,
     names: HashSet<String>,
-    /// Multiply-adds if everything is dense. They bound every count, so counting need not check for overflow.
+    /// More multiply-adds than any count has, so that counting need not check for overflow.
     multiply_adds: u64,
 }
 

@@ -132,9 +132,14 @@ impl CircuitBuilder {
         if let Some(bias) = bias {
             self.vector(bias, Kind::Bias, "a bias", targets)?;
         }
-        let multiply_adds = [targets, sources, kernel_h, kernel_w, height, width]
-            .iter()
-            .try_fold(1u64, |product, &size| product.checked_mul(size as u64))
+        // The whole tensor on top, because published counts charge for edges that no step reads.
+        let product = |sizes: &[usize]| {
+            let sizes = sizes.iter().map(|&size| size as u64);
+            sizes.fold(Some(1u64), |product, size| product?.checked_mul(size))
+        };
+        let multiply_adds = product(&[targets, sources, kernel_h, kernel_w])
+            .and_then(|entries| entries.checked_add(tensor.values.len() as u64))
+            .and_then(|entries| entries.checked_mul(product(&[height, width])?))
             .and_then(|product| product.checked_add(self.multiply_adds));
         self.multiply_adds = multiply_adds.ok_or_else(|| self.too_large())?;
         Ok([targets, height, width])
