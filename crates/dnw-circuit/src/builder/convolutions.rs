@@ -134,8 +134,8 @@ impl CircuitBuilder {
         }
         // The whole tensor on top, because published counts charge for edges that no step reads.
         let product = |sizes: &[usize]| {
-            let sizes = sizes.iter().map(|&size| size as u64);
-            sizes.fold(Some(1u64), |product, size| product?.checked_mul(size))
+            let mut sizes = sizes.iter().map(|&size| size as u64);
+            sizes.try_fold(1u64, |product, size| product.checked_mul(size))
         };
         let multiply_adds = product(&[targets, sources, kernel_h, kernel_w])
             .and_then(|entries| entries.checked_add(tensor.values.len() as u64))
