@@ -123,7 +123,7 @@ impl<'z> Entries<'z> {
             CompressionMethod::STORE => Cow::Borrowed(packed),
             CompressionMethod::DEFLATE => {
                 limits::check(
-                    "bytes after inflation, for its size,",
+                    "bytes after inflation",
                     claimed.uncompressed_size,
                     self.inflatable,
                 )?;

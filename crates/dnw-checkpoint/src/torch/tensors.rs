@@ -57,7 +57,7 @@ pub fn collect<'s>(
         checked.push((path, layouts));
     }
     let limit = limits::total_elements(storage_bytes);
-    limits::check("elements of tensors, for its size,", elements, limit)?;
+    limits::check("elements of tensors", elements, limit)?;
 
     let mut sections = Vec::with_capacity(checked.len());
     for (path, layouts) in checked {
