@@ -26,9 +26,9 @@
 //!
 //! `pytorch-reader`, the reader behind Burn's `PytorchStore`, executes nothing either. It keeps objects of unknown classes as
 //! opaque values, where a checkpoint from a stranger is better refused; it forgets the order of the tensors; and its
-//! limits are constants (10 GiB a tensor), which the file does not have to back. Candle's reader has no limits. Zip archives
-//! are opened with `rawzip`, which allocates nothing by itself; `zip` reserves its table of entries by the number that the
-//! file claims.
+//! limits are constants (10 GiB a tensor), which the file does not have to back. Candle's reader allocates what a length
+//! claims and knows no files from before PyTorch 1.6. Zip archives are opened with `rawzip`, which allocates nothing by
+//! itself; `zip` reserves its table of entries by the number that the file claims.
 #![deny(missing_docs)]
 
 mod checkpoint;
