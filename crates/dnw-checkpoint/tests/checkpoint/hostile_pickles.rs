@@ -227,6 +227,18 @@ fn the_stack_does_not_run_under() {
 }
 
 #[test]
+fn an_open_mark_shuts_off_what_lies_below() {
+    assert_damaged(
+        Pickle::new().raw(b"]N(at."),
+        "takes a value that is not there",
+    );
+    assert_damaged(
+        Pickle::new().raw(b"]NN(\x85t."),
+        "takes a value that is not there",
+    );
+}
+
+#[test]
 fn lengths_are_checked_against_the_bytes_that_are_left() {
     for bytes in [
         &b"X\xff\xff\xff\xff"[..],

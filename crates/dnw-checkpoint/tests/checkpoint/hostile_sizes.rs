@@ -3,7 +3,8 @@
 use dnw_checkpoint::{CheckpointError, parse};
 
 use crate::by_hand::{
-    Entry, Pickle, Tensor, archive, deflated, floats, legacy, refused_file, refused_with, zip,
+    Entry, Pickle, Tensor, archive, deflated, floats, legacy, legacy_head, refused_file,
+    refused_with, zip,
 };
 use crate::live_memory::most_during;
 
@@ -211,6 +212,47 @@ fn a_stream_holds_each_storage_once_and_no_other() {
         let error = refused_file(&file[..file.len() - missing]).to_string();
         assert!(error.contains("the file ends"), "{error}");
     }
+}
+
+#[test]
+fn a_stream_says_one_thing_of_a_storage() {
+    let halves = Tensor {
+        kind: "HalfStorage",
+        ..Tensor::default()
+    };
+    let saved = Pickle::new()
+        .raw(b"}(")
+        .text("a")
+        .tensor(&Tensor::default())
+        .text("b")
+        .tensor(&halves)
+        .raw(b"u.");
+    let error = refused_file(&legacy(&saved, &[("0", 6, floats(&[0.0; 6]))])).to_string();
+    assert!(
+        error.contains("the storage `0` has two sizes or types"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_stream_is_of_the_known_version_and_byte_order() {
+    let saved = Pickle::dictionary("weight", |pickle| pickle.tensor(&Tensor::default()));
+    let file = legacy(&saved, &[("0", 6, floats(&[0.0; 6]))]);
+    assert!(parse(&file).is_ok());
+    // The head ends with the truth value of `little_endian`, SETITEM and STOP.
+    let mut big = file.clone();
+    big[legacy_head().len() - 3] = 0x89;
+    let error = refused_file(&big).to_string();
+    assert!(error.contains("little-endian"), "{error}");
+    // The magic number takes 15 bytes, LONG1 and its length come four bytes in.
+    let mut later = file.clone();
+    later[15 + 4] += 1;
+    let error = refused_file(&later).to_string();
+    assert!(error.contains("version is not 1001"), "{error}");
+    let mut other = file;
+    other[5] ^= 1;
+    let error = refused_file(&other).to_string();
+    assert!(error.contains("magic number is missing"), "{error}");
 }
 
 #[test]
