@@ -23,32 +23,72 @@ pub(crate) struct Run<'a, M> {
     /// The budget of the tensor at a path.
     pub(crate) budget: &'a dyn Fn(&str) -> Budget,
     pub(crate) learning_rate: f64,
-    /// The absolute and the relative tolerance of logits and gradients.
-    pub(crate) tolerance: (f32, f32),
+    pub(crate) allowed: Allowed,
 }
 
-/// How far a run ended from the recorded one.
+/// How far numbers may lie from the recorded ones.
+#[derive(Clone, Copy)]
+pub(crate) struct Allowed {
+    pub(crate) absolute: f32,
+    pub(crate) relative: f32,
+    /// Of the tensor's largest number. Gradients in the thousands are sums in which 32-bit floats lose more than the other two
+    /// allow.
+    pub(crate) of_largest: f32,
+}
+
+/// What most records are held to.
+pub(crate) const ALLOWED: Allowed = Allowed {
+    absolute: 1e-4,
+    relative: 1e-3,
+    of_largest: 0.0,
+};
+
+/// How a run compares with the recorded one. Distances are the largest of any number, over what is allowed.
 #[derive(Debug)]
-pub(crate) struct End {
-    /// The largest distance between the logits after the last step and the recorded ones, over what the tolerance allows.
-    pub(crate) distance: f32,
-    /// Whether the wirings are those of the recorded weights.
+pub(crate) struct Report {
+    pub(crate) logits_before: f32,
+    pub(crate) logits_of_first_step: f32,
+    /// With the name of the parameter whose gradient is furthest away.
+    pub(crate) gradients_of_first_step: (f32, String),
+    /// The largest distance of a parameter's gradient by Euclid's norm, over the norm of the recorded one.
+    pub(crate) gradient_norms: f32,
+    /// Of each step, and the recorded one.
+    pub(crate) losses: Vec<(f32, f32)>,
+    pub(crate) logits_after: f32,
+    /// Whether the wirings are those of the recorded weights at the end.
     pub(crate) same_edges: bool,
+}
+
+impl Report {
+    /// All that precedes the first update agrees.
+    pub(crate) fn starts_alike(&self) -> bool {
+        let logits = self.logits_before <= 1.0 && self.logits_of_first_step <= 1.0;
+        logits && self.gradients_of_first_step.0 <= 1.0
+    }
+
+    /// The losses of these steps agree within this share of them.
+    pub(crate) fn has_losses(&self, steps: std::ops::Range<usize>, share: f32) -> bool {
+        let mut losses = self.losses[steps].iter();
+        losses.all(|(found, recorded)| (found - recorded).abs() <= share * recorded)
+    }
+
+    /// What the last update led to agrees.
+    pub(crate) fn ends_alike(&self) -> bool {
+        self.logits_after <= 1.0 && self.same_edges
+    }
 }
 
 impl<M: Classifier> Run<'_, M> {
     /// The recorded network with the weights of one of its files, and the fixed wirings of that file.
     fn model(&self, file: &str, device: &Device) -> (M, BTreeMap<String, Wiring>) {
         let mut model = (self.make)(device);
-        let wirings = self
-            .published
-            .load(&mut model, self.record.checkpoint(file))
-            .unwrap();
+        let tensors = self.record.checkpoint(file);
+        let wirings = self.published.load(&mut model, tensors).unwrap();
         (model, wirings)
     }
 
-    /// Trains along the record with images multiplied by `1 + nudge`; checks all but what comes after the last step.
-    pub(crate) fn follow(&self, nudge: f32) -> End {
+    /// Trains along the record, on its images as `disturb` leaves them.
+    pub(crate) fn follow(&self, disturb: impl Fn(Tensor<4>) -> Tensor<4>) -> Report {
         let device = Device::flex().autodiff();
         let (initial, fixed) = self.model("initial.safetensors", &device);
         let mut model = (self.wire)(initial);
@@ -56,36 +96,41 @@ impl<M: Classifier> Run<'_, M> {
         if fixed.is_empty() {
             self.assert_edges_are_the_largest(&model);
         }
-        self.assert_close(
-            self.scores(&model),
-            "logits_eval_before",
-            "logits before the first step",
-        );
+        let mut report = Report {
+            logits_before: self.distance(&self.scores(&model), "logits_eval_before"),
+            logits_of_first_step: 0.0,
+            gradients_of_first_step: (0.0, String::new()),
+            gradient_norms: 0.0,
+            losses: Vec::new(),
+            logits_after: 0.0,
+            same_edges: false,
+        };
         let mut optimizer = SgdConfig::new()
             .with_momentum(Some(
                 MomentumConfig::new().with_momentum(0.9).with_dampening(0.0),
             ))
             .with_weight_decay(Some(WeightDecayConfig::new(1e-4)))
             .init();
-        for (step, expected) in self.record.losses().into_iter().enumerate() {
+        for (step, recorded) in self.record.losses().into_iter().enumerate() {
             let (images, labels) = self.record.batch(step, &device);
-            let logits = model.forward(images * (1.0 + nudge));
+            let logits = model.forward(disturb(images));
             let loss = CrossEntropyLossConfig::new()
                 .init(&device)
                 .forward(logits.clone(), labels);
-            let value: f32 = loss.clone().into_scalar();
-            assert!(
-                (value - expected).abs() <= 1e-3 * expected,
-                "loss of step {step}: {value} is not {expected}"
-            );
+            report.losses.push((loss.clone().into_scalar(), recorded));
             let grads = loss.backward();
             if step == 0 {
-                self.assert_close(
-                    logits.to_data(),
-                    "logits_train_0",
-                    "logits of the first step",
-                );
-                self.assert_gradients(&model, &grads);
+                report.logits_of_first_step = self.distance(&logits.to_data(), "logits_train_0");
+                for (name, gradient) in self.gradients(&model, &grads) {
+                    let name = format!("grad_0.{name}");
+                    report.gradient_norms = report
+                        .gradient_norms
+                        .max(self.norm_distance(&gradient, &name));
+                    let distance = self.distance(&gradient, &name);
+                    if distance >= report.gradients_of_first_step.0 {
+                        report.gradients_of_first_step = (distance, name);
+                    }
+                }
             }
             let grads = GradientsParams::from_grads(grads, &model);
             model = optimizer.step(self.learning_rate, model, grads);
@@ -96,16 +141,40 @@ impl<M: Classifier> Run<'_, M> {
             let kept: BTreeMap<_, _> = kept.map(|t| (t.name, t.wiring)).collect();
             assert_eq!(kept, fixed, "a fixed wiring stays");
         }
-        let last = (self.wire)(self.model("final.safetensors", &device).0);
-        let same_edges = model
+        let (last, last_fixed) = self.model("final.safetensors", &device);
+        let mut last = (self.wire)(last);
+        last.set_wirings(&last_fixed).unwrap();
+        report.same_edges = model
             .tensors()
             .iter()
             .zip(last.tensors())
             .all(|(ours, theirs)| ours.wiring == theirs.wiring);
-        End {
-            distance: self.distance(&self.scores(&model), "logits_eval_after"),
-            same_edges,
+        report.logits_after = self.distance(&self.scores(&model), "logits_eval_after");
+        report
+    }
+
+    /// Everything agrees with the record, for some rounding of the images.
+    ///
+    /// Now and then two edges lie so close to the threshold that the last bit of a float decides between them, and two programs
+    /// round differently: nudging the images by a few parts in ten million leads now to one choice, now to the other, with
+    /// logits a hundredth apart some steps later. So what precedes the first update and the losses must agree for every
+    /// nudge that is tried, and for one of them what the last update led to must too: the logits and the wirings.
+    pub(crate) fn assert_agrees(&self) {
+        let nudges = [0i8, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6];
+        let mut ends = Vec::new();
+        for nudge in nudges.map(|ulps| 1.0 + f32::from(ulps) * f32::EPSILON) {
+            let report = self.follow(|images| images * nudge);
+            assert!(report.starts_alike(), "{report:?}");
+            assert!(
+                report.has_losses(0..report.losses.len(), 1e-3),
+                "{report:?}"
+            );
+            if report.ends_alike() {
+                return;
+            }
+            ends.push((report.logits_after, report.same_edges));
         }
+        panic!("none ends as the recorded run does: {ends:?}");
     }
 
     /// The logits of the first batch, without training.
@@ -120,59 +189,58 @@ impl<M: Classifier> Run<'_, M> {
             let weights = &tensor.weights;
             let mut order: Vec<usize> = (0..weights.len()).collect();
             order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
-            let kept = (self.budget)(&tensor.name)
-                .resolve(&tensor.name, weights.len())
-                .unwrap();
+            let budget = (self.budget)(&tensor.name);
+            let kept = budget.resolve(&tensor.name, weights.len()).unwrap();
             let largest = order[weights.len() - kept..].iter().copied();
             let largest = Wiring::from_entries(weights.len(), largest);
-            assert_eq!(
-                tensor.wiring, largest,
-                "the edges of {} at first",
-                tensor.name
-            );
+            assert_eq!(tensor.wiring, largest, "the first edges of {}", tensor.name);
         }
     }
 
-    fn assert_gradients(&self, model: &Wired<M>, grads: &Gradients) {
-        let found = gradients(model, grads);
-        let mut names: Vec<_> = found
-            .keys()
-            .map(|path| self.published.name_of(path))
-            .collect();
-        names.sort();
-        assert_eq!(
-            names,
-            self.record.parameters(),
-            "every parameter has a gradient"
-        );
-        for (path, gradient) in found {
-            let name = format!("grad_0.{}", self.published.name_of(&path));
+    /// The gradient of every parameter, as it is published.
+    fn gradients(&self, model: &Wired<M>, grads: &Gradients) -> Vec<(String, TensorData)> {
+        let found = gradients(model, grads).into_iter().map(|(path, gradient)| {
             let gradient = if path == "fc.weight" {
                 let turned = Tensor::<2>::from_data(gradient, &Device::flex()).transpose();
                 turned.into_data()
             } else {
                 gradient
             };
-            self.assert_close(gradient, &name, &path);
-        }
+            (self.published.name_of(&path), gradient)
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let names: Vec<&String> = found.iter().map(|(name, _)| name).collect();
+        let recorded = self.record.parameters();
+        assert_eq!(names, recorded.iter().collect::<Vec<_>>(), "gradients");
+        found
     }
 
-    fn assert_close(&self, found: TensorData, name: &str, what: &str) {
-        let distance = self.distance(&found, name);
-        assert!(
-            distance <= 1.0,
-            "{what}: {distance} times further from `{name}` than is allowed"
-        );
+    /// The norm of what was found less what was recorded, over the norm of the latter.
+    fn norm_distance(&self, found: &TensorData, name: &str) -> f32 {
+        let recorded = self.record.data(name);
+        let pairs = found.iter::<f32>().zip(recorded.iter::<f32>());
+        let (apart, all) = pairs.fold((0.0, 0.0), |(apart, all), (a, b)| {
+            (apart + (a - b) * (a - b), all + b * b)
+        });
+        (apart / all).sqrt()
     }
 
-    /// The largest distance between numbers found and recorded, over what the tolerance allows.
+    /// The largest distance between numbers found and recorded, over what is allowed.
     fn distance(&self, found: &TensorData, name: &str) -> f32 {
-        let expected = self.record.data(name);
-        assert_eq!(found.num_elements(), expected.num_elements(), "{name}");
-        let (absolute, relative) = self.tolerance;
-        let pairs = found.iter::<f32>().zip(expected.iter::<f32>());
+        let recorded = self.record.data(name);
+        assert_eq!(found.num_elements(), recorded.num_elements(), "{name}");
+        let largest = recorded
+            .iter::<f32>()
+            .fold(0.0, |most, x| x.abs().max(most));
+        let Allowed {
+            absolute,
+            relative,
+            of_largest,
+        } = self.allowed;
+        let pairs = found.iter::<f32>().zip(recorded.iter::<f32>());
         pairs
-            .map(|(a, b)| (a - b).abs() / (absolute + relative * b.abs()))
+            .map(|(a, b)| (a - b).abs() / (absolute + relative * b.abs() + of_largest * largest))
             .fold(
                 0.0,
                 |most, next| if next.is_nan() { next } else { most.max(next) },

@@ -113,7 +113,7 @@ fn a_value_that_does_not_fit_is_refused_before_anything_is_written() {
             "optimizer.step-at=[nan]",
             &["`optimizer.step-at`", "epochs"],
         ),
-        ("wiring.settings.until=0", &["`until` is 0"]),
+        ("wiring.settings.until=0", &["no setting `until`"]),
         ("model.fold=3", &["8 x 8 cannot be folded by 3", "model."]),
         ("model.fold=0", &["`fold` must be at least 1"]),
         ("model.fold=9000000000000000000", &["cannot be folded"]),

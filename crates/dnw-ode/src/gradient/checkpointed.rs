@@ -1,0 +1,79 @@
+//! The gradient through the solver, one step at a time.
+
+use std::sync::Arc;
+
+use burn::tensor::{GradientCheckpointingStrategy, Tensor};
+
+use super::operation::{Pullback, pulled_back};
+use super::{Start, integrate_untracked};
+use crate::error::OdeError;
+use crate::field::{Flat, VectorField, pull_back};
+use crate::integration::{Attempt, Integrated, Plan, Step, Watch, attempt};
+use crate::solvers::Solver;
+use crate::state::State;
+
+/// The accepted steps, each with the state that it began at.
+struct Steps<const D: usize>(Vec<(Step, Tensor<D>)>);
+
+impl<const D: usize> Watch<Tensor<D>> for Steps<D> {
+    fn accepted(&mut self, step: Step, state: &Tensor<D>) {
+        self.0.push((step, state.untracked()));
+    }
+}
+
+/// Solves with [`Gradient::Checkpointed`](super::Gradient::Checkpointed). `strategy` is that of the state or the parameters.
+pub(crate) fn checkpointed<const D: usize>(
+    plan: &Plan,
+    field: Arc<dyn VectorField<D>>,
+    state: Tensor<D>,
+    flat: Flat,
+    strategy: GradientCheckpointingStrategy,
+) -> Result<Integrated<Tensor<D>>, OdeError> {
+    let mut steps = Steps(Vec::new());
+    let start = Start::new(&state, &flat, strategy);
+    let solved = integrate_untracked(plan, &*field, &start, &mut steps)?;
+    let (solver, untracked) = (plan.solver, flat.with(flat.values.clone().inner()));
+    let pullback = Pullback::new(move |mut gradient: Tensor<D>| {
+        let mut of_parameters = untracked.values.zeros_like();
+        for (step, before) in steps.0.iter().rev() {
+            let found = pull_back(
+                strategy,
+                before,
+                &untracked,
+                &gradient,
+                |state, parameters| {
+                    let slope = |t, state: &Tensor<D>| field.slope(t, state.clone(), parameters);
+                    remake(&solver, step, &state, slope)
+                },
+            );
+            gradient = found.state;
+            of_parameters = of_parameters + found.parameters;
+        }
+        (gradient, of_parameters)
+    });
+    Ok(Integrated {
+        state: pulled_back(solved.state, state, flat.values, pullback),
+        ..solved
+    })
+}
+
+/// The step that was made, made again.
+fn remake<const D: usize>(
+    solver: &Solver,
+    step: &Step,
+    state: &Tensor<D>,
+    slope: impl Fn(f64, &Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
+    let first = slope(step.t, state);
+    let made = attempt(solver, step.t, step.step, state, first, |t, s| {
+        Ok(slope(t, s))
+    });
+    let Attempt { mut slopes, end } = made.expect("its slopes cannot fail");
+    if step.used == 1.0 {
+        return end;
+    }
+    if !solver.first_same_as_last {
+        slopes.push(slope(step.t + step.step, &end));
+    }
+    state.advance(step.step, &solver.weights_at(step.used), &slopes)
+}

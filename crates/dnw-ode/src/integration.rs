@@ -1,0 +1,264 @@
+//! One interval integrated: the loop that a solver and a control make together.
+//!
+//! It knows no gradient: whoever wants one watches the steps.
+
+use crate::control::{Adaptive, Control};
+use crate::error::OdeError;
+use crate::solvers::Solver;
+use crate::state::State;
+
+/// What to integrate with, and from when to when (backwards in time where `end < start`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub solver: Solver,
+    pub control: Control,
+    /// The most evaluations of the slope.
+    pub limit: usize,
+    pub start: f64,
+    pub end: f64,
+}
+
+/// A state at the end of an interval, and the work that it took.
+pub(crate) struct Integrated<S> {
+    pub state: S,
+    pub evaluations: usize,
+    pub accepted: usize,
+    pub rejected: usize,
+}
+
+/// An accepted step: from the state at `t`, of length `step`, of which the share `used` counts (less than 1 only where the end of
+/// the interval lies inside).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub t: f64,
+    pub step: f64,
+    pub used: f64,
+}
+
+/// Told of each step as it is made.
+pub(crate) trait Watch<S> {
+    /// A step was accepted that began at `state`.
+    fn accepted(&mut self, _step: Step, _state: &S) {}
+
+    /// States and slopes that came of this slope were dropped: those of a rejected step, or of the probe for the first.
+    fn discarded(&mut self, _slope: &S) {}
+}
+
+/// Watches nothing.
+pub(crate) struct Unwatched;
+
+impl<S> Watch<S> for Unwatched {}
+
+/// Integrates from `plan.start` to `plan.end`.
+pub(crate) fn integrate<S: State>(
+    plan: &Plan,
+    state: S,
+    slope: impl FnMut(f64, &S) -> Result<S, OdeError>,
+    watch: &mut impl Watch<S>,
+) -> Result<Integrated<S>, OdeError> {
+    plan.check()?;
+    let mut counted = Counted {
+        slope,
+        evaluations: 0,
+        plan,
+    };
+    let (state, accepted, rejected) = if plan.start == plan.end {
+        (state, 0, 0)
+    } else {
+        match plan.control {
+            Control::Constant { steps } => plan.constant(steps, state, &mut counted, watch)?,
+            Control::Adaptive(control) => plan.adaptive(&control, state, &mut counted, watch)?,
+        }
+    };
+    Ok(Integrated {
+        state,
+        evaluations: counted.evaluations,
+        accepted,
+        rejected,
+    })
+}
+
+/// Slopes, counted, limited and of the right shape.
+struct Counted<'a, F> {
+    slope: F,
+    evaluations: usize,
+    plan: &'a Plan,
+}
+
+impl<F> Counted<'_, F> {
+    fn at<S: State>(&mut self, t: f64, state: &S) -> Result<S, OdeError>
+    where
+        F: FnMut(f64, &S) -> Result<S, OdeError>,
+    {
+        if self.evaluations == self.plan.limit {
+            return Err(OdeError::TooManyEvaluations {
+                limit: self.plan.limit,
+                t,
+                end: self.plan.end,
+            });
+        }
+        self.evaluations += 1;
+        let slope = (self.slope)(t, state)?;
+        state.check(&slope)?;
+        Ok(slope)
+    }
+}
+
+/// The slopes of one step, and the state at its end.
+pub(crate) struct Attempt<S> {
+    pub slopes: Vec<S>,
+    pub end: S,
+}
+
+/// Makes one step from `state`, where the slope is `first`.
+pub(crate) fn attempt<S: State>(
+    solver: &Solver,
+    t: f64,
+    step: f64,
+    state: &S,
+    first: S,
+    mut slope: impl FnMut(f64, &S) -> Result<S, OdeError>,
+) -> Result<Attempt<S>, OdeError> {
+    let mut slopes = vec![first];
+    let mut reached = None;
+    for (time, weights) in solver.times.iter().zip(solver.stages).skip(1) {
+        let stage = state.advance(step, weights, &slopes);
+        slopes.push(slope(t + time * step, &stage)?);
+        reached = Some(stage);
+    }
+    let end = match reached {
+        // The last slope was taken at the end of the step.
+        Some(stage) if solver.first_same_as_last => stage,
+        _ => state.advance(step, solver.weights, &slopes),
+    };
+    Ok(Attempt { slopes, end })
+}
+
+impl Plan {
+    fn check(&self) -> Result<(), OdeError> {
+        for (what, found) in [("the start", self.start), ("the end", self.end)] {
+            if !found.is_finite() {
+                return Err(OdeError::Setting {
+                    what,
+                    expected: "finite",
+                    found,
+                });
+            }
+        }
+        self.control.check()
+    }
+
+    fn constant<S: State>(
+        &self,
+        steps: usize,
+        mut state: S,
+        slope: &mut Counted<'_, impl FnMut(f64, &S) -> Result<S, OdeError>>,
+        watch: &mut impl Watch<S>,
+    ) -> Result<(S, usize, usize), OdeError> {
+        let step = (self.end - self.start) / steps as f64;
+        let mut known = None;
+        for n in 0..steps {
+            let t = self.start + n as f64 * step;
+            let first = match known.take() {
+                Some(slope) => slope,
+                None => slope.at(t, &state)?,
+            };
+            let made = attempt(&self.solver, t, step, &state, first, |t, s| slope.at(t, s))?;
+            watch.accepted(Step { t, step, used: 1.0 }, &state);
+            state = made.end;
+            if self.solver.first_same_as_last {
+                known = made.slopes.into_iter().next_back();
+            }
+        }
+        // Once, at the end: reading a number back from the device at each step would make it wait.
+        if state.untracked().all_finite() {
+            Ok((state, steps, 0))
+        } else {
+            Err(OdeError::NonFinite { t: self.start })
+        }
+    }
+
+    fn adaptive<S: State>(
+        &self,
+        control: &Adaptive,
+        mut state: S,
+        slope: &mut Counted<'_, impl FnMut(f64, &S) -> Result<S, OdeError>>,
+        watch: &mut impl Watch<S>,
+    ) -> Result<(S, usize, usize), OdeError> {
+        let solver = &self.solver;
+        let error = solver.error.ok_or(OdeError::NoErrorEstimate {
+            solver: solver.name,
+        })?;
+        let direction = (self.end - self.start).signum();
+        let (mut t, mut accepted, mut rejected) = (self.start, 0, 0);
+        let mut first = slope.at(t, &state)?;
+        let length = match control.first_step {
+            Some(length) => length,
+            None => {
+                let length = control.first_step(solver.order, &state, &first, |length| {
+                    let probe =
+                        state.advance(direction * length, &[1.0], std::slice::from_ref(&first));
+                    slope.at(t + direction * length, &probe)
+                })?;
+                watch.discarded(&first);
+                length
+            }
+        };
+        let mut step = direction * length;
+        if !step.is_finite() || step == 0.0 {
+            return Err(OdeError::NonFinite { t });
+        }
+        let mut finite = true;
+        loop {
+            if t + step == t {
+                return Err(match finite {
+                    true => OdeError::StepUnderflow { t, step },
+                    false => OdeError::NonFinite { t },
+                });
+            }
+            let made = attempt(solver, t, step, &state, first.clone(), |t, s| {
+                slope.at(t, s)
+            })?;
+            let Attempt { mut slopes, end } = made;
+            let ratio = {
+                let slopes: Vec<S> = slopes.iter().map(S::untracked).collect();
+                let factors: Vec<f64> = error.iter().map(|weight| weight * step).collect();
+                let error = S::sum(&factors, &slopes).expect("an error estimate has weights");
+                error.norm(&state.untracked(), &end.untracked(), control.tolerance())
+            };
+            finite = ratio.is_finite();
+            let next = control.next_step(step, ratio, solver.order);
+            if ratio <= 1.0 {
+                accepted += 1;
+                let reached = t + step;
+                let is_last = (reached - self.end) * direction >= 0.0;
+                let used = if is_last { (self.end - t) / step } else { 1.0 };
+                watch.accepted(Step { t, step, used }, &state);
+                if is_last {
+                    if used < 1.0 && !solver.first_same_as_last {
+                        slopes.push(slope.at(reached, &end)?);
+                    }
+                    let state = if used < 1.0 {
+                        state.advance(step, &solver.weights_at(used), &slopes)
+                    } else {
+                        end
+                    };
+                    return match state.untracked().all_finite() {
+                        true => Ok((state, accepted, rejected)),
+                        false => Err(OdeError::NonFinite { t }),
+                    };
+                }
+                first = match solver.first_same_as_last {
+                    true => slopes.pop().expect("a solver has slopes"),
+                    false => slope.at(reached, &end)?,
+                };
+                (t, state) = (reached, end);
+            } else {
+                rejected += 1;
+                drop((slopes, end));
+                watch.discarded(&first);
+            }
+            step = next;
+        }
+    }
+}
