@@ -14,6 +14,7 @@ pub const MAX_IN_MEMORY: usize = 1 << 31;
 ///
 /// [`Images`] holds them in memory; an [`ImageFolder`](crate::folder::ImageFolder)'s part decodes a file
 /// whenever one is asked for.
+#[expect(clippy::len_without_is_empty, reason = "there is at least one image")]
 pub trait Part: Debug + Send + Sync {
     /// The class of every image.
     fn labels(&self) -> &[u16];
@@ -37,7 +38,6 @@ pub trait Part: Debug + Send + Sync {
     fn place(&self, index: usize) -> PathBuf;
 
     /// How many images there are; at least one, and fewer than 2^32.
-    #[expect(clippy::len_without_is_empty, reason = "there is at least one image")]
     fn len(&self) -> usize {
         self.labels().len()
     }

@@ -272,3 +272,6 @@ fn centre([height, width]: [usize; 2], to: usize, size: usize) -> Rectangle {
         columns: along(width),
     }
 }
+
+#[cfg(test)]
+mod tests;
