@@ -2,7 +2,7 @@
 
 use crate::{DataSet, Rng};
 
-/// A random change to one training image, made on the loader's threads.
+/// A random change to one training image after its transform, made on the loader's threads.
 pub trait Augment: Send + Sync {
     /// Changes `image` in place, taking all randomness from `rng`, which depends on the seed, the epoch
     /// and the image alone.

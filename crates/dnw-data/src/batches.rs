@@ -1,19 +1,28 @@
 //! Batches, made ready on background threads.
 //!
-//! Which images a batch holds and how they were changed is a pure function of (seed, epoch, batch),
-//! so threads share nothing but the plan: thread `t` of `T` makes batches `t`, `t + T`, `t + 2T`, ..
-//! and the reader takes from the threads in turn. The bytes and their order are the same for any
-//! number of threads, and a run can start in the middle of an epoch.
+//! Which images a batch holds and how they are shown is a pure function of (seed, epoch, batch), so
+//! threads share nothing but the plan. A batch is made in pieces, numbered through the epoch: thread `t`
+//! of `T` makes pieces `t`, `t + T`, `t + 2T`, .. and the reader takes from the threads in turn. The
+//! bytes and their order are the same for any number of threads, and a run can start in the middle of
+//! an epoch.
+//!
+//! However large the data are, what lies ready is bounded: of each thread, [`AHEAD`] pieces in its queue and
+//! one in its hands, each of about [`PIECE_BYTES`] bytes or one image.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use crate::{Augment, DataError, DataSet, Images, NoAugment, Order, Rng};
+use crate::loader::Training;
+use crate::part::bad_image;
+use crate::transform::Shown;
+use crate::{Augment, BadImage, DataError, ImageError, Order, Part, Rng, TestTransform};
 
-/// Batches that one thread makes ahead of the reader.
+/// Pieces that one thread makes ahead of the reader.
 const AHEAD: usize = 2;
+/// A piece holds so many images as take about this much memory.
+const PIECE_BYTES: usize = 8 << 20;
 
 /// Some images, ready for a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,176 +45,120 @@ impl Batch {
     }
 }
 
-/// Makes the batches of one part of a data set.
-#[derive(Clone)]
-pub struct Loader {
-    images: Arc<Images>,
-    tables: Arc<[[f32; 256]]>,
-    augment: Arc<dyn Augment>,
-    batch_size: usize,
-    drop_last: bool,
-    threads: usize,
-}
-
-impl Loader {
-    /// Batches of `batch_size` training images: one background thread, no augmentation, the last batch
-    /// of an epoch holds what is left.
-    ///
-    /// # Errors
-    /// [`DataError::BatchTooLarge`] if there are fewer training images, [`DataError::BatchZero`] if
-    /// `batch_size` is zero.
-    pub fn train(data: &DataSet, batch_size: usize) -> Result<Self, DataError> {
-        if batch_size > data.train.len() {
-            return Err(DataError::BatchTooLarge {
-                batch: batch_size,
-                images: data.train.len(),
-            });
-        }
-        Self::new(data, &data.train, batch_size)
-    }
-
-    /// Batches of `batch_size` test images. Where there are fewer, one batch holds them all.
-    ///
-    /// # Errors
-    /// [`DataError::BatchZero`] if `batch_size` is zero.
-    pub fn test(data: &DataSet, batch_size: usize) -> Result<Self, DataError> {
-        Self::new(data, &data.test, batch_size)
-    }
-
-    fn new(data: &DataSet, images: &Arc<Images>, batch_size: usize) -> Result<Self, DataError> {
-        if batch_size == 0 {
-            return Err(DataError::BatchZero);
-        }
-        let table = |(mean, std): (&f32, &f32)| {
-            std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
-        };
-        Ok(Self {
-            images: Arc::clone(images),
-            tables: data.mean.iter().zip(&data.std).map(table).collect(),
-            augment: Arc::new(NoAugment),
-            batch_size,
-            drop_last: false,
-            threads: 1,
-        })
-    }
-
-    /// How [`epoch`](Self::epoch) changes images; [`in_order`](Self::in_order) never does.
-    pub fn with_augment(mut self, augment: impl Augment + 'static) -> Self {
-        self.augment = Arc::new(augment);
-        self
-    }
-
-    /// Whether [`epoch`](Self::epoch) leaves out a last batch that is not full.
-    pub fn with_drop_last(mut self, drop_last: bool) -> Self {
-        self.drop_last = drop_last;
-        self
-    }
-
-    /// Background threads; with 0, the reader's own thread makes each batch when it is asked for.
-    pub fn with_threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
-    }
-
-    /// How many batches a whole [`epoch`](Self::epoch) has.
-    pub fn batches_per_epoch(&self) -> usize {
-        if self.drop_last {
-            self.images.len() / self.batch_size
-        } else {
-            self.images.len().div_ceil(self.batch_size)
-        }
-    }
-
-    /// The batches of one epoch from number `first_batch` on, shuffled and augmented as `seed` and
-    /// `epoch` say.
-    ///
-    /// # Errors
-    /// [`DataError::FirstBatch`] if `first_batch` is over [`batches_per_epoch`](Self::batches_per_epoch),
-    /// [`DataError::Thread`] if a thread cannot be started.
-    pub fn epoch(&self, seed: u64, epoch: u64, first_batch: usize) -> Result<Batches, DataError> {
-        let batches = self.batches_per_epoch();
-        if first_batch > batches {
-            return Err(DataError::FirstBatch {
-                first: first_batch,
-                batches,
-            });
-        }
-        let order = Order::shuffled(self.images.len() as u32, seed, epoch);
-        let augment = Arc::clone(&self.augment);
-        let plan = self.plan(order, augment, (seed, epoch));
-        Batches::start(plan, first_batch..batches, self.threads)
-    }
-
-    /// Every image once, by index, unchanged; the last batch holds what is left. For evaluation.
-    ///
-    /// # Errors
-    /// [`DataError::Thread`] if a thread cannot be started.
-    pub fn in_order(&self) -> Result<Batches, DataError> {
-        let order = Order::sequential(self.images.len() as u32);
-        let plan = self.plan(order, Arc::new(NoAugment), (0, 0));
-        let batches = self.images.len().div_ceil(self.batch_size);
-        Batches::start(plan, 0..batches, self.threads)
-    }
-
-    fn plan(&self, order: Order, augment: Arc<dyn Augment>, (seed, epoch): (u64, u64)) -> Plan {
-        Plan {
-            images: Arc::clone(&self.images),
-            tables: Arc::clone(&self.tables),
-            augment,
-            order,
-            batch_size: self.batch_size,
-            seed,
-            epoch,
-        }
-    }
-}
-
 /// All that a batch is a function of.
-struct Plan {
-    images: Arc<Images>,
-    tables: Arc<[[f32; 256]]>,
-    augment: Arc<dyn Augment>,
-    order: Order,
-    batch_size: usize,
-    seed: u64,
-    epoch: u64,
+pub(crate) struct Plan {
+    pub part: Arc<dyn Part>,
+    /// Channels, height, width of an image of a batch.
+    pub shape: [usize; 3],
+    /// For each channel, what each byte is after normalisation.
+    pub tables: Arc<[[f32; 256]]>,
+    pub show: Show,
+    pub order: Order,
+    pub batch_size: usize,
+}
+
+/// As what images are shown.
+pub(crate) enum Show {
+    /// In this epoch of a training with this seed.
+    Training(Training, u64, u64),
+    Evaluation(TestTransform),
+}
+
+/// Some images of a batch that follow each other.
+#[derive(Default)]
+struct Piece {
+    images: Vec<f32>,
+    bad: Vec<BadImage>,
 }
 
 impl Plan {
-    fn batch(&self, index: usize) -> Batch {
+    fn image_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn piece_size(&self) -> usize {
+        let most = PIECE_BYTES / (size_of::<f32>() * self.image_len());
+        most.clamp(1, self.batch_size)
+    }
+
+    fn pieces_per_batch(&self) -> usize {
+        self.batch_size.div_ceil(self.piece_size())
+    }
+
+    /// The images of a batch, as indices into the part.
+    fn batch(&self, index: usize) -> &[u32] {
         let order = self.order.indices();
         let start = index * self.batch_size;
-        let end = (start + self.batch_size).min(order.len());
-        let indices = order[start..end].to_vec();
+        &order[start..(start + self.batch_size).min(order.len())]
+    }
 
-        let shape = self.images.shape();
-        let plane = shape[1] * shape[2];
-        let mut images = vec![0.0; indices.len() * self.images.image_len()];
-        let slots = images.chunks_exact_mut(self.images.image_len());
-        for (slot, &image) in slots.zip(&indices) {
-            let bytes = self.images.image(image as usize);
-            let channels = slot.chunks_exact_mut(plane).zip(bytes.chunks_exact(plane));
-            for ((values, bytes), table) in channels.zip(self.tables.iter()) {
-                for (value, &byte) in values.iter_mut().zip(bytes) {
-                    *value = table[usize::from(byte)];
+    /// Piece `number` of the epoch; in a last batch that is not full, it may hold nothing.
+    fn piece(&self, number: usize) -> Piece {
+        let per_batch = self.pieces_per_batch();
+        let mut pieces = self.batch(number / per_batch).chunks(self.piece_size());
+        let indices = pieces.nth(number % per_batch).unwrap_or_default();
+        let image = self.image_len();
+        let mut piece = Piece {
+            images: vec![0.0; indices.len() * image],
+            bad: Vec::new(),
+        };
+        for (slot, &index) in piece.images.chunks_exact_mut(image).zip(indices) {
+            if let Err(problem) = self.image(index, slot) {
+                piece
+                    .bad
+                    .push(bad_image(&*self.part, index as usize, problem));
+            }
+        }
+        piece
+    }
+
+    /// Writes image `index`, normalised, into `slot`.
+    fn image(&self, index: u32, slot: &mut [f32]) -> Result<(), ImageError> {
+        let picture = self.part.picture(index as usize)?;
+        match &self.show {
+            Show::Evaluation(transform) => self.normalise(transform.show(picture), slot),
+            Show::Training(training, seed, epoch) => {
+                let mut rng = Rng::for_image(*seed, *epoch, index);
+                self.normalise(training.transform.show(picture, &mut rng), slot)?;
+                if let Some(shift) = &training.shift {
+                    shift.apply(slot, self.shape, &mut rng);
+                }
+                training.augment.apply(slot, self.shape, &mut rng);
+                Ok(())
+            }
+        }
+    }
+
+    fn normalise(&self, shown: Shown<'_>, slot: &mut [f32]) -> Result<(), ImageError> {
+        let [_, height, width] = self.shape;
+        if shown.shape != self.shape {
+            return Err(ImageError::Size {
+                found: [shown.shape[1], shown.shape[2]],
+                wanted: [height, width],
+            });
+        }
+        let plane = height * width;
+        let planes = slot
+            .chunks_exact_mut(plane)
+            .zip(shown.pixels.chunks_exact(plane));
+        for ((values, bytes), table) in planes.zip(self.tables.iter()) {
+            for (value, &byte) in values.iter_mut().zip(bytes) {
+                *value = table[usize::from(byte)];
+            }
+            if shown.mirrored {
+                for row in values.chunks_exact_mut(width) {
+                    row.reverse();
                 }
             }
-            let mut rng = Rng::for_image(self.seed, self.epoch, image);
-            self.augment.apply(slot, shape, &mut rng);
         }
-        let label = |&image: &u32| i32::from(self.images.labels()[image as usize]);
-        Batch {
-            images,
-            labels: indices.iter().map(label).collect(),
-            indices,
-            index,
-        }
+        Ok(())
     }
 }
 
-/// The batches of one epoch, in order.
+/// The batches of one epoch, in order; after an error there are no more.
 ///
-/// Dropping it early stops and joins the threads. A panic in an [`Augment`] goes on in the reader.
+/// An item is [`DataError::BadImages`] if images of the batch cannot be read or decoded. Dropping the
+/// iterator early stops and joins the threads. A panic in an [`Augment`] goes on in the reader.
 pub struct Batches {
     plan: Arc<Plan>,
     workers: Vec<Worker>,
@@ -215,12 +168,12 @@ pub struct Batches {
 }
 
 struct Worker {
-    batches: Receiver<Batch>,
+    pieces: Receiver<Piece>,
     thread: JoinHandle<()>,
 }
 
 impl Batches {
-    fn start(
+    pub(crate) fn start(
         plan: Plan,
         batches: std::ops::Range<usize>,
         threads: usize,
@@ -233,13 +186,15 @@ impl Batches {
             end: batches.end,
             turn: 0,
         };
-        let threads = threads.min(batches.len());
-        for first in batches.clone().take(threads) {
+        let per_batch = this.plan.pieces_per_batch();
+        let pieces = batches.start * per_batch..batches.end * per_batch;
+        let threads = threads.min(pieces.len());
+        for first in pieces.clone().take(threads) {
             let plan = Arc::clone(&this.plan);
             let (sender, receiver) = sync_channel(AHEAD);
             let work = move || {
-                for index in (first..batches.end).step_by(threads) {
-                    if sender.send(plan.batch(index)).is_err() {
+                for number in (first..pieces.end).step_by(threads) {
+                    if sender.send(plan.piece(number)).is_err() {
                         return; // The reader is gone.
                     }
                 }
@@ -249,39 +204,69 @@ impl Batches {
                 .spawn(work)
                 .map_err(DataError::Thread)?;
             this.workers.push(Worker {
-                batches: receiver,
+                pieces: receiver,
                 thread,
             });
         }
         Ok(this)
     }
+
+    /// The next piece: from the thread whose turn it is, or made here.
+    fn piece(&mut self, number: usize) -> Piece {
+        let Some(worker) = self.workers.get(self.turn) else {
+            return self.plan.piece(number);
+        };
+        match worker.pieces.recv() {
+            Ok(piece) => {
+                self.turn = (self.turn + 1) % self.workers.len();
+                piece
+            }
+            // A thread only ends before its last piece by a panic.
+            Err(_) => {
+                self.end = self.next;
+                let worker = self.workers.swap_remove(self.turn);
+                match worker.thread.join() {
+                    Err(panic) => resume_unwind(panic),
+                    Ok(()) => unreachable!("a loader thread ended before its last piece"),
+                }
+            }
+        }
+    }
 }
 
 impl Iterator for Batches {
-    type Item = Batch;
+    type Item = Result<Batch, DataError>;
 
-    fn next(&mut self) -> Option<Batch> {
+    fn next(&mut self) -> Option<Self::Item> {
         if self.next == self.end {
             return None;
         }
-        let batch = match self.workers.get(self.turn) {
-            None => self.plan.batch(self.next),
-            Some(worker) => match worker.batches.recv() {
-                Ok(batch) => batch,
-                // A thread only ends before its last batch by a panic.
-                Err(_) => {
-                    self.end = self.next;
-                    let worker = self.workers.swap_remove(self.turn);
-                    match worker.thread.join() {
-                        Err(panic) => resume_unwind(panic),
-                        Ok(()) => unreachable!("a loader thread ended before its last batch"),
-                    }
-                }
-            },
-        };
+        let index = self.next;
+        let per_batch = self.plan.pieces_per_batch();
+        let mut whole = Piece::default();
+        for number in index * per_batch..(index + 1) * per_batch {
+            let mut piece = self.piece(number);
+            whole.bad.append(&mut piece.bad);
+            if whole.images.is_empty() {
+                whole.images = piece.images;
+            } else {
+                whole.images.extend(piece.images);
+            }
+        }
+        if !whole.bad.is_empty() {
+            self.end = self.next;
+            return Some(Err(DataError::bad_images(whole.bad)));
+        }
         self.next += 1;
-        self.turn = (self.turn + 1) % self.workers.len().max(1);
-        Some(batch)
+        let indices = self.plan.batch(index).to_vec();
+        let labels = self.plan.part.labels();
+        let label = |&image: &u32| i32::from(labels[image as usize]);
+        Some(Ok(Batch {
+            images: whole.images,
+            labels: indices.iter().map(label).collect(),
+            indices,
+            index,
+        }))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -12,7 +12,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use crate::images::ten_digits;
+use crate::data_set::ten_digits;
 use crate::{DataError, DataSet, Images};
 
 /// Images in both parts.
@@ -45,7 +45,7 @@ pub fn open() -> Result<DataSet, DataError> {
         Images::new(
             SHAPE,
             indices.iter().flat_map(image).collect(),
-            indices.iter().map(|&index| labels[index]).collect(),
+            indices.iter().map(|&index| labels[index].into()).collect(),
         )
     });
     let train = train?;
@@ -89,7 +89,7 @@ pub fn both_parts() -> Result<(Vec<u8>, Vec<u8>), DataError> {
         None => Ok((pixels, labels)),
         Some(index) => Err(DataError::LabelRange {
             index,
-            label: labels[index],
+            label: labels[index].into(),
             classes: CLASSES,
         }),
     }

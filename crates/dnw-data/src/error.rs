@@ -5,7 +5,13 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::IdxError;
+use crate::archive::ArchiveError;
+use crate::cifar10::{self, CifarError};
+use crate::folder::FolderError;
+use crate::{BadImage, IdxError, TransformError, imagenet};
+
+/// Images that an error spells out; of more, it says how many.
+const NAMED: usize = 20;
 
 /// Why data cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +56,53 @@ pub enum DataError {
         path: PathBuf,
         /// What is wrong with it.
         problem: IdxError,
+    },
+    /// A file is not the CIFAR-10 file it should be.
+    #[error("cannot read `{}`: {problem}", path.display())]
+    Cifar {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: CifarError,
+    },
+    /// A folder of classes of images is not as it should be.
+    #[error("cannot use `{}`: {problem}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: FolderError,
+    },
+    /// A packed folder of images cannot be read.
+    #[error("cannot read `{}`: {problem}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ArchiveError,
+    },
+    /// Images are missing or cannot be decoded.
+    #[error("{} cannot be used: {}", counted(images.len()), first(images))]
+    BadImages {
+        /// All that were met.
+        images: Vec<BadImage>,
+    },
+    /// Images take more memory than is taken for them.
+    #[error("{images} images would take {} MiB of memory", bytes >> 20)]
+    InMemory {
+        /// How many.
+        images: usize,
+        /// Decoded.
+        bytes: usize,
+    },
+    /// A transform does not fit the images.
+    #[error(transparent)]
+    Transform(#[from] TransformError),
+    /// A data set that is not to be had without its owners' consent, or not in one piece.
+    #[error("this program does not download `{name}`")]
+    ByHand {
+        /// The data set.
+        name: &'static str,
     },
     /// A file of images and its file of labels do not belong together.
     #[error("`{}` holds {images} images, but `{}` holds {labels} labels", images_path.display(), labels_path.display())]
@@ -102,7 +155,7 @@ pub enum DataError {
         /// The image's index in its part.
         index: usize,
         /// Its label.
-        label: u8,
+        label: u16,
         /// How many classes there are.
         classes: usize,
     },
@@ -166,6 +219,10 @@ pub struct Attempt {
 }
 
 impl DataError {
+    pub(crate) fn bad_images(images: Vec<BadImage>) -> Self {
+        Self::BadImages { images }
+    }
+
     /// What to do about it: a sentence or a few lines without a final full stop.
     pub fn help(&self) -> String {
         let fixed = match self {
@@ -176,6 +233,12 @@ impl DataError {
                     None => all.to_owned(),
                 };
             }
+            Self::NotFound { name, .. } if *name == cifar10::NAME || *name == imagenet::NAME => {
+                return format!(
+                    "`dnw data fetch {name}` says how to get it; if it is there, say where with `--data DIR` \
+                     or the environment variable DNW_DATA"
+                );
+            }
             Self::NotFound { name, .. } => {
                 return format!(
                     "run `dnw data fetch {name}`, or say where the files are with `--data DIR` or the \
@@ -183,6 +246,16 @@ impl DataError {
                 );
             }
             Self::Idx { problem, .. } => idx_help(problem),
+            Self::Cifar { problem, .. } => cifar_help(problem),
+            Self::Folder { problem, .. } => folder_help(problem),
+            Self::Archive { .. } => "the file was probably cut short or altered; get it again",
+            Self::BadImages { .. } => {
+                "bring the files back, or remove what is no image; `dnw data check NAME` lists all such files"
+            }
+            Self::InMemory { .. } => "use fewer images, or read them from disk as `imagenet`",
+            Self::Transform(problem) => transform_help(problem),
+            Self::ByHand { name } if *name == cifar10::NAME => cifar10::BY_HAND,
+            Self::ByHand { .. } => imagenet::BY_HAND,
             Self::Io { .. } => "check that the path exists and that you may use it",
             Self::Counts { .. } => {
                 "the two files belong to different sets; delete both and run `dnw data fetch mnist`"
@@ -237,6 +310,59 @@ fn idx_help(problem: &IdxError) -> &'static str {
         }
         IdxError::Io(_) => "check that the file can be read",
         _ => "the file is damaged or of another data set; delete it and run `dnw data fetch mnist`",
+    }
+}
+
+fn cifar_help(problem: &CifarError) -> &'static str {
+    match problem {
+        CifarError::Length { .. } => {
+            "the file was cut short or is another one; unpack cifar-10-binary.tar.gz again \
+             (`dnw data fetch cifar10` says where it is to be had)"
+        }
+        CifarError::Io(_) => "check that the file can be read",
+        _ => {
+            "the file is damaged or of another data set; unpack cifar-10-binary.tar.gz again \
+             (`dnw data fetch cifar10` says where it is to be had)"
+        }
+    }
+}
+
+fn folder_help(problem: &FolderError) -> &'static str {
+    match problem {
+        FolderError::NoClasses | FolderError::OneClass { .. } => {
+            "it needs one folder for each of two or more classes, such as `train/cat/1.jpg` and `train/dog/1.jpg`"
+        }
+        FolderError::EmptyClasses { .. } => {
+            "put images directly into the folder of each class, or remove the folder from both parts"
+        }
+        FolderError::TooManyClasses { .. } => "check that the folders are those of classes",
+        FolderError::Classes { .. } => "give both parts the same folders",
+    }
+}
+
+fn transform_help(problem: &TransformError) -> &'static str {
+    match problem {
+        TransformError::VariousSizes { .. } => {
+            "show them with a random resized crop in training and a resized centre crop in evaluation"
+        }
+        TransformError::Shift { .. } => "shift by less than the shorter side",
+        _ => "choose a size from 1 to 4096, and one to resize to that is not below it",
+    }
+}
+
+fn counted(images: usize) -> String {
+    match images {
+        1 => "an image".to_owned(),
+        images => format!("{images} images"),
+    }
+}
+
+fn first(images: &[BadImage]) -> String {
+    let shown = images.iter().take(NAMED).map(ToString::to_string);
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    match images.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
     }
 }
 

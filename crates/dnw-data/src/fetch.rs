@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use ureq::Agent;
 
 use crate::mnist::{self, Publication, PublishedFile};
-use crate::{Attempt, DataError, Source};
+use crate::{Attempt, DataError, Source, root as data_folder};
 
 /// No download is larger; the largest published file has 9.9 MB.
 const MAX_DOWNLOAD: u64 = 16 << 20;
@@ -49,11 +49,12 @@ pub struct Fetched {
 
 /// Downloads the data set `name`, calling `progress` as bytes arrive.
 ///
-/// It goes into `mnist/` under `root` (see [`mnist::root`]), or to where some of its files are
+/// It goes into `mnist/` under `root` (see [`root`](crate::root)), or to where some of its files are
 /// already: those are kept, damaged ones are replaced.
 ///
 /// # Errors
-/// [`DataError::UnknownName`]; [`DataError::Download`] if no mirror has a file, with a
+/// [`DataError::UnknownName`]; [`DataError::ByHand`] if it is only to be had by hand, with how in its
+/// [`help`](DataError::help); [`DataError::Download`] if no mirror has a file, with a
 /// [`help`](DataError::help) that lists what to put where by hand; [`DataError::Occupied`] if a sound
 /// file with other contents is in the way; [`DataError::Io`] if the folder cannot be written.
 pub fn fetch(
@@ -64,7 +65,7 @@ pub fn fetch(
     match Source::named(name)? {
         Source::Digits => Ok(Fetched::default()),
         Source::Mnist => {
-            let root = mnist::root(root);
+            let root = data_folder(root);
             // Where some files are already, the others join them.
             let folder = match mnist::locate(&root) {
                 Ok((folder, _)) => folder,
@@ -76,6 +77,9 @@ pub fn fetch(
             };
             fetch_from(&Publication::mnist(), &folder, progress)
         }
+        source @ (Source::Cifar10 | Source::Imagenet) => Err(DataError::ByHand {
+            name: source.name(),
+        }),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Labelled images in memory, as the bytes they were read as.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use crate::DataError;
+use crate::{DataError, ImageError, Part, Picture};
 
 /// Labelled images of one size.
 ///
@@ -12,7 +12,7 @@ use crate::DataError;
 pub struct Images {
     shape: [usize; 3],
     pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
 }
 
 impl Images {
@@ -25,7 +25,7 @@ impl Images {
     /// # Errors
     /// [`DataError::NoImages`] if there is not one pixel, [`DataError::PixelCount`] if `pixels` is not
     /// one image of `shape` per label.
-    pub fn new(shape: [usize; 3], pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self, DataError> {
+    pub fn new(shape: [usize; 3], pixels: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
         if labels.is_empty() || shape.contains(&0) {
             return Err(DataError::NoImages);
         }
@@ -46,12 +46,6 @@ impl Images {
         })
     }
 
-    /// How many images there are; at least one, and fewer than 2^32.
-    #[expect(clippy::len_without_is_empty, reason = "there is at least one image")]
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
     /// Channels, height, width of every image.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
@@ -65,7 +59,7 @@ impl Images {
     /// Image `index`, `[channels, height, width]` row-major.
     ///
     /// # Panics
-    /// If `index` is not under [`len`](Self::len).
+    /// If `index` is not under [`len`](Part::len).
     pub fn image(&self, index: usize) -> &[u8] {
         let size = self.image_len();
         &self.pixels[index * size..][..size]
@@ -74,11 +68,6 @@ impl Images {
     /// All pixels, `[images, channels, height, width]` row-major.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
-    }
-
-    /// The class of every image.
-    pub fn labels(&self) -> &[u8] {
-        &self.labels
     }
 
     /// Mean and standard deviation of each channel over all images, in units where white is 1.
@@ -107,6 +96,31 @@ impl Images {
     }
 }
 
+impl Part for Images {
+    fn labels(&self) -> &[u16] {
+        &self.labels
+    }
+
+    fn channels(&self) -> usize {
+        self.shape[0]
+    }
+
+    fn size(&self) -> Option<[usize; 2]> {
+        Some([self.shape[1], self.shape[2]])
+    }
+
+    fn picture(&self, index: usize) -> Result<Picture<'_>, ImageError> {
+        Ok(Picture {
+            shape: self.shape,
+            pixels: self.image(index).into(),
+        })
+    }
+
+    fn place(&self, index: usize) -> PathBuf {
+        format!("image {index}").into()
+    }
+}
+
 impl std::fmt::Debug for Images {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Images")
@@ -114,94 +128,4 @@ impl std::fmt::Debug for Images {
             .field("shape", &self.shape)
             .finish_non_exhaustive()
     }
-}
-
-/// A training part, a test part, and what is known about both.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct DataSet {
-    /// The name it was opened by.
-    pub name: String,
-    /// The classes' names; a label is an index into them.
-    pub classes: Vec<String>,
-    /// The images to learn from.
-    pub train: Arc<Images>,
-    /// The images to be judged by.
-    pub test: Arc<Images>,
-    /// Mean of each channel, in units where white is 1.
-    pub mean: Vec<f32>,
-    /// Standard deviation of each channel, in units where white is 1.
-    pub std: Vec<f32>,
-}
-
-impl DataSet {
-    /// Puts two parts together.
-    ///
-    /// # Shapes
-    /// `statistics`: mean and standard deviation, each one number per channel.
-    ///
-    /// # Errors
-    /// [`DataError::PartsDiffer`] if the parts' images differ in shape, [`DataError::LabelRange`] if a
-    /// label names no class, [`DataError::Statistics`] if the statistics are not a finite mean and a
-    /// positive deviation for each channel.
-    pub fn new(
-        name: &str,
-        classes: Vec<String>,
-        train: Images,
-        test: Images,
-        statistics: (Vec<f32>, Vec<f32>),
-    ) -> Result<Self, DataError> {
-        if train.shape != test.shape {
-            return Err(DataError::PartsDiffer {
-                train: train.shape,
-                test: test.shape,
-            });
-        }
-        for part in [&train, &test] {
-            let out_of_range = |&label: &u8| usize::from(label) >= classes.len();
-            if let Some(index) = part.labels.iter().position(out_of_range) {
-                return Err(DataError::LabelRange {
-                    index,
-                    label: part.labels[index],
-                    classes: classes.len(),
-                });
-            }
-        }
-        let (mean, std) = statistics;
-        let channels = train.shape[0];
-        let sound = mean.len() == channels
-            && std.len() == channels
-            && mean.iter().all(|mean| mean.is_finite())
-            && std.iter().all(|std| std.is_finite() && *std > 0.0);
-        if !sound {
-            return Err(DataError::Statistics { channels });
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            classes,
-            train: Arc::new(train),
-            test: Arc::new(test),
-            mean,
-            std,
-        })
-    }
-
-    /// Channels, height, width of every image of both parts.
-    pub fn shape(&self) -> [usize; 3] {
-        self.train.shape
-    }
-
-    /// The value of a black pixel of each channel after normalisation: `-mean / std`.
-    pub fn black(&self) -> Vec<f32> {
-        self.mean
-            .iter()
-            .zip(&self.std)
-            .map(|(mean, std)| (0.0 - mean) / std)
-            .collect()
-    }
-}
-
-/// The ten decimal digits as class names.
-pub(crate) fn ten_digits() -> Vec<String> {
-    (0..10).map(|digit: u8| digit.to_string()).collect()
 }

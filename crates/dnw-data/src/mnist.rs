@@ -4,12 +4,12 @@
 //! (where another well-known library puts them). The data folder is the one given, else the
 //! environment variable `DNW_DATA`, else `data`.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 
-use crate::images::ten_digits;
+use crate::data_set::ten_digits;
+use crate::source::root;
 use crate::{DataError, DataSet, Images, idx};
 
 /// Height and width of every image.
@@ -104,18 +104,6 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The data folder: `given`, else `DNW_DATA`, else `data`.
-pub fn root(given: Option<&Path>) -> PathBuf {
-    root_from(given, std::env::var_os("DNW_DATA"))
-}
-
-fn root_from(given: Option<&Path>, variable: Option<OsString>) -> PathBuf {
-    given
-        .map(Path::to_owned)
-        .or_else(|| variable.filter(|it| !it.is_empty()).map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from("data"))
-}
-
 /// The folders that are looked in, in order.
 pub fn folders(root: &Path) -> Vec<PathBuf> {
     PLACES
@@ -194,20 +182,6 @@ fn read_part(images_path: &Path, labels_path: &Path) -> Result<Images, DataError
             labels: labels.dims[0],
         });
     }
-    Images::new([1, SIDES[0], SIDES[1]], images.data, labels.data)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_given_folder_comes_before_the_variable_and_that_before_data() {
-        let given = Path::new("given");
-        let variable = || Some(OsString::from("variable"));
-        assert_eq!(root_from(Some(given), variable()), Path::new("given"));
-        assert_eq!(root_from(None, variable()), Path::new("variable"));
-        assert_eq!(root_from(None, None), Path::new("data"));
-        assert_eq!(root_from(None, Some(OsString::new())), Path::new("data"));
-    }
+    let labels = labels.data.into_iter().map(u16::from).collect();
+    Images::new([1, SIDES[0], SIDES[1]], images.data, labels)
 }

@@ -40,6 +40,11 @@ impl Rng {
         mix(self.state)
     }
 
+    /// A number from 0 up to but not including 1: the upper 53 bits, each multiple of 2^-53 as likely.
+    pub fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// A number from 0 to `bound - 1`, each as likely (Lemire 2019, on the upper 32 bits).
     ///
     /// # Panics

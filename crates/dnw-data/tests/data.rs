@@ -1,17 +1,25 @@
 //! Facts about the data: what is read, what is refused, and what a batch is.
 
+#[path = "data/cifar10.rs"]
+mod cifar10;
 #[path = "data/digits.rs"]
 mod digits;
 #[path = "data/fetch.rs"]
 mod fetch;
+#[path = "data/folders.rs"]
+mod folders;
 #[path = "data/idx.rs"]
 mod idx;
+#[path = "data/images.rs"]
+mod images;
 #[path = "data/largest_allocation.rs"]
 mod largest_allocation;
 #[path = "data/loader.rs"]
 mod loader;
 #[path = "data/mnist.rs"]
 mod mnist;
+#[path = "data/transforms.rs"]
+mod transforms;
 
 use std::io::Write;
 

@@ -6,7 +6,7 @@ use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use dnw_models::{Classifier, UseModel};
 
-use crate::data::DataSet;
+use crate::data::{DataError, DataSet};
 use crate::keeper::Keeper;
 use crate::recipe::Recipe;
 use crate::run::{Facts, RunError, RunFolder, Status, TensorFacts};
@@ -37,6 +37,9 @@ pub enum RunnerError {
     /// The folder could not be written.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The data could not be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
 }
 
 /// Everything that a run is made of besides its model.
@@ -100,7 +103,7 @@ impl Runner<'_> {
         while !training.is_finished() {
             let mut stops = false;
             for batch in training.batches()? {
-                let update = training.step(&batch)?;
+                let update = training.step(&batch?)?;
                 keeper.keep(training, &update)?;
                 self.watcher.updated(&update);
                 stops = self.watcher.stops();

@@ -112,9 +112,7 @@ impl<M: Classifier> Training<M> {
         data: &DataSet,
         device: &Device,
     ) -> Result<Self, TrainingError> {
-        let mut loader = Loader::train(data, recipe.batch)?
-            .with_drop_last(true)
-            .with_threads(1);
+        let mut loader = Loader::train(data, recipe.batch)?.with_drop_last(true);
         let augmentation = &recipe.augmentation;
         let [_, height, width] = data.shape();
         if usize::from(augmentation.shift) >= height.min(width) {
@@ -180,7 +178,7 @@ impl<M: Classifier> Training<M> {
         self.updates_made() >= self.updates()
     }
 
-    /// The batches of the current epoch that are still to come, prepared on a background thread.
+    /// The batches of the current epoch that are still to come, prepared on background threads.
     ///
     /// # Errors
     /// [`TrainingError::Data`] if there are none.
@@ -326,7 +324,8 @@ pub fn evaluate<M: Classifier>(
     let loss = CrossEntropyLossConfig::new().init(device);
     let mut confusion = vec![0; classes * classes];
     let (mut sum, mut images) = (0.0, 0);
-    for batch in Loader::test(data, BATCH)?.with_threads(1).in_order()? {
+    for batch in Loader::test(data, BATCH)?.in_order()? {
+        let batch = batch?;
         let (x, y) = tensors(&batch, data.shape(), device);
         let logits = model.forward(x);
         sum += f64::from(loss.forward(logits.clone(), y).into_scalar::<f32>()) * batch.len() as f64;

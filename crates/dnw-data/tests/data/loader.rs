@@ -12,7 +12,7 @@ fn small() -> DataSet {
         let pixels = (0..count * 24)
             .map(|pixel| (pixel * 37 % 251) as u8)
             .collect();
-        let labels = (0..count).map(|label| (label % 4) as u8).collect();
+        let labels = (0..count).map(|label| (label % 4) as u16).collect();
         Images::new([2, 4, 3], pixels, labels).unwrap()
     };
     let classes = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
@@ -21,7 +21,11 @@ fn small() -> DataSet {
 }
 
 fn whole_epoch(loader: &Loader, seed: u64, epoch: u64) -> Vec<Batch> {
-    loader.epoch(seed, epoch, 0).unwrap().collect()
+    loader
+        .epoch(seed, epoch, 0)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
 }
 
 fn indices(batches: &[Batch]) -> Vec<u32> {
@@ -116,7 +120,11 @@ fn an_epoch_resumed_at_a_batch_gives_the_rest_of_the_whole_one() {
         .with_threads(2);
     let whole = whole_epoch(&loader, 5, 6);
     for first in 0..=whole.len() {
-        let rest: Vec<_> = loader.epoch(5, 6, first).unwrap().collect();
+        let rest: Vec<_> = loader
+            .epoch(5, 6, first)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(rest, whole[first..]);
     }
     assert!(matches!(
@@ -136,7 +144,7 @@ fn evaluation_sees_the_test_images_by_index_and_unchanged() {
         .with_augment(ShiftCrop::new(2, &data))
         .with_drop_last(true)
         .with_threads(2);
-    let batches: Vec<_> = loader.in_order().unwrap().collect();
+    let batches: Vec<_> = loader.in_order().unwrap().map(Result::unwrap).collect();
     assert_eq!(indices(&batches), [0, 1, 2, 3, 4]);
     assert_eq!(batches[2].len(), 1);
     // Test image 4 begins with byte 4 * 24 * 37 % 251 = 38.
@@ -145,6 +153,7 @@ fn evaluation_sees_the_test_images_by_index_and_unchanged() {
         .unwrap()
         .in_order()
         .unwrap()
+        .map(Result::unwrap)
         .collect();
     assert_eq!(all[0].len(), 5);
 }
