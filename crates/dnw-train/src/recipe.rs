@@ -4,10 +4,13 @@
 //! that is; `--set key=value` changes any key before the recipe is read, so that a changed recipe passes the
 //! same checks.
 
+use std::path::Path;
+
 use dnw_core::{Wire, rules};
 use dnw_models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{DataError, DataSet, Transforms};
 use crate::run::MOST_EDGES;
 use crate::schedule::RateShape;
 
@@ -44,6 +47,9 @@ pub struct Recipe {
     pub epochs: u64,
     /// Images per update.
     pub batch: usize,
+    /// How many of the training images are used, drawn once and the same for every seed; all where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<usize>,
     /// The network.
     pub model: ModelConfig,
     /// Which edges are real.
@@ -53,9 +59,9 @@ pub struct Recipe {
     /// The second phase of a rule that has two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_phase: Option<SecondPhase>,
-    /// How images are changed while training.
+    /// How images are shown, in training and when the network is judged.
     #[serde(default)]
-    pub augmentation: AugmentationRecipe,
+    pub transforms: Transforms,
 }
 
 /// The second phase of a rule that has two.
@@ -113,16 +119,6 @@ fn yes() -> bool {
 
 fn is_yes(answer: &bool) -> bool {
     *answer
-}
-
-/// How images are changed while training.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct AugmentationRecipe {
-    /// Pixels by which an image may be shifted each way.
-    pub shift: u16,
-    /// Whether half of the images are mirrored.
-    pub mirror: bool,
 }
 
 impl Recipe {
@@ -312,6 +308,18 @@ impl Recipe {
             .wiring
             .wire(self.epochs, self.second_phase.as_ref(), own)?;
         Ok(wire.seed(self.seed).over(updates))
+    }
+
+    /// The data that the recipe asks for, shown as it says; `root` is the folder of its files.
+    ///
+    /// # Errors
+    /// [`DataError`] if there is none, or it cannot be shown so.
+    pub fn open_data(&self, root: Option<&Path>) -> Result<DataSet, DataError> {
+        let data = crate::data::open(&self.data, root)?.with_transforms(self.transforms)?;
+        match self.train_images {
+            Some(images) => data.with_train_images(images),
+            None => Ok(data),
+        }
     }
 
     /// Passes over the training part, all phases together.

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use dnw_core::{Rewiring, Wired, WiringError};
 use dnw_models::Classifier;
 
-use crate::data::{Batch, DataError, DataSet, Loader, ShiftCrop};
+use crate::data::{Batch, DataError, DataSet, Loader};
 use crate::recipe::{OptimizerRecipe, Recipe, RecipeError};
 use crate::schedule::Rate;
 
@@ -112,20 +112,7 @@ impl<M: Classifier> Training<M> {
         data: &DataSet,
         device: &Device,
     ) -> Result<Self, TrainingError> {
-        let mut loader = Loader::train(data, recipe.batch)?.with_drop_last(true);
-        let augmentation = &recipe.augmentation;
-        let [_, height, width] = data.shape();
-        if usize::from(augmentation.shift) >= height.min(width) {
-            return Err(TrainingError::Recipe(RecipeError::Value {
-                key: "augmentation.shift",
-                value: augmentation.shift.to_string(),
-                expected: "less than the sides of an image, or nothing of it may be left",
-            }));
-        }
-        if augmentation.shift > 0 || augmentation.mirror {
-            let augment = ShiftCrop::new(augmentation.shift, data).with_mirror(augmentation.mirror);
-            loader = loader.with_augment(augment);
-        }
+        let loader = Loader::train(data, recipe.batch)?.with_drop_last(true);
         let per_epoch = loader.batches_per_epoch() as u64;
         let phases = recipe.phases(per_epoch);
         let updates = phases.iter().map(|(updates, _)| updates).sum();
