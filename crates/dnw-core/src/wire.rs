@@ -51,6 +51,7 @@ pub struct Wire {
     ranking: Ranking,
     seed: u64,
     updates: u64,
+    may_be_dense: bool,
 }
 
 impl Wire {
@@ -64,6 +65,7 @@ impl Wire {
             ranking: Ranking::default(),
             seed: 0,
             updates: 0,
+            may_be_dense: false,
         }
     }
 
@@ -116,6 +118,13 @@ impl Wire {
         self
     }
 
+    /// Takes a model that has nothing to wire as it is, instead of refusing it: a dense baseline under the same training loop.
+    #[must_use]
+    pub fn or_dense(mut self) -> Self {
+        self.may_be_dense = true;
+        self
+    }
+
     /// Wires the model and makes the first choice, from the weights that it has now; a stored wiring is loaded after this.
     ///
     /// A layer that was configured with a budget of its own (fewer real edges than legal ones) keeps it unless
@@ -138,7 +147,7 @@ impl Wire {
         };
         let mut find = Find::default();
         model.visit(&mut find);
-        if find.found.is_empty() {
+        if find.found.is_empty() && !self.may_be_dense {
             return Err(WiringError::NothingToWire);
         }
         if let Some(name) = self

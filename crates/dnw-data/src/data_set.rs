@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::part::bad_image;
+use crate::subset::Subset;
 use crate::{DataError, Part, Transforms};
 
 /// A training part, a test part, and what is known about both.
@@ -105,6 +106,19 @@ impl DataSet {
     pub fn with_transforms(mut self, transforms: Transforms) -> Result<Self, DataError> {
         self.shape = shape(&*self.train, &*self.test, transforms)?;
         self.transforms = transforms;
+        Ok(self)
+    }
+
+    /// Some of the training images, drawn once and for all: the same ones whatever the seed of a run.
+    ///
+    /// # Errors
+    /// [`DataError::TrainImages`] if there are not so many, or none are asked for.
+    pub fn with_train_images(mut self, images: usize) -> Result<Self, DataError> {
+        let all = self.train.len();
+        if !(1..=all).contains(&images) {
+            return Err(DataError::TrainImages { asked: images, all });
+        }
+        self.train = Arc::new(Subset::draw(self.train, images));
         Ok(self)
     }
 

@@ -175,6 +175,14 @@ pub enum DataError {
         /// Training images.
         images: usize,
     },
+    /// More training images than there are, or none.
+    #[error("{asked} training images cannot be drawn of {all}")]
+    TrainImages {
+        /// Images asked for.
+        asked: usize,
+        /// Images that there are.
+        all: usize,
+    },
     /// A batch of no images.
     #[error("a batch needs at least one image")]
     BatchZero,
@@ -272,6 +280,9 @@ impl DataError {
             Self::Statistics { .. } => "compute them from the training images",
             Self::BatchTooLarge { images, .. } => {
                 return format!("choose a batch of at most {images}");
+            }
+            Self::TrainImages { all, .. } => {
+                return format!("choose from 1 to {all} images");
             }
             Self::BatchZero => "choose a batch of 1 or more",
             Self::FirstBatch { .. } => {

@@ -43,6 +43,7 @@ pub mod part;
 pub mod picture;
 mod resize;
 mod source;
+mod subset;
 mod transform;
 
 pub use augment::{Augment, NoAugment, ShiftCrop};

@@ -68,7 +68,11 @@ impl List {
 }
 
 /// About ten minutes on two cores: a part of the images, few epochs, small batches.
-const SHORT: [&str; 3] = ["batch=64", "optimizer.schedule=cosine", "optimizer.warm-up=0.5"];
+const SHORT: [&str; 3] = [
+    "batch=64",
+    "optimizer.schedule=cosine",
+    "optimizer.warm-up=0.5",
+];
 
 fn tiny(list: &mut List) {
     // Published accuracies: random, discovered.
@@ -80,7 +84,9 @@ fn tiny(list: &mut List) {
     for (time, random, dnw) in times {
         let kind = format!("model.kind=tiny-{time}");
         let about = |fires: &str| {
-            format!("about=CIFAR-10; 800 nodes that fire {fires}, five edges in a hundred, about 41k parameters.")
+            format!(
+                "about=CIFAR-10; 800 nodes that fire {fires}, five edges in a hundred, about 41k parameters."
+            )
         };
         let about = about(match time {
             "static" => "level by level",
@@ -88,10 +94,20 @@ fn tiny(list: &mut List) {
             _ => "as a differential equation",
         });
         let changes = [kind.as_str(), about.as_str()];
-        list.add(format!("cifar10-tiny-{time}-dnw"), TINY, Some(dnw), &changes);
+        list.add(
+            format!("cifar10-tiny-{time}-dnw"),
+            TINY,
+            Some(dnw),
+            &changes,
+        );
         let mut rule = changes.to_vec();
         rule.push("wiring.rule=random");
-        list.add(format!("cifar10-tiny-{time}-random"), TINY, Some(random), &rule);
+        list.add(
+            format!("cifar10-tiny-{time}-random"),
+            TINY,
+            Some(random),
+            &rule,
+        );
         let mut short = changes.to_vec();
         short.extend(SHORT);
         short.extend(match time {
@@ -121,7 +137,10 @@ fn cifar_mobilenets(list: &mut List) {
         (
             "targeted-dropout-x0.225",
             "89.2 ± 0.4",
-            &["wiring.rule=targeted-dropout", "wiring.settings.drop-probability=0.95"],
+            &[
+                "wiring.rule=targeted-dropout",
+                "wiring.settings.drop-probability=0.95",
+            ],
         ),
         (
             "lottery-ticket-x0.225",
@@ -144,18 +163,30 @@ fn cifar_mobilenets(list: &mut List) {
         ("dnw-x0.225", "89.7 ± 0.2", &[]),
     ];
     for (name, published, changes) in rows {
-        list.add(format!("cifar10-mobilenet-{name}"), CIFAR_MOBILENET, Some(published), changes);
+        list.add(
+            format!("cifar10-mobilenet-{name}"),
+            CIFAR_MOBILENET,
+            Some(published),
+            changes,
+        );
     }
     let mut short = SHORT.to_vec();
     short.extend(["epochs=2", "train-images=15000"]);
-    list.add("cifar10-mobilenet-dnw-x0.225-short", CIFAR_MOBILENET, None, &short);
+    list.add(
+        "cifar10-mobilenet-dnw-x0.225-short",
+        CIFAR_MOBILENET,
+        None,
+        &short,
+    );
 }
 
 fn cifar_resnets(list: &mut List) {
     list.add("cifar10-resnet18-dnw-90", CIFAR_RESNET, None, &[]);
     let mut short = SHORT.to_vec();
     short.extend(["epochs=3", "train-images=20000", "model.width=16"]);
-    short.push("about=CIFAR-10; ResNet-18 of a quarter of the width, every layer wired, one edge in ten.");
+    short.push(
+        "about=CIFAR-10; ResNet-18 of a quarter of the width, every layer wired, one edge in ten.",
+    );
     list.add("cifar10-resnet18-dnw-90-short", CIFAR_RESNET, None, &short);
 }
 
@@ -163,11 +194,33 @@ fn mobilenets(list: &mut List) {
     const SMALL: &str = "model.head=wired";
     let dense = ["model.kind=mobilenet-dense", "wiring.rule=complete"];
     let rows: [(&str, &str, &[&str]); 9] = [
-        ("dense-x0.25", "50.6", &["model.width=0.25", "about=ImageNet; MobileNetV1 of a quarter of the width, dense."]),
-        ("dense-x0.5", "63.7", &["model.width=0.5", "about=ImageNet; MobileNetV1 of half the width, dense."]),
+        (
+            "dense-x0.25",
+            "50.6",
+            &[
+                "model.width=0.25",
+                "about=ImageNet; MobileNetV1 of a quarter of the width, dense.",
+            ],
+        ),
+        (
+            "dense-x0.5",
+            "63.7",
+            &[
+                "model.width=0.5",
+                "about=ImageNet; MobileNetV1 of half the width, dense.",
+            ],
+        ),
         ("random-x0.225", "53.3", &["wiring.rule=random"]),
-        ("random-x0.49", "64.1", &["wiring.rule=random", "wiring.prune-rate=0.51"]),
-        ("dnw-small-x0.15", "50.3", &[SMALL, "wiring.prune-rate=0.85"]),
+        (
+            "random-x0.49",
+            "64.1",
+            &["wiring.rule=random", "wiring.prune-rate=0.51"],
+        ),
+        (
+            "dnw-small-x0.15",
+            "50.3",
+            &[SMALL, "wiring.prune-rate=0.85"],
+        ),
         ("dnw-small-x0.225", "59.9", &[SMALL]),
         ("dnw-x0.225", "60.9", &[]),
         ("dnw-x0.3", "65.0", &["wiring.prune-rate=0.7"]),
@@ -179,16 +232,37 @@ fn mobilenets(list: &mut List) {
             all.extend(dense.map(str::to_owned));
         } else {
             let (_, width) = name.rsplit_once('x').unwrap_or(("", name));
-            let small = if name.contains("small") { ", the classifier wired too" } else { "" };
-            let about = format!("about=ImageNet; MobileNetV1 as five chained graphs with the edges of width {width}{small}.");
+            let small = if name.contains("small") {
+                ", the classifier wired too"
+            } else {
+                ""
+            };
+            let about = format!(
+                "about=ImageNet; MobileNetV1 as five chained graphs with the edges of width {width}{small}."
+            );
             all.push(about);
         }
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        list.add(format!("imagenet-mobilenet-{name}"), MOBILENET, Some(published), &all);
+        list.add(
+            format!("imagenet-mobilenet-{name}"),
+            MOBILENET,
+            Some(published),
+            &all,
+        );
     }
     let mut short = SHORT.to_vec();
-    short.extend(["epochs=10", "transforms.train.size=128", "transforms.test.resize=144", "transforms.test.size=128"]);
-    list.add("imagenet-mobilenet-dnw-x0.225-short", MOBILENET, None, &short);
+    short.extend([
+        "epochs=10",
+        "transforms.train.size=128",
+        "transforms.test.resize=144",
+        "transforms.test.size=128",
+    ]);
+    list.add(
+        "imagenet-mobilenet-dnw-x0.225-short",
+        MOBILENET,
+        None,
+        &short,
+    );
 }
 
 fn resnets(list: &mut List) {
@@ -212,21 +286,36 @@ fn resnets(list: &mut List) {
     list.add("imagenet-resnet50-dense", RESNET, Some("77.51"), &dense);
     for (setting, what) in [
         ("all", "every convolution and the classifier wired"),
-        ("first-dense", "every convolution but the first and the classifier wired"),
+        (
+            "first-dense",
+            "every convolution but the first and the classifier wired",
+        ),
     ] {
         for (percent, all, first_dense) in rows {
             let rate = format!("wiring.prune-rate=0.{}", percent / 10);
-            let about = format!("about=ImageNet; ResNet-50 with {what}, {percent} % of the weights pruned.");
+            let about = format!(
+                "about=ImageNet; ResNet-50 with {what}, {percent} % of the weights pruned."
+            );
             let mut changes = vec![rate.as_str(), about.as_str()];
             if setting == "first-dense" {
                 changes.push("wiring.dense=['conv1.weight']");
             }
             let published = if setting == "all" { all } else { first_dense };
-            list.add(format!("imagenet-resnet50-{setting}-{percent}"), RESNET, Some(published), &changes);
+            list.add(
+                format!("imagenet-resnet50-{setting}-{percent}"),
+                RESNET,
+                Some(published),
+                &changes,
+            );
         }
     }
     let mut short = SHORT.to_vec();
-    short.extend(["epochs=10", "transforms.train.size=128", "transforms.test.resize=144", "transforms.test.size=128"]);
+    short.extend([
+        "epochs=10",
+        "transforms.train.size=128",
+        "transforms.test.resize=144",
+        "transforms.test.size=128",
+    ]);
     list.add("imagenet-resnet50-all-90-short", RESNET, None, &short);
 }
 
@@ -245,17 +334,39 @@ mod tests {
 
     #[test]
     fn every_row_of_the_papers_tables_is_there() {
-        let has = |name: String| assert!(entries().iter().any(|e| e.name == name && e.published.is_some()), "{name}");
+        let has = |name: String| {
+            assert!(
+                entries()
+                    .iter()
+                    .any(|e| e.name == name && e.published.is_some()),
+                "{name}"
+            )
+        };
         for time in ["static", "discrete", "continuous"] {
             has(format!("cifar10-tiny-{time}-dnw"));
             has(format!("cifar10-tiny-{time}-random"));
         }
-        for rule in ["random", "no-update", "l1-anneal", "targeted-dropout", "lottery-ticket", "fine-tune", "dnw"] {
+        for rule in [
+            "random",
+            "no-update",
+            "l1-anneal",
+            "targeted-dropout",
+            "lottery-ticket",
+            "fine-tune",
+            "dnw",
+        ] {
             has(format!("cifar10-mobilenet-{rule}-x0.225"));
         }
         for name in [
-            "dense-x0.25", "dense-x0.5", "random-x0.225", "random-x0.49", "dnw-small-x0.15", "dnw-small-x0.225",
-            "dnw-x0.225", "dnw-x0.3", "dnw-x0.49",
+            "dense-x0.25",
+            "dense-x0.5",
+            "random-x0.225",
+            "random-x0.49",
+            "dnw-small-x0.15",
+            "dnw-small-x0.225",
+            "dnw-x0.225",
+            "dnw-x0.3",
+            "dnw-x0.49",
         ] {
             has(format!("imagenet-mobilenet-{name}"));
         }

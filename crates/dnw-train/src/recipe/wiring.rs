@@ -157,6 +157,9 @@ impl WiringRecipe {
     ) -> Result<Wire, RecipeError> {
         let rule = self.rule_in_phases(epochs, second)?;
         let mut wire = Wire::new(rule, self.budget()?).ranking(self.ranking);
+        if self.rule == "complete" {
+            wire = wire.or_dense();
+        }
         if self.plain_layers {
             wire = wire.weights(ParamGroup::all());
         }
