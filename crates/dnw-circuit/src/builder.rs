@@ -1,0 +1,370 @@
+//! Making circuits that are valid.
+
+mod checks;
+mod convolutions;
+
+use std::collections::HashSet;
+
+use crate::{
+    Block, Circuit, CircuitError, Kind, Op, Pool, Statistics, Step, Tensor, TensorId, ValueId,
+    Window,
+};
+
+/// Adds steps one by one and checks each against what it reads.
+#[derive(Clone, Debug)]
+pub struct CircuitBuilder {
+    circuit: Circuit,
+    layer: String,
+    names: HashSet<String>,
+    /// More multiply-adds than any count has, so that counting need not check for overflow.
+    multiply_adds: u64,
+}
+
+impl CircuitBuilder {
+    /// A circuit for images `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if the image has no numbers or too many.
+    pub fn new(image: [usize; 3]) -> Result<Self, CircuitError> {
+        let mut builder = Self {
+            circuit: Circuit {
+                tensors: Vec::new(),
+                steps: Vec::new(),
+                output: ValueId(0),
+            },
+            layer: "input".to_owned(),
+            names: HashSet::new(),
+            multiply_adds: 0,
+        };
+        builder.push(Op::Input, vec![], image)?;
+        Ok(builder)
+    }
+
+    /// The image.
+    pub fn input(&self) -> ValueId {
+        ValueId(0)
+    }
+
+    /// Names the layer that the next steps belong to.
+    pub fn layer(&mut self, name: impl Into<String>) {
+        self.layer = name.into();
+    }
+
+    /// The shape of a value, `[channels, height, width]`.
+    ///
+    /// # Panics
+    /// If the value is not of this circuit.
+    pub fn shape(&self, value: ValueId) -> [usize; 3] {
+        self.circuit.step(value).shape
+    }
+
+    /// All rows and columns of a tensor.
+    ///
+    /// # Panics
+    /// If the tensor is not of this circuit.
+    pub fn whole(&self, tensor: TensorId) -> Block {
+        let [rows, columns, ..] = self.circuit.tensor(tensor).shape;
+        Block::new(tensor, 0..rows, 0..columns)
+    }
+
+    /// Adds a tensor that steps may read.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if its numbers do not fill its shape or its name is taken.
+    pub fn tensor(&mut self, tensor: Tensor) -> Result<TensorId, CircuitError> {
+        let entries = tensor
+            .shape
+            .iter()
+            .try_fold(1, |n: usize, &size| n.checked_mul(size));
+        let wrong = |what, found| CircuitError::Entries {
+            tensor: tensor.name.clone(),
+            what,
+            shape: tensor.shape,
+            found,
+        };
+        if entries != Some(tensor.values.len()) {
+            return Err(wrong("values", tensor.values.len()));
+        }
+        if let Some(real) = tensor
+            .real
+            .as_ref()
+            .filter(|r| r.len() != tensor.values.len())
+        {
+            return Err(wrong("flags of real edges", real.len()));
+        }
+        if !self.names.insert(tensor.name.clone()) {
+            return Err(CircuitError::TensorTwice { name: tensor.name });
+        }
+        self.circuit.tensors.push(tensor);
+        Ok(TensorId(self.circuit.tensors.len() - 1))
+    }
+
+    /// Ends with this value as the result.
+    ///
+    /// # Errors
+    /// [`CircuitError::NoSuchValue`] if it is not of this circuit.
+    pub fn finish(self, output: ValueId) -> Result<Circuit, CircuitError> {
+        self.circuit.with_output(output)
+    }
+
+    /// The same maps for every image.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if the shape is empty, or `maps` does not fill it.
+    pub fn constant(&mut self, shape: [usize; 3], maps: Vec<f64>) -> Result<ValueId, CircuitError> {
+        self.number("numbers", self.size(shape)?, maps.len())?;
+        self.push(Op::Constant(maps), vec![], shape)
+    }
+
+    /// Nodes that hold zero.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if the shape is empty or too large.
+    pub fn zeros(&mut self, shape: [usize; 3]) -> Result<ValueId, CircuitError> {
+        let maps = vec![0.0; self.size(shape)?];
+        self.constant(shape, maps)
+    }
+
+    /// A batch norm at evaluation.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if a block has not a row for each channel.
+    pub fn batch_norm(
+        &mut self,
+        x: ValueId,
+        [mean, variance]: [Block; 2],
+        [gamma, beta]: [Block; 2],
+        epsilon: f64,
+    ) -> Result<ValueId, CircuitError> {
+        self.norm(
+            x,
+            Statistics::Batch { mean, variance },
+            [gamma, beta],
+            epsilon,
+        )
+    }
+
+    /// An instance norm.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if a block has not a row for each channel.
+    pub fn instance_norm(
+        &mut self,
+        x: ValueId,
+        affine: [Block; 2],
+        epsilon: f64,
+    ) -> Result<ValueId, CircuitError> {
+        self.norm(x, Statistics::Instance, affine, epsilon)
+    }
+
+    pub(crate) fn norm(
+        &mut self,
+        x: ValueId,
+        statistics: Statistics,
+        [gamma, beta]: [Block; 2],
+        epsilon: f64,
+    ) -> Result<ValueId, CircuitError> {
+        let shape = self.known(x)?;
+        if let Statistics::Batch { mean, variance } = &statistics {
+            for block in [mean, variance] {
+                self.vector(block, Kind::Statistic, "a mean or variance", shape[0])?;
+            }
+        }
+        for block in [&gamma, &beta] {
+            self.vector(block, Kind::Norm, "a norm's scale or shift", shape[0])?;
+        }
+        let norm = Op::Norm {
+            statistics,
+            gamma,
+            beta,
+            epsilon,
+        };
+        self.push(norm, vec![x], shape)
+    }
+
+    /// Zero where negative.
+    ///
+    /// # Errors
+    /// [`CircuitError::NoSuchValue`].
+    pub fn relu(&mut self, x: ValueId) -> Result<ValueId, CircuitError> {
+        let shape = self.known(x)?;
+        self.push(Op::Relu, vec![x], shape)
+    }
+
+    /// The sum of values of one shape.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if there are none or their shapes differ.
+    pub fn add(&mut self, terms: &[ValueId]) -> Result<ValueId, CircuitError> {
+        let terms: Vec<(f64, ValueId)> = terms.iter().map(|&x| (1.0, x)).collect();
+        self.sum(&terms)
+    }
+
+    /// `sum of a x` over the terms `(a, x)`, as a solver of differential equations steps.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if there are none or their shapes differ.
+    pub fn sum(&mut self, terms: &[(f64, ValueId)]) -> Result<ValueId, CircuitError> {
+        let (coefficients, inputs): (Vec<f64>, Vec<ValueId>) = terms.iter().copied().unzip();
+        let shape = self.alike(&inputs, |shape| shape)?;
+        self.push(Op::Sum(coefficients), inputs, shape)
+    }
+
+    /// The channels of all, one value after the other.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if there are none or their maps differ in size.
+    pub fn concat(&mut self, parts: &[ValueId]) -> Result<ValueId, CircuitError> {
+        let [_, height, width] = self.alike(parts, |[_, height, width]| [0, height, width])?;
+        let mut channels: usize = 0;
+        for &part in parts {
+            let sum = channels.checked_add(self.shape(part)[0]);
+            channels = sum.ok_or_else(|| self.too_large())?;
+        }
+        self.push(Op::Concat, parts.to_vec(), [channels, height, width])
+    }
+
+    /// These channels, in this order.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if there are none or one does not exist.
+    pub fn select(
+        &mut self,
+        x: ValueId,
+        channels: impl IntoIterator<Item = usize>,
+    ) -> Result<ValueId, CircuitError> {
+        let [given, height, width] = self.known(x)?;
+        let channels: Vec<usize> = channels.into_iter().collect();
+        if let Some(&index) = channels.iter().find(|&&channel| channel >= given) {
+            return Err(CircuitError::Outside {
+                layer: self.layer.clone(),
+                axis: "channel",
+                index,
+                tensor: self.circuit.step(x).layer.clone(),
+                size: given,
+            });
+        }
+        let shape = [channels.len(), height, width];
+        self.push(Op::Select(channels), vec![x], shape)
+    }
+
+    /// The window of `size` (height, width) pixels that begins at `corner` (row, column).
+    ///
+    /// # Errors
+    /// [`CircuitError::Window`] if it leaves the maps.
+    pub fn crop(
+        &mut self,
+        x: ValueId,
+        [top, left]: [usize; 2],
+        [height, width]: [usize; 2],
+    ) -> Result<ValueId, CircuitError> {
+        let shape = self.known(x)?;
+        let fits = |start: usize, size, all| start.checked_add(size).is_some_and(|end| end <= all);
+        if !fits(top, height, shape[1]) || !fits(left, width, shape[2]) {
+            return Err(self.unfit(x, "the crop leaves them"));
+        }
+        self.push(Op::Crop { top, left }, vec![x], [shape[0], height, width])
+    }
+
+    /// The largest number of each window. Sides are (height, width).
+    ///
+    /// # Errors
+    /// [`CircuitError::Window`] if the window does not fit, or could lie in the padding alone.
+    pub fn max_pool(
+        &mut self,
+        x: ValueId,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Result<ValueId, CircuitError> {
+        self.pool(x, Pool::Max, kernel, stride, padding)
+    }
+
+    /// The mean of each window. Sides are (height, width).
+    ///
+    /// # Errors
+    /// [`CircuitError::Window`] if the window does not fit.
+    pub fn average_pool(
+        &mut self,
+        x: ValueId,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+    ) -> Result<ValueId, CircuitError> {
+        self.pool(x, Pool::Average, kernel, stride, [0; 2])
+    }
+
+    /// The mean of each map: `[c, h, w]` to `[c, 1, 1]`.
+    ///
+    /// # Errors
+    /// [`CircuitError::NoSuchValue`].
+    pub fn global_average(&mut self, x: ValueId) -> Result<ValueId, CircuitError> {
+        let [_, height, width] = self.known(x)?;
+        self.average_pool(x, [height, width], [1, 1])
+    }
+
+    pub(crate) fn pool(
+        &mut self,
+        x: ValueId,
+        pool: Pool,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Result<ValueId, CircuitError> {
+        let [channels, ..] = self.known(x)?;
+        if (0..2).any(|side| padding[side] > kernel[side] / 2) {
+            return Err(self.unfit(x, "the padding is more than half the window"));
+        }
+        let window = Window {
+            stride,
+            padding,
+            dilation: [1; 2],
+        };
+        let [height, width] = self.places(x, kernel, window)?;
+        let pool = Op::Pool {
+            pool,
+            kernel,
+            stride,
+            padding,
+        };
+        self.push(pool, vec![x], [channels, height, width])
+    }
+
+    /// `[c, h, w]` to `[c h w, 1, 1]`, channel by channel, row by row.
+    ///
+    /// # Errors
+    /// [`CircuitError::NoSuchValue`].
+    pub fn flatten(&mut self, x: ValueId) -> Result<ValueId, CircuitError> {
+        let size = self.size(self.known(x)?)?;
+        self.push(Op::Flatten, vec![x], [size, 1, 1])
+    }
+
+    /// Blocks of `side x side` pixels to channels, see [`Op::Fold`].
+    ///
+    /// # Errors
+    /// [`CircuitError::Window`] if the side does not divide height and width.
+    pub fn fold(&mut self, x: ValueId, side: usize) -> Result<ValueId, CircuitError> {
+        let [channels, height, width] = self.known(x)?;
+        if side == 0 || !height.is_multiple_of(side) || !width.is_multiple_of(side) {
+            return Err(self.unfit(x, "blocks of pixels do not divide them"));
+        }
+        let channels = self.size([channels, side, side])?;
+        let shape = [channels, height / side, width / side];
+        self.push(Op::Fold(side), vec![x], shape)
+    }
+
+    fn push(
+        &mut self,
+        op: Op,
+        inputs: Vec<ValueId>,
+        shape: [usize; 3],
+    ) -> Result<ValueId, CircuitError> {
+        self.size(shape)?;
+        self.circuit.steps.push(Step {
+            layer: self.layer.clone(),
+            op,
+            inputs,
+            shape,
+        });
+        Ok(ValueId(self.circuit.steps.len() - 1))
+    }
+}

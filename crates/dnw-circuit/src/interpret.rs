@@ -1,0 +1,337 @@
+//! What a circuit computes, by loops too plain to be wrong.
+//!
+//! Nothing is fused, skipped, reordered or vectorised: one loop over targets, sources and kernel entries, one over pixels,
+//! sums in `f64`. It is what faster ways of running the same network are tested against, and it counts the
+//! multiplications that it does, which is what counts are tested against.
+
+use crate::{Block, Circuit, CircuitError, Op, Pool, Statistics, Step, Tensor, ValueId, Window};
+
+/// The result for one image, `[channels, height, width]` row-major.
+///
+/// The result is `f64`, as all between is: what a circuit gives in `f32` differs by its own rounding only.
+///
+/// # Errors
+/// [`CircuitError::Image`] if the image is of another size.
+pub fn interpret(circuit: &Circuit, image: &[f32]) -> Result<Vec<f64>, CircuitError> {
+    interpret_counting(circuit, image).map(|(result, _)| result)
+}
+
+/// The result for one image, and how often a real weight was multiplied.
+///
+/// Zeros of the padding are multiplied like any pixel, as counts of multiply-adds have it. Norms, biases, means and
+/// coefficients of sums are not weights.
+///
+/// # Errors
+/// [`CircuitError::Image`] if the image is of another size.
+pub fn interpret_counting(
+    circuit: &Circuit,
+    image: &[f32],
+) -> Result<(Vec<f64>, u64), CircuitError> {
+    let mut result = Vec::new();
+    let multiplications = run(circuit, image, |value, maps| {
+        if value == circuit.output() {
+            result = maps.clone();
+        }
+    })?;
+    Ok((result, multiplications))
+}
+
+/// Shows every value on the way, `[channels, height, width]` row-major, in the order of the steps. What the observer
+/// writes there, later steps read.
+///
+/// # Errors
+/// [`CircuitError::Image`] if the image is of another size.
+pub fn interpret_with(
+    circuit: &Circuit,
+    image: &[f32],
+    mut observer: impl FnMut(ValueId, &mut [f64]),
+) -> Result<(), CircuitError> {
+    run(circuit, image, |value, maps| observer(value, maps)).map(|_| ())
+}
+
+fn run(
+    circuit: &Circuit,
+    image: &[f32],
+    mut observer: impl FnMut(ValueId, &mut Vec<f64>),
+) -> Result<u64, CircuitError> {
+    let expected = circuit.image();
+    if image.len() != expected.iter().product::<usize>() {
+        let found = image.len();
+        return Err(CircuitError::Image { expected, found });
+    }
+    // A value is let go after the step that reads it last.
+    let mut last_read: Vec<usize> = (0..circuit.steps.len()).collect();
+    for (at, step) in circuit.steps.iter().enumerate() {
+        for input in &step.inputs {
+            last_read[input.0] = at;
+        }
+    }
+    let mut values: Vec<Vec<f64>> = Vec::with_capacity(circuit.steps.len());
+    let mut multiplications = 0;
+    for (at, step) in circuit.steps.iter().enumerate() {
+        let inputs: Vec<Maps<'_>> = step
+            .inputs
+            .iter()
+            .map(|&input| Maps::new(&values[input.0], circuit.step(input).shape))
+            .collect();
+        let mut maps = match step.op {
+            Op::Input => image.iter().copied().map(f64::from).collect(),
+            _ => evaluate(circuit, step, &inputs, &mut multiplications),
+        };
+        observer(ValueId(at), &mut maps);
+        values.push(maps);
+        for input in &step.inputs {
+            if last_read[input.0] == at {
+                values[input.0] = Vec::new();
+            }
+        }
+    }
+    Ok(multiplications)
+}
+
+/// Maps of so many channels and pixels.
+#[derive(Clone, Copy)]
+pub(crate) struct Maps<'a> {
+    numbers: &'a [f64],
+    shape: [usize; 3],
+}
+
+impl<'a> Maps<'a> {
+    pub(crate) fn new(numbers: &'a [f64], shape: [usize; 3]) -> Self {
+        Self { numbers, shape }
+    }
+
+    fn pixels(&self) -> usize {
+        self.shape[1] * self.shape[2]
+    }
+
+    fn channel(&self, channel: usize) -> &'a [f64] {
+        &self.numbers[channel * self.pixels()..(channel + 1) * self.pixels()]
+    }
+
+    /// The pixel, or nothing outside the map.
+    fn pixel(&self, channel: usize, y: isize, x: isize) -> Option<f64> {
+        let [_, height, width] = self.shape;
+        let (y, x) = (usize::try_from(y).ok()?, usize::try_from(x).ok()?);
+        (y < height && x < width).then(|| self.channel(channel)[y * width + x])
+    }
+}
+
+/// What a step gives. Steps without inputs give what they hold.
+fn evaluate(
+    circuit: &Circuit,
+    step: &Step,
+    inputs: &[Maps<'_>],
+    multiplications: &mut u64,
+) -> Vec<f64> {
+    let [_, height, width] = step.shape;
+    let x = inputs.first().copied();
+    match (&step.op, x) {
+        (Op::Constant(maps), _) => maps.clone(),
+        (
+            Op::Conv {
+                weight,
+                bias,
+                window,
+            },
+            Some(x),
+        ) => {
+            let mut sums = convolve(circuit, weight, *window, x, step.shape, multiplications);
+            add_bias(circuit, bias.as_ref(), &mut sums, height * width);
+            sums
+        }
+        (
+            Op::Depthwise {
+                weight,
+                bias,
+                window,
+            },
+            Some(x),
+        ) => {
+            let mut sums = vec![0.0; step.shape.iter().product()];
+            let tensor = circuit.tensor(weight.tensor);
+            for (channel, &row) in weight.rows.iter().enumerate() {
+                let sums = &mut sums[channel * height * width..][..height * width];
+                let kernel = Kernel {
+                    tensor,
+                    row,
+                    column: weight.columns[0],
+                };
+                *multiplications += kernel.slide(x, channel, *window, sums, width);
+            }
+            add_bias(circuit, bias.as_ref(), &mut sums, height * width);
+            sums
+        }
+        (
+            Op::Norm {
+                statistics,
+                gamma,
+                beta,
+                epsilon,
+            },
+            Some(x),
+        ) => {
+            let at = |block: &Block, channel: usize| {
+                let tensor = circuit.tensor(block.tensor);
+                f64::from(tensor.values[block.rows[channel]])
+            };
+            let mut normed = Vec::with_capacity(x.numbers.len());
+            for channel in 0..step.shape[0] {
+                let map = x.channel(channel);
+                let (mean, variance) = match statistics {
+                    Statistics::Batch { mean, variance } => {
+                        (at(mean, channel), at(variance, channel))
+                    }
+                    Statistics::Instance => {
+                        let pixels = map.len() as f64;
+                        let mean = map.iter().sum::<f64>() / pixels;
+                        let squares = map.iter().map(|z| (z - mean) * (z - mean));
+                        (mean, squares.sum::<f64>() / pixels)
+                    }
+                };
+                let scale = at(gamma, channel) / (variance + epsilon).sqrt();
+                let shift = at(beta, channel);
+                normed.extend(map.iter().map(|z| (z - mean) * scale + shift));
+            }
+            normed
+        }
+        (Op::Relu, Some(x)) => x.numbers.iter().map(|z| z.max(0.0)).collect(),
+        (Op::Sum(coefficients), Some(x)) => {
+            let mut sums = vec![0.0; x.numbers.len()];
+            for (a, term) in coefficients.iter().zip(inputs) {
+                for (sum, z) in sums.iter_mut().zip(term.numbers) {
+                    *sum += a * z;
+                }
+            }
+            sums
+        }
+        (Op::Concat, _) => inputs.iter().flat_map(|x| x.numbers).copied().collect(),
+        (Op::Select(channels), Some(x)) => {
+            let maps = channels.iter().flat_map(|&channel| x.channel(channel));
+            maps.copied().collect()
+        }
+        (&Op::Crop { top, left }, Some(x)) => {
+            let mut cropped = Vec::new();
+            for channel in 0..step.shape[0] {
+                for y in top..top + height {
+                    let row = &x.channel(channel)[y * x.shape[2]..][..x.shape[2]];
+                    cropped.extend(&row[left..left + width]);
+                }
+            }
+            cropped
+        }
+        (
+            &Op::Pool {
+                pool,
+                kernel,
+                stride,
+                padding,
+            },
+            Some(x),
+        ) => {
+            let mut pooled = Vec::new();
+            for channel in 0..step.shape[0] {
+                for (y, x_) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                    let corner = |place: usize, side: usize| {
+                        (place * stride[side]) as isize - padding[side] as isize
+                    };
+                    let (top, left) = (corner(y, 0), corner(x_, 1));
+                    let window = (0..kernel[0] as isize)
+                        .flat_map(|dy| (0..kernel[1] as isize).map(move |dx| (dy, dx)))
+                        .filter_map(|(dy, dx)| x.pixel(channel, top + dy, left + dx));
+                    pooled.push(match pool {
+                        Pool::Max => window.fold(f64::NEG_INFINITY, f64::max),
+                        Pool::Average => window.sum::<f64>() / (kernel[0] * kernel[1]) as f64,
+                    });
+                }
+            }
+            pooled
+        }
+        (Op::Flatten, Some(x)) => x.numbers.to_vec(),
+        (&Op::Fold(side), Some(x)) => {
+            let mut folded = Vec::new();
+            for (channel, dy, dx) in (0..x.shape[0]).flat_map(|channel| {
+                (0..side).flat_map(move |dy| (0..side).map(move |dx| (channel, dy, dx)))
+            }) {
+                for (y, x_) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                    let place = (y * side + dy) * x.shape[2] + x_ * side + dx;
+                    folded.push(x.channel(channel)[place]);
+                }
+            }
+            folded
+        }
+        (Op::Input, _) | (_, None) => Vec::new(),
+    }
+}
+
+/// What targets gather from sources, without a bias.
+pub(crate) fn convolve(
+    circuit: &Circuit,
+    weight: &Block,
+    window: Window,
+    x: Maps<'_>,
+    [_, height, width]: [usize; 3],
+    multiplications: &mut u64,
+) -> Vec<f64> {
+    let tensor = circuit.tensor(weight.tensor);
+    let mut sums = vec![0.0; weight.rows.len() * height * width];
+    for (&row, sums) in weight.rows.iter().zip(sums.chunks_mut(height * width)) {
+        for (source, &column) in weight.columns.iter().enumerate() {
+            let kernel = Kernel {
+                tensor,
+                row,
+                column,
+            };
+            *multiplications += kernel.slide(x, source, window, sums, width);
+        }
+    }
+    sums
+}
+
+/// The kernel between one source and one target.
+struct Kernel<'a> {
+    tensor: &'a Tensor,
+    row: usize,
+    column: usize,
+}
+
+impl Kernel<'_> {
+    /// Adds to each of the `sums`, `width` in a row, what the real entries make of a channel of `x`. The result is how many
+    /// multiplications that took.
+    fn slide(
+        &self,
+        x: Maps<'_>,
+        channel: usize,
+        window: Window,
+        sums: &mut [f64],
+        width: usize,
+    ) -> u64 {
+        let [_, _, _, kernel_w] = self.tensor.shape;
+        let entries = self.tensor.kernel(self.row, self.column).enumerate();
+        let mut multiplications = 0;
+        for (place, entry) in entries.filter(|&(_, entry)| self.tensor.is_real(entry)) {
+            let from = |output: usize, tap: usize, side: usize| {
+                (output * window.stride[side] + tap * window.dilation[side]) as isize
+                    - window.padding[side] as isize
+            };
+            for (output, sum) in sums.iter_mut().enumerate() {
+                let y = from(output / width, place / kernel_w, 0);
+                let x_ = from(output % width, place % kernel_w, 1);
+                let pixel = x.pixel(channel, y, x_).unwrap_or(0.0);
+                *sum += f64::from(self.tensor.values[entry]) * pixel;
+                multiplications += 1;
+            }
+        }
+        multiplications
+    }
+}
+
+fn add_bias(circuit: &Circuit, bias: Option<&Block>, sums: &mut [f64], pixels: usize) {
+    let Some(bias) = bias else { return };
+    let tensor = circuit.tensor(bias.tensor);
+    for (&row, sums) in bias.rows.iter().zip(sums.chunks_mut(pixels)) {
+        for sum in sums {
+            *sum += f64::from(tensor.values[row]);
+        }
+    }
+}

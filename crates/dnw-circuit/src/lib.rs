@@ -1,0 +1,50 @@
+//! A wired network as channels and the edges between them.
+//!
+//! A network's modules say how it is trained; its [`Circuit`] says what it is once trained: steps from the pixels to the
+//! logits, each a few channels of so many pixels, and the tensors they read. No framework is known here. From
+//! the one description follow
+//!
+//! * [`count`]: parameters and multiply-adds, as a dense framework has them, as they are published, and after dead
+//!   nodes are removed;
+//! * [`Liveness`]: which channels lie on a path of real edges from the image to the result;
+//! * [`prune`]: the circuit of those channels alone, which computes the same;
+//! * [`interpret`]: what it computes, by loops too plain to be wrong, against which faster ways are tested.
+//!
+//! ```
+//! use dnw_circuit::{Block, CircuitBuilder, Tensor, Window, count, interpret};
+//!
+//! // An image of one channel and 2 x 2 pixels; two nodes gather it, the edge into the second is hallucinated.
+//! let mut circuit = CircuitBuilder::new([1, 2, 2])?;
+//! circuit.layer("graph");
+//! let edges = Tensor::edges("graph.weight", [2, 1, 1, 1], vec![3.0, 5.0], vec![true, false]);
+//! let edges = circuit.tensor(edges)?;
+//! let gathered = circuit.conv(circuit.input(), circuit.whole(edges), None, Window::default())?;
+//! let result = circuit.global_average(gathered)?;
+//! let circuit = circuit.finish(result)?;
+//!
+//! assert_eq!(interpret(&circuit, &[1.0, 2.0, 3.0, 4.0])?, [7.5, 0.0]);
+//! let total = count(&circuit).total;
+//! assert_eq!(total.dense.multiply_adds, 8);
+//! assert_eq!((total.alive.edges, total.alive.multiply_adds), (1, 4));
+//! # Ok::<(), dnw_circuit::CircuitError>(())
+//! ```
+
+#![deny(missing_docs)]
+
+mod builder;
+mod circuit;
+mod count;
+mod error;
+mod interpret;
+mod liveness;
+mod prune;
+mod tensor;
+
+pub use builder::CircuitBuilder;
+pub use circuit::{Block, Circuit, Op, Pool, Statistics, Step, ValueId, Window};
+pub use count::{Count, Row, Tally, Views, count};
+pub use error::CircuitError;
+pub use interpret::{interpret, interpret_counting, interpret_with};
+pub use liveness::Liveness;
+pub use prune::prune;
+pub use tensor::{Kind, Tensor, TensorId};
