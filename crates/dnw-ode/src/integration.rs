@@ -163,7 +163,18 @@ pub(crate) fn attempt<S: State>(
 }
 
 impl Plan {
-    fn check(&self) -> Result<(), OdeError> {
+    /// Errs if no integration could come of these settings.
+    pub fn check(&self) -> Result<(), OdeError> {
+        if self.limit == 0 {
+            return Err(OdeError::Setting {
+                what: "the limit of evaluations",
+                expected: "positive",
+                found: 0.0,
+            });
+        }
+        if matches!(self.control, Control::Adaptive(_)) {
+            self.error_weights()?;
+        }
         for (what, found) in [("the start", self.start), ("the end", self.end)] {
             if !found.is_finite() {
                 return Err(OdeError::Setting {
@@ -174,6 +185,13 @@ impl Plan {
             }
         }
         self.control.check()
+    }
+
+    fn error_weights(&self) -> Result<&'static [f64], OdeError> {
+        let solver = self.solver.name;
+        self.solver
+            .error
+            .ok_or(OdeError::NoErrorEstimate { solver })
     }
 
     fn constant<S: State>(
@@ -214,9 +232,7 @@ impl Plan {
         watch: &mut impl Watch<S>,
     ) -> Result<(S, usize, usize), OdeError> {
         let solver = &self.solver;
-        let error = solver.error.ok_or(OdeError::NoErrorEstimate {
-            solver: solver.name,
-        })?;
+        let error = self.error_weights()?;
         let direction = (self.end - self.start).signum();
         let (mut t, mut accepted, mut rejected) = (self.start, 0, 0);
         let mut first = slope.at(t, &state)?;
