@@ -4,10 +4,13 @@
 //! that is; `--set key=value` changes any key before the recipe is read, so that a changed recipe passes the
 //! same checks.
 
+use std::path::Path;
+
 use dnw_core::{Budget, Ranking, Rule, Unit, Wire, rules};
 use dnw_models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{DataError, DataSet, Transforms};
 use crate::run::MOST_EDGES;
 use crate::schedule::RateShape;
 
@@ -53,6 +56,9 @@ pub struct Recipe {
     /// How images are changed while training.
     #[serde(default)]
     pub augmentation: AugmentationRecipe,
+    /// How images are shown, in training and in evaluation; without it, as the data set's publication says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transforms: Option<Transforms>,
 }
 
 /// Which edges are real. Exactly one of `density`, `prune-rate` and `edges` says how many.
@@ -283,6 +289,18 @@ impl Recipe {
             .map_err(|error| reading::type_error(&error))?;
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// The data set, shown as the recipe says; `root` is the data folder.
+    ///
+    /// # Errors
+    /// [`DataError`] if it cannot be had or not be shown so.
+    pub fn open_data(&self, root: Option<&Path>) -> Result<DataSet, DataError> {
+        let data = crate::data::open(&self.data, root)?;
+        match self.transforms {
+            Some(transforms) => data.with_transforms(transforms),
+            None => Ok(data),
+        }
     }
 
     /// The recipe as TOML text.

@@ -25,7 +25,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.read_recipe()?;
     let (device, _) = device(&args.device)?;
-    let data = dnw_train::data::open(&recipe.data, given(&args.data))?;
+    let data = recipe.open_data(given(&args.data))?;
     let which = match args.weights {
         Which::Best => "best",
         Which::Last => "last",

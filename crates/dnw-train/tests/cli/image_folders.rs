@@ -146,6 +146,16 @@ fn images_on_disk_are_trained_on_and_one_that_goes_bad_ends_the_run_readably() {
     assert_eq!(facts["classes"], serde_json::json!(["n01", "n02"]));
 
     fs::remove_dir_all(shell.path("run")).unwrap();
+    let smaller = "transforms={train={kind=\"random-resized-crop\",size=32,mirror=true},\
+                   test={kind=\"resize-centre-crop\",resize=36,size=32}}";
+    train(&shell, "imagenet", &["--set", "batch=3", "--set", smaller]).succeeded();
+    assert_eq!(shell.facts("run")["image"], serde_json::json!([3, 32, 32]));
+    shell.dnw(&["eval", "run", "--data", "."]).succeeded();
+    let as_is = ["--set", "batch=3", "--set", "transforms={}"];
+    let unfit = train(&shell, "imagenet", &as_is);
+    unfit.refused(&["training images differ in size", "random resized crop"]);
+
+    fs::remove_dir_all(shell.path("run")).unwrap();
     write(&shell, "imagenet/train/n02/3.png", b"text");
     let answer = train(&shell, "imagenet", &small);
     answer.refused(&[
