@@ -27,30 +27,42 @@ const SAME_ON_ONE_TENSOR: [(&str, &str); 2] = [("static", "random"), ("st-3-norm
 
 /// Every rule, three budgets, three seeds.
 pub fn study() -> Study {
-    let parts = PRUNED.iter().zip(STR_STARTS).map(|(&(name, _, density), start)| {
-        let mut runs = Vec::new();
-        for rule in rules::ALL {
-            if SAME_ON_ONE_TENSOR.iter().any(|(same, _)| *same == rule.name) {
-                continue;
+    let parts = PRUNED
+        .iter()
+        .zip(STR_STARTS)
+        .map(|(&(name, _, density), start)| {
+            let mut runs = Vec::new();
+            for rule in rules::ALL {
+                if SAME_ON_ONE_TENSOR
+                    .iter()
+                    .any(|(same, _)| *same == rule.name)
+                {
+                    continue;
+                }
+                let mut set = vec![
+                    format!("wiring.density={density}"),
+                    format!("wiring.rule={}", rule.name),
+                ];
+                if rule.name == "str" {
+                    set.push(format!("wiring.settings.threshold-start={start}"));
+                }
+                for seed in SEEDS {
+                    runs.push(planned(
+                        "mnist",
+                        rule.name.to_owned(),
+                        seed,
+                        Some(EPOCHS),
+                        &set,
+                    ));
+                }
             }
-            let mut set = vec![
-                format!("wiring.density={density}"),
-                format!("wiring.rule={}", rule.name),
-            ];
-            if rule.name == "str" {
-                set.push(format!("wiring.settings.threshold-start={start}"));
+            Part {
+                name,
+                plotted: false,
+                runs,
+                beside: Vec::new(),
             }
-            for seed in SEEDS {
-                runs.push(planned("mnist", rule.name.to_owned(), seed, Some(EPOCHS), &set));
-            }
-        }
-        Part {
-            name,
-            plotted: false,
-            runs,
-            beside: Vec::new(),
-        }
-    });
+        });
     Study {
         name: "rules",
         parts: parts.collect(),
@@ -65,9 +77,14 @@ pub fn table(args: &StudyArgs) -> Result<(), String> {
     for part in &study.parts {
         let folder = args.folder(&study).join(part.name);
         for rule in rules::ALL {
-            let as_run = SAME_ON_ONE_TENSOR.iter().find(|(same, _)| *same == rule.name);
+            let as_run = SAME_ON_ONE_TENSOR
+                .iter()
+                .find(|(same, _)| *same == rule.name);
             let runs = as_run.map_or(rule.name, |(_, run)| run);
-            cells.entry(rule.name).or_default().push(cell(&folder, runs)?);
+            cells
+                .entry(rule.name)
+                .or_default()
+                .push(cell(&folder, runs)?);
         }
     }
     let mut text = String::from("| rule |");
@@ -91,8 +108,8 @@ fn cell(folder: &Path, rule: &str) -> Result<String, String> {
         let Ok(text) = std::fs::read_to_string(&path) else {
             return Ok("not run".into());
         };
-        let facts: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let facts: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         accuracies.push(100.0 * facts["test_accuracy"].as_f64().unwrap_or(f64::NAN));
         edges.push(facts["edges_real"].as_u64().unwrap_or(0));
     }
@@ -100,7 +117,11 @@ fn cell(folder: &Path, rule: &str) -> Result<String, String> {
     let least = accuracies.iter().copied().fold(f64::INFINITY, f64::min);
     let most = accuracies.iter().copied().fold(0.0, f64::max);
     let kept = match rule {
-        "str" | "complete" => format!(", {} to {} edges", edges.iter().min().unwrap_or(&0), edges.iter().max().unwrap_or(&0)),
+        "str" | "complete" => format!(
+            ", {} to {} edges",
+            edges.iter().min().unwrap_or(&0),
+            edges.iter().max().unwrap_or(&0)
+        ),
         _ => String::new(),
     };
     Ok(format!("{mean:.2} ({least:.2} to {most:.2}{kept})"))

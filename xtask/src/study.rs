@@ -29,7 +29,9 @@ pub struct StudyArgs {
 impl StudyArgs {
     /// Where the run folders of a study lie.
     pub fn folder(&self, study: &Study) -> PathBuf {
-        program::root().join(&self.out).join(format!("{}-study", study.name))
+        program::root()
+            .join(&self.out)
+            .join(format!("{}-study", study.name))
     }
 }
 

@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 pub mod comparison;
+pub mod counting;
 pub mod device;
 mod keeper;
 pub mod recipe;

@@ -1,6 +1,7 @@
 //! The command line: what is asked for, and how it is answered.
 
 mod args;
+mod count;
 mod data;
 mod failure;
 mod inspect;
@@ -21,6 +22,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         None => train::main_job(&cli.train),
         Some(Command::Train(args)) => train::train(&args),
         Some(Command::Eval(args)) => inspect::eval(&args),
+        Some(Command::Count(args)) => count::count(&args),
         Some(Command::Report(args)) => inspect::report(&args),
         Some(Command::Compare(args)) => inspect::compare(&args),
         Some(Command::Recipes { name }) => inspect::recipes(name.as_deref()),
