@@ -1,10 +1,7 @@
 //! The runs behind `docs/rules.md`: every rule on the MNIST network.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
-
-use dnw_core::rules;
 
 use crate::program;
 use crate::study::{Part, SEEDS, Study, StudyArgs, planned, run};
@@ -25,8 +22,19 @@ const STR_STARTS: [&str; 3] = ["-4.5", "-4.0", "-3.5"];
 /// Rules that on a network with one wired tensor are another rule.
 const SAME_ON_ONE_TENSOR: [(&str, &str); 2] = [("static", "random"), ("st-3-normalised", "st-3")];
 
+/// The names of all rules, as the program lists them.
+fn rules() -> Result<Vec<String>, String> {
+    let listed = program::output(&program::build()?, &["rules", "--json"])?;
+    let listed: Vec<serde_json::Value> =
+        serde_json::from_str(&listed).map_err(|error| format!("dnw rules --json: {error}"))?;
+    Ok(listed
+        .iter()
+        .filter_map(|rule| rule["name"].as_str().map(str::to_owned))
+        .collect())
+}
+
 /// Every rule, three budgets, three seeds.
-pub fn study() -> Study {
+fn study(rules: &[String]) -> Study {
     let parts = PRUNED
         .iter()
         .zip(STR_STARTS)
@@ -41,9 +49,9 @@ pub fn study() -> Study {
                 }
                 let mut set = vec![
                     format!("wiring.density={density}"),
-                    format!("wiring.rule={}", rule.name),
+                    format!("wiring.rule={rule}"),
                 ];
-                if rule.name == "str" {
+                if rule == "str" {
                     set.push(format!("wiring.settings.threshold-start={start}"));
                 }
                 for seed in SEEDS {
@@ -71,29 +79,26 @@ pub fn study() -> Study {
 
 /// Trains what is missing and writes the table.
 pub fn table(args: &StudyArgs) -> Result<(), String> {
-    let study = study();
+    let rules = rules()?;
+    let study = study(&rules);
     run(&study, args)?;
-    let mut cells: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for part in &study.parts {
-        let folder = args.folder(&study).join(part.name);
-        for rule in rules::ALL {
-            let as_run = SAME_ON_ONE_TENSOR
-                .iter()
-                .find(|(same, _)| *same == rule.name);
-            let runs = as_run.map_or(rule.name, |(_, run)| run);
-            cells
-                .entry(rule.name)
-                .or_default()
-                .push(cell(&folder, runs)?);
-        }
-    }
     let mut text = String::from("| rule |");
     for (_, percent, _) in PRUNED {
         let _ = write!(text, " {percent} % pruned |");
     }
     text.push_str("\n| --- | --- | --- | --- |\n");
-    for rule in rules::ALL {
-        let _ = writeln!(text, "| {} | {} |", rule.name, cells[rule.name].join(" | "));
+    for rule in &rules {
+        let as_run = SAME_ON_ONE_TENSOR.iter().find(|(same, _)| same == rule);
+        let runs = as_run.map_or(rule.as_str(), |(_, run)| run);
+        let _ = write!(text, "| `{rule}` |");
+        for part in &study.parts {
+            let _ = write!(
+                text,
+                " {} |",
+                cell(&args.folder(&study).join(part.name), runs)?
+            );
+        }
+        text.push('\n');
     }
     let path = program::root().join("docs/rules/table.md");
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))

@@ -62,6 +62,12 @@ pub enum Command {
         /// The recipe to print
         name: Option<String>,
     },
+    /// List the rules that choose edges, with what each lets be set
+    Rules {
+        /// Print them as JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
     /// List, check or fetch data sets
     Data(DataArgs),
     /// Print completions for a shell

@@ -7,6 +7,7 @@ mod failure;
 mod inspect;
 mod output;
 mod progress;
+mod rules;
 mod train;
 
 pub use args::Cli;
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Command::Report(args)) => inspect::report(&args),
         Some(Command::Compare(args)) => inspect::compare(&args),
         Some(Command::Recipes { name }) => inspect::recipes(name.as_deref()),
+        Some(Command::Rules { json }) => rules::rules(json),
         Some(Command::Data(args)) => data::data(&args),
         Some(Command::Completions(ShellArgs { shell })) => {
             let mut script = Vec::new();
