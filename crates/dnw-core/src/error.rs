@@ -1,6 +1,6 @@
 //! What can go wrong while a wiring is chosen.
 
-use crate::Budget;
+use crate::{Budget, Unit};
 
 /// An error of choosing or holding a wiring.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -66,6 +66,26 @@ pub enum WiringError {
         "the rule `{rule}` spreads its budget over the run: say how many updates that has with `Wire::over`"
     )]
     UnknownLength {
+        /// The rule.
+        rule: String,
+    },
+    /// A tensor does not divide into the rule's units.
+    #[error(
+        "`{tensor}` has {sources} sources, which do not divide into groups of {unit}: give it a budget of its own (1.0 keeps it dense), or another unit"
+    )]
+    Unit {
+        /// The tensor's path in the model.
+        tensor: String,
+        /// The unit.
+        unit: Unit,
+        /// Its sources.
+        sources: usize,
+    },
+    /// The rule looks at gradients, which nobody showed it.
+    #[error(
+        "the rule `{rule}` looks at the gradients: pass them through `Wired::prepare` before each optimizer step"
+    )]
+    GradientsUnseen {
         /// The rule.
         rule: String,
     },

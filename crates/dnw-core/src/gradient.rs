@@ -1,4 +1,4 @@
-//! The fourth axis of a rule: which edges learn.
+//! The fourth axis of a rule: which edges learn, and what pulls at them besides the loss.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,26 @@ impl Gradient {
             Self::AllEdges => 1.0,
             Self::RealEdges => 0.0,
             Self::Scaled(scale) => scale,
+        }
+    }
+}
+
+/// An L1 penalty on the wired weights: `strength * sign(w)` is added to their gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Penalty {
+    /// The strength at the end.
+    pub strength: f64,
+    /// The share of the run over which the strength rises to that from zero; 0 for at once.
+    pub rises_over: f64,
+}
+
+impl Penalty {
+    /// The strength when so much of the run is done.
+    pub fn at(self, share: f64) -> f64 {
+        if self.rises_over > 0.0 {
+            self.strength * (share / self.rises_over).min(1.0)
+        } else {
+            self.strength
         }
     }
 }

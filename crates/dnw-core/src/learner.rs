@@ -31,17 +31,25 @@ impl<M: Module + TrainStep> TrainStep for Wired<M> {
         rate: ModuleLearningRate,
         gradients: GradientsParams,
     ) -> Self {
-        rewired(optimizer.step(rate, self, gradients))
+        let mut model = self;
+        let gradients = model.prepare(gradients);
+        rewired(optimizer.step(rate, model, gradients))
     }
 
     /// # Panics
-    /// As [`optimize`](Self::optimize).
+    /// As [`optimize`](Self::optimize), and if the rule looks at gradients: here each device brings its own, which are no longer to
+    /// be had as one once they are added.
     fn optimize_multi(
         self,
         optimizer: &mut ModuleOptimizer,
         rate: ModuleLearningRate,
         gradients: MultiGradientsParams,
     ) -> Self {
+        assert!(
+            !self.rule().needs_gradients(),
+            "the rule `{}` looks at gradients, which a strategy of several devices does not show as one: train on one device",
+            self.rule().name
+        );
         rewired(optimizer.step_multi(rate, self, gradients))
     }
 }

@@ -41,8 +41,12 @@
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
 
+mod agnostic;
+mod allocation;
+mod birth;
 mod budget;
 mod error;
+mod forward;
 mod gradient;
 pub mod graph;
 pub mod layers;
@@ -64,9 +68,13 @@ mod wiring;
 /// Burn's own: which parameters of a model, for [`Wire::weights`].
 pub use burn::module::ParamGroup;
 
+pub use agnostic::Weights;
+pub use allocation::Allocation;
+pub use birth::Birth;
 pub use budget::Budget;
 pub use error::WiringError;
-pub use gradient::Gradient;
+pub use forward::Forward;
+pub use gradient::{Gradient, Penalty};
 pub use graph::{GraphSpec, NeuralGraph, NodeFunction};
 pub use layers::{DnwLinear, DnwLinearConfig, MaskedConv2d, MaskedConv2dConfig};
 pub use real_edges::RealEdges;
@@ -75,7 +83,7 @@ pub use schedule::{Clock, Schedule};
 pub use score::Score;
 pub use selection::select_top_edges;
 pub use swaps::Swaps;
-pub use unit::Unit;
+pub use unit::{Unit, UnitError};
 pub use wire::{Ranking, Wire};
 pub use wired::{Rewiring, TensorRewiring, Wired, WiredTensor};
 pub use wiring::Wiring;

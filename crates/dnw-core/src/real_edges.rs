@@ -5,16 +5,16 @@
 //! **any** layer that reads its weight by `Param::val` is wired without knowing it, the mask travels, is
 //! saved and is loaded with the weight it belongs to, and `Module::materialize` writes the zeros in.
 
-use burn::module::{Module, Param, ParamId, Reparameterization};
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::module::{Flag, Module, Param, ParamId, Reparameterization};
+use burn::tensor::{Bool, Device, Tensor, TensorData, activation};
 
-use crate::{Gradient, Wiring};
+use crate::{Forward, Gradient, Wiring};
 
 /// The real edges of the parameter that it is attached to.
 ///
-/// The effective weight is `M * W`. Its gradient reaches every entry of `W`, scaled by [`Gradient::hallucinated`] where the edge
-/// is not real: forward `M * W`, backward `dL/dW = dL/d(M * W)` for all entries in the published method
-/// (Wortsman et al. 2019, section 2.2).
+/// The effective weight is `M * W`, or `M * f(W)` where edges give less than their weight by a threshold ([`Forward`]). Its
+/// gradient reaches every entry of `W`, scaled by [`Gradient::hallucinated`] where the edge is not real: forward `M * W`,
+/// backward `dL/dW = dL/d(M * W)` for all entries in the published method (Wortsman et al. 2019, section 2.2).
 ///
 /// Weights must be finite: the gradient travels as `x - x`, which is zero for every number but not for an infinite one.
 #[derive(Module, Debug)]
@@ -23,9 +23,17 @@ pub struct RealEdges {
     real: Param<Tensor<1, Bool>>,
     /// Which entries may become real, `[entries]`; all may where there is none.
     legal: Option<Param<Tensor<1, Bool>>>,
+    /// Which other entries take part while training, `[entries]`; none do where it has another length.
+    joined: Param<Tensor<1, Bool>>,
     /// What the gradient of a hallucinated edge is multiplied by, `[1]`. A tensor, so that it is set and kept as the mask
     /// is; it takes no gradient of its own.
     hallucinated: Param<Tensor<1>>,
+    /// What a real edge gives, as [`Forward::law`] writes it.
+    law: Param<Tensor<1>>,
+    /// Whether a real edge gives its weight and all edges learn alike, which is when a kernel may take the stored weight as it is.
+    plain: Param<Flag>,
+    /// Whether the model is being trained: Burn switches it off in `valid` and on in `train`.
+    training: Param<Flag>,
 }
 
 /// The names under which traversals of a module meet [`RealEdges`] and its parts.
@@ -36,7 +44,10 @@ pub(crate) mod path {
     pub(crate) const WIRING: &str = "(wiring)";
     pub(crate) const REAL: &str = "real";
     pub(crate) const LEGAL: &str = "legal";
+    pub(crate) const JOINED: &str = "joined";
     pub(crate) const HALLUCINATED: &str = "hallucinated";
+    pub(crate) const LAW: &str = "law";
+    pub(crate) const PLAIN: &str = "plain";
 
     /// A step of a traversal's path. Burn says of what type the thing entered is part; a reparameterization is told from a
     /// field of the same name by that.
@@ -44,18 +55,34 @@ pub(crate) mod path {
         let is_wiring = container == "Reparameterization" && name == NAME;
         if is_wiring { WIRING } else { name }.to_owned()
     }
+
+    /// The weight's path and the part's name, where a path leads to a part of a wiring.
+    pub(crate) fn part(path: &[String]) -> Option<(String, &str)> {
+        match path {
+            [weight @ .., container, part] if container == WIRING => {
+                Some((weight.join("."), part.as_str()))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl RealEdges {
-    /// The given edges real; the legal ones, if not all are; the gradient of the others.
+    /// The given edges real, each giving its weight; the legal ones, if not all are; the gradient of the others.
     pub fn new(real: &Wiring, legal: Option<&Wiring>, gradient: Gradient, device: &Device) -> Self {
+        let constant = |values: Vec<f32>| {
+            let length = values.len();
+            let tensor = Tensor::from_data(TensorData::new(values, [length]), device);
+            Param::initialized(ParamId::new(), tensor)
+        };
         Self {
             real: mask_param(real, device),
             legal: legal.map(|legal| mask_param(legal, device)),
-            hallucinated: Param::initialized(
-                ParamId::new(),
-                Tensor::from_floats([gradient.hallucinated()], device),
-            ),
+            joined: mask_param(&Wiring::empty(1), device),
+            hallucinated: constant(vec![gradient.hallucinated()]),
+            law: constant(Forward::Weight.law(0.0)),
+            plain: Param::from_bool(gradient == Gradient::AllEdges),
+            training: Param::from_bool(true),
         }
     }
 
@@ -64,25 +91,49 @@ impl RealEdges {
         wiring_of(&self.real.val())
     }
 
-    /// The mask in the weight's own shape: real and legal. (Where all entries are ranked, an entry may be chosen that the
-    /// layer cannot use.)
+    /// The edges that take part, in the weight's own shape: the real ones that are legal (where all entries are ranked, an edge
+    /// may be chosen that the layer cannot use), and while training those that a rule lets join.
     pub fn mask<const D: usize>(&self, shape: [usize; D]) -> Tensor<D, Bool> {
-        let real = self.real.val();
-        let mask = match &self.legal {
-            Some(legal) => real.bool_and(legal.val()),
-            None => real,
-        };
+        let mut mask = self.real.val();
+        if self.training.is_enabled() && self.joined.val().dims() == mask.dims() {
+            mask = mask.bool_or(self.joined.val());
+        }
+        if let Some(legal) = &self.legal {
+            mask = mask.bool_and(legal.val());
+        }
         mask.reshape(shape)
     }
 
-    /// Whether hallucinated edges learn exactly as real ones do, which is when a kernel may compute the gradient of all
-    /// edges at once.
+    /// Whether hallucinated edges learn exactly as real ones do and real ones give their weight, which is when a kernel may take
+    /// the stored weight and compute the gradient of all edges at once.
     pub(crate) fn all_edges_learn(&self) -> bool {
-        self.hallucinated
-            .val()
-            .into_data()
-            .iter::<f32>()
-            .all(|scale| scale == 1.0)
+        self.plain.is_enabled()
+    }
+
+    /// What the edges of a mask give.
+    fn given<const D: usize>(&self, base: Tensor<D>, real: Tensor<D, Bool>) -> Tensor<D> {
+        let law = self.law.val();
+        let entry = |i: usize| law.clone().narrow(0, i, 1).reshape([1; D]);
+        let sign = || base.clone().sign().detach();
+        let value = match law.dims() {
+            [2] => (base.clone().abs() - entry(0)).clamp_min(0.0) * sign(),
+            [3] => {
+                let (threshold, power) = (entry(0), entry(1));
+                let powers = |x: Tensor<D>, p: Tensor<D>| {
+                    let shape = x.dims();
+                    x.powf(p.expand(shape))
+                };
+                let left =
+                    powers(base.clone().abs(), power.clone()) - threshold.powf(power.clone());
+                powers(left.clamp_min(0.0), power.recip()) * sign()
+            }
+            [4] => {
+                let threshold = activation::sigmoid(entry(0));
+                activation::relu(base.clone().abs() - threshold) * sign()
+            }
+            _ => base,
+        };
+        value.mask_fill(real.bool_not(), 0.0)
     }
 }
 
@@ -91,15 +142,16 @@ impl Reparameterization for RealEdges {
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         let real = self.mask(base.dims());
-        let kept = base.clone().mask_fill(real.clone().bool_not(), 0.0);
-        if !base.is_autodiff() {
-            return kept;
+        let is_learned = self.law.val().dims() == [4];
+        if !base.is_autodiff() || is_learned {
+            return self.given(base, real);
         }
-        // The gradient flows through `passed`, the value comes from `kept`: x - x is exactly zero.
+        let given = self.given(base.clone().detach(), real.clone());
+        // The gradient flows through `passed`, the value comes from `given`: x - x is exactly zero.
         let scale = self.hallucinated.val().detach().reshape([1; D]);
         let scale = scale.expand(base.dims()).mask_fill(real, 1.0);
         let passed = base * scale;
-        kept.detach() + (passed.clone() - passed.detach())
+        given.detach() + (passed.clone() - passed.detach())
     }
 }
 

@@ -1,19 +1,21 @@
-//! A rule for choosing edges: one value for each of five axes.
+//! A rule for choosing edges: one value for each of seven axes.
 //!
 //! | axis | question | here |
 //! | --- | --- | --- |
-//! | score | how is an edge ranked? | [`Score`] |
-//! | budget | how many stay? | [`Budget`](crate::Budget), given per tensor by [`Wire`](crate::Wire) |
+//! | score | how is an edge ranked? | [`Score`], and another for edges that are to grow |
+//! | budget | how many stay, and where? | [`Budget`](crate::Budget) per tensor, given by [`Wire`](crate::Wire), and [`Allocation`] |
 //! | schedule | when is the set chosen again, and does the budget move? | [`Schedule`] |
-//! | gradient | which edges learn? | [`Gradient`] |
+//! | gradient | which edges learn, and what else pulls at them? | [`Gradient`], [`Penalty`] |
 //! | unit | what swaps as one? | [`Unit`] |
+//! | forward | what does an edge give? | [`Forward`] |
+//! | birth | what does an edge begin with when it becomes real? | [`Birth`] |
 //!
-//! Discovering neural wirings is magnitude, a fixed budget, every update, all edges, single edges. A rule of
-//! your own needs no change here:
+//! Discovering neural wirings is magnitude, a fixed budget per tensor, every update, all edges, single edges, and an edge
+//! gives the weight that it has and keeps it. A rule of your own needs no change here:
 //!
 //! ```
 //! use std::sync::Arc;
-//! use dnw_core::{Gradient, Rule, Score, TensorView, Unit, schedule::EveryUpdate};
+//! use dnw_core::{Rule, Score, TensorView, rules};
 //!
 //! /// Positive weights only.
 //! #[derive(Debug)]
@@ -25,33 +27,70 @@
 //!     }
 //! }
 //!
-//! let rule = Rule {
-//!     name: "excitatory".into(),
-//!     score: Arc::new(Excitatory),
-//!     schedule: Arc::new(EveryUpdate),
-//!     gradient: Gradient::AllEdges,
-//!     unit: Unit::Edge,
-//! };
+//! let rule = Rule { name: "excitatory".into(), score: Arc::new(Excitatory), ..rules::dnw() };
 //! # let _ = rule;
 //! ```
 
 use std::sync::Arc;
 
-use crate::{Clock, Gradient, Schedule, Score, Unit, Wiring, WiringError};
+use crate::score::Sees;
+use crate::{Allocation, Birth, Clock, Forward, Gradient, Penalty, Schedule, Score, Unit, Wiring};
 
-/// How edges are chosen.
+mod choice;
+
+pub use choice::Choice;
+
+/// How edges are chosen. New ones are made from another: `Rule { .., ..rules::dnw() }`.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// The name that recipes and reports use.
     pub name: String,
     /// How an edge is ranked.
     pub score: Arc<dyn Score>,
+    /// Where there is one, the edges that are real keep their places by `score`, save those that the schedule's
+    /// [turnover](Schedule::turnover) makes free, for which all others compete by this. The first edges are then drawn by
+    /// chance, since nothing has been seen yet.
+    pub growth: Option<Arc<dyn Score>>,
+    /// How the budget is spread over tensors.
+    pub allocation: Allocation,
     /// When the set is chosen again, and how the budget moves.
     pub schedule: Arc<dyn Schedule>,
     /// Which edges learn.
     pub gradient: Gradient,
+    /// What pulls at all wired weights besides the loss.
+    pub penalty: Option<Penalty>,
     /// What swaps as one.
     pub unit: Unit,
+    /// What an edge gives.
+    pub forward: Forward,
+    /// What an edge begins with when it becomes real.
+    pub birth: Birth,
+}
+
+impl Rule {
+    /// What of the gradients the rule's scores read.
+    pub fn sees(&self) -> Sees {
+        let growth = self.growth.as_ref().map(|growth| growth.sees());
+        match (self.score.sees(), growth) {
+            (Sees::Nothing, Some(sees)) => sees,
+            (sees, _) => sees,
+        }
+    }
+
+    /// Whether the rule looks at gradients, or changes them, so that they must pass through
+    /// [`Wired::prepare`](crate::Wired::prepare) on their way to the optimizer.
+    pub fn needs_gradients(&self) -> bool {
+        self.sees() != Sees::Nothing || self.penalty.is_some()
+    }
+
+    /// What the weight itself multiplies the gradient of hallucinated edges by. A rule that sees gradients must see those of all
+    /// edges, and silences hallucinated ones afterwards.
+    pub(crate) fn hallucinated(&self) -> f32 {
+        match self.sees() {
+            Sees::Nothing => self.gradient.hallucinated(),
+            _ => 1.0,
+        }
+    }
 }
 
 /// What a rule sees of a tensor when it chooses.
@@ -73,6 +112,10 @@ pub struct TensorView<'a> {
     pub clock: Clock,
     /// The seed of rules that draw lots.
     pub seed: u64,
+    /// What the rule's scores asked to see of the gradients, row-major; `None` before the first update.
+    pub seen: Option<&'a [f32]>,
+    /// The magnitude below which an edge gives nothing; 0 where there is no threshold.
+    pub threshold: f32,
 }
 
 /// How the entries of a weight are edges.
@@ -125,29 +168,4 @@ impl WeightShape {
         let (target, source, place) = self.edge(entry);
         (target * self.sources + source) * self.kernel + place
     }
-}
-
-impl Rule {
-    /// The wiring that this rule gives the tensor now, with the scores that chose it. Whether it is time to choose is the
-    /// schedule's to say, and [`Wired::rewire`](crate::Wired::rewire)'s to ask.
-    ///
-    /// # Errors
-    /// As [`select_top_edges`](crate::select_top_edges).
-    pub fn choose(&self, tensor: &TensorView<'_>) -> Result<Choice, WiringError> {
-        let candidates = tensor.candidates.count();
-        let k = self.schedule.edges(tensor.clock, candidates, tensor.budget);
-        let mut scores = Vec::with_capacity(tensor.weights.len());
-        self.score.score(tensor, &mut scores);
-        let wiring = self.unit.select(tensor, &scores, k)?;
-        Ok(Choice { wiring, scores })
-    }
-}
-
-/// What a rule chose, and why.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    /// The edges that are real from now on.
-    pub wiring: Wiring,
-    /// The scores that decided it, one per entry.
-    pub scores: Vec<f32>,
 }

@@ -8,6 +8,33 @@ use crate::TensorView;
 pub trait Score: std::fmt::Debug + Send + Sync {
     /// Writes one score per entry of the tensor. `scores` comes empty; only candidates' scores are read.
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>);
+
+    /// What of the gradients the score reads, as [`TensorView::seen`].
+    fn sees(&self) -> Sees {
+        Sees::Nothing
+    }
+
+    /// The magnitude that a weight of this tensor must have for such a score, for rules whose edges give less than their weight
+    /// by a threshold.
+    fn magnitude(&self, tensor: &TensorView<'_>, score: f32) -> f32 {
+        let _ = tensor;
+        score
+    }
+}
+
+/// What a score reads of the gradients.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Sees {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The gradient of every entry, real or not, of the last update.
+    Gradient,
+    /// The running mean of the gradients of every entry: `m <- decay m + (1 - decay) g`.
+    Momentum {
+        /// What is kept of the mean at each update, 0 to 1.
+        decay: f32,
+    },
 }
 
 /// By the magnitude of the weight (Wortsman et al. 2019, section 2.2).
@@ -20,25 +47,116 @@ impl Score for Magnitude {
     }
 }
 
-/// By chance: a function of the seed, the tensor's name and the entry, so that the same seed draws the same edges on every
-/// machine and backend.
+/// By the magnitude of the weight over the standard deviation of its tensor's weights, so that tensors of different scale
+/// compete as equals (the layer-normalised ST-3).
+#[derive(Clone, Copy, Debug)]
+pub struct NormalisedMagnitude;
+
+impl NormalisedMagnitude {
+    /// The standard deviation of the candidates' weights, or 1 where they are all the same.
+    fn deviation(tensor: &TensorView<'_>) -> f32 {
+        let weights = || {
+            tensor
+                .candidates
+                .iter()
+                .map(|entry| f64::from(tensor.weights[entry]))
+        };
+        let n = tensor.candidates.count().max(1) as f64;
+        let mean = weights().sum::<f64>() / n;
+        let variance = weights().map(|w| (w - mean).powi(2)).sum::<f64>() / n;
+        if variance > 0.0 {
+            variance.sqrt() as f32
+        } else {
+            1.0
+        }
+    }
+}
+
+impl Score for NormalisedMagnitude {
+    fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
+        let deviation = Self::deviation(tensor);
+        scores.extend(tensor.weights.iter().map(|w| w.abs() / deviation));
+    }
+
+    fn magnitude(&self, tensor: &TensorView<'_>, score: f32) -> f32 {
+        score * Self::deviation(tensor)
+    }
+}
+
+/// By how far the magnitude of the weight lies over the tensor's learned threshold; edges below it have a negative score.
+#[derive(Clone, Copy, Debug)]
+pub struct AboveThreshold;
+
+impl Score for AboveThreshold {
+    fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
+        let threshold = tensor.threshold;
+        scores.extend(tensor.weights.iter().map(|w| w.abs() - threshold));
+    }
+}
+
+/// By the magnitude of the gradient in the last update: the edge whose arrival would change the loss most (Evci et al. 2020).
+#[derive(Clone, Copy, Debug)]
+pub struct GradientMagnitude;
+
+impl Score for GradientMagnitude {
+    fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
+        by_what_was_seen(tensor, scores);
+    }
+
+    fn sees(&self) -> Sees {
+        Sees::Gradient
+    }
+}
+
+/// By the magnitude of the running mean of the gradients (Dettmers and Zettlemoyer 2019).
+#[derive(Clone, Copy, Debug)]
+pub struct MomentumMagnitude {
+    /// What is kept of the mean at each update, 0 to 1.
+    pub decay: f32,
+}
+
+impl Score for MomentumMagnitude {
+    fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
+        by_what_was_seen(tensor, scores);
+    }
+
+    fn sees(&self) -> Sees {
+        Sees::Momentum { decay: self.decay }
+    }
+}
+
+fn by_what_was_seen(tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
+    match tensor.seen {
+        Some(seen) => scores.extend(seen.iter().map(|g| g.abs())),
+        None => scores.resize(tensor.weights.len(), 0.0),
+    }
+}
+
+/// By chance: a function of the seed, the tensor's name, the update and the entry, so that the same seed draws the same edges on
+/// every machine and backend.
 #[derive(Clone, Copy, Debug)]
 pub struct Chance;
 
 impl Score for Chance {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
-        // FNV-1a of the name, so that tensors of one model draw apart.
-        let name = tensor
-            .name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-        scores.extend((0..tensor.weights.len() as u64).map(|entry| {
-            let bits = split_mix(split_mix(tensor.seed ^ name).wrapping_add(entry));
-            (bits >> 40) as f32
-        }));
+        scores.extend((0..tensor.weights.len()).map(|entry| (draw(tensor, entry) >> 40) as f32));
     }
+}
+
+/// 64 random bits for an entry of a tensor at the update that its clock shows.
+pub(crate) fn draw(tensor: &TensorView<'_>, entry: usize) -> u64 {
+    // FNV-1a of the name, so that tensors of one model draw apart.
+    let name = tensor
+        .name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let of_update = match tensor.clock.update {
+        0 => tensor.seed ^ name,
+        update => split_mix(tensor.seed ^ name).wrapping_add(update),
+    };
+    split_mix(split_mix(of_update).wrapping_add(entry as u64))
 }
 
 /// One output of the SplitMix64 generator for state `x` (Steele, Lea, Flood 2014).

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamGroup, Reparameterizer};
-use burn::tensor::{Bool, Tensor};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamGroup, Reparameterizer};
+use burn::tensor::{Bool, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::allocation::erdos_renyi_kernel;
 use crate::real_edges::{RealEdges, path, wiring_of};
 use crate::wired::{Tensors, Wired};
-use crate::{Budget, Clock, Rule, WeightShape, Wiring, WiringError, rules};
+use crate::{
+    Allocation, Budget, Clock, Forward, Gradient, Rule, WeightShape, Wiring, WiringError, rules,
+};
 
 /// Which entries compete for the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,7 @@ pub struct Wire {
     ranking: Ranking,
     seed: u64,
     updates: u64,
+    may_be_dense: bool,
 }
 
 impl Wire {
@@ -61,6 +65,7 @@ impl Wire {
             ranking: Ranking::default(),
             seed: 0,
             updates: 0,
+            may_be_dense: false,
         }
     }
 
@@ -81,6 +86,14 @@ impl Wire {
     #[must_use]
     pub fn budget_for(mut self, name: impl Into<String>, budget: Budget) -> Self {
         self.budgets.insert(name.into(), budget);
+        self
+    }
+
+    /// How the budget is spread over tensors, if not as the rule has it. Tensors with a budget of their own keep it when the
+    /// spreading is done before training.
+    #[must_use]
+    pub fn allocation(mut self, allocation: Allocation) -> Self {
+        self.rule.allocation = allocation;
         self
     }
 
@@ -105,6 +118,13 @@ impl Wire {
         self
     }
 
+    /// Takes a model that has nothing to wire as it is, instead of refusing it: a dense baseline under the same training loop.
+    #[must_use]
+    pub fn or_dense(mut self) -> Self {
+        self.may_be_dense = true;
+        self
+    }
+
     /// Wires the model and makes the first choice, from the weights that it has now; a stored wiring is loaded after this.
     ///
     /// A layer that was configured with a budget of its own (fewer real edges than legal ones) keeps it unless
@@ -113,7 +133,8 @@ impl Wire {
     /// # Errors
     /// [`WiringError::NothingToWire`] if no parameter carries a wiring or is named; [`WiringError::Budget`] if a budget does not
     /// fit its tensor; [`WiringError::UnknownTensor`] if a budget was given for a tensor that is not wired;
-    /// [`WiringError::UnknownLength`] if the rule needs the run's length; [`WiringError::NotANumber`] if a weight is NaN.
+    /// [`WiringError::UnknownLength`] if the rule needs the run's length; [`WiringError::Unit`] if a tensor does not divide into the
+    /// rule's units; [`WiringError::NotANumber`] if a weight is NaN.
     pub fn attach<M: Module>(self, model: M) -> Result<Wired<M>, WiringError> {
         if self.rule.schedule.needs_length() && self.updates == 0 {
             return Err(WiringError::UnknownLength {
@@ -126,7 +147,7 @@ impl Wire {
         };
         let mut find = Find::default();
         model.visit(&mut find);
-        if find.found.is_empty() {
+        if find.found.is_empty() && !self.may_be_dense {
             return Err(WiringError::NothingToWire);
         }
         if let Some(name) = self
@@ -140,30 +161,66 @@ impl Wire {
                 known,
             });
         }
+        let budgets = self.resolve(&find.found)?;
         let mut tensors = Tensors::new();
-        for found in find.found {
-            let (real, legal) = (found.real.count(), found.legal.count());
-            let candidates = match self.ranking {
-                Ranking::LegalEdges => found.legal,
-                Ranking::AllEntries => Wiring::full(found.shape.entries()),
-            };
-            let budget = match self.budgets.get(&found.name) {
-                Some(budget) => budget.resolve(&found.name, candidates.count())?,
-                None if real < legal => real,
-                None => self.budget.resolve(&found.name, candidates.count())?,
-            };
+        for (found, budget) in find.found.into_iter().zip(budgets) {
+            let candidates = self.candidates(&found);
             tensors.add(found.name, found.shape, candidates, budget);
         }
         let clock = Clock {
             update: 0,
             total: self.updates,
         };
-        let gradient = self.rule.gradient;
-        let model = model.map(&mut SetGradient {
+        let model = model.map(&mut SetLaw {
             path: Vec::new(),
-            scale: gradient.hallucinated(),
+            rule: &self.rule,
         });
         Wired::first(model, self.rule, tensors, clock, self.seed)
+    }
+
+    fn candidates(&self, found: &Found) -> Wiring {
+        match self.ranking {
+            Ranking::LegalEdges => found.legal.clone(),
+            Ranking::AllEntries => Wiring::full(found.shape.entries()),
+        }
+    }
+
+    /// The edges that each tensor is to keep at the end.
+    fn resolve(&self, all: &[Found]) -> Result<Vec<usize>, WiringError> {
+        let unit = self.rule.unit;
+        let mut budgets = Vec::new();
+        let mut own = Vec::new();
+        let mut candidates = Vec::new();
+        for found in all {
+            let (real, legal) = (found.real.count(), found.legal.count());
+            let candidate = self.candidates(found);
+            let count = candidate.count();
+            let given = self.budgets.get(&found.name);
+            let budget = match given {
+                Some(budget) => budget.resolve(&found.name, count)?,
+                None if real < legal => real,
+                None => self.budget.resolve(&found.name, count)?,
+            };
+            // A tensor that was given its own budget keeps it; one that is to stay dense does not divide into units.
+            own.push(given.is_some() || real < legal);
+            budgets.push(if budget == count {
+                budget
+            } else {
+                unit.budget(&found.name, &found.shape, &candidate, budget)?
+            });
+            candidates.push(count);
+        }
+        if self.rule.allocation == Allocation::ErdosRenyiKernel {
+            let spread: Vec<usize> = (0..all.len()).filter(|&i| !own[i]).collect();
+            let shares: Vec<_> = spread
+                .iter()
+                .map(|&i| (&all[i].shape, candidates[i], budgets[i]))
+                .collect();
+            for (&i, budget) in spread.iter().zip(erdos_renyi_kernel(&shares)) {
+                budgets[i] = budget;
+            }
+        }
+        Ok(budgets)
     }
 }
 
@@ -230,15 +287,13 @@ impl ModuleVisitor for Find {
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        let [.., container, part] = self.path.as_slice() else {
+        let Some((_, part)) = path::part(&self.path) else {
             return;
         };
-        if container != path::WIRING {
-            return;
-        }
-        let wiring = wiring_of(&param.val().flatten::<1>(0, D - 1));
-        match part.as_str() {
+        let wiring = || wiring_of(&param.val().flatten::<1>(0, D - 1));
+        match part {
             path::REAL => {
+                let wiring = wiring();
                 if let Some((name, shape)) = self.weight.take() {
                     self.found.push(Found {
                         name,
@@ -250,7 +305,7 @@ impl ModuleVisitor for Find {
             }
             path::LEGAL => {
                 if let Some(found) = self.found.last_mut() {
-                    found.legal = wiring;
+                    found.legal = wiring();
                 }
             }
             _ => {}
@@ -258,13 +313,13 @@ impl ModuleVisitor for Find {
     }
 }
 
-/// Sets what the gradient of hallucinated edges is multiplied by, in every wiring of a model.
-struct SetGradient {
+/// Puts a rule's gradient and forward axes into every wiring of a model.
+struct SetLaw<'a> {
     path: Vec<String>,
-    scale: f32,
+    rule: &'a Rule,
 }
 
-impl ModuleMapper for SetGradient {
+impl ModuleMapper for SetLaw<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.push(path::step(name, container));
     }
@@ -274,12 +329,35 @@ impl ModuleMapper for SetGradient {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.path.as_slice() {
-            [.., container, part] if container == path::WIRING && part == path::HALLUCINATED => {
-                let scale = self.scale;
+        match path::part(&self.path) {
+            Some((_, path::HALLUCINATED)) => {
+                let scale = self.rule.hallucinated();
                 param.map(|tensor| tensor.full_like(scale))
             }
+            Some((_, path::LAW)) => {
+                let law = self.rule.forward.law(0.0);
+                let shape = [law.len()];
+                let law =
+                    Tensor::<1>::from_data(TensorData::new(law, shape), &param.base().device());
+                // D is 1, which the type cannot say.
+                let law = law.reshape([shape[0]; D]);
+                match self.rule.forward {
+                    Forward::LearnedThreshold { .. } => Param::from_tensor(law),
+                    _ => Param::initialized(param.id, law),
+                }
+            }
             _ => param,
+        }
+    }
+
+    fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
+        match path::part(&self.path) {
+            Some((_, path::PLAIN)) => {
+                let plain = matches!(self.rule.forward, Forward::Weight | Forward::Dropout { .. })
+                    && self.rule.hallucinated() == Gradient::AllEdges.hallucinated();
+                flag.with_value(plain)
+            }
+            _ => flag,
         }
     }
 }

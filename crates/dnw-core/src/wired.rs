@@ -7,13 +7,16 @@ use std::sync::Arc;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
-use crate::{Clock, Rule, Swaps, WeightShape, Wiring, WiringError};
+use crate::rule::Choice;
+use crate::score::Sees;
+use crate::{Birth, Clock, Forward, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError};
 
+mod gradients;
 mod traversal;
 
-use traversal::{Choose, Put, Read};
+use traversal::{Change, CountOthers, Put, Read, ReadLegal};
 
 /// A model whose weights carry wirings, and the rule that chooses them.
 ///
@@ -27,6 +30,10 @@ pub struct Wired<M> {
     tensors: Tensors,
     clock: Clock,
     seed: u64,
+    /// What the rule's scores asked to see of the gradients, by tensor, `[entries]`.
+    seen: BTreeMap<String, Tensor<1>>,
+    /// The model before the first update, where the rule goes back to it.
+    initial: Option<M>,
 }
 
 /// What was decided about each wired tensor when the model was wired.
@@ -77,6 +84,9 @@ pub struct Rewiring {
     pub update: u64,
     /// The tensors whose edges were chosen, in the order of the model's fields. Empty when the rule did not choose.
     pub tensors: Vec<TensorRewiring>,
+    /// Whether everything in the model but the wiring went back to what it was before the first update
+    /// ([`Birth::Rewound`]): whoever holds an optimizer for it begins with a fresh one.
+    pub rewound: bool,
 }
 
 impl Rewiring {
@@ -149,12 +159,15 @@ impl<M: Module> Wired<M> {
         clock: Clock,
         seed: u64,
     ) -> Result<Self, WiringError> {
+        let initial = (rule.birth == Birth::Rewound).then(|| model.clone());
         let mut wired = Self {
             model,
             rule,
             tensors,
             clock,
             seed,
+            seen: BTreeMap::new(),
+            initial,
         };
         wired.choose()?;
         Ok(wired)
@@ -163,47 +176,130 @@ impl<M: Module> Wired<M> {
     /// Chooses the real edges again. To be called once after each optimizer update.
     ///
     /// # Errors
-    /// [`WiringError::NotANumber`] if a weight is NaN; the model is then as it was before the call.
+    /// [`WiringError::NotANumber`] if a weight is NaN; [`WiringError::GradientsUnseen`] if the rule looks at gradients and
+    /// [`prepare`](Self::prepare) was not called. The model is then as it was before the call.
     pub fn rewire(&mut self) -> Result<Rewiring, WiringError> {
         self.clock.update += 1;
         if !self.rule.schedule.chooses(self.clock) {
             return Ok(Rewiring {
                 update: self.clock.update,
-                tensors: Vec::new(),
+                ..Rewiring::default()
             });
         }
         self.choose().inspect_err(|_| self.clock.update -= 1)
     }
 
     fn choose(&mut self) -> Result<Rewiring, WiringError> {
-        let mut pass = Choose {
-            rule: &self.rule,
-            facts: &self.tensors.facts,
-            clock: self.clock,
-            seed: self.seed,
-            path: Vec::new(),
-            weight: None,
-            outcome: Ok(Vec::new()),
-        };
-        let model = self.model.clone().map(&mut pass);
-        let tensors = pass.outcome?;
-        self.model = model;
-        Ok(Rewiring {
+        let is_first = self.clock.update == 0;
+        if self.rule.sees() != Sees::Nothing && self.seen.is_empty() && !is_first {
+            return Err(WiringError::GradientsUnseen {
+                rule: self.rule.name.clone(),
+            });
+        }
+        let now = self.read();
+        let seen: BTreeMap<&str, Vec<f32>> = self
+            .seen
+            .iter()
+            .map(|(name, seen)| (name.as_str(), seen.to_data().iter::<f32>().collect()))
+            .collect();
+        let views: Vec<TensorView<'_>> = now
+            .iter()
+            .map(|tensor| {
+                let facts = &self.tensors.facts[&tensor.name];
+                TensorView {
+                    name: &tensor.name,
+                    shape: &facts.shape,
+                    weights: &tensor.weights,
+                    candidates: &facts.candidates,
+                    wiring: &tensor.wiring,
+                    budget: facts.budget,
+                    clock: self.clock,
+                    seed: self.seed,
+                    seen: seen.get(tensor.name.as_str()).map(Vec::as_slice),
+                    threshold: tensor.threshold,
+                }
+            })
+            .collect();
+        let choices = self.rule.choose(&views)?;
+        let mut rewiring = Rewiring {
             update: self.clock.update,
-            tensors,
-        })
+            ..Rewiring::default()
+        };
+        let mut changes = BTreeMap::new();
+        for (view, choice) in views.iter().zip(choices) {
+            let swaps = Swaps::between(view.wiring, &choice.wiring, &choice.scores);
+            changes.insert(view.name.to_owned(), self.change(view, &choice, &swaps));
+            rewiring.tensors.push(report(view, &choice, swaps));
+        }
+        if !is_first && let Some(initial) = self.initial.take() {
+            self.model = initial;
+            rewiring.rewound = true;
+        }
+        self.put(&changes);
+        Ok(rewiring)
     }
 
-    /// The wired tensors as they are now, in the order of the model's fields. Reads every weight from the device.
-    pub fn tensors(&self) -> Vec<WiredTensor> {
+    /// What a choice changes in the model.
+    fn change(&self, tensor: &TensorView<'_>, choice: &Choice, swaps: &Swaps) -> Change {
+        let rewinds = self.initial.is_some() && self.clock.update > 0;
+        let begins_at_zero = self.rule.birth == Birth::Zero && tensor.clock.update > 0;
+        let born = || Wiring::from_entries(tensor.weights.len(), swaps.born.iter().copied());
+        Change {
+            wiring: (rewinds || !swaps.is_empty()).then(|| choice.wiring.clone()),
+            joined: choice.joined.clone(),
+            law: choice.threshold.map(|t| self.rule.forward.law(t)),
+            zeroed: (begins_at_zero && !swaps.born.is_empty()).then(born),
+            weights: None,
+        }
+    }
+
+    fn put(&mut self, changes: &BTreeMap<String, Change>) {
+        self.model = self.model.clone().map(&mut Put {
+            changes,
+            path: Vec::new(),
+        });
+    }
+
+    fn read(&self) -> Vec<traversal::Now> {
         let mut read = Read {
             facts: &self.tensors.facts,
             path: Vec::new(),
-            weight: None,
             tensors: Vec::new(),
         };
         self.model.visit(&mut read);
         read.tensors
+    }
+
+    /// The wired tensors as they are now, in the order of the model's fields. Reads every weight from the device.
+    pub fn tensors(&self) -> Vec<WiredTensor> {
+        let mut legal = ReadLegal::default();
+        self.model.visit(&mut legal);
+        let now = self.read().into_iter().map(|now| {
+            let facts = &self.tensors.facts[&now.name];
+            let legal = legal.found.remove(&now.name);
+            WiredTensor {
+                shape: facts.shape.clone(),
+                wiring: now.wiring,
+                candidates: facts.candidates.clone(),
+                legal: legal.unwrap_or_else(|| Wiring::full(now.weights.len())),
+                budget: facts.budget,
+                name: now.name,
+                weights: now.weights,
+            }
+        });
+        now.collect()
+    }
+
+    /// Learned numbers of the model that are no edges: biases, norms, the weights that are not wired. What is not trained, such as
+    /// the running averages of batch norms, is not among them.
+    pub fn other_parameters(&self) -> usize {
+        let mut count = CountOthers {
+            facts: &self.tensors.facts,
+            path: Vec::new(),
+            count: 0,
+        };
+        self.model.visit(&mut count);
+        count.count
     }
 
     /// Puts given wirings in the place of those that the tensors of these names have: a drawn graph, a mask from a file. A rule
@@ -214,31 +310,74 @@ impl<M: Module> Wired<M> {
     /// number of entries; [`WiringError::Illegal`] if it has an edge that is no candidate. Nothing is changed then.
     pub fn set_wirings(&mut self, wirings: &BTreeMap<String, Wiring>) -> Result<(), WiringError> {
         for (name, wiring) in wirings {
-            let Some(facts) = self.tensors.facts.get(name) else {
-                let known = self.tensors.names.clone();
-                return Err(WiringError::UnknownTensor {
-                    name: name.clone(),
-                    known,
-                });
-            };
-            let (found, expected) = (wiring.entries(), facts.shape.entries());
-            if found != expected {
-                return Err(WiringError::Size {
-                    tensor: name.clone(),
-                    found,
-                    expected,
-                });
-            }
+            let facts = self.check_size(name, wiring.entries())?;
             if let Some(entry) = wiring.difference(&facts.candidates).iter().next() {
                 let tensor = name.clone();
                 return Err(WiringError::Illegal { tensor, entry });
             }
         }
-        self.model = self.model.clone().map(&mut Put {
-            wirings,
-            path: Vec::new(),
+        let changes = wirings.iter().map(|(name, wiring)| {
+            let change = Change {
+                wiring: Some(wiring.clone()),
+                ..Change::default()
+            };
+            (name.clone(), change)
         });
+        self.put(&changes.collect());
         Ok(())
+    }
+
+    /// Puts given weights, row-major, in the place of those that the tensors of these names have. The wiring stays as it is.
+    ///
+    /// # Errors
+    /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if there are not as many
+    /// weights as the tensor has entries. Nothing is changed then.
+    pub fn set_weights(&mut self, weights: BTreeMap<String, Vec<f32>>) -> Result<(), WiringError> {
+        for (name, weights) in &weights {
+            self.check_size(name, weights.len())?;
+        }
+        let changes = weights.into_iter().map(|(name, weights)| {
+            let change = Change {
+                weights: Some(weights),
+                ..Change::default()
+            };
+            (name, change)
+        });
+        self.put(&changes.collect());
+        Ok(())
+    }
+
+    /// Lets every real edge give its weight, without the threshold that a rule may have set.
+    pub(crate) fn give_weights_plainly(&mut self) {
+        let plain = |name: &String| {
+            let change = Change {
+                law: Some(Forward::Weight.law(0.0)),
+                ..Change::default()
+            };
+            (name.clone(), change)
+        };
+        let changes = self.tensors.names.iter().map(plain).collect();
+        self.put(&changes);
+    }
+
+    /// What was decided about the tensor of this name, if it has so many entries.
+    fn check_size(&self, name: &str, found: usize) -> Result<&TensorFacts, WiringError> {
+        let Some(facts) = self.tensors.facts.get(name) else {
+            let known = self.tensors.names.clone();
+            return Err(WiringError::UnknownTensor {
+                name: name.to_owned(),
+                known,
+            });
+        };
+        let expected = facts.shape.entries();
+        if found != expected {
+            return Err(WiringError::Size {
+                tensor: name.to_owned(),
+                found,
+                expected,
+            });
+        }
+        Ok(facts)
     }
 
     /// The names of the wired tensors, in the order of the model's fields.
@@ -264,6 +403,31 @@ impl<M: Module> Wired<M> {
     /// The model without its rule; its weights keep their wirings.
     pub fn into_model(self) -> M {
         self.model
+    }
+}
+
+/// What a choice did to a tensor.
+fn report(tensor: &TensorView<'_>, choice: &Choice, swaps: Swaps) -> TensorRewiring {
+    let scores = &choice.scores;
+    let threshold = choice
+        .wiring
+        .iter()
+        .map(|entry| scores[entry])
+        .fold(f32::INFINITY, f32::min);
+    let hallucinated = tensor.candidates.difference(&choice.wiring);
+    TensorRewiring {
+        name: tensor.name.to_owned(),
+        real: choice.wiring.count(),
+        swaps,
+        threshold,
+        nearest: hallucinated
+            .iter()
+            .map(|entry| scores[entry])
+            .reduce(f32::max),
+        contenders: hallucinated
+            .iter()
+            .filter(|&entry| scores[entry] >= 0.9 * threshold)
+            .count(),
     }
 }
 
@@ -293,6 +457,8 @@ impl<M: Module> Wired<M> {
             tensors,
             clock,
             seed,
+            seen,
+            initial,
         } = self;
         (model, move |model| Self {
             model,
@@ -300,6 +466,8 @@ impl<M: Module> Wired<M> {
             tensors,
             clock,
             seed,
+            seen,
+            initial,
         })
     }
 }

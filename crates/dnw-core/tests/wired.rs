@@ -274,8 +274,7 @@ mod elsewhere {
             name: "smallest".into(),
             score: Arc::new(Smallest),
             schedule: Arc::new(EveryThird),
-            gradient: Gradient::AllEdges,
-            unit: Unit::Edge,
+            ..rules::dnw()
         };
         let mut model = wired(rule, 1, [0.9, -0.5, 0.4, 0.1]);
         assert_eq!(real(&model), [3]);

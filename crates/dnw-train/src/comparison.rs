@@ -1,6 +1,6 @@
 //! Several run folders as the comparison page shows them.
 
-use dnw_core::{Ranking, Unit, Wiring};
+use dnw_core::{Allocation, Ranking, Unit, Wiring};
 use dnw_report::{ComparedRun, Comparison};
 
 use crate::recipe::Recipe;
@@ -96,8 +96,24 @@ fn rule_in_words(recipe: &Recipe) -> String {
     if recipe.wiring.ranking == Ranking::AllEntries {
         words.push_str(", all entries ranked");
     }
-    if recipe.wiring.unit == Unit::FanIn {
-        words.push_str(", constant fan-in");
+    if let Some(allocation) = recipe
+        .wiring
+        .allocation
+        .filter(|a| *a != Allocation::PerTensor)
+    {
+        words.push_str(match allocation {
+            Allocation::ErdosRenyiKernel => ", Erdős–Rényi-kernel",
+            Allocation::Global => ", global budget",
+            _ => "",
+        });
+    }
+    match recipe.wiring.unit {
+        None | Some(Unit::Edge) => {}
+        Some(Unit::FanIn) => words.push_str(", constant fan-in"),
+        Some(unit) => {
+            words.push_str(", ");
+            words.push_str(&unit.to_string());
+        }
     }
     words
 }

@@ -9,6 +9,7 @@ use crate::data::DataSet;
 use crate::run::frame::Frame;
 use crate::run::history::HistoryWriter;
 use crate::run::{Metric, MetricsWriter, RunError, RunFolder, save_weights};
+use crate::runner::RunnerError;
 use crate::training::{Evaluation, Training, Update};
 
 /// Entries of `metrics.jsonl` for training, about.
@@ -23,6 +24,8 @@ const FRAME_BYTES: u64 = 24 << 20;
 const MAPS_EVERY: u64 = 5;
 /// Sample images per class.
 const SAMPLES_PER_CLASS: usize = 1;
+/// Of so many classes there are sample images; more would not fit on a page.
+const MOST_SAMPLED_CLASSES: usize = 20;
 
 /// Writes metrics, histories, frames and weights.
 pub struct Keeper<'a> {
@@ -59,7 +62,7 @@ impl<'a> Keeper<'a> {
         folder: &'a RunFolder,
         training: &Training<M>,
         data: &DataSet,
-    ) -> Result<Self, RunError> {
+    ) -> Result<Self, RunnerError> {
         let tensors = training.model.tensors();
         let histories = tensors.iter().map(|tensor| {
             let path = folder.history(&tensor.name);
@@ -249,19 +252,19 @@ fn frame_moments(updates: u64, entries: u64) -> BTreeSet<u64> {
 
 impl Samples {
     /// The first images of each class, which are written to the folder.
-    fn choose(folder: &RunFolder, data: &DataSet) -> Result<Self, RunError> {
+    fn choose(folder: &RunFolder, data: &DataSet) -> Result<Self, RunnerError> {
         let labels = data.test.labels();
-        let chosen: Vec<usize> = (0..data.classes.len())
+        let chosen: Vec<usize> = (0..data.classes.len().min(MOST_SAMPLED_CLASSES))
             .flat_map(|class| {
                 let of_class = (0..labels.len()).filter(move |&i| usize::from(labels[i]) == class);
                 of_class.take(SAMPLES_PER_CLASS)
             })
             .collect();
         let [c, h, w] = data.shape();
-        let pixels: Vec<u8> = chosen
-            .iter()
-            .flat_map(|&i| data.test.image(i).to_vec())
-            .collect();
+        let mut pixels = Vec::with_capacity(chosen.len() * c * h * w);
+        for &i in &chosen {
+            pixels.extend(data.test_image(i)?);
+        }
         let normalised: Vec<f32> = pixels
             .iter()
             .enumerate()
@@ -274,7 +277,8 @@ impl Samples {
         file.put_u8(
             "labels",
             &[chosen.len()],
-            chosen.iter().map(|&i| labels[i]).collect(),
+            // Of few enough classes for a byte.
+            chosen.iter().map(|&i| labels[i] as u8).collect(),
         );
         file.put_u8("pixels", &[chosen.len(), c, h, w], pixels);
         file.write(&folder.samples())?;

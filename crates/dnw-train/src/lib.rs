@@ -7,7 +7,6 @@
 #![recursion_limit = "256"]
 
 pub mod comparison;
-pub mod data;
 pub mod device;
 mod keeper;
 pub mod recipe;
@@ -16,6 +15,8 @@ pub mod run;
 pub mod runner;
 pub mod schedule;
 pub mod training;
+
+pub use dnw_data as data;
 
 /// The version of Burn that this program is built on.
 pub const BURN_VERSION: &str = "0.22.1";

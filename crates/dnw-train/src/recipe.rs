@@ -1,27 +1,30 @@
 //! What is trained, how: a recipe.
 //!
-//! Recipes are TOML files embedded in the program. A key that is not known is an error that names the nearest one
+//! Recipes are TOML files embedded in the program, and changes to them. A key that is not known is an error that names the nearest one
 //! that is; `--set key=value` changes any key before the recipe is read, so that a changed recipe passes the
 //! same checks.
 
-use dnw_core::{Budget, Ranking, Rule, Unit, Wire, rules};
+use std::path::Path;
+
+use dnw_core::{Wire, rules};
 use dnw_models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{DataError, DataSet, Transforms};
 use crate::run::MOST_EDGES;
 use crate::schedule::RateShape;
 
+mod budget_table;
+mod error;
+mod list;
 mod reading;
+mod wiring;
 
-/// The embedded recipes: name and TOML text.
-pub const RECIPES: &[(&str, &str)] = &[
-    ("digits", include_str!("../recipes/digits.toml")),
-    ("mnist", include_str!("../recipes/mnist.toml")),
-    ("mnist-lenet", include_str!("../recipes/mnist-lenet.toml")),
-];
-
-/// The recipe of the main job.
-pub const MAIN_JOB: &str = "digits";
+pub use budget_table::{BudgetTable, BudgetTableError};
+pub use error::RecipeError;
+pub(crate) use error::nearest;
+pub use list::{Entry, MAIN_JOB, entries};
+pub use wiring::WiringRecipe;
 
 /// The most passes over the data that a recipe may ask for; what they come to can then be counted.
 const MOST_EPOCHS: u64 = 1_000_000;
@@ -44,41 +47,31 @@ pub struct Recipe {
     pub epochs: u64,
     /// Images per update.
     pub batch: usize,
+    /// How many of the training images are used, drawn once and the same for every seed; all where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<usize>,
     /// The network.
     pub model: ModelConfig,
     /// Which edges are real.
     pub wiring: WiringRecipe,
     /// How weights learn.
     pub optimizer: OptimizerRecipe,
-    /// How images are changed while training.
+    /// The second phase of a rule that has two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_phase: Option<SecondPhase>,
+    /// How images are shown, in training and when the network is judged.
     #[serde(default)]
-    pub augmentation: AugmentationRecipe,
+    pub transforms: Transforms,
 }
 
-/// Which edges are real. Exactly one of `density`, `prune-rate` and `edges` says how many.
+/// The second phase of a rule that has two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct WiringRecipe {
-    /// The rule's name, one of [`rules::ALL`].
-    pub rule: String,
-    /// The kept share of each tensor's candidate edges.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub density: Option<f64>,
-    /// The dropped share, with the published rounding.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prune_rate: Option<f64>,
-    /// The kept number per tensor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub edges: Option<usize>,
-    /// Which entries compete: `legal-edges` or `all-entries`.
-    #[serde(default)]
-    pub ranking: Ranking,
-    /// What swaps as one: `edge` or `fan-in`.
-    #[serde(default)]
-    pub unit: Unit,
-    /// The share of the run over which a shrinking budget shrinks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shrink_share: Option<f64>,
+pub struct SecondPhase {
+    /// Passes over the training part, after those of the first phase.
+    pub epochs: u64,
+    /// The largest learning rate of the phase, whose schedule begins anew.
+    pub learning_rate: f64,
 }
 
 /// Stochastic gradient descent as PyTorch defines it, and its schedule.
@@ -93,6 +86,9 @@ pub struct OptimizerRecipe {
     /// Share of a weight that is added to its gradient.
     #[serde(default)]
     pub weight_decay: f64,
+    /// Whether weight decay acts on the scale and shift of norms too.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub norms_decay: bool,
     /// How the rate moves: `constant`, `step` or `cosine`.
     #[serde(default)]
     pub schedule: RateShape,
@@ -117,139 +113,12 @@ fn tenth() -> f64 {
     0.1
 }
 
-/// How images are changed while training.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct AugmentationRecipe {
-    /// Pixels by which an image may be shifted each way.
-    pub shift: u16,
-    /// Whether half of the images are mirrored.
-    pub mirror: bool,
+fn yes() -> bool {
+    true
 }
 
-/// Why a recipe cannot be used.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecipeError {
-    /// No recipe of that name.
-    #[error("there is no recipe `{name}`")]
-    Unknown {
-        /// The name asked for.
-        name: String,
-    },
-    /// No rule of that name.
-    #[error("there is no rule `{name}`")]
-    UnknownRule {
-        /// The name asked for.
-        name: String,
-    },
-    /// A key that recipes do not have.
-    #[error("a recipe has no key `{key}`")]
-    UnknownKey {
-        /// The key.
-        key: String,
-        /// The keys that could stand there.
-        known: Vec<String>,
-    },
-    /// `--set` without `=`.
-    #[error("`--set {text}` does not say a value")]
-    Set {
-        /// What was given.
-        text: String,
-    },
-    /// A value out of its range.
-    #[error("`{key}` is {value}: it must be {expected}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// What it must be.
-        expected: &'static str,
-    },
-    /// A word where only some words have a meaning.
-    #[error("`{key}` is `{value}`, which is none of its values")]
-    Choice {
-        /// The key.
-        key: String,
-        /// The word.
-        value: String,
-        /// The words that have a meaning there.
-        known: Vec<String>,
-    },
-    /// A value of another type.
-    #[error("`{key}` holds {found} where {expected} is needed")]
-    Type {
-        /// The key, or the table that it is in.
-        key: String,
-        /// The value.
-        found: String,
-        /// What is needed.
-        expected: String,
-    },
-    /// A key that is needed is not there.
-    #[error("the key `{key}` is missing")]
-    Missing {
-        /// The key.
-        key: String,
-    },
-    /// A key is changed inside something that has no keys.
-    #[error("`{key}` holds a value and has no keys of its own")]
-    NoTable {
-        /// The key.
-        key: String,
-    },
-    /// The text is not TOML.
-    #[error("line {line} is not TOML: {reason}")]
-    Text {
-        /// The line, counted from 1.
-        line: usize,
-        /// What the reader says.
-        reason: String,
-    },
-}
-
-/// The nearest of some names, if one is near.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .map(|(_, candidate)| candidate)
-}
-
-fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    let all: Vec<&str> = known.clone().into_iter().collect();
-    match nearest(name, known) {
-        Some(near) => format!("did you mean `{near}`? There are {}", all.join(", ")),
-        None => format!("there are {}", all.join(", ")),
-    }
-}
-
-impl RecipeError {
-    /// What to do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Unknown { name } => did_you_mean(name, RECIPES.iter().map(|(name, _)| *name)),
-            Self::UnknownRule { name } => {
-                did_you_mean(name, rules::ALL.iter().map(|(name, ..)| *name))
-            }
-            Self::UnknownKey { key, known } => did_you_mean(key, known.iter().map(String::as_str)),
-            Self::Choice { value, known, .. } => {
-                did_you_mean(value, known.iter().map(String::as_str))
-            }
-            Self::Set { .. } | Self::NoTable { .. } => {
-                "write it as `--set optimizer.learning-rate=0.1`".into()
-            }
-            Self::Missing { key } => format!(
-                "give it with `--set {key}=VALUE`; `dnw recipes` lists recipes that have every key"
-            ),
-            Self::Value { .. } | Self::Type { .. } | Self::Text { .. } => {
-                "`dnw recipes NAME` shows a recipe with every key and its value".into()
-            }
-        }
-    }
+fn is_yes(answer: &bool) -> bool {
+    *answer
 }
 
 impl Recipe {
@@ -258,11 +127,12 @@ impl Recipe {
     /// # Errors
     /// [`RecipeError`] if there is none, a change names an unknown key, or a value does not fit.
     pub fn named(name: &str, changes: &[String]) -> Result<Self, RecipeError> {
-        let known = RECIPES.iter().find(|(known, _)| *known == name);
-        let (_, text) = known.ok_or_else(|| RecipeError::Unknown {
+        let known = entries().iter().find(|known| known.name == name);
+        let known = known.ok_or_else(|| RecipeError::Unknown {
             name: name.to_owned(),
         })?;
-        let mut recipe = Self::read(text, changes)?;
+        let all: Vec<String> = known.changes.iter().chain(changes).cloned().collect();
+        let mut recipe = Self::read(known.text, &all)?;
         recipe.name = name.to_owned();
         Ok(recipe)
     }
@@ -275,7 +145,9 @@ impl Recipe {
         let mut table: toml::Table = text
             .parse()
             .map_err(|error| reading::syntax_error(text, &error))?;
-        for change in changes {
+        // Another rule or kind of model takes its settings with it, so these changes come first.
+        let (first, then): (Vec<_>, Vec<_>) = changes.iter().partition(|c| reading::replaces(c));
+        for change in first.into_iter().chain(then) {
             reading::set(&mut table, change)?;
         }
         let recipe: Self = table
@@ -376,12 +248,29 @@ impl Recipe {
                 "positive",
             )?;
         }
-        if let Some(share) = self.wiring.shrink_share {
+        if let Some(second) = &self.second_phase {
+            let named = rules::ALL
+                .iter()
+                .find(|named| named.name == self.wiring.rule);
+            let has_two = named.is_none_or(|named| named.settings.contains(&"switch"));
             check(
-                share > 0.0 && share <= 1.0,
-                "wiring.shrink-share",
-                share.to_string(),
-                "above 0 and at most 1",
+                has_two,
+                "second-phase",
+                format!("given for the rule {}", self.wiring.rule),
+                "left out, or the rule one that has two phases",
+            )?;
+            check(
+                (1..=MOST_EPOCHS).contains(&second.epochs),
+                "second-phase.epochs",
+                second.epochs.to_string(),
+                "at least 1 and at most a million",
+            )?;
+            let rate = second.learning_rate;
+            check(
+                rate > 0.0 && rate.is_finite(),
+                "second-phase.learning-rate",
+                rate.to_string(),
+                "a positive number",
             )?;
         }
         let edges = self.model.most_edges();
@@ -406,79 +295,73 @@ impl Recipe {
         Ok(())
     }
 
-    /// How the model is wired over a run of so many updates.
+    /// How the model for so many classes is wired over a run of so many updates.
     ///
     /// # Errors
     /// As [`named`](Self::named).
-    pub fn wire(&self, updates: u64) -> Result<Wire, RecipeError> {
-        Ok(Wire::new(self.wiring.rule()?, self.wiring.budget()?)
-            .ranking(self.wiring.ranking)
-            .seed(self.seed)
-            .over(updates))
+    pub fn wire(&self, updates: u64, classes: usize) -> Result<Wire, RecipeError> {
+        let own = match self.wiring.prune_rate {
+            Some(rate) => self.model.budgets(rate, classes)?,
+            None => Vec::new(),
+        };
+        let wire = self
+            .wiring
+            .wire(self.epochs, self.second_phase.as_ref(), own)?;
+        Ok(wire.seed(self.seed).over(updates))
     }
-}
 
-impl WiringRecipe {
-    /// The budget.
+    /// The data that the recipe asks for, shown as it says; `root` is the folder of its files.
     ///
     /// # Errors
-    /// [`RecipeError::Value`] unless exactly one key gives it.
-    pub fn budget(&self) -> Result<Budget, RecipeError> {
-        let given = [
-            self.density.map(Budget::Density),
-            self.prune_rate.map(Budget::PruneRate),
-            self.edges.map(Budget::Edges),
-        ];
-        let mut given = given.into_iter().flatten();
-        match (given.next(), given.next()) {
-            (Some(budget), None) => Ok(budget),
-            (first, _) => Err(RecipeError::Value {
-                key: "wiring",
-                value: if first.is_some() {
-                    "given several budgets"
-                } else {
-                    "given no budget"
-                }
-                .into(),
-                expected: "given exactly one of density, prune-rate and edges",
-            }),
+    /// [`DataError`] if there is none, or it cannot be shown so.
+    pub fn open_data(&self, root: Option<&Path>) -> Result<DataSet, DataError> {
+        let data = crate::data::open(&self.data, root)?.with_transforms(self.transforms)?;
+        match self.train_images {
+            Some(images) => data.with_train_images(images),
+            None => Ok(data),
         }
     }
 
-    /// The rule.
-    ///
-    /// # Errors
-    /// [`RecipeError::UnknownRule`] if there is none of that name.
-    pub fn rule(&self) -> Result<Rule, RecipeError> {
-        let known = rules::by_name(&self.rule);
-        let rule = known.ok_or_else(|| RecipeError::UnknownRule {
-            name: self.rule.clone(),
-        })?;
-        let rule = match (self.shrink_share, self.rule.as_str()) {
-            (Some(share), "dnw-shrinking") => rules::dnw_shrinking(share),
-            _ => rule,
-        };
-        Ok(Rule {
-            unit: self.unit,
-            ..rule
-        })
+    /// Passes over the training part, all phases together.
+    pub fn all_epochs(&self) -> u64 {
+        self.epochs + self.second_phase.as_ref().map_or(0, |second| second.epochs)
+    }
+
+    /// The phases of a run with so many updates in an epoch: updates and largest learning rate of each. A rule that has two, of which
+    /// nothing else is said, divides the run at its switch.
+    pub fn phases(&self, updates_per_epoch: u64) -> Vec<(u64, f64)> {
+        let rate = self.optimizer.learning_rate;
+        let first = self.epochs * updates_per_epoch;
+        if let Some(second) = &self.second_phase {
+            return vec![
+                (first, rate),
+                (second.epochs * updates_per_epoch, second.learning_rate),
+            ];
+        }
+        let named = rules::ALL
+            .iter()
+            .find(|named| named.name == self.wiring.rule);
+        if named.is_some_and(|named| named.settings.contains(&"switch")) {
+            let share = self.wiring.settings.switch.unwrap_or(0.5);
+            let until = (share * first as f64).round() as u64;
+            return vec![(until, rate), (first - until, rate)];
+        }
+        vec![(first, rate)]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dnw_core::Budget;
 
     #[test]
     fn every_embedded_recipe_reads_and_writes_back() {
-        for (name, _) in RECIPES {
-            let recipe = Recipe::named(name, &[]).unwrap();
+        for entry in entries() {
+            let recipe = Recipe::named(&entry.name, &[]).unwrap();
             assert!(!recipe.about.is_empty());
-            assert_eq!(
-                Recipe::read(&recipe.to_toml(), &[]).unwrap(),
-                recipe,
-                "{name}"
-            );
+            let again = Recipe::read(&recipe.to_toml(), &[]).unwrap();
+            assert_eq!(again, recipe, "{}", entry.name);
         }
     }
 
@@ -517,6 +400,36 @@ mod tests {
     }
 
     #[test]
+    fn another_rule_takes_its_settings_with_it_in_whatever_order_they_are_given() {
+        let changes = |changes: &[&str]| {
+            let changes: Vec<String> = changes.iter().map(|c| (*c).to_owned()).collect();
+            Recipe::named("digits", &changes)
+        };
+        let given = ["wiring.settings.turnover=0.2", "wiring.rule=rigl"];
+        let recipe = changes(&given).unwrap();
+        assert_eq!(recipe.wiring.settings.turnover, Some(0.2));
+        let text = changes(&["wiring.settings.until=0.4"]).unwrap().to_toml();
+        let random = Recipe::read(&text, &["wiring.rule=random".into()]).unwrap();
+        assert_eq!(random.wiring.settings, Default::default());
+    }
+
+    #[test]
+    fn a_rule_of_two_phases_may_give_each_its_length_and_rate() {
+        let changes = [
+            "wiring.rule=fine-tune",
+            "second-phase.epochs=20",
+            "second-phase.learning-rate=0.001",
+        ];
+        let recipe = Recipe::named("digits", &changes.map(String::from)).unwrap();
+        assert_eq!(recipe.all_epochs(), 80);
+        assert_eq!(recipe.phases(10), [(600, 0.05), (200, 0.001)]);
+        let halves = Recipe::named("digits", &["wiring.rule=lottery-ticket".into()]).unwrap();
+        assert_eq!(halves.phases(10), [(300, 0.05), (300, 0.05)]);
+        let one = Recipe::named("digits", &[]).unwrap();
+        assert_eq!(one.phases(10), [(600, 0.05)]);
+    }
+
+    #[test]
     fn values_out_of_range_are_refused() {
         for change in [
             "epochs=0",
@@ -524,7 +437,12 @@ mod tests {
             "optimizer.learning-rate=-1",
             "optimizer.learning-rate=nan",
             "optimizer.momentum=1.0",
-            "wiring.shrink-share=0",
+            "wiring.settings.until=0",
+            "wiring.settings.turnover=0.5",
+            "wiring.density=0",
+            "wiring.prune-rate=1.0",
+            "wiring.prune-rate=nan",
+            "second-phase.epochs=3",
             "epochs=many",
             "wiring.ranking=some",
             "epochs=9000000000000000000",

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use burn::module::{Module, ModuleDisplay};
+use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use dnw_models::{Classifier, UseModel};
 
-use crate::data::DataSet;
+use crate::data::{DataError, DataSet};
 use crate::keeper::Keeper;
 use crate::recipe::Recipe;
 use crate::run::{Facts, RunError, RunFolder, Status, TensorFacts};
@@ -37,6 +37,9 @@ pub enum RunnerError {
     /// The folder could not be written.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The data could not be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
 }
 
 /// Everything that a run is made of besides its model.
@@ -100,7 +103,7 @@ impl Runner<'_> {
         while !training.is_finished() {
             let mut stops = false;
             for batch in training.batches()? {
-                let update = training.step(&batch)?;
+                let update = training.step(&batch?)?;
                 keeper.keep(training, &update)?;
                 self.watcher.updated(&update);
                 stops = self.watcher.stops();
@@ -190,10 +193,7 @@ fn count<M: Classifier>(training: &Training<M>, facts: &mut Facts) {
     let tensors = training.model.tensors();
     facts.edges_real = tensors.iter().map(|tensor| tensor.active().count()).sum();
     facts.edges_possible = tensors.iter().map(|tensor| tensor.legal.count()).sum();
-    let entries: usize = tensors.iter().map(|tensor| tensor.weights.len()).sum();
-    // Each wiring brings one number of its own that takes no part in the forward pass.
-    let others = training.model.num_params() - entries - tensors.len();
-    facts.parameters = facts.edges_real + others;
+    facts.parameters = facts.edges_real + training.model.other_parameters();
     let drawing = training.model.drawing();
     facts.dead_nodes = drawing.map(|drawing| drawing.dead_nodes(&tensors));
 }

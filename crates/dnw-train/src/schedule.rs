@@ -25,44 +25,58 @@ pub enum RateShape {
 pub struct Rate {
     recipe: OptimizerRecipe,
     updates_per_epoch: f64,
-    updates: f64,
+    phases: Vec<(u64, f64)>,
 }
 
 impl Rate {
-    /// The rate over so many epochs of so many updates.
-    pub fn new(recipe: &OptimizerRecipe, epochs: u64, updates_per_epoch: u64) -> Self {
+    /// The rate over phases of so many updates, each of which begins the schedule anew with a largest rate of its own.
+    pub fn new(recipe: &OptimizerRecipe, phases: &[(u64, f64)], updates_per_epoch: u64) -> Self {
         Self {
             recipe: recipe.clone(),
             updates_per_epoch: updates_per_epoch as f64,
-            updates: (epochs * updates_per_epoch) as f64,
+            phases: phases.to_vec(),
         }
     }
 
     /// The rate of update `update`, counted from 0.
     pub fn at(&self, update: u64) -> f64 {
+        let (mut update, mut phases) = (update, self.phases.iter().peekable());
+        loop {
+            match phases.next() {
+                Some(&(length, _)) if update >= length && phases.peek().is_some() => {
+                    update -= length;
+                }
+                Some(&(length, largest)) => {
+                    return self.within(update as f64, length as f64, largest);
+                }
+                None => return 0.0,
+            }
+        }
+    }
+
+    /// The rate of an update of a phase of `length` updates.
+    fn within(&self, update: f64, length: f64, largest: f64) -> f64 {
         let OptimizerRecipe {
-            learning_rate,
             schedule,
             step_at,
             step_factor,
             ..
         } = &self.recipe;
         let warm_up = self.recipe.warm_up * self.updates_per_epoch;
-        let update = update as f64;
         if update < warm_up {
-            return learning_rate * (update + 1.0) / warm_up.ceil();
+            return largest * (update + 1.0) / warm_up.ceil();
         }
         match schedule {
-            RateShape::Constant => *learning_rate,
+            RateShape::Constant => largest,
             RateShape::Step => {
                 let passed = step_at
                     .iter()
                     .filter(|&&epoch| update >= epoch * self.updates_per_epoch);
-                learning_rate * step_factor.powi(passed.count() as i32)
+                largest * step_factor.powi(passed.count() as i32)
             }
             RateShape::Cosine => {
-                let share = (update - warm_up) / (self.updates - warm_up).max(1.0);
-                learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos())
+                let share = (update - warm_up) / (length - warm_up).max(1.0);
+                largest * 0.5 * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos())
             }
         }
     }
@@ -80,7 +94,22 @@ mod tests {
         ];
         all.push("optimizer.warm-up=0".into());
         all.extend(changes.iter().map(|c| (*c).to_owned()));
-        Rate::new(&Recipe::named("digits", &all).unwrap().optimizer, 10, 100)
+        Rate::new(
+            &Recipe::named("digits", &all).unwrap().optimizer,
+            &[(1000, 1.0)],
+            100,
+        )
+    }
+
+    #[test]
+    fn a_second_phase_begins_the_schedule_anew_with_its_own_rate() {
+        let optimizer = Recipe::named("digits", &["optimizer.warm-up=0".into()])
+            .unwrap()
+            .optimizer;
+        let rate = Rate::new(&optimizer, &[(400, 1.0), (600, 0.01)], 100);
+        assert_eq!((rate.at(0), rate.at(400)), (1.0, 0.01));
+        assert!((rate.at(200) - 0.5).abs() < 1e-12 && (rate.at(700) - 0.005).abs() < 1e-12);
+        assert!(rate.at(399) < 1e-4 && rate.at(999) < 1e-4);
     }
 
     #[test]

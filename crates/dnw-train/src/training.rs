@@ -3,6 +3,7 @@
 //! The whole state of a training is one value, [`Training`]: the model with its wiring, rule and clock, and the optimizer. The
 //! order of the data, its augmentation and the learning rate are functions of the clock, so that nothing else needs to be kept.
 
+use burn::module::ParamGroup;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::grad_clipping::GradientClippingConfig;
@@ -12,7 +13,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use dnw_core::{Rewiring, Wired, WiringError};
 use dnw_models::Classifier;
 
-use crate::data::{Batch, DataError, DataSet, Loader, ShiftCrop};
+use crate::data::{Batch, DataError, DataSet, Loader};
 use crate::recipe::{OptimizerRecipe, Recipe, RecipeError};
 use crate::schedule::Rate;
 
@@ -75,8 +76,9 @@ pub struct Training<M> {
 struct Plan {
     loader: Loader,
     seed: u64,
-    epochs: u64,
+    phases: Vec<(u64, f64)>,
     rate: Rate,
+    optimizer: OptimizerRecipe,
     loss: CrossEntropyLoss,
     device: Device,
     image: [usize; 3],
@@ -110,35 +112,22 @@ impl<M: Classifier> Training<M> {
         data: &DataSet,
         device: &Device,
     ) -> Result<Self, TrainingError> {
-        let mut loader = Loader::train(data, recipe.batch)?
-            .with_drop_last(true)
-            .with_threads(1);
-        let augmentation = &recipe.augmentation;
-        let [_, height, width] = data.shape();
-        if usize::from(augmentation.shift) >= height.min(width) {
-            return Err(TrainingError::Recipe(RecipeError::Value {
-                key: "augmentation.shift",
-                value: augmentation.shift.to_string(),
-                expected: "less than the sides of an image, or nothing of it may be left",
-            }));
-        }
-        if augmentation.shift > 0 || augmentation.mirror {
-            let augment = ShiftCrop::new(augmentation.shift, data).with_mirror(augmentation.mirror);
-            loader = loader.with_augment(augment);
-        }
+        let loader = Loader::train(data, recipe.batch)?.with_drop_last(true);
         let per_epoch = loader.batches_per_epoch() as u64;
-        let updates = recipe.epochs * per_epoch;
+        let phases = recipe.phases(per_epoch);
+        let updates = phases.iter().map(|(updates, _)| updates).sum();
         let smoothing = recipe.optimizer.label_smoothing;
         let loss = CrossEntropyLossConfig::new()
             .with_smoothing((smoothing > 0.0).then_some(smoothing as f32));
         Ok(Self {
-            model: recipe.wire(updates)?.attach(model)?,
+            model: recipe.wire(updates, data.classes.len())?.attach(model)?,
             optimizer: optimizer(&recipe.optimizer),
             plan: Plan {
                 loader,
                 seed: recipe.seed,
-                epochs: recipe.epochs,
-                rate: Rate::new(&recipe.optimizer, recipe.epochs, per_epoch),
+                rate: Rate::new(&recipe.optimizer, &phases, per_epoch),
+                phases,
+                optimizer: recipe.optimizer.clone(),
                 loss: loss.init(device),
                 device: device.clone(),
                 image: data.shape(),
@@ -158,7 +147,7 @@ impl<M: Classifier> Training<M> {
 
     /// Updates of the whole run.
     pub fn updates(&self) -> u64 {
-        self.plan.epochs * self.updates_per_epoch()
+        self.plan.phases.iter().map(|(updates, _)| updates).sum()
     }
 
     /// The epoch that the next update belongs to, counted from 0.
@@ -176,7 +165,7 @@ impl<M: Classifier> Training<M> {
         self.updates_made() >= self.updates()
     }
 
-    /// The batches of the current epoch that are still to come, prepared on a background thread.
+    /// The batches of the current epoch that are still to come, prepared on background threads.
     ///
     /// # Errors
     /// [`TrainingError::Data`] if there are none.
@@ -186,6 +175,16 @@ impl<M: Classifier> Training<M> {
             .plan
             .loader
             .epoch(self.plan.seed, self.epoch(), first)?)
+    }
+
+    /// Whether a phase other than the first begins after so many updates.
+    fn begins_a_phase(&self, updates: u64) -> bool {
+        let mut begins = 0;
+        self.plan.phases.iter().any(|(length, _)| {
+            let is_here = begins > 0 && begins == updates;
+            begins += length;
+            is_here
+        })
     }
 
     /// Makes one update: forward, backward, optimizer, rewiring.
@@ -212,12 +211,17 @@ impl<M: Classifier> Training<M> {
             .filter(|(a, b)| a == b)
             .count();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let gradients = self.model.prepare(gradients);
         let rate = self.plan.rate.at(self.updates_made());
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         let rewiring = self
             .model
             .rewire()
             .map_err(|source| TrainingError::Wiring { update, source })?;
+        if rewiring.rewound || self.begins_a_phase(update) {
+            // What the optimizer remembers is of another training.
+            self.optimizer = optimizer(&self.plan.optimizer);
+        }
         Ok(Update {
             update,
             loss: value,
@@ -238,13 +242,24 @@ fn optimizer(recipe: &OptimizerRecipe) -> ModuleOptimizer {
             .with_dampening(0.0);
         config = config.with_momentum(Some(momentum));
     }
-    if recipe.weight_decay > 0.0 {
-        config = config.with_weight_decay(Some(WeightDecayConfig::new(recipe.weight_decay as f32)));
+    let clipping = recipe
+        .clip_norm
+        .map(|norm| GradientClippingConfig::Norm(norm as f32));
+    config = config.with_gradient_clipping(clipping.clone());
+    if recipe.weight_decay == 0.0 {
+        return config.init();
     }
-    if let Some(norm) = recipe.clip_norm {
-        config = config.with_gradient_clipping(Some(GradientClippingConfig::Norm(norm as f32)));
+    let decay = WeightDecayConfig::new(recipe.weight_decay as f32);
+    let decaying = config.clone().with_weight_decay(Some(decay)).init();
+    if recipe.norms_decay {
+        return decaying;
     }
-    config.init()
+    let norms = ParamGroup::from_any_predicates(vec![".gamma", ".beta"]);
+    decaying.with_group(
+        norms,
+        config.build(),
+        clipping.map(|clipping| clipping.init()),
+    )
 }
 
 fn tensors(batch: &Batch, image: [usize; 3], device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
@@ -296,7 +311,8 @@ pub fn evaluate<M: Classifier>(
     let loss = CrossEntropyLossConfig::new().init(device);
     let mut confusion = vec![0; classes * classes];
     let (mut sum, mut images) = (0.0, 0);
-    for batch in Loader::test(data, BATCH)?.with_threads(1).in_order()? {
+    for batch in Loader::test(data, BATCH)?.in_order()? {
+        let batch = batch?;
         let (x, y) = tensors(&batch, data.shape(), device);
         let logits = model.forward(x);
         sum += f64::from(loss.forward(logits.clone(), y).into_scalar::<f32>()) * batch.len() as f64;

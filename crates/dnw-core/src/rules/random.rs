@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::schedule::Once;
 use crate::score::Chance;
-use crate::{Gradient, Rule, Unit};
+use crate::{Allocation, Gradient, Rule};
 
 /// Edges drawn once among the candidates, then fixed: what a discovered wiring must beat.
 pub fn random() -> Rule {
@@ -11,6 +11,16 @@ pub fn random() -> Rule {
         score: Arc::new(Chance),
         schedule: Arc::new(Once),
         gradient: Gradient::RealEdges,
-        unit: Unit::Edge,
+        ..super::dnw()
+    }
+}
+
+/// [`random`] with the budget spread by Erdős–Rényi-kernel: the *static* of the papers on sparse training (Evci et al. 2020). In a
+/// network with one wired tensor it is [`random`].
+pub fn static_erk() -> Rule {
+    Rule {
+        name: "static".into(),
+        allocation: Allocation::ErdosRenyiKernel,
+        ..random()
     }
 }

@@ -1,4 +1,4 @@
-//! Walks over a model that choose, set or read its wirings.
+//! Walks over a model that read or change its wirings.
 //!
 //! Burn's traversals meet parameters, not the structs that hold them. A weight is met first, under its own path; the parts of its
 //! wiring follow, under the weight's path and the wiring's name.
@@ -7,157 +7,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Tensor, TensorData};
 
-use super::{TensorFacts, TensorRewiring, WiredTensor};
+use super::TensorFacts;
+use crate::Wiring;
 use crate::real_edges::{mask_tensor, path, wiring_of};
-use crate::rule::Choice;
-use crate::{Clock, Rule, Swaps, TensorView, Wiring, WiringError};
 
-/// The traversal that chooses: it meets each weight first, then its wiring.
-pub(super) struct Choose<'a> {
-    pub(super) rule: &'a Rule,
-    pub(super) facts: &'a BTreeMap<String, Arc<TensorFacts>>,
-    pub(super) clock: Clock,
-    pub(super) seed: u64,
-    pub(super) path: Vec<String>,
-    pub(super) weight: Option<(String, Vec<f32>)>,
-    pub(super) outcome: Result<Vec<TensorRewiring>, WiringError>,
-}
-
-impl Choose<'_> {
-    /// The new mask of the tensor whose weights were met last.
-    fn choose(&mut self, real: Tensor<1, Bool>) -> Tensor<1, Bool> {
-        let (Some((name, weights)), Ok(rewirings)) = (self.weight.take(), &mut self.outcome) else {
-            return real;
-        };
-        let facts = &self.facts[&name];
-        let before = wiring_of(&real);
-        let view = TensorView {
-            name: &name,
-            shape: &facts.shape,
-            weights: &weights,
-            candidates: &facts.candidates,
-            wiring: &before,
-            budget: facts.budget,
-            clock: self.clock,
-            seed: self.seed,
-        };
-        match self.rule.choose(&view) {
-            Ok(choice) => {
-                let swaps = Swaps::between(&before, &choice.wiring, &choice.scores);
-                let changed = !swaps.is_empty();
-                rewirings.push(report(&name, &facts.candidates, &choice, swaps));
-                if changed {
-                    mask_tensor(&choice.wiring, &real.device())
-                } else {
-                    real
-                }
-            }
-            Err(error) => {
-                self.outcome = Err(error);
-                real
-            }
-        }
-    }
-}
-
-fn report(name: &str, candidates: &Wiring, choice: &Choice, swaps: Swaps) -> TensorRewiring {
-    let scores = &choice.scores;
-    let threshold = choice
-        .wiring
-        .iter()
-        .map(|entry| scores[entry])
-        .fold(f32::INFINITY, f32::min);
-    let hallucinated = candidates.difference(&choice.wiring);
-    TensorRewiring {
-        name: name.to_owned(),
-        real: choice.wiring.count(),
-        swaps,
-        threshold,
-        nearest: hallucinated
-            .iter()
-            .map(|entry| scores[entry])
-            .reduce(f32::max),
-        contenders: hallucinated
-            .iter()
-            .filter(|&entry| scores[entry] >= 0.9 * threshold)
-            .count(),
-    }
-}
-
-impl ModuleMapper for Choose<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.join(".");
-        if self.facts.contains_key(&name) {
-            self.weight = Some((name, values(&param.base())));
-        }
-        param
-    }
-
-    fn map_bool<const D: usize>(
-        &mut self,
-        param: Param<Tensor<D, Bool>>,
-    ) -> Param<Tensor<D, Bool>> {
-        match self.path.as_slice() {
-            [.., container, part] if container == path::WIRING && part == path::REAL => {
-                param.map(|real| {
-                    let shape = real.dims();
-                    self.choose(real.flatten(0, D - 1)).reshape(shape)
-                })
-            }
-            _ => param,
-        }
-    }
-}
-
-/// The traversal that puts given wirings in.
-pub(super) struct Put<'a> {
-    pub(super) wirings: &'a BTreeMap<String, Wiring>,
-    pub(super) path: Vec<String>,
-}
-
-impl ModuleMapper for Put<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_bool<const D: usize>(
-        &mut self,
-        param: Param<Tensor<D, Bool>>,
-    ) -> Param<Tensor<D, Bool>> {
-        match self.path.as_slice() {
-            [weight @ .., container, part] if container == path::WIRING && part == path::REAL => {
-                match self.wirings.get(&weight.join(".")) {
-                    Some(wiring) => {
-                        param.map(|old| mask_tensor(wiring, &old.device()).reshape(old.dims()))
-                    }
-                    None => param,
-                }
-            }
-            _ => param,
-        }
-    }
+/// What a wired tensor is like now, on the host.
+pub(super) struct Now {
+    pub(super) name: String,
+    pub(super) weights: Vec<f32>,
+    pub(super) wiring: Wiring,
+    /// The learned threshold, where there is one.
+    pub(super) threshold: f32,
 }
 
 /// The traversal that reads every wired tensor.
 pub(super) struct Read<'a> {
     pub(super) facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     pub(super) path: Vec<String>,
-    pub(super) weight: Option<(String, Vec<f32>)>,
-    pub(super) tensors: Vec<WiredTensor>,
+    pub(super) tensors: Vec<Now>,
 }
 
 impl ModuleVisitor for Read<'_> {
@@ -170,44 +39,170 @@ impl ModuleVisitor for Read<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.join(".");
-        if self.facts.contains_key(&name) {
-            self.weight = Some((name, values(&param.base())));
+        match path::part(&self.path) {
+            // The law of a learned threshold is four long; see `Forward::law`.
+            Some((weight, path::LAW)) if param.base().shape().num_elements() == 4 => {
+                let learned = values(&param.base())[0];
+                if let Some(now) = self.tensors.iter_mut().find(|now| now.name == weight) {
+                    now.threshold = 1.0 / (1.0 + (-learned).exp());
+                }
+            }
+            None => {
+                let name = self.path.join(".");
+                if self.facts.contains_key(&name) {
+                    self.tensors.push(Now {
+                        name,
+                        weights: values(&param.base()),
+                        wiring: Wiring::empty(0),
+                        threshold: 0.0,
+                    });
+                }
+            }
+            _ => {}
         }
     }
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        let [.., container, part] = self.path.as_slice() else {
-            return;
-        };
-        if container != path::WIRING {
-            return;
+        if let Some((weight, path::REAL)) = path::part(&self.path)
+            && let Some(now) = self.tensors.iter_mut().find(|now| now.name == weight)
+        {
+            now.wiring = wiring_of(&param.val().flatten::<1>(0, D - 1));
         }
-        let mask = || wiring_of(&param.val().flatten::<1>(0, D - 1));
-        match part.as_str() {
-            path::REAL => {
-                let Some((name, weights)) = self.weight.take() else {
-                    return;
-                };
-                let facts = &self.facts[&name];
-                self.tensors.push(WiredTensor {
-                    shape: facts.shape.clone(),
-                    wiring: mask(),
-                    candidates: facts.candidates.clone(),
-                    legal: Wiring::full(weights.len()),
-                    budget: facts.budget,
-                    name,
-                    weights,
-                });
-            }
-            path::LEGAL => {
-                let legal = mask();
-                let weight = self.path[..self.path.len() - 2].join(".");
-                if let Some(tensor) = self.tensors.iter_mut().find(|t| t.name == weight) {
-                    tensor.legal = legal;
-                }
-            }
-            _ => {}
+    }
+}
+
+/// The traversal that reads which edges are legal, where not all are.
+#[derive(Default)]
+pub(super) struct ReadLegal {
+    path: Vec<String>,
+    pub(super) found: BTreeMap<String, Wiring>,
+}
+
+impl ModuleVisitor for ReadLegal {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+        if let Some((weight, path::LEGAL)) = path::part(&self.path) {
+            let legal = wiring_of(&param.val().flatten::<1>(0, D - 1));
+            self.found.insert(weight, legal);
+        }
+    }
+}
+
+/// The traversal that counts learned numbers that are no edges.
+pub(super) struct CountOthers<'a> {
+    pub(super) facts: &'a BTreeMap<String, Arc<TensorFacts>>,
+    pub(super) path: Vec<String>,
+    pub(super) count: usize,
+}
+
+impl ModuleVisitor for CountOthers<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let is_edges = self.facts.contains_key(&self.path.join("."));
+        if !is_edges && path::part(&self.path).is_none() && param.is_require_grad() {
+            self.count += param.base().shape().num_elements();
+        }
+    }
+}
+
+/// What is to change about a wired tensor.
+#[derive(Default)]
+pub(super) struct Change {
+    /// The real edges.
+    pub(super) wiring: Option<Wiring>,
+    /// The hallucinated edges that take part while training.
+    pub(super) joined: Option<Wiring>,
+    /// What an edge gives.
+    pub(super) law: Option<Vec<f32>>,
+    /// Entries whose weight becomes zero.
+    pub(super) zeroed: Option<Wiring>,
+    /// The weights, row-major.
+    pub(super) weights: Option<Vec<f32>>,
+}
+
+/// The traversal that makes changes.
+pub(super) struct Put<'a> {
+    pub(super) changes: &'a BTreeMap<String, Change>,
+    pub(super) path: Vec<String>,
+}
+
+impl ModuleMapper for Put<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (weight, part) = match path::part(&self.path) {
+            Some((weight, part)) => (weight, Some(part)),
+            None => (self.path.join("."), None),
+        };
+        match (self.changes.get(&weight), part) {
+            (Some(Change { law: Some(law), .. }), Some(path::LAW)) => param.map(|old| {
+                let data = TensorData::new(law.clone(), [law.len()]);
+                Tensor::<1>::from_data(data, &old.device()).reshape([law.len(); D])
+            }),
+            (
+                Some(Change {
+                    weights: Some(weights),
+                    ..
+                }),
+                None,
+            ) => param.map(|old| {
+                let data = TensorData::new(weights.clone(), old.dims());
+                Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
+            }),
+            (
+                Some(Change {
+                    zeroed: Some(zeroed),
+                    ..
+                }),
+                None,
+            ) => param.map(|old| {
+                let (dims, learns) = (old.dims(), old.is_require_grad());
+                let zeroed = mask_tensor(zeroed, &old.device()).reshape(dims);
+                old.mask_fill(zeroed, 0.0).detach().set_require_grad(learns)
+            }),
+            _ => param,
+        }
+    }
+
+    fn map_bool<const D: usize>(
+        &mut self,
+        param: Param<Tensor<D, Bool>>,
+    ) -> Param<Tensor<D, Bool>> {
+        let Some((weight, part)) = path::part(&self.path) else {
+            return param;
+        };
+        let change = self.changes.get(&weight);
+        let mask = match part {
+            path::REAL => change.and_then(|change| change.wiring.as_ref()),
+            path::JOINED => change.and_then(|change| change.joined.as_ref()),
+            _ => None,
+        };
+        match mask {
+            Some(mask) => param.map(|old| {
+                let entries = mask.entries();
+                mask_tensor(mask, &old.device()).reshape([entries; D])
+            }),
+            None => param,
         }
     }
 }

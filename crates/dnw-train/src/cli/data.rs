@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use dnw_train::data::{self, Verdict};
+use dnw_train::data::{self, DataError, Verdict};
 
 use super::args::{DataAction, DataArgs, given};
 use super::failure::Failure;
@@ -26,12 +26,13 @@ pub fn data(args: &DataArgs) -> Result<u8, Failure> {
                             "         {train} training and {test} test images, {place}"
                         ))?;
                     }
-                    Err(error) => {
+                    Err(error @ DataError::NotFound { .. }) => {
                         line(format!(
                             "         not found; {}",
                             error.help().lines().next().unwrap_or("")
                         ))?;
                     }
+                    Err(error) => line(format!("         cannot be used: {error}"))?,
                 }
             }
             Ok(0)
@@ -41,10 +42,11 @@ pub fn data(args: &DataArgs) -> Result<u8, Failure> {
             for file in &check.files {
                 let verdict = match &file.verdict {
                     Verdict::Published { count } => format!("as published, {count} entries"),
+                    Verdict::Sound { count } => format!("sound, {count} images"),
                     Verdict::Differs { count, md5 } => {
                         format!(
                             "readable, {count} entries, but not as published: MD5 {md5} instead of {}",
-                            file.published_md5
+                            file.published_md5.as_deref().unwrap_or("a known one")
                         )
                     }
                     Verdict::Broken(error) => format!("broken: {error}"),
@@ -55,8 +57,8 @@ pub fn data(args: &DataArgs) -> Result<u8, Failure> {
             match check.problem {
                 Some(problem) => Err(problem.into()),
                 None if !passed => Err(Failure::new(
-                    "a file is not as published",
-                    format!("`dnw data fetch {name}` brings it again"),
+                    "what is listed above is broken or not as published",
+                    format!("`dnw data fetch {name}` brings it again, or says how to get it"),
                 )),
                 None => {
                     line(format!("{name} is sound"))?;

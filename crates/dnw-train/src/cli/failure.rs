@@ -115,6 +115,7 @@ impl From<RunnerError> for Failure {
         match error {
             RunnerError::Training(error) => error.into(),
             RunnerError::Run(error) => error.into(),
+            RunnerError::Data(error) => error.into(),
             error => Self::new(error, "see `dnw --help`"),
         }
     }

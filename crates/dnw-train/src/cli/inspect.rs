@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
-use dnw_core::WiringError;
+use dnw_core::{WiringError, rules};
 use dnw_models::{Classifier, UseModel};
 use dnw_report::{ComparedRun, Comparison};
 use dnw_train::comparison::compare as compare_runs;
 use dnw_train::data::DataSet;
-use dnw_train::recipe::{RECIPES, Recipe};
+use dnw_train::recipe::{Recipe, entries};
 use dnw_train::recording::record;
 use dnw_train::run::{RunError, RunFolder, load_weights, write_whole};
 use dnw_train::training::{Evaluation, evaluate};
@@ -25,7 +25,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.read_recipe()?;
     let (device, _) = device(&args.device)?;
-    let data = dnw_train::data::open(&recipe.data, given(&args.data))?;
+    let data = recipe.open_data(given(&args.data))?;
     let which = match args.weights {
         Which::Best => "best",
         Which::Last => "last",
@@ -82,7 +82,7 @@ impl UseModel for Evaluate<'_> {
         // Wired only so that the model has places for the stored wirings; which edges it begins with does not matter.
         let wire = self
             .recipe
-            .wire(1)
+            .wire(1, self.data.classes.len())
             .map_err(|error| Unusable::Other(error.into()))?;
         let mut model = wire.attach(model).map_err(Unusable::Recipe)?;
         load_weights(&mut *model, &self.weights).map_err(|error| Unusable::Other(error.into()))?;
@@ -283,12 +283,25 @@ pub fn recipes(name: Option<&str>) -> Result<u8, Failure> {
     match name {
         Some(name) => whole(Recipe::named(name, &[])?.to_toml().as_bytes())?,
         None => {
-            for (name, _) in RECIPES {
-                line(format!("{name:<14} {}", Recipe::named(name, &[])?.about))?;
+            let width =
+                |names: &mut dyn Iterator<Item = &str>| names.map(str::len).max().unwrap_or(0);
+            let wide = width(&mut entries().iter().map(|entry| entry.name.as_str()));
+            line(format!("{:<wide$}  published  about", "recipe"))?;
+            for entry in entries() {
+                let recipe = Recipe::named(&entry.name, &[])?;
+                let published = entry.published.unwrap_or("");
+                line(format!(
+                    "{:<wide$}  {published:>9}  {}",
+                    entry.name, recipe.about
+                ))?;
             }
             line("\nTheir rules, any of which goes into `--set wiring.rule=NAME`:")?;
-            for (name, _, about) in dnw_core::rules::ALL {
-                line(format!("{name:<14} {about}"))?;
+            let wide = width(&mut rules::ALL.iter().map(|named| named.name));
+            for named in rules::ALL {
+                line(format!(
+                    "{:<wide$}  {} ({})",
+                    named.name, named.about, named.paper
+                ))?;
             }
         }
     }

@@ -56,7 +56,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         .build_global()
         .map_err(|error| Failure::new(error, "give `--threads` a smaller number"))?;
     let (device, device_name) = device(&settings.device)?;
-    let data = dnw_train::data::open(&recipe.data, given(&settings.data))?;
+    let data = recipe.open_data(given(&settings.data))?;
     let device = device.autodiff();
     device.seed(recipe.seed);
 
@@ -68,7 +68,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     listen(&stop);
-    let mut progress = Progress::new(settings.quiet, recipe.epochs, Arc::clone(&stop));
+    let mut progress = Progress::new(settings.quiet, recipe.all_epochs(), Arc::clone(&stop));
     let runner = Runner {
         recipe: &recipe,
         data: &data,

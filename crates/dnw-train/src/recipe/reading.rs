@@ -31,6 +31,9 @@ pub(super) fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeErr
             key: (*key).to_owned(),
         })?;
     }
+    if parents == ["wiring"] && *last == "rule" && place.get("rule") != Some(&value) {
+        place.remove("settings");
+    }
     const BUDGETS: [&str; 3] = ["density", "prune-rate", "edges"];
     if parents == ["wiring"] && BUDGETS.contains(last) {
         place.retain(|key, _| !BUDGETS.iter().any(|budget| **budget == *key));
@@ -40,6 +43,12 @@ pub(super) fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeErr
     }
     place.insert((*last).to_owned(), value);
     Ok(())
+}
+
+/// Whether a change puts something in the place of a whole group of keys.
+pub(super) fn replaces(change: &str) -> bool {
+    let key = change.split('=').next().unwrap_or("").trim();
+    key == "wiring.rule" || key == "model.kind"
 }
 
 /// Text that is no TOML.
@@ -98,6 +107,13 @@ pub(super) fn type_error(error: &toml::de::Error) -> RecipeError {
         (message, [key, ..]) if message.starts_with("missing field") => {
             RecipeError::Missing { key: inside(key) }
         }
+        (message, [value, ..]) if message.contains("is no unit") => RecipeError::Choice {
+            key: place.to_owned(),
+            value: value.clone(),
+            known: ["edge", "fan-in", "block-4", "2-of-4"]
+                .map(str::to_owned)
+                .to_vec(),
+        },
         _ => {
             let complaint = message
                 .split_once(": ")

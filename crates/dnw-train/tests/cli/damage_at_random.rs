@@ -143,7 +143,7 @@ impl UseModel for Load<'_> {
     type Output = Result<(), RunError>;
 
     fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
-        let mut model = self.recipe.wire(1).unwrap().attach(model).unwrap();
+        let mut model = self.recipe.wire(1, 10).unwrap().attach(model).unwrap();
         load_weights(&mut *model, self.path)
     }
 }

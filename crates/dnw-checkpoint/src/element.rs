@@ -1,0 +1,172 @@
+//! Elements of a storage, and how a tensor picks them out.
+
+use half::{bf16, f16};
+
+/// What a storage's elements are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ElementType {
+    /// 64-bit floats, rounded to 32 bits when read.
+    Float64,
+    /// 32-bit floats.
+    Float32,
+    /// 16-bit floats of IEEE 754.
+    Float16,
+    /// The upper halves of 32-bit floats.
+    BFloat16,
+    /// 64-bit integers, which are not read: a 32-bit float holds only those below 2^24.
+    Int64,
+    /// 32-bit integers, which are not read either.
+    Int32,
+    /// 16-bit integers.
+    Int16,
+    /// Signed bytes.
+    Int8,
+    /// Unsigned bytes, which also served as truth values before PyTorch 1.2.
+    UInt8,
+    /// Truth values, read as 0 and 1.
+    Bool,
+}
+
+impl ElementType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Float64 | Self::Int64 => 8,
+            Self::Float32 | Self::Int32 => 4,
+            Self::Float16 | Self::BFloat16 | Self::Int16 => 2,
+            Self::Int8 | Self::UInt8 | Self::Bool => 1,
+        }
+    }
+
+    /// PyTorch's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float64 => "float64",
+            Self::Float32 => "float32",
+            Self::Float16 => "float16",
+            Self::BFloat16 => "bfloat16",
+            Self::Int64 => "int64",
+            Self::Int32 => "int32",
+            Self::Int16 => "int16",
+            Self::Int8 => "int8",
+            Self::UInt8 => "uint8",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// Whether tensors of it are read: 32-bit floats hold each value, or the nearest one of a 64-bit float.
+    pub fn is_read(self) -> bool {
+        !matches!(self, Self::Int64 | Self::Int32)
+    }
+}
+
+/// Which elements of a storage are a tensor's: the one at index `i` lies at `offset + sum(i * stride)`.
+pub(crate) struct Layout {
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    /// In elements, one per axis.
+    pub stride: Vec<usize>,
+}
+
+impl Layout {
+    /// Row-major from the storage's start.
+    pub fn row_major(shape: Vec<usize>) -> Self {
+        let mut stride = vec![1usize; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            // A product too large belongs to a tensor without elements, or one that is refused.
+            stride[axis - 1] = stride[axis].saturating_mul(shape[axis]);
+        }
+        Self {
+            offset: 0,
+            shape,
+            stride,
+        }
+    }
+
+    /// Elements of the tensor, if their number can be told.
+    pub fn elements(&self) -> Option<usize> {
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        self.shape
+            .iter()
+            .try_fold(1usize, |product, &axis| product.checked_mul(axis))
+    }
+
+    /// Elements that the storage must have, if their number can be told.
+    pub fn extent(&self) -> Option<usize> {
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        let last = self
+            .shape
+            .iter()
+            .zip(&self.stride)
+            .try_fold(self.offset, |last, (&axis, &stride)| {
+                last.checked_add((axis - 1).checked_mul(stride)?)
+            })?;
+        last.checked_add(1)
+    }
+
+    fn is_row_major(&self) -> bool {
+        let mut expected = 1;
+        for (&axis, &stride) in self.shape.iter().zip(&self.stride).rev() {
+            if axis != 1 && stride != expected {
+                return false;
+            }
+            expected *= axis;
+        }
+        true
+    }
+
+    /// The tensor's elements in row-major order.
+    ///
+    /// `storage` must have [`Self::extent`] elements, and [`Self::elements`] must be a number that may be
+    /// allocated: callers check both.
+    pub fn gather(&self, element: ElementType, storage: &[u8]) -> Vec<f32> {
+        match element {
+            ElementType::Float64 => self.pick(storage, |bytes| f64::from_le_bytes(bytes) as f32),
+            ElementType::Float32 => self.pick(storage, f32::from_le_bytes),
+            ElementType::Float16 => self.pick(storage, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            ElementType::BFloat16 => {
+                self.pick(storage, |bytes| bf16::from_le_bytes(bytes).to_f32())
+            }
+            ElementType::Int64 => self.pick(storage, |bytes| i64::from_le_bytes(bytes) as f32),
+            ElementType::Int32 => self.pick(storage, |bytes| i32::from_le_bytes(bytes) as f32),
+            ElementType::Int16 => self.pick(storage, |bytes| i16::from_le_bytes(bytes).into()),
+            ElementType::Int8 => self.pick(storage, |bytes| i8::from_le_bytes(bytes).into()),
+            ElementType::UInt8 => self.pick(storage, |[byte]| byte.into()),
+            ElementType::Bool => self.pick(storage, |[byte]| f32::from(byte != 0)),
+        }
+    }
+
+    fn pick<const N: usize>(&self, storage: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        let (units, _) = storage.as_chunks::<N>();
+        let elements = self.elements().unwrap_or(0);
+        if elements == 0 {
+            return Vec::new();
+        }
+        if self.is_row_major() {
+            let units = &units[self.offset..self.offset + elements];
+            return units.iter().map(|&unit| value(unit)).collect();
+        }
+        let mut data = Vec::with_capacity(elements);
+        let mut index = vec![0; self.shape.len()];
+        let mut position = self.offset;
+        while data.len() < elements {
+            data.push(value(units[position]));
+            // Counts on in the last axis; an axis that is through starts again and hands on to the one before.
+            for axis in (0..index.len()).rev() {
+                if index[axis] + 1 < self.shape[axis] {
+                    index[axis] += 1;
+                    position += self.stride[axis];
+                    break;
+                }
+                position -= index[axis] * self.stride[axis];
+                index[axis] = 0;
+            }
+        }
+        data
+    }
+}

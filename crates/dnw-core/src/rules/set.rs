@@ -1,0 +1,24 @@
+use std::sync::Arc;
+
+use crate::schedule::Exchange;
+use crate::score::Chance;
+use crate::{Allocation, Birth, Gradient, Rule};
+
+/// Sparse evolutionary training: every so many updates the weakest `turnover` of the real edges give way to as many drawn by chance,
+/// which begin at zero (Mocanu et al. 2018, algorithm 2). The share falls along half a cosine and is zero from `until` on, as Evci et
+/// al. (2020) run it.
+pub fn set(every: u64, turnover: f64, until: f64) -> Rule {
+    Rule {
+        name: "set".into(),
+        growth: Some(Arc::new(Chance)),
+        allocation: Allocation::ErdosRenyiKernel,
+        schedule: Arc::new(Exchange {
+            every,
+            first: turnover,
+            until,
+        }),
+        gradient: Gradient::RealEdges,
+        birth: Birth::Zero,
+        ..super::dnw()
+    }
+}

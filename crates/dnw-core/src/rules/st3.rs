@@ -1,0 +1,26 @@
+use std::sync::Arc;
+
+use crate::schedule::Shrinking;
+use crate::score::NormalisedMagnitude;
+use crate::{Allocation, Forward, Rule};
+
+/// ST-3: all tensors compete for one budget that shrinks along a cubic over the run; edges give their weight less the threshold, and
+/// all learn (Vanholder et al. 2023).
+pub fn st3(until: f64) -> Rule {
+    Rule {
+        name: "st-3".into(),
+        allocation: Allocation::Global,
+        schedule: Arc::new(Shrinking::over(until)),
+        forward: Forward::SoftThreshold,
+        ..super::dnw()
+    }
+}
+
+/// [`st3`] that ranks weights by their magnitude over the standard deviation of their tensor.
+pub fn st3_normalised(until: f64) -> Rule {
+    Rule {
+        name: "st-3-normalised".into(),
+        score: Arc::new(NormalisedMagnitude),
+        ..st3(until)
+    }
+}

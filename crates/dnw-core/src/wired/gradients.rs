@@ -1,0 +1,156 @@
+//! What a rule does with gradients on their way to the optimizer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Bool, Tensor};
+
+use super::{TensorFacts, Wired};
+use crate::real_edges::path;
+use crate::score::Sees;
+use crate::{Clock, Rule};
+
+impl<M: Module> Wired<M> {
+    /// Lets the rule see the gradients of an update, and change them as it does: hallucinated edges are silenced where they are
+    /// not to learn, an L1 penalty is added where there is one. To be called before each optimizer step with rules that ask for it
+    /// ([`Rule::needs_gradients`]); for others it does nothing.
+    ///
+    /// ```
+    /// # use burn::module::ParamGroup;
+    /// # use burn::nn::LinearConfig;
+    /// # use burn::optim::{GradientsParams, SgdConfig};
+    /// # use burn::tensor::{Device, Tensor};
+    /// # use dnw_core::{Budget, Wire, rules};
+    /// # fn main() -> Result<(), dnw_core::WiringError> {
+    /// # #[cfg(feature = "flex")] {
+    /// # let device = Device::flex().autodiff();
+    /// # let layer = LinearConfig::new(8, 4).init(&device);
+    /// let wire = Wire::new(rules::rigl(2, 0.3, 0.75), Budget::Density(0.25)).over(8);
+    /// let mut model = wire.weights(ParamGroup::all()).attach(layer)?;
+    /// # let mut optimizer = SgdConfig::new().init();
+    /// # for _ in 0..8 {
+    /// # let x = Tensor::<2>::ones([1, 8], &device);
+    /// # let loss = model.forward(x).sum();
+    /// let gradients = GradientsParams::from_grads(loss.backward(), &model);
+    /// let gradients = model.prepare(gradients);
+    /// model = optimizer.step(0.1, model, gradients);
+    /// model.rewire()?;
+    /// # }
+    /// # } Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn prepare(&mut self, mut gradients: GradientsParams) -> GradientsParams {
+        if !self.rule.needs_gradients() {
+            return gradients;
+        }
+        let mut masks = Masks::default();
+        self.model.visit(&mut masks);
+        let next = Clock {
+            update: self.clock.update + 1,
+            ..self.clock
+        };
+        let mut prepare = Prepare {
+            rule: &self.rule,
+            facts: &self.tensors.facts,
+            next,
+            masks: masks.found,
+            seen: &mut self.seen,
+            gradients: &mut gradients,
+            path: Vec::new(),
+        };
+        self.model.visit(&mut prepare);
+        gradients
+    }
+}
+
+/// The traversal that finds the real edges of every wired tensor, on the device.
+#[derive(Default)]
+struct Masks {
+    path: Vec<String>,
+    found: BTreeMap<String, Tensor<1, Bool>>,
+}
+
+impl ModuleVisitor for Masks {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
+        if let Some((weight, path::REAL)) = path::part(&self.path) {
+            let mask = param.val().without_autodiff().flatten(0, D - 1);
+            self.found.insert(weight, mask);
+        }
+    }
+}
+
+/// The traversal that shows each gradient to the rule.
+struct Prepare<'a> {
+    rule: &'a Rule,
+    facts: &'a BTreeMap<String, Arc<TensorFacts>>,
+    /// The clock after the update that the gradients are for.
+    next: Clock,
+    masks: BTreeMap<String, Tensor<1, Bool>>,
+    seen: &'a mut BTreeMap<String, Tensor<1>>,
+    gradients: &'a mut GradientsParams,
+    path: Vec<String>,
+}
+
+impl Prepare<'_> {
+    /// Keeps what the rule's scores asked to see.
+    fn see(&mut self, name: &str, gradient: Tensor<1>) {
+        match self.rule.sees() {
+            Sees::Nothing => {}
+            Sees::Gradient => {
+                if self.rule.schedule.chooses(self.next) {
+                    self.seen.insert(name.to_owned(), gradient);
+                }
+            }
+            Sees::Momentum { decay } => {
+                let fresh = gradient * (1.0 - decay);
+                let mean = match self.seen.remove(name) {
+                    Some(mean) => mean.to_device(&fresh.device()) * decay + fresh,
+                    None => fresh,
+                };
+                self.seen.insert(name.to_owned(), mean);
+            }
+        }
+    }
+}
+
+impl ModuleVisitor for Prepare<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.path.join(".");
+        if !self.facts.contains_key(&name) {
+            return;
+        }
+        let Some(mut gradient) = self.gradients.remove::<D>(param.id) else {
+            return;
+        };
+        self.see(&name, gradient.clone().reshape([-1]));
+        let silence = self.rule.gradient.hallucinated() != self.rule.hallucinated();
+        if let Some(real) = self.masks.get(&name).filter(|_| silence) {
+            let hallucinated = real.clone().bool_not().reshape(gradient.dims());
+            let scaled = gradient.clone() * self.rule.gradient.hallucinated();
+            gradient = gradient.mask_where(hallucinated, scaled);
+        }
+        if let Some(penalty) = self.rule.penalty {
+            let sign = param.base().without_autodiff().sign();
+            gradient = gradient + sign * penalty.at(self.next.share());
+        }
+        self.gradients.register(param.id, gradient);
+    }
+}

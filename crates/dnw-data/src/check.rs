@@ -1,0 +1,190 @@
+//! Whether the data is what was published.
+
+use std::path::{Path, PathBuf};
+
+use md5::{Digest, Md5};
+
+use crate::archive::ImageArchive;
+use crate::cifar10::{self, Form};
+use crate::folder::ImageFolder;
+use crate::mnist::{self, Publication, hexadecimal};
+use crate::part::bad_images;
+use crate::{DataError, Part, Source, digits, imagenet};
+
+/// What [`check`] found.
+#[derive(Debug)]
+pub struct Check {
+    /// The data set.
+    pub source: Source,
+    /// Every file of it.
+    pub files: Vec<FileCheck>,
+    /// What is wrong with the set as a whole although each file can be read.
+    pub problem: Option<DataError>,
+}
+
+/// What [`check`] found about one file.
+#[derive(Debug)]
+pub struct FileCheck {
+    /// The file, or what stands for it.
+    pub path: PathBuf,
+    /// The MD5 sum of the published file, unpacked, if it is known.
+    pub published_md5: Option<String>,
+    /// How it compares.
+    pub verdict: Verdict,
+}
+
+/// How a file compares with the published one.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Bit for bit the same, unpacked.
+    Published {
+        /// Images or labels in it.
+        count: usize,
+    },
+    /// Sound, as far as can be said where no checksum was published: every image in it was decoded.
+    Sound {
+        /// Images in it.
+        count: usize,
+    },
+    /// A sound file with other contents.
+    Differs {
+        /// Images or labels in it.
+        count: usize,
+        /// The MD5 sum of its contents.
+        md5: String,
+    },
+    /// It cannot be used.
+    Broken(DataError),
+}
+
+impl Check {
+    /// Whether the set is there, whole and, as far as can be said, as published.
+    pub fn passed(&self) -> bool {
+        let good = |file: &FileCheck| {
+            let verdict = &file.verdict;
+            matches!(verdict, Verdict::Published { .. } | Verdict::Sound { .. })
+        };
+        self.problem.is_none() && self.files.iter().all(good)
+    }
+}
+
+/// Reads all of the data set `name`, decodes every image and compares what has published checksums with them.
+///
+/// A damaged file is a [`Verdict`], so that one call reports all of them. ImageNet's million images take
+/// their time.
+///
+/// # Errors
+/// [`DataError::UnknownName`], or [`DataError::NotFound`] if the files are not all there.
+pub fn check(name: &str, root: Option<&Path>) -> Result<Check, DataError> {
+    let source = Source::named(name)?;
+    let files = match source {
+        Source::Digits => vec![check_digits()],
+        Source::Mnist => check_mnist(&crate::root(root))?,
+        Source::Cifar10 => check_cifar10(&crate::root(root))?,
+        Source::Imagenet => {
+            let [train, test] = imagenet::locate(&crate::root(root))?;
+            check_folder(&train, &test)?
+        }
+    };
+    let readable = |file: &FileCheck| !matches!(file.verdict, Verdict::Broken(_));
+    let problem = match files.iter().all(readable) {
+        true => source.open(root).err(),
+        false => None,
+    };
+    Ok(Check {
+        source,
+        files,
+        problem,
+    })
+}
+
+fn check_digits() -> FileCheck {
+    let path = PathBuf::from("the built-in digits");
+    let verdict = match digits::unpack() {
+        Ok(bytes) => verdict(
+            (hexadecimal(&Md5::digest(&bytes)), digits::IMAGES),
+            digits::MD5,
+        ),
+        Err(cause) => Verdict::Broken(DataError::Io {
+            action: "unpack",
+            path: path.clone(),
+            cause,
+        }),
+    };
+    FileCheck {
+        path,
+        published_md5: Some(digits::MD5.to_owned()),
+        verdict,
+    }
+}
+
+fn check_mnist(root: &Path) -> Result<Vec<FileCheck>, DataError> {
+    let (_, paths) = mnist::locate(root)?;
+    let check_file = |(path, file): (PathBuf, mnist::PublishedFile)| FileCheck {
+        verdict: match file.unpacked_md5(&path) {
+            Ok(sum) => verdict(sum, &file.md5),
+            Err(error) => Verdict::Broken(error),
+        },
+        path,
+        published_md5: Some(file.md5),
+    };
+    let files = Publication::mnist().files;
+    Ok(paths.into_iter().zip(files).map(check_file).collect())
+}
+
+fn verdict((md5, count): (String, usize), published: &str) -> Verdict {
+    if md5 == published {
+        Verdict::Published { count }
+    } else {
+        Verdict::Differs { count, md5 }
+    }
+}
+
+fn check_cifar10(root: &Path) -> Result<Vec<FileCheck>, DataError> {
+    match cifar10::locate(root)? {
+        Form::Binary(folder) => {
+            let check_file = |name: String| {
+                let path = folder.join(name);
+                let read = cifar10::read_file(&path);
+                sound(path, read.map(|(_, labels)| labels.len()))
+            };
+            Ok(cifar10::binary_files().map(check_file).into())
+        }
+        Form::Folder(folder) => check_folder(&folder.join("train"), &folder.join("test")),
+        Form::Archive(path) => {
+            let found = ImageArchive::open(&path)?;
+            let mut checks = check_part(path.join("train"), &found.train);
+            checks.extend(check_part(path.join("test"), &found.test));
+            Ok(checks)
+        }
+    }
+}
+
+fn check_folder(train: &Path, test: &Path) -> Result<Vec<FileCheck>, DataError> {
+    let found = ImageFolder::open(train, test)?;
+    let mut checks = check_part(train.to_owned(), &found.train);
+    checks.extend(check_part(test.to_owned(), &found.test));
+    Ok(checks)
+}
+
+/// The part as a whole, or each image of it that cannot be used.
+fn check_part(path: PathBuf, part: &dyn Part) -> Vec<FileCheck> {
+    let bad = bad_images(part);
+    if bad.is_empty() {
+        return vec![sound(path, Ok(part.len()))];
+    }
+    bad.into_iter()
+        .map(|bad| sound(bad.path.clone(), Err(DataError::bad_images(vec![bad]))))
+        .collect()
+}
+
+fn sound(path: PathBuf, read: Result<usize, DataError>) -> FileCheck {
+    FileCheck {
+        path,
+        published_md5: None,
+        verdict: match read {
+            Ok(count) => Verdict::Sound { count },
+            Err(error) => Verdict::Broken(error),
+        },
+    }
+}

@@ -1,0 +1,291 @@
+//! CIFAR-10, from the user's own files.
+//!
+//! Three forms are read, the first that is there: the published binary one (`cifar-10-batches-bin/`), a
+//! folder of images (`train/<class>/*.jpg`, `test/<class>/*.jpg`, in `cifar10-jpeg/`, `cifar10/` or the
+//! data folder itself), and such a folder packed (`cifar10-jpeg.tar.gz` or `cifar10.tar.gz`). Whatever the
+//! form, all images are decoded once and held in memory.
+//!
+//! A binary file is 10,000 records of a label byte and 32 x 32 red, green and blue bytes
+//! (Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*).
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::archive::ImageArchive;
+use crate::folder::{ImageFolder, same_classes, wrong};
+use crate::part::decode_all;
+use crate::source::root;
+use crate::{DataError, DataSet, Images, Part};
+
+/// The classes in the published order, which is also the alphabetical one.
+pub const CLASSES: [&str; 10] = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+];
+/// Height and width of every image.
+pub const SIDES: [usize; 2] = [32, 32];
+/// Images in a binary file.
+pub const PER_FILE: usize = 10_000;
+/// Of the published training images.
+const MEAN: [f32; 3] = [0.491, 0.482, 0.447];
+const STD: [f32; 3] = [0.247, 0.243, 0.262];
+
+pub(crate) const NAME: &str = "cifar10";
+const BINARY_FOLDER: &str = "cifar-10-batches-bin";
+const META: &str = "batches.meta.txt";
+const FOLDERS: [&str; 2] = ["cifar10-jpeg", "cifar10"];
+const ARCHIVES: [&str; 2] = ["cifar10-jpeg.tar.gz", "cifar10.tar.gz"];
+const PIXELS: usize = 3 * SIDES[0] * SIDES[1];
+const RECORD: usize = 1 + PIXELS;
+/// Bytes of a binary file.
+const FILE: u64 = (PER_FILE * RECORD) as u64;
+
+/// How a person gets the files.
+pub(crate) const BY_HAND: &str = "download the binary version, cifar-10-binary.tar.gz, from its authors' page, \
+    https://www.cs.toronto.edu/~kriz/cifar.html, and unpack it into the data folder:\n  \
+    tar xzf cifar-10-binary.tar.gz -C DIR\n\
+    then `dnw data check cifar10 --data DIR` reads it";
+
+/// A way in which a binary file can be wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CifarError {
+    /// The file has not the length of the published ones.
+    #[error("it has {found} bytes where {FILE} are needed ({PER_FILE} images of {RECORD} bytes)")]
+    Length {
+        /// Its length.
+        found: u64,
+    },
+    /// A label names no class.
+    #[error("image {index} has the label {label}, labels go from 0 to 9")]
+    Label {
+        /// Which image of the file.
+        index: usize,
+        /// Its label.
+        label: u8,
+    },
+    /// The names of the classes are others.
+    #[error("it does not list the ten classes of CIFAR-10 in their order")]
+    Names,
+    /// Reading failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Where CIFAR-10 is, and in which form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Form {
+    /// The published binary files, in this folder.
+    Binary(PathBuf),
+    /// `train/` and `test/` in this folder.
+    Folder(PathBuf),
+    /// The same in this `.tar.gz`.
+    Archive(PathBuf),
+}
+
+impl Form {
+    /// The folder or file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Binary(path) | Self::Folder(path) | Self::Archive(path) => path,
+        }
+    }
+}
+
+/// The names of the binary files: five of training images, one of test images.
+pub fn binary_files() -> [String; 6] {
+    std::array::from_fn(|file| match file {
+        5 => "test_batch.bin".to_owned(),
+        file => format!("data_batch_{}.bin", file + 1),
+    })
+}
+
+/// Finds CIFAR-10 under the data folder.
+///
+/// # Errors
+/// [`DataError::NotFound`] with where it looked.
+pub fn locate(root: &Path) -> Result<Form, DataError> {
+    let mut looked = Vec::new();
+    let mut incomplete = None;
+    for folder in [root.join(BINARY_FOLDER), root.to_owned()] {
+        let there = |file: &String| folder.join(file).is_file();
+        let (present, missing): (Vec<_>, Vec<_>) = binary_files().into_iter().partition(there);
+        if missing.is_empty() {
+            return Ok(Form::Binary(folder));
+        }
+        if !present.is_empty() && incomplete.is_none() {
+            incomplete = Some((folder.clone(), missing));
+        }
+        looked.push(folder);
+    }
+    for folder in FOLDERS.map(|name| root.join(name)) {
+        if folder.join("train").is_dir() && folder.join("test").is_dir() {
+            return Ok(Form::Folder(folder));
+        }
+        looked.push(folder);
+    }
+    // The data folder itself may hold the parts of any set; one class tells.
+    if root.join("train").join(CLASSES[0]).is_dir() && root.join("test").is_dir() {
+        return Ok(Form::Folder(root.to_owned()));
+    }
+    for archive in ARCHIVES.map(|name| root.join(name)) {
+        if archive.is_file() {
+            return Ok(Form::Archive(archive));
+        }
+        looked.push(archive);
+    }
+    Err(DataError::NotFound {
+        name: NAME,
+        looked,
+        incomplete,
+    })
+}
+
+/// Reads CIFAR-10 from the data folder (see [`root`]) into memory, with the published mean and standard
+/// deviation.
+///
+/// # Errors
+/// [`DataError::NotFound`], or what is wrong with which file.
+pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
+    let [train, test] = match locate(&root(given))? {
+        Form::Binary(folder) => read_binary(&folder)?,
+        Form::Folder(folder) => {
+            let found = ImageFolder::open(&folder.join("train"), &folder.join("test"))?;
+            in_memory(&folder, &found.classes, [&found.train, &found.test])?
+        }
+        Form::Archive(path) => {
+            let found = ImageArchive::open(&path)?;
+            in_memory(&path, &found.classes, [&found.train, &found.test])?
+        }
+    };
+    let classes = CLASSES.map(str::to_owned).into();
+    DataSet::new(NAME, classes, train, test, (MEAN.into(), STD.into()))
+}
+
+/// Whether the classes found at `path` are those of CIFAR-10.
+pub(crate) fn check_classes(path: &Path, classes: &[String]) -> Result<(), DataError> {
+    same_classes(NAME, &CLASSES.map(str::to_owned), classes).map_err(|it| wrong(path, it))
+}
+
+fn in_memory(
+    path: &Path,
+    classes: &[String],
+    parts: [&dyn Part; 2],
+) -> Result<[Images; 2], DataError> {
+    check_classes(path, classes)?;
+    let [train, test] = parts.map(|part| decode_all(part, SIDES));
+    Ok([train?, test?])
+}
+
+fn read_binary(folder: &Path) -> Result<[Images; 2], DataError> {
+    check_names(&folder.join(META))?;
+    let files = binary_files();
+    let part = |files: &[String]| {
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for file in files {
+            let (more_pixels, more_labels) = read_file(&folder.join(file))?;
+            pixels.extend(more_pixels);
+            labels.extend(more_labels);
+        }
+        Images::new([3, SIDES[0], SIDES[1]], pixels, labels)
+    };
+    Ok([part(&files[..5])?, part(&files[5..])?])
+}
+
+/// Pixels `[10000, 3, 32, 32]` and labels `[10000]` of a binary file.
+///
+/// # Errors
+/// [`DataError::Cifar`] with the [`CifarError`].
+pub fn read_file(path: &Path) -> Result<(Vec<u8>, Vec<u16>), DataError> {
+    read_records(path).map_err(|problem| in_file(path, problem))
+}
+
+fn in_file(path: &Path, problem: CifarError) -> DataError {
+    DataError::Cifar {
+        path: path.to_owned(),
+        problem,
+    }
+}
+
+fn read_records(path: &Path) -> Result<(Vec<u8>, Vec<u16>), CifarError> {
+    let mut file = File::open(path)?;
+    let found = file.metadata()?.len();
+    if found != FILE {
+        return Err(CifarError::Length { found });
+    }
+    let mut bytes = vec![0; PER_FILE * RECORD];
+    file.read_exact(&mut bytes)?;
+    let mut pixels = Vec::with_capacity(PER_FILE * PIXELS);
+    let mut labels = Vec::with_capacity(PER_FILE);
+    for (index, record) in bytes.chunks_exact(RECORD).enumerate() {
+        let label = record[0];
+        if usize::from(label) >= CLASSES.len() {
+            return Err(CifarError::Label { index, label });
+        }
+        labels.push(label.into());
+        pixels.extend(&record[1..]);
+    }
+    Ok((pixels, labels))
+}
+
+/// The list of class names says nothing new, so it may be missing, but not differ.
+pub(crate) fn check_names(path: &Path) -> Result<(), DataError> {
+    let text = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(in_file(path, error.into())),
+        Ok(file) => {
+            let mut text = Vec::new();
+            // Ten short lines; a longer file differs already.
+            let read = file.take(1024).read_to_end(&mut text);
+            read.map_err(|error| in_file(path, error.into()))?;
+            String::from_utf8_lossy(&text).into_owned()
+        }
+    };
+    let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
+    if names.eq(CLASSES) {
+        Ok(())
+    } else {
+        Err(in_file(path, CifarError::Names))
+    }
+}
+
+/// How many training and test images there are: of binary files by their length, of others by listing.
+///
+/// # Errors
+/// [`DataError`] if the files cannot be listed.
+pub fn count(form: &Form) -> Result<[usize; 2], DataError> {
+    match form {
+        Form::Binary(folder) => {
+            let files = binary_files();
+            let images = |files: &[String]| {
+                let lengths = files.iter().map(|file| {
+                    let path = folder.join(file);
+                    let length = fs::metadata(&path).map(|it| it.len());
+                    length.map_err(|error| in_file(&path, error.into()))
+                });
+                lengths
+                    .sum::<Result<u64, _>>()
+                    .map(|it| it as usize / RECORD)
+            };
+            Ok([images(&files[..5])?, images(&files[5..])?])
+        }
+        Form::Folder(folder) => {
+            let found = ImageFolder::open(&folder.join("train"), &folder.join("test"))?;
+            Ok([found.train.len(), found.test.len()])
+        }
+        Form::Archive(path) => {
+            let found = ImageArchive::open(path)?;
+            Ok([found.train.len(), found.test.len()])
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A training part, a test part, and what is known about both.
+
+use std::sync::Arc;
+
+use crate::part::bad_image;
+use crate::subset::Subset;
+use crate::{DataError, Part, Transforms};
+
+/// A training part, a test part, and what is known about both.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DataSet {
+    /// The name it was opened by.
+    pub name: String,
+    /// The classes' names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// The images to learn from.
+    pub train: Arc<dyn Part>,
+    /// The images to be judged by.
+    pub test: Arc<dyn Part>,
+    /// Mean of each channel, in units where white is 1.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, in units where white is 1.
+    pub std: Vec<f32>,
+    transforms: Transforms,
+    shape: [usize; 3],
+}
+
+impl DataSet {
+    /// Puts two parts together whose images are all of one size and are shown as they are.
+    ///
+    /// # Shapes
+    /// `statistics`: mean and standard deviation, each one number per channel.
+    ///
+    /// # Errors
+    /// As [`transformed`](Self::transformed).
+    pub fn new(
+        name: &str,
+        classes: Vec<String>,
+        train: impl Part + 'static,
+        test: impl Part + 'static,
+        statistics: (Vec<f32>, Vec<f32>),
+    ) -> Result<Self, DataError> {
+        let transforms = Transforms::default();
+        Self::transformed(name, classes, train, test, statistics, transforms)
+    }
+
+    /// Puts two parts together whose images are shown as `transforms` say.
+    ///
+    /// # Shapes
+    /// `statistics`: mean and standard deviation, each one number per channel.
+    ///
+    /// # Errors
+    /// [`DataError::NoImages`] if a part has none, [`DataError::Transform`] if a transform does not fit the
+    /// images, [`DataError::PartsDiffer`] if the parts' images differ in shape, [`DataError::LabelRange`] if
+    /// a label names no class, [`DataError::Statistics`] if the statistics are not a finite mean and a
+    /// positive deviation for each channel.
+    pub fn transformed(
+        name: &str,
+        classes: Vec<String>,
+        train: impl Part + 'static,
+        test: impl Part + 'static,
+        statistics: (Vec<f32>, Vec<f32>),
+        transforms: Transforms,
+    ) -> Result<Self, DataError> {
+        for part in [&train as &dyn Part, &test] {
+            if part.len() == 0 || u32::try_from(part.len()).is_err() {
+                return Err(DataError::NoImages);
+            }
+            let out_of_range = |&label: &u16| usize::from(label) >= classes.len();
+            if let Some(index) = part.labels().iter().position(out_of_range) {
+                return Err(DataError::LabelRange {
+                    index,
+                    label: part.labels()[index],
+                    classes: classes.len(),
+                });
+            }
+        }
+        let shape = shape(&train, &test, transforms)?;
+        let (mean, std) = statistics;
+        let channels = shape[0];
+        let sound = mean.len() == channels
+            && std.len() == channels
+            && mean.iter().all(|mean| mean.is_finite())
+            && std.iter().all(|std| std.is_finite() && *std > 0.0);
+        if !sound {
+            return Err(DataError::Statistics { channels });
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            classes,
+            train: Arc::new(train),
+            test: Arc::new(test),
+            mean,
+            std,
+            transforms,
+            shape,
+        })
+    }
+
+    /// The same images, shown as `transforms` say.
+    ///
+    /// # Errors
+    /// [`DataError::Transform`] if a transform does not fit the images, [`DataError::PartsDiffer`] if the
+    /// parts' images would then differ in shape.
+    pub fn with_transforms(mut self, transforms: Transforms) -> Result<Self, DataError> {
+        self.shape = shape(&*self.train, &*self.test, transforms)?;
+        self.transforms = transforms;
+        Ok(self)
+    }
+
+    /// Some of the training images, drawn once and for all: the same ones whatever the seed of a run.
+    ///
+    /// # Errors
+    /// [`DataError::TrainImages`] if there are not so many, or none are asked for.
+    pub fn with_train_images(mut self, images: usize) -> Result<Self, DataError> {
+        let all = self.train.len();
+        if !(1..=all).contains(&images) {
+            return Err(DataError::TrainImages { asked: images, all });
+        }
+        self.train = Arc::new(Subset::draw(self.train, images));
+        Ok(self)
+    }
+
+    /// How images are shown.
+    pub fn transforms(&self) -> Transforms {
+        self.transforms
+    }
+
+    /// Channels, height, width of every image as it is shown to a network.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Test image `index` as it is shown in evaluation, before normalisation: `[channels, height, width]`, the
+    /// [`shape`](Self::shape).
+    ///
+    /// # Panics
+    /// If there are not more test images than `index`.
+    ///
+    /// # Errors
+    /// [`DataError::BadImages`] if it cannot be read or decoded.
+    pub fn test_image(&self, index: usize) -> Result<Vec<u8>, DataError> {
+        match self.test.picture(index) {
+            Ok(picture) => Ok(self.transforms.test.show(picture).pixels.into_owned()),
+            Err(problem) => {
+                let bad = bad_image(&*self.test, index, problem);
+                Err(DataError::bad_images(vec![bad]))
+            }
+        }
+    }
+
+    /// The value of a black pixel of each channel after normalisation: `-mean / std`.
+    pub fn black(&self) -> Vec<f32> {
+        self.mean
+            .iter()
+            .zip(&self.std)
+            .map(|(mean, std)| (0.0 - mean) / std)
+            .collect()
+    }
+}
+
+/// Channels, height, width of what is shown of both parts.
+fn shape(
+    train: &dyn Part,
+    test: &dyn Part,
+    transforms: Transforms,
+) -> Result<[usize; 3], DataError> {
+    let [height, width] = transforms.train.size(train.size())?;
+    let shown = [train.channels(), height, width];
+    let [height, width] = transforms.test.size(test.size())?;
+    let judged = [test.channels(), height, width];
+    if shown == judged {
+        Ok(shown)
+    } else {
+        Err(DataError::PartsDiffer {
+            train: shown,
+            test: judged,
+        })
+    }
+}
+
+/// The ten decimal digits as class names.
+pub(crate) fn ten_digits() -> Vec<String> {
+    (0..10).map(|digit: u8| digit.to_string()).collect()
+}

@@ -1,0 +1,402 @@
+//! What can go wrong with data, and what to do about it.
+//!
+//! The message says what and where; [`DataError::help`] is the remedy, printed on a line of its own.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::archive::ArchiveError;
+use crate::cifar10::{self, CifarError};
+use crate::folder::FolderError;
+use crate::{BadImage, IdxError, TransformError, imagenet};
+
+/// Images that an error spells out; of more, it says how many.
+const NAMED: usize = 20;
+
+/// Why data cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// No data set has this name.
+    #[error("there is no data set `{name}`")]
+    UnknownName {
+        /// The name asked for.
+        name: String,
+        /// The name that is spelled most alike, if one is alike at all.
+        nearest: Option<&'static str>,
+    },
+    /// The files are in none of the folders.
+    #[error(
+        "the data set `{name}` was not found; looked in {}{}",
+        quoted(looked),
+        missing_from(incomplete)
+    )]
+    NotFound {
+        /// The data set.
+        name: &'static str,
+        /// The folders looked in, in order.
+        looked: Vec<PathBuf>,
+        /// A folder that has some of the files, and the names of those it lacks.
+        incomplete: Option<(PathBuf, Vec<String>)>,
+    },
+    /// A file or folder cannot be used at all.
+    #[error("cannot {action} `{}`: {cause}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A file is not the IDX file it should be.
+    #[error("cannot read `{}`: {problem}", path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: IdxError,
+    },
+    /// A file is not the CIFAR-10 file it should be.
+    #[error("cannot read `{}`: {problem}", path.display())]
+    Cifar {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: CifarError,
+    },
+    /// A folder of classes of images is not as it should be.
+    #[error("cannot use `{}`: {problem}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: FolderError,
+    },
+    /// A packed folder of images cannot be read.
+    #[error("cannot read `{}`: {problem}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ArchiveError,
+    },
+    /// Images are missing or cannot be decoded.
+    #[error("{} cannot be used: {}", counted(images.len()), first(images))]
+    BadImages {
+        /// All that were met.
+        images: Vec<BadImage>,
+    },
+    /// Images take more memory than is taken for them.
+    #[error("{images} images would take {} MiB of memory", bytes >> 20)]
+    InMemory {
+        /// How many.
+        images: usize,
+        /// Decoded.
+        bytes: usize,
+    },
+    /// A transform does not fit the images.
+    #[error(transparent)]
+    Transform(#[from] TransformError),
+    /// A data set that is not to be had without its owners' consent, or not in one piece.
+    #[error("this program does not download `{name}`")]
+    ByHand {
+        /// The data set.
+        name: &'static str,
+    },
+    /// A file of images and its file of labels do not belong together.
+    #[error("`{}` holds {images} images, but `{}` holds {labels} labels", images_path.display(), labels_path.display())]
+    Counts {
+        /// The file of images.
+        images_path: PathBuf,
+        /// Images in it.
+        images: usize,
+        /// The file of labels.
+        labels_path: PathBuf,
+        /// Labels in it.
+        labels: usize,
+    },
+    /// The images of a file have another size than the data set's.
+    #[error("`{}` holds images of {}x{}, those of `{name}` are {}x{}", path.display(), found[0], found[1], wanted[0], wanted[1])]
+    ImageSize {
+        /// The data set.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Height and width in the file.
+        found: [usize; 2],
+        /// Height and width of the data set.
+        wanted: [usize; 2],
+    },
+    /// A part of a data set has no image, or images without a pixel.
+    #[error("there are no images")]
+    NoImages,
+    /// Pixels and labels do not make whole images.
+    #[error("{pixels} pixel values do not make {images} images of {}x{}x{}", shape[0], shape[1], shape[2])]
+    PixelCount {
+        /// Channels, height, width.
+        shape: [usize; 3],
+        /// Labels given.
+        images: usize,
+        /// Pixel values given.
+        pixels: usize,
+    },
+    /// The images of the two parts differ in size.
+    #[error("training images have the shape {train:?}, test images {test:?}")]
+    PartsDiffer {
+        /// Channels, height, width of the training part.
+        train: [usize; 3],
+        /// Channels, height, width of the test part.
+        test: [usize; 3],
+    },
+    /// A label names no class.
+    #[error("image {index} has the label {label}, but there are {classes} classes, counted from 0")]
+    LabelRange {
+        /// The image's index in its part.
+        index: usize,
+        /// Its label.
+        label: u16,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// Mean or standard deviation cannot normalise the images.
+    #[error(
+        "normalisation needs a finite mean and a positive standard deviation for each of {channels} channel(s)"
+    )]
+    Statistics {
+        /// Channels of the images.
+        channels: usize,
+    },
+    /// There are fewer training images than one batch holds.
+    #[error("a batch of {batch} is larger than the data, which has {images} training images")]
+    BatchTooLarge {
+        /// Images in a batch.
+        batch: usize,
+        /// Training images.
+        images: usize,
+    },
+    /// More training images than there are, or none.
+    #[error("{asked} training images cannot be drawn of {all}")]
+    TrainImages {
+        /// Images asked for.
+        asked: usize,
+        /// Images that there are.
+        all: usize,
+    },
+    /// A batch of no images.
+    #[error("a batch needs at least one image")]
+    BatchZero,
+    /// An epoch cannot start after its end.
+    #[error("cannot start at batch {first} of an epoch of {batches} batches")]
+    FirstBatch {
+        /// The batch to start at, from 0.
+        first: usize,
+        /// Batches in an epoch.
+        batches: usize,
+    },
+    /// The system starts no further thread.
+    #[error("cannot start a thread to load data: {0}")]
+    Thread(io::Error),
+    /// No mirror gave a file.
+    #[error("cannot download `{}`{}", files.first().map_or("", |(file, _)| file), reasons(attempts))]
+    Download {
+        /// The folder that the files belong in.
+        folder: PathBuf,
+        /// The files still missing, the failed one first: name, and MD5 sum when unpacked.
+        files: Vec<(String, String)>,
+        /// Every mirror that was tried, and why it did not do.
+        attempts: Vec<Attempt>,
+    },
+    /// A sound file that is not the published one lies where a download would go.
+    #[error("`{}` is not the published file (its MD5 sum, unpacked, is {md5}), and is not overwritten", path.display())]
+    Occupied {
+        /// The file.
+        path: PathBuf,
+        /// Its MD5 sum when unpacked.
+        md5: String,
+    },
+}
+
+/// A failed attempt to download a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// From where.
+    pub url: String,
+    /// Why it failed.
+    pub reason: String,
+}
+
+impl DataError {
+    pub(crate) fn bad_images(images: Vec<BadImage>) -> Self {
+        Self::BadImages { images }
+    }
+
+    /// What to do about it: a sentence or a few lines without a final full stop.
+    pub fn help(&self) -> String {
+        let fixed = match self {
+            Self::UnknownName { nearest, .. } => {
+                let all = "`dnw data list` shows all data sets";
+                return match nearest {
+                    Some(nearest) => format!("did you mean `{nearest}`? {all}"),
+                    None => all.to_owned(),
+                };
+            }
+            Self::NotFound { name, .. } if *name == cifar10::NAME || *name == imagenet::NAME => {
+                return format!(
+                    "`dnw data fetch {name}` says how to get it; if it is there, say where with `--data DIR` \
+                     or the environment variable DNW_DATA"
+                );
+            }
+            Self::NotFound { name, .. } => {
+                return format!(
+                    "run `dnw data fetch {name}`, or say where the files are with `--data DIR` or the \
+                     environment variable DNW_DATA"
+                );
+            }
+            Self::Idx { problem, .. } => idx_help(problem),
+            Self::Cifar { problem, .. } => cifar_help(problem),
+            Self::Folder { problem, .. } => folder_help(problem),
+            Self::Archive { .. } => "the file was probably cut short or altered; get it again",
+            Self::BadImages { .. } => {
+                "bring the files back, or remove what is no image; `dnw data check NAME` lists all such files"
+            }
+            Self::InMemory { .. } => "use fewer images, or read them from disk as `imagenet`",
+            Self::Transform(problem) => transform_help(problem),
+            Self::ByHand { name } if *name == cifar10::NAME => cifar10::BY_HAND,
+            Self::ByHand { .. } => imagenet::BY_HAND,
+            Self::Io { .. } => "check that the path exists and that you may use it",
+            Self::Counts { .. } => {
+                "the two files belong to different sets; delete both and run `dnw data fetch mnist`"
+            }
+            Self::ImageSize { .. } => {
+                "these are files of another data set; choose another folder with `--data DIR`"
+            }
+            Self::NoImages => "give at least one image of at least one pixel",
+            Self::PixelCount { .. } => {
+                "give one label for each image, and for each image channels x height x width values"
+            }
+            Self::PartsDiffer { .. } => "bring the images of both parts to one size",
+            Self::LabelRange { .. } => "name every class, or correct the label",
+            Self::Statistics { .. } => "compute them from the training images",
+            Self::BatchTooLarge { images, .. } => {
+                return format!("choose a batch of at most {images}");
+            }
+            Self::TrainImages { all, .. } => {
+                return format!("choose from 1 to {all} images");
+            }
+            Self::BatchZero => "choose a batch of 1 or more",
+            Self::FirstBatch { .. } => {
+                "the saved state belongs to other data or another batch size; resume with its own recipe"
+            }
+            Self::Thread(_) => "use fewer threads, for example `--threads 1`",
+            Self::Download { folder, files, .. } => {
+                let mut help = format!(
+                    "without a network, put these files into `{}` (as they are or unpacked) and run \
+                     `dnw data check mnist`:",
+                    folder.display()
+                );
+                for (file, md5) in files {
+                    help += &format!("\n  {file}  (MD5 when unpacked: {md5})");
+                }
+                return help;
+            }
+            Self::Occupied { .. } => "move it away, or choose another folder with `--data DIR`",
+        };
+        fixed.to_owned()
+    }
+}
+
+fn idx_help(problem: &IdxError) -> &'static str {
+    match problem {
+        IdxError::Truncated { .. } | IdxError::HeaderCut => {
+            "the download was probably cut short; delete the file and run `dnw data fetch mnist` again"
+        }
+        IdxError::Magic { .. } => {
+            "it may be an error page that was saved in place of the file; delete it and run \
+             `dnw data fetch mnist`"
+        }
+        IdxError::Dimensions { .. } => {
+            "images and labels may be swapped; compare the names, or delete the files and run \
+             `dnw data fetch mnist`"
+        }
+        IdxError::Io(_) => "check that the file can be read",
+        _ => "the file is damaged or of another data set; delete it and run `dnw data fetch mnist`",
+    }
+}
+
+fn cifar_help(problem: &CifarError) -> &'static str {
+    match problem {
+        CifarError::Length { .. } => {
+            "the file was cut short or is another one; unpack cifar-10-binary.tar.gz again \
+             (`dnw data fetch cifar10` says where it is to be had)"
+        }
+        CifarError::Io(_) => "check that the file can be read",
+        _ => {
+            "the file is damaged or of another data set; unpack cifar-10-binary.tar.gz again \
+             (`dnw data fetch cifar10` says where it is to be had)"
+        }
+    }
+}
+
+fn folder_help(problem: &FolderError) -> &'static str {
+    match problem {
+        FolderError::NoClasses | FolderError::OneClass { .. } => {
+            "it needs one folder for each of two or more classes, such as `train/cat/1.jpg` and `train/dog/1.jpg`"
+        }
+        FolderError::EmptyClasses { .. } => {
+            "put images directly into the folder of each class, or remove the folder from both parts"
+        }
+        FolderError::TooManyClasses { .. } => "check that the folders are those of classes",
+        FolderError::Classes { .. } => "give both parts the same folders",
+    }
+}
+
+fn transform_help(problem: &TransformError) -> &'static str {
+    match problem {
+        TransformError::VariousSizes { .. } => {
+            "show them with a random resized crop in training and a resized centre crop in evaluation"
+        }
+        TransformError::Shift { .. } => "shift by less than the shorter side",
+        _ => "choose a size from 1 to 4096, and one to resize to that is not below it",
+    }
+}
+
+fn counted(images: usize) -> String {
+    match images {
+        1 => "an image".to_owned(),
+        images => format!("{images} images"),
+    }
+}
+
+fn first(images: &[BadImage]) -> String {
+    let shown = images.iter().take(NAMED).map(ToString::to_string);
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    match images.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
+fn quoted(paths: &[PathBuf]) -> String {
+    let quoted: Vec<_> = paths
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    quoted.join(", ")
+}
+
+fn missing_from(incomplete: &Option<(PathBuf, Vec<String>)>) -> String {
+    match incomplete {
+        Some((folder, missing)) => {
+            format!("; `{}` lacks {}", folder.display(), missing.join(", "))
+        }
+        None => String::new(),
+    }
+}
+
+fn reasons(attempts: &[Attempt]) -> String {
+    attempts
+        .iter()
+        .map(|attempt| format!("; {}: {}", attempt.url, attempt.reason))
+        .collect()
+}

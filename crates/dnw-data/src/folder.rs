@@ -1,0 +1,276 @@
+//! Images in folders: one folder per class in a folder per part.
+//!
+//! The classes are the names of the training part's folders, sorted by their bytes; the test part must
+//! have the same. Images are listed when the folder is opened, class by class, each class sorted, so that
+//! an image's index never depends on the file system; they are decoded whenever one is asked for. An image
+//! is a `.jpg`, `.jpeg` or `.png` (in any case) that does not begin with a dot; anything else is passed over.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::{BadImage, DataError, ImageError, Part, Picture, picture};
+
+/// Names that an error spells out; of more, it says how many.
+const NAMED: usize = 10;
+const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
+
+/// A way in which a folder of classes can be wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// There is not one class.
+    #[error("it has no folder of a class")]
+    NoClasses,
+    /// There is nothing to tell apart.
+    #[error("it has one class only, `{class}`")]
+    OneClass {
+        /// The class.
+        class: String,
+    },
+    /// There are more classes than a label can tell apart.
+    #[error("it has {classes} classes, more than the 65536 that can be told apart")]
+    TooManyClasses {
+        /// How many.
+        classes: usize,
+    },
+    /// Some classes have no images.
+    #[error("there is no image of {} (no .jpg, .jpeg or .png)", listed(classes))]
+    EmptyClasses {
+        /// The classes.
+        classes: Vec<String>,
+    },
+    /// The classes are not those of the other part, or of the data set.
+    #[error("its classes are not those of `{of}`{}", difference(lacks, has))]
+    Classes {
+        /// What they should be those of.
+        of: String,
+        /// Classes that should be there.
+        lacks: Vec<String>,
+        /// Classes that should not.
+        has: Vec<String>,
+    },
+}
+
+fn listed(names: &[String]) -> String {
+    let mut text = String::new();
+    for (index, name) in names.iter().take(NAMED).enumerate() {
+        let comma = if index > 0 { ", " } else { "" };
+        text += &format!("{comma}`{name}`");
+    }
+    match names.len().checked_sub(NAMED) {
+        None | Some(0) => text,
+        Some(more) => format!("{text} and {more} more"),
+    }
+}
+
+fn difference(lacks: &[String], has: &[String]) -> String {
+    let clause = |verb: &str, names: &[String]| match names {
+        [] => String::new(),
+        _ => format!("; it {verb} {}", listed(names)),
+    };
+    clause("lacks", lacks) + &clause("also has", has)
+}
+
+/// Two parts of classes of images.
+#[derive(Debug)]
+pub struct ImageFolder {
+    /// The classes' names.
+    pub classes: Vec<String>,
+    /// The images to learn from.
+    pub train: FolderPart,
+    /// The images to be judged by.
+    pub test: FolderPart,
+}
+
+/// The images of one part, decoded when asked for.
+#[derive(Debug)]
+pub struct FolderPart {
+    folder: PathBuf,
+    classes: Arc<[OsString]>,
+    labels: Vec<u16>,
+    names: Vec<Box<OsStr>>,
+}
+
+impl ImageFolder {
+    /// Lists the images in the folders of two parts.
+    ///
+    /// # Errors
+    /// [`DataError::Folder`] with the [`FolderError`], [`DataError::BadImages`] with every image that is
+    /// listed but not there, [`DataError::Io`] if a folder cannot be read.
+    pub fn open(train: &Path, test: &Path) -> Result<Self, DataError> {
+        let names = |classes: &[OsString]| -> Vec<String> {
+            let name = |class: &OsString| class.to_string_lossy().into_owned();
+            classes.iter().map(name).collect()
+        };
+        let classes = class_folders(train)?;
+        let class_names = names(&classes);
+        enough_classes(&class_names).map_err(|problem| wrong(train, problem))?;
+        let of = train.display().to_string();
+        same_classes(&of, &class_names, &names(&class_folders(test)?))
+            .map_err(|problem| wrong(test, problem))?;
+        let classes: Arc<[OsString]> = classes.into();
+        Ok(Self {
+            train: FolderPart::open(train, &classes)?,
+            test: FolderPart::open(test, &classes)?,
+            classes: class_names,
+        })
+    }
+}
+
+pub(crate) fn wrong(path: &Path, problem: FolderError) -> DataError {
+    DataError::Folder {
+        path: path.to_owned(),
+        problem,
+    }
+}
+
+/// Whether so many classes can be learned.
+pub(crate) fn enough_classes(classes: &[String]) -> Result<(), FolderError> {
+    match classes {
+        [] => Err(FolderError::NoClasses),
+        [class] => Err(FolderError::OneClass {
+            class: class.clone(),
+        }),
+        _ if classes.len() > 1 << 16 => Err(FolderError::TooManyClasses {
+            classes: classes.len(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the classes found are the `wanted` ones, which are those `of` something; both are sorted.
+pub(crate) fn same_classes(
+    of: &str,
+    wanted: &[String],
+    found: &[String],
+) -> Result<(), FolderError> {
+    let without = |names: &[String], others: &[String]| -> Vec<String> {
+        let other = |name: &&String| others.binary_search(name).is_err();
+        names.iter().filter(other).cloned().collect()
+    };
+    let (lacks, has) = (without(wanted, found), without(found, wanted));
+    if lacks.is_empty() && has.is_empty() {
+        return Ok(());
+    }
+    let of = of.to_owned();
+    Err(FolderError::Classes { of, lacks, has })
+}
+
+/// Whether a file of this name is taken for an image.
+pub(crate) fn is_image_name(name: &OsStr) -> bool {
+    let hidden = name.as_encoded_bytes().starts_with(b".");
+    let ending = Path::new(name).extension();
+    !hidden && ending.is_some_and(|it| ENDINGS.iter().any(|e| it.eq_ignore_ascii_case(e)))
+}
+
+fn class_folders(folder: &Path) -> Result<Vec<OsString>, DataError> {
+    let mut classes = Vec::new();
+    for entry in entries(folder)? {
+        let name = entry.file_name();
+        // Through links, too.
+        if !name.as_encoded_bytes().starts_with(b".") && entry.path().is_dir() {
+            classes.push(name);
+        }
+    }
+    classes.sort_unstable();
+    Ok(classes)
+}
+
+fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, DataError> {
+    let unreadable = |cause: io::Error| DataError::Io {
+        action: "read the folder",
+        path: folder.to_owned(),
+        cause,
+    };
+    fs::read_dir(folder)
+        .and_then(Iterator::collect)
+        .map_err(unreadable)
+}
+
+/// The sorted names of a class's images, and those that are listed but are no file.
+fn images_in(folder: &Path) -> Result<(Vec<Box<OsStr>>, Vec<BadImage>), DataError> {
+    let (mut names, mut bad) = (Vec::new(), Vec::new());
+    for entry in entries(folder)? {
+        let name = entry.file_name();
+        if !is_image_name(&name) {
+            continue;
+        }
+        // Only links need a look at what they lead to, which for a million files would take its time.
+        let is_file = match entry.file_type() {
+            Ok(kind) if kind.is_file() => Ok(true),
+            Ok(kind) if kind.is_dir() => Ok(false),
+            _ => fs::metadata(entry.path()).map(|it| it.is_file()),
+        };
+        match is_file {
+            Ok(true) => names.push(name.into_boxed_os_str()),
+            Ok(false) => {}
+            Err(error) => bad.push(BadImage {
+                path: entry.path(),
+                problem: ImageError::Io(error),
+            }),
+        }
+    }
+    names.sort_unstable();
+    bad.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok((names, bad))
+}
+
+impl FolderPart {
+    fn open(folder: &Path, classes: &Arc<[OsString]>) -> Result<Self, DataError> {
+        let listings: Result<Vec<_>, _> = classes
+            .par_iter()
+            .map(|class| images_in(&folder.join(class)))
+            .collect();
+        let mut part = Self {
+            folder: folder.to_owned(),
+            classes: Arc::clone(classes),
+            labels: Vec::new(),
+            names: Vec::new(),
+        };
+        let (mut bad, mut empty) = (Vec::new(), Vec::new());
+        for (label, (names, missing)) in listings?.into_iter().enumerate() {
+            if names.is_empty() && missing.is_empty() {
+                empty.push(classes[label].to_string_lossy().into_owned());
+            }
+            part.labels
+                .extend(std::iter::repeat_n(label as u16, names.len()));
+            part.names.extend(names);
+            bad.extend(missing);
+        }
+        if !empty.is_empty() {
+            return Err(wrong(folder, FolderError::EmptyClasses { classes: empty }));
+        }
+        if !bad.is_empty() {
+            return Err(DataError::bad_images(bad));
+        }
+        Ok(part)
+    }
+}
+
+impl Part for FolderPart {
+    fn labels(&self) -> &[u16] {
+        &self.labels
+    }
+
+    fn channels(&self) -> usize {
+        3
+    }
+
+    fn size(&self) -> Option<[usize; 2]> {
+        None
+    }
+
+    fn picture(&self, index: usize) -> Result<Picture<'_>, ImageError> {
+        picture::read(&self.place(index))
+    }
+
+    fn place(&self, index: usize) -> PathBuf {
+        let class = &self.classes[usize::from(self.labels[index])];
+        self.folder.join(class).join(&*self.names[index])
+    }
+}

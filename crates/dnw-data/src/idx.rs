@@ -1,0 +1,356 @@
+//! The IDX format of MNIST, read without trusting the file.
+//!
+//! An IDX file is `00 00`, a byte for the element type, a byte for the number of dimensions, the
+//! dimensions as big-endian 32-bit numbers, then the elements. The header is only a promise: memory
+//! is taken as bytes arrive, never beyond the promise, and the promise is limited and compared with
+//! the file's length first. Gzip is recognised by its first bytes, whatever the file is called; a
+//! gzip stream that unpacks to more than its header promises is stopped there.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::DataError;
+
+/// No file that promises more bytes of elements than this is read.
+pub const MAX_BYTES: u64 = 1 << 30;
+
+/// The first piece of memory taken for elements; later pieces double what has arrived.
+const FIRST_PIECE: usize = 64 * 1024;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const UNSIGNED_BYTE: u8 = 0x08;
+
+/// An IDX file of unsigned bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idx {
+    /// The size of each dimension, outermost first; for images: count, height, width.
+    pub dims: Vec<usize>,
+    /// The elements, row-major.
+    pub data: Vec<u8>,
+}
+
+impl Idx {
+    /// The header that a file with these dimensions begins with.
+    pub fn header(&self) -> Vec<u8> {
+        let mut header = vec![0, 0, UNSIGNED_BYTE, self.dims.len() as u8];
+        for &dim in &self.dims {
+            header.extend((dim as u32).to_be_bytes());
+        }
+        header
+    }
+}
+
+/// A way in which an IDX file can be wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdxError {
+    /// The first two bytes are not zero.
+    #[error(
+        "it is not an IDX file: it begins with the bytes {:02x} {:02x} instead of 00 00",
+        found[0],
+        found[1]
+    )]
+    Magic {
+        /// The first bytes.
+        found: [u8; 2],
+    },
+    /// The elements are not unsigned bytes.
+    #[error(
+        "its elements have the type 0x{found:02x}, only unsigned bytes (0x08) are images or labels"
+    )]
+    ElementType {
+        /// The type byte.
+        found: u8,
+    },
+    /// The number of dimensions is not the one wanted.
+    #[error("it has {found} dimension(s) where {wanted} are needed ({})", kind(*wanted))]
+    Dimensions {
+        /// Dimensions in the header.
+        found: u8,
+        /// 3 for images, 1 for labels.
+        wanted: u8,
+    },
+    /// The file ends inside its header.
+    #[error("the file ends inside its header")]
+    HeaderCut,
+    /// The header promises nothing.
+    #[error("the header promises {}, which holds nothing", describe(dims))]
+    Empty {
+        /// The promised dimensions.
+        dims: Vec<u32>,
+    },
+    /// The header promises more than [`MAX_BYTES`].
+    #[error("the header promises {}, more than the {} MiB that are read at most", describe(dims), MAX_BYTES >> 20)]
+    Oversized {
+        /// The promised dimensions.
+        dims: Vec<u32>,
+    },
+    /// There are fewer elements than promised.
+    #[error("the header promises {}, the file ends after {whole}", describe(dims))]
+    Truncated {
+        /// The promised dimensions.
+        dims: Vec<u32>,
+        /// Images or labels that are there in full.
+        whole: u64,
+    },
+    /// There are more bytes than promised.
+    #[error(
+        "the header promises {}, but further bytes follow them",
+        describe(dims)
+    )]
+    Trailing {
+        /// The promised dimensions.
+        dims: Vec<u32>,
+    },
+    /// The gzip stream is damaged.
+    #[error("its gzip compression is damaged: {0}")]
+    Gzip(io::Error),
+    /// A label names no class.
+    #[error("label {index} is {label}, labels go from 0 to {}", classes - 1)]
+    Label {
+        /// Which label.
+        index: usize,
+        /// Its value.
+        label: u8,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// Reading failed.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+fn kind(dimensions: u8) -> &'static str {
+    match dimensions {
+        1 => "a file of labels",
+        _ => "a file of images",
+    }
+}
+
+fn describe(dims: &[u32]) -> String {
+    match dims {
+        [labels] => format!("{labels} labels"),
+        [images, height, width] => format!("{images} images of {height}x{width}"),
+        _ => format!("dimensions {dims:?}"),
+    }
+}
+
+/// Reads a file of images, gzip or not. The result has the dimensions count, height, width.
+///
+/// # Errors
+/// [`DataError::Idx`] naming the file and the [`IdxError`], [`DataError::Io`] if it cannot be opened.
+pub fn read_images(path: &Path) -> Result<Idx, DataError> {
+    read(path, 3)
+}
+
+/// Reads a file of labels, gzip or not, each under `classes`. The result has one dimension, the count.
+///
+/// # Errors
+/// [`DataError::Idx`] naming the file and the [`IdxError`], [`DataError::Io`] if it cannot be opened.
+pub fn read_labels(path: &Path, classes: usize) -> Result<Idx, DataError> {
+    let labels = read(path, 1)?;
+    let out_of_range = |&label: &u8| usize::from(label) >= classes;
+    match labels.data.iter().position(out_of_range) {
+        None => Ok(labels),
+        Some(index) => Err(DataError::Idx {
+            path: path.to_owned(),
+            problem: IdxError::Label {
+                index,
+                label: labels.data[index],
+                classes,
+            },
+        }),
+    }
+}
+
+/// Reads a file with `dimensions` dimensions, gzip or not.
+pub(crate) fn read(path: &Path, dimensions: u8) -> Result<Idx, DataError> {
+    let (file, length) = open(path)?;
+    decode(file, length, dimensions).map_err(|problem| idx_error(path, problem))
+}
+
+/// Reads only the header; says how many images or labels a file promises.
+pub(crate) fn read_count(path: &Path, dimensions: u8) -> Result<usize, DataError> {
+    let (file, _) = open(path)?;
+    let mut file = BufReader::new(file);
+    let dims = if is_gzip(&mut file).map_err(|error| idx_error(path, error))? {
+        read_header(&mut MultiGzDecoder::new(file), dimensions)
+    } else {
+        read_header(&mut file, dimensions)
+    };
+    let dims = dims.map_err(|error| idx_error(path, error))?;
+    Ok(dims[0] as usize)
+}
+
+fn open(path: &Path) -> Result<(File, u64), DataError> {
+    let io = |cause| DataError::Io {
+        action: "open",
+        path: path.to_owned(),
+        cause,
+    };
+    let file = File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if !metadata.is_file() {
+        return Err(io(io::Error::other("it is not a regular file")));
+    }
+    Ok((file, metadata.len()))
+}
+
+fn idx_error(path: &Path, problem: IdxError) -> DataError {
+    DataError::Idx {
+        path: path.to_owned(),
+        problem,
+    }
+}
+
+/// Reads an IDX stream of `length` bytes, gzip or not, with `dimensions` dimensions.
+///
+/// Never takes more memory for elements than the header promises, nor more than twice what has
+/// arrived and 64 KiB, so a header that lies costs nothing.
+///
+/// # Errors
+/// The [`IdxError`] that says what is wrong.
+pub fn decode(reader: impl Read, length: u64, dimensions: u8) -> Result<Idx, IdxError> {
+    let mut reader = BufReader::new(reader);
+    if is_gzip(&mut reader)? {
+        return decode_unpacked(&mut MultiGzDecoder::new(reader), None, dimensions);
+    }
+    decode_unpacked(&mut reader, Some(length), dimensions)
+}
+
+fn is_gzip(reader: &mut impl BufRead) -> Result<bool, IdxError> {
+    let start = reader.fill_buf().map_err(IdxError::Io)?;
+    Ok(start.starts_with(&GZIP_MAGIC))
+}
+
+fn decode_unpacked(
+    reader: &mut dyn Read,
+    length: Option<u64>,
+    dimensions: u8,
+) -> Result<Idx, IdxError> {
+    let dims = read_header(reader, dimensions)?;
+    let truncated = |arrived: u64| {
+        let item: u64 = dims[1..].iter().map(|&dim| u64::from(dim)).product();
+        IdxError::Truncated {
+            dims: dims.clone(),
+            whole: arrived / item,
+        }
+    };
+    let promised = promised_bytes(&dims)?;
+    if let Some(length) = length {
+        let body = length.saturating_sub(4 + 4 * u64::from(dimensions));
+        if body < promised as u64 {
+            return Err(truncated(body));
+        }
+        if body > promised as u64 {
+            return Err(IdxError::Trailing { dims });
+        }
+    }
+
+    let mut data = Vec::new();
+    while data.len() < promised {
+        let piece = data.len().max(FIRST_PIECE).min(promised - data.len());
+        data.try_reserve_exact(piece)
+            .map_err(|_| IdxError::Oversized { dims: dims.clone() })?;
+        match reader.take(piece as u64).read_to_end(&mut data) {
+            Ok(0) => return Err(truncated(data.len() as u64)),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(truncated(data.len() as u64));
+            }
+            Err(error) => return Err(stream_error(error)),
+        }
+    }
+    // One byte more, or the end: with gzip this is also what compares the checksum.
+    let mut surplus = [0];
+    match read_full(reader, &mut surplus) {
+        Ok(0) => {}
+        Ok(_) => return Err(IdxError::Trailing { dims }),
+        Err(error) => return Err(stream_error(error)),
+    }
+    Ok(Idx {
+        dims: dims.iter().map(|&dim| dim as usize).collect(),
+        data,
+    })
+}
+
+fn read_header(reader: &mut dyn Read, dimensions: u8) -> Result<Vec<u32>, IdxError> {
+    let mut fixed = [0; 4];
+    let got = read_full(reader, &mut fixed).map_err(header_error)?;
+    if got >= 2 && fixed[..2] != [0, 0] {
+        return Err(IdxError::Magic {
+            found: [fixed[0], fixed[1]],
+        });
+    }
+    if got < fixed.len() {
+        return Err(IdxError::HeaderCut);
+    }
+    if fixed[2] != UNSIGNED_BYTE {
+        return Err(IdxError::ElementType { found: fixed[2] });
+    }
+    if fixed[3] != dimensions {
+        return Err(IdxError::Dimensions {
+            found: fixed[3],
+            wanted: dimensions,
+        });
+    }
+    (0..dimensions)
+        .map(|_| {
+            let mut dim = [0; 4];
+            match read_full(reader, &mut dim).map_err(header_error)? {
+                4 => Ok(u32::from_be_bytes(dim)),
+                _ => Err(IdxError::HeaderCut),
+            }
+        })
+        .collect()
+}
+
+/// The bytes of elements that a header promises; not zero and at most [`MAX_BYTES`].
+fn promised_bytes(dims: &[u32]) -> Result<usize, IdxError> {
+    if dims.contains(&0) {
+        return Err(IdxError::Empty {
+            dims: dims.to_vec(),
+        });
+    }
+    dims.iter()
+        .try_fold(1u64, |product, &dim| product.checked_mul(u64::from(dim)))
+        .filter(|&bytes| bytes <= MAX_BYTES)
+        .map(|bytes| bytes as usize)
+        .ok_or_else(|| IdxError::Oversized {
+            dims: dims.to_vec(),
+        })
+}
+
+/// Fills `buffer` as far as the stream goes.
+fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(got) => filled += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn header_error(error: io::Error) -> IdxError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => IdxError::HeaderCut,
+        _ => stream_error(error),
+    }
+}
+
+fn stream_error(error: io::Error) -> IdxError {
+    match error.kind() {
+        // What the gzip reader says of bytes that are not gzip, or end before their checksum.
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            IdxError::Gzip(error)
+        }
+        _ => IdxError::Io(error),
+    }
+}

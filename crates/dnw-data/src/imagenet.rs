@@ -1,0 +1,99 @@
+//! ImageNet (ILSVRC 2012), or any set in its layout, from the user's own folder of images.
+//!
+//! `train/<synset>/*.JPEG` and `val/<synset>/*.JPEG` (or `test/`) in `imagenet/`, `ImageNet/`,
+//! `ILSVRC2012/` or the data folder itself. Images stay on disk: only names and labels are in memory, and
+//! each image is decoded when a batch needs it. Shown as published: a random resized crop of 224 pixels,
+//! mirrored or not, in training; in evaluation the centre of 224 pixels of a short side of 256.
+
+use std::path::{Path, PathBuf};
+
+use crate::folder::ImageFolder;
+use crate::source::root;
+use crate::{DataError, DataSet, TestTransform, TrainTransform, Transforms};
+
+pub(crate) const NAME: &str = "imagenet";
+const PLACES: [&str; 4] = ["imagenet", "ImageNet", "ILSVRC2012", ""];
+/// Of the published training images.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// How images are shown by default, as published.
+pub const TRANSFORMS: Transforms = Transforms {
+    train: TrainTransform::RandomResizedCrop {
+        size: 224,
+        mirror: true,
+    },
+    test: TestTransform::ResizeCentreCrop {
+        resize: 256,
+        size: 224,
+    },
+};
+
+/// How a person gets the files.
+pub(crate) const BY_HAND: &str = "ask for access at https://image-net.org/download-images, download \
+    ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, and unpack them:\n  \
+    mkdir -p DIR/imagenet/train DIR/imagenet/val\n  \
+    tar xf ILSVRC2012_img_train.tar -C DIR/imagenet/train\n  \
+    tar xf ILSVRC2012_img_val.tar -C DIR/imagenet/val\n  \
+    cd DIR/imagenet/train && for t in *.tar; do mkdir ${t%.tar} && tar xf $t -C ${t%.tar} && rm $t; done\n\
+    move each image of val/ into val/SYNSET/, as the ground truth of the development kit says, then run \
+    `dnw data check imagenet --data DIR`";
+
+/// The folders of the training and the test part.
+///
+/// # Errors
+/// [`DataError::NotFound`] with where it looked.
+pub fn locate(root: &Path) -> Result<[PathBuf; 2], DataError> {
+    let mut looked = Vec::new();
+    let mut incomplete = None;
+    for place in PLACES {
+        let folder = match place {
+            "" => root.to_owned(),
+            place => root.join(place),
+        };
+        let train = folder.join("train");
+        let test = ["val", "test"].map(|part| folder.join(part));
+        match (train.is_dir(), test.into_iter().find(|it| it.is_dir())) {
+            (true, Some(test)) => return Ok([train, test]),
+            (true, None) if incomplete.is_none() => {
+                incomplete = Some((folder.clone(), vec!["val/".to_owned()]));
+            }
+            (false, Some(_)) if incomplete.is_none() => {
+                incomplete = Some((folder.clone(), vec!["train/".to_owned()]));
+            }
+            _ => {}
+        }
+        looked.push(folder);
+    }
+    Err(DataError::NotFound {
+        name: NAME,
+        looked,
+        incomplete,
+    })
+}
+
+/// Lists the images under the data folder (see [`root`]).
+///
+/// # Errors
+/// [`DataError::NotFound`], or what is wrong with which folder.
+pub fn list(given: Option<&Path>) -> Result<ImageFolder, DataError> {
+    let [train, test] = locate(&root(given))?;
+    ImageFolder::open(&train, &test)
+}
+
+/// ImageNet with the published mean and standard deviation, shown as [`TRANSFORMS`] says.
+///
+/// # Errors
+/// As [`list`].
+pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
+    let found = list(given)?;
+    let statistics = (MEAN.into(), STD.into());
+    DataSet::transformed(
+        NAME,
+        found.classes,
+        found.train,
+        found.test,
+        statistics,
+        TRANSFORMS,
+    )
+}

@@ -1,0 +1,131 @@
+//! Labelled images in memory, as the bytes they were read as.
+
+use std::path::PathBuf;
+
+use crate::{DataError, ImageError, Part, Picture};
+
+/// Labelled images of one size.
+///
+/// Bytes, not floats: all of MNIST's training part takes 47 MB, and normalisation is a table look-up
+/// when a batch is made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Images {
+    shape: [usize; 3],
+    pixels: Vec<u8>,
+    labels: Vec<u16>,
+}
+
+impl Images {
+    /// Puts images and labels together.
+    ///
+    /// # Shapes
+    /// `shape`: channels, height, width. `pixels`: `[images, channels, height, width]`, row-major, 0 is
+    /// black. `labels`: `[images]`, the class of each.
+    ///
+    /// # Errors
+    /// [`DataError::NoImages`] if there is not one pixel, [`DataError::PixelCount`] if `pixels` is not
+    /// one image of `shape` per label.
+    pub fn new(shape: [usize; 3], pixels: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
+        if labels.is_empty() || shape.contains(&0) {
+            return Err(DataError::NoImages);
+        }
+        let wanted = shape
+            .iter()
+            .try_fold(labels.len(), |product, &side| product.checked_mul(side));
+        if wanted != Some(pixels.len()) || u32::try_from(labels.len()).is_err() {
+            return Err(DataError::PixelCount {
+                shape,
+                images: labels.len(),
+                pixels: pixels.len(),
+            });
+        }
+        Ok(Self {
+            shape,
+            pixels,
+            labels,
+        })
+    }
+
+    /// Channels, height, width of every image.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Bytes of one image: channels x height x width.
+    pub fn image_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Image `index`, `[channels, height, width]` row-major.
+    ///
+    /// # Panics
+    /// If `index` is not under [`len`](Part::len).
+    pub fn image(&self, index: usize) -> &[u8] {
+        let size = self.image_len();
+        &self.pixels[index * size..][..size]
+    }
+
+    /// All pixels, `[images, channels, height, width]` row-major.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// Mean and standard deviation of each channel over all images, in units where white is 1.
+    pub fn statistics(&self) -> (Vec<f32>, Vec<f32>) {
+        let plane = self.shape[1] * self.shape[2];
+        let channel_statistics = |channel: usize| {
+            let bytes = || {
+                self.pixels
+                    .chunks_exact(plane)
+                    .skip(channel)
+                    .step_by(self.shape[0])
+                    .flatten()
+            };
+            // Sums of bytes are whole numbers, so they are exact in any order.
+            let count = (self.len() * plane) as f64;
+            let sum: u64 = bytes().map(|&byte| u64::from(byte)).sum();
+            let squares: u64 = bytes().map(|&byte| u64::from(byte).pow(2)).sum();
+            let mean = sum as f64 / count;
+            let variance = squares as f64 / count - mean * mean;
+            (
+                (mean / 255.0) as f32,
+                (variance.max(0.0).sqrt() / 255.0) as f32,
+            )
+        };
+        (0..self.shape[0]).map(channel_statistics).unzip()
+    }
+}
+
+impl Part for Images {
+    fn labels(&self) -> &[u16] {
+        &self.labels
+    }
+
+    fn channels(&self) -> usize {
+        self.shape[0]
+    }
+
+    fn size(&self) -> Option<[usize; 2]> {
+        Some([self.shape[1], self.shape[2]])
+    }
+
+    fn picture(&self, index: usize) -> Result<Picture<'_>, ImageError> {
+        Ok(Picture {
+            shape: self.shape,
+            pixels: self.image(index).into(),
+        })
+    }
+
+    fn place(&self, index: usize) -> PathBuf {
+        format!("image {index}").into()
+    }
+}
+
+impl std::fmt::Debug for Images {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Images")
+            .field("images", &self.len())
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}

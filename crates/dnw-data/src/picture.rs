@@ -1,0 +1,274 @@
+//! One decoded image, and how files of images are decoded without trusting them.
+//!
+//! What a file is, its first bytes say, not its name: ImageNet has a PNG that is called JPEG. Whatever
+//! the colours are stored as (grey, palette, YCbCr, CMYK), they become red, green and blue; transparency
+//! is dropped. Sizes are limited, and compared with what so few bytes could hold, before memory is taken
+//! for the pixels. A JPEG with damage inside is decoded as far as it goes, as other readers do, but one
+//! without an end was cut short and is refused.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+/// No image of more pixels is decoded.
+pub const MAX_PIXELS: u64 = 1 << 26;
+/// No file of more bytes is read as one image.
+pub const MAX_FILE: u64 = 1 << 28;
+
+/// A JPEG spends at least one bit on each block of 8 x 8 pixels, so a byte never stands for more.
+const JPEG_PIXELS_PER_BYTE: u64 = 8 * 64;
+/// What deflate can at most make of one byte, rounded up, and some room for files of a few bytes.
+const DEFLATE_RATIO: u64 = 1040;
+
+const JPEG_START: &[u8] = &[0xff, 0xd8, 0xff];
+const PNG_START: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// A decoded image.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture<'a> {
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// `[channels, height, width]`, row-major, 0 is black.
+    pub pixels: Cow<'a, [u8]>,
+}
+
+impl std::fmt::Debug for Picture<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Picture")
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An image that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}`: {problem}", path.display())]
+pub struct BadImage {
+    /// Its file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: ImageError,
+}
+
+/// A way in which an image can be unusable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// There is no such file any more, or it cannot be read.
+    #[error("{0}")]
+    Io(io::Error),
+    /// A file of no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// A file that begins like neither a JPEG nor a PNG.
+    #[error(
+        "it is neither a JPEG nor a PNG: it begins with {}",
+        first_bytes(found)
+    )]
+    Kind {
+        /// The first bytes, at most eight.
+        found: Vec<u8>,
+    },
+    /// A file larger than [`MAX_FILE`].
+    #[error("the file has {bytes} bytes, more than the {} MiB that are read at most", MAX_FILE >> 20)]
+    FileSize {
+        /// Its size.
+        bytes: u64,
+    },
+    /// An image of more than [`MAX_PIXELS`].
+    #[error("it promises {width}x{height} pixels, more than the {} million that are decoded at most", MAX_PIXELS >> 20)]
+    Oversized {
+        /// Pixels in a row.
+        width: u64,
+        /// Rows.
+        height: u64,
+    },
+    /// An image of more pixels than its file can hold.
+    #[error("it promises {width}x{height} pixels, which a file of {bytes} bytes cannot hold")]
+    Promise {
+        /// Pixels in a row.
+        width: u64,
+        /// Rows.
+        height: u64,
+        /// Bytes of the file.
+        bytes: usize,
+    },
+    /// A JPEG that does not end.
+    #[error("the JPEG was cut short: it has no end")]
+    Cut,
+    /// A JPEG that cannot be decoded.
+    #[error("the JPEG is damaged: {0}")]
+    Jpeg(String),
+    /// A PNG that cannot be decoded.
+    #[error("the PNG is damaged: {0}")]
+    Png(png::DecodingError),
+    /// An image of another size than the set's.
+    #[error("it has {}x{} pixels where {}x{} are needed", found[1], found[0], wanted[1], wanted[0])]
+    Size {
+        /// Height and width of the image.
+        found: [usize; 2],
+        /// Height and width that all images must have.
+        wanted: [usize; 2],
+    },
+}
+
+fn first_bytes(bytes: &[u8]) -> String {
+    let hexadecimal: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    hexadecimal.join(" ")
+}
+
+/// Reads and decodes the image in a file.
+///
+/// # Errors
+/// The [`ImageError`] that says what is wrong.
+pub fn read(path: &Path) -> Result<Picture<'static>, ImageError> {
+    decode(&read_bytes(path)?)
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, ImageError> {
+    let file = File::open(path).map_err(ImageError::Io)?;
+    let metadata = file.metadata().map_err(ImageError::Io)?;
+    if !metadata.is_file() {
+        return Err(ImageError::Io(io::Error::other("it is not a regular file")));
+    }
+    let bytes = metadata.len();
+    if bytes > MAX_FILE {
+        return Err(ImageError::FileSize { bytes });
+    }
+    let mut content = Vec::with_capacity(bytes as usize);
+    // A file may grow while it is read.
+    file.take(MAX_FILE)
+        .read_to_end(&mut content)
+        .map_err(ImageError::Io)?;
+    Ok(content)
+}
+
+/// Decodes a JPEG or a PNG into three channels: red, green, blue.
+///
+/// # Errors
+/// The [`ImageError`] that says what is wrong.
+pub fn decode(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
+    if bytes.is_empty() {
+        Err(ImageError::Empty)
+    } else if bytes.starts_with(JPEG_START) {
+        decode_jpeg(bytes)
+    } else if bytes.starts_with(PNG_START) {
+        decode_png(bytes)
+    } else {
+        Err(ImageError::Kind {
+            found: bytes[..bytes.len().min(8)].to_vec(),
+        })
+    }
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
+    let damaged = |error: zune_jpeg::errors::DecodeErrors| ImageError::Jpeg(error.to_string());
+    let side = usize::from(u16::MAX);
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(side)
+        .set_max_height(side)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(damaged)?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let size = [height as u64, width as u64];
+    let most = (bytes.len() as u64).saturating_mul(JPEG_PIXELS_PER_BYTE);
+    check_size(size, size[0].saturating_mul(size[1]), most, bytes.len())?;
+    if !has_end(bytes) {
+        return Err(ImageError::Cut);
+    }
+    let mut interleaved = vec![0; 3 * width * height];
+    decoder.decode_into(&mut interleaved).map_err(damaged)?;
+    Ok(planar::<3>(&interleaved, [height, width], |pixel| pixel))
+}
+
+/// Whether the end marker comes after the last start of a scan. Inside the scan neither can occur, for
+/// what looks like a marker there is escaped.
+fn has_end(bytes: &[u8]) -> bool {
+    let marker = bytes.windows(2).rev().find_map(|pair| match pair {
+        [0xff, 0xd9] => Some(true),
+        [0xff, 0xda] => Some(false),
+        _ => None,
+    });
+    marker == Some(true)
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
+    let limits = png::Limits {
+        bytes: 8 * MAX_PIXELS as usize,
+    };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let info = decoder.read_header_info().map_err(ImageError::Png)?;
+    let [height, width] = [u64::from(info.height), u64::from(info.width)];
+    let bits = info.bits_per_pixel() as u64;
+    let row = width.saturating_mul(bits).div_ceil(8);
+    let most = (bytes.len() as u64).saturating_mul(DEFLATE_RATIO);
+    let raw = height.saturating_mul(row);
+    check_size([height, width], raw, most, bytes.len())?;
+    let mut reader = decoder.read_info().map_err(ImageError::Png)?;
+    let (height, width) = (height as usize, width as usize);
+    let (colour, _) = reader.output_color_type();
+    let mut interleaved = vec![0; colour.samples() * height * width];
+    reader
+        .next_frame(&mut interleaved)
+        .map_err(ImageError::Png)?;
+    // Checksums of what follows the pixels.
+    reader.finish().map_err(ImageError::Png)?;
+    let size = [height, width];
+    Ok(match colour {
+        png::ColorType::Grayscale | png::ColorType::Indexed => {
+            planar::<1>(&interleaved, size, |[grey]| [grey; 3])
+        }
+        png::ColorType::GrayscaleAlpha => planar::<2>(&interleaved, size, |[grey, _]| [grey; 3]),
+        png::ColorType::Rgb => planar::<3>(&interleaved, size, |pixel| pixel),
+        png::ColorType::Rgba => planar::<4>(&interleaved, size, |[r, g, b, _]| [r, g, b]),
+    })
+}
+
+/// Refuses an image that is too large for memory, or for its file: `needed` over `most`.
+fn check_size(
+    [height, width]: [u64; 2],
+    needed: u64,
+    most: u64,
+    bytes: usize,
+) -> Result<(), ImageError> {
+    if height.saturating_mul(width) > MAX_PIXELS {
+        Err(ImageError::Oversized { width, height })
+    } else if needed > most {
+        Err(ImageError::Promise {
+            width,
+            height,
+            bytes,
+        })
+    } else {
+        Ok(())
+    }
+}
+
+/// From pixels of `N` values, one after another, to three planes.
+fn planar<const N: usize>(
+    interleaved: &[u8],
+    [height, width]: [usize; 2],
+    colours: impl Fn([u8; N]) -> [u8; 3],
+) -> Picture<'static> {
+    let plane = height * width;
+    let mut pixels = vec![0; 3 * plane];
+    let (red, rest) = pixels.split_at_mut(plane);
+    let (green, blue) = rest.split_at_mut(plane);
+    let (values, _) = interleaved.as_chunks::<N>();
+    for (place, &value) in values.iter().enumerate().take(plane) {
+        [red[place], green[place], blue[place]] = colours(value);
+    }
+    Picture {
+        shape: [3, height, width],
+        pixels: pixels.into(),
+    }
+}

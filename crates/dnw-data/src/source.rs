@@ -1,0 +1,198 @@
+//! The data sets by name.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::mnist::Publication;
+use crate::{DataError, DataSet, Part, cifar10, digits, idx, imagenet, mnist};
+
+/// A data set that can be opened by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// [`digits`]: built in.
+    Digits,
+    /// [`mnist`]: from files.
+    Mnist,
+    /// [`cifar10`]: from files.
+    Cifar10,
+    /// [`imagenet`]: from a folder of images.
+    Imagenet,
+}
+
+/// Names less alike than this (1 is equal) are not suggested.
+const ALIKE: f64 = 0.6;
+
+impl Source {
+    /// All data sets, the built-in one first.
+    pub const ALL: [Self; 4] = [Self::Digits, Self::Mnist, Self::Cifar10, Self::Imagenet];
+
+    /// The data set of this name.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownName`] with the nearest name.
+    pub fn named(name: &str) -> Result<Self, DataError> {
+        let lower = name.to_lowercase();
+        let likeness = |source: Self| strsim::jaro_winkler(source.name(), &lower);
+        Self::ALL
+            .into_iter()
+            .find(|source| source.name() == name)
+            .ok_or_else(|| DataError::UnknownName {
+                name: name.to_owned(),
+                nearest: Self::ALL
+                    .into_iter()
+                    .filter(|&source| likeness(source) >= ALIKE)
+                    .max_by(|&a, &b| likeness(a).total_cmp(&likeness(b)))
+                    .map(Self::name),
+            })
+    }
+
+    /// The name it is opened by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::Mnist => "mnist",
+            Self::Cifar10 => cifar10::NAME,
+            Self::Imagenet => imagenet::NAME,
+        }
+    }
+
+    /// What it is, in a few words.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Digits => "handwritten digits, 8 x 8 pixels (UCI, CC BY 4.0)",
+            Self::Mnist => "handwritten digits, 28 x 28 pixels",
+            Self::Cifar10 => "photographs of 10 classes, 32 x 32 pixels",
+            Self::Imagenet => {
+                "photographs of 1000 classes (or your own), read from disk, shown at 224 x 224 pixels"
+            }
+        }
+    }
+
+    /// Reads it; `root` is the data folder, see [`root`].
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open(self, root: Option<&Path>) -> Result<DataSet, DataError> {
+        match self {
+            Self::Digits => digits::open(),
+            Self::Mnist => mnist::open(root),
+            Self::Cifar10 => cifar10::open(root),
+            Self::Imagenet => imagenet::open(root),
+        }
+    }
+}
+
+/// The data folder: `given`, else `DNW_DATA`, else `data`.
+pub fn root(given: Option<&Path>) -> PathBuf {
+    root_from(given, std::env::var_os("DNW_DATA"))
+}
+
+fn root_from(given: Option<&Path>, variable: Option<OsString>) -> PathBuf {
+    given
+        .map(Path::to_owned)
+        .or_else(|| variable.filter(|it| !it.is_empty()).map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("data"))
+}
+
+/// Opens the data set `name`: `digits` (built in), `mnist`, `cifar10` or `imagenet` (from files under
+/// `root`, else the environment variable `DNW_DATA`, else `data`).
+///
+/// # Errors
+/// [`DataError::UnknownName`] with the nearest name, [`DataError::NotFound`] with where it looked, or
+/// what is wrong with which file.
+pub fn open(name: &str, root: Option<&Path>) -> Result<DataSet, DataError> {
+    Source::named(name)?.open(root)
+}
+
+/// What [`list`] says of one data set.
+#[derive(Debug)]
+pub struct Listing {
+    /// Which one.
+    pub source: Source,
+    /// Whether it can be opened and where it is; else the error says what is wrong, and its
+    /// [`help`](DataError::help) what to do.
+    pub found: Result<Found, DataError>,
+}
+
+/// A data set that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its folder or archive; `None` if it is built in.
+    pub folder: Option<PathBuf>,
+    /// Training images.
+    pub train_images: usize,
+    /// Test images.
+    pub test_images: usize,
+}
+
+/// All data sets and whether they are there, by names, lengths and headers only; no image is decoded.
+pub fn list(root: Option<&Path>) -> Vec<Listing> {
+    Source::ALL
+        .map(|source| Listing {
+            source,
+            found: match source {
+                Source::Digits => Ok(Found {
+                    folder: None,
+                    train_images: digits::TRAIN_IMAGES,
+                    test_images: digits::TEST_IMAGES,
+                }),
+                Source::Mnist => find_mnist(&crate::root(root)),
+                Source::Cifar10 => find_cifar10(&crate::root(root)),
+                Source::Imagenet => find_imagenet(&crate::root(root)),
+            },
+        })
+        .into()
+}
+
+fn find_mnist(root: &Path) -> Result<Found, DataError> {
+    let (folder, paths) = mnist::locate(root)?;
+    let mut counts = [0; 4];
+    for ((count, path), file) in counts
+        .iter_mut()
+        .zip(&paths)
+        .zip(Publication::mnist().files)
+    {
+        *count = idx::read_count(path, file.dimensions)?;
+    }
+    Ok(Found {
+        folder: Some(folder),
+        train_images: counts[0],
+        test_images: counts[2],
+    })
+}
+
+fn find_cifar10(root: &Path) -> Result<Found, DataError> {
+    let form = cifar10::locate(root)?;
+    let [train_images, test_images] = cifar10::count(&form)?;
+    Ok(Found {
+        folder: Some(form.path().to_owned()),
+        train_images,
+        test_images,
+    })
+}
+
+fn find_imagenet(root: &Path) -> Result<Found, DataError> {
+    let [train, _] = imagenet::locate(root)?;
+    let found = imagenet::list(Some(root))?;
+    Ok(Found {
+        folder: train.parent().map(Path::to_owned),
+        train_images: found.train.len(),
+        test_images: found.test.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_given_folder_comes_before_the_variable_and_that_before_data() {
+        let given = Path::new("given");
+        let variable = || Some(OsString::from("variable"));
+        assert_eq!(root_from(Some(given), variable()), Path::new("given"));
+        assert_eq!(root_from(None, variable()), Path::new("variable"));
+        assert_eq!(root_from(None, None), Path::new("data"));
+        assert_eq!(root_from(None, Some(OsString::new())), Path::new("data"));
+    }
+}

@@ -1,0 +1,145 @@
+//! What can be wrong with a recipe.
+
+use dnw_core::WiringError;
+use dnw_core::rules::{self, SettingError};
+
+use super::budget_table::BudgetTableError;
+use super::list::entries;
+
+/// Why a recipe cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// No recipe of that name.
+    #[error("there is no recipe `{name}`")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+    /// No rule of that name, or a setting that it cannot have.
+    #[error("{0}")]
+    Rule(#[from] SettingError),
+    /// A budget does not fit the network.
+    #[error(transparent)]
+    Budget(#[from] WiringError),
+    /// A per-layer budget cannot be read or does not fit.
+    #[error(transparent)]
+    BudgetTable(#[from] BudgetTableError),
+    /// A key that recipes do not have.
+    #[error("a recipe has no key `{key}`")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The keys that could stand there.
+        known: Vec<String>,
+    },
+    /// `--set` without `=`.
+    #[error("`--set {text}` does not say a value")]
+    Set {
+        /// What was given.
+        text: String,
+    },
+    /// A value out of its range.
+    #[error("`{key}` is {value}: it must be {expected}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A word where only some words have a meaning.
+    #[error("`{key}` is `{value}`, which is none of its values")]
+    Choice {
+        /// The key.
+        key: String,
+        /// The word.
+        value: String,
+        /// The words that have a meaning there.
+        known: Vec<String>,
+    },
+    /// A value of another type.
+    #[error("`{key}` holds {found} where {expected} is needed")]
+    Type {
+        /// The key, or the table that it is in.
+        key: String,
+        /// The value.
+        found: String,
+        /// What is needed.
+        expected: String,
+    },
+    /// A key that is needed is not there.
+    #[error("the key `{key}` is missing")]
+    Missing {
+        /// The key.
+        key: String,
+    },
+    /// A key is changed inside something that has no keys.
+    #[error("`{key}` holds a value and has no keys of its own")]
+    NoTable {
+        /// The key.
+        key: String,
+    },
+    /// The text is not TOML.
+    #[error("line {line} is not TOML: {reason}")]
+    Text {
+        /// The line, counted from 1.
+        line: usize,
+        /// What the reader says.
+        reason: String,
+    },
+}
+
+/// The nearest of some names, if one is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .map(|(_, candidate)| candidate)
+}
+
+fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    let all: Vec<&str> = known.clone().into_iter().collect();
+    match nearest(name, known) {
+        Some(near) => format!("did you mean `{near}`? There are {}", all.join(", ")),
+        None => format!("there are {}", all.join(", ")),
+    }
+}
+
+impl RecipeError {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Unknown { name } => {
+                did_you_mean(name, entries().iter().map(|entry| entry.name.as_str()))
+            }
+            Self::Rule(SettingError::UnknownRule { name }) => {
+                did_you_mean(name, rules::ALL.iter().map(|named| named.name))
+            }
+            Self::Rule(SettingError::NotRead { known, .. }) if known.is_empty() => {
+                "leave it out: the rule has no settings".into()
+            }
+            Self::Rule(SettingError::NotRead { key, known, .. }) => {
+                did_you_mean(key, known.iter().copied())
+            }
+            Self::BudgetTable(error) => error.help(),
+            Self::Budget(_) => "give `wiring` a budget that fits".into(),
+            Self::UnknownKey { key, known } => did_you_mean(key, known.iter().map(String::as_str)),
+            Self::Choice { value, known, .. } => {
+                did_you_mean(value, known.iter().map(String::as_str))
+            }
+            Self::Set { .. } | Self::NoTable { .. } => {
+                "write it as `--set optimizer.learning-rate=0.1`".into()
+            }
+            Self::Missing { key } => format!(
+                "give it with `--set {key}=VALUE`; `dnw recipes` lists recipes that have every key"
+            ),
+            Self::Value { .. } | Self::Type { .. } | Self::Text { .. } | Self::Rule(_) => {
+                "`dnw recipes NAME` shows a recipe with every key and its value".into()
+            }
+        }
+    }
+}
