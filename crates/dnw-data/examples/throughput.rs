@@ -14,7 +14,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dnw_data::{self as data, Batches, DataError, Loader, Rng, TrainTransform, Transforms};
+use dnw_data::{self as data, Batches, DataError, Loader, Part, Rng, TrainTransform, Transforms};
+use rayon::prelude::*;
 
 /// Each line of the table is measured for about this long.
 const MEASURED: Duration = Duration::from_secs(10);
@@ -34,12 +35,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_global()?;
 
     let folder = tempfile::tempdir()?;
-    let begun = Instant::now();
-    let mut set = if name == "synthetic" {
+    if name == "synthetic" {
         write_synthetic(folder.path())?;
-        data::open("imagenet", Some(folder.path()))?
-    } else {
-        data::open(&name, None)?
+    }
+    let begun = Instant::now();
+    let mut set = match name.as_str() {
+        "synthetic" => data::open("imagenet", Some(folder.path()))?,
+        name => data::open(name, None)?,
     };
     if name == "cifar10" {
         let train = TrainTransform::ShiftCrop {
@@ -56,6 +58,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("| what | images/s |\n| --- | ---: |");
 
+    let decoding = decoding_rate(&*set.train)?;
+    println!("| decoding alone, as stored | {decoding:.0} |");
     let loader = Loader::train(&set, BATCH)?.with_threads(threads);
     let training = rate(|epoch| loader.epoch(0, epoch, 0))?;
     println!("| training, {:?} | {training:.0} |", set.transforms().train);
@@ -81,6 +85,18 @@ fn rate(epoch: impl Fn(u64) -> Result<Batches, DataError>) -> Result<f64, DataEr
         }
     }
     unreachable!("epochs do not run out")
+}
+
+/// Images per second that the same threads decode and throw away.
+fn decoding_rate(part: &dyn Part) -> Result<f64, Box<dyn Error>> {
+    let begun = Instant::now();
+    let mut images = 0;
+    while begun.elapsed() < MEASURED {
+        let decode = |index| part.picture(index).map(|picture| picture.shape[0]);
+        let decoded = (0..part.len()).into_par_iter().map(decode);
+        images += decoded.collect::<Result<Vec<_>, _>>()?.len();
+    }
+    Ok(images as f64 / begun.elapsed().as_secs_f64())
 }
 
 /// Photograph-like images: waves of several lengths with a little noise.

@@ -154,21 +154,6 @@ impl ModelConfig {
         }
     }
 
-    /// The budgets that a published prune rate means for tensors of this model's own, where it means more than that share of each.
-    ///
-    /// # Errors
-    /// [`WiringError::Budget`] if the rate keeps nothing of a tensor, or is none.
-    pub fn budgets(
-        &self,
-        prune_rate: f64,
-        classes: usize,
-    ) -> Result<Vec<(String, Budget)>, WiringError> {
-        match self {
-            Self::Mobilenet(config) => config.budgets(prune_rate, classes),
-            _ => Ok(Vec::new()),
-        }
-    }
-
     /// Makes the model for images `[channels, height, width]` and hands it over.
     ///
     /// # Errors
