@@ -179,8 +179,8 @@ impl Published {
             match name.strip_suffix(MASK) {
                 Some(edges) if edges.ends_with("graph.") => {
                     let weight = self.path_of(&format!("{edges}weight"));
-                    let mask = Wiring::from_mask(data.iter::<f32>().map(|real| real != 0.0));
-                    wirings.insert(weight, mask);
+                    let is_linear = self.head_is_convolution && weight == "fc.weight";
+                    wirings.insert(weight, wiring_of(&data, is_linear));
                 }
                 _ if is_idle(&name) => {}
                 _ => stored.push(bridge::from_data(data, self.path_of(&name), None)),
@@ -258,6 +258,21 @@ fn is_idle(name: &str) -> bool {
     matches!(last, "zeros" | "num_batches_tracked")
 }
 
+/// The wiring of a mask; of a linear layer's, which Burn lays out as `[sources, targets]`, the entries are turned.
+fn wiring_of(mask: &TensorData, is_linear: bool) -> Wiring {
+    let real: Vec<bool> = mask.iter::<f32>().map(|real| real != 0.0).collect();
+    match mask.shape().as_slice() {
+        [targets, sources, ..] if is_linear => {
+            let entries = (0..*sources).flat_map(|source| {
+                let targets = 0..*targets;
+                targets.map(move |target| target * sources + source)
+            });
+            Wiring::from_mask(entries.map(|entry| real[entry]))
+        }
+        _ => Wiring::from_mask(real),
+    }
+}
+
 /// Whether a path leads into a weight's wiring.
 fn is_wiring(path: &str) -> bool {
     path.contains(".wiring.")
@@ -306,7 +321,8 @@ enum Layout {
 
 impl ModuleAdapter for Layout {
     fn adapt(&self, tensor: StoredTensor, context: ModuleContext<'_>) -> StoredTensor {
-        let is_linear = context.module_type() == Some("Struct:Linear");
+        let module = context.module_type();
+        let is_linear = matches!(module, Some("Struct:Linear" | "Struct:DnwLinear"));
         if !is_linear || !tensor.name.ends_with(".weight") {
             return tensor;
         }

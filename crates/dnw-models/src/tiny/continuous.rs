@@ -91,13 +91,7 @@ impl TinyContinuousConfig {
         device: &Device,
     ) -> Result<TinyCyclic, ModelError> {
         let integrator = self.integrator();
-        if self.limit == 0 {
-            return Err(ModelError::Zero { field: "limit" });
-        }
-        // A state that rests shows whether the other settings make sense.
-        let rest = Tensor::<1>::zeros([1], device);
-        let unlimited = integrator.with_limit(usize::MAX);
-        unlimited.solve(|_, state| state.zeros_like(), rest, 0.0, 1.0)?;
+        integrator.check()?;
         let sizes = [self.stem, self.nodes, self.outputs];
         cyclic(sizes, Time::Continuous(integrator), image, classes, device)
     }
