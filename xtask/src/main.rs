@@ -1,6 +1,7 @@
 //! The repository's own chores: `cargo xtask --help`.
 
 mod mnist;
+mod models;
 mod pictures;
 mod program;
 mod rules;
@@ -24,6 +25,8 @@ enum Chore {
     MnistStudy(study::StudyArgs),
     /// Train every rule on the MNIST network and write the table of docs/rules.md; finished runs are not trained again
     RulesStudy(study::StudyArgs),
+    /// Train every model of the paper for a short while on CIFAR-10 and write the table of docs/models.md
+    ModelsStudy(study::StudyArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),
 }
@@ -31,6 +34,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Xtask::parse().chore {
         Chore::MnistStudy(args) => study::run(&mnist::study(), &args),
+        Chore::ModelsStudy(args) => models::table(&args),
         Chore::RulesStudy(args) => rules::table(&args),
         Chore::Pictures(args) => pictures::run(&args),
     };

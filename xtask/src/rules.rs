@@ -40,11 +40,8 @@ fn study(rules: &[String]) -> Study {
         .zip(STR_STARTS)
         .map(|(&(name, _, density), start)| {
             let mut runs = Vec::new();
-            for rule in rules::ALL {
-                if SAME_ON_ONE_TENSOR
-                    .iter()
-                    .any(|(same, _)| *same == rule.name)
-                {
+            for rule in rules {
+                if SAME_ON_ONE_TENSOR.iter().any(|(same, _)| same == rule) {
                     continue;
                 }
                 let mut set = vec![
@@ -55,13 +52,7 @@ fn study(rules: &[String]) -> Study {
                     set.push(format!("wiring.settings.threshold-start={start}"));
                 }
                 for seed in SEEDS {
-                    runs.push(planned(
-                        "mnist",
-                        rule.name.to_owned(),
-                        seed,
-                        Some(EPOCHS),
-                        &set,
-                    ));
+                    runs.push(planned("mnist", rule.clone(), seed, Some(EPOCHS), &set));
                 }
             }
             Part {

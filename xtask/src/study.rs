@@ -12,7 +12,7 @@ use crate::program;
 /// How the study is run.
 #[derive(Debug, Args)]
 pub struct StudyArgs {
-    /// The folder with MNIST
+    /// The folder with the data set
     #[arg(long, env = "DNW_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where the run folders go
@@ -27,6 +27,15 @@ pub struct StudyArgs {
 }
 
 impl StudyArgs {
+    /// The folder with the data, wherever the program is run.
+    pub fn data(&self) -> Result<Option<PathBuf>, String> {
+        let absolute = |data: &PathBuf| {
+            data.canonicalize()
+                .map_err(|error| format!("{}: {error}", data.display()))
+        };
+        self.data.as_ref().map(absolute).transpose()
+    }
+
     /// Where the run folders of a study lie.
     pub fn folder(&self, study: &Study) -> PathBuf {
         program::root()
@@ -186,11 +195,7 @@ fn train(args: &StudyArgs, dnw: &Path, folder: &Path, run: &Run) -> Result<(), S
         .args(&run.arguments)
         .args(["--quiet", "--threads", "1", "--out"])
         .arg(folder);
-    if let Some(data) = &args.data {
-        // The program runs in the repository's root, wherever this was called.
-        let data = data
-            .canonicalize()
-            .map_err(|error| format!("{}: {error}", data.display()))?;
+    if let Some(data) = args.data()? {
         command.arg("--data").arg(data);
     }
     let status = command
@@ -207,7 +212,8 @@ fn train(args: &StudyArgs, dnw: &Path, folder: &Path, run: &Run) -> Result<(), S
     }
 }
 
-fn is_finished(folder: &Path) -> bool {
+/// Whether a run folder holds a run that made every update.
+pub fn is_finished(folder: &Path) -> bool {
     std::fs::read_to_string(folder.join("run.json"))
         .ok()
         .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
