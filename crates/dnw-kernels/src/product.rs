@@ -91,11 +91,23 @@ pub fn input_gradient(
 pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     shape.check(x, dw.len(), dy, None);
     dw.fill(0.0);
-    let part = part_size(shape.images);
-    let (x_image, dy_image) = (shape.sources * shape.pixels, shape.targets * shape.pixels);
-    if x_image * dy_image * shape.images == 0 {
+    if x.is_empty() || dy.is_empty() {
         return;
     }
+    if dw.len() < LARGE {
+        add_image_by_image(shape, x, dy, dw);
+    } else {
+        add_all_images_at_once(shape, x, dy, dw);
+    }
+}
+
+/// Weights of so many entries no longer fit the caches that a partial sum for each part of the batch would need.
+const LARGE: usize = 1 << 16;
+
+/// Each part of the batch sums its images for itself; the sums are added in order.
+fn add_image_by_image(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let part = part_size(shape.images);
+    let (x_image, dy_image) = (shape.sources * shape.pixels, shape.targets * shape.pixels);
     let partial: Vec<Vec<f32>> = x
         .par_chunks(part * x_image)
         .zip(dy.par_chunks(part * dy_image))
@@ -112,6 +124,58 @@ pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32
             *sum += value;
         }
     }
+}
+
+/// One dense product, `[targets, images * pixels]` by `[images * pixels, sources]`, each part of the rows for itself.
+fn add_all_images_at_once(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let sources = shape.sources;
+    let inner = shape.images * shape.pixels;
+    let x = by_channel(x, sources, shape.pixels);
+    let dy = by_channel(dy, shape.targets, shape.pixels);
+    let rows = part_size(shape.targets);
+    dw.par_chunks_mut(rows * sources)
+        .zip(dy.par_chunks(rows * inner))
+        .for_each(|(dw, dy)| {
+            let (across, down) = (inner as isize, sources as isize);
+            // SAFETY: `dw` holds `rows` rows of `sources`, `dy` as many of `inner`, and `x` `sources` rows of `inner`,
+            // which is read as its transpose: exactly the sizes and strides that are given, and `dw` is borrowed alone.
+            unsafe {
+                gemm::gemm(
+                    dw.len() / sources,
+                    sources,
+                    inner,
+                    dw.as_mut_ptr(),
+                    1,
+                    down,
+                    false,
+                    dy.as_ptr(),
+                    1,
+                    across,
+                    x.as_ptr(),
+                    across,
+                    1,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    gemm::Parallelism::None,
+                );
+            }
+        });
+}
+
+/// `[images, channels, pixels]` as `[channels, images, pixels]`.
+fn by_channel(maps: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
+    let images = maps.len() / (channels * pixels);
+    let mut turned = vec![0.0; maps.len()];
+    let rows = turned.par_chunks_exact_mut(images * pixels);
+    rows.enumerate().for_each(|(channel, row)| {
+        for (image, map) in row.chunks_exact_mut(pixels).enumerate() {
+            map.copy_from_slice(&maps[(image * channels + channel) * pixels..][..pixels]);
+        }
+    });
+    turned
 }
 
 vectorised! {

@@ -160,6 +160,43 @@ fn gradients_are_the_same_bits_on_one_thread_and_on_many() {
     assert_eq!(run(1), run(4));
 }
 
+/// Large weights take another way, in which all images are one product.
+#[test]
+fn the_gradient_of_a_large_weight_is_its_definition_on_any_number_of_threads() {
+    let shape = ProductShape {
+        images: 3,
+        targets: 307,
+        sources: 229,
+        pixels: 5,
+    };
+    let (x, dy) = (numbers(5, 3 * 229 * 5), numbers(6, 3 * 307 * 5));
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let mut dw = vec![7.0; 307 * 229];
+        pool.install(|| product::weight_gradient(shape, &x, &dy, &mut dw));
+        dw
+    };
+    let found = run(1);
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&found), bits(&run(3)));
+    for target in 0..307 {
+        for source in 0..229 {
+            let terms = (0..3 * 5).map(|i| {
+                let (n, p) = (i / 5, i % 5);
+                f64::from(dy[(n * 307 + target) * 5 + p]) * f64::from(x[(n * 229 + source) * 5 + p])
+            });
+            let (sum, found) = (terms.sum::<f64>(), f64::from(found[target * 229 + source]));
+            assert!(
+                (found - sum).abs() < 1e-4,
+                "{target}, {source}: {found} is not {sum}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_parameter_that_is_not_a_number_shows_in_the_result() {
     let shape = NodeShape {
