@@ -160,7 +160,7 @@ pub(crate) fn draw(tensor: &TensorView<'_>, entry: usize) -> u64 {
 }
 
 /// One output of the SplitMix64 generator for state `x` (Steele, Lea, Flood 2014).
-fn split_mix(x: u64) -> u64 {
+pub(crate) fn split_mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

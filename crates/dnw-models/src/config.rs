@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Classifier, GraphClassifierConfig, LeNetConfig, MobileNetConfig, MobileNetDenseConfig,
-    ResNetConfig, TinyDiscreteConfig, TinyStaticConfig,
+    ResNetConfig, TinyContinuousConfig, TinyDiscreteConfig, TinyStaticConfig,
 };
 
 /// A model and its sizes. In a recipe: `[model]` with the variant's name as `kind`, such as `"tiny-static"`.
@@ -22,6 +22,8 @@ pub enum ModelConfig {
     TinyStatic(TinyStaticConfig),
     /// [`crate::TinyCyclic`] in discrete time.
     TinyDiscrete(TinyDiscreteConfig),
+    /// [`crate::TinyCyclic`] in continuous time.
+    TinyContinuous(TinyContinuousConfig),
     /// [`crate::MobileNet`].
     Mobilenet(MobileNetConfig),
     /// [`crate::MobileNetDense`].
@@ -92,6 +94,9 @@ pub enum ModelError {
         /// What it was given.
         found: [usize; 3],
     },
+    /// The equation cannot be solved with these settings.
+    #[error("the equation cannot be solved: {0}")]
+    Equation(#[from] dnw_ode::OdeError),
     /// The graph is not one.
     #[error(transparent)]
     Graph(#[from] dnw_core::graph::GraphError),
@@ -120,6 +125,7 @@ impl ModelConfig {
                 square(later.saturating_add(tiny.stem))
             }
             Self::TinyDiscrete(tiny) => square(tiny.nodes).saturating_add(tiny.stem),
+            Self::TinyContinuous(tiny) => square(tiny.nodes).saturating_add(tiny.stem),
             Self::Mobilenet(mobilenet) => {
                 let edges = mobilenet.stages_with_inputs().map(|(inputs, stage)| {
                     let [targets, sources] = stage.edges(inputs);
@@ -163,6 +169,7 @@ impl ModelConfig {
             Self::Lenet(config) => user.with(config.init(image, classes, device)?),
             Self::TinyStatic(config) => user.with(config.init(image, classes, device)?),
             Self::TinyDiscrete(config) => user.with(config.init(image, classes, device)?),
+            Self::TinyContinuous(config) => user.with(config.init(image, classes, device)?),
             Self::Mobilenet(config) => user.with(config.init(image, classes, device)?),
             Self::MobilenetDense(config) => user.with(config.init(image, classes, device)?),
             Self::Resnet(config) => user.with(config.init(image, classes, device)?),

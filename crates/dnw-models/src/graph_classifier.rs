@@ -9,7 +9,9 @@ use burn::nn::{Initializer, InstanceNorm, InstanceNormConfig, Linear, LinearConf
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, activation};
-use dnw_core::graph::{GraphConfig, GraphSpec, ImageNodes, NeuralGraph, Outputs};
+use dnw_core::graph::{
+    GraphConfig, GraphError, GraphSpec, ImageNodes, NeuralGraph, Outputs, random,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Classifier, Drawing, ModelError};
@@ -20,8 +22,11 @@ use crate::{Classifier, Drawing, ModelError};
 pub struct GraphClassifierConfig {
     /// Side of the pixel blocks that become input nodes.
     pub fold: usize,
-    /// Nodes of the hidden levels.
+    /// Nodes of the hidden levels. Where `wires` are drawn, only their sum counts: the levels follow from the edges.
     pub levels: Vec<usize>,
+    /// The edges that could be: from each level to every later one, unless they are drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wires: Option<Wires>,
     /// Output nodes.
     pub outputs: usize,
     /// Cells per side of the grid over which output nodes are averaged.
@@ -29,6 +34,53 @@ pub struct GraphClassifierConfig {
     /// Standard deviation of the edges at the start. Norms follow, so it changes nothing forward; the smaller, the more edges
     /// swap.
     pub edge_std: f64,
+}
+
+/// Edges drawn after a model of random graphs ([`dnw_core::graph::random`]) between the hidden nodes. Those without an edge in
+/// take every input, those without an edge out feed every output.
+///
+/// With the rule `complete` they are a randomly wired network (Xie et al. 2019); with another the wiring is discovered
+/// among them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Wires {
+    /// Every edge with a probability.
+    ErdosRenyi {
+        /// The probability.
+        probability: f64,
+        /// Which graph.
+        seed: u64,
+    },
+    /// Each node brings edges to earlier ones that have many.
+    BarabasiAlbert {
+        /// Edges that each node brings.
+        edges: usize,
+        /// Which graph.
+        seed: u64,
+    },
+    /// A ring, some of whose edges are rewired.
+    WattsStrogatz {
+        /// Neighbours of each node in the ring.
+        neighbours: usize,
+        /// The share of edges that are rewired.
+        rewired: f64,
+        /// Which graph.
+        seed: u64,
+    },
+}
+
+impl Wires {
+    fn edges(&self, nodes: usize) -> Result<Vec<random::Edge>, GraphError> {
+        match *self {
+            Self::ErdosRenyi { probability, seed } => random::erdos_renyi(nodes, probability, seed),
+            Self::BarabasiAlbert { edges, seed } => random::barabasi_albert(nodes, edges, seed),
+            Self::WattsStrogatz {
+                neighbours,
+                rewired,
+                seed,
+            } => random::watts_strogatz(nodes, neighbours, rewired, seed),
+        }
+    }
 }
 
 /// A graph classifier.
@@ -76,9 +128,7 @@ impl GraphClassifierConfig {
                 side,
             });
         }
-        let mut levels = vec![channels * self.fold * self.fold];
-        levels.extend(&self.levels);
-        let spec = GraphSpec::levels(levels, Outputs::OwnLevel(self.outputs))?;
+        let spec = self.spec(channels * self.fold * self.fold)?;
         let nodes = ImageNodes::new(&spec, device);
         let begin = Initializer::Normal {
             mean: 0.0,
@@ -93,6 +143,19 @@ impl GraphClassifierConfig {
             fold: self.fold,
             grid: self.grid,
         })
+    }
+}
+
+impl GraphClassifierConfig {
+    /// The graph over so many inputs.
+    fn spec(&self, inputs: usize) -> Result<GraphSpec, GraphError> {
+        let Some(wires) = &self.wires else {
+            let levels = [&[inputs], self.levels.as_slice()].concat();
+            return GraphSpec::levels(levels, Outputs::OwnLevel(self.outputs));
+        };
+        let nodes = self.levels.iter().sum();
+        let (spec, _) = random::around(inputs, nodes, self.outputs, &wires.edges(nodes)?)?;
+        Ok(spec)
     }
 }
 

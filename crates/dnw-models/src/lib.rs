@@ -27,15 +27,15 @@ mod tiny;
 
 pub use config::{ModelConfig, ModelError, UseModel};
 pub use drawing::{Drawing, DrawnNode, DrawnTensor};
-pub use graph_classifier::{GraphClassifier, GraphClassifierConfig};
+pub use graph_classifier::{GraphClassifier, GraphClassifierConfig, Wires};
 pub use lenet::{LeNet, LeNetConfig};
 pub use mobilenet::{Head, MobileNet, MobileNetConfig, StageConfig};
 pub use mobilenet_dense::{MobileNetDense, MobileNetDenseConfig, Separable};
 pub use published::{Published, PublishedError};
 pub use resnet::{Block, ResNet, ResNetConfig, ResNetStem};
 pub use tiny::{
-    GraphRun, Stem, Time, Tiny, TinyCyclic, TinyDiscreteConfig, TinyGraph, TinyStatic,
-    TinyStaticConfig,
+    GradientName, GraphRun, SolverName, Stem, Time, Tiny, TinyContinuousConfig, TinyCyclic,
+    TinyDiscreteConfig, TinyGraph, TinyStatic, TinyStaticConfig,
 };
 
 use burn::module::Module;

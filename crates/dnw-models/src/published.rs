@@ -60,7 +60,7 @@ pub enum PublishedError {
     },
 }
 
-const STEM: [Pair; 11] = [
+const STEM: [Pair; 9] = [
     ("stem.conv1.*", "downsample.0.*"),
     ("stem.norm1.gamma", "downsample.1.weight"),
     ("stem.norm1.beta", "downsample.1.bias"),
@@ -70,18 +70,25 @@ const STEM: [Pair; 11] = [
     ("stem.norm2.gamma", "downsample.5.weight"),
     ("stem.norm2.beta", "downsample.5.bias"),
     ("stem.norm2.*", "downsample.5.*"),
-    ("graph.weight", "graph.weight"),
-    ("graph.function.kernel", "conv.weight"),
 ];
 
-const TINY_STATIC: [Pair; 2] = [
+const TINY_STATIC: [Pair; 3] = [
+    ("graph.function.kernel", "conv.weight"),
     ("graph.function.norm.#.gamma", "norm.#.weight"),
     ("graph.function.norm.#.beta", "norm.#.bias"),
 ];
 
-const TINY_DISCRETE: [Pair; 2] = [
+const TINY_DISCRETE: [Pair; 3] = [
+    ("graph.function.kernel", "conv.weight"),
     ("graph.function.norm.gamma", "norm.weight"),
     ("graph.function.norm.beta", "norm.bias"),
+];
+
+const TINY_CONTINUOUS: [Pair; 4] = [
+    ("graph.weight", "odesolve.odefunc.graph.weight"),
+    ("graph.function.kernel", "odesolve.odefunc.conv.weight"),
+    ("graph.function.norm.gamma", "odesolve.odefunc.norm.weight"),
+    ("graph.function.norm.beta", "odesolve.odefunc.norm.bias"),
 ];
 
 const MOBILENET: [Pair; 8] = [
@@ -123,6 +130,7 @@ impl Published {
         let names = match model {
             ModelConfig::TinyStatic(_) => [&STEM[..], &TINY_STATIC].concat(),
             ModelConfig::TinyDiscrete(_) => [&STEM[..], &TINY_DISCRETE].concat(),
+            ModelConfig::TinyContinuous(_) => [&STEM[..], &TINY_CONTINUOUS].concat(),
             ModelConfig::Mobilenet(mobilenet) => match mobilenet.head {
                 Head::Dense => [&MOBILENET[..], &DENSE_HEAD].concat(),
                 Head::Wired => [&MOBILENET[..], &WIRED_HEAD].concat(),

@@ -7,6 +7,10 @@
 //! The three differ in how the nodes fire, and in nothing else: level by level ([`TinyStatic`]), all at once in so many steps, or
 //! as a differential equation (both [`TinyCyclic`]).
 
+mod continuous;
+
+pub use continuous::{GradientName, SolverName, TinyContinuousConfig};
+
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
@@ -17,6 +21,7 @@ use dnw_core::graph::{
     CyclicGraph, CyclicGraphConfig, GraphConfig, GraphSpec, ImageNodes, NeuralGraph, Outputs,
     batch_norm,
 };
+use dnw_ode::{Integrator, OdeError};
 use serde::{Deserialize, Serialize};
 
 use crate::{Classifier, Drawing, ModelError};
@@ -96,6 +101,8 @@ pub struct Tiny<G: TinyGraph> {
 pub enum Time {
     /// So often.
     Steps(usize),
+    /// At every moment between 0 and 1.
+    Continuous(Integrator),
 }
 
 /// What stands between the stem and the head.
@@ -104,7 +111,10 @@ pub trait TinyGraph: Module + ModuleDisplay {
     type Time: Clone + std::fmt::Debug + Send + Sync;
 
     /// Runs the graph on the stem's maps.
-    fn run(&self, stem: Tensor<4>, time: &Self::Time) -> GraphRun;
+    ///
+    /// # Errors
+    /// [`OdeError`] if time is continuous and the equation cannot be solved.
+    fn run(&self, stem: Tensor<4>, time: &Self::Time) -> Result<GraphRun, OdeError>;
 
     /// How the graph is drawn, the last `outputs` nodes being its result.
     fn drawing(&self, inputs: usize, outputs: usize) -> Drawing;
@@ -122,12 +132,12 @@ pub struct GraphRun {
 impl TinyGraph for NeuralGraph<ImageNodes> {
     type Time = ();
 
-    fn run(&self, stem: Tensor<4>, (): &()) -> GraphRun {
+    fn run(&self, stem: Tensor<4>, (): &()) -> Result<GraphRun, OdeError> {
         let pass = self.pass(stem);
-        GraphRun {
+        Ok(GraphRun {
             given: pass.fired,
             state: pass.outputs,
-        }
+        })
     }
 
     fn drawing(&self, _: usize, _: usize) -> Drawing {
@@ -139,13 +149,20 @@ impl TinyGraph for NeuralGraph<ImageNodes> {
 impl TinyGraph for CyclicGraph {
     type Time = Time;
 
-    fn run(&self, stem: Tensor<4>, time: &Time) -> GraphRun {
-        let Time::Steps(steps) = time;
-        let pass = self.field().steps(self.start(stem), *steps);
-        GraphRun {
-            given: vec![pass.given],
-            state: pass.state,
-        }
+    fn run(&self, stem: Tensor<4>, time: &Time) -> Result<GraphRun, OdeError> {
+        let start = self.start(stem);
+        let (given, state) = match time {
+            Time::Steps(steps) => {
+                let pass = self.field().steps(start, *steps);
+                (pass.given, pass.state)
+            }
+            Time::Continuous(integrator) => {
+                let state = continuous::solve(self, start, integrator)?;
+                (self.field().given(state.clone()), state)
+            }
+        };
+        let given = vec![given];
+        Ok(GraphRun { given, state })
     }
 
     fn drawing(&self, inputs: usize, outputs: usize) -> Drawing {
@@ -274,9 +291,22 @@ impl Stem {
     }
 }
 
-impl<G: TinyGraph> Classifier for Tiny<G> {
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let state = self.graph.run(self.stem.forward(images), &self.time).state;
+impl<G: TinyGraph> Tiny<G> {
+    /// The classes' scores, or why the equation of a model in continuous time has no solution: its state grew without bound, or
+    /// too fast for the limit on evaluations.
+    ///
+    /// # Shapes
+    /// - `images`: `[batch, channels, height, width]`
+    /// - result: `[batch, classes]`
+    ///
+    /// # Errors
+    /// [`OdeError`] if time is continuous and the equation cannot be solved.
+    pub fn try_forward(&self, images: Tensor<4>) -> Result<Tensor<2>, OdeError> {
+        let run = self.graph.run(self.stem.forward(images), &self.time)?;
+        Ok(self.head(run.state))
+    }
+
+    fn head(&self, state: Tensor<4>) -> Tensor<2> {
         let [batch, nodes, height, width] = state.dims();
         // The published crop and pool keep the top-left 2 x 2 of the 3 x 3 centre.
         let (top, left) = (height / 2 - 2, width / 2 - 2);
@@ -284,6 +314,17 @@ impl<G: TinyGraph> Classifier for Tiny<G> {
         let centre = state.slice([0..batch, outputs, top..top + 3, left..left + 3]);
         let pooled = avg_pool2d(centre, AvgPoolOptions::new([2, 2]));
         self.fc.forward(pooled.reshape([batch, self.outputs]))
+    }
+}
+
+impl<G: TinyGraph> Classifier for Tiny<G> {
+    /// Scores that are not numbers where [`Tiny::try_forward`] gives an error: a model that diverges, as any other may.
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let batch = images.dims()[0];
+        self.try_forward(images).unwrap_or_else(|_| {
+            let bias = self.fc.bias.as_ref().expect("the head has a bias").val();
+            (bias * f32::NAN).unsqueeze::<2>().repeat_dim(0, batch)
+        })
     }
 
     fn drawing(&self) -> Option<Drawing> {
@@ -293,6 +334,6 @@ impl<G: TinyGraph> Classifier for Tiny<G> {
 
     fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
         let run = self.graph.run(self.stem.forward(images), &self.time);
-        Some(Tensor::cat(run.given, 1))
+        Some(Tensor::cat(run.ok()?.given, 1))
     }
 }

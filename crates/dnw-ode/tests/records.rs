@@ -53,7 +53,7 @@ fn check(field: impl VectorField<1> + 'static, record: Record) {
             .solve_field(
                 field.clone(),
                 state.clone(),
-                &[parameters.clone()],
+                std::slice::from_ref(&parameters),
                 0.0,
                 record.until,
             )

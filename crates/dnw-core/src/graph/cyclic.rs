@@ -150,6 +150,31 @@ impl Field {
         self.normalised(self.edges.product(self.given(state)))
     }
 
+    /// The learned numbers, each flattened: weight, kernels, and the norm's factors and summands.
+    pub fn parameters(&self) -> [Tensor<1>; 4] {
+        let weight = self.edges.weight().clone().flatten(0, 3);
+        let kernel = self.kernel.clone().flatten(0, 3);
+        [weight, kernel, self.gamma.clone(), self.beta.clone()]
+    }
+
+    /// The same field with other [`parameters`](Self::parameters), for those who differentiate it themselves.
+    ///
+    /// # Panics
+    /// If they are not four tensors of the same sizes.
+    #[must_use]
+    pub fn with_parameters(&self, parameters: &[Tensor<1>]) -> Self {
+        let [weight, kernel, gamma, beta] = parameters else {
+            panic!("a field has four parameters, not {}", parameters.len());
+        };
+        Self {
+            edges: self.edges.with_weight(weight.clone()),
+            kernel: kernel.clone().reshape(self.kernel.dims()),
+            gamma: gamma.clone(),
+            beta: beta.clone(),
+            ..self.clone()
+        }
+    }
+
     /// So many steps, each of which puts what the nodes gather in the place of their state; and what they gave in the last one.
     ///
     /// The norm of a step and the nodes of the next are one operation on the CPU.

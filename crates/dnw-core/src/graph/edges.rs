@@ -45,6 +45,19 @@ impl Edges {
         }
     }
 
+    /// The weight that the product learns: of all edges.
+    pub(super) fn weight(&self) -> &Tensor<4> {
+        &self.weight
+    }
+
+    /// The same edges with another weight, flattened.
+    pub(super) fn with_weight(&self, weight: Tensor<1>) -> Self {
+        Self {
+            weight: weight.reshape(self.weight.dims()),
+            ..self.clone()
+        }
+    }
+
     /// What the targets gather.
     ///
     /// # Shapes

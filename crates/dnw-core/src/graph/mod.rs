@@ -12,6 +12,7 @@ mod edges;
 mod life;
 mod network;
 mod node;
+pub mod random;
 mod spec;
 
 pub use batch_norm::batch_norm;

@@ -86,6 +86,14 @@ pub enum GraphError {
         /// A node on it.
         node: usize,
     },
+    /// A random graph with such numbers does not exist.
+    #[error("{what} must be {expected}")]
+    Random {
+        /// Which number.
+        what: &'static str,
+        /// What it may be.
+        expected: String,
+    },
     /// An output that no input reaches.
     #[error(
         "output node {node} cannot be reached from any input: add an edge into it or leave it out"

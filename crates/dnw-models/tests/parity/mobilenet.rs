@@ -38,7 +38,7 @@ fn assert_agrees(record: &Record, config: &MobileNetConfig, side: usize, prune_r
     let run = Run {
         record,
         published: Published::of(&ModelConfig::Mobilenet(config.clone())),
-        make: &make,
+        make: Box::new(make),
         wire: &wire,
         budget: &budget,
         learning_rate: 0.1,

@@ -10,6 +10,8 @@ use safetensors::{Dtype, SafeTensors};
 pub(crate) struct Record {
     folder: PathBuf,
     bytes: Vec<u8>,
+    /// What of it was recorded anew under other conditions.
+    anew: Option<(PathBuf, Vec<u8>)>,
 }
 
 impl Record {
@@ -25,7 +27,12 @@ impl Record {
         let found = folders.into_iter().flatten().find_map(|folder| {
             let folder = folder.join(name);
             let bytes = std::fs::read(folder.join("record.safetensors")).ok()?;
-            Some(Self { folder, bytes })
+            let anew = None;
+            Some(Self {
+                folder,
+                bytes,
+                anew,
+            })
         });
         if found.is_none() {
             eprintln!(
@@ -35,10 +42,22 @@ impl Record {
         found
     }
 
+    /// The same run with what was recorded anew in a folder inside the record's.
+    pub(crate) fn anew(self, folder: &str) -> Self {
+        let folder = self.folder.join(folder);
+        let bytes = std::fs::read(folder.join("record.safetensors")).unwrap();
+        let anew = Some((folder, bytes));
+        Self { anew, ..self }
+    }
+
     /// A recorded tensor.
     pub(crate) fn data(&self, name: &str) -> TensorData {
-        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
-        data(&tensors.tensor(name).unwrap())
+        let anew = self.anew.iter().map(|(_, bytes)| bytes);
+        let found = anew.chain([&self.bytes]).find_map(|bytes| {
+            let tensors = SafeTensors::deserialize(bytes).unwrap();
+            tensors.tensor(name).ok().map(|tensor| data(&tensor))
+        });
+        found.unwrap_or_else(|| panic!("no `{name}` in the record"))
     }
 
     /// The names of the parameters whose first gradients were recorded, sorted.
@@ -70,7 +89,10 @@ impl Record {
 
     /// The published tensors of one of the record's checkpoints.
     pub(crate) fn checkpoint(&self, file: &str) -> Vec<(String, TensorData)> {
-        let bytes = std::fs::read(self.folder.join(file)).unwrap();
+        let anew = self.anew.iter().map(|(folder, _)| folder);
+        let mut folders = anew.chain([&self.folder]);
+        let path = folders.find_map(|folder| Some(folder.join(file)).filter(|path| path.exists()));
+        let bytes = std::fs::read(path.unwrap()).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let tensors = tensors.iter();
         tensors

@@ -27,7 +27,7 @@ fn follow(record: &Record, first: Budget, other: Budget, nudge: f32) -> Report {
     let run = Run {
         record,
         published: Published::of(&ModelConfig::Resnet(CONFIG)),
-        make: &make,
+        make: Box::new(make),
         wire: &wire,
         budget: &budget,
         learning_rate: 0.005,

@@ -18,7 +18,7 @@ pub(crate) struct Run<'a, M> {
     pub(crate) record: &'a Record,
     pub(crate) published: Published,
     /// Makes the model and wires it once it has its weights.
-    pub(crate) make: &'a dyn Fn(&Device) -> M,
+    pub(crate) make: Box<dyn Fn(&Device) -> M + 'a>,
     pub(crate) wire: &'a dyn Fn(M) -> Wired<M>,
     /// The budget of the tensor at a path.
     pub(crate) budget: &'a dyn Fn(&str) -> Budget,
