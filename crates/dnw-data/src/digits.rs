@@ -25,7 +25,9 @@ pub const TEST_IMAGES: usize = 355;
 pub(crate) const MD5: &str = "7696c07daa6d85010f8268703ab8b067";
 
 const PACKED: &[u8] = include_bytes!("../data/digits.gz");
-const SHAPE: [usize; 3] = [1, 8, 8];
+/// Height and width of every image.
+pub const SIDES: [usize; 2] = [8, 8];
+const SHAPE: [usize; 3] = [1, SIDES[0], SIDES[1]];
 const PIXELS: usize = 64;
 /// Pixels are stored as published, from 0 to this.
 const WHITE: u16 = 16;

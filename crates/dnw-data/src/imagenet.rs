@@ -13,6 +13,8 @@ use crate::{DataError, DataSet, TestTransform, TrainTransform, Transforms};
 
 pub(crate) const NAME: &str = "imagenet";
 const PLACES: [&str; 4] = ["imagenet", "ImageNet", "ILSVRC2012", ""];
+/// Classes of the published set.
+pub(crate) const CLASSES: usize = 1000;
 /// Of the published training images.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];

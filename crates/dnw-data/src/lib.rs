@@ -58,5 +58,5 @@ pub use loader::Loader;
 pub use order::{Order, Rng};
 pub use part::Part;
 pub use picture::{BadImage, ImageError, Picture};
-pub use source::{Found, Listing, Source, list, open, root};
+pub use source::{Found, Known, Listing, Source, list, open, root};
 pub use transform::{TestTransform, TrainTransform, TransformError, Transforms};

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::data_set::ten_digits;
 use crate::mnist::Publication;
 use crate::{DataError, DataSet, Part, cifar10, digits, idx, imagenet, mnist};
 
@@ -18,6 +19,17 @@ pub enum Source {
     Cifar10,
     /// [`imagenet`]: from a folder of images.
     Imagenet,
+}
+
+/// What is known of a data set without its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The classes' names; where only the files say them, their numbers from 0.
+    pub classes: Vec<String>,
+    /// Channels of an image.
+    pub channels: usize,
+    /// Height and width of every image; `None` if they differ in size.
+    pub sides: Option<[usize; 2]>,
 }
 
 /// Names less alike than this (1 is equal) are not suggested.
@@ -66,6 +78,26 @@ impl Source {
             Self::Imagenet => {
                 "photographs of 1000 classes (or your own), read from disk, shown at 224 x 224 pixels"
             }
+        }
+    }
+
+    /// What is known of it without its files.
+    pub fn known(self) -> Known {
+        let numbers = |classes: usize| (0..classes).map(|class| class.to_string()).collect();
+        let (classes, channels, sides) = match self {
+            Self::Digits => (ten_digits(), 1, Some(digits::SIDES)),
+            Self::Mnist => (ten_digits(), 1, Some(mnist::SIDES)),
+            Self::Cifar10 => {
+                let classes = cifar10::CLASSES.map(str::to_owned).into();
+                (classes, 3, Some(cifar10::SIDES))
+            }
+            // The names are those of the folders.
+            Self::Imagenet => (numbers(imagenet::CLASSES), 3, None),
+        };
+        Known {
+            classes,
+            channels,
+            sides,
         }
     }
 
@@ -185,6 +217,14 @@ fn find_imagenet(root: &Path) -> Result<Found, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_known_without_files_is_what_the_built_in_set_says_when_read() {
+        let (known, read) = (Source::Digits.known(), crate::open("digits", None).unwrap());
+        assert_eq!(known.classes, read.classes);
+        let [height, width] = known.sides.unwrap();
+        assert_eq!([known.channels, height, width], read.shape());
+    }
 
     #[test]
     fn the_given_folder_comes_before_the_variable_and_that_before_data() {

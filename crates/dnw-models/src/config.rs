@@ -138,6 +138,14 @@ impl ModelConfig {
         }
     }
 
+    /// The path of the weight that gives the classes' scores, one target for each class.
+    pub fn classifier(&self) -> &'static str {
+        match self {
+            Self::Lenet(_) => "fc3.weight",
+            _ => "fc.weight",
+        }
+    }
+
     /// The budgets that a published prune rate means for tensors of this model's own, where it means more than that share of each.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use dnw_train::recording::record;
 use dnw_train::run::{RunError, RunFolder, load_weights, write_whole};
 use dnw_train::training::{Evaluation, evaluate};
 
-use super::args::{CompareArgs, EvalArgs, ReportArgs, Which, given};
+use super::args::{CompareArgs, EvalArgs, ReportArgs, given};
 use super::failure::{Failure, device};
 use super::output::{line, whole};
 use super::train::command_line;
@@ -26,10 +26,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let recipe = folder.read_recipe()?;
     let (device, _) = device(&args.device)?;
     let data = recipe.open_data(given(&args.data))?;
-    let which = match args.weights {
-        Which::Best => "best",
-        Which::Last => "last",
-    };
+    let which = args.weights.name();
     let evaluate = Evaluate {
         recipe: &recipe,
         data: &data,

@@ -2,6 +2,7 @@
 
 mod args;
 mod data;
+mod exchange;
 mod failure;
 mod inspect;
 mod output;
@@ -23,6 +24,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Command::Eval(args)) => inspect::eval(&args),
         Some(Command::Report(args)) => inspect::report(&args),
         Some(Command::Compare(args)) => inspect::compare(&args),
+        Some(Command::Import(args)) => exchange::import(&args),
+        Some(Command::Export(args)) => exchange::export(&args),
         Some(Command::Recipes { name }) => inspect::recipes(name.as_deref()),
         Some(Command::Data(args)) => data::data(&args),
         Some(Command::Completions(ShellArgs { shell })) => {
