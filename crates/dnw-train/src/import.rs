@@ -15,7 +15,7 @@ pub use fit::Differences;
 use std::path::Path;
 
 use burn::tensor::Device;
-use dnw_checkpoint::{Skipped, Tensor};
+use dnw_checkpoint::{Reason, Skipped, Tensor};
 
 use crate::recipe::Recipe;
 use crate::run::{Facts, RunError, RunFolder};
@@ -52,7 +52,7 @@ pub struct Imported {
     pub recipe: Recipe,
     /// Recipes that fit as well, where none was asked for: what they differ in, such as the budget, is not in the file.
     pub others: Vec<String>,
-    /// What of the file was not used.
+    /// What of the file was not used, counters of norms and the like aside.
     pub skipped: Vec<Skipped>,
 }
 
@@ -85,7 +85,7 @@ impl Import<'_> {
             facts: network.facts,
             recipe: fit.recipe,
             others,
-            skipped: model.skipped,
+            skipped: model.skipped.into_iter().filter(is_of_interest).collect(),
         })
     }
 
@@ -135,6 +135,11 @@ impl Import<'_> {
     }
 }
 
+/// Whether someone may have wanted what was passed over.
+fn is_of_interest(skipped: &Skipped) -> bool {
+    skipped.reason != Reason::Buffer && !skipped.name.ends_with("num_batches_tracked")
+}
+
 /// Writes the network into a new folder. If that cannot be finished, the folder is as it was before: absent, or empty if it was there.
 fn fill(folder: &RunFolder, network: &Network, was_there: bool) -> Result<(), RunError> {
     let written = network.write(folder);
@@ -143,4 +148,46 @@ fn fill(folder: &RunFolder, network: &Network, was_there: bool) -> Result<(), Ru
         let _ = std::fs::create_dir(folder.path());
     }
     written
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_completed_is_as_it_was_before() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../dnw-models/tests/parity/records/tiny_static_dnw/initial.safetensors");
+        let changes = ["model.stem=8", "model.level=24", "model.outputs=16"].map(String::from);
+        let device = Device::flex().autodiff();
+        let tensors = dnw_checkpoint::read(&file).unwrap().model_state().unwrap();
+        let fit = Fitting::new(&tensors.tensors, &changes, &device)
+            .with("cifar10-tiny-static-dnw")
+            .unwrap();
+        let load = Load {
+            path: &file,
+            fit: &fit,
+            tensors: tensors.tensors.clone(),
+            command: String::new(),
+            environment: Vec::new(),
+        };
+        let network = load.network(&device).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("run");
+        for was_there in [false, true] {
+            let folder = RunFolder::create(&path).unwrap();
+            // What comes last but one can then not be written.
+            std::fs::remove_dir(path.join("frames")).unwrap();
+            std::fs::write(path.join("frames"), "a file").unwrap();
+            assert!(matches!(
+                fill(&folder, &network, was_there),
+                Err(RunError::Write { .. })
+            ));
+            assert_eq!(path.exists(), was_there);
+        }
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+        let folder = RunFolder::create(&path).unwrap();
+        fill(&folder, &network, true).unwrap();
+        assert_eq!(folder.read_facts().unwrap(), network.facts);
+    }
 }

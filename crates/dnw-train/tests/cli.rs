@@ -6,8 +6,16 @@ mod damage_at_random;
 mod damaged_runs;
 #[path = "cli/idx_files.rs"]
 mod idx_files;
+#[path = "cli/import_refusals.rs"]
+mod import_refusals;
+#[path = "cli/importing.rs"]
+mod importing;
 #[path = "cli/looking_back.rs"]
 mod looking_back;
+#[path = "cli/pickles.rs"]
+mod pickles;
+#[path = "cli/published.rs"]
+mod published;
 #[path = "cli/refusals.rs"]
 mod refusals;
 #[path = "cli/shell.rs"]

@@ -59,8 +59,14 @@ pub enum Command {
     /// Lay several runs over each other: a page, a table, a plot
     Compare(CompareArgs),
     /// Make a run folder of a published checkpoint
+    ///
+    /// Nothing in the file is run: of a `.pt` file only tensors in dictionaries are read. The real edges are those that the
+    /// recipe's rule chooses from the weights at the end of a run, or those of the file's masks.
     Import(ImportArgs),
     /// Write a run's weights as a safetensors file for other programs
+    ///
+    /// The file holds the weight of every possible edge. Where the real ones do not follow from the weights, a mask of zeros and
+    /// ones lies beside each weight.
     Export(ExportArgs),
     /// List the recipes, or print one with every key
     Recipes {
@@ -207,9 +213,6 @@ pub struct CompareArgs {
 }
 
 /// Flags of an import.
-///
-/// Nothing in the file is run: of a `.pt` file only tensors in dictionaries are read. The edges are those that the recipe's rule
-/// chooses from the weights at the end of a run, or those of the file's masks.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = IMPORT_EXAMPLES)]
 pub struct ImportArgs {

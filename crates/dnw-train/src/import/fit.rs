@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use dnw_checkpoint::{Tensor, quoted};
+use dnw_core::Ranking;
 use dnw_models::{Classifier, ModelConfig, Place, Published, UseModel};
 
 use super::ImportError;
@@ -99,8 +100,8 @@ impl std::fmt::Display for Differences {
         };
         let shapes: Vec<String> = self.shapes.iter().map(shape).collect();
         let kinds = [
-            ("it lacks ", missing),
-            ("it has no place for ", unknown),
+            ("the file lacks ", missing),
+            ("there is no place for ", unknown),
             ("", shapes),
         ];
         let kinds = kinds.into_iter().filter(|(_, all)| !all.is_empty());
@@ -145,6 +146,8 @@ pub(super) struct Fit {
     pub(super) differences: Differences,
     /// Whether they are as many as the data set has.
     has_all_classes: bool,
+    /// Whether the file's masks keep as many edges as the recipe.
+    has_budget: bool,
     masks: Masks,
 }
 
@@ -202,10 +205,32 @@ impl<'a> Fitting<'a> {
             } else {
                 (0..classes).map(|class| class.to_string()).collect()
             },
+            has_budget: self.has_budget(&recipe, network, classes),
             recipe,
             differences,
             has_all_classes,
             masks,
+        })
+    }
+
+    /// Whether each mask of the file keeps the edges that the recipe's budget says, as far as the budget alone says it.
+    fn has_budget(&self, recipe: &Recipe, network: &[Place], classes: usize) -> bool {
+        let own = recipe.wiring.prune_rate;
+        let own = own.and_then(|rate| recipe.model.budgets(rate, classes).ok());
+        let own = own.unwrap_or_default();
+        let (Ranking::AllEntries, Ok(budget)) = (recipe.wiring.ranking, recipe.wiring.budget())
+        else {
+            return true;
+        };
+        network.iter().all(|place| {
+            let mask = place.mask_name();
+            let Some(mask) = mask.and_then(|name| self.tensors.get(name.as_str())) else {
+                return true;
+            };
+            let named = own.iter().find(|(path, _)| *path == place.path);
+            let budget = named.map_or(budget, |(_, budget)| *budget);
+            let real = mask.data.iter().filter(|&&real| real == 1.0).count();
+            budget.resolve(&place.path, mask.data.len()).ok() == Some(real)
         })
     }
 
@@ -252,8 +277,8 @@ impl<'a> Fitting<'a> {
         }
     }
 
-    /// The recipe that fits best: of those whose tensors are the file's, one for files with masks if it has masks, one for data with
-    /// as many classes, the published method itself, the one that is listed first. If none fits, the nearest.
+    /// The recipe that fits best: of those whose tensors are the file's, one for files with masks of as many edges if it has masks, one for
+    /// data with as many classes, the published method itself, the one that is listed first. If none fits, the nearest.
     pub(super) fn best(&mut self) -> Result<Result<Choice, Option<Fit>>, ImportError> {
         let mut fits = self.all()?;
         let is_masked = self.tensors.keys().any(|name| name.ends_with(".mask"));
@@ -262,7 +287,10 @@ impl<'a> Fitting<'a> {
         } else {
             Masks::Absent
         };
-        let likeness = |fit: &Fit| (fit.masks != natural, !fit.has_all_classes);
+        let likeness = |fit: &Fit| {
+            let unlike = (fit.masks != natural, !fit.has_all_classes);
+            (unlike, !fit.has_budget)
+        };
         let is_other_rule = |fit: &Fit| fit.recipe.wiring.rule != "dnw";
         fits.sort_by_key(|fit| {
             let distance = fit.differences.distance();
@@ -295,7 +323,7 @@ mod tests {
             fitting: 0,
         };
         let text = differences.to_string();
-        assert!(text.starts_with("it lacks `m0`, `m1`, `m2`; it has no place for `u0`"));
+        assert!(text.starts_with("the file lacks `m0`, `m1`, `m2`; there is no place for `u0`"));
         assert!(text.contains("`u7` and 92 more; `s` is a single number instead of 4 x 2"));
         assert_eq!(text.matches('`').count(), 2 * 12);
         assert_eq!(differences.count(), 104);
