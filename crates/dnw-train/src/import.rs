@@ -96,7 +96,7 @@ impl Import<'_> {
         let Some(name) = self.recipe else {
             return fitting.best()?.map_err(|nearest| ImportError::NoRecipe {
                 path: path(),
-                nearest: nearest.map(|fit| (fit.recipe.name, fit.differences)),
+                nearest: nearest.map(|fit| Box::new((fit.recipe.name, fit.differences))),
             });
         };
         let fit = fitting.with(name)?;
@@ -113,7 +113,7 @@ impl Import<'_> {
         Err(ImportError::Unfit {
             path: path(),
             recipe: fit.recipe.name,
-            differences: fit.differences,
+            differences: Box::new(fit.differences),
             better: match best {
                 Ok(choice) => Some(better(choice.fit)),
                 Err(nearest) => nearest.map(better),

@@ -39,7 +39,7 @@ pub enum ImportError {
         /// The recipe.
         recipe: String,
         /// How they differ.
-        differences: Differences,
+        differences: Box<Differences>,
         /// The recipe that the file fits, or is nearest to, if one is near.
         better: Option<Better>,
     },
@@ -49,7 +49,7 @@ pub enum ImportError {
         /// The file.
         path: PathBuf,
         /// The nearest recipe and how the file differs from it, if any name is the same.
-        nearest: Option<(String, Differences)>,
+        nearest: Option<Box<(String, Differences)>>,
     },
     /// Tensors hold numbers that are none, or infinite.
     #[error("`{}` holds numbers that are not finite, in {}: such weights cannot be ranked", .path.display(), listed(.names))]
@@ -101,8 +101,8 @@ pub struct Better {
     pub differences: usize,
 }
 
-fn said(nearest: &Option<(String, Differences)>) -> String {
-    match nearest {
+fn said(nearest: &Option<Box<(String, Differences)>>) -> String {
+    match nearest.as_deref() {
         Some((recipe, differences)) => format!("; of the nearest, `{recipe}`, {differences}"),
         None => ": no name of its tensors is that of a network's".into(),
     }
@@ -156,9 +156,12 @@ impl ImportError {
                 "no recipe has a network with such names; `dnw recipes` lists what there is".into()
             }
             Self::NoRecipe {
-                nearest: Some((recipe, _)),
+                nearest: Some(nearest),
                 ..
-            } => format!("`--recipe {recipe}` with other sizes, `--set model.KEY=VALUE`, may fit; `dnw recipes {recipe}` shows the keys"),
+            } => {
+                let recipe = &nearest.0;
+                format!("`--recipe {recipe}` with other sizes, `--set model.KEY=VALUE`, may fit; `dnw recipes {recipe}` shows the keys")
+            }
             Self::NotFinite { .. } => "the training that made the file has diverged; take an earlier checkpoint".into(),
             Self::Threshold { .. } => "choose another rule with `--set wiring.rule=NAME`; `dnw recipes` lists them".into(),
             Self::Published { .. } => "the file was changed after it was published; download it again".into(),

@@ -158,13 +158,16 @@ pub(super) struct Choice {
     pub(super) others: Vec<String>,
 }
 
+/// What decides the tensors of a network: its configuration, the images, how many classes there are.
+type Key = (ModelConfig, [usize; 3], usize);
+
 /// Holds recipes against a file.
 pub(super) struct Fitting<'a> {
     tensors: Named<'a>,
     changes: &'a [String],
     device: &'a Device,
     /// The tensors of each network that was met: many recipes share one.
-    met: Vec<((ModelConfig, [usize; 3], usize), Vec<Place>)>,
+    met: Vec<(Key, Vec<Place>)>,
 }
 
 impl<'a> Fitting<'a> {
