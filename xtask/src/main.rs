@@ -1,7 +1,10 @@
 //! The repository's own chores: `cargo xtask --help`.
 
+mod mnist;
+mod models;
 mod pictures;
 mod program;
+mod rules;
 mod study;
 
 use std::process::ExitCode;
@@ -20,13 +23,19 @@ struct Xtask {
 enum Chore {
     /// Train the runs behind docs/mnist.md and draw its tables and plots; finished runs are not trained again
     MnistStudy(study::StudyArgs),
+    /// Train every rule on the MNIST network and write the table of docs/rules.md; finished runs are not trained again
+    RulesStudy(study::StudyArgs),
+    /// Train every model of the paper for a short while on CIFAR-10 and write the table of docs/models.md
+    ModelsStudy(study::StudyArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),
 }
 
 fn main() -> ExitCode {
     let done = match Xtask::parse().chore {
-        Chore::MnistStudy(args) => study::run(&args),
+        Chore::MnistStudy(args) => study::run(&mnist::study(), &args),
+        Chore::ModelsStudy(args) => models::table(&args),
+        Chore::RulesStudy(args) => rules::table(&args),
         Chore::Pictures(args) => pictures::run(&args),
     };
     match done {

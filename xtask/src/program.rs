@@ -52,3 +52,17 @@ pub fn call(program: &Path, arguments: &[String]) -> Result<(), String> {
         Err(format!("dnw {} failed", arguments.join(" ")))
     }
 }
+
+/// What the program prints on standard output.
+pub fn output(program: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .map_err(|error| format!("{} cannot be run: {error}", program.display()))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("dnw {} failed", arguments.join(" ")))
+    }
+}

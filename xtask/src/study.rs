@@ -1,4 +1,4 @@
-//! The runs behind `docs/mnist.md`.
+//! Trains many runs by recipes and lays them over each other: what stands behind the tables of `docs/`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,40 +12,69 @@ use crate::program;
 /// How the study is run.
 #[derive(Debug, Args)]
 pub struct StudyArgs {
-    /// The folder with MNIST
+    /// The folder with the data set
     #[arg(long, env = "DNW_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where the run folders go
-    #[arg(long, default_value = "runs/mnist-study", value_name = "DIR")]
+    #[arg(long, default_value = "runs", value_name = "DIR")]
     out: PathBuf,
     /// Runs at a time, one thread each [default: one per core]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Only this part: budgets, lenet, ranking, default
+    /// Only this part
     #[arg(long, value_name = "PART")]
     only: Option<String>,
 }
 
-/// Runs that are compared with each other.
-struct Part {
-    name: &'static str,
-    /// Whether accuracy over budget is worth a plot.
-    plotted: bool,
-    runs: Vec<Run>,
-    /// Runs of other parts that stand beside these: part, and how their names begin.
-    beside: Vec<(&'static str, &'static str)>,
+impl StudyArgs {
+    /// The folder with the data, wherever the program is run.
+    pub fn data(&self) -> Result<Option<PathBuf>, String> {
+        let absolute = |data: &PathBuf| {
+            data.canonicalize()
+                .map_err(|error| format!("{}: {error}", data.display()))
+        };
+        self.data.as_ref().map(absolute).transpose()
+    }
+
+    /// Where the run folders of a study lie.
+    pub fn folder(&self, study: &Study) -> PathBuf {
+        program::root()
+            .join(&self.out)
+            .join(format!("{}-study", study.name))
+    }
 }
 
-struct Run {
+/// Runs for one page of `docs/`.
+pub struct Study {
+    /// Its name: run folders lie in `runs/NAME-study`, tables in `docs/NAME`.
+    pub name: &'static str,
+    /// What is compared with what.
+    pub parts: Vec<Part>,
+}
+
+/// Runs that are compared with each other.
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether accuracy over budget is worth a plot.
+    pub plotted: bool,
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// Runs of other parts that stand beside these: part, and how their names begin.
+    pub beside: Vec<(&'static str, &'static str)>,
+}
+
+/// A run: the name of its folder, and what the program is given.
+pub struct Run {
     name: String,
     arguments: Vec<String>,
 }
 
-const SEEDS: [u64; 3] = [0, 1, 2];
-/// Epochs of the graph's runs: fewer than the recipe's, so that all of them fit into an hour on two cores.
-const EPOCHS: u64 = 4;
+/// The seeds of every study.
+pub const SEEDS: [u64; 3] = [0, 1, 2];
 
-fn planned(recipe: &str, name: String, seed: u64, epochs: Option<u64>, set: &[String]) -> Run {
+/// A run by a recipe with changes.
+pub fn planned(recipe: &str, name: String, seed: u64, epochs: Option<u64>, set: &[String]) -> Run {
     let mut arguments = vec![
         "train".into(),
         recipe.into(),
@@ -67,88 +96,6 @@ fn planned(recipe: &str, name: String, seed: u64, epochs: Option<u64>, set: &[St
     }
 }
 
-fn parts() -> Vec<Part> {
-    let rules = ["random", "dnw", "dnw-shrinking"];
-    let mut budgets = Vec::new();
-    for density in ["0.03", "0.05", "0.10", "0.15", "0.30"] {
-        for rule in rules {
-            for seed in SEEDS {
-                let set = [
-                    format!("wiring.density={density}"),
-                    format!("wiring.rule={rule}"),
-                ];
-                budgets.push(planned(
-                    "mnist",
-                    format!("{density}-{rule}"),
-                    seed,
-                    Some(EPOCHS),
-                    &set,
-                ));
-            }
-        }
-    }
-    let mut lenet = Vec::new();
-    for rule in rules {
-        for seed in SEEDS {
-            lenet.push(planned(
-                "mnist-lenet",
-                rule.to_owned(),
-                seed,
-                None,
-                &[format!("wiring.rule={rule}")],
-            ));
-        }
-    }
-    let mut ranking = Vec::new();
-    for rule in ["dnw", "dnw-shrinking"] {
-        for seed in SEEDS {
-            // As many edges as the runs that rank legal edges only keep at density 0.05.
-            let set = [
-                "wiring.ranking=all-entries".into(),
-                format!("wiring.rule={rule}"),
-                "wiring.edges=149".into(),
-            ];
-            ranking.push(planned(
-                "mnist",
-                format!("all-entries-{rule}"),
-                seed,
-                Some(EPOCHS),
-                &set,
-            ));
-        }
-    }
-    let mut default = Vec::new();
-    for rule in ["dnw-shrinking", "random"] {
-        for seed in SEEDS {
-            default.push(planned(
-                "mnist",
-                rule.to_owned(),
-                seed,
-                None,
-                &[format!("wiring.rule={rule}")],
-            ));
-        }
-    }
-    let part = |name, runs| Part {
-        name,
-        plotted: false,
-        runs,
-        beside: Vec::new(),
-    };
-    vec![
-        part("default", default),
-        Part {
-            plotted: true,
-            ..part("budgets", budgets)
-        },
-        part("lenet", lenet),
-        Part {
-            beside: vec![("budgets", "0.05-dnw")],
-            ..part("ranking", ranking)
-        },
-    ]
-}
-
 /// The run folders of another part whose names begin so.
 fn runs_beside(folder: &Path, beginning: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -161,16 +108,17 @@ fn runs_beside(folder: &Path, beginning: &str) -> Vec<String> {
 }
 
 /// Trains what is missing and draws the tables and plots.
-pub fn run(args: &StudyArgs) -> Result<(), String> {
+pub fn run(study: &Study, args: &StudyArgs) -> Result<(), String> {
     let dnw = &program::build()?;
-    let docs = program::root().join("docs/mnist");
+    let docs = program::root().join("docs").join(study.name);
     std::fs::create_dir_all(&docs).map_err(|error| format!("{}: {error}", docs.display()))?;
-    for part in parts() {
+    let runs = args.folder(study);
+    for part in &study.parts {
         if args.only.as_deref().is_some_and(|only| only != part.name) {
             continue;
         }
-        let folder = program::root().join(&args.out).join(part.name);
-        train_missing(args, dnw, &folder, &part)?;
+        let folder = runs.join(part.name);
+        train_missing(args, dnw, &folder, part)?;
         let path = |name: String| docs.join(name).display().to_string();
         let mut compare = vec!["compare".into()];
         for (other, beginning) in &part.beside {
@@ -247,11 +195,7 @@ fn train(args: &StudyArgs, dnw: &Path, folder: &Path, run: &Run) -> Result<(), S
         .args(&run.arguments)
         .args(["--quiet", "--threads", "1", "--out"])
         .arg(folder);
-    if let Some(data) = &args.data {
-        // The program runs in the repository's root, wherever this was called.
-        let data = data
-            .canonicalize()
-            .map_err(|error| format!("{}: {error}", data.display()))?;
+    if let Some(data) = args.data()? {
         command.arg("--data").arg(data);
     }
     let status = command
@@ -268,7 +212,8 @@ fn train(args: &StudyArgs, dnw: &Path, folder: &Path, run: &Run) -> Result<(), S
     }
 }
 
-fn is_finished(folder: &Path) -> bool {
+/// Whether a run folder holds a run that made every update.
+pub fn is_finished(folder: &Path) -> bool {
     std::fs::read_to_string(folder.join("run.json"))
         .ok()
         .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())

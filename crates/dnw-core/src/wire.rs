@@ -89,6 +89,13 @@ impl Wire {
         self
     }
 
+    /// By another rule.
+    #[must_use]
+    pub fn rule(mut self, change: impl FnOnce(Rule) -> Rule) -> Self {
+        self.rule = change(self.rule);
+        self
+    }
+
     /// How the budget is spread over tensors, if not as the rule has it. Tensors with a budget of their own keep it when the
     /// spreading is done before training.
     #[must_use]

@@ -14,12 +14,15 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dnw_data::{self as data, Batches, DataError, Loader, Rng, TrainTransform, Transforms};
+use dnw_data::{self as data, Batches, DataError, Loader, Part, Rng, TrainTransform, Transforms};
+use rayon::prelude::*;
 
 /// Each line of the table is measured for about this long.
 const MEASURED: Duration = Duration::from_secs(10);
 const BATCH: usize = 256;
-const SYNTHETIC: usize = 512;
+/// Images in the synthetic folder, and files that differ among them.
+const SYNTHETIC: usize = 8192;
+const DIFFERENT: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -34,12 +37,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_global()?;
 
     let folder = tempfile::tempdir()?;
-    let begun = Instant::now();
-    let mut set = if name == "synthetic" {
+    if name == "synthetic" {
         write_synthetic(folder.path())?;
-        data::open("imagenet", Some(folder.path()))?
-    } else {
-        data::open(&name, None)?
+    }
+    let begun = Instant::now();
+    let mut set = match name.as_str() {
+        "synthetic" => data::open("imagenet", Some(folder.path()))?,
+        name => data::open(name, None)?,
     };
     if name == "cifar10" {
         let train = TrainTransform::ShiftCrop {
@@ -56,6 +60,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("| what | images/s |\n| --- | ---: |");
 
+    if set.train.size().is_none() {
+        let decoding = decoding_rate(&*set.train)?;
+        println!("| decoding alone | {decoding:.0} |");
+    }
     let loader = Loader::train(&set, BATCH)?.with_threads(threads);
     let training = rate(|epoch| loader.epoch(0, epoch, 0))?;
     println!("| training, {:?} | {training:.0} |", set.transforms().train);
@@ -83,10 +91,22 @@ fn rate(epoch: impl Fn(u64) -> Result<Batches, DataError>) -> Result<f64, DataEr
     unreachable!("epochs do not run out")
 }
 
+/// Images per second that the same threads decode and throw away.
+fn decoding_rate(part: &dyn Part) -> Result<f64, Box<dyn Error>> {
+    let begun = Instant::now();
+    let mut images = 0;
+    while begun.elapsed() < MEASURED {
+        let decode = |index| part.picture(index).map(|picture| picture.shape[0]);
+        let decoded = (0..part.len()).into_par_iter().map(decode);
+        images += decoded.collect::<Result<Vec<_>, _>>()?.len();
+    }
+    Ok(images as f64 / begun.elapsed().as_secs_f64())
+}
+
 /// Photograph-like images: waves of several lengths with a little noise.
 fn write_synthetic(root: &Path) -> Result<(), Box<dyn Error>> {
     let (height, width) = (375, 500);
-    for index in 0..SYNTHETIC {
+    for index in 0..DIFFERENT {
         let mut rng = Rng::for_order(index as u64, 0);
         let waves: Vec<_> = (0..9)
             .map(|_| (0.1 * rng.unit(), 0.1 * rng.unit()))
@@ -101,14 +121,8 @@ fn write_synthetic(root: &Path) -> Result<(), Box<dyn Error>> {
                 }
             }
         }
-        let part = if index < SYNTHETIC / 2 {
-            "train"
-        } else {
-            "val"
-        };
-        let class = root.join(part).join(["a", "b"][index % 2]);
-        fs::create_dir_all(&class)?;
-        let mut encoder = jpeg_encoder::Encoder::new_file(class.join(format!("{index}.jpg")), 90)?;
+        let file = root.join(format!("{index}.jpg"));
+        let mut encoder = jpeg_encoder::Encoder::new_file(&file, 90)?;
         // As most cameras do.
         encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
         encoder.encode(
@@ -117,6 +131,13 @@ fn write_synthetic(root: &Path) -> Result<(), Box<dyn Error>> {
             height as u16,
             jpeg_encoder::ColorType::Rgb,
         )?;
+        // Links make an epoch of many batches out of few files.
+        for link in 0..SYNTHETIC / DIFFERENT {
+            let part = if link % 2 == 0 { "train" } else { "val" };
+            let class = root.join(part).join(["a", "b"][index % 2]);
+            fs::create_dir_all(&class)?;
+            fs::hard_link(&file, class.join(format!("{index}-{link}.jpg")))?;
+        }
     }
     Ok(())
 }

@@ -249,6 +249,8 @@ impl Iterator for Batches {
             whole.bad.append(&mut piece.bad);
             if whole.images.is_empty() {
                 whole.images = piece.images;
+                let length = self.plan.batch(index).len() * self.plan.image_len();
+                whole.images.reserve_exact(length - whole.images.len());
             } else {
                 whole.images.extend(piece.images);
             }

@@ -101,6 +101,16 @@ impl Source {
         }
     }
 
+    /// Training images of the published set.
+    pub fn published_train_images(self) -> usize {
+        match self {
+            Self::Digits => digits::TRAIN_IMAGES,
+            Self::Mnist => 60_000,
+            Self::Cifar10 => 50_000,
+            Self::Imagenet => 1_281_167,
+        }
+    }
+
     /// Reads it; `root` is the data folder, see [`root`].
     ///
     /// # Errors

@@ -112,6 +112,22 @@ pub trait UseModel {
 }
 
 impl ModelConfig {
+    /// The budgets of tensors, by their paths, that published configurations do not simply prune at the rate that they name:
+    /// [`MobileNetConfig::budgets`].
+    ///
+    /// # Errors
+    /// [`WiringError::Budget`] if a budget keeps nothing or more than there is.
+    pub fn budgets(
+        &self,
+        prune_rate: f64,
+        classes: usize,
+    ) -> Result<Vec<(String, Budget)>, WiringError> {
+        match self {
+            Self::Mobilenet(mobilenet) => mobilenet.budgets(prune_rate, classes),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// About how many edges the network could have, whatever the images are, so that a mistyped size can be refused before memory
     /// is taken for it. Sizes too large to count give `usize::MAX`.
     pub fn most_edges(&self) -> usize {
@@ -143,21 +159,6 @@ impl ModelConfig {
         match self {
             Self::Lenet(_) => "fc3.weight",
             _ => "fc.weight",
-        }
-    }
-
-    /// The budgets that a published prune rate means for tensors of this model's own, where it means more than that share of each.
-    ///
-    /// # Errors
-    /// [`WiringError::Budget`] if the rate keeps nothing of a tensor, or is none.
-    pub fn budgets(
-        &self,
-        prune_rate: f64,
-        classes: usize,
-    ) -> Result<Vec<(String, Budget)>, WiringError> {
-        match self {
-            Self::Mobilenet(config) => config.budgets(prune_rate, classes),
-            _ => Ok(Vec::new()),
         }
     }
 

@@ -9,12 +9,14 @@ use burn::nn::{Initializer, InstanceNorm, InstanceNormConfig, Linear, LinearConf
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, activation};
+use dnw_circuit::Circuit;
 use dnw_core::graph::{
     GraphConfig, GraphError, GraphSpec, ImageNodes, NeuralGraph, Outputs, random,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, Drawing, ModelError};
+use crate::circuit::CircuitWriter;
+use crate::{Classifier, Drawing, ModelError, NoCircuit};
 
 /// Configuration of a [`GraphClassifier`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -174,12 +176,15 @@ impl GraphClassifier {
 /// Averages maps over a grid of `cells` x `cells` equal cells, as well as the side divides: `[batch, channels, cells, cells]`.
 fn average_over_grid(maps: Tensor<4>, cells: usize) -> Tensor<4> {
     let [_, _, height, width] = maps.dims();
-    let stride = [(height / cells).max(1), (width / cells).max(1)];
-    let kernel = [
-        height - (cells - 1) * stride[0],
-        width - (cells - 1) * stride[1],
-    ];
+    let [kernel, stride] = cells_of([height, width], cells);
     avg_pool2d(maps, AvgPoolOptions::new(kernel).with_stride(stride))
+}
+
+/// Size and step of the cells of a grid over maps of these sides.
+fn cells_of(sides: [usize; 2], cells: usize) -> [[usize; 2]; 2] {
+    let stride = sides.map(|side| (side / cells).max(1));
+    let kernel = [0, 1].map(|i| sides[i].saturating_sub((cells - 1) * stride[i]));
+    [kernel, stride]
 }
 
 impl Classifier for GraphClassifier {
@@ -188,6 +193,24 @@ impl Classifier for GraphClassifier {
         let active = activation::relu(self.norm.forward(gathered));
         self.fc
             .forward(average_over_grid(active, self.grid).flatten(1, 3))
+    }
+
+    fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {
+        let mut writer = CircuitWriter::new(image)?;
+        let folded = writer.steps.fold(writer.steps.input(), self.fold)?;
+        writer.steps.layer("graph");
+        let gathered = writer.graph("graph", folded, &self.graph)?;
+        writer.steps.layer("fc");
+        let affine = writer.instance_norm("norm", &self.norm)?;
+        let epsilon = self.norm.epsilon;
+        let normed = writer.steps.instance_norm(gathered, affine, epsilon)?;
+        let active = writer.steps.relu(normed)?;
+        let [_, height, width] = writer.steps.shape(active);
+        let [kernel, stride] = cells_of([height, width], self.grid);
+        let cells = writer.steps.average_pool(active, kernel, stride)?;
+        let cells = writer.steps.flatten(cells)?;
+        let logits = writer.linear("fc", cells, &self.fc)?;
+        writer.finish(logits)
     }
 
     fn drawing(&self) -> Option<Drawing> {

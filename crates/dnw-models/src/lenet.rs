@@ -1,11 +1,14 @@
 //! LeNet-300-100 of wired linear layers (LeCun et al. 1998; the classic of pruning papers).
 
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation};
+use dnw_circuit::Circuit;
 use dnw_core::{DnwLinear, DnwLinearConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, Drawing, ModelError};
+use crate::circuit::CircuitWriter;
+use crate::{Classifier, Drawing, ModelError, NoCircuit};
 
 /// Configuration of a [`LeNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +56,24 @@ impl Classifier for LeNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let x = activation::relu(self.fc1.forward(images.flatten::<2>(1, 3)));
         self.fc3.forward(activation::relu(self.fc2.forward(x)))
+    }
+
+    fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {
+        let mut writer = CircuitWriter::new(image)?;
+        let mut x = writer.steps.flatten(writer.steps.input())?;
+        let layers = [("fc1", &self.fc1), ("fc2", &self.fc2), ("fc3", &self.fc3)];
+        for (i, (name, layer)) in layers.into_iter().enumerate() {
+            writer.steps.layer(name);
+            if i > 0 {
+                x = writer.steps.relu(x)?;
+            }
+            let layer = Linear {
+                weight: layer.weight.clone(),
+                bias: layer.bias.clone(),
+            };
+            x = writer.linear(name, x, &layer)?;
+        }
+        writer.finish(x)
     }
 
     fn drawing(&self) -> Option<Drawing> {

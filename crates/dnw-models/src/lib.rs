@@ -15,6 +15,7 @@
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
 
+pub mod circuit;
 mod config;
 mod drawing;
 mod graph_classifier;
@@ -25,6 +26,7 @@ mod published;
 mod resnet;
 mod tiny;
 
+pub use circuit::NoCircuit;
 pub use config::{ModelConfig, ModelError, UseModel};
 pub use drawing::{Drawing, DrawnNode, DrawnTensor};
 pub use graph_classifier::{GraphClassifier, GraphClassifierConfig, Wires};
@@ -40,6 +42,7 @@ pub use tiny::{
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use dnw_circuit::Circuit;
 
 /// A network that classifies images.
 pub trait Classifier: Module {
@@ -49,6 +52,12 @@ pub trait Classifier: Module {
     /// - `images`: `[batch, channels, height, width]`
     /// - result: `[batch, classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// The network as it evaluates, as a circuit for images `[channels, height, width]` without Burn.
+    ///
+    /// # Errors
+    /// [`NoCircuit`] if the images are not those that the model was made for, or its steps depend on the image.
+    fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit>;
 
     /// How the network is drawn as nodes and edges, where it can be.
     fn drawing(&self) -> Option<Drawing> {

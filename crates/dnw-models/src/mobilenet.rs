@@ -8,11 +8,13 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation};
+use dnw_circuit::Circuit;
 use dnw_core::graph::{BatchNodes, GraphConfig, GraphSpec, NeuralGraph, Outputs, batch_norm};
 use dnw_core::{Budget, DnwLinearConfig, WiringError};
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, ModelError};
+use crate::circuit::CircuitWriter;
+use crate::{Classifier, ModelError, NoCircuit};
 
 /// Configuration of a [`MobileNet`]; the default is as published.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -211,6 +213,24 @@ impl Classifier for MobileNet {
         let x = self.stages.iter().fold(first, |x, stage| stage.forward(x));
         let x = activation::relu(batch_norm(&self.bn, x));
         self.fc.forward(average(x))
+    }
+
+    fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {
+        let mut writer = CircuitWriter::new(image)?;
+        writer.steps.layer("conv1");
+        let mut x = writer.conv("conv1", writer.steps.input(), &self.conv1)?;
+        for (i, stage) in self.stages.iter().enumerate() {
+            let name = format!("stages.{i}");
+            writer.steps.layer(&name);
+            x = writer.graph(&name, x, stage)?;
+        }
+        writer.steps.layer("bn");
+        let x = writer.batch_norm("bn", x, &self.bn)?;
+        let x = writer.steps.relu(x)?;
+        writer.steps.layer("fc");
+        let x = writer.steps.global_average(x)?;
+        let logits = writer.linear("fc", x, &self.fc)?;
+        writer.finish(logits)
     }
 }
 

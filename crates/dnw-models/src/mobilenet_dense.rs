@@ -7,11 +7,13 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation};
+use dnw_circuit::{Circuit, CircuitError, ValueId};
 use dnw_core::graph::batch_norm;
 use serde::{Deserialize, Serialize};
 
+use crate::circuit::CircuitWriter;
 use crate::mobilenet::average;
-use crate::{Classifier, ModelError};
+use crate::{Classifier, ModelError, NoCircuit};
 
 /// Configuration of a [`MobileNetDense`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,6 +131,20 @@ impl Separable {
         let x = activation::relu(batch_norm(&self.bn1, self.depthwise.forward(x)));
         activation::relu(batch_norm(&self.bn2, self.pointwise.forward(x)))
     }
+
+    fn write(
+        &self,
+        writer: &mut CircuitWriter,
+        path: &str,
+        x: ValueId,
+    ) -> Result<ValueId, CircuitError> {
+        let x = writer.conv(&format!("{path}.depthwise"), x, &self.depthwise)?;
+        let x = writer.batch_norm(&format!("{path}.bn1"), x, &self.bn1)?;
+        let x = writer.steps.relu(x)?;
+        let x = writer.conv(&format!("{path}.pointwise"), x, &self.pointwise)?;
+        let x = writer.batch_norm(&format!("{path}.bn2"), x, &self.bn2)?;
+        writer.steps.relu(x)
+    }
 }
 
 impl Classifier for MobileNetDense {
@@ -136,5 +152,22 @@ impl Classifier for MobileNetDense {
         let x = activation::relu(batch_norm(&self.bn1, self.conv1.forward(images)));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         self.fc.forward(average(x))
+    }
+
+    fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {
+        let mut writer = CircuitWriter::new(image)?;
+        writer.steps.layer("conv1");
+        let x = writer.conv("conv1", writer.steps.input(), &self.conv1)?;
+        let x = writer.batch_norm("bn1", x, &self.bn1)?;
+        let mut x = writer.steps.relu(x)?;
+        for (i, block) in self.blocks.iter().enumerate() {
+            let name = format!("blocks.{i}");
+            writer.steps.layer(&name);
+            x = block.write(&mut writer, &name, x)?;
+        }
+        writer.steps.layer("fc");
+        let x = writer.steps.global_average(x)?;
+        let logits = writer.linear("fc", x, &self.fc)?;
+        writer.finish(logits)
     }
 }

@@ -8,11 +8,13 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation};
+use dnw_circuit::{Circuit, CircuitError, ValueId};
 use dnw_core::graph::batch_norm;
 use serde::{Deserialize, Serialize};
 
+use crate::circuit::CircuitWriter;
 use crate::mobilenet::average;
-use crate::{Classifier, ModelError};
+use crate::{Classifier, ModelError, NoCircuit};
 
 /// Configuration of a [`ResNet`]; the default is ResNet-50 for large images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -210,6 +212,45 @@ impl Block {
         };
         activation::relu(x + skip)
     }
+
+    fn write(
+        &self,
+        writer: &mut CircuitWriter,
+        path: &str,
+        input: ValueId,
+    ) -> Result<ValueId, CircuitError> {
+        let of = |field: &str| format!("{path}.{field}");
+        let x = writer.conv(&of("conv1"), input, &self.conv1)?;
+        let x = writer.batch_norm(&of("bn1"), x, &self.bn1)?;
+        let x = writer.steps.relu(x)?;
+        let x = writer.conv(&of("conv2"), x, &self.conv2)?;
+        let mut x = writer.batch_norm(&of("bn2"), x, &self.bn2)?;
+        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
+            x = writer.steps.relu(x)?;
+            x = writer.conv(&of("conv3"), x, conv3)?;
+            x = writer.batch_norm(&of("bn3"), x, bn3)?;
+        }
+        let skip = match &self.downsample {
+            Some((conv, norm)) => {
+                let skip = writer.conv(&of("downsample.0"), input, conv)?;
+                writer.batch_norm(&of("downsample.1"), skip, norm)?
+            }
+            None => input,
+        };
+        let sum = writer.steps.add(&[x, skip])?;
+        writer.steps.relu(sum)
+    }
+}
+
+impl ResNet {
+    /// Every block with its path.
+    fn blocks(&self) -> impl Iterator<Item = (String, &Block)> {
+        let layers = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        layers.into_iter().zip(1..).flat_map(|(blocks, layer)| {
+            let named = blocks.iter().enumerate();
+            named.map(move |(i, block)| (format!("layer{layer}.{i}"), block))
+        })
+    }
 }
 
 impl Classifier for ResNet {
@@ -219,9 +260,26 @@ impl Classifier for ResNet {
             Some(pool) => pool.forward(x),
             None => x,
         };
-        let layers = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
-        let blocks = layers.into_iter().flatten();
-        self.fc
-            .forward(average(blocks.fold(x, |x, block| block.forward(x))))
+        let x = self.blocks().fold(x, |x, (_, block)| block.forward(x));
+        self.fc.forward(average(x))
+    }
+
+    fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {
+        let mut writer = CircuitWriter::new(image)?;
+        writer.steps.layer("conv1");
+        let x = writer.conv("conv1", writer.steps.input(), &self.conv1)?;
+        let x = writer.batch_norm("bn1", x, &self.bn1)?;
+        let mut x = writer.steps.relu(x)?;
+        if self.pool.is_some() {
+            x = writer.steps.max_pool(x, [3, 3], [2, 2], [1, 1])?;
+        }
+        for (path, block) in self.blocks() {
+            writer.steps.layer(&path);
+            x = block.write(&mut writer, &path, x)?;
+        }
+        writer.steps.layer("fc");
+        let x = writer.steps.global_average(x)?;
+        let logits = writer.linear("fc", x, &self.fc)?;
+        writer.finish(logits)
     }
 }

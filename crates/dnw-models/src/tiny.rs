@@ -17,6 +17,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, activation};
+use dnw_circuit::{Circuit, CircuitError, ValueId};
 use dnw_core::graph::{
     CyclicGraph, CyclicGraphConfig, GraphConfig, GraphSpec, ImageNodes, NeuralGraph, Outputs,
     batch_norm,
@@ -24,7 +25,8 @@ use dnw_core::graph::{
 use dnw_ode::{Integrator, OdeError};
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, Drawing, ModelError};
+use crate::circuit::CircuitWriter;
+use crate::{Classifier, Drawing, ModelError, NoCircuit};
 
 /// Configuration of a [`TinyStatic`]; the default is as published.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,6 +118,18 @@ pub trait TinyGraph: Module + ModuleDisplay {
     /// [`OdeError`] if time is continuous and the equation cannot be solved.
     fn run(&self, stem: Tensor<4>, time: &Self::Time) -> Result<GraphRun, OdeError>;
 
+    /// Writes the graph over the stem's maps; the value's last `outputs` channels, or all where there are no more, are what the
+    /// output nodes hold.
+    ///
+    /// # Errors
+    /// [`NoCircuit`] if it does not fit, or its steps depend on the image.
+    fn write(
+        &self,
+        writer: &mut CircuitWriter,
+        stem: ValueId,
+        time: &Self::Time,
+    ) -> Result<ValueId, NoCircuit>;
+
     /// How the graph is drawn, the last `outputs` nodes being its result.
     fn drawing(&self, inputs: usize, outputs: usize) -> Drawing;
 }
@@ -138,6 +152,15 @@ impl TinyGraph for NeuralGraph<ImageNodes> {
             given: pass.fired,
             state: pass.outputs,
         })
+    }
+
+    fn write(
+        &self,
+        writer: &mut CircuitWriter,
+        stem: ValueId,
+        (): &(),
+    ) -> Result<ValueId, NoCircuit> {
+        Ok(writer.graph("graph", stem, self)?)
     }
 
     fn drawing(&self, _: usize, _: usize) -> Drawing {
@@ -163,6 +186,30 @@ impl TinyGraph for CyclicGraph {
         };
         let given = vec![given];
         Ok(GraphRun { given, state })
+    }
+
+    fn write(
+        &self,
+        writer: &mut CircuitWriter,
+        stem: ValueId,
+        time: &Time,
+    ) -> Result<ValueId, NoCircuit> {
+        let [inputs, height, width] = writer.steps.shape(stem);
+        let mut state = stem;
+        if inputs < self.nodes() {
+            let others = writer.steps.zeros([self.nodes() - inputs, height, width])?;
+            state = writer.steps.concat(&[stem, others])?;
+        }
+        let field = writer.field("graph", self)?;
+        match time {
+            Time::Steps(steps) => {
+                for _ in 0..*steps {
+                    state = field(writer, state)?;
+                }
+                Ok(state)
+            }
+            Time::Continuous(integrator) => continuous::write(writer, field, state, integrator),
+        }
     }
 
     fn drawing(&self, inputs: usize, outputs: usize) -> Drawing {
@@ -289,6 +336,15 @@ impl Stem {
         let x = activation::relu(batch_norm(&self.norm1, self.conv1.forward(images)));
         batch_norm(&self.norm2, self.conv3.forward(self.conv2.forward(x)))
     }
+
+    fn write(&self, writer: &mut CircuitWriter, x: ValueId) -> Result<ValueId, CircuitError> {
+        let x = writer.conv("stem.conv1", x, &self.conv1)?;
+        let x = writer.batch_norm("stem.norm1", x, &self.norm1)?;
+        let x = writer.steps.relu(x)?;
+        let x = writer.conv("stem.conv2", x, &self.conv2)?;
+        let x = writer.conv("stem.conv3", x, &self.conv3)?;
+        writer.batch_norm("stem.norm2", x, &self.norm2)
+    }
 }
 
 impl<G: TinyGraph> Tiny<G> {
@@ -325,6 +381,23 @@ impl<G: TinyGraph> Classifier for Tiny<G> {
             let bias = self.fc.bias.as_ref().expect("the head has a bias").val();
             (bias * f32::NAN).unsqueeze::<2>().repeat_dim(0, batch)
         })
+    }
+
+    fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {
+        let mut writer = CircuitWriter::new(image)?;
+        writer.steps.layer("stem");
+        let image = writer.steps.input();
+        let stem = self.stem.write(&mut writer, image)?;
+        writer.steps.layer("graph");
+        let state = self.graph.write(&mut writer, stem, &self.time)?;
+        writer.steps.layer("fc");
+        let [nodes, height, width] = writer.steps.shape(state);
+        let outputs = writer.steps.select(state, nodes - self.outputs..nodes)?;
+        let corner = [height, width].map(|side| (side / 2).saturating_sub(2));
+        let centre = writer.steps.crop(outputs, corner, [3, 3])?;
+        let pooled = writer.steps.average_pool(centre, [2, 2], [2, 2])?;
+        let logits = writer.linear("fc", pooled, &self.fc)?;
+        writer.finish(logits)
     }
 
     fn drawing(&self) -> Option<Drawing> {

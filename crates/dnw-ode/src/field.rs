@@ -8,8 +8,30 @@ use burn::tensor::{GradientCheckpointingStrategy, Tensor};
 /// [`Gradient::Checkpointed`](crate::Gradient) evaluate the slope again during the backward pass, on copies of the parameters
 /// outside the loss' graph. What else a field holds is a constant. A closure is a field.
 ///
-/// The slope must be a function: the same arguments give the same slope. It never has to copy its state, which no solver
-/// changes.
+/// The slope must be a function: the same arguments give the same slope. No solver changes a state in place, so a slope may keep
+/// the one that it was given.
+///
+/// ```
+/// use std::sync::Arc;
+/// use burn::tensor::{Device, Tensor};
+/// use dnw_ode::{Control, Gradient, Integrator, solvers};
+///
+/// # fn main() -> Result<(), dnw_ode::OdeError> {
+/// # #[cfg(feature = "flex")] {
+/// let device = Device::flex().autodiff();
+/// let rate = Tensor::<1>::from_floats([2.0], &device).require_grad();
+/// let decay = |_t: f64, y: Tensor<2>, p: &[Tensor<1>]| y * p[0].clone().neg().reshape([1, 1]);
+///
+/// let solution = Integrator::new(solvers::TSIT5, Control::adaptive(1e-6, 1e-6))
+///     .with_gradient(Gradient::Adjoint)
+///     .solve_field(Arc::new(decay), Tensor::ones([4, 3], &device), &[rate.clone()], 0.0, 1.0)?;
+/// let gradients = solution.state.mean().backward();
+///
+/// // y = exp(-rate t), so dy / d rate = -t exp(-rate t).
+/// let found = rate.grad(&gradients).unwrap().into_scalar::<f32>();
+/// assert!((found + (-2.0f32).exp()).abs() < 1e-4);
+/// # } Ok(()) }
+/// ```
 pub trait VectorField<const D: usize>: Send + Sync {
     /// The slope at time `t`, shaped as `state`.
     ///

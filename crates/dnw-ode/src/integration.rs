@@ -5,7 +5,7 @@
 use crate::control::{Adaptive, Control};
 use crate::error::OdeError;
 use crate::solvers::Solver;
-use crate::state::State;
+use crate::state::{State, Tolerance};
 
 /// What to integrate with, and from when to when (backwards in time where `end < start`).
 #[derive(Clone, Copy, Debug)]
@@ -106,8 +106,36 @@ impl<F> Counted<'_, F> {
 
 /// The slopes of one step, and the state at its end.
 pub(crate) struct Attempt<S> {
-    pub slopes: Vec<S>,
-    pub end: S,
+    slopes: Vec<S>,
+    end: S,
+}
+
+impl<S: State> Attempt<S> {
+    /// How large the error is beside what the tolerance allows.
+    fn error_ratio(&self, step: f64, state: &S, error: &[f64], tolerance: Tolerance) -> f64 {
+        // Only a decision comes of it, so no graph need remember it.
+        let slopes: Vec<S> = self.slopes.iter().map(S::untracked).collect();
+        let factors: Vec<f64> = error.iter().map(|weight| weight * step).collect();
+        let error = S::sum(&factors, &slopes).expect("an error estimate has weights");
+        error.norm(&state.untracked(), &self.end.untracked(), tolerance)
+    }
+
+    /// The state at the used share of the step that began at `state`.
+    pub fn reached(
+        mut self,
+        solver: &Solver,
+        step: Step,
+        state: &S,
+        slope: impl FnOnce(f64, &S) -> Result<S, OdeError>,
+    ) -> Result<S, OdeError> {
+        if step.used == 1.0 {
+            return Ok(self.end);
+        }
+        if !solver.first_same_as_last {
+            self.slopes.push(slope(step.t + step.step, &self.end)?);
+        }
+        Ok(state.advance(step.step, &solver.weights_at(step.used), &self.slopes))
+    }
 }
 
 /// Makes one step from `state`, where the slope is `first`.
@@ -135,7 +163,18 @@ pub(crate) fn attempt<S: State>(
 }
 
 impl Plan {
-    fn check(&self) -> Result<(), OdeError> {
+    /// Errs if no integration could come of these settings.
+    pub fn check(&self) -> Result<(), OdeError> {
+        if self.limit == 0 {
+            return Err(OdeError::Setting {
+                what: "the limit of evaluations",
+                expected: "positive",
+                found: 0.0,
+            });
+        }
+        if matches!(self.control, Control::Adaptive(_)) {
+            self.error_weights()?;
+        }
         for (what, found) in [("the start", self.start), ("the end", self.end)] {
             if !found.is_finite() {
                 return Err(OdeError::Setting {
@@ -146,6 +185,13 @@ impl Plan {
             }
         }
         self.control.check()
+    }
+
+    fn error_weights(&self) -> Result<&'static [f64], OdeError> {
+        let solver = self.solver.name;
+        self.solver
+            .error
+            .ok_or(OdeError::NoErrorEstimate { solver })
     }
 
     fn constant<S: State>(
@@ -186,9 +232,7 @@ impl Plan {
         watch: &mut impl Watch<S>,
     ) -> Result<(S, usize, usize), OdeError> {
         let solver = &self.solver;
-        let error = solver.error.ok_or(OdeError::NoErrorEstimate {
-            solver: solver.name,
-        })?;
+        let error = self.error_weights()?;
         let direction = (self.end - self.start).signum();
         let (mut t, mut accepted, mut rejected) = (self.start, 0, 0);
         let mut first = slope.at(t, &state)?;
@@ -219,43 +263,32 @@ impl Plan {
             let made = attempt(solver, t, step, &state, first.clone(), |t, s| {
                 slope.at(t, s)
             })?;
-            let Attempt { mut slopes, end } = made;
-            let ratio = {
-                let slopes: Vec<S> = slopes.iter().map(S::untracked).collect();
-                let factors: Vec<f64> = error.iter().map(|weight| weight * step).collect();
-                let error = S::sum(&factors, &slopes).expect("an error estimate has weights");
-                error.norm(&state.untracked(), &end.untracked(), control.tolerance())
-            };
+            let ratio = made.error_ratio(step, &state, error, control.tolerance());
             finite = ratio.is_finite();
             let next = control.next_step(step, ratio, solver.order);
             if ratio <= 1.0 {
                 accepted += 1;
-                let reached = t + step;
-                let is_last = (reached - self.end) * direction >= 0.0;
-                let used = if is_last { (self.end - t) / step } else { 1.0 };
-                watch.accepted(Step { t, step, used }, &state);
-                if is_last {
-                    if used < 1.0 && !solver.first_same_as_last {
-                        slopes.push(slope.at(reached, &end)?);
-                    }
-                    let state = if used < 1.0 {
-                        state.advance(step, &solver.weights_at(used), &slopes)
-                    } else {
-                        end
-                    };
-                    return match state.untracked().all_finite() {
-                        true => Ok((state, accepted, rejected)),
+                let after = t + step;
+                if (after - self.end) * direction >= 0.0 {
+                    let used = f64::min((self.end - t) / step, 1.0);
+                    let last = Step { t, step, used };
+                    watch.accepted(last, &state);
+                    let end = made.reached(solver, last, &state, |t, s| slope.at(t, s))?;
+                    return match end.untracked().all_finite() {
+                        true => Ok((end, accepted, rejected)),
                         false => Err(OdeError::NonFinite { t }),
                     };
                 }
+                watch.accepted(Step { t, step, used: 1.0 }, &state);
+                let Attempt { mut slopes, end } = made;
                 first = match solver.first_same_as_last {
                     true => slopes.pop().expect("a solver has slopes"),
-                    false => slope.at(reached, &end)?,
+                    false => slope.at(after, &end)?,
                 };
-                (t, state) = (reached, end);
+                (t, state) = (after, end);
             } else {
                 rejected += 1;
-                drop((slopes, end));
+                drop(made);
                 watch.discarded(&first);
             }
             step = next;

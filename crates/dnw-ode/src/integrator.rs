@@ -59,6 +59,14 @@ impl Integrator {
         self
     }
 
+    /// Whether the settings make sense, before there is anything to solve.
+    ///
+    /// # Errors
+    /// [`OdeError::Setting`] or [`OdeError::NoErrorEstimate`], as any solution would.
+    pub fn check(&self) -> Result<(), OdeError> {
+        self.plan(0.0, 1.0).check()
+    }
+
     /// Solves `d state / dt = slope(t, state)` from `start` to `end`, which may lie before `start`. The gradient is that through
     /// the solver, whatever the integrator is set to: a plain function does not say what it depends on.
     ///

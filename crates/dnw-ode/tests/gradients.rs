@@ -1,5 +1,6 @@
 //! Every gradient against finite differences and against the others.
 #![cfg(any(feature = "flex", feature = "ndarray"))]
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use std::sync::Arc;
 

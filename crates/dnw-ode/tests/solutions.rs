@@ -316,6 +316,7 @@ fn settings_without_sense_are_errors() {
     let usual = Adaptive::new(1e-3, 1e-3);
     for integrator in [
         constant(solvers::RK4, 0),
+        constant(solvers::RK4, 1).with_limit(0),
         adaptive(Adaptive::new(-1e-3, 1e-3)),
         adaptive(Adaptive::new(1e-3, 0.0)),
         adaptive(Adaptive::new(f64::NAN, 1e-3)),
@@ -330,8 +331,9 @@ fn settings_without_sense_are_errors() {
             ..usual
         }),
     ] {
-        let error = solve(integrator, 1.0);
+        let error = integrator.check().unwrap_err();
         assert!(matches!(error, OdeError::Setting { .. }), "{error}");
+        assert_eq!(solve(integrator, 1.0).to_string(), error.to_string());
     }
     let endless = solve(constant(solvers::RK4, 3), f64::INFINITY);
     assert!(matches!(

@@ -8,6 +8,7 @@
 #![recursion_limit = "256"]
 
 pub mod comparison;
+pub mod counting;
 pub mod device;
 pub mod export;
 pub mod import;

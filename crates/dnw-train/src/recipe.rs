@@ -59,9 +59,9 @@ pub struct Recipe {
     /// The second phase of a rule that has two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_phase: Option<SecondPhase>,
-    /// How images are shown, in training and when the network is judged.
-    #[serde(default)]
-    pub transforms: Transforms,
+    /// How images are shown, in training and when the network is judged; without it, as the data set's publication says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transforms: Option<Transforms>,
 }
 
 /// The second phase of a rule that has two.
@@ -315,7 +315,11 @@ impl Recipe {
     /// # Errors
     /// [`DataError`] if there is none, or it cannot be shown so.
     pub fn open_data(&self, root: Option<&Path>) -> Result<DataSet, DataError> {
-        let data = crate::data::open(&self.data, root)?.with_transforms(self.transforms)?;
+        let data = crate::data::open(&self.data, root)?;
+        let data = match self.transforms {
+            Some(transforms) => data.with_transforms(transforms)?,
+            None => data,
+        };
         match self.train_images {
             Some(images) => data.with_train_images(images),
             None => Ok(data),

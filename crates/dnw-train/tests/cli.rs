@@ -6,6 +6,8 @@ mod damage_at_random;
 mod damaged_runs;
 #[path = "cli/idx_files.rs"]
 mod idx_files;
+#[path = "cli/image_folders.rs"]
+mod image_folders;
 #[path = "cli/import_refusals.rs"]
 mod import_refusals;
 #[path = "cli/importing.rs"]

@@ -135,6 +135,28 @@ fn an_archive_that_is_cut_altered_or_too_large_is_refused() {
 }
 
 #[test]
+fn an_archive_that_unpacks_without_end_is_stopped_and_takes_no_memory() {
+    let root = tempfile::tempdir().unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_path("train/cat/padding.bin").unwrap();
+    header.set_size(4 << 30);
+    header.set_cksum();
+    // Gzip streams that follow each other are one: a header, then 2 GiB of nothing.
+    let mut packed = gzip(header.as_bytes());
+    let nothing = gzip(&vec![0; 64 << 20]);
+    for _ in 0..32 {
+        packed.extend(&nothing);
+    }
+    write(root.path().join("cifar10.tar.gz"), &packed);
+    let (result, largest) = largest_allocation::during(|| open(root.path()));
+    let Err(DataError::Archive { problem, .. }) = result else {
+        panic!("{result:?}");
+    };
+    assert!(matches!(problem, ArchiveError::Oversized), "{problem}");
+    assert!(largest < 1 << 20, "{largest} bytes were asked for");
+}
+
+#[test]
 fn images_of_another_size_or_of_no_kind_are_all_listed() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("cifar10");

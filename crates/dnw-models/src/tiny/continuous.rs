@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
+use dnw_circuit::{CircuitError, ValueId};
 use dnw_core::graph::{CyclicGraph, Field};
 use dnw_ode::{Control, Gradient, Integrator, OdeError, solvers};
 use serde::{Deserialize, Serialize};
 
 use super::{Time, TinyCyclic, cyclic};
-use crate::ModelError;
+use crate::circuit::CircuitWriter;
+use crate::{ModelError, NoCircuit};
 
 /// Configuration of a [`TinyCyclic`] in continuous time; the default is as published.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,13 +91,7 @@ impl TinyContinuousConfig {
         device: &Device,
     ) -> Result<TinyCyclic, ModelError> {
         let integrator = self.integrator();
-        if self.limit == 0 {
-            return Err(ModelError::Zero { field: "limit" });
-        }
-        // A state that rests shows whether the other settings make sense.
-        let rest = Tensor::<1>::zeros([1], device);
-        let unlimited = integrator.with_limit(usize::MAX);
-        unlimited.solve(|_, state| state.zeros_like(), rest, 0.0, 1.0)?;
+        integrator.check()?;
         let sizes = [self.stem, self.nodes, self.outputs];
         cyclic(sizes, Time::Continuous(integrator), image, classes, device)
     }
@@ -134,6 +130,43 @@ pub(super) fn solve(
     let field = Arc::new(Parts(field));
     let solution = integrator.solve_field(field, start, &parameters, 0.0, 1.0)?;
     Ok(solution.state)
+}
+
+/// The same in a circuit, for a solver that makes steps of one length.
+pub(super) fn write(
+    writer: &mut CircuitWriter,
+    field: impl Fn(&mut CircuitWriter, ValueId) -> Result<ValueId, CircuitError>,
+    start: ValueId,
+    integrator: &Integrator,
+) -> Result<ValueId, NoCircuit> {
+    let Control::Constant { steps } = integrator.control else {
+        return Err(NoCircuit::StepsFollowImage);
+    };
+    let solver = integrator.solver;
+    let length = 1.0 / steps as f64;
+    let mut state = start;
+    for _ in 0..steps {
+        let mut slopes = Vec::new();
+        // The state moved along the slopes found so far, which have these weights.
+        let moved = |writer: &mut CircuitWriter, slopes: &[ValueId], weights: &[f64]| {
+            let slopes = weights
+                .iter()
+                .zip(slopes)
+                .filter(|(weight, _)| **weight != 0.0);
+            let terms = slopes.map(|(weight, &slope)| (length * weight, slope));
+            let terms: Vec<_> = std::iter::once((1.0, state)).chain(terms).collect();
+            writer.steps.sum(&terms)
+        };
+        for (stage, weights) in solver.stages.iter().enumerate() {
+            // A last slope without weight serves the error estimate, and the next step, which finds it again.
+            if stage + 1 < solver.stages.len() || solver.weights[stage] != 0.0 {
+                let at = moved(writer, &slopes, weights)?;
+                slopes.push(field(writer, at)?);
+            }
+        }
+        state = moved(writer, &slopes, solver.weights)?;
+    }
+    Ok(state)
 }
 
 /// A graph's field whose learned numbers the integrator hands in.

@@ -8,7 +8,7 @@ use super::operation::{Pullback, pulled_back};
 use super::{Start, integrate_untracked};
 use crate::error::OdeError;
 use crate::field::{Flat, VectorField, pull_back};
-use crate::integration::{Attempt, Integrated, Plan, Step, Watch, attempt};
+use crate::integration::{Integrated, Plan, Step, Watch, attempt};
 use crate::solvers::Solver;
 use crate::state::State;
 
@@ -43,7 +43,7 @@ pub(crate) fn checkpointed<const D: usize>(
                 &gradient,
                 |state, parameters| {
                     let slope = |t, state: &Tensor<D>| field.slope(t, state.clone(), parameters);
-                    remake(&solver, step, &state, slope)
+                    remake(&solver, *step, &state, slope)
                 },
             );
             gradient = found.state;
@@ -60,20 +60,13 @@ pub(crate) fn checkpointed<const D: usize>(
 /// The step that was made, made again.
 fn remake<const D: usize>(
     solver: &Solver,
-    step: &Step,
+    step: Step,
     state: &Tensor<D>,
     slope: impl Fn(f64, &Tensor<D>) -> Tensor<D>,
 ) -> Tensor<D> {
     let first = slope(step.t, state);
-    let made = attempt(solver, step.t, step.step, state, first, |t, s| {
-        Ok(slope(t, s))
-    });
-    let Attempt { mut slopes, end } = made.expect("its slopes cannot fail");
-    if step.used == 1.0 {
-        return end;
-    }
-    if !solver.first_same_as_last {
-        slopes.push(slope(step.t + step.step, &end));
-    }
-    state.advance(step.step, &solver.weights_at(step.used), &slopes)
+    let slope = |t, state: &Tensor<D>| Ok(slope(t, state));
+    attempt(solver, step.t, step.step, state, first, slope)
+        .and_then(|made| made.reached(solver, step, state, slope))
+        .expect("these slopes are no results that could fail")
 }

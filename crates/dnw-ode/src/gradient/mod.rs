@@ -27,7 +27,8 @@ use crate::integration::{Integrated, Plan, Watch, integrate};
 /// | [`Checkpointed`](Self::Checkpointed) | a state per accepted step, and one step's graph | the same | those of the accepted steps again |
 /// | [`Adjoint`](Self::Adjoint) | one state, and one slope's graph | of the equation, to the tolerance | about as many as forward |
 ///
-/// All treat the lengths of the steps as constants.
+/// All treat the lengths of the steps as constants. (torchdiffeq does not for the first step, where it finds that itself: its
+/// gradients differ from these by about the tolerance.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gradient {
     /// Through the solver: every accepted step stays in the graph. Rejected steps do not.

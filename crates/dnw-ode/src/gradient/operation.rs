@@ -3,6 +3,9 @@
 //!
 //! The value is computed outside the graph. What the function does is written in tensors, so it serves every backend.
 
+// Burn advises flex in place of ndarray; whoever chose ndarray knows.
+#![cfg_attr(feature = "ndarray", allow(deprecated))]
+
 use std::fmt;
 use std::sync::Arc;
 

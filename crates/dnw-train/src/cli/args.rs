@@ -54,6 +54,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Evaluate a run's weights on the test images
     Eval(EvalArgs),
+    /// Count the parameters and multiply-adds of a run's network, or of a recipe's
+    Count(CountArgs),
     /// Write a run's page again, or a picture of its wiring
     Report(ReportArgs),
     /// Lay several runs over each other: a page, a table, a plot
@@ -72,6 +74,12 @@ pub enum Command {
     Recipes {
         /// The recipe to print
         name: Option<String>,
+    },
+    /// List the rules that choose edges, with what each lets be set
+    Rules {
+        /// Print them as JSON on standard output
+        #[arg(long)]
+        json: bool,
     },
     /// List, check or fetch data sets
     Data(DataArgs),
@@ -119,7 +127,7 @@ pub struct TrainSettings {
     /// Threads that compute [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Print the resolved recipe and stop
+    /// Print what the training would come to and the resolved recipe, and stop
     #[arg(long)]
     pub dry_run: bool,
     /// Print the result as JSON on standard output
@@ -164,6 +172,28 @@ pub struct EvalArgs {
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: String,
     /// Print the result as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of a count.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  dnw count runs/digits-1                      what a run found, layer by layer
+  dnw count imagenet-mobilenet-dnw-x0.225      a recipe's network as it begins")]
+pub struct CountArgs {
+    /// A run folder, or the name of a recipe
+    pub of: String,
+    /// Which weights of a run
+    #[arg(long, value_enum, default_value = "last")]
+    pub weights: Which,
+    /// Change a key of the recipe; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Height and width of the images, if not those of the run or the recipe
+    #[arg(long, value_name = "PIXELS")]
+    pub side: Option<usize>,
+    /// Print the counts as JSON on standard output
     #[arg(long)]
     pub json: bool,
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
-use dnw_core::{WiringError, rules};
+use dnw_core::WiringError;
 use dnw_models::{Classifier, UseModel};
 use dnw_report::{ComparedRun, Comparison};
 use dnw_train::comparison::compare as compare_runs;
@@ -296,14 +296,7 @@ pub fn recipes(name: Option<&str>) -> Result<u8, Failure> {
                     entry.name, recipe.about
                 ))?;
             }
-            line("\nTheir rules, any of which goes into `--set wiring.rule=NAME`:")?;
-            let wide = width(&mut rules::ALL.iter().map(|named| named.name));
-            for named in rules::ALL {
-                line(format!(
-                    "{:<wide$}  {} ({})",
-                    named.name, named.about, named.paper
-                ))?;
-            }
+            line("\n`dnw recipes NAME` prints one, `dnw rules` lists what can choose its edges.")?;
         }
     }
     Ok(0)

@@ -1,12 +1,14 @@
 //! The command line: what is asked for, and how it is answered.
 
 mod args;
+mod count;
 mod data;
 mod exchange;
 mod failure;
 mod inspect;
 mod output;
 mod progress;
+mod rules;
 mod train;
 
 pub use args::Cli;
@@ -22,11 +24,13 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         None => train::main_job(&cli.train),
         Some(Command::Train(args)) => train::train(&args),
         Some(Command::Eval(args)) => inspect::eval(&args),
+        Some(Command::Count(args)) => count::count(&args),
         Some(Command::Report(args)) => inspect::report(&args),
         Some(Command::Compare(args)) => inspect::compare(&args),
         Some(Command::Import(args)) => exchange::import(&args),
         Some(Command::Export(args)) => exchange::export(&args),
         Some(Command::Recipes { name }) => inspect::recipes(name.as_deref()),
+        Some(Command::Rules { json }) => rules::rules(json),
         Some(Command::Data(args)) => data::data(&args),
         Some(Command::Completions(ShellArgs { shell })) => {
             let mut script = Vec::new();

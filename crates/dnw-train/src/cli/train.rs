@@ -11,6 +11,7 @@ use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
 
 use super::args::{TrainArgs, TrainSettings, given};
+use super::count::summary;
 use super::failure::{Failure, device};
 use super::output::{line, note, whole};
 use super::progress::Progress;
@@ -40,7 +41,8 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let settings = &args.settings;
     let recipe = resolve(args)?;
     if settings.dry_run {
-        whole(recipe.to_toml().as_bytes())?;
+        let text = format!("{}\n{}", summary(&recipe)?, recipe.to_toml());
+        whole(text.as_bytes())?;
         return Ok(0);
     }
     let threads = settings.threads.unwrap_or_else(cores);

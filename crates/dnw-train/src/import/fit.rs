@@ -9,6 +9,7 @@ use dnw_core::Ranking;
 use dnw_models::{Classifier, ModelConfig, Place, Published, UseModel};
 
 use super::ImportError;
+use crate::counting::published_data;
 use crate::data::Source;
 use crate::masks::{Masks, is_sparse};
 use crate::recipe::{Recipe, entries};
@@ -185,12 +186,7 @@ impl<'a> Fitting<'a> {
         let recipe = Recipe::named(name, self.changes)?;
         let masks = Masks::of(&recipe.wiring.rule()?);
         let known = Source::named(&recipe.data)?.known();
-        let [height, width] = recipe
-            .transforms
-            .test
-            .size(known.sides)
-            .map_err(crate::data::DataError::from)?;
-        let image = [known.channels, height, width];
+        let (image, _, _) = published_data(&recipe)?;
         let classifier = Published::of(&recipe.model).name_of(recipe.model.classifier());
         let found = self.tensors.get(classifier.as_str());
         let found = found.filter(|tensor| !tensor.data.is_empty());

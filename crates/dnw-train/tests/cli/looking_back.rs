@@ -183,8 +183,28 @@ fn recipes_are_listed_and_printed_so_that_they_read_back() {
             Recipe::named(name, &[]).unwrap()
         );
     }
-    for named in dnw_core::rules::ALL {
-        assert!(list.contains(named.name) && list.contains(named.paper));
+    assert!(
+        list.contains("80.9 ± 0.6"),
+        "the published result stands beside its recipe"
+    );
+}
+
+#[test]
+fn rules_are_listed_with_their_papers_and_settings() {
+    let shell = Shell::new();
+    let list = shell.dnw(&["rules"]).succeeded().stdout;
+    let json = shell.dnw(&["rules", "--json"]).succeeded().json();
+    for (i, named) in dnw_core::rules::ALL.iter().enumerate() {
+        assert!(
+            list.contains(named.name) && list.contains(named.paper),
+            "{}",
+            named.name
+        );
+        assert_eq!(json[i]["name"], named.name);
+        assert_eq!(
+            json[i]["settings"].as_array().unwrap().len(),
+            named.settings.len()
+        );
     }
 }
 

@@ -1,0 +1,269 @@
+//! `dnw count`, and what `--dry-run` says.
+
+use std::fmt::Write;
+
+use dnw_circuit::{Tally, Views};
+use dnw_train::counting::{Cost, CountError, cost, published_data};
+use dnw_train::recipe::Recipe;
+use dnw_train::run::RunFolder;
+
+use super::args::{CountArgs, Which};
+use super::failure::{Failure, device};
+use super::output::{line, whole};
+
+/// Counts the network of a run or a recipe.
+pub fn count(args: &CountArgs) -> Result<u8, Failure> {
+    let (device, _) = device("auto")?;
+    let is_folder =
+        args.of.contains(std::path::MAIN_SEPARATOR) || std::path::Path::new(&args.of).is_dir();
+    let (name, cost) = if is_folder {
+        let folder = RunFolder::open(std::path::Path::new(&args.of))?;
+        let (recipe, facts) = (folder.read_recipe()?, folder.read_facts()?);
+        let which = match args.weights {
+            Which::Best => "best",
+            Which::Last => "last",
+        };
+        let weights = folder.weights(which);
+        let image = with_side(facts.image, args.side);
+        let cost = cost(&recipe, image, facts.classes.len(), Some(&weights), &device)?;
+        (recipe.name, cost)
+    } else {
+        let recipe = Recipe::named(&args.of, &args.set)?;
+        let (image, classes, _) = published_data(&recipe)?;
+        let cost = cost(&recipe, with_side(image, args.side), classes, None, &device)?;
+        (recipe.name, cost)
+    };
+    if args.json {
+        let json = serde_json::json!({
+            "name": name,
+            "image": cost.image,
+            "total": cost.count.total,
+            "layers": cost.count.rows,
+            "notes": notes(&cost, &name),
+        });
+        line(format!("{json:#}"))?;
+    } else {
+        whole(table(&cost, &name).as_bytes())?;
+    }
+    Ok(0)
+}
+
+fn with_side([channels, height, width]: [usize; 3], side: Option<usize>) -> [usize; 3] {
+    match side {
+        Some(side) => [channels, side, side],
+        None => [channels, height, width],
+    }
+}
+
+/// Parameters and multiply-adds by layer.
+fn table(cost: &Cost, name: &str) -> String {
+    let mut text = String::new();
+    let [channels, height, width] = cost.image;
+    let _ = writeln!(
+        text,
+        "{name} on images of {channels} x {height} x {width}\n"
+    );
+    let layers = cost.count.rows.iter().map(|row| row.layer.len());
+    let wide = layers.max().unwrap_or(0).max("layer".len());
+    let _ = writeln!(
+        text,
+        "{:<wide$} {:>35} {:>41}\n{:<wide$} {:>11} {:>11} {:>11} {:>13} {:>13} {:>13}",
+        "",
+        "parameters",
+        "multiply-adds",
+        "layer",
+        "dense",
+        "nominal",
+        "alive",
+        "dense",
+        "nominal",
+        "alive"
+    );
+    let mut row = |layer: &str, views: &Views| {
+        let parameters = |tally: &Tally| grouped(tally.weights_and_edges());
+        let operations = |tally: &Tally| grouped(tally.multiply_adds);
+        let Views {
+            dense,
+            nominal,
+            alive,
+        } = views;
+        let _ = writeln!(
+            text,
+            "{layer:<wide$} {:>11} {:>11} {:>11} {:>13} {:>13} {:>13}",
+            parameters(dense),
+            parameters(nominal),
+            parameters(alive),
+            operations(dense),
+            operations(nominal),
+            operations(alive),
+        );
+    };
+    for layer in &cost.count.rows {
+        row(&layer.layer, &layer.views);
+    }
+    row("in all", &cost.count.total);
+    let total = &cost.count.total.nominal;
+    let _ = writeln!(
+        text,
+        "\nParameters are weights and real edges; norms ({}) and biases ({}) come besides.",
+        grouped(total.norms),
+        grouped(total.biases)
+    );
+    for note in notes(cost, name) {
+        let _ = writeln!(text, "{note}");
+    }
+    text
+}
+
+/// How the columns are to be read, and how they compare with what was published.
+fn notes(cost: &Cost, name: &str) -> Vec<String> {
+    let mut notes = vec![
+        "dense: every weight and node. nominal: as the paper counts, real edges and nodes with one out of them. \
+         alive: what is left when dead nodes are removed until none is."
+            .to_owned(),
+    ];
+    notes.extend(cost.notes.iter().cloned());
+    notes.extend(published_counts(name).map(str::to_owned));
+    notes
+}
+
+/// What was published about the cost of a recipe's network, and why the count may differ.
+fn published_counts(name: &str) -> Option<&'static str> {
+    let text = match name {
+        "imagenet-mobilenet-dense-x0.25" => "published: 0.5M parameters, 41M multiply-adds.",
+        "imagenet-mobilenet-dense-x0.5" => "published: 1.3M parameters, 149M multiply-adds.",
+        "imagenet-mobilenet-random-x0.225" => {
+            "published: 1.2M parameters, 55.7M multiply-adds; which nodes of a random graph are dead is a matter of its seed."
+        }
+        "imagenet-mobilenet-random-x0.49" => {
+            "published: 1.8M parameters, 170M multiply-adds; the paper's own formula gives at most 158.8M with every node alive."
+        }
+        "imagenet-mobilenet-dnw-small-x0.15" => {
+            "published: 0.24M parameters, 22.1M multiply-adds; trained wirings leave more nodes dead than one that begins."
+        }
+        "imagenet-mobilenet-dnw-small-x0.225" => {
+            "published: 0.4M parameters, 41.2M multiply-adds; trained wirings leave more nodes dead than one that begins."
+        }
+        "imagenet-mobilenet-dnw-x0.225" => {
+            "published: 1.1M parameters, 42.1M multiply-adds; trained wirings leave more nodes dead than one that begins."
+        }
+        "imagenet-mobilenet-dnw-x0.3" => {
+            "published: 1.3M parameters, 66.7M multiply-adds; trained wirings leave more nodes dead than one that begins."
+        }
+        "imagenet-mobilenet-dnw-x0.49" => {
+            "published: 1.8M parameters, 154M multiply-adds; trained wirings leave more nodes dead than one that begins."
+        }
+        "imagenet-resnet50-dense" => {
+            "published: 25.5M parameters, 4.1G multiply-adds; the parameters hold norms and biases too."
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// What a recipe comes to, as lines that a TOML reader passes over.
+pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
+    let (device, _) = device("auto")?;
+    let (image, classes, images) = published_data(recipe)?;
+    let cost = cost(recipe, image, classes, None, &device)?;
+    let [channels, height, width] = image;
+    let per_epoch = (images / recipe.batch.max(1)) as u64;
+    let updates: u64 = recipe
+        .phases(per_epoch)
+        .iter()
+        .map(|(updates, _)| updates)
+        .sum();
+    let total = &cost.count.total;
+    let candidates: usize = cost.wired.iter().map(|(_, candidates, _)| candidates).sum();
+    let budget: usize = cost.wired.iter().map(|(_, _, budget)| budget).sum();
+    let mut text = String::new();
+    let mut say = |label: &str, value: String| {
+        let _ = writeln!(text, "# {label:<14} {value}");
+    };
+    say(
+        "data",
+        format!(
+            "{}, {images} training images of {channels} x {height} x {width}, {classes} classes, as published",
+            recipe.data
+        ),
+    );
+    say(
+        "parameters",
+        format!(
+            "{} of {} ({} edges, {} other weights, {} in norms and biases)",
+            grouped(total.nominal.parameters()),
+            grouped(total.dense.parameters()),
+            grouped(total.nominal.edges),
+            grouped(total.nominal.weights),
+            grouped(total.nominal.norms + total.nominal.biases),
+        ),
+    );
+    say(
+        "multiply-adds",
+        format!(
+            "{} an image ({} without sparsity)",
+            grouped(total.nominal.multiply_adds),
+            grouped(total.dense.multiply_adds)
+        ),
+    );
+    say(
+        "budget",
+        format!(
+            "{} of {} edges in {} tensors, by the rule {}",
+            grouped(budget as u64),
+            grouped(candidates as u64),
+            cost.wired.len(),
+            recipe.wiring.rule
+        ),
+    );
+    say(
+        "updates",
+        format!(
+            "{} in {} epochs of {} ({} images each)",
+            grouped(updates),
+            recipe.all_epochs(),
+            grouped(per_epoch),
+            recipe.batch
+        ),
+    );
+    say(
+        "memory",
+        format!(
+            "about {} MB while training, by an estimate: four copies of every weight, two of every map of a batch",
+            grouped(cost.training_bytes(recipe.batch) / 1_000_000)
+        ),
+    );
+    for note in &cost.notes {
+        say("note", note.clone());
+    }
+    Ok(text)
+}
+
+/// A number with its digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+impl From<CountError> for Failure {
+    fn from(error: CountError) -> Self {
+        match error {
+            CountError::Recipe(error) => error.into(),
+            CountError::Model(error) => error.into(),
+            CountError::Wiring(error) => error.into(),
+            CountError::Run(error) => error.into(),
+            CountError::Data(error) => error.into(),
+            error => Self::new(
+                error,
+                "give `--side` the side of the images that the network is for",
+            ),
+        }
+    }
+}

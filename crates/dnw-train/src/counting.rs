@@ -1,0 +1,178 @@
+//! What a network costs: parameters, multiply-adds, and about how much memory training takes.
+//!
+//! The numbers come from the network itself, written as a [circuit](dnw_circuit) with the weights and the wiring that it has.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::module::ModuleDisplay;
+use burn::tensor::Device;
+use dnw_circuit::{Circuit, Count, count};
+use dnw_core::schedule::EveryUpdate;
+use dnw_core::{Rule, WiringError};
+use dnw_data::{DataError, Source, TestTransform};
+use dnw_models::{Classifier, ModelConfig, ModelError, NoCircuit, TinyContinuousConfig, UseModel};
+
+use crate::recipe::{Recipe, RecipeError};
+use crate::run::{RunError, load_weights};
+
+/// Steps that a differential equation is counted with where its own follow the image: with dopri5 31 evaluations, about as many as the
+/// published tolerances take at the beginning of training.
+const COUNTED_STEPS: usize = 5;
+
+/// What a network costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    /// The images that it was counted for: channels, height, width.
+    pub image: [usize; 3],
+    /// Parameters and multiply-adds.
+    pub count: Count,
+    /// Numbers that pass between layers for one image.
+    pub activations: u64,
+    /// Wired tensors: name, candidates, edges to keep.
+    pub wired: Vec<(String, usize, usize)>,
+    /// What has to be said about the numbers.
+    pub notes: Vec<String>,
+}
+
+/// Why a network cannot be counted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CountError {
+    /// The recipe does not fit.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The network cannot be made.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The network cannot be wired.
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+    /// The network is no circuit.
+    #[error(transparent)]
+    Circuit(#[from] NoCircuit),
+    /// The run cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// There is no such data set.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// Images and classes that a recipe's data set has as published, without its files: channels, height and width as the network sees
+/// them, classes, and training images.
+///
+/// # Errors
+/// [`DataError`] if there is no such data set.
+pub fn published_data(recipe: &Recipe) -> Result<([usize; 3], usize, usize), DataError> {
+    let source = Source::named(&recipe.data)?;
+    let known = source.known();
+    let test = recipe.transforms.map(|transforms| transforms.test);
+    let sides = match test {
+        Some(TestTransform::ResizeCentreCrop { size, .. }) => [size, size],
+        _ => known.sides.unwrap_or([224, 224]),
+    };
+    let train = source.published_train_images();
+    let used = recipe
+        .train_images
+        .map_or(train, |images| images.min(train));
+    Ok((
+        [known.channels, sides[0], sides[1]],
+        known.classes.len(),
+        used,
+    ))
+}
+
+/// What the network of a recipe costs on images of this shape: with the weights and the wiring of a file, or with those that it begins
+/// with, cut to the budget.
+///
+/// # Errors
+/// [`CountError`].
+pub fn cost(
+    recipe: &Recipe,
+    image: [usize; 3],
+    classes: usize,
+    weights: Option<&Path>,
+    device: &Device,
+) -> Result<Cost, CountError> {
+    let (model, notes) = countable(&recipe.model);
+    let counter = Counter {
+        recipe,
+        image,
+        classes,
+        weights: weights.map(Path::to_owned),
+        notes,
+    };
+    device.seed(recipe.seed);
+    model.build(image, classes, device, counter)?
+}
+
+/// The model, or one of the same tensors whose steps do not follow the image, and what is to be said of that.
+fn countable(model: &ModelConfig) -> (ModelConfig, Vec<String>) {
+    match model {
+        ModelConfig::TinyContinuous(config) if config.steps.is_none() => {
+            let counted = TinyContinuousConfig {
+                steps: Some(COUNTED_STEPS),
+                ..config.clone()
+            };
+            let note = format!(
+                "multiply-adds are those of {COUNTED_STEPS} steps of equal length: the network's own steps follow the image"
+            );
+            (ModelConfig::TinyContinuous(counted), vec![note])
+        }
+        model => (model.clone(), Vec::new()),
+    }
+}
+
+struct Counter<'a> {
+    recipe: &'a Recipe,
+    image: [usize; 3],
+    classes: usize,
+    weights: Option<PathBuf>,
+    notes: Vec<String>,
+}
+
+impl UseModel for Counter<'_> {
+    type Output = Result<Cost, CountError>;
+
+    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
+        let mut wire = self.recipe.wire(1, self.classes)?;
+        if self.weights.is_none() && self.recipe.wiring.rule != "complete" {
+            // As many edges as there will be in the end, whatever way leads there.
+            wire = wire.rule(|rule| Rule {
+                schedule: Arc::new(EveryUpdate),
+                ..rule
+            });
+        }
+        let mut model = wire.attach(model)?;
+        if let Some(path) = &self.weights {
+            load_weights(&mut *model, path)?;
+        }
+        let circuit = model.circuit(self.image)?;
+        let wired = model.tensors().into_iter();
+        let wired = wired.map(|tensor| (tensor.name, tensor.candidates.count(), tensor.budget));
+        Ok(Cost {
+            image: self.image,
+            count: count(&circuit),
+            activations: activations(&circuit),
+            wired: wired.collect(),
+            notes: self.notes,
+        })
+    }
+}
+
+/// Numbers in all maps of a circuit, for one image.
+fn activations(circuit: &Circuit) -> u64 {
+    let size = |shape: &[usize; 3]| shape.iter().map(|&side| side as u64).product::<u64>();
+    circuit.steps().iter().map(|step| size(&step.shape)).sum()
+}
+
+impl Cost {
+    /// About how many bytes a training with batches of so many images takes: each weight with its gradient, its momentum and the
+    /// new weight; each map with its gradient. An estimate: what a backend keeps besides is not in it.
+    pub fn training_bytes(&self, batch: usize) -> u64 {
+        let parameters = self.count.total.dense.parameters();
+        let numbers = 4 * parameters + 2 * self.activations * batch as u64;
+        4 * numbers
+    }
+}
