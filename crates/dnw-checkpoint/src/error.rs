@@ -107,7 +107,7 @@ fn elsewhere(sections: &[String]) -> String {
 }
 
 /// Text from a file as it may stand in a message: no control characters, no more than 80 characters.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut quoted: String = text.escape_debug().take(80).collect();
     if text.escape_debug().nth(80).is_some() {
         quoted.push_str("...");

@@ -46,7 +46,7 @@ use std::path::Path;
 
 pub use checkpoint::{Checkpoint, Reason, Section, Skipped, Tensor};
 pub use element::ElementType;
-pub use error::CheckpointError;
+pub use error::{CheckpointError, quoted};
 pub use model_state::ModelState;
 pub use safetensors::write_safetensors;
 

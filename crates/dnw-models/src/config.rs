@@ -154,6 +154,14 @@ impl ModelConfig {
         }
     }
 
+    /// The path of the weight that gives the classes' scores, one target for each class.
+    pub fn classifier(&self) -> &'static str {
+        match self {
+            Self::Lenet(_) => "fc3.weight",
+            _ => "fc.weight",
+        }
+    }
+
     /// Makes the model for images `[channels, height, width]` and hands it over.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub use graph_classifier::{GraphClassifier, GraphClassifierConfig, Wires};
 pub use lenet::{LeNet, LeNetConfig};
 pub use mobilenet::{Head, MobileNet, MobileNetConfig, StageConfig};
 pub use mobilenet_dense::{MobileNetDense, MobileNetDenseConfig, Separable};
-pub use published::{Published, PublishedError};
+pub use published::{Place, Published, PublishedError};
 pub use resnet::{Block, ResNet, ResNetConfig, ResNetStem};
 pub use tiny::{
     GradientName, GraphRun, SolverName, Stem, Time, Tiny, TinyContinuousConfig, TinyCyclic,

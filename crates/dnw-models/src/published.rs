@@ -14,6 +14,10 @@ use dnw_core::Wiring;
 
 use crate::{Head, ModelConfig};
 
+mod places;
+
+pub use places::Place;
+
 /// How published checkpoints of a model call its tensors and lay them out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
@@ -49,6 +53,16 @@ pub enum PublishedError {
         found: Vec<usize>,
         /// The model's shape, in its own layout.
         expected: Vec<usize>,
+    },
+    /// A mask that is none.
+    #[error(
+        "`{name}` holds {found}, a mask holds 0 for edges that are not real and 1 for those that are"
+    )]
+    Mask {
+        /// Its published name.
+        name: String,
+        /// The number.
+        found: String,
     },
     /// A tensor that cannot be used.
     #[error("`{name}` cannot be used: {reason}")]
@@ -121,7 +135,7 @@ const RESNET: [Pair; 6] = [
     ("layer#.#.downsample.1.beta", "layer#.#.downsample.1.bias"),
 ];
 
-/// A fixed wiring's mask is published beside the weight, under this name, as 32-bit floats of the weight's shape.
+/// A fixed wiring's mask is published beside the weight, with this in the place of `weight`, as 32-bit floats of the weight's shape.
 const MASK: &str = "mask";
 
 impl Published {
@@ -173,17 +187,15 @@ impl Published {
         model: &mut M,
         tensors: impl IntoIterator<Item = (String, TensorData)>,
     ) -> Result<BTreeMap<String, Wiring>, PublishedError> {
+        let places = self.places(model);
         let mut wirings = BTreeMap::new();
         let mut stored = Vec::new();
         for (name, data) in tensors {
-            match name.strip_suffix(MASK) {
-                Some(edges) if edges.ends_with("graph.") => {
-                    let weight = self.path_of(&format!("{edges}weight"));
-                    let is_linear = self.head_is_convolution && weight == "fc.weight";
-                    wirings.insert(weight, wiring_of(&data, is_linear));
-                }
-                _ if is_idle(&name) => {}
-                _ => stored.push(bridge::from_data(data, self.path_of(&name), None)),
+            if last_part(&name) == MASK {
+                let (path, wiring) = self.wiring_of(&places, &name, &data)?;
+                wirings.insert(path, wiring);
+            } else if !is_idle(&name) {
+                stored.push(bridge::from_data(data, self.path_of(&name), None));
             }
         }
         let layout = Layout::Import;
@@ -254,23 +266,16 @@ impl Published {
 
 /// Whether published programs keep this tensor without using it: constants of the graph, counters of the norms.
 fn is_idle(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    matches!(last, "zeros" | "num_batches_tracked")
+    matches!(last_part(name), "zeros" | "num_batches_tracked")
 }
 
-/// The wiring of a mask; of a linear layer's, which Burn lays out as `[sources, targets]`, the entries are turned.
-fn wiring_of(mask: &TensorData, is_linear: bool) -> Wiring {
-    let real: Vec<bool> = mask.iter::<f32>().map(|real| real != 0.0).collect();
-    match mask.shape().as_slice() {
-        [targets, sources, ..] if is_linear => {
-            let entries = (0..*sources).flat_map(|source| {
-                let targets = 0..*targets;
-                targets.map(move |target| target * sources + source)
-            });
-            Wiring::from_mask(entries.map(|entry| real[entry]))
-        }
-        _ => Wiring::from_mask(real),
-    }
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Whether this is the weight of a linear layer, Burn's or the wired one, as the layer's type and the weight's path say.
+fn is_linear(layer: Option<&str>, path: &str) -> bool {
+    matches!(layer, Some("Struct:Linear" | "Struct:DnwLinear")) && last_part(path) == "weight"
 }
 
 /// Whether a path leads into a weight's wiring.
@@ -321,9 +326,7 @@ enum Layout {
 
 impl ModuleAdapter for Layout {
     fn adapt(&self, tensor: StoredTensor, context: ModuleContext<'_>) -> StoredTensor {
-        let module = context.module_type();
-        let is_linear = matches!(module, Some("Struct:Linear" | "Struct:DnwLinear"));
-        if !is_linear || !tensor.name.ends_with(".weight") {
+        if !is_linear(context.module_type(), &tensor.name) {
             return tensor;
         }
         let (rows, columns) = match tensor.shape.as_slice() {

@@ -5,7 +5,8 @@ import { svg } from "./elements.js";
 import { briefly, count, percent } from "./words.js";
 import { linear, logarithmic, range, ticks } from "./charts.js";
 
-export function budgetPlot(runs, colourOf, width) {
+export function budgetPlot(all, colourOf, width) {
+  const runs = all.filter((run) => run.curves.test.update.length > 0);
   const narrow = width < 560;
   const height = narrow ? 320 : 400;
   const box = { left: 50, right: narrow ? 14 : 190, top: 14, bottom: 44 };

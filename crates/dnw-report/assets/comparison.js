@@ -22,10 +22,11 @@ const columns = [
   ["seed", "Seed", (run) => String(run.seed)],
   ["edges_real", "Real edges", (run) => count(run.edges_real)],
   ["density", "Of possible", (run) => percent(densityOf(run), 2)],
-  ["test_accuracy", "Test accuracy", (run) => percent(run.test_accuracy, 2)],
+  ["test_accuracy", "Test accuracy", (run) => (isEvaluated(run) ? percent(run.test_accuracy, 2) : "not evaluated")],
   ["swaps", "Swaps", (run) => count(run.swaps)],
   ["dead_nodes", "Dead nodes", (run) => count(run.dead_nodes)],
 ];
+const isEvaluated = (run) => run.curves.test.update.length > 0;
 const densityOf = (run) => run.edges_real / Math.max(1, run.edges_possible);
 const valueOf = (run, key) => (key === "density" ? densityOf(run) : run[key]);
 
@@ -164,7 +165,7 @@ function drawGroups() {
 // A seed well below its siblings is marked: a run that collapsed should not hide in a mean.
 function hasFallen(run) {
   const siblings = runs.filter((other) => other.group === run.group).map((other) => other.test_accuracy);
-  return Math.max(...siblings) - run.test_accuracy > 0.02;
+  return isEvaluated(run) && Math.max(...siblings) - run.test_accuracy > 0.02;
 }
 
 function drawTable() {

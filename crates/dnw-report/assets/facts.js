@@ -10,8 +10,11 @@ export function showFacts(app) {
   setText(byId("title"), facts.name);
   setText(byId("subtitle"), [data.name, facts.rule, "seed " + facts.seed].filter(Boolean).join(" · "));
   byId("unfinished").hidden = facts.finished;
+  const isEvaluated = run.recorded.curves.test.update.length > 0;
   const numbers = [
-    ["test accuracy", percent(outcome.test_accuracy, 2), "best " + percent(outcome.best_test_accuracy, 2)],
+    isEvaluated
+      ? ["test accuracy", percent(outcome.test_accuracy, 2), "best " + percent(outcome.best_test_accuracy, 2)]
+      : ["test accuracy", "–", "not evaluated"],
     [
       "real edges",
       count(outcome.edges_real),

@@ -33,7 +33,7 @@ pub struct ComparedRun {
     pub edges_real: usize,
     /// Edges that could be.
     pub edges_possible: usize,
-    /// Test accuracy at the end, 0 to 1.
+    /// Test accuracy at the end, 0 to 1; nothing where the curves have no evaluation.
     pub test_accuracy: f64,
     /// Swaps over the whole run.
     pub swaps: u64,
@@ -41,4 +41,11 @@ pub struct ComparedRun {
     pub dead_nodes: usize,
     /// The curves.
     pub curves: Curves,
+}
+
+impl ComparedRun {
+    /// Test accuracy at the end, 0 to 1; `None` if the run was never evaluated.
+    pub fn accuracy(&self) -> Option<f64> {
+        (!self.curves.test.update.is_empty()).then_some(self.test_accuracy)
+    }
 }

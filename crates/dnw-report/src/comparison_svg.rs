@@ -30,12 +30,12 @@ const BOTTOM: f32 = 54.0;
 /// each rule, a band from the worst seed to the best.
 ///
 /// The axis of the budget is logarithmic when budgets differ more than fourfold. Runs without possible
-/// edges are left out.
+/// edges, or without an evaluation, are left out.
 pub fn comparison_svg(comparison: &Comparison) -> String {
     let runs: Vec<&ComparedRun> = comparison
         .runs
         .iter()
-        .filter(|run| run.edges_possible > 0)
+        .filter(|run| run.edges_possible > 0 && run.accuracy().is_some())
         .collect();
     let mut svg = picture::open(
         WIDTH,

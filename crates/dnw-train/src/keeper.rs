@@ -188,15 +188,7 @@ impl<'a> Keeper<'a> {
     ) -> Result<(), RunError> {
         let mut frame = Frame::default();
         for tensor in training.model.tensors() {
-            let mut weights = vec![0.0; tensor.weights.len()];
-            for (entry, &weight) in tensor.weights.iter().enumerate() {
-                weights[tensor.shape.by_target(entry)] = weight;
-            }
-            frame.put_f32(
-                &format!("weight:{}", tensor.name),
-                &[weights.len()],
-                &weights,
-            );
+            frame.put_weights(&tensor);
         }
         let model = training.model.valid();
         let images = self.samples.tensor(&training.device().clone().inner());

@@ -1,7 +1,8 @@
 //! Training, evaluating, recording and comparing networks whose wiring is learned.
 //!
 //! The binary `dnw` is a thin shell over this library: [`recipe`] says what is trained, [`data`] on what, [`training`] runs it,
-//! [`run`] keeps what came of it, [`recording`] turns that into what the explorer shows.
+//! [`run`] keeps what came of it, [`recording`] turns that into what the explorer shows. [`import`] makes a run of a published
+//! file, [`export`] a file of a run.
 
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
@@ -9,7 +10,10 @@
 pub mod comparison;
 pub mod counting;
 pub mod device;
+pub mod export;
+pub mod import;
 mod keeper;
+mod masks;
 pub mod recipe;
 pub mod recording;
 pub mod run;

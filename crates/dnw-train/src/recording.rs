@@ -51,7 +51,7 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
             seed: recipe.seed,
             environment: facts.environment.clone(),
             seconds: facts.seconds,
-            finished: facts.status == Status::Finished,
+            finished: matches!(facts.status, Status::Finished | Status::Imported),
         },
         data: DataFacts {
             name: recipe.data.clone(),
@@ -254,6 +254,10 @@ fn samples(
     nodes: usize,
     frames: &[(u64, Frame)],
 ) -> Result<Option<Samples>, RunError> {
+    if facts.status == Status::Imported {
+        // Nothing was shown to it yet.
+        return Ok(None);
+    }
     let path = folder.samples();
     let file = Frame::read(&path)?;
     let (Some(labels), Some(pixels)) = (file.bytes("labels"), file.bytes("pixels")) else {

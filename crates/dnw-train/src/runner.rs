@@ -125,7 +125,7 @@ impl Runner<'_> {
                 }
                 .into());
             }
-            count(training, facts);
+            facts.count(&training.model);
             // While a budget shrinks, the network before is not yet the one asked for, however well it does.
             let is_best = facts.best_epoch == 0
                 || facts.edges_real < facts.best_edges_real
@@ -159,15 +159,7 @@ impl Runner<'_> {
             image: self.data.shape(),
             mean: self.data.mean.clone(),
             std: self.data.std.clone(),
-            tensors: tensors
-                .iter()
-                .map(|tensor| TensorFacts {
-                    name: tensor.name.clone(),
-                    dims: tensor.shape.dims.clone(),
-                    budget: tensor.budget,
-                    possible: tensor.legal.count(),
-                })
-                .collect(),
+            tensors: tensors.iter().map(TensorFacts::from).collect(),
             status: Status::Running,
             updates: 0,
             planned_updates: training.updates(),
@@ -183,17 +175,7 @@ impl Runner<'_> {
             parameters: 0,
             dead_nodes: None,
         };
-        count(training, &mut facts);
+        facts.count(&training.model);
         facts
     }
-}
-
-/// Counts edges, parameters and dead nodes.
-fn count<M: Classifier>(training: &Training<M>, facts: &mut Facts) {
-    let tensors = training.model.tensors();
-    facts.edges_real = tensors.iter().map(|tensor| tensor.active().count()).sum();
-    facts.edges_possible = tensors.iter().map(|tensor| tensor.legal.count()).sum();
-    facts.parameters = facts.edges_real + training.model.other_parameters();
-    let drawing = training.model.drawing();
-    facts.dead_nodes = drawing.map(|drawing| drawing.dead_nodes(&tensors));
 }

@@ -8,8 +8,16 @@ mod damaged_runs;
 mod idx_files;
 #[path = "cli/image_folders.rs"]
 mod image_folders;
+#[path = "cli/import_refusals.rs"]
+mod import_refusals;
+#[path = "cli/importing.rs"]
+mod importing;
 #[path = "cli/looking_back.rs"]
 mod looking_back;
+#[path = "cli/pickles.rs"]
+mod pickles;
+#[path = "cli/published.rs"]
+mod published;
 #[path = "cli/refusals.rs"]
 mod refusals;
 #[path = "cli/shell.rs"]

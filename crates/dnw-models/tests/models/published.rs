@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::ModuleDisplay;
+use burn::module::{ModuleDisplay, ParamGroup};
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use dnw_core::{Budget, Wire, Wiring, rules};
 use dnw_models::{
-    Classifier, Head, LeNetConfig, ModelConfig, Published, PublishedError, ResNetStem, UseModel,
+    Classifier, Head, LeNetConfig, ModelConfig, Place, Published, PublishedError, ResNetStem,
+    UseModel,
 };
 
 use crate::{every_model, mobilenet, resnet, with};
@@ -187,4 +188,104 @@ fn a_published_mask_of_a_wired_classifier_is_that_of_its_edges() {
 
     let config = mobilenet(Head::Wired);
     with(&config, &Device::flex(), Masked(&config));
+}
+
+#[test]
+fn the_places_of_a_model_are_the_names_and_shapes_that_it_is_saved_under() {
+    struct Compare<'a>(&'a ModelConfig);
+
+    impl UseModel for Compare<'_> {
+        type Output = ();
+
+        fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) {
+            let published = Published::of(self.0);
+            let places = published.places(&model);
+            let saved = published.save(&model).unwrap();
+            let saved: Vec<_> = saved
+                .iter()
+                .map(|(name, data)| (name.clone(), data.shape().to_vec()))
+                .collect();
+            let expected: Vec<_> = places
+                .iter()
+                .map(|place| (place.name.clone(), place.shape.clone()))
+                .collect();
+            assert_eq!(expected, saved);
+            for place in &places {
+                assert!(place.takes(&place.shape));
+                assert_eq!(published.path_of(&place.name), place.path);
+            }
+        }
+    }
+
+    for config in every_model() {
+        eprintln!("{config:?}");
+        with(&config, &Device::flex(), Compare(&config));
+    }
+}
+
+#[test]
+fn a_mask_is_published_row_by_row_of_targets_and_comes_back() {
+    struct RoundTrip<'a>(&'a ModelConfig);
+
+    impl UseModel for RoundTrip<'_> {
+        type Output = ();
+
+        fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) {
+            let published = Published::of(self.0);
+            let wire = Wire::new(rules::random(), Budget::Density(0.3));
+            let wired = wire
+                .weights(ParamGroup::all())
+                .attach(model.clone())
+                .unwrap();
+            let tensors = wired.tensors();
+            let wirings: BTreeMap<_, _> = tensors
+                .iter()
+                .map(|tensor| (tensor.name.clone(), tensor.wiring.clone()))
+                .collect();
+            let masks = published.masks(&*wired, &wirings);
+            // Every weight of edges is called `weight`; the kernels of nodes, wired here too, are called otherwise.
+            let named = |place: &Place| place.mask_name().is_some();
+            let places = published.places(&model);
+            for tensor in &tensors {
+                let place = places.iter().find(|place| place.path == tensor.name);
+                let Some(name) = place.unwrap().mask_name() else {
+                    continue;
+                };
+                let (_, mask) = masks.iter().find(|(found, _)| *found == name).unwrap();
+                let mask: Vec<f32> = mask.iter().collect();
+                let mut expected = vec![0.0; mask.len()];
+                for entry in tensor.wiring.iter() {
+                    expected[tensor.shape.by_target(entry)] = 1.0;
+                }
+                assert_eq!(mask, expected, "{name}");
+            }
+
+            let mut other = model;
+            let mut saved = published.save(&other).unwrap();
+            saved.extend(masks.clone());
+            let loaded = published.load(&mut other, saved.clone()).unwrap();
+            let published_ones: BTreeMap<_, _> = wirings
+                .into_iter()
+                .filter(|(path, _)| places.iter().any(|p| p.path == *path && named(p)))
+                .collect();
+            assert_eq!(loaded, published_ones);
+
+            let (name, mask) = &masks[0];
+            let soft: Vec<f32> = mask.iter::<f32>().map(|real| 0.5 * real).collect();
+            let soft = TensorData::new(soft, mask.shape());
+            let place = saved.iter().position(|(found, _)| found == name).unwrap();
+            saved[place].1 = soft;
+            let error = published.load(&mut other, saved).unwrap_err();
+            let expected = PublishedError::Mask {
+                name: name.clone(),
+                found: "0.5".into(),
+            };
+            assert_eq!(error, expected);
+        }
+    }
+
+    for config in every_model() {
+        eprintln!("{config:?}");
+        with(&config, &Device::flex(), RoundTrip(&config));
+    }
 }

@@ -27,6 +27,9 @@ const EXAMPLES: &str = "Examples:
   dnw train mnist --data ~/mnist --seed 1        MNIST from its four IDX files
   dnw train mnist --set wiring.density=0.05      another budget
   dnw report runs/digits-1                       write the page of a run again
+  dnw import mobilenet.pt                        make a run of a published checkpoint
+  dnw export runs/digits-1 --out digits.safetensors
+                                                 write a run's weights for other programs
   dnw compare runs/digits-1 runs/digits-2        several runs over each other";
 
 /// The largest whole number that a recipe, being TOML, can hold.
@@ -57,6 +60,16 @@ pub enum Command {
     Report(ReportArgs),
     /// Lay several runs over each other: a page, a table, a plot
     Compare(CompareArgs),
+    /// Make a run folder of a published checkpoint
+    ///
+    /// Nothing in the file is run: of a `.pt` file only tensors in dictionaries are read. The real edges are those that the
+    /// recipe's rule chooses from the weights at the end of a run, or those of the file's masks.
+    Import(ImportArgs),
+    /// Write a run's weights as a safetensors file for other programs
+    ///
+    /// The file holds the weight of every possible edge. Where the real ones do not follow from the weights, a mask of zeros and
+    /// ones lies beside each weight.
+    Export(ExportArgs),
     /// List the recipes, or print one with every key
     Recipes {
         /// The recipe to print
@@ -132,6 +145,16 @@ pub enum Which {
     Best,
     /// Those of the last epoch
     Last,
+}
+
+impl Which {
+    /// As files are called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Last => "last",
+        }
+    }
 }
 
 /// Flags of an evaluation.
@@ -217,6 +240,61 @@ pub struct CompareArgs {
     /// Print the table as JSON on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of an import.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
+pub struct ImportArgs {
+    /// The checkpoint: a `.pt` or safetensors file
+    pub file: PathBuf,
+    /// The recipe whose network it is [default: the first that fits; `dnw recipes` lists them]
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<String>,
+    /// Change a key of the recipe, such as model.level=24; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The run folder, which must not exist or be empty [default: the next free runs/RECIPE-N]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the result as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+const IMPORT_EXAMPLES: &str = "Examples:
+  dnw import resnet50.pt --recipe imagenet-resnet50-all-90
+  dnw import narrow.pt --recipe cifar10-tiny-static-dnw --set model.level=24
+  dnw eval runs/imagenet-resnet50-all-90-1 --data ~/data";
+
+/// Flags of an export.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub struct ExportArgs {
+    /// The run folder
+    pub run: PathBuf,
+    /// Which weights
+    #[arg(long, value_enum, default_value = "last")]
+    pub weights: Which,
+    /// Names and layout of the tensors
+    #[arg(long, value_enum, default_value = "published")]
+    pub layout: LayoutName,
+    /// Where the file goes
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+const EXPORT_EXAMPLES: &str = "Examples:
+  dnw export runs/digits-1 --weights best --out digits.safetensors
+  dnw import digits.safetensors --recipe digits          the same network again";
+
+/// Names and layout of the tensors in a file.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LayoutName {
+    /// As published checkpoints have them, and PyTorch programs read them
+    Published,
+    /// As the run itself has them
+    Burn,
 }
 
 /// Flags of `dnw data`.

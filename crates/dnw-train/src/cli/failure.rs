@@ -8,6 +8,8 @@ use dnw_models::ModelError;
 use dnw_report::ReportError;
 use dnw_train::data::DataError;
 use dnw_train::device::DeviceError;
+use dnw_train::export::ExportError;
+use dnw_train::import::ImportError;
 use dnw_train::recipe::RecipeError;
 use dnw_train::run::RunError;
 use dnw_train::runner::RunnerError;
@@ -57,7 +59,14 @@ macro_rules! with_help {
     )*};
 }
 
-with_help!(DataError, DeviceError, RecipeError, RunError);
+with_help!(
+    DataError,
+    DeviceError,
+    ExportError,
+    ImportError,
+    RecipeError,
+    RunError
+);
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {

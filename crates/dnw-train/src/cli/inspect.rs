@@ -15,7 +15,7 @@ use dnw_train::recording::record;
 use dnw_train::run::{RunError, RunFolder, load_weights, write_whole};
 use dnw_train::training::{Evaluation, evaluate};
 
-use super::args::{CompareArgs, EvalArgs, ReportArgs, Which, given};
+use super::args::{CompareArgs, EvalArgs, ReportArgs, given};
 use super::failure::{Failure, device};
 use super::output::{line, whole};
 use super::train::command_line;
@@ -26,10 +26,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let recipe = folder.read_recipe()?;
     let (device, _) = device(&args.device)?;
     let data = recipe.open_data(given(&args.data))?;
-    let which = match args.weights {
-        Which::Best => "best",
-        Which::Last => "last",
-    };
+    let which = args.weights.name();
     let evaluate = Evaluate {
         recipe: &recipe,
         data: &data,
@@ -201,14 +198,18 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn accuracies(&self) -> Vec<f64> {
-        self.runs
-            .iter()
-            .map(|run| 100.0 * run.test_accuracy)
-            .collect()
+        let evaluated = self.runs.iter().filter_map(|run| run.accuracy());
+        evaluated.map(|accuracy| 100.0 * accuracy).collect()
     }
 
-    fn mean(&self) -> f64 {
-        self.accuracies().iter().sum::<f64>() / self.runs.len() as f64
+    /// Of the accuracies, as it is printed.
+    fn mean(&self) -> String {
+        let accuracies = self.accuracies();
+        if accuracies.is_empty() {
+            return "not evaluated".into();
+        }
+        let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
+        format!("{mean:.2}")
     }
 
     fn mean_swaps(&self) -> f64 {
@@ -249,7 +250,7 @@ fn markdown(groups: &[Group<'_>]) -> String {
             .collect();
         let _ = writeln!(
             text,
-            "| {} | {} / {} | {} | {:.2} | {:.0} | {} |",
+            "| {} | {} / {} | {} | {} | {:.0} | {} |",
             group.name,
             first.edges_real,
             first.edges_possible,
@@ -269,7 +270,7 @@ fn json(groups: &[Group<'_>]) -> serde_json::Value {
             "rule": group.runs[0].rule,
             "edges_real": group.runs[0].edges_real,
             "edges_possible": group.runs[0].edges_possible,
-            "test_accuracy": group.runs.iter().map(|run| run.test_accuracy).collect::<Vec<_>>(),
+            "test_accuracy": group.runs.iter().map(|run| run.accuracy()).collect::<Vec<_>>(),
             "seeds": group.runs.iter().map(|run| run.seed).collect::<Vec<_>>(),
             "swaps": group.runs.iter().map(|run| run.swaps).collect::<Vec<_>>(),
             "dead_nodes": group.runs.iter().map(|run| run.dead_nodes).collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 mod args;
 mod count;
 mod data;
+mod exchange;
 mod failure;
 mod inspect;
 mod output;
@@ -26,6 +27,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Command::Count(args)) => count::count(&args),
         Some(Command::Report(args)) => inspect::report(&args),
         Some(Command::Compare(args)) => inspect::compare(&args),
+        Some(Command::Import(args)) => exchange::import(&args),
+        Some(Command::Export(args)) => exchange::export(&args),
         Some(Command::Recipes { name }) => inspect::recipes(name.as_deref()),
         Some(Command::Rules { json }) => rules::rules(json),
         Some(Command::Data(args)) => data::data(&args),

@@ -77,7 +77,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         device: &device,
         folder: &folder,
         command: command_line(),
-        environment: environment(device_name, threads),
+        environment: environment(device_name, Some(threads)),
         watcher: &mut progress,
     };
     let trained = recipe
@@ -195,18 +195,18 @@ pub fn command_line() -> String {
         .join(" ")
 }
 
-fn environment(device: &str, threads: usize) -> Vec<(String, String)> {
+/// Program, libraries, device, threads: label and value.
+pub fn environment(device: &str, threads: Option<usize>) -> Vec<(String, String)> {
     let entry = |label: &str, value: String| (label.to_owned(), value);
-    vec![
+    let mut entries = vec![
         entry("dnw", env!("CARGO_PKG_VERSION").into()),
         entry("Burn", dnw_train::BURN_VERSION.into()),
         entry("device", device.into()),
-        entry("threads", threads.to_string()),
-        entry(
-            "system",
-            format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        ),
-    ]
+    ];
+    entries.extend(threads.map(|threads| entry("threads", threads.to_string())));
+    let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+    entries.push(entry("system", system));
+    entries
 }
 
 fn print_result(

@@ -119,7 +119,7 @@ impl RecipeError {
             Self::Rule(SettingError::UnknownRule { name }) => {
                 did_you_mean(name, rules::ALL.iter().map(|named| named.name))
             }
-            Self::Rule(SettingError::NotRead { known, .. }) if known.is_empty() => {
+            Self::Rule(SettingError::NotRead { known: [], .. }) => {
                 "leave it out: the rule has no settings".into()
             }
             Self::Rule(SettingError::NotRead { key, known, .. }) => {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use dnw_core::{Wired, WiredTensor};
+use dnw_models::Classifier;
 use serde::{Deserialize, Serialize};
 
 /// The most edges that a network may have, real or not. Whatever a file or a recipe claims, no more memory is taken than such
@@ -67,6 +69,16 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Counts the edges, parameters and dead nodes of the network as it is now.
+    pub(crate) fn count<M: Classifier>(&mut self, model: &Wired<M>) {
+        let tensors = model.tensors();
+        self.edges_real = tensors.iter().map(|tensor| tensor.active().count()).sum();
+        self.edges_possible = tensors.iter().map(|tensor| tensor.legal.count()).sum();
+        self.parameters = self.edges_real + model.other_parameters();
+        let drawing = model.drawing();
+        self.dead_nodes = drawing.map(|drawing| drawing.dead_nodes(&tensors));
+    }
+
     /// What is wrong with facts that were read, if anything is: whoever reads the folder may rely on sizes that multiply, names
     /// that are file names, and shares that are shares.
     pub(super) fn problem(&self) -> Option<String> {
@@ -100,6 +112,17 @@ impl Facts {
             ))
         } else {
             None
+        }
+    }
+}
+
+impl From<&WiredTensor> for TensorFacts {
+    fn from(tensor: &WiredTensor) -> Self {
+        Self {
+            name: tensor.name.clone(),
+            dims: tensor.shape.dims.clone(),
+            budget: tensor.budget,
+            possible: tensor.legal.count(),
         }
     }
 }
@@ -153,6 +176,8 @@ pub enum Status {
     Stopped,
     /// It could not go on, for this reason.
     Failed(String),
+    /// It was trained elsewhere: its weights come from a published file.
+    Imported,
 }
 
 /// A wired tensor.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use dnw_core::WiredTensor;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -30,6 +31,16 @@ impl Frame {
             .flat_map(|value| value.to_le_bytes())
             .collect();
         self.put(name, Dtype::F32, shape, bytes);
+    }
+
+    /// Adds the weights of a wired tensor, by target.
+    pub(crate) fn put_weights(&mut self, tensor: &WiredTensor) {
+        let mut weights = vec![0.0; tensor.weights.len()];
+        for (entry, &weight) in tensor.weights.iter().enumerate() {
+            weights[tensor.shape.by_target(entry)] = weight;
+        }
+        let name = format!("weight:{}", tensor.name);
+        self.put_f32(&name, &[weights.len()], &weights);
     }
 
     /// Adds bytes.
@@ -124,7 +135,7 @@ impl Frame {
 }
 
 /// Reads a file whose size is in bounds.
-pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, RunError> {
+pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, RunError> {
     let failed = |source| RunError::Read {
         path: path.to_owned(),
         source,

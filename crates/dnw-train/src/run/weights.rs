@@ -18,7 +18,8 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), RunError> {
     write_whole(path, &to_bytes(model, path)?)
 }
 
-fn to_bytes<M: Module>(model: &M, path: &Path) -> Result<Vec<u8>, RunError> {
+/// A model's tensors as safetensors, under their paths in the model. `path` is where they are to go, for what is said of a failure.
+pub(crate) fn to_bytes<M: Module>(model: &M, path: &Path) -> Result<Vec<u8>, RunError> {
     // Burn's three notes come in another order each time; with one, the same tensors are the same bytes.
     let note = format!("burn {BURN_VERSION}");
     let mut store = SafetensorsStore::from_bytes(None)

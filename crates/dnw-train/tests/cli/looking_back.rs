@@ -130,6 +130,8 @@ fn help_names_every_command() {
         "eval",
         "report",
         "compare",
+        "import",
+        "export",
         "recipes",
         "data",
         "completions",

@@ -1,0 +1,190 @@
+//! Which tensors a published file of a model holds, told from the model alone.
+//!
+//! Parameters that were not used yet know their shape without having been drawn, so that asking costs next to nothing: a file can be
+//! held against many models before one of them is made in earnest.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Bool, Tensor, TensorData};
+use dnw_core::Wiring;
+
+use super::{MASK, Published, PublishedError, is_linear, is_wiring};
+
+/// A tensor that published files of a model hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its published name.
+    pub name: String,
+    /// Its path in the model.
+    pub path: String,
+    /// Its shape in the file.
+    pub shape: Vec<usize>,
+    /// Whether the model's layers make it a weight of edges, whatever else is wired from outside.
+    pub has_edges: bool,
+    /// Whether it lies the other way round in the model: a linear layer's weight.
+    is_turned: bool,
+}
+
+impl Place {
+    /// Whether a tensor of this shape may stand here. Where a 1 x 1 convolution stood for a linear layer, two ones follow.
+    pub fn takes(&self, shape: &[usize]) -> bool {
+        let plain = |shape: &[usize]| match *shape {
+            [targets, sources, 1, 1] if self.is_turned => vec![targets, sources],
+            _ => shape.to_vec(),
+        };
+        plain(shape) == plain(&self.shape)
+    }
+
+    /// The published name of the mask that says which of its edges are real, where that does not follow from the weights.
+    pub fn mask_name(&self) -> Option<String> {
+        Some(format!("{}{MASK}", self.name.strip_suffix(WEIGHT)?))
+    }
+
+    /// The number that an entry of the file's tensor has in the model's.
+    fn entry(&self, entry: usize) -> usize {
+        match *self.shape {
+            [targets, sources, ..] if self.is_turned => {
+                (entry % sources) * targets + entry / sources
+            }
+            _ => entry,
+        }
+    }
+
+    /// The number that an entry of the model's tensor has in the file's.
+    fn published_entry(&self, entry: usize) -> usize {
+        match *self.shape {
+            [targets, sources, ..] if self.is_turned => {
+                (entry % targets) * sources + entry / targets
+            }
+            _ => entry,
+        }
+    }
+}
+
+/// What a mask's name has in the place of a weight's last part.
+const WEIGHT: &str = "weight";
+
+impl Published {
+    /// The tensors that published files of this model hold, in the order of its fields, without masks. No parameter is drawn for it.
+    pub fn places<M: Module>(&self, model: &M) -> Vec<Place> {
+        let mut found = Find {
+            published: self,
+            path: Vec::new(),
+            containers: Vec::new(),
+            places: Vec::new(),
+        };
+        model.visit(&mut found);
+        found.places
+    }
+
+    /// The wiring that a published mask says, for the weight at its place.
+    pub(super) fn wiring_of(
+        &self,
+        places: &[Place],
+        name: &str,
+        mask: &TensorData,
+    ) -> Result<(String, Wiring), PublishedError> {
+        let place = places
+            .iter()
+            .find(|place| place.mask_name().as_deref() == Some(name));
+        let Some(place) = place else {
+            let names = vec![name.to_owned()];
+            return Err(PublishedError::Unknown { names });
+        };
+        if !place.takes(mask.shape().as_slice()) {
+            return Err(PublishedError::Shape {
+                name: name.to_owned(),
+                found: mask.shape().to_vec(),
+                expected: place.shape.clone(),
+            });
+        }
+        let mut real = Vec::new();
+        for (entry, value) in mask.iter::<f32>().enumerate() {
+            if value == 1.0 {
+                real.push(place.entry(entry));
+            } else if value != 0.0 {
+                return Err(PublishedError::Mask {
+                    name: name.to_owned(),
+                    found: value.to_string(),
+                });
+            }
+        }
+        let entries = place.shape.iter().product();
+        Ok((place.path.clone(), Wiring::from_entries(entries, real)))
+    }
+
+    /// Wirings as published files hold them: masks of zeros and ones, in the order of the model's fields. Those that follow from the
+    /// weights are not published.
+    pub fn masks<M: Module>(
+        &self,
+        model: &M,
+        wirings: &BTreeMap<String, Wiring>,
+    ) -> Vec<(String, TensorData)> {
+        let masks = self.places(model).into_iter().filter_map(|place| {
+            let wiring = wirings.get(&place.path)?;
+            let mut mask = vec![0.0f32; wiring.entries()];
+            for entry in wiring.iter() {
+                mask[place.published_entry(entry)] = 1.0;
+            }
+            Some((
+                place.mask_name()?,
+                TensorData::new(mask, place.shape.clone()),
+            ))
+        });
+        masks.collect()
+    }
+}
+
+/// Collects the places of a model's parameters.
+struct Find<'a> {
+    published: &'a Published,
+    path: Vec<String>,
+    /// Of what type each part of the path is a field.
+    containers: Vec<String>,
+    places: Vec<Place>,
+}
+
+impl ModuleVisitor for Find<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(name.to_owned());
+        self.containers.push(container.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+        self.containers.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
+        if is_wiring(&path) {
+            return;
+        }
+        let container = self.containers.last().map(String::as_str);
+        let is_turned = D == 2 && is_linear(container, &path);
+        let mut shape = param.lazy_shape().as_slice().to_vec();
+        if is_turned {
+            shape.reverse();
+            if self.published.head_is_convolution {
+                shape.extend([1, 1]);
+            }
+        }
+        self.places.push(Place {
+            name: self.published.name_of(&path),
+            path,
+            shape,
+            has_edges: false,
+            is_turned,
+        });
+    }
+
+    fn visit_bool<const D: usize>(&mut self, _: &Param<Tensor<D, Bool>>) {
+        // A wiring follows the weight that it belongs to.
+        if is_wiring(&self.path.join("."))
+            && let Some(place) = self.places.last_mut()
+        {
+            place.has_edges = true;
+        }
+    }
+}

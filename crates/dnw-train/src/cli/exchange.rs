@@ -1,0 +1,93 @@
+//! `dnw import` and `dnw export`: networks of other programs, and networks for them.
+
+use std::fmt::Write;
+
+use dnw_train::export::{self, Layout};
+use dnw_train::import::{Import, Imported};
+use dnw_train::run::{RunFolder, write_whole};
+
+use super::args::{ExportArgs, ImportArgs, LayoutName};
+use super::failure::{Failure, device};
+use super::output::{line, note, whole};
+use super::train::{command_line, environment};
+
+/// Makes a run folder of a file.
+pub fn import(args: &ImportArgs) -> Result<u8, Failure> {
+    let (device, device_name) = device("auto")?;
+    let mut environment = environment(device_name, None);
+    let file = args.file.to_string_lossy().into_owned();
+    environment.push(("imported from".into(), file));
+    let import = Import {
+        file: &args.file,
+        recipe: args.recipe.as_deref(),
+        changes: &args.set,
+        out: args.out.as_deref(),
+        command: command_line(),
+        environment,
+        device: &device.autodiff(),
+    };
+    let imported = import.run()?;
+    if !imported.skipped.is_empty() {
+        let skipped: Vec<String> = imported.skipped.iter().map(ToString::to_string).collect();
+        note(format!("passed over: {}", some(&skipped)));
+    }
+    if !imported.others.is_empty() {
+        let (recipe, others) = (&imported.recipe.name, some(&imported.others));
+        note(format!(
+            "taken for `{recipe}`; these fit as well: {others}; the file does not say which it is, `--recipe` does"
+        ));
+    }
+    print(&imported, args.json)?;
+    Ok(0)
+}
+
+/// The first few of many.
+fn some(all: &[String]) -> String {
+    const MOST: usize = 5;
+    let shown = all.iter().take(MOST).cloned().collect::<Vec<_>>();
+    match all.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn print(imported: &Imported, json: bool) -> Result<(), Failure> {
+    let (facts, run) = (&imported.facts, imported.folder.path());
+    if json {
+        let result = serde_json::json!({
+            "run": run.to_string_lossy(),
+            "recipe": imported.recipe.name,
+            "also_fits": imported.others,
+            "classes": facts.classes.len(),
+            "edges_real": facts.edges_real,
+            "edges_possible": facts.edges_possible,
+            "parameters": facts.parameters,
+            "dead_nodes": facts.dead_nodes,
+        });
+        return line(format!("{result:#}"));
+    }
+    let mut text = String::new();
+    let _ = writeln!(text, "recipe         {}", imported.recipe.name);
+    let _ = writeln!(
+        text,
+        "edges          {} real of {} possible, {} parameters in all",
+        facts.edges_real, facts.edges_possible, facts.parameters
+    );
+    let _ = writeln!(text, "run            {}", run.display());
+    let _ = writeln!(text, "evaluate it    dnw eval {}", run.display());
+    whole(text.as_bytes())
+}
+
+/// Writes a run's weights as a file.
+pub fn export(args: &ExportArgs) -> Result<u8, Failure> {
+    let folder = RunFolder::open(&args.run)?;
+    let (device, _) = device("auto")?;
+    let layout = match args.layout {
+        LayoutName::Published => Layout::Published,
+        LayoutName::Burn => Layout::Burn,
+    };
+    let bytes = export::export(&folder, args.weights.name(), layout, &device)?;
+    write_whole(&args.out, &bytes)?;
+    line(args.out.display())?;
+    Ok(0)
+}

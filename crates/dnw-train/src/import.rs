@@ -1,0 +1,193 @@
+//! A published file as a run.
+//!
+//! A `.pt` or safetensors file holds weights under the names of the program that trained them. [`Import`] reads it without running
+//! anything in it, finds the recipe whose network it is, chooses the real edges as that recipe's rule does at the end of a run
+//! (or takes them from the file's masks), and writes a run folder that everything else in this crate works on. The folder is
+//! whole or absent.
+
+mod error;
+mod fit;
+mod network;
+
+pub use error::{Better, ImportError};
+pub use fit::Differences;
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use dnw_checkpoint::{Reason, Skipped, Tensor};
+
+use crate::recipe::Recipe;
+use crate::run::{Facts, RunError, RunFolder};
+use fit::{Choice, Fit, Fitting};
+use network::{Load, Network};
+
+/// What is to be imported, as what.
+#[derive(Clone, Debug)]
+pub struct Import<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// The recipe; without a name, the one whose network the file holds.
+    pub recipe: Option<&'a str>,
+    /// Changes to it, `key=value`.
+    pub changes: &'a [String],
+    /// The run folder, which must not exist or be empty; without one, the next free `runs/RECIPE-N`.
+    pub out: Option<&'a Path>,
+    /// The command line that makes the run again.
+    pub command: String,
+    /// Program, libraries, device: label and value.
+    pub environment: Vec<(String, String)>,
+    /// Where tensors live, with autodiff.
+    pub device: &'a Device,
+}
+
+/// What was imported.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// Its run folder.
+    pub folder: RunFolder,
+    /// What is said there.
+    pub facts: Facts,
+    /// As what it was imported.
+    pub recipe: Recipe,
+    /// Recipes that fit as well, where none was asked for: what they differ in, such as the budget, is not in the file.
+    pub others: Vec<String>,
+    /// What of the file was not used, counters of norms and the like aside.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Import<'_> {
+    /// Imports the file.
+    ///
+    /// # Errors
+    /// [`ImportError`] if the file is none, is damaged, or holds another network; nothing is written then.
+    pub fn run(self) -> Result<Imported, ImportError> {
+        let read = dnw_checkpoint::read(self.file).and_then(|checkpoint| checkpoint.model_state());
+        let model = read.map_err(|error| ImportError::unreadable(self.file, error))?;
+        let Choice { fit, others } = self.choose(&model.tensors)?;
+        self.check_finite(&model.tensors)?;
+        let load = Load {
+            path: self.file,
+            fit: &fit,
+            tensors: model.tensors,
+            command: self.command.clone(),
+            environment: self.environment.clone(),
+        };
+        let network = load.network(self.device)?;
+        let was_there = self.out.is_some_and(Path::is_dir);
+        let folder = match self.out {
+            Some(path) => RunFolder::create(path)?,
+            None => RunFolder::create_numbered(Path::new("runs"), &fit.recipe.name)?,
+        };
+        fill(&folder, &network, was_there)?;
+        Ok(Imported {
+            folder,
+            facts: network.facts,
+            recipe: fit.recipe,
+            others,
+            skipped: model.skipped.into_iter().filter(is_of_interest).collect(),
+        })
+    }
+
+    /// The recipe that was asked for, if the file fits it, or else the one that it fits best.
+    fn choose(&self, tensors: &[Tensor]) -> Result<Choice, ImportError> {
+        let path = || self.file.to_owned();
+        let mut fitting = Fitting::new(tensors, self.changes, self.device);
+        let Some(name) = self.recipe else {
+            return fitting.best()?.map_err(|nearest| ImportError::NoRecipe {
+                path: path(),
+                nearest: nearest.map(|fit| Box::new((fit.recipe.name, fit.differences))),
+            });
+        };
+        let fit = fitting.with(name)?;
+        if fit.differences.count() == 0 {
+            let others = Vec::new();
+            return Ok(Choice { fit, others });
+        }
+        // Another recipe may fit as it comes, whatever was changed in this one.
+        let better = |fit: Fit| Better {
+            differences: fit.differences.count(),
+            recipe: fit.recipe.name,
+        };
+        let best = Fitting::new(tensors, &[], self.device).best()?;
+        Err(ImportError::Unfit {
+            path: path(),
+            recipe: fit.recipe.name,
+            differences: Box::new(fit.differences),
+            better: match best {
+                Ok(choice) => Some(better(choice.fit)),
+                Err(nearest) => nearest.map(better),
+            },
+        })
+    }
+
+    fn check_finite(&self, tensors: &[Tensor]) -> Result<(), ImportError> {
+        let not_finite = |tensor: &&Tensor| tensor.data.iter().any(|x| !x.is_finite());
+        let names = tensors.iter().filter(not_finite);
+        let names: Vec<String> = names.map(|tensor| tensor.name.clone()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(ImportError::NotFinite {
+            path: self.file.to_owned(),
+            names,
+        })
+    }
+}
+
+/// Whether someone may have wanted what was passed over.
+fn is_of_interest(skipped: &Skipped) -> bool {
+    skipped.reason != Reason::Buffer && !skipped.name.ends_with("num_batches_tracked")
+}
+
+/// Writes the network into a new folder. If that cannot be finished, the folder is as it was before: absent, or empty if it was there.
+fn fill(folder: &RunFolder, network: &Network, was_there: bool) -> Result<(), RunError> {
+    let written = network.write(folder);
+    if written.is_err() && std::fs::remove_dir_all(folder.path()).is_ok() && was_there {
+        // What cannot be made again is not worth more words than the failure itself.
+        let _ = std::fs::create_dir(folder.path());
+    }
+    written
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_completed_is_as_it_was_before() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../dnw-models/tests/parity/records/tiny_static_dnw/initial.safetensors");
+        let changes = ["model.stem=8", "model.level=24", "model.outputs=16"].map(String::from);
+        let device = Device::flex().autodiff();
+        let tensors = dnw_checkpoint::read(&file).unwrap().model_state().unwrap();
+        let fit = Fitting::new(&tensors.tensors, &changes, &device)
+            .with("cifar10-tiny-static-dnw")
+            .unwrap();
+        let load = Load {
+            path: &file,
+            fit: &fit,
+            tensors: tensors.tensors.clone(),
+            command: String::new(),
+            environment: Vec::new(),
+        };
+        let network = load.network(&device).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("run");
+        for was_there in [false, true] {
+            let folder = RunFolder::create(&path).unwrap();
+            // What comes last but one can then not be written.
+            std::fs::remove_dir(path.join("frames")).unwrap();
+            std::fs::write(path.join("frames"), "a file").unwrap();
+            assert!(matches!(
+                fill(&folder, &network, was_there),
+                Err(RunError::Write { .. })
+            ));
+            assert_eq!(path.exists(), was_there);
+        }
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+        let folder = RunFolder::create(&path).unwrap();
+        fill(&folder, &network, true).unwrap();
+        assert_eq!(folder.read_facts().unwrap(), network.facts);
+    }
+}

@@ -1,0 +1,175 @@
+//! Why a file cannot become a run.
+
+use std::path::{Path, PathBuf};
+
+use dnw_checkpoint::{CheckpointError, quoted};
+use dnw_core::WiringError;
+use dnw_models::{ModelError, PublishedError};
+
+use super::Differences;
+use crate::data::DataError;
+use crate::recipe::RecipeError;
+use crate::run::RunError;
+
+/// Why a file cannot become a run. Nothing is written then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file cannot be opened.
+    #[error("cannot read `{}`: {source}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no checkpoint, or a damaged or hostile one.
+    #[error("cannot read `{}`: {source}", .path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CheckpointError,
+    },
+    /// The file holds another network than the recipe's.
+    #[error("`{}` does not fit the recipe `{recipe}`: {differences}", .path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// The recipe.
+        recipe: String,
+        /// How they differ.
+        differences: Box<Differences>,
+        /// The recipe that the file fits, or is nearest to, if one is near.
+        better: Option<Better>,
+    },
+    /// The file holds no network of any recipe.
+    #[error("`{}` fits no recipe{}", .path.display(), said(.nearest))]
+    NoRecipe {
+        /// The file.
+        path: PathBuf,
+        /// The nearest recipe and how the file differs from it, if any name is the same.
+        nearest: Option<Box<(String, Differences)>>,
+    },
+    /// Tensors hold numbers that are none, or infinite.
+    #[error("`{}` holds numbers that are not finite, in {}: such weights cannot be ranked", .path.display(), listed(.names))]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensors.
+        names: Vec<String>,
+    },
+    /// The rule has numbers that published files have no place for.
+    #[error(
+        "the rule `{rule}` learns a threshold for each tensor, which published files have no place for"
+    )]
+    Threshold {
+        /// The rule.
+        rule: String,
+    },
+    /// A tensor cannot be taken.
+    #[error("`{}` cannot be imported: {source}", .path.display())]
+    Published {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PublishedError,
+    },
+    /// The recipe is none.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The recipe's data set is none, or cannot be shown as it says.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The recipe's network cannot be made.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The network cannot be wired as the recipe says.
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+    /// The run folder cannot be written.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// A recipe that a file suits better than the one that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Better {
+    /// Its name.
+    pub recipe: String,
+    /// By how many tensors the file differs from it; by none if it fits.
+    pub differences: usize,
+}
+
+fn said(nearest: &Option<Box<(String, Differences)>>) -> String {
+    match nearest.as_deref() {
+        Some((recipe, differences)) => format!("; of the nearest, `{recipe}`, {differences}"),
+        None => ": no name of its tensors is that of a network's".into(),
+    }
+}
+
+/// Names, but not too many.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = names.iter().take(MOST);
+    let shown: Vec<String> = shown.map(|name| format!("`{}`", quoted(name))).collect();
+    match names.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+impl ImportError {
+    /// A file that cannot be read.
+    pub(super) fn unreadable(path: &Path, error: CheckpointError) -> Self {
+        let path = path.to_owned();
+        match error {
+            CheckpointError::Read { source, .. } => Self::Open { path, source },
+            source => Self::Checkpoint { path, source },
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Open { .. } => "give the path of a `.pt` or safetensors file that may be read".into(),
+            Self::Checkpoint { source, .. } => match source {
+                CheckpointError::Forbidden { .. } => {
+                    "nothing in the file was run; save the model's `state_dict()` alone with `torch.save`, or as safetensors".into()
+                }
+                CheckpointError::NoModel { .. } | CheckpointError::NoDictionary { .. } => {
+                    "save the model's `state_dict()` with `torch.save`, or as safetensors".into()
+                }
+                CheckpointError::UnknownFormat => "give a file that `torch.save` or safetensors wrote".into(),
+                _ => "download or copy the file again; nothing in it was run".into(),
+            },
+            Self::Unfit {
+                path,
+                better: Some(Better { recipe, differences: 0 }),
+                ..
+            } => format!("it fits the recipe `{recipe}`: `dnw import {} --recipe {recipe}`", path.display()),
+            Self::Unfit {
+                better: Some(Better { recipe, differences }),
+                ..
+            } => format!("no recipe fits; the nearest is `{recipe}`, from which it differs in {differences} tensors; sizes are changed with `--set model.KEY=VALUE`"),
+            Self::Unfit { better: None, .. } | Self::NoRecipe { nearest: None, .. } => {
+                "no recipe has a network with such names; `dnw recipes` lists what there is".into()
+            }
+            Self::NoRecipe {
+                nearest: Some(nearest),
+                ..
+            } => {
+                let recipe = &nearest.0;
+                format!("`--recipe {recipe}` with other sizes, `--set model.KEY=VALUE`, may fit; `dnw recipes {recipe}` shows the keys")
+            }
+            Self::NotFinite { .. } => "the training that made the file has diverged; take an earlier checkpoint".into(),
+            Self::Threshold { .. } => "choose another rule with `--set wiring.rule=NAME`; `dnw recipes` lists them".into(),
+            Self::Published { .. } => "the file was changed after it was published; download it again".into(),
+            Self::Recipe(error) => error.help(),
+            Self::Data(error) => error.help(),
+            Self::Model(_) => "change the recipe's `model` keys with `--set model.KEY=VALUE`".into(),
+            Self::Wiring(_) => "change the budget with `--set wiring.prune-rate=RATE`, or what competes with `--set wiring.ranking=all-entries`".into(),
+            Self::Run(error) => error.help(),
+        }
+    }
+}
