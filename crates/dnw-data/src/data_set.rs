@@ -112,13 +112,18 @@ impl DataSet {
     /// Some of the training images, drawn once and for all: the same ones whatever the seed of a run.
     ///
     /// # Errors
-    /// [`DataError::TrainImages`] if there are not so many, or none are asked for.
+    /// [`DataError::Subset`] if there are not so many, or none are asked for.
     pub fn with_train_images(mut self, images: usize) -> Result<Self, DataError> {
-        let all = self.train.len();
-        if !(1..=all).contains(&images) {
-            return Err(DataError::TrainImages { asked: images, all });
-        }
-        self.train = Arc::new(Subset::draw(self.train, images));
+        self.train = subset(self.train, images, "training")?;
+        Ok(self)
+    }
+
+    /// Some of the test images, drawn once and for all.
+    ///
+    /// # Errors
+    /// As [`with_train_images`](Self::with_train_images).
+    pub fn with_test_images(mut self, images: usize) -> Result<Self, DataError> {
+        self.test = subset(self.test, images, "test")?;
         Ok(self)
     }
 
@@ -183,4 +188,21 @@ fn shape(
 /// The ten decimal digits as class names.
 pub(crate) fn ten_digits() -> Vec<String> {
     (0..10).map(|digit: u8| digit.to_string()).collect()
+}
+
+/// So many images of a part.
+fn subset(
+    part: Arc<dyn Part>,
+    asked: usize,
+    name: &'static str,
+) -> Result<Arc<dyn Part>, DataError> {
+    let all = part.len();
+    if !(1..=all).contains(&asked) {
+        return Err(DataError::Subset {
+            part: name,
+            asked,
+            all,
+        });
+    }
+    Ok(Arc::new(Subset::draw(part, asked)))
 }

@@ -175,9 +175,11 @@ pub enum DataError {
         /// Training images.
         images: usize,
     },
-    /// More training images than there are, or none.
-    #[error("{asked} training images cannot be drawn of {all}")]
-    TrainImages {
+    /// More images of a part than there are, or none.
+    #[error("{asked} {part} images cannot be drawn of {all}")]
+    Subset {
+        /// Of which part: training or test.
+        part: &'static str,
         /// Images asked for.
         asked: usize,
         /// Images that there are.
@@ -281,7 +283,7 @@ impl DataError {
             Self::BatchTooLarge { images, .. } => {
                 return format!("choose a batch of at most {images}");
             }
-            Self::TrainImages { all, .. } => {
+            Self::Subset { all, .. } => {
                 return format!("choose from 1 to {all} images");
             }
             Self::BatchZero => "choose a batch of 1 or more",

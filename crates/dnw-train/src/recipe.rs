@@ -50,6 +50,9 @@ pub struct Recipe {
     /// How many of the training images are used, drawn once and the same for every seed; all where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
+    /// How many of the test images are used, drawn likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_images: Option<usize>,
     /// The network.
     pub model: ModelConfig,
     /// Which edges are real.
@@ -320,8 +323,12 @@ impl Recipe {
             Some(transforms) => data.with_transforms(transforms)?,
             None => data,
         };
-        match self.train_images {
-            Some(images) => data.with_train_images(images),
+        let data = match self.train_images {
+            Some(images) => data.with_train_images(images)?,
+            None => data,
+        };
+        match self.test_images {
+            Some(images) => data.with_test_images(images),
             None => Ok(data),
         }
     }

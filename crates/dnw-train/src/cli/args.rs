@@ -171,6 +171,9 @@ pub struct EvalArgs {
     /// Where tensors live: auto, flex, ndarray, wgpu
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: String,
+    /// Evaluate the wiring too: with one weight shared by all edges, several in turn, and with redrawn ones
+    #[arg(long)]
+    pub weight_agnostic: bool,
     /// Print the result as JSON on standard output
     #[arg(long)]
     pub json: bool,

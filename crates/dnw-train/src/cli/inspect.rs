@@ -1,117 +1,19 @@
-//! `dnw eval`, `dnw report`, `dnw compare`, `dnw recipes`: what was, and what could be.
+//! `dnw report`, `dnw compare`, `dnw recipes`: what was, and what could be.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use burn::module::ModuleDisplay;
-use burn::tensor::Device;
-use dnw_core::WiringError;
-use dnw_models::{Classifier, UseModel};
+use dnw_core::rules;
 use dnw_report::{ComparedRun, Comparison};
 use dnw_train::comparison::compare as compare_runs;
-use dnw_train::data::DataSet;
 use dnw_train::recipe::{Recipe, entries};
 use dnw_train::recording::record;
-use dnw_train::run::{RunError, RunFolder, load_weights, write_whole};
-use dnw_train::training::{Evaluation, evaluate};
+use dnw_train::run::{RunFolder, write_whole};
 
-use super::args::{CompareArgs, EvalArgs, ReportArgs, given};
-use super::failure::{Failure, device};
+use super::args::{CompareArgs, ReportArgs};
+use super::failure::Failure;
 use super::output::{line, whole};
 use super::train::command_line;
-
-/// Evaluates a run's weights.
-pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
-    let folder = RunFolder::open(&args.run)?;
-    let recipe = folder.read_recipe()?;
-    let (device, _) = device(&args.device)?;
-    let data = recipe.open_data(given(&args.data))?;
-    let which = args.weights.name();
-    let evaluate = Evaluate {
-        recipe: &recipe,
-        data: &data,
-        device: &device,
-        weights: folder.weights(which),
-    };
-    // The run was made with this recipe, so that a network that cannot be made means that the recipe is no longer that one.
-    let unfit =
-        |error: &dyn std::fmt::Display| RunError::damaged(folder.path().join("recipe.toml"), error);
-    let found = recipe
-        .model
-        .build(data.shape(), data.classes.len(), &device, evaluate);
-    let found = found
-        .map_err(|error| unfit(&error))?
-        .map_err(|error| match error {
-            Unusable::Recipe(error) => Failure::from(unfit(&error)),
-            Unusable::Other(failure) => failure,
-        })?;
-    if args.json {
-        let result = serde_json::json!({
-            "run": folder.path().to_string_lossy(),
-            "weights": which,
-            "test_accuracy": found.accuracy,
-            "test_loss": found.loss,
-            "confusion": found.confusion,
-        });
-        line(format!("{result:#}"))?;
-    } else {
-        let (accuracy, images) = (100.0 * found.accuracy, data.test.len());
-        line(format!(
-            "{accuracy:.2} % of {images} test images (loss {:.4})",
-            found.loss
-        ))?;
-        whole(confusion_table(&found, &data.classes).as_bytes())?;
-    }
-    Ok(0)
-}
-
-struct Evaluate<'a> {
-    recipe: &'a Recipe,
-    data: &'a DataSet,
-    device: &'a Device,
-    weights: PathBuf,
-}
-
-impl UseModel for Evaluate<'_> {
-    type Output = Result<Evaluation, Unusable>;
-
-    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
-        // Wired only so that the model has places for the stored wirings; which edges it begins with does not matter.
-        let wire = self
-            .recipe
-            .wire(1, self.data.classes.len())
-            .map_err(|error| Unusable::Other(error.into()))?;
-        let mut model = wire.attach(model).map_err(Unusable::Recipe)?;
-        load_weights(&mut *model, &self.weights).map_err(|error| Unusable::Other(error.into()))?;
-        evaluate(&*model, self.data, self.device).map_err(|error| Unusable::Other(error.into()))
-    }
-}
-
-/// Why a run cannot be evaluated.
-enum Unusable {
-    /// Its recipe asks for a wiring that its network cannot have.
-    Recipe(WiringError),
-    /// Anything else.
-    Other(Failure),
-}
-
-fn confusion_table(found: &Evaluation, classes: &[String]) -> String {
-    let mut text = String::from("rows: true class, columns: predicted\n");
-    let width = classes.iter().map(String::len).max().unwrap_or(1).max(5);
-    let _ = write!(text, "{:>width$}", "");
-    for class in classes {
-        let _ = write!(text, " {class:>width$}");
-    }
-    text.push('\n');
-    for (row, class) in found.confusion.chunks(classes.len()).zip(classes) {
-        let _ = write!(text, "{class:>width$}");
-        for count in row {
-            let _ = write!(text, " {count:>width$}");
-        }
-        text.push('\n');
-    }
-    text
-}
 
 /// Writes a run's page, or pictures of its wiring.
 pub fn report(args: &ReportArgs) -> Result<u8, Failure> {
@@ -284,16 +186,19 @@ pub fn recipes(name: Option<&str>) -> Result<u8, Failure> {
     match name {
         Some(name) => whole(Recipe::named(name, &[])?.to_toml().as_bytes())?,
         None => {
-            let width =
-                |names: &mut dyn Iterator<Item = &str>| names.map(str::len).max().unwrap_or(0);
-            let wide = width(&mut entries().iter().map(|entry| entry.name.as_str()));
-            line(format!("{:<wide$}  published  about", "recipe"))?;
+            let wide = |names: &mut dyn Iterator<Item = &str>| names.map(str::len).max();
+            let name = wide(&mut entries().iter().map(|entry| entry.name.as_str())).unwrap_or(0);
+            let rule = wide(&mut rules::ALL.iter().map(|named| named.name)).unwrap_or(0);
+            line(format!(
+                "{:<name$}  {:>10}  {:<rule$}  about",
+                "recipe", "published", "rule"
+            ))?;
             for entry in entries() {
                 let recipe = Recipe::named(&entry.name, &[])?;
                 let published = entry.published.unwrap_or("");
                 line(format!(
-                    "{:<wide$}  {published:>9}  {}",
-                    entry.name, recipe.about
+                    "{:<name$}  {published:>10}  {:<rule$}  {}",
+                    entry.name, recipe.wiring.rule, recipe.about
                 ))?;
             }
             line("\n`dnw recipes NAME` prints one, `dnw rules` lists what can choose its edges.")?;

@@ -3,6 +3,7 @@
 mod args;
 mod count;
 mod data;
+mod eval;
 mod exchange;
 mod failure;
 mod inspect;
@@ -23,7 +24,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         None => train::main_job(&cli.train),
         Some(Command::Train(args)) => train::train(&args),
-        Some(Command::Eval(args)) => inspect::eval(&args),
+        Some(Command::Eval(args)) => eval::eval(&args),
         Some(Command::Count(args)) => count::count(&args),
         Some(Command::Report(args)) => inspect::report(&args),
         Some(Command::Compare(args)) => inspect::compare(&args),

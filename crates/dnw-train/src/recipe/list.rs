@@ -110,11 +110,12 @@ fn tiny(list: &mut List) {
         );
         let mut short = changes.to_vec();
         short.extend(SHORT);
-        short.extend(match time {
-            "static" => ["epochs=3", "train-images=50000"],
-            "discrete" => ["epochs=3", "train-images=10000"],
-            _ => ["epochs=2", "train-images=3000"],
-        });
+        let size: &[&str] = match time {
+            "static" => &["epochs=3"],
+            "discrete" => &["epochs=3", "train-images=10000", "test-images=5000"],
+            _ => &["epochs=3", "train-images=2000", "test-images=1000"],
+        };
+        short.extend(size);
         list.add(format!("cifar10-tiny-{time}-dnw-short"), TINY, None, &short);
     }
 }
@@ -171,7 +172,7 @@ fn cifar_mobilenets(list: &mut List) {
         );
     }
     let mut short = SHORT.to_vec();
-    short.extend(["epochs=2", "train-images=15000"]);
+    short.extend(["epochs=2", "train-images=12800", "test-images=2500"]);
     list.add(
         "cifar10-mobilenet-dnw-x0.225-short",
         CIFAR_MOBILENET,

@@ -1,0 +1,174 @@
+//! `dnw eval`: what a run's weights, or its wiring alone, are worth.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use burn::module::ModuleDisplay;
+use burn::tensor::Device;
+use dnw_core::{Weights, WiringError};
+use dnw_models::{Classifier, UseModel};
+use dnw_train::data::DataSet;
+use dnw_train::recipe::Recipe;
+use dnw_train::run::{RunError, RunFolder, load_weights};
+use dnw_train::training::{Evaluation, evaluate};
+
+use super::args::{EvalArgs, given};
+use super::failure::{Failure, device};
+use super::output::{line, whole};
+
+/// Evaluates a run's weights.
+pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
+    let folder = RunFolder::open(&args.run)?;
+    let recipe = folder.read_recipe()?;
+    let (device, _) = device(&args.device)?;
+    let data = recipe.open_data(given(&args.data))?;
+    let which = args.weights.name();
+    let evaluate = Evaluate {
+        recipe: &recipe,
+        data: &data,
+        device: &device,
+        weights: folder.weights(which),
+        weight_agnostic: args.weight_agnostic,
+    };
+    // The run was made with this recipe, so that a network that cannot be made means that the recipe is no longer that one.
+    let unfit =
+        |error: &dyn std::fmt::Display| RunError::damaged(folder.path().join("recipe.toml"), error);
+    let found = recipe
+        .model
+        .build(data.shape(), data.classes.len(), &device, evaluate);
+    let found = found
+        .map_err(|error| unfit(&error))?
+        .map_err(|error| match error {
+            Unusable::Recipe(error) => Failure::from(unfit(&error)),
+            Unusable::Other(failure) => failure,
+        })?;
+    let Found {
+        as_learned: found,
+        agnostic,
+    } = found;
+    if args.json {
+        let agnostic = agnostic.iter().map(|(weights, found)| {
+            serde_json::json!({
+                "weights": in_words(*weights),
+                "test_accuracy": found.accuracy,
+                "test_loss": found.loss.is_finite().then_some(found.loss),
+            })
+        });
+        let agnostic: Vec<serde_json::Value> = agnostic.collect();
+        let result = serde_json::json!({
+            "run": folder.path().to_string_lossy(),
+            "weights": which,
+            "test_accuracy": found.accuracy,
+            "test_loss": found.loss,
+            "confusion": found.confusion,
+            "weight_agnostic": agnostic,
+        });
+        line(format!("{result:#}"))?;
+    } else {
+        let (accuracy, images) = (100.0 * found.accuracy, data.test.len());
+        line(format!(
+            "{accuracy:.2} % of {images} test images (loss {:.4})",
+            found.loss
+        ))?;
+        if data.classes.len() <= MOST_CLASSES_SHOWN {
+            whole(confusion_table(&found, &data.classes).as_bytes())?;
+        }
+        if !agnostic.is_empty() {
+            line("\nthe same wiring with other weights on its edges:")?;
+            for (weights, found) in &agnostic {
+                line(format!(
+                    "{:<22} {:6.2} %",
+                    in_words(*weights),
+                    100.0 * found.accuracy
+                ))?;
+            }
+        }
+    }
+    Ok(0)
+}
+
+struct Evaluate<'a> {
+    recipe: &'a Recipe,
+    data: &'a DataSet,
+    device: &'a Device,
+    weights: PathBuf,
+    weight_agnostic: bool,
+}
+
+/// What an evaluation found.
+struct Found {
+    /// With the weights that were learned.
+    as_learned: Evaluation,
+    /// With others.
+    agnostic: Vec<(Weights, Evaluation)>,
+}
+
+/// The shared weights that are tried: those of Gaier and Ha (2019).
+const SHARED: [f32; 6] = [-2.0, -1.0, -0.5, 0.5, 1.0, 2.0];
+/// Draws of new weights.
+const REDRAWN: u64 = 5;
+/// A table of more classes is no longer read.
+const MOST_CLASSES_SHOWN: usize = 20;
+
+fn in_words(weights: Weights) -> String {
+    match weights {
+        Weights::Shared(weight) => format!("all {weight}"),
+        Weights::Redrawn { seed } => format!("redrawn with seed {seed}"),
+    }
+}
+
+impl UseModel for Evaluate<'_> {
+    type Output = Result<Found, Unusable>;
+
+    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
+        // Wired only so that the model has places for the stored wirings; which edges it begins with does not matter.
+        let wire = self
+            .recipe
+            .wire(1, self.data.classes.len())
+            .map_err(|error| Unusable::Other(error.into()))?;
+        let mut model = wire.attach(model).map_err(Unusable::Recipe)?;
+        load_weights(&mut *model, &self.weights).map_err(|error| Unusable::Other(error.into()))?;
+        let evaluate = |model: &M| {
+            evaluate(model, self.data, self.device).map_err(|error| Unusable::Other(error.into()))
+        };
+        let as_learned = evaluate(&*model)?;
+        let mut agnostic = Vec::new();
+        if self.weight_agnostic {
+            let shared = SHARED.map(Weights::Shared).into_iter();
+            for weights in shared.chain((0..REDRAWN).map(|seed| Weights::Redrawn { seed })) {
+                let other = model.with_weights(weights).map_err(Unusable::Recipe)?;
+                agnostic.push((weights, evaluate(&*other)?));
+            }
+        }
+        Ok(Found {
+            as_learned,
+            agnostic,
+        })
+    }
+}
+
+/// Why a run cannot be evaluated.
+enum Unusable {
+    /// Its recipe asks for a wiring that its network cannot have.
+    Recipe(WiringError),
+    /// Anything else.
+    Other(Failure),
+}
+
+fn confusion_table(found: &Evaluation, classes: &[String]) -> String {
+    let mut text = String::from("rows: true class, columns: predicted\n");
+    let width = classes.iter().map(String::len).max().unwrap_or(1).max(5);
+    let _ = write!(text, "{:>width$}", "");
+    for class in classes {
+        let _ = write!(text, " {class:>width$}");
+    }
+    text.push('\n');
+    for (row, class) in found.confusion.chunks(classes.len()).zip(classes) {
+        let _ = write!(text, "{class:>width$}");
+        for count in row {
+            let _ = write!(text, " {count:>width$}");
+        }
+        text.push('\n');
+    }
+    text
+}
