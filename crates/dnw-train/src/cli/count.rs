@@ -154,7 +154,7 @@ fn published_counts(name: &str) -> Option<&'static str> {
             "published: 1.8M parameters, 154M multiply-adds; trained wirings leave more nodes dead than one that begins."
         }
         "imagenet-resnet50-dense" => {
-            "published: 25.5M parameters, 4.1G multiply-adds; the parameters hold norms and biases too."
+            "published: 25.5M parameters, 4.1G multiply-adds."
         }
         _ => return None,
     };
