@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// a network needs.
 pub(crate) const MOST_EDGES: usize = 1 << 27;
 
+/// The most classes: labels are 16 bits wide.
+const MOST_CLASSES: usize = 1 << 16;
+
 /// The version of the folder's layout.
 pub(super) const FORMAT: u32 = 1;
 
@@ -98,6 +101,8 @@ impl Facts {
             Some(format!(
                 "images of {channels} x {height} x {width} are none"
             ))
+        } else if self.classes.len() > MOST_CLASSES {
+            Some(format!("it names more than {MOST_CLASSES} classes"))
         } else if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
             Some("an accuracy is not between 0 and 1".into())
         } else if self.edges_real > self.edges_possible || self.edges_possible > entries {
