@@ -153,9 +153,7 @@ fn published_counts(name: &str) -> Option<&'static str> {
         "imagenet-mobilenet-dnw-x0.49" => {
             "published: 1.8M parameters, 154M multiply-adds; trained wirings leave more nodes dead than one that begins."
         }
-        "imagenet-resnet50-dense" => {
-            "published: 25.5M parameters, 4.1G multiply-adds."
-        }
+        "imagenet-resnet50-dense" => "published: 25.5M parameters, 4.1G multiply-adds.",
         _ => return None,
     };
     Some(text)

@@ -131,13 +131,13 @@ impl UseModel for Evaluate<'_> {
         let evaluate = |model: &M| {
             evaluate(model, self.data, self.device).map_err(|error| Unusable::Other(error.into()))
         };
-        let as_learned = evaluate(&*model)?;
+        let as_learned = evaluate(&model)?;
         let mut agnostic = Vec::new();
         if self.weight_agnostic {
             let shared = SHARED.map(Weights::Shared).into_iter();
             for weights in shared.chain((0..REDRAWN).map(|seed| Weights::Redrawn { seed })) {
                 let other = model.with_weights(weights).map_err(Unusable::Recipe)?;
-                agnostic.push((weights, evaluate(&*other)?));
+                agnostic.push((weights, evaluate(&other)?));
             }
         }
         Ok(Found {
