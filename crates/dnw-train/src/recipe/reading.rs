@@ -5,7 +5,8 @@
 use super::RecipeError;
 
 /// Changes a key of a table, `a.b=value`; the value is read as TOML and, where it is none, as text. A budget takes the place
-/// of the one that was there, and another kind of model the place of the whole model.
+/// of the one that was there, another kind of model or transform the place of the whole model or transform, another rule that of its
+/// settings, other data that of the transforms.
 pub(super) fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeError> {
     let refused = || RecipeError::Set {
         text: change.to_owned(),
@@ -38,8 +39,12 @@ pub(super) fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeErr
     if parents == ["wiring"] && BUDGETS.contains(last) {
         place.retain(|key, _| !BUDGETS.iter().any(|budget| **budget == *key));
     }
-    if parents == ["model"] && *last == "kind" && place.get("kind") != Some(&value) {
+    if *last == "kind" && place.get("kind") != Some(&value) {
         place.clear();
+    }
+    if parents.is_empty() && *last == "data" && place.get("data") != Some(&value) {
+        // How images are shown is a matter of the images: others begin as their publication says.
+        place.remove("transforms");
     }
     place.insert((*last).to_owned(), value);
     Ok(())
@@ -48,7 +53,7 @@ pub(super) fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeErr
 /// Whether a change puts something in the place of a whole group of keys.
 pub(super) fn replaces(change: &str) -> bool {
     let key = change.split('=').next().unwrap_or("").trim();
-    key == "wiring.rule" || key == "model.kind"
+    key == "data" || key == "wiring.rule" || key.ends_with(".kind")
 }
 
 /// Text that is no TOML.
@@ -152,7 +157,8 @@ fn value_in_words(found: &str) -> String {
 /// A Rust type as what one writes for it.
 fn type_in_words(expected: &str) -> String {
     let words = match expected {
-        "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more,",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number, 0 or more,",
         "f32" | "f64" => "a number",
         "a sequence" => "a list such as [20, 20]",
         "a boolean" => "true or false",
@@ -197,8 +203,8 @@ mod tests {
             "`optimizer.momentum` holds \"much\" where a number is needed"
         );
         assert_eq!(
-            complaint("augmentation.mirror=1"),
-            "`augmentation.mirror` holds 1 where true or false is needed"
+            complaint("optimizer.norms-decay=1"),
+            "`optimizer.norms-decay` holds 1 where true or false is needed"
         );
         assert_eq!(
             complaint("wiring.unit=pair"),

@@ -129,7 +129,8 @@ fn coloured_images_in_memory_are_trained_on() {
         }
         write(&shell, &format!("cifar10/test/{class}/0.jpg"), &image);
     }
-    let more = ["--set", "batch=10", "--set", "augmentation.mirror=true"];
+    let shifted = "transforms.train={kind=\"shift-crop\",shift=2,mirror=true}";
+    let more = ["--set", "batch=10", "--set", shifted];
     train(&shell, "cifar10", &more).succeeded();
     let facts = shell.facts("run");
     assert_eq!(facts["train_images"], 20);

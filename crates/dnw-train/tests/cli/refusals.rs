@@ -137,10 +137,10 @@ fn a_value_that_does_not_fit_is_refused_before_anything_is_written() {
         ),
         ("optimizer.momentum=1", &["`optimizer.momentum` is 1"]),
         (
-            "augmentation.shift=8",
-            &["`augmentation.shift` is 8", "sides of an image"],
+            "transforms.train.shift=8",
+            &["shift of 8 pixels leaves nothing", "8x8"],
         ),
-        ("augmentation.shift=70000", &["augmentation"]),
+        ("transforms.train.shift=70000", &["transforms"]),
     ] {
         shell.train("run", &["--set", change]).refused(words);
     }

@@ -1,0 +1,74 @@
+//! Every recipe that comes with the program is one that trains.
+
+#![cfg(feature = "flex")]
+
+use std::collections::BTreeSet;
+
+use burn::module::ModuleDisplay;
+use burn::tensor::Device;
+use dnw_models::{Classifier, UseModel};
+use dnw_train::data::{DataSet, Images};
+use dnw_train::recipe::{Recipe, entries};
+use dnw_train::training::Training;
+
+/// Two images of noise.
+fn two_images(side: usize, channels: usize, classes: usize) -> DataSet {
+    let images = || {
+        let pixels = (0..2 * channels * side * side).map(|i| (i * i % 251) as u8);
+        Images::new([channels, side, side], pixels.collect(), vec![0, 1]).unwrap()
+    };
+    let names = (0..classes).map(|class| class.to_string()).collect();
+    let statistics = (vec![0.5; channels], vec![0.3; channels]);
+    DataSet::new("noise", names, images(), images(), statistics).unwrap()
+}
+
+struct Step<'a>(&'a Recipe, &'a DataSet, &'a Device);
+
+impl UseModel for Step<'_> {
+    /// The loss, real edges, and the edges that the rule starts with at least.
+    type Output = (f32, usize, usize);
+
+    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
+        let Self(recipe, data, device) = self;
+        let mut training = Training::begin(model, recipe, data, device).unwrap();
+        let batch = training.batches().unwrap().next().unwrap().unwrap();
+        let update = training.step(&batch).unwrap();
+        let tensors = training.model.tensors();
+        let real = tensors.iter().map(|tensor| tensor.wiring.count()).sum();
+        let budget = tensors.iter().map(|tensor| tensor.budget).sum();
+        (update.loss, real, budget)
+    }
+}
+
+/// Recipes of one model and one rule differ in numbers only, so one of them stands for all.
+#[test]
+fn every_recipe_resolves_and_its_model_takes_one_step_on_two_images() {
+    let mut seen = BTreeSet::new();
+    for entry in entries() {
+        let changes = ["batch=2", "transforms={}"].map(String::from);
+        let recipe = Recipe::named(&entry.name, &changes).unwrap();
+        if !seen.insert(format!("{:?} {}", recipe.model, recipe.wiring.rule)) {
+            continue;
+        }
+        // Images of ImageNet's size would take minutes; the layers are the same.
+        let (side, channels, classes) = match recipe.data.as_str() {
+            "digits" => (8, 1, 10),
+            "mnist" => (28, 1, 10),
+            "cifar10" => (32, 3, 10),
+            _ => (64, 3, 1000),
+        };
+        let recipe = Recipe {
+            train_images: None,
+            test_images: None,
+            ..recipe
+        };
+        let data = two_images(side, channels, classes);
+        let device = Device::flex().autodiff();
+        device.seed(recipe.seed);
+        let step = Step(&recipe, &data, &device);
+        let built = recipe.model.build(data.shape(), classes, &device, step);
+        let (loss, real, budget) = built.unwrap();
+        assert!(loss.is_finite() && loss > 0.0, "{}: {loss}", entry.name);
+        assert!(real >= budget, "{}: {real} of {budget}", entry.name);
+    }
+}
