@@ -148,8 +148,10 @@ impl Recipe {
         let mut table: toml::Table = text
             .parse()
             .map_err(|error| reading::syntax_error(text, &error))?;
-        // Another rule or kind of model takes its settings with it, so these changes come first.
-        let (first, then): (Vec<_>, Vec<_>) = changes.iter().partition(|c| reading::replaces(c));
+        // Another rule takes the settings of the old one with it, not those that are given with it.
+        let (first, then): (Vec<_>, Vec<_>) = changes
+            .iter()
+            .partition(|change| reading::names_the_rule(change));
         for change in first.into_iter().chain(then) {
             reading::set(&mut table, change)?;
         }

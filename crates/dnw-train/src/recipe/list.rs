@@ -228,21 +228,20 @@ fn mobilenets(list: &mut List) {
         ("dnw-x0.49", "70.4", &["wiring.prune-rate=0.51"]),
     ];
     for (name, published, changes) in rows {
-        let mut all: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
+        let mut all: Vec<String> = Vec::new();
         if name.starts_with("dense") {
             all.extend(dense.map(str::to_owned));
         } else {
             let (_, width) = name.rsplit_once('x').unwrap_or(("", name));
-            let small = if name.contains("small") {
-                ", the classifier wired too"
-            } else {
-                ""
+            let small = match name.contains("small") {
+                true => ", the classifier wired too",
+                false => "",
             };
-            let about = format!(
+            all.push(format!(
                 "about=ImageNet; MobileNetV1 as five chained graphs with the edges of width {width}{small}."
-            );
-            all.push(about);
+            ));
         }
+        all.extend(changes.iter().map(|change| (*change).to_owned()));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         list.add(
             format!("imagenet-mobilenet-{name}"),

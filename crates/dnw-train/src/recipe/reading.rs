@@ -50,10 +50,12 @@ pub(super) fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeErr
     Ok(())
 }
 
-/// Whether a change puts something in the place of a whole group of keys.
-pub(super) fn replaces(change: &str) -> bool {
-    let key = change.split('=').next().unwrap_or("").trim();
-    key == "data" || key == "wiring.rule" || key.ends_with(".kind")
+/// Whether a change names the rule, which is settled before its settings, in whatever order they are given.
+pub(super) fn names_the_rule(change: &str) -> bool {
+    change
+        .split('=')
+        .next()
+        .is_some_and(|key| key.trim() == "wiring.rule")
 }
 
 /// Text that is no TOML.
