@@ -17,7 +17,7 @@ const PRUNED: [(&str, u32, &str); 3] = [
 ];
 
 /// Where the learned thresholds of STR begin: its weights have no budget, so these were chosen to end near the shares above.
-const STR_STARTS: [&str; 3] = ["-4.5", "-4.0", "-3.5"];
+const STR_STARTS: [&str; 3] = ["-3.2", "-2.8", "-2.25"];
 
 /// Rules that on a network with one wired tensor are another rule.
 const SAME_ON_ONE_TENSOR: [(&str, &str); 2] = [("static", "random"), ("st-3-normalised", "st-3")];

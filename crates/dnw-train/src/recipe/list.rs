@@ -111,9 +111,14 @@ fn tiny(list: &mut List) {
         let mut short = changes.to_vec();
         short.extend(SHORT);
         let size: &[&str] = match time {
-            "static" => &["epochs=3"],
-            "discrete" => &["epochs=3", "train-images=10000", "test-images=5000"],
-            _ => &["epochs=3", "train-images=2000", "test-images=1000"],
+            "static" => &["epochs=5"],
+            "discrete" => &["epochs=3", "train-images=20000", "test-images=5000"],
+            _ => &[
+                "epochs=3",
+                "train-images=1500",
+                "test-images=500",
+                "batch=16",
+            ],
         };
         short.extend(size);
         list.add(format!("cifar10-tiny-{time}-dnw-short"), TINY, None, &short);
@@ -184,7 +189,7 @@ fn cifar_mobilenets(list: &mut List) {
 fn cifar_resnets(list: &mut List) {
     list.add("cifar10-resnet18-dnw-90", CIFAR_RESNET, None, &[]);
     let mut short = SHORT.to_vec();
-    short.extend(["epochs=3", "train-images=20000", "model.width=16"]);
+    short.extend(["epochs=4", "train-images=20000", "model.width=16"]);
     short.push(
         "about=CIFAR-10; ResNet-18 of a quarter of the width, every layer wired, one edge in ten.",
     );
