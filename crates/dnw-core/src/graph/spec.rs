@@ -365,6 +365,7 @@ fn reached_from_inputs(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_published_tiny_graph_has_58_6_percent_impossible_entries() {
@@ -373,6 +374,36 @@ mod tests {
         assert_eq!((spec.targets(), spec.sources()), (800, 800));
         let impossible = 1.0 - spec.legal().count() as f64 / 640_000.0;
         assert!((impossible - 0.586).abs() < 5e-4, "{impossible}");
+    }
+
+    proptest! {
+        /// Nodes are numbered by level, so a second trip changes nothing.
+        #[test]
+        fn a_specification_is_its_edges(
+            inputs in 1usize..5, hidden in 1usize..8, outputs in 1usize..4, drawn in proptest::collection::vec(any::<bool>(), 200),
+        ) {
+            let nodes = inputs + hidden + outputs;
+            let pairs = (0..nodes).flat_map(|target| (0..target).map(move |source| (source, target)));
+            let allowed = pairs.filter(|&(source, target)| target >= inputs && source < nodes - outputs);
+            let mut edges: Vec<(usize, usize)> =
+                allowed.zip(drawn).filter(|(_, drawn)| *drawn).map(|(edge, _)| edge).collect();
+            // Every output hears at least from the first input.
+            edges.extend((nodes - outputs..nodes).map(|output| (0, output)));
+            let (first, numbers) = GraphSpec::from_edges(nodes, inputs, outputs, &edges).unwrap();
+            let of = |spec: &GraphSpec| -> Vec<(usize, usize)> {
+                let legal = spec.legal().iter_by_target(spec.sources());
+                legal.map(|(target, source)| (source, target + spec.first_target())).collect()
+            };
+            let mut renumbered: Vec<(usize, usize)> = edges.iter().map(|&(s, t)| (numbers[s], numbers[t])).collect();
+            let mut kept = of(&first);
+            renumbered.sort_unstable();
+            renumbered.dedup();
+            kept.sort_unstable();
+            prop_assert_eq!(renumbered, kept);
+            let (second, numbers) = GraphSpec::from_edges(nodes, inputs, outputs, &of(&first)).unwrap();
+            prop_assert_eq!(&second, &first);
+            prop_assert!(numbers.iter().enumerate().all(|(node, number)| node == *number));
+        }
     }
 
     #[test]
