@@ -92,7 +92,7 @@ fn what_cannot_be_counted_is_said() {
         .refused(&["no recipe `cifar10-tiny`", "did you mean `cifar10-tiny"]);
     shell
         .dnw(&["count", "run", "--side", "7"])
-        .refused(&["7", "--side"]);
+        .refused(&["7 x 7 cannot be folded"]);
 }
 
 #[test]
