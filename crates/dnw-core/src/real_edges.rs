@@ -95,7 +95,9 @@ impl RealEdges {
     /// may be chosen that the layer cannot use), and while training those that a rule lets join.
     pub fn mask<const D: usize>(&self, shape: [usize; D]) -> Tensor<D, Bool> {
         let mut mask = self.real.val();
-        if self.training.is_enabled() && self.joined.val().dims() == mask.dims() {
+        // A model made to be evaluated is on a plain device, and nobody need have called `valid` on it.
+        let trains = self.training.is_enabled() && self.hallucinated.val().is_autodiff();
+        if trains && self.joined.val().dims() == mask.dims() {
             mask = mask.bool_or(self.joined.val());
         }
         if let Some(legal) = &self.legal {

@@ -178,6 +178,24 @@ fn targeted_dropout_drops_by_chance_while_training_all_in_evaluation_and_keeps_s
 }
 
 #[test]
+fn a_model_that_is_loaded_to_be_evaluated_lets_no_dropped_edge_take_part() {
+    let weights: Vec<f32> = (1..=40).map(|i| i as f32).collect();
+    let trained = wired(rules::targeted_dropout(0.5, 0.0), 10, &weights, 10);
+    assert!(given(&trained).iter().filter(|w| **w != 0.0).count() > 10);
+    let plain = Device::flex();
+    let linear = LinearConfig::new(1, 40).with_bias(false).init(&plain);
+    let wire = Wire::new(rules::targeted_dropout(0.5, 0.0), Budget::Edges(10));
+    let fresh = wire
+        .weights(ParamGroup::all())
+        .over(10)
+        .attach(linear)
+        .unwrap();
+    let loaded = fresh.load_record(trained.clone().into_record());
+    let given: Vec<f32> = loaded.weight.val().to_data().iter().collect();
+    assert_eq!(given, given_in_evaluation(&trained));
+}
+
+#[test]
 fn targeted_dropout_per_output_keeps_as_many_edges_into_each_target() {
     let rule = rules::targeted_dropout_per_output(1.0, 0.0);
     let model = Wire::new(rule, Budget::Edges(2))
