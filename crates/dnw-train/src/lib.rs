@@ -9,7 +9,6 @@
 
 pub mod comparison;
 pub mod counting;
-pub mod device;
 pub mod export;
 pub mod import;
 mod keeper;

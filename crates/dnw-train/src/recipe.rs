@@ -22,7 +22,6 @@ mod wiring;
 
 pub use budget_table::{BudgetTable, BudgetTableError};
 pub use error::RecipeError;
-pub(crate) use error::nearest;
 pub use list::{Entry, MAIN_JOB, entries};
 pub use wiring::WiringRecipe;
 

@@ -52,7 +52,7 @@ pub(crate) fn check(device: &Device) -> Result<(), OdeError> {
         DispatchDevice::Flex(_) => Ok(()),
         #[cfg(feature = "ndarray")]
         DispatchDevice::NdArray(_) => Ok(()),
-        #[cfg(feature = "wgpu")]
+        #[cfg(feature = "cube")]
         DispatchDevice::Cube(_) => Ok(()),
         #[allow(unreachable_patterns)]
         other => Err(OdeError::Device {
@@ -79,7 +79,7 @@ pub(crate) fn pulled_back<const D: usize>(
 #[backend_extension(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
-    Cube: cfg(feature = "wgpu"),
+    Cube: cfg(feature = "cube"),
     Autodiff
 )]
 pub(crate) trait Solved: Backend {
@@ -111,7 +111,7 @@ macro_rules! solved_without_gradient {
 solved_without_gradient!(burn::backend::Flex);
 #[cfg(feature = "ndarray")]
 solved_without_gradient!(burn::backend::NdArray);
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "cube")]
 solved_without_gradient!(burn::backend::Cube);
 
 impl<B: Backend, C: CheckpointStrategy> Solved for Autodiff<B, C>

@@ -8,12 +8,12 @@ use dnw_train::recipe::Recipe;
 use dnw_train::run::RunFolder;
 
 use super::args::{CountArgs, Which};
-use super::failure::{Failure, device};
+use super::failure::{Failure, cpu};
 use super::output::{line, whole};
 
 /// Counts the network of a run or a recipe.
 pub fn count(args: &CountArgs) -> Result<u8, Failure> {
-    let (device, _) = device("auto")?;
+    let device = cpu()?;
     let is_folder =
         args.of.contains(std::path::MAIN_SEPARATOR) || std::path::Path::new(&args.of).is_dir();
     let (name, cost) = if is_folder {
@@ -161,7 +161,7 @@ fn published_counts(name: &str) -> Option<&'static str> {
 
 /// What a recipe comes to, as lines that a TOML reader passes over.
 pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
-    let (device, _) = device("auto")?;
+    let device = cpu()?;
     let (image, classes, images) = published_data(recipe)?;
     let cost = cost(recipe, image, classes, None, &device)?;
     let [channels, height, width] = image;

@@ -20,7 +20,7 @@ use super::output::{line, whole};
 pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.read_recipe()?;
-    let (device, _) = device(&args.device)?;
+    let device = device(&args.device)?.device;
     let data = recipe.open_data(given(&args.data))?;
     let which = args.weights.name();
     let evaluate = Evaluate {

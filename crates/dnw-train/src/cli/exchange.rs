@@ -2,19 +2,20 @@
 
 use std::fmt::Write;
 
+use dnw_device::host;
 use dnw_train::export::{self, Layout};
 use dnw_train::import::{Import, Imported};
 use dnw_train::run::{RunFolder, write_whole};
 
 use super::args::{ExportArgs, ImportArgs, LayoutName};
-use super::failure::{Failure, device};
+use super::failure::{Failure, cpu};
 use super::output::{line, note, whole};
 use super::train::{command_line, environment};
 
 /// Makes a run folder of a file.
 pub fn import(args: &ImportArgs) -> Result<u8, Failure> {
-    let (device, device_name) = device("auto")?;
-    let mut environment = environment(device_name, None);
+    let device = cpu()?;
+    let mut environment = environment(&host(), "CPU", None);
     let file = args.file.to_string_lossy().into_owned();
     environment.push(("imported from".into(), file));
     let import = Import {
@@ -81,7 +82,7 @@ fn print(imported: &Imported, json: bool) -> Result<(), Failure> {
 /// Writes a run's weights as a file.
 pub fn export(args: &ExportArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
-    let (device, _) = device("auto")?;
+    let device = cpu()?;
     let layout = match args.layout {
         LayoutName::Published => Layout::Published,
         LayoutName::Burn => Layout::Burn,

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use burn::tensor::Device;
 use dnw_core::WiringError;
+use dnw_device::{DeviceError, DeviceName, Opened, host, open};
 use dnw_models::ModelError;
 use dnw_report::ReportError;
 use dnw_train::data::DataError;
-use dnw_train::device::DeviceError;
 use dnw_train::export::ExportError;
 use dnw_train::import::ImportError;
 use dnw_train::recipe::RecipeError;
@@ -130,7 +130,12 @@ impl From<RunnerError> for Failure {
     }
 }
 
-/// The device by its name.
-pub fn device(name: &str) -> Result<(Device, &'static str), Failure> {
-    Ok(dnw_train::device::device(name)?)
+/// The device of that name, which has proved to work.
+pub fn device(name: &str) -> Result<Opened, Failure> {
+    Ok(open(&name.parse::<DeviceName>()?)?)
+}
+
+/// A device for what takes no time: the CPU, where the program was built with one.
+pub fn cpu() -> Result<Device, Failure> {
+    Ok(open(&host())?.device)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dnw_device::DeviceName;
 use dnw_train::recipe::{MAIN_JOB, Recipe};
 use dnw_train::recording::record;
 use dnw_train::run::{Facts, RunFolder, Status, write_whole};
@@ -12,7 +13,7 @@ use dnw_train::runner::Runner;
 
 use super::args::{TrainArgs, TrainSettings, given};
 use super::count::summary;
-use super::failure::{Failure, device};
+use super::failure::{Failure, cpu, device};
 use super::output::{line, note, whole};
 use super::progress::Progress;
 
@@ -57,9 +58,9 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::new(error, "give `--threads` a smaller number"))?;
-    let (device, device_name) = device(&settings.device)?;
+    let opened = device(&settings.device)?;
     let data = recipe.open_data(given(&settings.data))?;
-    let device = device.autodiff();
+    let device = opened.device.clone().autodiff();
     device.seed(recipe.seed);
 
     // Everything that can be refused is refused before a folder is made.
@@ -77,7 +78,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         device: &device,
         folder: &folder,
         command: command_line(),
-        environment: environment(device_name, Some(threads)),
+        environment: environment(&opened.name, &opened.model, Some(threads)),
         watcher: &mut progress,
     };
     let trained = recipe
@@ -143,7 +144,7 @@ fn check_fits(recipe: &Recipe, data: &dnw_train::data::DataSet) -> Result<(), Fa
         }
     }
 
-    let (device, _) = device("auto")?;
+    let device = cpu()?;
     let device = device.autodiff();
     device.seed(recipe.seed);
     recipe.model.build(
@@ -196,12 +197,16 @@ pub fn command_line() -> String {
 }
 
 /// Program, libraries, device, threads: label and value.
-pub fn environment(device: &str, threads: Option<usize>) -> Vec<(String, String)> {
+pub fn environment(
+    device: &DeviceName,
+    model: &str,
+    threads: Option<usize>,
+) -> Vec<(String, String)> {
     let entry = |label: &str, value: String| (label.to_owned(), value);
     let mut entries = vec![
         entry("dnw", env!("CARGO_PKG_VERSION").into()),
         entry("Burn", dnw_train::BURN_VERSION.into()),
-        entry("device", device.into()),
+        entry("device", format!("{device} ({model})")),
     ];
     entries.extend(threads.map(|threads| entry("threads", threads.to_string())));
     let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);

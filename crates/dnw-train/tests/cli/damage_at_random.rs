@@ -150,7 +150,7 @@ impl UseModel for Load<'_> {
 
 #[test]
 fn damaged_weights_are_loaded_or_refused() {
-    let device: Device = dnw_train::device::device("auto").unwrap().0;
+    let device: Device = dnw_device::open(&dnw_device::host()).unwrap().device;
     let read = |folder: &RunFolder| {
         let recipe = folder.read_recipe().unwrap();
         let load = Load {

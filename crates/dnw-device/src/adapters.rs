@@ -1,0 +1,146 @@
+//! The devices that a backend reaches on this machine.
+
+use crate::Backend;
+use crate::name::{DeviceName, Kind};
+
+/// A device that is present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// How it is asked for.
+    pub name: DeviceName,
+    /// What its maker calls it.
+    pub model: String,
+    /// Who speaks to it, and in which version.
+    pub driver: String,
+    /// Bytes of its memory, where the driver tells.
+    pub memory: Option<u64>,
+    /// What kind it is.
+    pub kind: Kind,
+}
+
+/// The devices of a backend; none where the program was built without it.
+pub(crate) fn of(backend: Backend) -> Vec<Adapter> {
+    if !backend.is_built() {
+        return Vec::new();
+    }
+    match backend {
+        Backend::Flex | Backend::NdArray => vec![cpu(backend)],
+        #[cfg(feature = "wgpu")]
+        Backend::Wgpu | Backend::Vulkan | Backend::Metal => graphics::adapters(backend),
+        #[cfg(feature = "cuda")]
+        Backend::Cuda => indexed(backend, burn::tensor::DeviceType::Cuda),
+        #[cfg(feature = "rocm")]
+        Backend::Rocm => indexed(backend, burn::tensor::DeviceType::Rocm),
+        Backend::LibTorch => vec![cpu(backend)],
+        _ => Vec::new(),
+    }
+}
+
+fn cpu(backend: Backend) -> Adapter {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Adapter {
+        name: DeviceName::of(backend),
+        model: format!("CPU, {threads} threads"),
+        driver: String::new(),
+        memory: cpu_memory(),
+        kind: Kind::Cpu,
+    }
+}
+
+/// The machine's memory, where the system tells.
+fn cpu_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// The devices of a runtime that numbers them. Asking for their models opens them.
+#[cfg(any(feature = "cuda", feature = "rocm"))]
+fn indexed(backend: Backend, runtime: burn::tensor::DeviceType) -> Vec<Adapter> {
+    use burn::tensor::Device;
+    let model = |device: &Device| device.identity().map(|found| found.name);
+    let found = crate::guard::guarded(|| {
+        let devices = Device::enumerate(runtime).into_vec();
+        devices.iter().map(model).collect::<Vec<_>>()
+    });
+    let adapter = |(index, model): (usize, Option<String>)| Adapter {
+        name: DeviceName::Of(backend, crate::name::Which::Index(index)),
+        model: model.unwrap_or_else(|| "a card that does not say its name".into()),
+        driver: String::new(),
+        memory: None,
+        kind: Kind::Discrete,
+    };
+    let found = found.unwrap_or_default().into_iter().enumerate();
+    found.map(adapter).collect()
+}
+
+/// Adapters that wgpu finds.
+#[cfg(feature = "wgpu")]
+mod graphics {
+    use burn::tensor::wgpu::wgpu::{self, AdapterInfo, Backends, DeviceType};
+
+    use super::{Adapter, Backend, DeviceName, Kind, Which};
+
+    /// The graphics APIs that a backend tries, best first, as CubeCL does.
+    fn apis(backend: Backend) -> &'static [Backends] {
+        match backend {
+            Backend::Vulkan => &[Backends::VULKAN],
+            Backend::Metal => &[Backends::METAL],
+            _ if cfg!(target_os = "macos") => &[Backends::METAL],
+            _ => &[Backends::VULKAN, Backends::DX12, Backends::GL],
+        }
+    }
+
+    fn on(api: Backends) -> Vec<AdapterInfo> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: api,
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        pollster::block_on(instance.enumerate_adapters(api))
+            .iter()
+            .map(wgpu::Adapter::get_info)
+            .collect()
+    }
+
+    fn kind(info: &AdapterInfo) -> Kind {
+        match info.device_type {
+            DeviceType::DiscreteGpu => Kind::Discrete,
+            DeviceType::IntegratedGpu => Kind::Integrated,
+            DeviceType::VirtualGpu => Kind::Virtual,
+            DeviceType::Cpu => Kind::Cpu,
+            DeviceType::Other => Kind::Other,
+        }
+    }
+
+    /// The adapters of the first API that reaches a graphics card, or else of the first that reaches any.
+    pub(super) fn adapters(backend: Backend) -> Vec<Adapter> {
+        let mut software = Vec::new();
+        for api in apis(backend) {
+            let found = on(*api);
+            if found.iter().any(|info| info.device_type != DeviceType::Cpu) {
+                return named(backend, &found);
+            }
+            if software.is_empty() {
+                software = found;
+            }
+        }
+        named(backend, &software)
+    }
+
+    fn named(backend: Backend, found: &[AdapterInfo]) -> Vec<Adapter> {
+        let adapter = |(index, info): (usize, &AdapterInfo)| {
+            let this = kind(info);
+            let before = found[..index].iter().filter(|other| kind(other) == this);
+            let driver = format!("{} {}", info.driver, info.driver_info);
+            Adapter {
+                name: DeviceName::Of(backend, Which::Kind(this, before.count())),
+                model: info.name.clone(),
+                driver: format!("{}, {}", info.backend, driver.trim()),
+                memory: None,
+                kind: this,
+            }
+        };
+        found.iter().enumerate().map(adapter).collect()
+    }
+}

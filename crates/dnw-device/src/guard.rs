@@ -1,0 +1,81 @@
+//! Backends whose failures are panics, told as messages.
+//!
+//! CubeCL's runtimes panic where a driver refuses, often on a thread of their own. [`guarded`] runs something, keeps what any thread
+//! says in panicking meanwhile from the terminal, and returns it.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+
+static GUARDS: AtomicUsize = AtomicUsize::new(0);
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static HOOK: Once = Once::new();
+
+/// Runs `work`; a panic in it is returned as what the first thread that panicked meanwhile said.
+///
+/// What `work` borrows may be half-changed after a panic: drop it, or put back what it was.
+///
+/// # Errors
+/// The message of the panic.
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |info| {
+            if GUARDS.load(Ordering::SeqCst) == 0 {
+                return before(info);
+            }
+            let said = info.payload_as_str().unwrap_or("it gave up").to_owned();
+            SAID.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(said);
+        }));
+    });
+    if GUARDS.fetch_add(1, Ordering::SeqCst) == 0 {
+        SAID.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+    let done = catch_unwind(AssertUnwindSafe(work));
+    GUARDS.fetch_sub(1, Ordering::SeqCst);
+    done.map_err(|payload| {
+        let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = said.first().cloned();
+        first.unwrap_or_else(|| message(payload.as_ref()))
+    })
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it gave up".into())
+}
+
+/// Whether a message of a backend speaks of memory that ran out.
+pub fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_lowercase();
+    [
+        "out of memory",
+        "outofmemory",
+        "out_of_memory",
+        "not enough memory",
+        "buffertoobig",
+    ]
+    .iter()
+    .any(|said| message.contains(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_and_what_is_done_is_returned() {
+        assert_eq!(guarded(|| 3), Ok(3));
+        let told = guarded(|| panic!("no {} left", "memory"));
+        assert_eq!(told, Err::<(), _>("no memory left".into()));
+        let elsewhere = guarded(|| {
+            let _ = std::thread::spawn(|| panic!("the driver is gone")).join();
+            panic!("and so am I");
+        });
+        assert_eq!(elsewhere, Err::<(), _>("the driver is gone".into()));
+    }
+}

@@ -1,0 +1,188 @@
+//! What people write after `--device`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Backend, DeviceError};
+
+/// A device as people name it: `auto`, `flex`, `wgpu:discrete`, `cuda:1`, `remote:ws://host:3000`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DeviceName {
+    /// The best that this program was built with and finds.
+    Auto,
+    /// One of a backend's devices.
+    Of(Backend, Which),
+    /// A device of a server.
+    Remote(String),
+}
+
+/// Which of a backend's devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Which {
+    /// The backend's own choice.
+    #[default]
+    Default,
+    /// That of this number among all.
+    Index(usize),
+    /// That of this number among those of a kind.
+    Kind(Kind, usize),
+}
+
+/// What kind of adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A card with memory of its own.
+    Discrete,
+    /// A graphics unit that shares the CPU's memory.
+    Integrated,
+    /// A graphics unit lent to a virtual machine.
+    Virtual,
+    /// Software on the CPU.
+    Cpu,
+    /// One that does not say.
+    Other,
+}
+
+impl Kind {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Cpu => "cpu",
+            Self::Other => "other",
+        }
+    }
+
+    fn by_name(name: &str) -> Option<Self> {
+        use Kind::{Cpu, Discrete, Integrated, Other, Virtual};
+        let all = [Discrete, Integrated, Virtual, Cpu, Other];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl DeviceName {
+    /// The backend's default device.
+    pub fn of(backend: Backend) -> Self {
+        Self::Of(backend, Which::Default)
+    }
+
+    /// The backend, if it is decided yet.
+    pub fn backend(&self) -> Option<Backend> {
+        match self {
+            Self::Auto => None,
+            Self::Of(backend, _) => Some(*backend),
+            Self::Remote(_) => Some(Backend::Remote),
+        }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, DeviceError> {
+        let (backend, rest) = match name.split_once(':') {
+            Some((backend, rest)) => (backend, Some(rest)),
+            None => (name, None),
+        };
+        if name == "auto" {
+            return Ok(Self::Auto);
+        }
+        let Some(found) = Backend::by_name(backend) else {
+            return Err(DeviceError::unknown(backend));
+        };
+        let bad = |expected| DeviceError::Which {
+            name: name.to_owned(),
+            expected,
+        };
+        let number = |text: &str, expected| text.parse().map_err(|_| bad(expected));
+        let which = match (found, rest) {
+            (Backend::Remote, Some(host)) if !host.is_empty() => {
+                return Ok(Self::Remote(host.to_owned()));
+            }
+            (Backend::Remote, _) => {
+                return Err(bad(
+                    "the server's address, as in remote:ws://127.0.0.1:3000",
+                ));
+            }
+            (_, None) => Which::Default,
+            (Backend::Flex | Backend::NdArray, Some(_)) => {
+                return Err(bad("nothing: there is one such device"));
+            }
+            (Backend::Cuda | Backend::Rocm, Some(index)) => {
+                Which::Index(number(index, "a number, as in cuda:0")?)
+            }
+            (_, Some(rest)) => {
+                let expected =
+                    "discrete, integrated, virtual, cpu or a number, as in wgpu:discrete";
+                let (kind, index) = rest.split_once(':').unwrap_or((rest, "0"));
+                match Kind::by_name(kind) {
+                    Some(kind) => Which::Kind(kind, number(index, expected)?),
+                    None => Which::Index(number(rest, expected)?),
+                }
+            }
+        };
+        Ok(Self::Of(found, which))
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Of(backend, Which::Default) => write!(f, "{backend}"),
+            Self::Of(backend, Which::Index(index)) => write!(f, "{backend}:{index}"),
+            Self::Of(backend, Which::Kind(kind, 0)) => write!(f, "{backend}:{}", kind.name()),
+            Self::Of(backend, Which::Kind(kind, index)) => {
+                write!(f, "{backend}:{}:{index}", kind.name())
+            }
+            Self::Remote(host) => write!(f, "remote:{host}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written_alike() {
+        let names = [
+            "auto",
+            "flex",
+            "ndarray",
+            "wgpu",
+            "wgpu:discrete",
+            "wgpu:integrated:1",
+            "wgpu:cpu",
+            "wgpu:2",
+            "vulkan:0",
+            "cuda:1",
+            "libtorch",
+            "remote:ws://127.0.0.1:3000",
+        ];
+        for name in names {
+            let read: DeviceName = name.parse().expect(name);
+            assert_eq!(read.to_string(), name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_with_what_would_be() {
+        let refused = |name: &str| {
+            let error = name.parse::<DeviceName>().expect_err(name);
+            format!("{error}; {}", error.help())
+        };
+        assert_eq!(
+            refused("cudda"),
+            "there is no device `cudda`; did you mean `cuda`? There are auto, flex, ndarray, wgpu, vulkan, metal, cuda, rocm, \
+             libtorch, remote"
+        );
+        assert!(refused("cuda:first").contains("a number, as in cuda:0"));
+        assert!(refused("wgpu:fast").contains("discrete, integrated, virtual, cpu or a number"));
+        assert!(refused("flex:1").contains("there is one such device"));
+        assert!(refused("remote").contains("the server's address"));
+        assert!(refused("remote:").contains("the server's address"));
+    }
+}

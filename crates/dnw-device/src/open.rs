@@ -1,0 +1,273 @@
+//! From a name to a device that works.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::guard::guarded;
+use crate::{Adapter, Backend, DeviceError, DeviceName, Kind, Which, adapters};
+
+/// How long a driver may take to add two numbers for the first time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A device that works.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The device, without autodiff.
+    pub device: Device,
+    /// Its full name, which opens it again.
+    pub name: DeviceName,
+    /// What it is, for people.
+    pub model: String,
+    /// Why it was taken, where it was not asked for by name.
+    pub why: Option<String>,
+}
+
+/// Opens a device and lets it add two numbers.
+///
+/// `auto` is the best graphics card that the program was built for and finds, or else the CPU; a software adapter is only taken when
+/// it is asked for.
+///
+/// # Errors
+/// [`DeviceError`] if the program was built without it, if there is none here, or if its driver fails.
+pub fn open(name: &DeviceName) -> Result<Opened, DeviceError> {
+    let (name, why) = match name {
+        DeviceName::Auto => best(),
+        name => (name.clone(), None),
+    };
+    let backend = name.backend().unwrap_or(Backend::Flex);
+    if !backend.is_built() {
+        return Err(DeviceError::NotBuilt { backend });
+    }
+    let adapter = find(&name)?;
+    let broken = |message| DeviceError::Broken {
+        name: name.to_string(),
+        backend,
+        message,
+    };
+    let device = make(&adapter.name).map_err(broken)?;
+    answers(&device).map_err(broken)?;
+    Ok(Opened {
+        device,
+        name: adapter.name,
+        model: adapter.model,
+        why,
+    })
+}
+
+/// The order in which `auto` looks for graphics cards.
+const CARDS: [Backend; 5] = [
+    Backend::Cuda,
+    Backend::Rocm,
+    Backend::Metal,
+    Backend::Vulkan,
+    Backend::Wgpu,
+];
+
+/// The order in which `auto` takes CPUs.
+const CPUS: [Backend; 3] = [Backend::Flex, Backend::LibTorch, Backend::NdArray];
+
+/// The CPU's device, by whichever backend the program was built with; for what takes no time.
+pub fn host() -> DeviceName {
+    let cpu = CPUS.into_iter().find(|backend| backend.is_built());
+    cpu.map_or(DeviceName::Auto, DeviceName::of)
+}
+
+fn best() -> (DeviceName, Option<String>) {
+    let order = |kind| match kind {
+        Kind::Discrete => 0,
+        Kind::Virtual | Kind::Other => 1,
+        Kind::Integrated => 2,
+        Kind::Cpu => 3,
+    };
+    let cards = CARDS.into_iter().filter(|backend| backend.is_built());
+    let card = cards
+        .clone()
+        .flat_map(adapters::of)
+        .filter(|adapter| adapter.kind != Kind::Cpu)
+        .min_by_key(|adapter| order(adapter.kind));
+    if let Some(card) = card {
+        let why = format!("the best graphics card found: {}", card.model);
+        return (card.name, Some(why));
+    }
+    let cpu = CPUS.into_iter().find(|backend| backend.is_built());
+    let looked: Vec<_> = cards.map(Backend::name).collect();
+    let why = match looked.as_slice() {
+        [] => None,
+        looked => Some(format!("no graphics card found by {}", looked.join(", "))),
+    };
+    (DeviceName::of(cpu.unwrap_or(Backend::Wgpu)), why)
+}
+
+/// The adapter of that name.
+fn find(name: &DeviceName) -> Result<Adapter, DeviceError> {
+    let (backend, which) = match name {
+        DeviceName::Of(backend, which) => (*backend, *which),
+        _ => {
+            return Ok(Adapter {
+                name: name.clone(),
+                model: "another machine's".into(),
+                driver: String::new(),
+                memory: None,
+                kind: Kind::Other,
+            });
+        }
+    };
+    let mut present = adapters::of(backend);
+    let found: Vec<_> = present
+        .iter()
+        .map(|adapter| format!("{} ({})", adapter.name, adapter.model))
+        .collect();
+    let index = match which {
+        Which::Default => (!present.is_empty()).then(|| preferred(&present)),
+        Which::Index(index) => (index < present.len()).then_some(index),
+        Which::Kind(..) => present.iter().position(|adapter| adapter.name == *name),
+    };
+    match index {
+        Some(index) => Ok(present.swap_remove(index)),
+        None => Err(DeviceError::Absent {
+            name: name.to_string(),
+            backend,
+            found: match found.as_slice() {
+                [] => format!("{backend} finds no device at all"),
+                found => format!("{backend} finds {}", found.join(", ")),
+            },
+        }),
+    }
+}
+
+/// A graphics card before software, a discrete one before others.
+fn preferred(present: &[Adapter]) -> usize {
+    let order = |adapter: &Adapter| match adapter.kind {
+        Kind::Discrete => 0,
+        Kind::Virtual | Kind::Other => 1,
+        Kind::Integrated => 2,
+        Kind::Cpu => 3,
+    };
+    (0..present.len())
+        .min_by_key(|index| order(&present[*index]))
+        .unwrap_or(0)
+}
+
+fn make(name: &DeviceName) -> Result<Device, String> {
+    let (backend, which) = match name {
+        DeviceName::Of(backend, which) => (*backend, *which),
+        _ => {
+            return Err(
+                "devices of other machines are opened with their server's credential".into(),
+            );
+        }
+    };
+    let _ = which;
+    match backend {
+        #[cfg(feature = "flex")]
+        Backend::Flex => Ok(Device::flex()),
+        #[cfg(feature = "ndarray")]
+        #[allow(deprecated)]
+        // Burn deprecates it; it is offered for as long as Burn has it.
+        Backend::NdArray => Ok(Device::ndarray()),
+        #[cfg(feature = "wgpu")]
+        Backend::Wgpu => graphics(which, burn::tensor::wgpu::WgpuBackend::Auto),
+        #[cfg(feature = "vulkan")]
+        Backend::Vulkan => graphics(which, burn::tensor::wgpu::WgpuBackend::Vulkan),
+        #[cfg(feature = "metal")]
+        Backend::Metal => graphics(which, burn::tensor::wgpu::WgpuBackend::Metal),
+        #[cfg(feature = "cuda")]
+        Backend::Cuda => Ok(Device::cuda(index(which))),
+        #[cfg(feature = "rocm")]
+        Backend::Rocm => Ok(Device::rocm(index(which))),
+        #[cfg(feature = "libtorch")]
+        #[allow(deprecated)] // As above.
+        Backend::LibTorch => Ok(Device::libtorch()),
+        backend => Err(format!("this program was built without {backend}")),
+    }
+}
+
+#[cfg(any(feature = "cuda", feature = "rocm"))]
+fn index(which: Which) -> usize {
+    match which {
+        Which::Index(index) => index,
+        _ => 0,
+    }
+}
+
+#[cfg(feature = "wgpu")]
+fn graphics(which: Which, api: burn::tensor::wgpu::WgpuBackend) -> Result<Device, String> {
+    use burn::tensor::DeviceKind;
+    use burn::tensor::wgpu::WgpuInitError;
+    let kind = match which {
+        Which::Kind(Kind::Discrete, index) => DeviceKind::DiscreteGpu(index),
+        Which::Kind(Kind::Integrated, index) => DeviceKind::IntegratedGpu(index),
+        Which::Kind(Kind::Virtual, index) => DeviceKind::VirtualGpu(index),
+        Which::Kind(Kind::Cpu, _) => DeviceKind::Cpu,
+        _ => DeviceKind::DefaultDevice,
+    };
+    let options = Device::wgpu_options()
+        .device_kind(kind.clone())
+        .graphics_api(api);
+    match options.init() {
+        Ok(device) => Ok(device),
+        // It was opened before; a device is a name, so another handle is the same device.
+        Err(WgpuInitError::Registration { .. }) => Ok(match api {
+            #[cfg(feature = "vulkan")]
+            burn::tensor::wgpu::WgpuBackend::Vulkan => Device::vulkan(kind),
+            #[cfg(feature = "metal")]
+            burn::tensor::wgpu::WgpuBackend::Metal => Device::metal(kind),
+            _ => Device::wgpu(kind),
+        }),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether the device adds two numbers, within a time. A driver that hangs keeps its thread and nothing else.
+fn answers(device: &Device) -> Result<(), String> {
+    let (say, hear) = channel();
+    let device = device.clone();
+    std::thread::spawn(move || {
+        let sum = guarded(|| {
+            let x = Tensor::<1>::from_floats([1.0, 2.0], &device);
+            (x.clone() + x)
+                .into_data()
+                .iter::<f32>()
+                .collect::<Vec<_>>()
+        });
+        let _ = say.send(sum);
+    });
+    match hear.recv_timeout(PATIENCE) {
+        Ok(Ok(sum)) if sum == [2.0, 4.0] => Ok(()),
+        Ok(Ok(sum)) => Err(format!("it says that 1 + 1 and 2 + 2 are {sum:?}")),
+        Ok(Err(message)) => Err(message),
+        Err(RecvTimeoutError::Timeout) => {
+            Err(format!("no answer within {} seconds", PATIENCE.as_secs()))
+        }
+        Err(RecvTimeoutError::Disconnected) => Err("it gave up".into()),
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_opens_and_says_its_name() {
+        let opened = open(&DeviceName::of(Backend::Flex)).expect("flex is always there");
+        assert_eq!(opened.name.to_string(), "flex");
+        assert_eq!(opened.why, None);
+    }
+
+    #[test]
+    fn what_was_not_built_names_its_feature() {
+        if Backend::Rocm.is_built() {
+            return;
+        }
+        let error = open(&DeviceName::of(Backend::Rocm)).expect_err("it was not built");
+        assert_eq!(
+            error,
+            DeviceError::NotBuilt {
+                backend: Backend::Rocm
+            }
+        );
+        assert!(error.help().contains("--features rocm"), "{}", error.help());
+    }
+}
