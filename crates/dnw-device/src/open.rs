@@ -1,5 +1,6 @@
 //! From a name to a device that works.
 
+use std::fmt;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -23,6 +24,17 @@ pub struct Opened {
     pub model: String,
     /// Why it was taken, where it was not asked for by name.
     pub why: Option<String>,
+}
+
+impl fmt::Display for Opened {
+    /// Name and model, and why it was taken where there was a choice.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.model)?;
+        match &self.why {
+            Some(why) => write!(f, ", which `auto` takes: {why}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Opens a device and lets it add two numbers.

@@ -1,17 +1,21 @@
 //! Opening a device of a server.
 
-use std::net::ToSocketAddrs;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burn::remote::{ConnectError, EndpointId, IrohHost, IrohRelays, RemoteHost};
 use burn::tensor::Device;
 
 use crate::{DeviceError, RemoteAddress, Transport};
 
-/// How long a server may take to answer. Burn itself tries again for 16 seconds where nothing listens, since the server may be
-/// starting, and gives an encrypted connection 30; whatever accepts and then says nothing would hold it for ever.
+/// How long a server may take to answer. Burn gives an encrypted connection 30 seconds; whatever accepts and then says nothing
+/// would hold it for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a server of this machine may take to begin to listen; it may have been started a moment ago. Burn would wait for 16
+/// seconds.
+const START: Duration = Duration::from_secs(3);
 
 /// Opens a session with the server.
 pub(crate) fn connect(
@@ -24,7 +28,10 @@ pub(crate) fn connect(
         reason,
     };
     let mut host = match &address.transport {
-        Transport::WebSocket => RemoteHost::websocket(&server),
+        Transport::WebSocket => {
+            listens(address).map_err(unreachable)?;
+            RemoteHost::websocket(&server)
+        }
         Transport::Iroh { server } => {
             RemoteHost::iroh(iroh_host(address, server).map_err(unreachable)?)
         }
@@ -59,15 +66,25 @@ pub(crate) fn connect(
             device: address.device,
             devices: device_count,
         },
-        ConnectError::Unreachable { reason } if reason.contains("connection refused") => {
-            unreachable("nothing listens there".into())
-        }
         ConnectError::Unreachable { reason } => unreachable(reason),
         ConnectError::Handshake { reason } => unreachable(format!(
             "what answers there does not speak Burn's remote protocol ({reason})"
         )),
         error => unreachable(error.to_string()),
     })
+}
+
+/// Waits a while for something to listen.
+fn listens(address: &RemoteAddress) -> Result<(), String> {
+    let began = Instant::now();
+    let place = (address.host.trim_matches(['[', ']']), address.port);
+    loop {
+        match TcpStream::connect(place) {
+            Ok(_) => return Ok(()),
+            Err(_) if began.elapsed() < START => std::thread::sleep(Duration::from_millis(100)),
+            Err(_) => return Err("nothing listens there".into()),
+        }
+    }
 }
 
 /// The server by its key at every number that its host's name has. No relay and no directory takes part.

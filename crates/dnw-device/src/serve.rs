@@ -27,6 +27,7 @@ pub struct Offer {
 
 /// What a server tells whoever started it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ServerEvent {
     /// It listens.
     Listens {
