@@ -128,10 +128,14 @@ impl From<RunnerError> for Failure {
             RunnerError::Training(error) => error.into(),
             RunnerError::Run(error) => error.into(),
             RunnerError::Data(error) => error.into(),
-            RunnerError::Device { .. } => Self::new(
-                error,
-                "the weights of the last evaluation, or of the start, are kept; `dnw devices` lists what is here",
-            ),
+            RunnerError::Device { ref device, .. } => {
+                let look = match device.starts_with("remote:") {
+                    true => "what `dnw serve` prints where it runs says more",
+                    false => "`dnw devices` lists what is here",
+                };
+                let kept = "the weights of the last evaluation, or of the start, are kept";
+                Self::new(&error, format!("{kept}; {look}"))
+            }
             error => Self::new(error, "see `dnw --help`"),
         }
     }
