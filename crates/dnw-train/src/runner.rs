@@ -9,7 +9,7 @@ use dnw_models::{Classifier, UseModel};
 use crate::data::{DataError, DataSet};
 use crate::keeper::Keeper;
 use crate::recipe::Recipe;
-use crate::run::{Facts, RunError, RunFolder, Status, TensorFacts};
+use crate::run::{Facts, RunError, RunFolder, Status};
 use crate::training::{Evaluation, Training, TrainingError, Update, evaluate};
 
 /// Whoever watches a training.
@@ -148,9 +148,7 @@ impl Runner<'_> {
     }
 
     fn first_facts<M: Classifier>(&self, training: &Training<M>) -> Facts {
-        let tensors = training.model.tensors();
-        let mut facts = Facts {
-            format: 1,
+        Facts {
             command: self.command.clone(),
             environment: self.environment.clone(),
             classes: self.data.classes.clone(),
@@ -159,23 +157,9 @@ impl Runner<'_> {
             image: self.data.shape(),
             mean: self.data.mean.clone(),
             std: self.data.std.clone(),
-            tensors: tensors.iter().map(TensorFacts::from).collect(),
-            status: Status::Running,
-            updates: 0,
             planned_updates: training.updates(),
             updates_per_epoch: training.updates_per_epoch(),
-            seconds: 0.0,
-            test_accuracy: 0.0,
-            test_loss: 0.0,
-            best_test_accuracy: 0.0,
-            best_epoch: 0,
-            best_edges_real: 0,
-            edges_real: 0,
-            edges_possible: 0,
-            parameters: 0,
-            dead_nodes: None,
-        };
-        facts.count(&training.model);
-        facts
+            ..Facts::of(&training.model)
+        }
     }
 }
