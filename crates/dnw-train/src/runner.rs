@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
+use dnw_device::guard::guarded;
 use dnw_models::{Classifier, UseModel};
 
 use crate::data::{DataError, DataSet};
@@ -40,6 +41,16 @@ pub enum RunnerError {
     /// The data could not be had.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The device failed.
+    #[error("the device {device} failed after update {update}: {message}")]
+    Device {
+        /// The device.
+        device: String,
+        /// Updates made before.
+        update: u64,
+        /// What its driver or its server says.
+        message: String,
+    },
 }
 
 /// Everything that a run is made of besides its model.
@@ -73,7 +84,16 @@ impl UseModel for Runner<'_> {
         self.folder.write_facts(&facts)?;
         self.watcher.begins(&facts);
         let began = Instant::now();
-        let ended = self.train(&mut training, &mut keeper, &mut facts, began);
+        // A driver that fails, or a server that goes away, is a panic in Burn. The model may be half-way through an update then,
+        // so nothing of it is read or written any more.
+        let ended = guarded(|| self.train(&mut training, &mut keeper, &mut facts, began));
+        let ended = ended.unwrap_or_else(|message| {
+            Err(RunnerError::Device {
+                device: self.device_name(),
+                update: training.updates_made(),
+                message,
+            })
+        });
         facts.status = match &ended {
             Ok(()) if training.is_finished() => Status::Finished,
             Ok(()) => Status::Stopped,
@@ -145,6 +165,12 @@ impl Runner<'_> {
             }
         }
         Ok(())
+    }
+
+    fn device_name(&self) -> String {
+        let mut entries = self.environment.iter();
+        let device = entries.find(|(label, _)| label == "device");
+        device.map_or_else(|| format!("{:?}", self.device), |(_, name)| name.clone())
     }
 
     fn first_facts<M: Classifier>(&self, training: &Training<M>) -> Facts {

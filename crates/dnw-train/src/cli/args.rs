@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
+use dnw_device::Listen;
 
 /// Discover a network's wiring together with its weights.
 ///
@@ -47,6 +48,13 @@ pub fn given(folder: &Option<PathBuf>) -> Option<&Path> {
         .filter(|folder| !folder.as_os_str().is_empty())
 }
 
+const DEVICE_HELP: &str = "Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, \
+remote:ADDRESS
+
+auto is the best graphics card that this program was built for and finds, or else the CPU. KIND is discrete, integrated, virtual, \
+cpu (software) or a number; N counts cards from 0. `dnw devices` lists what is here, and how to build for what is not. ADDRESS is \
+what `dnw serve` prints; the token of the server is read from DNW_TOKEN.";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -83,6 +91,24 @@ pub enum Command {
     },
     /// List, check or fetch data sets
     Data(DataArgs),
+    /// List the devices that are here, and how to build for those that are not
+    Devices {
+        /// Print them as JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Offer this machine's devices to other programs and machines
+    ///
+    /// Whoever trains gives the name that this prints to `--device`, and the token in the environment as DNW_TOKEN. On this machine
+    /// it speaks WebSocket. Where other machines can reach it, it speaks Iroh instead, which is encrypted and needs no third party,
+    /// and it never serves without a token there.
+    Serve(ServeArgs),
+    /// Ask a backend's driver for its devices; `dnw devices` and `--device auto` do so in a child process
+    #[command(hide = true)]
+    Probe {
+        /// The backend
+        backend: String,
+    },
     /// Print completions for a shell
     Completions(ShellArgs),
     /// Print the manual page
@@ -121,8 +147,8 @@ pub struct TrainSettings {
     /// Passes over the training images
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
-    /// Where tensors live: auto, flex, ndarray, wgpu
-    #[arg(long, default_value = "auto", value_name = "NAME")]
+    /// Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
+    #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
     /// Threads that compute [default: one per core]
     #[arg(long, value_name = "N")]
@@ -168,8 +194,8 @@ pub struct EvalArgs {
     /// The folder with the data set's files
     #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,
-    /// Where tensors live: auto, flex, ndarray, wgpu
-    #[arg(long, default_value = "auto", value_name = "NAME")]
+    /// Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
+    #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
     /// Evaluate the wiring too: with one weight shared by all edges, several in turn, and with redrawn ones
     #[arg(long)]
@@ -326,6 +352,39 @@ pub enum DataAction {
         /// The data set
         name: String,
     },
+}
+
+/// Flags of a server.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  dnw serve                                       this machine's best device, to this machine
+  dnw serve --listen 0.0.0.0:3000 --token-file ~/.dnw-token --key-file ~/.dnw-key
+                                                  to every network, under the same name each time
+  DNW_TOKEN=... dnw train mnist --device remote:ws://127.0.0.1:3000")]
+pub struct ServeArgs {
+    /// The device to offer
+    #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
+    pub device: String,
+    /// Several devices of one backend; clients get the second with /1 behind the address
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        conflicts_with = "device"
+    )]
+    pub devices: Vec<String>,
+    /// Where to listen; an address beyond this machine is served encrypted
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS:PORT")]
+    pub listen: Listen,
+    /// The file with the token, made if there is none [default: DNW_TOKEN, or a new one, which is printed]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Let in every program of this machine, and every page in a browser on it
+    #[arg(long, conflicts_with = "token_file")]
+    pub without_token: bool,
+    /// The file with the key that an encrypted server is known by, made if there is none [default: a new key each time]
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// For which shell.

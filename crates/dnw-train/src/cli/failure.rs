@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use burn::tensor::Device;
 use dnw_core::WiringError;
-use dnw_device::{DeviceError, DeviceName, Opened, host, open};
+use dnw_device::{Backend, DeviceError, DeviceName, Opened, ServeError, host, open, open_found_by};
 use dnw_models::ModelError;
 use dnw_report::ReportError;
 use dnw_train::data::DataError;
@@ -14,6 +14,8 @@ use dnw_train::recipe::RecipeError;
 use dnw_train::run::RunError;
 use dnw_train::runner::RunnerError;
 use dnw_train::training::TrainingError;
+
+use super::devices::find;
 
 /// A failure as it is printed: what went wrong, and the remedy.
 #[derive(Debug)]
@@ -65,7 +67,8 @@ with_help!(
     ExportError,
     ImportError,
     RecipeError,
-    RunError
+    RunError,
+    ServeError
 );
 
 impl From<ModelError> for Failure {
@@ -125,6 +128,10 @@ impl From<RunnerError> for Failure {
             RunnerError::Training(error) => error.into(),
             RunnerError::Run(error) => error.into(),
             RunnerError::Data(error) => error.into(),
+            RunnerError::Device { .. } => Self::new(
+                error,
+                "the weights of the last evaluation, or of the start, are kept; `dnw devices` lists what is here",
+            ),
             error => Self::new(error, "see `dnw --help`"),
         }
     }
@@ -132,10 +139,20 @@ impl From<RunnerError> for Failure {
 
 /// The device of that name, which has proved to work.
 pub fn device(name: &str) -> Result<Opened, Failure> {
-    Ok(open(&name.parse::<DeviceName>()?)?)
+    let name: DeviceName = name.parse()?;
+    Ok(open_found_by(&name, &|backend| find(backend))?)
 }
 
 /// A device for what takes no time: the CPU, where the program was built with one.
 pub fn cpu() -> Result<Device, Failure> {
     Ok(open(&host())?.device)
+}
+
+/// A device that worked and then did not.
+pub fn broken(name: &DeviceName, message: String) -> DeviceError {
+    DeviceError::Broken {
+        name: name.to_string(),
+        backend: name.backend().unwrap_or(Backend::Flex),
+        message,
+    }
 }

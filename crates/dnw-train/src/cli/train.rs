@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dnw_device::DeviceName;
+use dnw_device::guard::guarded;
 use dnw_train::recipe::{MAIN_JOB, Recipe};
 use dnw_train::recording::record;
 use dnw_train::run::{Facts, RunFolder, Status, write_whole};
@@ -13,7 +14,7 @@ use dnw_train::runner::Runner;
 
 use super::args::{TrainArgs, TrainSettings, given};
 use super::count::summary;
-use super::failure::{Failure, cpu, device};
+use super::failure::{Failure, broken, cpu, device};
 use super::output::{line, note, whole};
 use super::progress::Progress;
 
@@ -71,7 +72,8 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     listen(&stop);
-    let mut progress = Progress::new(settings.quiet, recipe.all_epochs(), Arc::clone(&stop));
+    let epochs = recipe.all_epochs();
+    let mut progress = Progress::new(settings.quiet, &opened, epochs, Arc::clone(&stop));
     let runner = Runner {
         recipe: &recipe,
         data: &data,
@@ -81,10 +83,11 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         environment: environment(&opened.name, &opened.model, Some(threads)),
         watcher: &mut progress,
     };
-    let trained = recipe
-        .model
-        .build(data.shape(), data.classes.len(), &device, runner)?;
+    // The training guards itself; this is for a device that fails before or after it.
+    let model = &recipe.model;
+    let trained = guarded(|| model.build(data.shape(), data.classes.len(), &device, runner));
     drop(progress);
+    let trained = trained.map_err(|message| broken(&opened.name, message))??;
     let page = write_page(&folder);
     let facts = match (trained, &page) {
         (Ok(facts), _) => facts,
