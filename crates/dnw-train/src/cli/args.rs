@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 use dnw_device::Listen;
+use dnw_train::training::Precision;
 
 /// Discover a network's wiring together with its weights.
 ///
@@ -39,6 +40,12 @@ const MOST_IN_TOML: u64 = i64::MAX as u64;
 /// Takes an empty path too: `DNW_DATA=` in the environment means that there is none, not that everything stops.
 fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Takes the name of a precision.
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    let names = PossibleValuesParser::new(Precision::ALL.map(Precision::name));
+    names.try_map(|name| name.parse::<Precision>())
 }
 
 /// A folder, unless it is none or empty.
@@ -150,6 +157,30 @@ pub struct TrainSettings {
     /// Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
     #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
+    /// Several devices that share each batch, such as cuda:0,cuda:1
+    ///
+    /// Each computes the gradients of its share; their mean over the batch updates and rewires one model, on the first device, which
+    /// the others copy for the next batch. A device may be named twice.
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        value_delimiter = ',',
+        conflicts_with = "device"
+    )]
+    pub devices: Vec<String>,
+    /// Compute at most so many images at once, for devices with little memory
+    ///
+    /// A batch is computed in parts and their gradients are added up: the updates are those of whole batches, save that batch norms see
+    /// each part by itself. Takes the memory of a batch of N.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    pub micro_batch: Option<u64>,
+    /// The numbers that the network is computed in while it trains: f32, f16, bf16, mixed
+    ///
+    /// Weights, optimizer and the choice of edges stay in f32, and so do evaluations. f16 scales the loss so that small gradients are
+    /// not lost. mixed takes bf16, or f16 where the device lacks that, and keeps norms in f32. Worth its while on graphics cards;
+    /// CPUs get slower.
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
+    pub precision: Precision,
     /// Threads that compute [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,

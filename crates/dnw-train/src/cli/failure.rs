@@ -13,7 +13,7 @@ use dnw_train::import::ImportError;
 use dnw_train::recipe::RecipeError;
 use dnw_train::run::RunError;
 use dnw_train::runner::RunnerError;
-use dnw_train::training::TrainingError;
+use dnw_train::training::{ExecutionError, TrainingError};
 
 use super::devices::find;
 
@@ -64,6 +64,7 @@ macro_rules! with_help {
 with_help!(
     DataError,
     DeviceError,
+    ExecutionError,
     ExportError,
     ImportError,
     RecipeError,
@@ -109,15 +110,48 @@ impl From<ReportError> for Failure {
 
 impl From<TrainingError> for Failure {
     fn from(error: TrainingError) -> Self {
+        const KEPT: &str = "the weights of the last evaluation, or of the start, are kept";
+        let remedy = match &error {
+            TrainingError::Data(_)
+            | TrainingError::Recipe(_)
+            | TrainingError::Wire(_)
+            | TrainingError::Execution(_) => return Self::of_another(error),
+            TrainingError::Overflow { .. } => {
+                "bf16 reaches as far as f32: `--precision bf16`".to_owned()
+            }
+            TrainingError::Memory { images: 1, .. } => {
+                "it does not hold the network and one image: name another with `--device`"
+                    .to_owned()
+            }
+            TrainingError::Memory { images, .. } => format!(
+                "compute fewer images at once with `--micro-batch {}`, which makes the same updates",
+                images / 2
+            ),
+            TrainingError::Device { device, .. } if device.starts_with("remote:") => {
+                "what `dnw serve` prints where it runs says more".to_owned()
+            }
+            TrainingError::Device { device, .. } => format!(
+                "try again; if `{device}` fails again, another device may not: `dnw devices` lists them"
+            ),
+            _ => {
+                "lower the rate with `--set optimizer.learning-rate=0.01` or bound the steps with \
+                  `--set optimizer.clip-norm=1.0`"
+                    .to_owned()
+            }
+        };
+        Self::new(error, format!("{KEPT}; {remedy}"))
+    }
+}
+
+impl Failure {
+    /// The failure that a training's error only passes on.
+    fn of_another(error: TrainingError) -> Self {
         match error {
             TrainingError::Data(error) => error.into(),
             TrainingError::Recipe(error) => error.into(),
             TrainingError::Wire(error) => error.into(),
-            error => Self::new(
-                error,
-                "the weights of the last evaluation, or of the start, are kept; lower the rate with `--set optimizer.learning-rate=0.01` \
-                 or bound the steps with `--set optimizer.clip-norm=1.0`",
-            ),
+            TrainingError::Execution(error) => error.into(),
+            error => Self::new(error, "see `dnw --help`"),
         }
     }
 }
@@ -128,14 +162,6 @@ impl From<RunnerError> for Failure {
             RunnerError::Training(error) => error.into(),
             RunnerError::Run(error) => error.into(),
             RunnerError::Data(error) => error.into(),
-            RunnerError::Device { ref device, .. } => {
-                let look = match device.starts_with("remote:") {
-                    true => "what `dnw serve` prints where it runs says more",
-                    false => "`dnw devices` lists what is here",
-                };
-                let kept = "the weights of the last evaluation, or of the start, are kept";
-                Self::new(&error, format!("{kept}; {look}"))
-            }
             error => Self::new(error, "see `dnw --help`"),
         }
     }

@@ -37,8 +37,8 @@ enum Shown {
 
 impl Progress {
     /// Shows nothing when `quiet`, a bar if standard error is a terminal, lines otherwise. Ctrl-C sets `stop`; a second one
-    /// ends the program at once. `device` is told at the start.
-    pub fn new(quiet: bool, device: &Opened, epochs: u64, stop: Arc<AtomicBool>) -> Self {
+    /// ends the program at once. `devices` are told at the start.
+    pub fn new(quiet: bool, devices: &[Opened], epochs: u64, stop: Arc<AtomicBool>) -> Self {
         let shown = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Shown::Nothing,
             (false, false) => Shown::Lines,
@@ -49,7 +49,11 @@ impl Progress {
             shown,
             stop,
             began: Instant::now(),
-            device: device.to_string(),
+            device: devices
+                .iter()
+                .map(Opened::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
             epochs,
             loss: nan,
             accuracy: nan,

@@ -1,16 +1,18 @@
 //! `dnw` and `dnw train`.
 
 use std::fmt::Write;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dnw_device::DeviceName;
 use dnw_device::guard::guarded;
+use dnw_device::{DeviceName, Opened};
 use dnw_train::recipe::{MAIN_JOB, Recipe};
 use dnw_train::recording::record;
 use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
+use dnw_train::training::Execution;
 
 use super::args::{TrainArgs, TrainSettings, given};
 use super::count::summary;
@@ -59,9 +61,11 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::new(error, "give `--threads` a smaller number"))?;
-    let opened = device(&settings.device)?;
+    let opened = devices(settings)?;
+    let execution = execution(settings, &opened)?;
+    execution.check_batch(recipe.batch)?;
     let data = recipe.open_data(given(&settings.data))?;
-    let device = opened.device.clone().autodiff();
+    let device = execution.device();
     device.seed(recipe.seed);
 
     // Everything that can be refused is refused before a folder is made.
@@ -74,20 +78,23 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     listen(&stop);
     let epochs = recipe.all_epochs();
     let mut progress = Progress::new(settings.quiet, &opened, epochs, Arc::clone(&stop));
+    let first = &opened[0];
+    let mut environment = environment(&first.name, &first.model, Some(threads));
+    environment.extend(execution.environment());
     let runner = Runner {
         recipe: &recipe,
         data: &data,
-        device: &device,
+        execution: &execution,
         folder: &folder,
         command: command_line(),
-        environment: environment(&opened.name, &opened.model, Some(threads)),
+        environment,
         watcher: &mut progress,
     };
-    // The training guards itself; this is for a device that fails before or after it.
+    // The training guards itself; this is for a device that fails before it.
     let model = &recipe.model;
-    let trained = guarded(|| model.build(data.shape(), data.classes.len(), &device, runner));
+    let trained = guarded(|| model.build(data.shape(), data.classes.len(), device, runner));
     drop(progress);
-    let trained = trained.map_err(|message| broken(&opened.name, message))??;
+    let trained = trained.map_err(|message| broken(&opened[0].name, message))??;
     let page = write_page(&folder);
     let facts = match (trained, &page) {
         (Ok(facts), _) => facts,
@@ -112,6 +119,24 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     } else {
         0
     })
+}
+
+/// The devices asked for, each of which has proved to work.
+fn devices(settings: &TrainSettings) -> Result<Vec<Opened>, Failure> {
+    match settings.devices.as_slice() {
+        [] => Ok(vec![device(&settings.device)?]),
+        names => names.iter().map(|name| device(name)).collect(),
+    }
+}
+
+fn execution(settings: &TrainSettings, opened: &[Opened]) -> Result<Execution, Failure> {
+    let micro_batch = settings.micro_batch.map(|images| {
+        // More than can be counted is as many as there are.
+        let images = usize::try_from(images).unwrap_or(usize::MAX);
+        NonZeroUsize::new(images).unwrap_or(NonZeroUsize::MIN)
+    });
+    let execution = Execution::over(opened)?.with_micro_batch(micro_batch);
+    Ok(execution.with_precision(settings.precision)?)
 }
 
 fn write_page(folder: &RunFolder) -> Result<(), Failure> {

@@ -180,9 +180,10 @@ fn a_server_that_goes_away_in_mid_epoch_leaves_a_run_that_can_be_used() {
     server.kill();
     let answer: Answer = training.wait_with_output().unwrap().into();
     let answer = answer.refused(&[
-        &format!("the device {}", server.device),
-        "failed after update",
+        &format!("the device `{}` failed in update", server.device),
+        "its server no longer answers",
         "the weights of the last evaluation",
+        "`dnw serve`",
         "run/report.html",
     ]);
     let said = answer.stderr.lines().next().unwrap();
