@@ -25,6 +25,8 @@ mod execution;
 mod optimizer;
 mod precision;
 mod replica;
+#[cfg(all(test, feature = "flex"))]
+mod tests;
 
 pub use error::TrainingError;
 pub use evaluation::{Evaluation, evaluate};
