@@ -6,6 +6,8 @@ mod counting;
 mod damage_at_random;
 #[path = "cli/damaged_runs.rs"]
 mod damaged_runs;
+#[path = "cli/executing.rs"]
+mod executing;
 #[path = "cli/idx_files.rs"]
 mod idx_files;
 #[path = "cli/image_folders.rs"]
