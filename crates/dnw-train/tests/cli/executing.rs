@@ -59,7 +59,7 @@ fn what_cannot_be_computed_is_refused_before_anything_is_written() {
         "at most 2 devices",
         "--set batch=N",
     ]);
-    train(&["--devices", "flex,flecks"]).refused(&["no device `flecks`", "did you mean `flex`"]);
+    train(&["--devices", "flex,flexx"]).refused(&["no device `flexx`", "did you mean `flex`"]);
     train(&["--device", "flex", "--devices", "flex,flex"]).refused(&[
         "--device",
         "cannot be used with",
