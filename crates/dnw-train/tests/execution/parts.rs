@@ -67,7 +67,7 @@ fn devices_that_share_a_batch_make_the_update_of_one() {
 
 #[test]
 fn the_same_devices_give_the_same_bits_every_time() {
-    for changes in [&RULES[1][..], &RESNET] {
+    for changes in [RULES[1], &RESNET] {
         let first = train(changes, UPDATES, &on_several(3));
         let again = train(changes, UPDATES, &on_several(3));
         assert_eq!(again.floats, first.floats);
