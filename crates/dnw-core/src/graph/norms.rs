@@ -15,7 +15,10 @@ use burn::tensor::module;
 /// - result: the same
 pub fn instance_norm(norm: &InstanceNorm, input: Tensor<4>) -> Tensor<4> {
     let given = input.dtype();
-    let own = norm.gamma.as_ref().map_or(given, |gamma| gamma.val().dtype());
+    let own = norm
+        .gamma
+        .as_ref()
+        .map_or(given, |gamma| gamma.val().dtype());
     norm.forward(input.cast(own)).cast(given)
 }
 
