@@ -160,7 +160,7 @@ fn published_counts(name: &str) -> Option<&'static str> {
 }
 
 /// What a recipe comes to, as lines that a TOML reader passes over.
-pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
+pub fn summary(recipe: &Recipe, at_once: usize) -> Result<String, Failure> {
     let device = cpu()?;
     let (image, classes, images) = published_data(recipe)?;
     let cost = cost(recipe, image, classes, None, &device)?;
@@ -227,8 +227,13 @@ pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
     say(
         "memory",
         format!(
-            "about {} MB while training, by an estimate: four copies of every weight, two of every map of a batch",
-            grouped(cost.training_bytes(recipe.batch) / 1_000_000)
+            "about {} MB while training, by an estimate: four copies of every weight, two of every map of {}",
+            grouped(cost.training_bytes(at_once) / 1_000_000),
+            if at_once == recipe.batch {
+                "a batch".to_owned()
+            } else {
+                format!("{at_once} images")
+            }
         ),
     );
     for note in &cost.notes {

@@ -85,6 +85,22 @@ fn a_dry_run_says_what_a_training_comes_to_and_prints_a_recipe_that_reads_back()
 }
 
 #[test]
+fn a_dry_run_says_the_memory_of_so_many_images_at_once() {
+    let shell = Shell::new();
+    let memory = |flags: &[&str]| {
+        let said = shell
+            .dnw(&[&["--dry-run"], flags].concat())
+            .succeeded()
+            .stdout;
+        let line = said.lines().find(|line| line.contains("MB while training"));
+        line.unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    assert!(memory(&[]).ends_with("every map of a batch"));
+    assert!(memory(&["--micro-batch", "5"]).ends_with("every map of 5 images"));
+    assert!(memory(&["--devices", "flex,flex,flex"]).ends_with("every map of 6 images"));
+}
+
+#[test]
 fn what_cannot_be_counted_is_said() {
     let shell = Shell::with_run();
     shell
