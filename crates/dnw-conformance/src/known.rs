@@ -14,7 +14,21 @@ pub struct Difference {
 }
 
 /// All of them.
-pub const DIFFERENCES: &[Difference] = &[];
+pub const DIFFERENCES: &[Difference] = &[Difference {
+    backends: &[Backend::LibTorch, Backend::Remote],
+    cases: &[
+        "graphs::continuous_time::checkpointed",
+        "graphs::continuous_time::adjoint",
+        "equations::dopri5::checkpointed",
+        "equations::dopri5::adjoint",
+        "equations::tsit5::checkpointed",
+        "equations::tsit5::adjoint",
+        "models::tiny_continuous::gradients",
+        "parity::tiny_continuous_with_a_constant_first_step::checkpointed",
+    ],
+    what: "solutions have the gradient through the solver only: the operation with a gradient of its own is written for flex, \
+           ndarray and CubeCL",
+}];
 
 /// Why a case is not to be run on a backend, if it is not.
 pub fn keeps_from_passing(backend: Option<Backend>, case: &str) -> Option<&'static str> {

@@ -203,7 +203,7 @@ fn check_gradients(under: &UnderTest, config: &ModelConfig) -> Verdict {
         } else {
             format!("the gradient to `{path}`")
         };
-        alike(&what, found, expected, allowed)?;
+        alike(&what, found, expected, under.beside_flex(allowed))?;
     }
     Ok(())
 }

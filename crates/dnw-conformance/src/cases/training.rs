@@ -96,5 +96,5 @@ fn check(under: &UnderTest, rule: MakeRule) -> Verdict {
     })?;
     let wide: Vec<f64> = expected.iter().map(|&x| f64::from(x)).collect();
     let found = TensorData::new(found, [STEPS as usize]);
-    close("the losses", &found, &wide, LOSSES)
+    close("the losses", &found, &wide, under.beside_flex(LOSSES))
 }
