@@ -8,6 +8,7 @@
 mod devices;
 mod measure;
 mod memory;
+mod rates;
 mod timing;
 mod workload;
 

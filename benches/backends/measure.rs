@@ -5,15 +5,18 @@ use std::time::Instant;
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor, TensorData};
 use dnw_core::Wired;
-use dnw_device::{DeviceName, Opened, host, open};
+use dnw_device::{Backend, DeviceName, Opened, host, open};
 use dnw_models::{Classifier, UseModel};
+use dnw_train::counting::cost;
 use dnw_train::data::{Batch, DataSet};
 use dnw_train::recipe::Recipe;
+use dnw_train::scaling::{self, Products, Seconds};
 use dnw_train::training::Training;
 use serde::Serialize;
 
 use crate::Failure;
 use crate::memory::Memory;
+use crate::rates::rates;
 use crate::timing::{Timing, rounds};
 use crate::workload::Workload;
 
@@ -56,6 +59,22 @@ pub struct Measured {
     swapped: usize,
     memory: Memory,
     loss: Loss,
+    predicted: Predicted,
+}
+
+/// What [`dnw_train::scaling`] says of it, from the network and the device's rates.
+#[derive(Serialize)]
+struct Predicted {
+    /// Bytes of the peak in training, beside the program itself.
+    bytes: u64,
+    /// Seconds of a training step.
+    seconds: f64,
+    /// Multiply-adds a second.
+    products: f64,
+    /// Numbers a second, read or written.
+    numbers: f64,
+    /// Weights a second, moved and ranked.
+    weights: f64,
 }
 
 /// The mean loss of the one batch.
@@ -133,6 +152,7 @@ impl UseModel for Bench<'_> {
 
         let forward = self.forward(&training.model, &batch)?;
         let (rewire, swapped) = self.rewire(&mut training, &batch)?;
+        let predicted = self.predicted(batch.len())?;
         Ok(Measured {
             device: self.opened.name.to_string(),
             adapter: self.opened.model.clone(),
@@ -150,6 +170,7 @@ impl UseModel for Bench<'_> {
                 updates: LOSS_AFTER,
                 then: losses[LOSS_AFTER],
             },
+            predicted,
         })
     }
 }
@@ -202,5 +223,27 @@ impl Bench<'_> {
             }
         })?;
         Ok((timing, swapped))
+    }
+
+    /// What the model of costs says. Rates are measured last, when the machine is as busy as it was for the rest.
+    fn predicted(&self, batch: usize) -> Result<Predicted, Failure> {
+        let workload = self.plan.workload;
+        let (image, classes) = (workload.image(), workload.classes());
+        let cost = cost(self.recipe, image, classes, None, &open(&host())?.device)?;
+        // The kernels of this project serve flex.
+        let is_flex = self.opened.name.backend() == Some(Backend::Flex);
+        let products = match is_flex {
+            true => Products::OfRealEdges,
+            false => Products::Masked,
+        };
+        let is_cpu = is_flex || self.opened.name.backend() == Some(Backend::NdArray);
+        let rates = rates(&self.opened.device)?;
+        Ok(Predicted {
+            bytes: scaling::Memory::of(&cost, batch, products).peak(is_cpu),
+            seconds: Seconds::of(&cost, batch, products, rates).total(),
+            products: rates.products,
+            numbers: rates.numbers,
+            weights: rates.weights,
+        })
     }
 }

@@ -60,6 +60,9 @@ pub struct BackendArgs {
     /// Write the table to this file as well
     #[arg(long, value_name = "PATH")]
     markdown: Option<PathBuf>,
+    /// Write to this file what the model of costs predicts, beside what was measured
+    #[arg(long, value_name = "PATH")]
+    predictions: Option<PathBuf>,
     /// Draw training steps as bars to this file
     #[arg(long, value_name = "PATH")]
     svg: Option<PathBuf>,
@@ -96,6 +99,9 @@ pub fn run(args: &BackendArgs) -> Result<(), String> {
     print!("{text}");
     if let Some(path) = &args.markdown {
         write(path, &text)?;
+    }
+    if let Some(path) = &args.predictions {
+        write(path, &table::predictions(&recorded))?;
     }
     if let Some(path) = &args.svg {
         write(path, &chart::svg(&recorded))?;

@@ -74,9 +74,23 @@ pub struct Measured {
     pub memory: Memory,
     /// The loss of the one batch.
     pub loss: Loss,
-    /// What the model of costs says that training takes, bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predicted_bytes: Option<u64>,
+    /// What the model of costs says.
+    pub predicted: Predicted,
+}
+
+/// What the model of costs says of a training step, and the rates of the device that it says it from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    /// Bytes beside the program.
+    pub bytes: u64,
+    /// Seconds.
+    pub seconds: f64,
+    /// Multiply-adds a second.
+    pub products: f64,
+    /// Numbers a second, read or written.
+    pub numbers: f64,
+    /// Weights a second, moved and ranked.
+    pub weights: f64,
 }
 
 /// Seconds.

@@ -45,6 +45,46 @@ pub fn markdown(recorded: &Recorded) -> String {
     text
 }
 
+/// What the model of costs (`dnw_train::scaling`) says beside what was measured.
+pub fn predictions(recorded: &Recorded) -> String {
+    let mut text = String::from(
+        "| network, batch | device | step predicted, ms | measured | ratio | memory predicted, MB | measured | ratio |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+    );
+    for row in &recorded.rows {
+        let Outcome::Measured(found) = &row.outcome else {
+            continue;
+        };
+        // Where the device has an allocator of its own, what the process holds is mostly the driver.
+        let memory = found.memory;
+        let held = memory.pool.or(memory
+            .peak
+            .zip(memory.program)
+            .map(|(peak, program)| peak.saturating_sub(program)));
+        let predicted = found.predicted;
+        let ratio = |of: f64, to: f64| three_digits(of / to);
+        let (measured, times) = match held {
+            Some(held) => (
+                format!("{:.0}", held as f64 / 1e6),
+                ratio(predicted.bytes as f64, held as f64),
+            ),
+            None => ("?".into(), "?".into()),
+        };
+        let _ = writeln!(
+            text,
+            "| {}, {} | {} | {} | {} | {} | {:.0} | {measured} | {times} |",
+            row.asked.model,
+            found.batch,
+            row.asked.device,
+            three_digits(1e3 * predicted.seconds),
+            three_digits(1e3 * found.step.median),
+            ratio(predicted.seconds, found.step.median),
+            predicted.bytes as f64 / 1e6,
+        );
+    }
+    text
+}
+
 /// One row as a line.
 pub fn in_short(row: &Row) -> String {
     match &row.outcome {
@@ -176,7 +216,7 @@ fn in_a_cell(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::backends::row::{Asked, Loss, Memory};
+    use crate::backends::row::{Asked, Loss, Memory, Predicted};
 
     fn timing(median: f64) -> Timing {
         Timing {
@@ -221,7 +261,13 @@ pub(super) mod tests {
                 updates: 3,
                 then: loss,
             },
-            predicted_bytes: None,
+            predicted: Predicted {
+                bytes: 196_000_000,
+                seconds: 2.0 * step,
+                products: 2.5e10,
+                numbers: 1e9,
+                weights: 1e7,
+            },
         }))
     }
 
@@ -294,6 +340,21 @@ pub(super) mod tests {
         let said =
             "Losses agree to 1.0e-5 of themselves; furthest apart are wgpu:cpu and flex on mnist.";
         assert!(text.contains(said), "{text}");
+    }
+
+    #[test]
+    fn predictions_stand_beside_what_was_measured() {
+        let text = predictions(&recorded());
+        assert_eq!(text.lines().count(), 2 + 3, "{text}");
+        assert!(
+            text.contains("| mnist, 64 | flex | 40.0 | 20.0 | 2.00 | 196 | 392 | 0.500 |"),
+            "{text}"
+        );
+        // A pool is the device's own memory, and the process's says nothing of it.
+        assert!(
+            text.contains("| mnist, 64 | wgpu:cpu | 1000 | 500 | 2.00 | 196 | 99 | 1.98 |"),
+            "{text}"
+        );
     }
 
     #[test]

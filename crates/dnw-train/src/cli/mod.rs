@@ -10,6 +10,7 @@ mod inspect;
 mod output;
 mod progress;
 mod rules;
+mod scaling;
 mod train;
 
 pub use args::Cli;
