@@ -6,7 +6,6 @@ use dnw_circuit::{Tally, Views};
 use dnw_train::counting::{Cost, CountError, cost, published_data};
 use dnw_train::recipe::Recipe;
 use dnw_train::run::RunFolder;
-use dnw_train::scaling::{Memory, Products};
 
 use super::args::{CountArgs, Which};
 use super::failure::{Failure, cpu};
@@ -232,9 +231,8 @@ pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
     say(
         "memory",
         format!(
-            "about {} MB while training on the CPU, by an estimate (`dnw count {} --scaling` says what of)",
-            grouped(Memory::of(&cost, recipe.batch, Products::OfRealEdges).peak(true) / 1_000_000),
-            recipe.name,
+            "about {} MB while training on the CPU, by an estimate: `dnw count NAME --scaling` says of what",
+            grouped(cost.training_bytes(recipe.batch) / 1_000_000)
         ),
     );
     for note in &cost.notes {
