@@ -146,3 +146,68 @@ pub fn checkpoint_bytes(cost: &Cost) -> u64 {
     let entries = cost.entries;
     2 * FLOAT * cost.count.total.dense.parameters() + entries.in_layers + entries.in_graphs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counting::{cost, published_data};
+    use crate::recipe::Recipe;
+    use burn::tensor::Device;
+
+    fn cost_of(name: &str, changes: &[&str]) -> Cost {
+        let changes: Vec<String> = changes.iter().map(|&change| change.into()).collect();
+        let recipe = Recipe::named(name, &changes).unwrap();
+        let (image, classes, _) = published_data(&recipe).unwrap();
+        cost(&recipe, image, classes, None, &Device::flex()).unwrap()
+    }
+
+    /// A ring, played through: parts go round once to be summed and once more to be had by all.
+    #[test]
+    fn a_ring_of_devices_sends_as_many_bytes_as_are_said() {
+        let cost = cost_of("mnist", &[]);
+        let numbers = cost.count.total.dense.parameters();
+        for devices in [1, 2, 3, 8] {
+            let part = numbers as f64 / devices as f64;
+            let rounds = 2 * (devices - 1);
+            let sent = (0..rounds).map(|_| 4.0 * part).sum::<f64>();
+            let said = exchanged(&cost, devices, 4) as f64;
+            assert!((sent - said).abs() <= 1.0, "{devices}: {sent} and {said}");
+        }
+    }
+
+    #[test]
+    fn a_budget_changes_what_is_computed_and_not_what_is_exchanged() {
+        let [few, many] = ["0.99", "0.5"].map(|rate| {
+            let rate = format!("wiring.prune-rate={rate}");
+            cost_of("cifar10-tiny-static-dnw", &[&rate])
+        });
+        assert_eq!(exchanged(&few, 8, 4), exchanged(&many, 8, 4));
+        let rates = Rates {
+            products: 1e9,
+            numbers: 1e9,
+            weights: 1e9,
+        };
+        let seconds = |cost, products| Seconds::of(cost, 64, products, rates).products;
+        let masked = [&few, &many].map(|cost| seconds(cost, Products::Masked));
+        assert_eq!(masked[0], masked[1]);
+        let real = [&few, &many].map(|cost| seconds(cost, Products::OfRealEdges));
+        assert!(real[0] < real[1] && real[1] < masked[1], "{real:?}");
+        // The gradient of the weight is dense whatever the budget is.
+        assert!(real[0] > masked[0] / 3.0, "{real:?}");
+    }
+
+    /// 12,044,288 edges, 1,069,504 weights, 12,968 in norms and biases: the network of Wortsman et al., table 4.
+    #[test]
+    fn a_mobilenet_has_the_weights_that_its_paper_gives_it() {
+        let cost = cost_of("imagenet-mobilenet-dnw-x0.225", &[]);
+        let memory = Memory::of(&cost, 64, Products::Masked);
+        assert_eq!(memory.weights, 4 * (12_044_288 + 1_069_504 + 12_968));
+        assert_eq!(
+            (memory.gradients, memory.momentum),
+            (memory.weights, memory.weights)
+        );
+        let larger = Memory::of(&cost, 128, Products::Masked);
+        assert_eq!(larger.activations, 2 * memory.activations);
+        assert_eq!(larger.update, memory.update);
+    }
+}

@@ -85,6 +85,24 @@ fn a_dry_run_says_what_a_training_comes_to_and_prints_a_recipe_that_reads_back()
 }
 
 #[test]
+fn scaling_is_told_by_part_for_one_device_and_for_eight() {
+    let shell = Shell::new();
+    let said = shell
+        .dnw(&["count", "imagenet-mobilenet-dnw-x0.225", "--scaling"])
+        .succeeded()
+        .stdout;
+    for row in [
+        "625,500 updates of 512 images",
+        "| images of a batch | 512 | 64 |",
+        "| weights | 53 | 53 |",
+        "| exchanged in an update, 32-bit | 0 | 92 |",
+        "| exchanged in an update, 16-bit | 0 | 46 |",
+    ] {
+        assert!(said.contains(row), "{row} in {said}");
+    }
+}
+
+#[test]
 fn what_cannot_be_counted_is_said() {
     let shell = Shell::with_run();
     shell
