@@ -206,6 +206,10 @@ mod tests {
             (memory.gradients, memory.momentum),
             (memory.weights, memory.weights)
         );
+        assert_eq!(
+            (cost.entries.in_graphs, cost.entries.in_layers),
+            (12_044_288, 0)
+        );
         let larger = Memory::of(&cost, 128, Products::Masked);
         assert_eq!(larger.activations, 2 * memory.activations);
         assert_eq!(larger.update, memory.update);

@@ -86,10 +86,10 @@ pub(super) fn work(circuit: &Circuit) -> Work {
     work
 }
 
-/// Whether a tensor is the edges of a graph, which kernels visit one by one.
+/// Whether a tensor is the edges of a graph, which kernels visit one by one: by the names that the models give their graphs.
 pub(super) fn is_graph(tensor: &Tensor) -> bool {
-    let [_, _, height, width] = tensor.shape();
-    tensor.kind() == Kind::Edges && height * width == 1 && tensor.name().ends_with("graph.weight")
+    let name = tensor.name();
+    tensor.kind() == Kind::Edges && (name.ends_with("graph.weight") || name.starts_with("stages."))
 }
 
 struct Products {
