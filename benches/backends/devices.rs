@@ -1,0 +1,34 @@
+//! What can be measured here.
+
+use clap::ValueEnum;
+use dnw_device::{Adapter, Kind, backends};
+use serde::Serialize;
+
+use crate::workload::Workload;
+
+/// Devices and networks, by the names that this program takes.
+#[derive(Serialize)]
+pub struct Listing {
+    devices: Vec<String>,
+    models: Vec<String>,
+}
+
+/// One device of each backend that is compiled in and finds any: the card that it would take by itself, or else software.
+pub fn list() -> Listing {
+    let order = |adapter: &&Adapter| match adapter.kind {
+        Kind::Discrete => 0,
+        Kind::Virtual | Kind::Other => 1,
+        Kind::Integrated => 2,
+        Kind::Cpu => 3,
+    };
+    let present = backends();
+    let best = present.iter().filter_map(|backend| {
+        let adapter = backend.adapters.iter().min_by_key(order)?;
+        Some(adapter.name.to_string())
+    });
+    let models = Workload::value_variants().iter();
+    Listing {
+        devices: best.collect(),
+        models: models.map(|model| model.name().to_owned()).collect(),
+    }
+}
