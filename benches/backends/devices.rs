@@ -1,7 +1,7 @@
 //! What can be measured here.
 
 use clap::ValueEnum;
-use dnw_device::{Adapter, Kind, backends};
+use dnw_device::{backends, preferred, probe};
 use serde::Serialize;
 
 use crate::workload::Workload;
@@ -15,15 +15,10 @@ pub struct Listing {
 
 /// One device of each backend that is compiled in and finds any: the card that it would take by itself, or else software.
 pub fn list() -> Listing {
-    let order = |adapter: &&Adapter| match adapter.kind {
-        Kind::Discrete => 0,
-        Kind::Virtual | Kind::Other => 1,
-        Kind::Integrated => 2,
-        Kind::Cpu => 3,
-    };
-    let present = backends();
+    let present = backends(&probe::here);
     let best = present.iter().filter_map(|backend| {
-        let adapter = backend.adapters.iter().min_by_key(order)?;
+        let found = backend.adapters.as_deref().unwrap_or_default();
+        let adapter = found.get(preferred(found))?;
         Some(adapter.name.to_string())
     });
     let models = Workload::value_variants().iter();

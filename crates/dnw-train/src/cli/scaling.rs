@@ -44,7 +44,8 @@ pub fn table(recipe: &Recipe, cost: &Cost) -> Result<String, Failure> {
     });
     let mb = |bytes: u64| grouped(bytes.div_ceil(1_000_000));
     let memory = |n: usize| Memory::of(cost, shared(recipe.batch, n), Products::Masked);
-    let parts: [(&str, fn(&Memory) -> u64); 9] = [
+    type Part = (&'static str, fn(&Memory) -> u64);
+    let parts: [Part; 9] = [
         ("weights", |memory| memory.weights),
         ("gradients", |memory| memory.gradients),
         ("momentum", |memory| memory.momentum),
