@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -254,6 +254,39 @@ fn what_is_no_server_is_told_in_a_sentence() {
     assert!(!shell.path("run").exists(), "nothing is written");
 }
 
+/// Takes a connection as a WebSocket server does, and answers its first message.
+fn answer_over_websocket(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+    use base64::Engine;
+    use sha1::{Digest, Sha1};
+
+    let mut key = String::new();
+    for line in BufReader::new(stream.try_clone()?).lines() {
+        let line = line?;
+        match line.split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("sec-websocket-key") => {
+                key = value.to_owned();
+            }
+            Some(_) => {}
+            None if line.is_empty() => break,
+            None => {}
+        }
+    }
+    // RFC 6455, section 1.3.
+    let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    let accept = base64::engine::general_purpose::STANDARD.encode(digest);
+    let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    write!(stream, "{head}Sec-WebSocket-Accept: {accept}\r\n\r\n")?;
+    let mut message = [0; 4096];
+    let _ = stream.read(&mut message)?;
+    // One frame, binary and whole, whose length fits in seven bits.
+    let length = u8::try_from(answer.len()).expect("the answer is short");
+    assert!(length < 126);
+    stream.write_all(&[0x82, length])?;
+    stream.write_all(answer)?;
+    let _ = stream.read(&mut message)?;
+    Ok(())
+}
+
 #[test]
 fn a_server_of_another_version_is_told_by_both_versions() {
     // What a server of version 9 answers to a client that it does not understand, in MessagePack.
@@ -269,12 +302,7 @@ fn a_server_of_another_version_is_told_by_both_versions() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             // The first only looks whether anything listens.
-            let Ok(mut socket) = tungstenite::accept(stream.unwrap()) else {
-                continue;
-            };
-            let _ = socket.read();
-            let _ = socket.send(tungstenite::Message::binary(refusal.clone()));
-            let _ = socket.read();
+            let _ = answer_over_websocket(stream.unwrap(), &refusal);
         }
     });
     train(&shell, "run", &format!("remote:ws://{address}"), None).refused(&[
