@@ -60,12 +60,18 @@ fn what_cannot_be_computed_is_refused_before_anything_is_written() {
         "--set batch=N",
     ]);
     train(&["--devices", "flex,flexx"]).refused(&["no device `flexx`", "did you mean `flex`"]);
-    train(&["--device", "flex", "--devices", "flex,flex"]).refused(&[
-        "--device",
-        "cannot be used with",
-        "--devices",
-    ]);
-    train(&["--micro-batch", "0"]).refused(&["--micro-batch", "1.."]);
-    train(&["--precision", "fp8"]).refused(&["fp8", "f32, f16, bf16, mixed"]);
+    let misused = |flags: &[&str], words: &[&str]| {
+        let answer = train(flags);
+        assert_eq!(answer.code, Some(2), "{answer:?}");
+        for word in words {
+            assert!(answer.stderr.contains(word), "{word} is not in {answer:?}");
+        }
+    };
+    misused(
+        &["--device", "flex", "--devices", "flex,flex"],
+        &["--device", "cannot be used with", "--devices"],
+    );
+    misused(&["--micro-batch", "0"], &["--micro-batch", "1.."]);
+    misused(&["--precision", "fp8"], &["fp8", "f32, f16, bf16, mixed"]);
     assert!(shell.files(".").is_empty());
 }
