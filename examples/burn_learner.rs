@@ -5,10 +5,10 @@
 //! in `// dnw`: it then rewires by itself after each update.
 //!
 //! ```text
-//! cargo run -p dnw-examples --example burn_learner [flex|ndarray|wgpu]
+//! cargo run -p dnw-examples --example burn_learner [--features FEATURE] [DEVICE]
 //! ```
 //!
-//! It fails if the net has not learned its task, or if its wiring is not what was asked for.
+//! (devices and features as in `embed_in_your_model.rs`). It fails if the net has not learned its task, or if its wiring is not what was asked for.
 
 #![recursion_limit = "256"]
 

@@ -11,10 +11,12 @@
 //! The lines that end in `// shown` only count swaps for the printout. Run it with
 //!
 //! ```text
-//! cargo run -p dnw-examples --example embed_in_your_model [flex|ndarray|wgpu]
+//! cargo run -p dnw-examples --example embed_in_your_model [--features FEATURE] [DEVICE]
 //! ```
 //!
-//! (`ndarray` and `wgpu` are features of the examples). It fails if the net has not learned its task.
+//! `DEVICE` is a name that `dnw-device` knows: `auto` (without one), `flex`, `ndarray`, `wgpu`, `wgpu:discrete`, `wgpu:cpu`, `vulkan`,
+//! `metal`, `cuda:0`, `rocm:0`, `libtorch`, `remote:ws://127.0.0.1:3000`. `FEATURE` is what stands before its colon; `flex` is there
+//! without one. Nothing else changes from one device to another. It fails if the net has not learned its task.
 
 #![recursion_limit = "256"]
 

@@ -73,7 +73,7 @@ pub(crate) fn node_function(
     conv2d(activation::relu(normed), kernel, None, options)
 }
 
-/// Each map of each image with a mean of zero and a variance of one, times `gamma`, plus `beta`.
+/// Each map of each image with a mean of zero and a variance of one, times `gamma`, plus `beta`; computed in their type.
 ///
 /// `x`: `[batch, nodes, height, width]`; `gamma`, `beta`: `[nodes]`.
 pub(crate) fn instance_norm(
@@ -82,10 +82,12 @@ pub(crate) fn instance_norm(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<4> {
-    let nodes = x.dims()[1];
+    let (nodes, given) = (x.dims()[1], x.dtype());
+    let x = x.cast(gamma.dtype());
     let (variance, mean) = moments_over_pixels(x.clone());
     let normed = (x - mean) / (variance + epsilon).sqrt();
-    normed * gamma.reshape([1, nodes, 1, 1]) + beta.reshape([1, nodes, 1, 1])
+    let normed = normed * gamma.reshape([1, nodes, 1, 1]) + beta.reshape([1, nodes, 1, 1]);
+    normed.cast(given)
 }
 
 /// The biased variance and the mean over height and width, kept as dimensions of one.

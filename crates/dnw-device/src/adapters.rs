@@ -1,10 +1,12 @@
 //! The devices that a backend reaches on this machine.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Backend;
 use crate::name::{DeviceName, Kind};
 
 /// A device that is present.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapter {
     /// How it is asked for.
     pub name: DeviceName,
@@ -55,24 +57,30 @@ fn cpu_memory() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The devices of a runtime that numbers them. Asking for their models opens them.
+/// The devices of a runtime that numbers them. Asking for their models and memory opens them.
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 fn indexed(backend: Backend, runtime: burn::tensor::DeviceType) -> Vec<Adapter> {
+    use burn::backend::DispatchDevice;
     use burn::tensor::Device;
-    let model = |device: &Device| device.identity().map(|found| found.name);
-    let found = crate::guard::guarded(|| {
-        let devices = Device::enumerate(runtime).into_vec();
-        devices.iter().map(model).collect::<Vec<_>>()
-    });
-    let adapter = |(index, model): (usize, Option<String>)| Adapter {
+    let described = |device: &Device| {
+        let model = device.identity().map(|found| found.name);
+        let memory = match device.as_dispatch() {
+            DispatchDevice::Cube(device) => device.client().properties().memory.max_memory(),
+            #[allow(unreachable_patterns)]
+            _ => None,
+        };
+        (model, memory)
+    };
+    let adapter = |(index, (model, memory)): (usize, (Option<String>, Option<u64>))| Adapter {
         name: DeviceName::Of(backend, crate::name::Which::Index(index)),
         model: model.unwrap_or_else(|| "a card that does not say its name".into()),
         driver: String::new(),
-        memory: None,
+        memory,
         kind: Kind::Discrete,
     };
-    let found = found.unwrap_or_default().into_iter().enumerate();
-    found.map(adapter).collect()
+    let devices = Device::enumerate(runtime).into_vec();
+    let described = devices.iter().map(described).enumerate();
+    described.map(adapter).collect()
 }
 
 /// Adapters that wgpu finds.

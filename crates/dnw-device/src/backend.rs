@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::adapters::{self, Adapter};
+use crate::adapters::Adapter;
+use crate::probe::Find;
 
 /// A backend of Burn's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +91,7 @@ impl Backend {
             Self::LibTorch => {
                 "PyTorch's library (see LIBTORCH in the documentation of the crate tch)"
             }
-            Self::Remote => "a server that `dnw serve` has started",
+            Self::Remote => "a server that `dnw serve` has started, and the token that it prints",
         }
     }
 }
@@ -101,23 +102,23 @@ impl fmt::Display for Backend {
     }
 }
 
-/// A backend and what this program finds of it.
+/// A backend and what is found of it.
 #[derive(Clone, Debug)]
 pub struct Present {
     /// Which.
     pub backend: Backend,
     /// Whether this program was built with it.
     pub built: bool,
-    /// The devices that it reaches, in the order of their indices; empty where it was not built.
-    pub adapters: Vec<Adapter>,
+    /// The devices that it reaches, in the order of their indices, or why that is not known; empty where it was not built.
+    pub adapters: Result<Vec<Adapter>, String>,
 }
 
-/// Every backend with the devices that it reaches here. Opens none of them.
-pub fn backends() -> Vec<Present> {
+/// Every backend with the devices that it reaches here.
+pub fn backends(find: Find<'_>) -> Vec<Present> {
     let present = |backend: Backend| Present {
         backend,
         built: backend.is_built(),
-        adapters: adapters::of(backend),
+        adapters: find(backend),
     };
     Backend::ALL.map(present).into()
 }

@@ -39,8 +39,43 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     done.map_err(|payload| {
         let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
         let first = said.first().cloned();
-        first.unwrap_or_else(|| message(payload.as_ref()))
+        in_a_line(&first.unwrap_or_else(|| message(payload.as_ref())))
     })
+}
+
+/// The most characters of a message that are passed on.
+const MOST: usize = 400;
+
+/// What a message says, without what Burn's and CubeCL's own errors carry around it: names of fields, a backtrace.
+fn in_a_line(message: &str) -> String {
+    let reason = message.split_once("reason: \"").map(|(_, rest)| {
+        let mut reason = String::new();
+        let mut letters = rest.chars();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '"' => break,
+                '\\' => reason.push(match letters.next() {
+                    Some('n' | 't') | None => ' ',
+                    Some(other) => other,
+                }),
+                letter => reason.push(letter),
+            }
+        }
+        reason
+    });
+    let reason = reason.unwrap_or_else(|| message.to_owned());
+    // How the remote engine says that the connection is gone.
+    if reason.contains("Failed to read tensor: RecvError")
+        || reason.starts_with("Remote response channel closed")
+    {
+        return "its server no longer answers".into();
+    }
+    let words: Vec<&str> = reason.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{} [..]", &line[..end]),
+        None => line,
+    }
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
@@ -77,5 +112,17 @@ mod tests {
             panic!("and so am I");
         });
         assert_eq!(elsewhere, Err::<(), _>("the driver is gone".into()));
+    }
+
+    #[test]
+    fn an_error_of_the_engine_is_told_without_its_fields() {
+        let said = "Error while reading data: use `try_into_data`: Generic { reason: \"the \\\"card\\\"\\n  is gone\", \
+                    backtrace:\n 0: main\n }";
+        assert_eq!(in_a_line(said), "the \"card\" is gone");
+        let said =
+            "Error: Generic { reason: \"Failed to read tensor: RecvError(())\", backtrace: 0: x }";
+        assert_eq!(in_a_line(said), "its server no longer answers");
+        assert_eq!(in_a_line("two\n  lines"), "two lines");
+        assert!(in_a_line(&"word ".repeat(1000)).ends_with("word [..]"));
     }
 }

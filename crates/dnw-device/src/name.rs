@@ -3,17 +3,20 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Backend, DeviceError};
+use serde::{Deserialize, Serialize};
 
-/// A device as people name it: `auto`, `flex`, `wgpu:discrete`, `cuda:1`, `remote:ws://host:3000`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+use crate::{Backend, DeviceError, RemoteAddress};
+
+/// A device as people name it: `auto`, `flex`, `wgpu:discrete`, `cuda:1`, `remote:ws://127.0.0.1:3000`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum DeviceName {
     /// The best that this program was built with and finds.
     Auto,
     /// One of a backend's devices.
     Of(Backend, Which),
     /// A device of a server.
-    Remote(String),
+    Remote(RemoteAddress),
 }
 
 /// Which of a backend's devices.
@@ -29,7 +32,8 @@ pub enum Which {
 }
 
 /// What kind of adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A card with memory of its own.
     Discrete,
@@ -98,13 +102,9 @@ impl FromStr for DeviceName {
         };
         let number = |text: &str, expected| text.parse().map_err(|_| bad(expected));
         let which = match (found, rest) {
-            (Backend::Remote, Some(host)) if !host.is_empty() => {
-                return Ok(Self::Remote(host.to_owned()));
-            }
-            (Backend::Remote, _) => {
-                return Err(bad(
-                    "the server's address, as in remote:ws://127.0.0.1:3000",
-                ));
+            (Backend::Remote, address) => {
+                let address = address.unwrap_or_default().parse();
+                return Ok(Self::Remote(address.map_err(bad)?));
             }
             (_, None) => Which::Default,
             (Backend::Flex | Backend::NdArray, Some(_)) => {
@@ -137,8 +137,22 @@ impl fmt::Display for DeviceName {
             Self::Of(backend, Which::Kind(kind, index)) => {
                 write!(f, "{backend}:{}:{index}", kind.name())
             }
-            Self::Remote(host) => write!(f, "remote:{host}"),
+            Self::Remote(address) => write!(f, "remote:{address}"),
         }
+    }
+}
+
+impl From<DeviceName> for String {
+    fn from(name: DeviceName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for DeviceName {
+    type Error = DeviceError;
+
+    fn try_from(name: String) -> Result<Self, DeviceError> {
+        name.parse()
     }
 }
 
@@ -182,7 +196,7 @@ mod tests {
         assert!(refused("cuda:first").contains("a number, as in cuda:0"));
         assert!(refused("wgpu:fast").contains("discrete, integrated, virtual, cpu or a number"));
         assert!(refused("flex:1").contains("there is one such device"));
-        assert!(refused("remote").contains("the server's address"));
-        assert!(refused("remote:").contains("the server's address"));
+        assert!(refused("remote").contains("the server's address, as in remote:ws://"));
+        assert!(refused("remote:").contains("the server's address, as in remote:ws://"));
     }
 }

@@ -1,12 +1,14 @@
 //! From a name to a device that works.
 
+use std::fmt;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor};
 
 use crate::guard::guarded;
-use crate::{Adapter, Backend, DeviceError, DeviceName, Kind, Which, adapters};
+use crate::probe::{self, Find};
+use crate::{Adapter, Backend, DeviceError, DeviceName, Kind, RemoteAddress, Which};
 
 /// How long a driver may take to add two numbers for the first time.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,35 +26,74 @@ pub struct Opened {
     pub why: Option<String>,
 }
 
+impl fmt::Display for Opened {
+    /// Name and model, and why it was taken where there was a choice.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.model)?;
+        match &self.why {
+            Some(why) => write!(f, ", which `auto` takes: {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Opens a device and lets it add two numbers.
 ///
 /// `auto` is the best graphics card that the program was built for and finds, or else the CPU; a software adapter is only taken when
-/// it is asked for.
+/// it is asked for. The token of a server is that of the environment ([`TOKEN_VARIABLE`](crate::TOKEN_VARIABLE)).
 ///
 /// # Errors
 /// [`DeviceError`] if the program was built without it, if there is none here, or if its driver fails.
 pub fn open(name: &DeviceName) -> Result<Opened, DeviceError> {
+    open_found_by(name, &probe::here)
+}
+
+/// Like [`open`], with a way to find what `auto` chooses from.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_found_by(name: &DeviceName, find: Find<'_>) -> Result<Opened, DeviceError> {
     let (name, why) = match name {
-        DeviceName::Auto => best(),
+        DeviceName::Auto => best(find),
         name => (name.clone(), None),
     };
     let backend = name.backend().unwrap_or(Backend::Flex);
     if !backend.is_built() {
         return Err(DeviceError::NotBuilt { backend });
     }
-    let adapter = find(&name)?;
     let broken = |message| DeviceError::Broken {
         name: name.to_string(),
         backend,
         message,
     };
-    let device = make(&adapter.name).map_err(broken)?;
+    let (device, found, model) = match &name {
+        DeviceName::Remote(address) => (session(address)?, name.clone(), "a server's".into()),
+        _ => {
+            let adapter = find_named(&name)?;
+            let device = make(&adapter.name).map_err(broken)?;
+            (device, adapter.name, adapter.model)
+        }
+    };
     answers(&device).map_err(broken)?;
     Ok(Opened {
         device,
-        name: adapter.name,
-        model: adapter.model,
+        name: found,
+        model,
         why,
+    })
+}
+
+#[cfg(feature = "remote")]
+fn session(address: &RemoteAddress) -> Result<Device, DeviceError> {
+    let token = std::env::var(crate::TOKEN_VARIABLE).unwrap_or_default();
+    let token = token.trim().to_owned();
+    crate::remote::connect(address, (!token.is_empty()).then_some(token))
+}
+
+#[cfg(not(feature = "remote"))]
+fn session(_: &RemoteAddress) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt {
+        backend: Backend::Remote,
     })
 }
 
@@ -74,25 +115,26 @@ pub fn host() -> DeviceName {
     cpu.map_or(DeviceName::Auto, DeviceName::of)
 }
 
-fn best() -> (DeviceName, Option<String>) {
-    let order = |kind| match kind {
-        Kind::Discrete => 0,
-        Kind::Virtual | Kind::Other => 1,
-        Kind::Integrated => 2,
-        Kind::Cpu => 3,
-    };
+/// What `auto` takes, and why, where there was a choice.
+pub fn best(find: Find<'_>) -> (DeviceName, Option<String>) {
     let cards = CARDS.into_iter().filter(|backend| backend.is_built());
-    let card = cards
-        .clone()
-        .flat_map(adapters::of)
-        .filter(|adapter| adapter.kind != Kind::Cpu)
-        .min_by_key(|adapter| order(adapter.kind));
-    if let Some(card) = card {
+    let mut found: Vec<Adapter> = Vec::new();
+    let mut looked = Vec::new();
+    for backend in cards {
+        match find(backend) {
+            Ok(adapters) => {
+                looked.push(backend.to_string());
+                let cards = adapters.into_iter();
+                found.extend(cards.filter(|adapter| adapter.kind != Kind::Cpu));
+            }
+            Err(said) => looked.push(format!("{backend} ({said})")),
+        }
+    }
+    if let Some(card) = (!found.is_empty()).then(|| found.swap_remove(preferred(&found))) {
         let why = format!("the best graphics card found: {}", card.model);
         return (card.name, Some(why));
     }
     let cpu = CPUS.into_iter().find(|backend| backend.is_built());
-    let looked: Vec<_> = cards.map(Backend::name).collect();
     let why = match looked.as_slice() {
         [] => None,
         looked => Some(format!("no graphics card found by {}", looked.join(", "))),
@@ -101,20 +143,15 @@ fn best() -> (DeviceName, Option<String>) {
 }
 
 /// The adapter of that name.
-fn find(name: &DeviceName) -> Result<Adapter, DeviceError> {
-    let (backend, which) = match name {
-        DeviceName::Of(backend, which) => (*backend, *which),
-        _ => {
-            return Ok(Adapter {
-                name: name.clone(),
-                model: "another machine's".into(),
-                driver: String::new(),
-                memory: None,
-                kind: Kind::Other,
-            });
-        }
+fn find_named(name: &DeviceName) -> Result<Adapter, DeviceError> {
+    let DeviceName::Of(backend, which) = *name else {
+        return Err(DeviceError::unknown(&name.to_string()));
     };
-    let mut present = adapters::of(backend);
+    let mut present = probe::here(backend).map_err(|message| DeviceError::Broken {
+        name: name.to_string(),
+        backend,
+        message,
+    })?;
     let found: Vec<_> = present
         .iter()
         .map(|adapter| format!("{} ({})", adapter.name, adapter.model))
@@ -153,11 +190,7 @@ fn preferred(present: &[Adapter]) -> usize {
 fn make(name: &DeviceName) -> Result<Device, String> {
     let (backend, which) = match name {
         DeviceName::Of(backend, which) => (*backend, *which),
-        _ => {
-            return Err(
-                "devices of other machines are opened with their server's credential".into(),
-            );
-        }
+        name => return Err(format!("{name} is no device of this machine")),
     };
     let _ = which;
     match backend {

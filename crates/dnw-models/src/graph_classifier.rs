@@ -11,7 +11,7 @@ use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor, activation};
 use dnw_circuit::Circuit;
 use dnw_core::graph::{
-    GraphConfig, GraphError, GraphSpec, ImageNodes, NeuralGraph, Outputs, random,
+    GraphConfig, GraphError, GraphSpec, ImageNodes, NeuralGraph, Outputs, instance_norm, random,
 };
 use serde::{Deserialize, Serialize};
 
@@ -190,7 +190,7 @@ fn cells_of(sides: [usize; 2], cells: usize) -> [[usize; 2]; 2] {
 impl Classifier for GraphClassifier {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let gathered = self.graph.forward(self.fold(images));
-        let active = activation::relu(self.norm.forward(gathered));
+        let active = activation::relu(instance_norm(&self.norm, gathered));
         self.fc
             .forward(average_over_grid(active, self.grid).flatten(1, 3))
     }
@@ -225,7 +225,7 @@ impl Classifier for GraphClassifier {
 
     fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
         let pass = self.graph.pass(self.fold(images));
-        let outputs = activation::relu(self.norm.forward(pass.outputs));
+        let outputs = activation::relu(instance_norm(&self.norm, pass.outputs));
         Some(Tensor::cat(
             pass.fired.into_iter().chain([outputs]).collect(),
             1,

@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use burn::module::ModuleDisplay;
-use burn::tensor::Device;
 use dnw_models::{Classifier, UseModel};
 
 use crate::data::{DataError, DataSet};
 use crate::keeper::Keeper;
 use crate::recipe::Recipe;
-use crate::run::{Facts, RunError, RunFolder, Status, TensorFacts};
-use crate::training::{Evaluation, Training, TrainingError, Update, evaluate};
+use crate::run::{Facts, RunError, RunFolder, Status};
+use crate::training::{Evaluation, Execution, Training, TrainingError, Update};
 
 /// Whoever watches a training.
 pub trait Watcher {
@@ -48,8 +47,8 @@ pub struct Runner<'a> {
     pub recipe: &'a Recipe,
     /// On what.
     pub data: &'a DataSet,
-    /// Where tensors live, with autodiff.
-    pub device: &'a Device,
+    /// On which devices and how; the model is on the first.
+    pub execution: &'a Execution,
     /// Where everything is kept.
     pub folder: &'a RunFolder,
     /// The command line that makes the run again.
@@ -65,31 +64,41 @@ impl UseModel for Runner<'_> {
 
     /// Trains the model. However it ends, the folder says how, and is readable.
     fn with<M: Classifier + ModuleDisplay + 'static>(mut self, model: M) -> Self::Output {
-        let mut training = Training::begin(model, self.recipe, self.data, self.device)?;
-        let mut facts = self.first_facts(&training);
+        let mut training = Training::begin(model, self.recipe, self.data, self.execution)?;
+        let mut facts = training.on_device(|| self.first_facts(&training))?;
         self.folder.write_recipe(self.recipe)?;
-        let mut keeper = Keeper::begin(self.folder, &training, self.data)?;
+        let mut keeper =
+            training.on_device(|| Keeper::begin(self.folder, &training, self.data))??;
         // Last, because a folder with facts is a run, and a run can be shown.
         self.folder.write_facts(&facts)?;
         self.watcher.begins(&facts);
         let began = Instant::now();
         let ended = self.train(&mut training, &mut keeper, &mut facts, began);
+        facts.seconds = began.elapsed().as_secs_f64();
+        facts.updates = training.updates_made();
+        let ended = match ended {
+            Ok(()) => keep_the_end(&training, keeper),
+            // What broke off is not written over the last sound weights.
+            Err(error) => {
+                let _ = keeper.flush();
+                Err(error)
+            }
+        };
         facts.status = match &ended {
             Ok(()) if training.is_finished() => Status::Finished,
             Ok(()) => Status::Stopped,
             Err(error) => Status::Failed(error.to_string()),
         };
-        facts.seconds = began.elapsed().as_secs_f64();
-        facts.updates = training.updates_made();
-        if ended.is_err() {
-            // What broke off is not written over the last sound weights.
-            let _ = keeper.flush();
-        } else {
-            keeper.end(&training)?;
-        }
         self.folder.write_facts(&facts)?;
         ended.map(|()| facts)
     }
+}
+
+fn keep_the_end<M: Classifier>(
+    training: &Training<M>,
+    keeper: Keeper<'_>,
+) -> Result<(), RunnerError> {
+    Ok(training.on_device(|| keeper.end(training))??)
 }
 
 impl Runner<'_> {
@@ -104,14 +113,14 @@ impl Runner<'_> {
             let mut stops = false;
             for batch in training.batches()? {
                 let update = training.step(&batch?)?;
-                keeper.keep(training, &update)?;
+                training.on_device(|| keeper.keep(training, &update))??;
                 self.watcher.updated(&update);
                 stops = self.watcher.stops();
                 if stops {
                     break;
                 }
             }
-            let found = evaluate(&*training.model, self.data, &self.device.clone().inner())?;
+            let found = training.evaluate(self.data)?;
             let epoch = training
                 .updates_made()
                 .div_ceil(training.updates_per_epoch());
@@ -125,7 +134,7 @@ impl Runner<'_> {
                 }
                 .into());
             }
-            facts.count(&training.model);
+            training.on_device(|| facts.count(&training.model))?;
             // While a budget shrinks, the network before is not yet the one asked for, however well it does.
             let is_best = facts.best_epoch == 0
                 || facts.edges_real < facts.best_edges_real
@@ -137,7 +146,7 @@ impl Runner<'_> {
             (facts.test_accuracy, facts.test_loss) = (found.accuracy, found.loss);
             facts.updates = training.updates_made();
             facts.seconds = began.elapsed().as_secs_f64();
-            keeper.evaluated(training, epoch, &found, is_best)?;
+            training.on_device(|| keeper.evaluated(training, epoch, &found, is_best))??;
             self.folder.write_facts(facts)?;
             self.watcher.evaluated(epoch, &found, facts);
             if stops {
@@ -148,9 +157,7 @@ impl Runner<'_> {
     }
 
     fn first_facts<M: Classifier>(&self, training: &Training<M>) -> Facts {
-        let tensors = training.model.tensors();
-        let mut facts = Facts {
-            format: 1,
+        Facts {
             command: self.command.clone(),
             environment: self.environment.clone(),
             classes: self.data.classes.clone(),
@@ -159,23 +166,9 @@ impl Runner<'_> {
             image: self.data.shape(),
             mean: self.data.mean.clone(),
             std: self.data.std.clone(),
-            tensors: tensors.iter().map(TensorFacts::from).collect(),
-            status: Status::Running,
-            updates: 0,
             planned_updates: training.updates(),
             updates_per_epoch: training.updates_per_epoch(),
-            seconds: 0.0,
-            test_accuracy: 0.0,
-            test_loss: 0.0,
-            best_test_accuracy: 0.0,
-            best_epoch: 0,
-            best_edges_real: 0,
-            edges_real: 0,
-            edges_possible: 0,
-            parameters: 0,
-            dead_nodes: None,
-        };
-        facts.count(&training.model);
-        facts
+            ..Facts::of(&training.model)
+        }
     }
 }

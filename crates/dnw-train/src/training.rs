@@ -2,86 +2,74 @@
 //!
 //! The whole state of a training is one value, [`Training`]: the model with its wiring, rule and clock, and the optimizer. The
 //! order of the data, its augmentation and the learning rate are functions of the clock, so that nothing else needs to be kept.
+//!
+//! There is one model, on the first device, and it alone is updated and rewired. Where several devices or numbers of fewer bits are
+//! asked for ([`Execution`]), each update computes its gradients with copies that last as long as the update, so that no two wirings
+//! can ever differ.
 
-use burn::module::ParamGroup;
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::grad_clipping::GradientClippingConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use dnw_core::{Rewiring, Wired, WiringError};
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
+use dnw_core::{Rewiring, Wired};
+use dnw_device::guard::guarded;
 use dnw_models::Classifier;
 
-use crate::data::{Batch, DataError, DataSet, Loader};
-use crate::recipe::{OptimizerRecipe, Recipe, RecipeError};
+use crate::data::{Batch, DataSet, Loader};
+use crate::recipe::{OptimizerRecipe, Recipe};
 use crate::schedule::Rate;
 
-/// Why a training stopped.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrainingError {
-    /// The loss is not a finite number.
-    #[error(
-        "the loss of update {update} (epoch {epoch}) is {loss}: the weights have grown out of bounds"
-    )]
-    Loss {
-        /// The update, counted from 1.
-        update: u64,
-        /// The epoch, counted from 1.
-        epoch: u64,
-        /// The loss.
-        loss: f32,
-    },
-    /// The loss on the test part is not a finite number.
-    #[error(
-        "the test loss after update {update} (epoch {epoch}) is {loss}: the weights have grown out of bounds"
-    )]
-    TestLoss {
-        /// The update, counted from 1.
-        update: u64,
-        /// The epoch, counted from 1.
-        epoch: u64,
-        /// The loss.
-        loss: f64,
-    },
-    /// The edges cannot be chosen.
-    #[error("after update {update}: {source}")]
-    Wiring {
-        /// The update, counted from 1.
-        update: u64,
-        /// Why.
-        source: WiringError,
-    },
-    /// The data cannot be had.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The recipe does not fit.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    /// The model cannot be wired as asked.
-    #[error(transparent)]
-    Wire(#[from] WiringError),
-}
+mod averages;
+mod error;
+mod evaluation;
+mod execution;
+mod optimizer;
+mod precision;
+mod replica;
+#[cfg(all(test, feature = "flex"))]
+mod tests;
+
+pub use error::TrainingError;
+pub use evaluation::{Evaluation, evaluate};
+pub use execution::{Execution, ExecutionError};
+pub use precision::{Precision, UnknownPrecision};
+
+use averages::Averages;
+use error::Failed;
+use optimizer::optimizer;
+use precision::{LossScale, are_finite};
+use replica::{Found, Share, replica};
 
 /// A training: everything that changes while it runs.
 pub struct Training<M> {
     /// The model with its wiring and rule.
     pub model: Wired<M>,
     optimizer: ModuleOptimizer,
+    /// Where numbers have 16 bits and a small range.
+    scale: Option<LossScale>,
     plan: Plan,
 }
 
 /// What does not change while a training runs.
 struct Plan {
     loader: Loader,
+    batch: usize,
     seed: u64,
     phases: Vec<(u64, f64)>,
     rate: Rate,
     optimizer: OptimizerRecipe,
     loss: CrossEntropyLoss,
-    device: Device,
+    execution: Execution,
     image: [usize; 3],
+}
+
+/// The gradients of a batch, before anything has been done with them.
+struct Pass {
+    loss: f32,
+    right: usize,
+    /// On the first device.
+    gradients: GradientsParams,
+    /// Where the copies that computed moved the running averages, if copies did.
+    averages: Option<Averages>,
 }
 
 /// What an update did.
@@ -102,16 +90,19 @@ pub struct Update {
 }
 
 impl<M: Classifier> Training<M> {
-    /// Begins a training of this model on this data.
+    /// Begins a training of this model on this data. The model is on the first device of `execution`; a device by itself is an
+    /// [`Execution`] too.
     ///
     /// # Errors
-    /// [`TrainingError`] if the batch does not fit the data or the budget the model.
+    /// [`TrainingError`] if the batch does not fit the data or the devices, or the budget the model.
     pub fn begin(
         model: M,
         recipe: &Recipe,
         data: &DataSet,
-        device: &Device,
+        execution: impl Into<Execution>,
     ) -> Result<Self, TrainingError> {
+        let execution = execution.into();
+        execution.check_batch(recipe.batch)?;
         let loader = Loader::train(data, recipe.batch)?.with_drop_last(true);
         let per_epoch = loader.batches_per_epoch() as u64;
         let phases = recipe.phases(per_epoch);
@@ -119,17 +110,30 @@ impl<M: Classifier> Training<M> {
         let smoothing = recipe.optimizer.label_smoothing;
         let loss = CrossEntropyLossConfig::new()
             .with_smoothing((smoothing > 0.0).then_some(smoothing as f32));
+        let wire = recipe.wire(updates, data.classes.len())?;
+        let failed = |message: String| {
+            let begins = Failed {
+                device: execution.places()[0].name.clone(),
+                update: 1,
+                epoch: 1,
+                images: execution.at_once(recipe.batch),
+            };
+            begins.saying(&message)
+        };
+        let model = guarded(|| wire.attach(model)).map_err(failed)??;
         Ok(Self {
-            model: recipe.wire(updates, data.classes.len())?.attach(model)?,
+            model,
             optimizer: optimizer(&recipe.optimizer),
+            scale: execution.arithmetic().scales_loss().then(LossScale::new),
             plan: Plan {
                 loader,
+                batch: recipe.batch,
                 seed: recipe.seed,
                 rate: Rate::new(&recipe.optimizer, &phases, per_epoch),
                 phases,
                 optimizer: recipe.optimizer.clone(),
-                loss: loss.init(device),
-                device: device.clone(),
+                loss: loss.init(execution.device()),
+                execution,
                 image: data.shape(),
             },
         })
@@ -157,7 +161,12 @@ impl<M: Classifier> Training<M> {
 
     /// Where its tensors live.
     pub fn device(&self) -> &Device {
-        &self.plan.device
+        self.plan.execution.device()
+    }
+
+    /// What the loss of the next update is multiplied by before it goes backward, where [`Precision::F16`] asks for that.
+    pub fn loss_scale(&self) -> Option<f32> {
+        self.scale.as_ref().map(LossScale::factor)
     }
 
     /// Whether every update has been made.
@@ -190,28 +199,48 @@ impl<M: Classifier> Training<M> {
     /// Makes one update: forward, backward, optimizer, rewiring.
     ///
     /// # Errors
-    /// [`TrainingError::Loss`] if the loss is not finite: nothing has been changed then;
-    /// [`TrainingError::Wiring`] if the updated weights cannot be ranked.
+    /// [`TrainingError::Loss`] or [`TrainingError::Overflow`] if the loss or a gradient is not finite: nothing has been changed then;
+    /// [`TrainingError::Wiring`] if the updated weights cannot be ranked;
+    /// [`TrainingError::Memory`] or [`TrainingError::Device`] if a device gives up, which may be half-way: the training is over then,
+    /// and its model and optimizer are not to be used.
     pub fn step(&mut self, batch: &Batch) -> Result<Update, TrainingError> {
-        let update = self.updates_made() + 1;
-        let (images, labels) = tensors(batch, self.plan.image, &self.plan.device);
-        let logits = self.model.forward(images);
-        let loss = self.plan.loss.forward(logits.clone(), labels);
-        let value: f32 = loss.clone().into_scalar();
-        if !value.is_finite() {
-            return Err(TrainingError::Loss {
-                update,
-                epoch: self.epoch() + 1,
-                loss: value,
-            });
+        let failed = self.failed(0, self.plan.execution.at_once(batch.len()));
+        guarded(|| self.update(batch)).unwrap_or_else(|message| Err(failed.saying(&message)))
+    }
+
+    /// Evaluates the model on the test part of the data, on the first device and in 32 bits. Selects nothing.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] if the data cannot be had.
+    pub(crate) fn evaluate(&self, data: &DataSet) -> Result<Evaluation, TrainingError> {
+        let at_once = self.plan.execution.at_once(evaluation::MOST_AT_ONCE);
+        let device = self.device().clone().inner();
+        self.on_device(|| evaluation::evaluate_by(&*self.model, data, &device, at_once))?
+    }
+
+    /// Does something on the first device, which may give up.
+    pub(crate) fn on_device<T>(&self, work: impl FnOnce() -> T) -> Result<T, TrainingError> {
+        let at_once = self.plan.execution.at_once(self.plan.batch);
+        guarded(work).map_err(|message| self.failed(0, at_once).saying(&message))
+    }
+
+    /// The failure of a device in the next update, with so many images at once.
+    fn failed(&self, place: usize, images: usize) -> Failed {
+        Failed {
+            device: self.plan.execution.places()[place].name.clone(),
+            update: self.updates_made() + 1,
+            epoch: self.epoch() + 1,
+            images,
         }
-        let right = predictions(logits)
-            .iter()
-            .zip(&batch.labels)
-            .filter(|(a, b)| a == b)
-            .count();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        let gradients = self.model.prepare(gradients);
+    }
+
+    fn update(&mut self, batch: &Batch) -> Result<Update, TrainingError> {
+        let update = self.updates_made() + 1;
+        let pass = self.scaled_pass(batch)?;
+        if let Some(averages) = pass.averages {
+            averages.put(&*self.model);
+        }
+        let gradients = self.model.prepare(pass.gradients);
         let rate = self.plan.rate.at(self.updates_made());
         self.model = self.optimizer.step(rate, self.model.clone(), gradients);
         let rewiring = self
@@ -224,110 +253,127 @@ impl<M: Classifier> Training<M> {
         }
         Ok(Update {
             update,
-            loss: value,
-            right,
+            loss: pass.loss,
+            right: pass.right,
             images: batch.len(),
             rate,
             rewiring,
         })
     }
-}
 
-fn optimizer(recipe: &OptimizerRecipe) -> ModuleOptimizer {
-    let mut config = SgdConfig::new();
-    if recipe.momentum > 0.0 {
-        // PyTorch's momentum has no dampening; Burn's default is 0.1.
-        let momentum = MomentumConfig::new()
-            .with_momentum(recipe.momentum)
-            .with_dampening(0.0);
-        config = config.with_momentum(Some(momentum));
-    }
-    let clipping = recipe
-        .clip_norm
-        .map(|norm| GradientClippingConfig::Norm(norm as f32));
-    config = config.with_gradient_clipping(clipping.clone());
-    if recipe.weight_decay == 0.0 {
-        return config.init();
-    }
-    let decay = WeightDecayConfig::new(recipe.weight_decay as f32);
-    let decaying = config.clone().with_weight_decay(Some(decay)).init();
-    if recipe.norms_decay {
-        return decaying;
-    }
-    let norms = ParamGroup::from_any_predicates(vec![".gamma", ".beta"]);
-    decaying.with_group(
-        norms,
-        config.build(),
-        clipping.map(|clipping| clipping.init()),
-    )
-}
-
-fn tensors(batch: &Batch, image: [usize; 3], device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
-    let [c, h, w] = image;
-    let images = TensorData::new(batch.images.clone(), [batch.len(), c, h, w]);
-    let labels = TensorData::new(batch.labels.clone(), [batch.len()]);
-    (
-        Tensor::from_data(images, device),
-        Tensor::from_data(labels, device),
-    )
-}
-
-/// The class of the highest score, per image.
-fn predictions(logits: Tensor<2>) -> Vec<i32> {
-    let [_, classes] = logits.dims();
-    let scores: Vec<f32> = logits.to_data().iter().collect();
-    scores
-        .chunks_exact(classes)
-        .map(|scores| {
-            let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-            best.map_or(0, |(class, _)| class as i32)
-        })
-        .collect()
-}
-
-/// What an evaluation found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    /// Mean loss, without label smoothing.
-    pub loss: f64,
-    /// Share of images classified right, 0 to 1.
-    pub accuracy: f64,
-    /// Images per true class and predicted class, row-major.
-    pub confusion: Vec<u32>,
-}
-
-/// Evaluates a model on the test part of the data. Selects nothing: the wiring is as it is.
-///
-/// # Errors
-/// [`TrainingError::Data`] if the data cannot be had.
-pub fn evaluate<M: Classifier>(
-    model: &M,
-    data: &DataSet,
-    device: &Device,
-) -> Result<Evaluation, TrainingError> {
-    const BATCH: usize = 250;
-    let model = model.valid();
-    let classes = data.classes.len();
-    let loss = CrossEntropyLossConfig::new().init(device);
-    let mut confusion = vec![0; classes * classes];
-    let (mut sum, mut images) = (0.0, 0);
-    for batch in Loader::test(data, BATCH)?.in_order()? {
-        let batch = batch?;
-        let (x, y) = tensors(&batch, data.shape(), device);
-        let logits = model.forward(x);
-        sum += f64::from(loss.forward(logits.clone(), y).into_scalar::<f32>()) * batch.len() as f64;
-        images += batch.len();
-        for (predicted, &label) in predictions(logits).into_iter().zip(&batch.labels) {
-            confusion[label as usize * classes + predicted as usize] += 1;
+    /// Forward and backward, again with half the loss scale for as long as the gradients overflow.
+    fn scaled_pass(&mut self, batch: &Batch) -> Result<Pass, TrainingError> {
+        loop {
+            let pass = self.pass(batch, self.loss_scale().unwrap_or(1.0))?;
+            let Some(scale) = &mut self.scale else {
+                return Ok(pass);
+            };
+            if are_finite(&pass.gradients, &*self.model) {
+                scale.went_through();
+                return Ok(pass);
+            }
+            if !scale.backs_off() {
+                return Err(self.overflow("a gradient"));
+            }
         }
     }
-    let right: u32 = (0..classes)
-        .map(|class| confusion[class * (classes + 1)])
-        .sum();
-    let images = images.max(1) as f64;
-    Ok(Evaluation {
-        loss: sum / images,
-        accuracy: f64::from(right) / images,
-        confusion,
-    })
+
+    fn overflow(&self, what: &'static str) -> TrainingError {
+        TrainingError::Overflow {
+            what,
+            update: self.updates_made() + 1,
+            epoch: self.epoch() + 1,
+        }
+    }
+
+    /// Forward and backward on every device.
+    fn pass(&self, batch: &Batch, scale: f32) -> Result<Pass, TrainingError> {
+        let execution = &self.plan.execution;
+        let shares: Vec<Share<'_>> = execution
+            .shares(batch.len())
+            .into_iter()
+            .zip(execution.places())
+            .map(|(images, place)| Share {
+                batch,
+                at_once: execution.at_once(images.len()),
+                images,
+                shape: self.plan.image,
+                device: place.device.clone(),
+                arithmetic: execution.arithmetic(),
+                loss: self.plan.loss.clone(),
+                scale,
+            })
+            .collect();
+        let (found, averages) = if execution.is_direct() {
+            let found = shares.iter().map(|share| share.compute(&*self.model));
+            (found.collect::<Vec<_>>(), None)
+        } else {
+            let (found, averages) = self.on_copies(&shares)?;
+            (found, Some(averages))
+        };
+        let loss = found.iter().map(|found| found.loss).sum();
+        let right = found.iter().map(|found| found.right).sum();
+        if !f32::is_finite(loss) && self.scale.is_some() {
+            return Err(self.overflow("the loss"));
+        }
+        if !f32::is_finite(loss) {
+            return Err(TrainingError::Loss {
+                update: self.updates_made() + 1,
+                epoch: self.epoch() + 1,
+                loss,
+            });
+        }
+        Ok(Pass {
+            loss,
+            right,
+            gradients: self.added(found),
+            averages,
+        })
+    }
+
+    /// Computes each share with a copy of the model on its device, all at once; and where that moved the running averages.
+    fn on_copies(&self, shares: &[Share<'_>]) -> Result<(Vec<Found>, Averages), TrainingError> {
+        let compute = |plain: M, share: &Share<'_>| {
+            let copy = replica(plain, share.arithmetic, &share.device);
+            let found = share.compute(&copy);
+            (found, Averages::of(&copy))
+        };
+        let ended: Vec<_> = match shares {
+            [share] => vec![Ok(compute((*self.model).valid(), share))],
+            shares => std::thread::scope(|scope| {
+                let begun: Vec<_> = shares
+                    .iter()
+                    .map(|share| {
+                        let plain = (*self.model).valid();
+                        scope.spawn(move || guarded(|| compute(plain, share)))
+                    })
+                    .collect();
+                let joined = begun.into_iter().map(|thread| thread.join());
+                joined
+                    .map(|ended| ended.unwrap_or_else(|_| Err(String::new())))
+                    .collect()
+            }),
+        };
+        let (mut found, mut averages) = (Vec::new(), Vec::new());
+        for (place, (share, ended)) in shares.iter().zip(ended).enumerate() {
+            let failed = |message: String| self.failed(place, share.at_once).saying(&message);
+            let (own, moved) = ended.map_err(failed)?;
+            let weight = share.images.len() as f64 / share.batch.len() as f64;
+            averages.push((moved, weight));
+            found.push(own);
+        }
+        let device = self.device().clone().inner();
+        Ok((found, Averages::mean(averages, &device)))
+    }
+
+    /// The sum of what the devices found, in their order, on the first.
+    fn added(&self, found: Vec<Found>) -> GradientsParams {
+        let device = self.device().clone().inner();
+        let mut sum = GradientsAccumulator::new();
+        for found in found {
+            let gradients = found.gradients.to_device(&device, &*self.model);
+            sum.accumulate(&*self.model, gradients);
+        }
+        sum.grads()
+    }
 }

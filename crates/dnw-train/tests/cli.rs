@@ -6,6 +6,10 @@ mod counting;
 mod damage_at_random;
 #[path = "cli/damaged_runs.rs"]
 mod damaged_runs;
+#[path = "cli/devices.rs"]
+mod devices;
+#[path = "cli/executing.rs"]
+mod executing;
 #[path = "cli/idx_files.rs"]
 mod idx_files;
 #[path = "cli/image_folders.rs"]
@@ -22,6 +26,9 @@ mod pickles;
 mod published;
 #[path = "cli/refusals.rs"]
 mod refusals;
+#[cfg(feature = "remote")]
+#[path = "cli/serving.rs"]
+mod serving;
 #[path = "cli/shell.rs"]
 mod shell;
 #[path = "cli/stopping.rs"]

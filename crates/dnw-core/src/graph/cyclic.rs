@@ -107,7 +107,10 @@ impl CyclicGraph {
         if others == 0 {
             return input;
         }
-        let zeros = Tensor::zeros([batch, others, height, width], &input.device());
+        let zeros = Tensor::zeros(
+            [batch, others, height, width],
+            (&input.device(), input.dtype()),
+        );
         Tensor::cat(vec![input, zeros], 1)
     }
 

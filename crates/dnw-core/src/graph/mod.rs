@@ -6,20 +6,20 @@
 //! and edges there are, a [`NodeFunction`] what `f` is, a [`NeuralGraph`] runs them. In a [`CyclicGraph`] any node
 //! may feed any node, and time takes the place of levels. None is written for a particular model.
 
-mod batch_norm;
 mod cyclic;
 mod edges;
 mod life;
 mod network;
 mod node;
+mod norms;
 pub mod random;
 mod spec;
 
-pub use batch_norm::batch_norm;
 pub use cyclic::{CyclicGraph, CyclicGraphConfig, CyclicPass, Field, StateNodes};
 pub use life::{Life, life_along, life_of_nodes};
 pub use network::{GraphConfig, GraphPass, NeuralGraph};
 pub use node::{BatchNodes, ImageNodes, NodeFunction, ScalarNodes};
+pub use norms::{batch_norm, instance_norm};
 pub use spec::{GraphError, GraphSpec, Outputs};
 
 pub use crate::ops::Kernels;

@@ -54,6 +54,8 @@ pub(crate) fn check(device: &Device) -> Result<(), OdeError> {
         DispatchDevice::NdArray(_) => Ok(()),
         #[cfg(feature = "cube")]
         DispatchDevice::Cube(_) => Ok(()),
+        #[cfg(feature = "remote")]
+        DispatchDevice::Remote(_) => Ok(()),
         #[allow(unreachable_patterns)]
         other => Err(OdeError::Device {
             device: format!("{other:?}"),
@@ -80,6 +82,7 @@ pub(crate) fn pulled_back<const D: usize>(
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
     Autodiff
 )]
 pub(crate) trait Solved: Backend {
@@ -113,6 +116,9 @@ solved_without_gradient!(burn::backend::Flex);
 solved_without_gradient!(burn::backend::NdArray);
 #[cfg(feature = "cube")]
 solved_without_gradient!(burn::backend::Cube);
+// The function that brings the gradient back runs here; only the tensors in it are the server's.
+#[cfg(feature = "remote")]
+solved_without_gradient!(burn::backend::Remote);
 
 impl<B: Backend, C: CheckpointStrategy> Solved for Autodiff<B, C>
 where

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
+use dnw_device::Listen;
+use dnw_train::training::Precision;
 
 /// Discover a network's wiring together with its weights.
 ///
@@ -40,12 +42,25 @@ fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
+/// Takes the name of a precision.
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    let names = PossibleValuesParser::new(Precision::ALL.map(Precision::name));
+    names.try_map(|name| name.parse::<Precision>())
+}
+
 /// A folder, unless it is none or empty.
 pub fn given(folder: &Option<PathBuf>) -> Option<&Path> {
     folder
         .as_deref()
         .filter(|folder| !folder.as_os_str().is_empty())
 }
+
+const DEVICE_HELP: &str = "Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, \
+remote:ADDRESS
+
+auto is the best graphics card that this program was built for and finds, or else the CPU. KIND is discrete, integrated, virtual, \
+cpu (software) or a number; N counts cards from 0. `dnw devices` lists what is here, and how to build for what is not. ADDRESS is \
+what `dnw serve` prints; the token of the server is read from DNW_TOKEN.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -83,6 +98,24 @@ pub enum Command {
     },
     /// List, check or fetch data sets
     Data(DataArgs),
+    /// List the devices that are here, and how to build for those that are not
+    Devices {
+        /// Print them as JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Offer this machine's devices to other programs and machines
+    ///
+    /// Whoever trains gives the name that this prints to `--device`, and the token in the environment as DNW_TOKEN. On this machine
+    /// it speaks WebSocket. Where other machines can reach it, it speaks Iroh instead, which is encrypted and needs no third party,
+    /// and it never serves without a token there.
+    Serve(ServeArgs),
+    /// Ask a backend's driver for its devices; `dnw devices` and `--device auto` do so in a child process
+    #[command(hide = true)]
+    Probe {
+        /// The backend
+        backend: String,
+    },
     /// Print completions for a shell
     Completions(ShellArgs),
     /// Print the manual page
@@ -121,9 +154,33 @@ pub struct TrainSettings {
     /// Passes over the training images
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
-    /// Where tensors live: auto, flex, ndarray, wgpu
-    #[arg(long, default_value = "auto", value_name = "NAME")]
+    /// Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
+    #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
+    /// Several devices that share each batch, such as cuda:0,cuda:1
+    ///
+    /// Each computes the gradients of its share; their mean over the batch updates and rewires one model, on the first device, which
+    /// the others copy for the next batch. A device may be named twice.
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        value_delimiter = ',',
+        conflicts_with = "device"
+    )]
+    pub devices: Vec<String>,
+    /// Compute at most so many images at once, for devices with little memory
+    ///
+    /// A batch is computed in parts and their gradients are added up: the updates are those of whole batches, save that batch norms see
+    /// each part by itself. Takes the memory of a batch of N.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    pub micro_batch: Option<u64>,
+    /// The numbers that the network is computed in while it trains: f32, f16, bf16, mixed
+    ///
+    /// Weights, optimizer and the choice of edges stay in f32, and so do evaluations. f16 scales the loss so that small gradients are
+    /// not lost. mixed takes bf16, or f16 where the device lacks that, and keeps norms in f32. Worth its while on graphics cards;
+    /// CPUs get slower.
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
+    pub precision: Precision,
     /// Threads that compute [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -168,8 +225,8 @@ pub struct EvalArgs {
     /// The folder with the data set's files
     #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,
-    /// Where tensors live: auto, flex, ndarray, wgpu
-    #[arg(long, default_value = "auto", value_name = "NAME")]
+    /// Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
+    #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
     /// Evaluate the wiring too: with one weight shared by all edges, several in turn, and with redrawn ones
     #[arg(long)]
@@ -329,6 +386,39 @@ pub enum DataAction {
         /// The data set
         name: String,
     },
+}
+
+/// Flags of a server.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  dnw serve                                       this machine's best device, to this machine
+  dnw serve --listen 0.0.0.0:3000 --token-file ~/.dnw-token --key-file ~/.dnw-key
+                                                  to every network, under the same name each time
+  DNW_TOKEN=... dnw train mnist --device remote:ws://127.0.0.1:3000")]
+pub struct ServeArgs {
+    /// The device to offer
+    #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
+    pub device: String,
+    /// Several devices of one backend; clients get the second with /1 behind the address
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        conflicts_with = "device"
+    )]
+    pub devices: Vec<String>,
+    /// Where to listen; an address beyond this machine is served encrypted
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS:PORT")]
+    pub listen: Listen,
+    /// The file with the token, made if there is none [default: DNW_TOKEN, or a new one, which is printed]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Let in every program of this machine, and every page in a browser on it
+    #[arg(long, conflicts_with = "token_file")]
+    pub without_token: bool,
+    /// The file with the key that an encrypted server is known by, made if there is none [default: a new key each time]
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// For which shell.

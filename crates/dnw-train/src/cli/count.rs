@@ -164,7 +164,7 @@ fn published_counts(name: &str) -> Option<&'static str> {
 }
 
 /// What a recipe comes to, as lines that a TOML reader passes over.
-pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
+pub fn summary(recipe: &Recipe, at_once: usize) -> Result<String, Failure> {
     let device = cpu()?;
     let (image, classes, images) = published_data(recipe)?;
     let cost = cost(recipe, image, classes, None, &device)?;
@@ -231,8 +231,13 @@ pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
     say(
         "memory",
         format!(
-            "about {} MB while training on the CPU, by an estimate: `dnw count NAME --scaling` says of what",
-            grouped(cost.training_bytes(recipe.batch) / 1_000_000)
+            "about {} MB while training on the CPU with {} at once, by an estimate: `dnw count NAME --scaling` says of what",
+            grouped(cost.training_bytes(at_once) / 1_000_000),
+            if at_once == recipe.batch {
+                "a batch".to_owned()
+            } else {
+                format!("{at_once} images")
+            }
         ),
     );
     for note in &cost.notes {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use dnw_core::{Weights, WiringError};
+use dnw_device::guard::guarded;
 use dnw_models::{Classifier, UseModel};
 use dnw_train::data::DataSet;
 use dnw_train::recipe::Recipe;
@@ -13,14 +14,15 @@ use dnw_train::run::{RunError, RunFolder, load_weights};
 use dnw_train::training::{Evaluation, evaluate};
 
 use super::args::{EvalArgs, given};
-use super::failure::{Failure, device};
+use super::failure::{Failure, broken, device};
 use super::output::{line, whole};
 
 /// Evaluates a run's weights.
 pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.read_recipe()?;
-    let device = device(&args.device)?.device;
+    let opened = device(&args.device)?;
+    let device = opened.device;
     let data = recipe.open_data(given(&args.data))?;
     let which = args.weights.name();
     let evaluate = Evaluate {
@@ -33,10 +35,10 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     // The run was made with this recipe, so that a network that cannot be made means that the recipe is no longer that one.
     let unfit =
         |error: &dyn std::fmt::Display| RunError::damaged(folder.path().join("recipe.toml"), error);
-    let found = recipe
-        .model
-        .build(data.shape(), data.classes.len(), &device, evaluate);
+    let model = &recipe.model;
+    let found = guarded(|| model.build(data.shape(), data.classes.len(), &device, evaluate));
     let found = found
+        .map_err(|message| broken(&opened.name, message))?
         .map_err(|error| unfit(&error))?
         .map_err(|error| match error {
             Unusable::Recipe(error) => Failure::from(unfit(&error)),

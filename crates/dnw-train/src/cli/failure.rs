@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use burn::tensor::Device;
 use dnw_core::WiringError;
-use dnw_device::{DeviceError, DeviceName, Opened, host, open};
+use dnw_device::{Backend, DeviceError, DeviceName, Opened, ServeError, host, open, open_found_by};
 use dnw_models::ModelError;
 use dnw_report::ReportError;
 use dnw_train::data::DataError;
@@ -13,7 +13,9 @@ use dnw_train::import::ImportError;
 use dnw_train::recipe::RecipeError;
 use dnw_train::run::RunError;
 use dnw_train::runner::RunnerError;
-use dnw_train::training::TrainingError;
+use dnw_train::training::{ExecutionError, TrainingError};
+
+use super::devices::find;
 
 /// A failure as it is printed: what went wrong, and the remedy.
 #[derive(Debug)]
@@ -62,10 +64,12 @@ macro_rules! with_help {
 with_help!(
     DataError,
     DeviceError,
+    ExecutionError,
     ExportError,
     ImportError,
     RecipeError,
-    RunError
+    RunError,
+    ServeError
 );
 
 impl From<ModelError> for Failure {
@@ -106,15 +110,48 @@ impl From<ReportError> for Failure {
 
 impl From<TrainingError> for Failure {
     fn from(error: TrainingError) -> Self {
+        const KEPT: &str = "the weights of the last evaluation, or of the start, are kept";
+        let remedy = match &error {
+            TrainingError::Data(_)
+            | TrainingError::Recipe(_)
+            | TrainingError::Wire(_)
+            | TrainingError::Execution(_) => return Self::of_another(error),
+            TrainingError::Overflow { .. } => {
+                "bf16 reaches as far as f32: `--precision bf16`".to_owned()
+            }
+            TrainingError::Memory { images: 1, .. } => {
+                "it does not hold the network and one image: name another with `--device`"
+                    .to_owned()
+            }
+            TrainingError::Memory { images, .. } => format!(
+                "compute fewer images at once with `--micro-batch {}`, which makes the same updates",
+                images / 2
+            ),
+            TrainingError::Device { device, .. } if device.starts_with("remote:") => {
+                "what `dnw serve` prints where it runs says more".to_owned()
+            }
+            TrainingError::Device { device, .. } => format!(
+                "try again; if `{device}` fails again, another device may not: `dnw devices` lists them"
+            ),
+            _ => {
+                "lower the rate with `--set optimizer.learning-rate=0.01` or bound the steps with \
+                  `--set optimizer.clip-norm=1.0`"
+                    .to_owned()
+            }
+        };
+        Self::new(error, format!("{KEPT}; {remedy}"))
+    }
+}
+
+impl Failure {
+    /// The failure that a training's error only passes on.
+    fn of_another(error: TrainingError) -> Self {
         match error {
             TrainingError::Data(error) => error.into(),
             TrainingError::Recipe(error) => error.into(),
             TrainingError::Wire(error) => error.into(),
-            error => Self::new(
-                error,
-                "the weights of the last evaluation, or of the start, are kept; lower the rate with `--set optimizer.learning-rate=0.01` \
-                 or bound the steps with `--set optimizer.clip-norm=1.0`",
-            ),
+            TrainingError::Execution(error) => error.into(),
+            error => Self::new(error, "see `dnw --help`"),
         }
     }
 }
@@ -132,10 +169,51 @@ impl From<RunnerError> for Failure {
 
 /// The device of that name, which has proved to work.
 pub fn device(name: &str) -> Result<Opened, Failure> {
-    Ok(open(&name.parse::<DeviceName>()?)?)
+    let name: DeviceName = name.parse()?;
+    Ok(open_found_by(&name, &|backend| find(backend))?)
 }
 
 /// A device for what takes no time: the CPU, where the program was built with one.
 pub fn cpu() -> Result<Device, Failure> {
     Ok(open(&host())?.device)
+}
+
+/// A device that worked and then did not.
+pub fn broken(name: &DeviceName, message: String) -> DeviceError {
+    DeviceError::Broken {
+        name: name.to_string(),
+        backend: name.backend().unwrap_or(Backend::Flex),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(images: usize) -> Failure {
+        let error = TrainingError::Memory {
+            device: "wgpu:0".into(),
+            update: 12,
+            epoch: 1,
+            images,
+            message: "out of memory".into(),
+        };
+        error.into()
+    }
+
+    #[test]
+    fn memory_that_ran_out_is_told_with_a_part_that_may_fit() {
+        assert_eq!(
+            memory(64).to_lines(),
+            "error: the device `wgpu:0` ran out of memory in update 12 (epoch 1), with 64 images at once: out of memory\n\
+             help: the weights of the last evaluation, or of the start, are kept; compute fewer images at once with \
+             `--micro-batch 32`, which makes the same updates"
+        );
+        assert!(
+            memory(1)
+                .to_lines()
+                .ends_with("name another with `--device`")
+        );
+    }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod count;
 mod data;
+mod devices;
 mod eval;
 mod exchange;
 mod failure;
@@ -11,6 +12,7 @@ mod output;
 mod progress;
 mod rules;
 mod scaling;
+mod serve;
 mod train;
 
 pub use args::Cli;
@@ -34,6 +36,9 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Command::Recipes { name }) => inspect::recipes(name.as_deref()),
         Some(Command::Rules { json }) => rules::rules(json),
         Some(Command::Data(args)) => data::data(&args),
+        Some(Command::Devices { json }) => devices::devices(json),
+        Some(Command::Serve(args)) => serve::serve(&args),
+        Some(Command::Probe { backend }) => devices::probe(&backend),
         Some(Command::Completions(ShellArgs { shell })) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "dnw", &mut script);

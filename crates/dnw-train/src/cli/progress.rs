@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use dnw_device::Opened;
 use dnw_train::run::Facts;
 use dnw_train::runner::Watcher;
 use dnw_train::training::{Evaluation, Update};
@@ -20,6 +21,7 @@ pub struct Progress {
     shown: Shown,
     stop: Arc<AtomicBool>,
     began: Instant,
+    device: String,
     epochs: u64,
     loss: f64,
     accuracy: f64,
@@ -35,8 +37,8 @@ enum Shown {
 
 impl Progress {
     /// Shows nothing when `quiet`, a bar if standard error is a terminal, lines otherwise. Ctrl-C sets `stop`; a second one
-    /// ends the program at once.
-    pub fn new(quiet: bool, epochs: u64, stop: Arc<AtomicBool>) -> Self {
+    /// ends the program at once. `devices` are told at the start.
+    pub fn new(quiet: bool, devices: &[Opened], epochs: u64, stop: Arc<AtomicBool>) -> Self {
         let shown = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Shown::Nothing,
             (false, false) => Shown::Lines,
@@ -47,6 +49,11 @@ impl Progress {
             shown,
             stop,
             began: Instant::now(),
+            device: devices
+                .iter()
+                .map(Opened::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
             epochs,
             loss: nan,
             accuracy: nan,
@@ -83,12 +90,13 @@ impl Watcher for Progress {
     fn begins(&mut self, facts: &Facts) {
         self.began = Instant::now();
         let about = format!(
-            "{} training and {} test images; {} edges real of {} possible; {} updates",
+            "{} training and {} test images; {} edges real of {} possible; {} updates\non {}",
             facts.train_images,
             facts.test_images,
             facts.edges_real,
             facts.edges_possible,
-            facts.planned_updates
+            facts.planned_updates,
+            self.device
         );
         match &self.shown {
             Shown::Nothing => {}

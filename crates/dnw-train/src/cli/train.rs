@@ -1,19 +1,22 @@
 //! `dnw` and `dnw train`.
 
 use std::fmt::Write;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dnw_device::DeviceName;
+use dnw_device::guard::guarded;
+use dnw_device::{DeviceName, Opened};
 use dnw_train::recipe::{MAIN_JOB, Recipe};
 use dnw_train::recording::record;
 use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
+use dnw_train::training::Execution;
 
 use super::args::{TrainArgs, TrainSettings, given};
 use super::count::summary;
-use super::failure::{Failure, cpu, device};
+use super::failure::{Failure, broken, cpu, device};
 use super::output::{line, note, whole};
 use super::progress::Progress;
 
@@ -42,7 +45,9 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let settings = &args.settings;
     let recipe = resolve(args)?;
     if settings.dry_run {
-        let text = format!("{}\n{}", summary(&recipe)?, recipe.to_toml());
+        let share = recipe.batch.div_ceil(settings.devices.len().max(1));
+        let at_once = micro_batch(settings).map_or(share, |images| share.min(images.get()));
+        let text = format!("{}\n{}", summary(&recipe, at_once)?, recipe.to_toml());
         whole(text.as_bytes())?;
         return Ok(0);
     }
@@ -58,9 +63,11 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::new(error, "give `--threads` a smaller number"))?;
-    let opened = device(&settings.device)?;
+    let opened = devices(settings)?;
+    let execution = execution(settings, &opened)?;
+    execution.check_batch(recipe.batch)?;
     let data = recipe.open_data(given(&settings.data))?;
-    let device = opened.device.clone().autodiff();
+    let device = execution.device();
     device.seed(recipe.seed);
 
     // Everything that can be refused is refused before a folder is made.
@@ -71,20 +78,25 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     listen(&stop);
-    let mut progress = Progress::new(settings.quiet, recipe.all_epochs(), Arc::clone(&stop));
+    let epochs = recipe.all_epochs();
+    let mut progress = Progress::new(settings.quiet, &opened, epochs, Arc::clone(&stop));
+    let first = &opened[0];
+    let mut environment = environment(&first.name, &first.model, Some(threads));
+    environment.extend(execution.environment());
     let runner = Runner {
         recipe: &recipe,
         data: &data,
-        device: &device,
+        execution: &execution,
         folder: &folder,
         command: command_line(),
-        environment: environment(&opened.name, &opened.model, Some(threads)),
+        environment,
         watcher: &mut progress,
     };
-    let trained = recipe
-        .model
-        .build(data.shape(), data.classes.len(), &device, runner)?;
+    // The training guards itself; this is for a device that fails before it.
+    let model = &recipe.model;
+    let trained = guarded(|| model.build(data.shape(), data.classes.len(), device, runner));
     drop(progress);
+    let trained = trained.map_err(|message| broken(&opened[0].name, message))??;
     let page = write_page(&folder);
     let facts = match (trained, &page) {
         (Ok(facts), _) => facts,
@@ -109,6 +121,25 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     } else {
         0
     })
+}
+
+/// The devices asked for, each of which has proved to work.
+fn devices(settings: &TrainSettings) -> Result<Vec<Opened>, Failure> {
+    match settings.devices.as_slice() {
+        [] => Ok(vec![device(&settings.device)?]),
+        names => names.iter().map(|name| device(name)).collect(),
+    }
+}
+
+fn execution(settings: &TrainSettings, opened: &[Opened]) -> Result<Execution, Failure> {
+    let execution = Execution::over(opened)?.with_micro_batch(micro_batch(settings));
+    Ok(execution.with_precision(settings.precision)?)
+}
+
+/// The most images at once; more than can be counted are as many as there are.
+fn micro_batch(settings: &TrainSettings) -> Option<NonZeroUsize> {
+    let images = settings.micro_batch?;
+    NonZeroUsize::new(usize::try_from(images).unwrap_or(usize::MAX))
 }
 
 fn write_page(folder: &RunFolder) -> Result<(), Failure> {

@@ -13,8 +13,7 @@ use crate::recipe::Recipe;
 use crate::run::frame::Frame;
 use crate::run::history::HistoryWriter;
 use crate::run::{
-    DrawingFile, Facts, MetricsWriter, RunError, RunFolder, Status, TensorFacts, to_bytes,
-    write_whole,
+    DrawingFile, Facts, MetricsWriter, RunError, RunFolder, Status, to_bytes, write_whole,
 };
 
 /// Everything that goes into the folder, made before the folder is.
@@ -75,33 +74,14 @@ impl UseModel for Load<'_> {
         }
 
         let tensors = wired.tensors();
-        let mut facts = Facts {
-            format: 1,
+        let facts = Facts {
             command: self.command,
             environment: self.environment,
             classes: self.fit.classes.clone(),
-            train_images: 0,
-            test_images: 0,
             image: self.fit.image,
-            mean: Vec::new(),
-            std: Vec::new(),
-            tensors: tensors.iter().map(TensorFacts::from).collect(),
             status: Status::Imported,
-            updates: 0,
-            planned_updates: 0,
-            updates_per_epoch: 0,
-            seconds: 0.0,
-            test_accuracy: 0.0,
-            test_loss: 0.0,
-            best_test_accuracy: 0.0,
-            best_epoch: 0,
-            best_edges_real: 0,
-            edges_real: 0,
-            edges_possible: 0,
-            parameters: 0,
-            dead_nodes: None,
+            ..Facts::of(&wired)
         };
-        facts.count(&wired);
         let mut frame = Frame::default();
         tensors.iter().for_each(|tensor| frame.put_weights(tensor));
         Ok(Network {

@@ -17,7 +17,7 @@ const MOST_CLASSES: usize = 1 << 16;
 pub(super) const FORMAT: u32 = 1;
 
 /// `run.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// The layout's version.
     pub format: u32,
@@ -72,6 +72,17 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What is known of a model before anything is done with it; the rest is empty.
+    pub(crate) fn of<M: Classifier>(model: &Wired<M>) -> Self {
+        let mut facts = Self {
+            format: FORMAT,
+            tensors: model.tensors().iter().map(TensorFacts::from).collect(),
+            ..Self::default()
+        };
+        facts.count(model);
+        facts
+    }
+
     /// Counts the edges, parameters and dead nodes of the network as it is now.
     pub(crate) fn count<M: Classifier>(&mut self, model: &Wired<M>) {
         let tensors = model.tensors();
@@ -170,10 +181,11 @@ fn product(sizes: &[usize]) -> Option<usize> {
 }
 
 /// How a run stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// It is going on, or was cut off without a word.
+    #[default]
     Running,
     /// It made every update.
     Finished,

@@ -59,7 +59,10 @@ impl Shell {
         command
             .args(arguments)
             .current_dir(self.0.path())
-            .env_remove("DNW_DATA");
+            .env_remove("DNW_DATA")
+            .env_remove("DNW_TOKEN")
+            // On a software adapter, tuning takes minutes.
+            .env("CUBECL_AUTOTUNE_LEVEL", "minimal");
         command
     }
 

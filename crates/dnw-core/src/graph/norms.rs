@@ -1,10 +1,28 @@
-//! Batch normalization whose running variance is PyTorch's.
+//! Norms in the type of their own parameters, and batch norm with PyTorch's running variance.
+//!
+//! A model may compute in a type of 16 bits while its norms stay in 32: sums over many pixels are where few digits hurt first. Which
+//! of them do is said by nothing but their parameters. What comes in is cast to their type, and what goes out to the type that came
+//! in; where the two are the same, nothing is done.
 
-use burn::nn::BatchNorm;
+use burn::nn::{BatchNorm, InstanceNorm};
 use burn::tensor::Tensor;
 use burn::tensor::module;
 
-/// Applies the layer as PyTorch's does.
+/// Applies Burn's layer in the type of its parameters.
+///
+/// # Shapes
+/// - `input`: `[batch, channels, height, width]`
+/// - result: the same
+pub fn instance_norm(norm: &InstanceNorm, input: Tensor<4>) -> Tensor<4> {
+    let given = input.dtype();
+    let own = norm
+        .gamma
+        .as_ref()
+        .map_or(given, |gamma| gamma.val().dtype());
+    norm.forward(input.cast(own)).cast(given)
+}
+
+/// Applies the layer as PyTorch's does, in the type of its parameters. The running averages keep their own.
 ///
 /// Burn's own `forward` keeps the running mean of the *biased* variance of its batches, PyTorch that of the unbiased one
 /// (times `n / (n - 1)` for `n` numbers a channel). The two train alike and evaluate apart where maps are small: of four
@@ -16,8 +34,10 @@ use burn::tensor::module;
 pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     let device = input.device();
     let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+    let given = input.dtype();
+    let input = input.cast(gamma.dtype());
     if !(device.is_autodiff() && norm.training.is_enabled()) {
-        return norm.forward(input);
+        return norm.forward(input).cast(given);
     }
     let [batch, _, height, width] = input.dims();
     let n = (batch * height * width) as f64;
@@ -25,11 +45,12 @@ pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     let result = module::batch_norm_train(input, gamma, beta, norm.epsilon);
     let moved = |running: Tensor<1>, of_batch: Tensor<1>| {
         let running = running.to_device(&device);
-        (running * (1.0 - norm.momentum) + of_batch.detach() * norm.momentum).detach()
+        let of_batch = of_batch.detach().cast(running.dtype());
+        (running * (1.0 - norm.momentum) + of_batch * norm.momentum).detach()
     };
     let mean = moved(norm.running_mean.value_sync(), result.mean);
     let variance = moved(norm.running_var.value_sync(), result.variance * unbiased);
     norm.running_mean.update(mean);
     norm.running_var.update(variance);
-    result.output
+    result.output.cast(given)
 }

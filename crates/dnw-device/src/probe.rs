@@ -1,0 +1,161 @@
+//! Asking a driver in a process of its own.
+//!
+//! A driver that crashes takes its process with it, and one that hangs never answers. Whoever only wants to know what is present
+//! has a child process ask, and waits for a while.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{Adapter, Backend, adapters};
+
+/// How the devices of a backend are found: those that there are, or why that is not known.
+pub type Find<'a> = &'a dyn Fn(Backend) -> Result<Vec<Adapter>, String>;
+
+/// Asks in this process.
+///
+/// # Errors
+/// The message of a driver that panics.
+pub fn here(backend: Backend) -> Result<Vec<Adapter>, String> {
+    crate::guard::guarded(|| adapters::of(backend))
+}
+
+/// A program that, given a backend's name as its last argument, writes [`answer`] to its standard output.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments before the backend's name.
+    pub arguments: Vec<OsString>,
+    /// How long it may take.
+    pub patience: Duration,
+}
+
+/// The devices of a backend in a line, as [`Probe::find`] reads them.
+pub fn answer(backend: Backend) -> String {
+    let found = here(backend);
+    serde_json::to_string(&found).unwrap_or_else(|error| error.to_string())
+}
+
+impl Probe {
+    /// Asks in a child process where a driver is asked at all, else in this one.
+    ///
+    /// # Errors
+    /// What became of the child, in a clause.
+    pub fn find(&self, backend: Backend) -> Result<Vec<Adapter>, String> {
+        let has_driver = !matches!(
+            backend,
+            Backend::Flex | Backend::NdArray | Backend::LibTorch | Backend::Remote
+        );
+        if !backend.is_built() || !has_driver {
+            return here(backend);
+        }
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .arg(backend.name())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("it cannot be asked ({error})"))?;
+        let out = child.stdout.take();
+        // Read meanwhile, since a child that says much would wait for a reader.
+        let said = std::thread::spawn(move || {
+            let mut said = String::new();
+            if let Some(mut out) = out {
+                let _ = out.read_to_string(&mut said);
+            }
+            said
+        });
+        let Some(status) = ended_within(&mut child, self.patience) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!(
+                "its driver does not answer within {} seconds",
+                self.patience.as_secs()
+            ));
+        };
+        if !status.success() {
+            return Err(format!(
+                "its driver ends the process that asks it ({})",
+                how(status)
+            ));
+        }
+        let said = said.join().unwrap_or_default();
+        let last = said.lines().last().unwrap_or_default();
+        serde_json::from_str(last).unwrap_or_else(|_| Err("its answer cannot be read".into()))
+    }
+}
+
+/// How the child ended, if it did in time.
+fn ended_within(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let began = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if began.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn how(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return match signal {
+            6 => "aborted".into(),
+            11 => "segmentation fault".into(),
+            signal => format!("signal {signal}"),
+        };
+    }
+    match status.code() {
+        Some(code) => format!("exit code {code}"),
+        None => "no exit code".into(),
+    }
+}
+
+#[cfg(all(test, unix, feature = "wgpu"))]
+mod tests {
+    use super::*;
+
+    fn probe(script: &str) -> Result<Vec<Adapter>, String> {
+        let probe = Probe {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            patience: Duration::from_secs(2),
+        };
+        probe.find(Backend::Wgpu)
+    }
+
+    #[test]
+    fn a_driver_that_crashes_is_a_sentence() {
+        let said = probe("kill -SEGV $$");
+        assert_eq!(
+            said,
+            Err("its driver ends the process that asks it (segmentation fault)".into())
+        );
+    }
+
+    #[test]
+    fn a_driver_that_hangs_is_a_sentence() {
+        let said = probe("exec sleep 600");
+        assert_eq!(
+            said,
+            Err("its driver does not answer within 2 seconds".into())
+        );
+    }
+
+    #[test]
+    fn a_driver_that_talks_is_heard_to_the_end() {
+        let said = probe(
+            "echo loading; echo '{\"Ok\":[{\"name\":\"wgpu:cpu\",\"model\":\"llvmpipe\",\"driver\":\"\",\"memory\":null,\"kind\":\"cpu\"}]}'",
+        );
+        let found = said.expect("it answered");
+        assert_eq!(found[0].name.to_string(), "wgpu:cpu");
+        assert_eq!(found[0].model, "llvmpipe");
+    }
+}

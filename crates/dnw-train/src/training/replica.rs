@@ -1,0 +1,114 @@
+//! One device's share of an update: the network forward and backward over some images of a batch.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLoss;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
+use dnw_models::Classifier;
+
+use super::evaluation::predictions;
+use super::precision::Arithmetic;
+use crate::data::Batch;
+
+/// What a device is to do.
+pub(super) struct Share<'a> {
+    pub(super) batch: &'a Batch,
+    /// Which images of the batch are its own.
+    pub(super) images: Range<usize>,
+    /// The most that it computes at once.
+    pub(super) at_once: usize,
+    /// Channels, height, width.
+    pub(super) shape: [usize; 3],
+    pub(super) device: Device,
+    pub(super) arithmetic: Arithmetic,
+    pub(super) loss: CrossEntropyLoss,
+    /// What the loss is multiplied by.
+    pub(super) scale: f32,
+}
+
+/// What came of it.
+pub(super) struct Found {
+    /// Its part of the batch's mean loss: its own mean loss times its share of the batch.
+    pub(super) loss: f32,
+    /// Images classified right.
+    pub(super) right: usize,
+    /// Its part of the gradients of the batch's mean loss, in 32 bits; none where the loss is not finite.
+    pub(super) gradients: GradientsParams,
+}
+
+/// A copy of the model to compute with: parameters of the same identities in the type of `arithmetic`, running averages of its
+/// own, everything on `device`.
+///
+/// `plain` is the model as [`Module::valid`] gives it, which is where the averages part ways.
+pub(super) fn replica<M: Module>(plain: M, arithmetic: Arithmetic, device: &Device) -> M {
+    let copy = arithmetic.cast_model(plain);
+    Module::train(copy).fork(device)
+}
+
+impl Share<'_> {
+    /// Computes it, part by part.
+    pub(super) fn compute<M: Classifier>(&self, model: &M) -> Found {
+        let mut found = Found {
+            loss: 0.0,
+            right: 0,
+            gradients: GradientsParams::new(),
+        };
+        let mut sum = GradientsAccumulator::new();
+        let mut begin = self.images.start;
+        while begin < self.images.end {
+            let part = begin..self.images.end.min(begin + self.at_once);
+            begin = part.end;
+            let gradients = self.part(model, part, &mut found);
+            match gradients {
+                Some(gradients) => sum.accumulate(model, gradients),
+                None => return found,
+            }
+        }
+        found.gradients = sum.grads();
+        found
+    }
+
+    /// The gradients of some images' part of the batch's mean loss; nothing if the loss is not finite.
+    fn part<M: Classifier>(
+        &self,
+        model: &M,
+        images: Range<usize>,
+        found: &mut Found,
+    ) -> Option<GradientsParams> {
+        let labels = &self.batch.labels[images.clone()];
+        let weight = images.len() as f32 / self.batch.len() as f32;
+        let (x, y) = tensors(self.batch, images, self.shape, &self.device);
+        let logits = model.forward(self.arithmetic.cast(x)).cast(FloatDType::F32);
+        let loss = self.loss.forward(logits.clone(), y);
+        // Times one is exact, so that a whole batch gives what it always gave.
+        found.loss += loss.clone().into_scalar::<f32>() * weight;
+        if !found.loss.is_finite() {
+            return None;
+        }
+        let right = predictions(logits);
+        found.right += right.iter().zip(labels).filter(|(a, b)| a == b).count();
+        let factor = weight * self.scale;
+        let loss = if factor == 1.0 { loss } else { loss * factor };
+        let gradients = GradientsParams::from_grads(loss.backward(), model);
+        Some(self.arithmetic.restore(gradients, model, self.scale))
+    }
+}
+
+/// Some images of a batch and their labels on a device.
+pub(super) fn tensors(
+    batch: &Batch,
+    images: Range<usize>,
+    shape: [usize; 3],
+    device: &Device,
+) -> (Tensor<4>, Tensor<1, Int>) {
+    let [c, h, w] = shape;
+    let (n, size) = (images.len(), c * h * w);
+    let labels = TensorData::new(batch.labels[images.clone()].to_vec(), [n]);
+    let pixels = batch.images[images.start * size..images.end * size].to_vec();
+    (
+        Tensor::from_data(TensorData::new(pixels, [n, c, h, w]), device),
+        Tensor::from_data(labels, device),
+    )
+}
