@@ -99,8 +99,7 @@ fn memory_is_predicted_within_a_third() {
         ("mnist", [1, 28, 28], 10, 64),
         ("cifar10-tiny-static-dnw", small, 10, 8),
         ("cifar10-tiny-static-dnw", small, 10, 64),
-        ("cifar10-tiny-discrete-dnw", small, 10, 16),
-        ("cifar10-resnet18-dnw-90", small, 10, 2),
+        ("cifar10-tiny-discrete-dnw", small, 10, 32),
         ("cifar10-mobilenet-dnw-x0.225", small, 10, 2),
     ];
     let far: Vec<_> = cases
