@@ -15,6 +15,7 @@ pub struct Listing {
 
 /// One device of each backend that is compiled in and finds any: the card that it would take by itself, or else software.
 pub fn list() -> Listing {
+    // A driver that panics here is one that nothing could be measured on.
     let present = backends(&probe::here);
     let best = present.iter().filter_map(|backend| {
         let found = backend.adapters.as_deref().unwrap_or_default();
