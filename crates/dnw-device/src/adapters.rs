@@ -80,7 +80,8 @@ fn indexed(backend: Backend, runtime: burn::tensor::DeviceType) -> Vec<Adapter> 
 mod graphics {
     use burn::tensor::wgpu::wgpu::{self, AdapterInfo, Backends, DeviceType};
 
-    use super::{Adapter, Backend, DeviceName, Kind, Which};
+    use super::{Adapter, Backend, DeviceName, Kind};
+    use crate::name::Which;
 
     /// The graphics APIs that a backend tries, best first, as CubeCL does.
     fn apis(backend: Backend) -> &'static [Backends] {
