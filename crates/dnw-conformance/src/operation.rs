@@ -86,7 +86,7 @@ pub(crate) fn cases(
 ) -> Vec<Case> {
     let case = |name: String, part: Part| {
         Case::new(name, move |under: &UnderTest| {
-            on_drawings(drawings, |numbers| {
+            on_drawings(under.drawings(drawings), |numbers| {
                 let operation = draw(numbers);
                 let direction = numbers.normal(1 << 14);
                 let verdict = operation.check(under, part, &direction, allowed);

@@ -37,6 +37,15 @@ impl UnderTest {
         self.name.backend()
     }
 
+    /// How many drawings of shapes to try, of `many` that take no time. Where kernels are compiled, each shape brings its own to
+    /// compile and choose among.
+    pub(crate) fn drawings(&self, many: u64) -> u64 {
+        match self.backend() {
+            Some(Backend::Flex | Backend::NdArray | Backend::LibTorch) => many,
+            _ => many.min(3),
+        }
+    }
+
     /// How far numbers may lie from those of flex that were made the same way. Flex itself gives the same bits again.
     pub(crate) fn beside_flex(&self, allowed: Allowed) -> Allowed {
         match self.backend() {

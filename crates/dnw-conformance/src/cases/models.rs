@@ -111,7 +111,9 @@ fn kinds() -> Vec<(&'static str, ModelConfig)> {
             ModelConfig::MobilenetDense(MobileNetDenseConfig { width: 0.0625 }),
         ),
         ("resnet18", resnet(18, ResNetStem::Small)),
-        ("resnet50", resnet(50, ResNetStem::Large)),
+        // With the large stem its last maps are single pixels, so that norms see as many numbers as there are images, three, and
+        // rounding decides the gradients; records of the parity cases are of that stem, with larger images.
+        ("resnet50", resnet(50, ResNetStem::Small)),
     ]
 }
 
