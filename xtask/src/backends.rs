@@ -202,7 +202,9 @@ fn read(path: &Path) -> Result<Recorded, String> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text));
+    written.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -230,11 +232,10 @@ mod tests {
         );
     }
 
-    /// A file of rows is read back as it was written.
     #[test]
     fn what_was_recorded_is_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("rows.json");
+        let path = folder.path().join("made/rows.json");
         let recorded = table::tests::recorded();
         let text = serde_json::to_string_pretty(&recorded).expect("plain values");
         write(&path, &text).expect("it can be written");
