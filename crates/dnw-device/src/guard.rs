@@ -73,7 +73,7 @@ fn in_a_line(message: &str) -> String {
     let words: Vec<&str> = reason.split_whitespace().collect();
     let line = words.join(" ");
     match line.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{} [..]", &line[..end]),
+        Some((end, _)) => format!("{} [..]", line[..end].trim_end()),
         None => line,
     }
 }

@@ -48,7 +48,13 @@ fn a_name_of_no_device_is_refused_with_what_would_be_one() {
     let shell = Shell::new();
     for (name, words) in [
         ("cudda", &["no device `cudda`", "did you mean `cuda`?"][..]),
-        ("gpu", &["no device `gpu`", "there are auto, flex, ndarray"]),
+        (
+            "gpu",
+            &[
+                "no device `gpu`",
+                "did you mean `wgpu`? There are auto, flex",
+            ],
+        ),
         ("cuda:first", &["`cuda:first`", "a number, as in cuda:0"]),
         (
             "wgpu:fast",
