@@ -56,8 +56,10 @@ const TOKEN: &str = "correct horse battery";
 
 /// A short training there.
 fn train(shell: &Shell, out: &str, device: &str, token: Option<&str>) -> Answer {
-    let begin = ["train", "digits", "--quiet", "--out", out, "--device"];
-    let mut command = shell.command([&begin, &[device], &SHORT[..]].concat());
+    let begin = [
+        "train", "digits", "--quiet", "--out", out, "--device", device,
+    ];
+    let mut command = shell.command([&begin[..], &SHORT[..]].concat());
     if let Some(token) = token {
         command.env("DNW_TOKEN", token);
     }
@@ -156,8 +158,8 @@ fn a_server_that_goes_away_in_mid_epoch_leaves_a_run_that_can_be_used() {
     let shell = Shell::new();
     let mut server = Server::start(&shell, &["--listen", "127.0.0.1:0"], Some(TOKEN));
     let arguments = [
-        &["train", "digits", "--quiet", "--out", "run", "--device"],
-        &[server.device.as_str()][..],
+        &["train", "digits", "--quiet", "--out", "run", "--device"][..],
+        &[server.device.as_str()],
         &SHORT[..],
         &["--epochs", "100000", "--set", "batch=32"],
     ];
