@@ -73,6 +73,7 @@ failures!(
     dnw_models::ModelError,
     dnw_train::counting::CountError,
     dnw_train::data::DataError,
+    dnw_train::run::RunError,
     burn::tensor::ExecutionError,
     rayon::ThreadPoolBuildError,
     serde_json::Error,

@@ -1,5 +1,6 @@
 //! One network on one device: what an update, a forward pass and a rewiring take.
 
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::{Module, ModuleDisplay};
@@ -10,6 +11,7 @@ use dnw_models::{Classifier, UseModel};
 use dnw_train::counting::cost;
 use dnw_train::data::{Batch, DataSet};
 use dnw_train::recipe::Recipe;
+use dnw_train::run::{load_weights, save_weights};
 use dnw_train::scaling::{self, Products, Seconds};
 use dnw_train::training::Training;
 use serde::Serialize;
@@ -98,20 +100,38 @@ pub fn measure(plan: &Plan<'_>) -> Result<Measured, Failure> {
     let seconds = began.elapsed().as_secs_f64();
     let recipe = plan.workload.recipe(plan.batch)?;
     let data = plan.workload.data(plan.batch)?;
-    // Every backend draws other numbers, so the weights are drawn by the CPU's and carried over.
+    let (image, classes) = (plan.workload.image(), plan.workload.classes());
+    // Every backend draws other numbers, so the weights are drawn by the CPU's and carried over: in a file, since masks cannot move
+    // between all backends directly.
+    let folder = tempfile::tempdir().map_err(|error| Failure(error.to_string()))?;
+    let weights = folder.path().join("weights.safetensors");
     let drawer = open(&host())?.device.autodiff();
     drawer.seed(recipe.seed);
+    recipe
+        .model
+        .build(image, classes, &drawer, Save(&weights))??;
     let bench = Bench {
         plan,
         recipe: &recipe,
         data: &data,
         opened: &opened,
+        weights: &weights,
         seconds,
         memory: Memory::before(),
     };
-    let classes = plan.workload.classes();
-    let image = plan.workload.image();
-    recipe.model.build(image, classes, &drawer, bench)?
+    let device = opened.device.clone().autodiff();
+    recipe.model.build(image, classes, &device, bench)?
+}
+
+/// Writes a model's weights to a file.
+struct Save<'a>(&'a Path);
+
+impl UseModel for Save<'_> {
+    type Output = Result<(), Failure>;
+
+    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
+        Ok(save_weights(&model, self.0)?)
+    }
 }
 
 struct Bench<'a> {
@@ -119,6 +139,7 @@ struct Bench<'a> {
     recipe: &'a Recipe,
     data: &'a DataSet,
     opened: &'a Opened,
+    weights: &'a Path,
     seconds: f64,
     memory: Memory,
 }
@@ -126,10 +147,10 @@ struct Bench<'a> {
 impl UseModel for Bench<'_> {
     type Output = Result<Measured, Failure>;
 
-    fn with<M: Classifier + ModuleDisplay + 'static>(mut self, model: M) -> Self::Output {
+    fn with<M: Classifier + ModuleDisplay + 'static>(mut self, mut model: M) -> Self::Output {
         let plan = self.plan;
         let device = self.opened.device.clone().autodiff();
-        let model = model.fork(&device);
+        load_weights(&mut model, self.weights)?;
         let mut training = Training::begin(model, self.recipe, self.data, &device)?;
         let batch = training.batches()?.next().ok_or("no batch".to_owned())??;
         device.sync()?;
