@@ -48,7 +48,7 @@ pub fn open(name: &DeviceName) -> Result<Opened, DeviceError> {
     open_found_by(name, &probe::here)
 }
 
-/// Like [`open`], with a way to find what `auto` chooses from.
+/// Like [`open`], with a way to find what there is.
 ///
 /// # Errors
 /// As [`open`].
@@ -69,7 +69,7 @@ pub fn open_found_by(name: &DeviceName, find: Find<'_>) -> Result<Opened, Device
     let (device, found, model) = match &name {
         DeviceName::Remote(address) => (session(address)?, name.clone(), "a server's".into()),
         _ => {
-            let adapter = find_named(&name)?;
+            let adapter = find_named(&name, find)?;
             let device = make(&adapter.name).map_err(broken)?;
             (device, adapter.name, adapter.model)
         }
@@ -143,11 +143,11 @@ pub fn best(find: Find<'_>) -> (DeviceName, Option<String>) {
 }
 
 /// The adapter of that name.
-fn find_named(name: &DeviceName) -> Result<Adapter, DeviceError> {
+fn find_named(name: &DeviceName, find: Find<'_>) -> Result<Adapter, DeviceError> {
     let DeviceName::Of(backend, which) = *name else {
         return Err(DeviceError::unknown(&name.to_string()));
     };
-    let mut present = probe::here(backend).map_err(|message| DeviceError::Broken {
+    let mut present = find(backend).map_err(|message| DeviceError::Broken {
         name: name.to_string(),
         backend,
         message,

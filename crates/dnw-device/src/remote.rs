@@ -66,6 +66,10 @@ pub(crate) fn connect(
             device: address.device,
             devices: device_count,
         },
+        // Burn's sentence speaks of relays, of which none takes part.
+        ConnectError::Unreachable { reason } if reason.starts_with("timed out") => unreachable(
+            "nothing with that key answers there; a firewall must let its UDP port through".into(),
+        ),
         ConnectError::Unreachable { reason } => unreachable(reason),
         ConnectError::Handshake { reason } => unreachable(format!(
             "what answers there does not speak Burn's remote protocol ({reason})"

@@ -1,5 +1,7 @@
 //! Facts about `dnw` as a user meets it: every test runs the program itself in a folder of its own.
 
+#![recursion_limit = "256"]
+
 #[path = "cli/counting.rs"]
 mod counting;
 #[path = "cli/damage_at_random.rs"]
