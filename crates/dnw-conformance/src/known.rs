@@ -14,35 +14,21 @@ pub struct Difference {
 }
 
 /// All of them.
-pub const DIFFERENCES: &[Difference] = &[
-    Difference {
-        backends: &[
-            Backend::Wgpu,
-            Backend::Vulkan,
-            Backend::Metal,
-            Backend::Cuda,
-            Backend::Rocm,
-        ],
-        cases: &["saving::a_model_moves_to_flex_and_back"],
-        what: "CubeCL stores yes and no as 32-bit numbers, Burn 0.22.1 moves them to flex as they are, and flex refuses the first \
-               operation on them (`does not support Bool(U32) storage`); a record or a file arrives as it should",
-    },
-    Difference {
-        backends: &[Backend::LibTorch, Backend::Remote],
-        cases: &[
-            "graphs::continuous_time::checkpointed",
-            "graphs::continuous_time::adjoint",
-            "equations::dopri5::checkpointed",
-            "equations::dopri5::adjoint",
-            "equations::tsit5::checkpointed",
-            "equations::tsit5::adjoint",
-            "models::tiny_continuous::gradients",
-            "parity::tiny_continuous_with_a_constant_first_step::checkpointed",
-        ],
-        what: "solutions have the gradient through the solver only: the operation with a gradient of its own is written for flex, \
+pub const DIFFERENCES: &[Difference] = &[Difference {
+    backends: &[Backend::LibTorch, Backend::Remote],
+    cases: &[
+        "graphs::continuous_time::checkpointed",
+        "graphs::continuous_time::adjoint",
+        "equations::dopri5::checkpointed",
+        "equations::dopri5::adjoint",
+        "equations::tsit5::checkpointed",
+        "equations::tsit5::adjoint",
+        "models::tiny_continuous::gradients",
+        "parity::tiny_continuous_with_a_constant_first_step::checkpointed",
+    ],
+    what: "solutions have the gradient through the solver only: the operation with a gradient of its own is written for flex, \
                ndarray and CubeCL",
-    },
-];
+}];
 
 /// Why a case is not to be run on a backend, if it is not.
 pub fn keeps_from_passing(backend: Option<Backend>, case: &str) -> Option<&'static str> {
