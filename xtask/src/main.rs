@@ -1,5 +1,6 @@
 //! The repository's own chores: `cargo xtask --help`.
 
+mod backends;
 mod mnist;
 mod models;
 mod pictures;
@@ -27,6 +28,8 @@ enum Chore {
     RulesStudy(study::StudyArgs),
     /// Train every model of the paper for a short while on CIFAR-10 and write the table of docs/models.md
     ModelsStudy(study::StudyArgs),
+    /// Measure the networks on every backend, each pair in a process of its own with a time limit
+    BenchBackends(backends::BackendArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Chore::MnistStudy(args) => study::run(&mnist::study(), &args),
         Chore::ModelsStudy(args) => models::table(&args),
         Chore::RulesStudy(args) => rules::table(&args),
+        Chore::BenchBackends(args) => backends::run(&args),
         Chore::Pictures(args) => pictures::run(&args),
     };
     match done {

@@ -12,17 +12,19 @@ pub fn root() -> PathBuf {
 
 /// Builds `dnw` and says where it is.
 pub fn build() -> Result<PathBuf, String> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let arguments = [
-        "build",
-        "--release",
-        "-p",
-        "dnw-train",
-        "--message-format",
-        "json-render-diagnostics",
-    ];
-    let output = Command::new(cargo)
-        .args(arguments)
+    build_with(&["-p", "dnw-train"])
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+}
+
+/// Builds in release what these arguments of cargo name, and says where the last program of it is.
+pub fn build_with(what: &[&str]) -> Result<PathBuf, String> {
+    let output = cargo()
+        .args(["build", "--release"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .args(what)
         .current_dir(root())
         .stderr(std::process::Stdio::inherit())
         .output()
@@ -37,6 +39,29 @@ pub fn build() -> Result<PathBuf, String> {
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
         .next_back()
         .ok_or_else(|| "cargo did not say where the program is".into())
+}
+
+/// Where a program of this workspace lies when it has been built in release.
+pub fn built(name: &str) -> Result<PathBuf, String> {
+    let output = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    let folder = told["target_directory"].as_str();
+    let folder = folder.ok_or("cargo did not say where it builds")?;
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let path = Path::new(folder).join("release").join(file);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        let path = path.display();
+        Err(format!(
+            "there is no {path}: leave out `--no-build`, or say where it is with `--worker`"
+        ))
+    }
 }
 
 /// Runs the program and passes on what it prints.

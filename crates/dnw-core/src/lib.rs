@@ -52,6 +52,7 @@ pub mod graph;
 pub mod layers;
 #[cfg(feature = "train")]
 mod learner;
+mod moving;
 mod ops;
 mod real_edges;
 pub mod rule;
@@ -77,6 +78,7 @@ pub use forward::Forward;
 pub use gradient::{Gradient, Penalty};
 pub use graph::{GraphSpec, NeuralGraph, NodeFunction};
 pub use layers::{DnwLinear, DnwLinearConfig, MaskedConv2d, MaskedConv2dConfig};
+pub use moving::carry_masks;
 pub use real_edges::RealEdges;
 pub use rule::{Rule, TensorView, WeightShape};
 pub use schedule::{Clock, Schedule};

@@ -11,7 +11,9 @@ use burn::tensor::{Device, Tensor};
 
 use crate::rule::Choice;
 use crate::score::Sees;
-use crate::{Birth, Clock, Forward, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError};
+use crate::{
+    Birth, Clock, Forward, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError, carry_masks,
+};
 
 mod gradients;
 mod traversal;
@@ -479,12 +481,12 @@ impl<M: Module> Module for Wired<M> {
 
     fn fork(self, device: &Device) -> Self {
         let (model, back) = self.split();
-        back(model.fork(device))
+        back(carry_masks(model, device).fork(device))
     }
 
     fn to_device(self, device: &Device) -> Self {
         let (model, back) = self.split();
-        back(model.to_device(device))
+        back(carry_masks(model, device).to_device(device))
     }
 
     fn train(self) -> Self {

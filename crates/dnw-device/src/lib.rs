@@ -29,7 +29,7 @@ pub use backend::{Backend, Present, backends};
 pub use error::{DeviceError, ServeError};
 pub use listen::Listen;
 pub use name::{DeviceName, Kind, Which};
-pub use open::{Opened, best, host, open, open_found_by};
+pub use open::{Opened, best, host, open, open_found_by, preferred};
 pub use serve::{Offer, ServerEvent, new_token, serve};
 
 /// The environment variable with the token that a server wants.

@@ -175,7 +175,7 @@ fn find_named(name: &DeviceName, find: Find<'_>) -> Result<Adapter, DeviceError>
 }
 
 /// A graphics card before software, a discrete one before others.
-fn preferred(present: &[Adapter]) -> usize {
+pub fn preferred(present: &[Adapter]) -> usize {
     let order = |adapter: &Adapter| match adapter.kind {
         Kind::Discrete => 0,
         Kind::Virtual | Kind::Other => 1,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
-use dnw_circuit::{Circuit, Count, count};
+use dnw_circuit::{Circuit, Count, Kind, Op, Step, count};
 use dnw_core::schedule::EveryUpdate;
 use dnw_core::{Rule, WiringError};
 use dnw_data::{DataError, Source, TestTransform};
@@ -15,6 +15,11 @@ use dnw_models::{Classifier, ModelConfig, ModelError, NoCircuit, TinyContinuousC
 
 use crate::recipe::{Recipe, RecipeError};
 use crate::run::{RunError, load_weights};
+use crate::scaling::{Memory, Products};
+
+mod work;
+
+pub use work::Work;
 
 /// Steps that a differential equation is counted with where its own follow the image: with dopri5 31 evaluations, about as many as the
 /// published tolerances take at the beginning of training.
@@ -27,12 +32,27 @@ pub struct Cost {
     pub image: [usize; 3],
     /// Parameters and multiply-adds.
     pub count: Count,
-    /// Numbers that pass between layers for one image.
-    pub activations: u64,
+    /// What an update does for one image.
+    pub work: Work,
+    /// Entries of the wired tensors, those among them that no layer can use included, and those of the largest.
+    pub entries: Entries,
     /// Wired tensors: name, candidates, edges to keep.
     pub wired: Vec<(String, usize, usize)>,
     /// What has to be said about the numbers.
     pub notes: Vec<String>,
+}
+
+/// Entries of wired tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// Of layers of their own: a kernel never sees their wiring, so they are multiplied by their masks.
+    pub in_layers: u64,
+    /// Of graphs.
+    pub in_graphs: u64,
+    /// Of the largest tensor.
+    pub largest: u64,
+    /// Of the largest graph of several levels, each of which reads a part of it.
+    pub largest_of_levels: u64,
 }
 
 /// Why a network cannot be counted.
@@ -154,25 +174,40 @@ impl UseModel for Counter<'_> {
         Ok(Cost {
             image: self.image,
             count: count(&circuit),
-            activations: activations(&circuit),
+            work: work::work(&circuit),
+            entries: entries(&circuit),
             wired: wired.collect(),
             notes: self.notes,
         })
     }
 }
 
-/// Numbers in all maps of a circuit, for one image.
-fn activations(circuit: &Circuit) -> u64 {
-    let size = |shape: &[usize; 3]| shape.iter().map(|&side| side as u64).product::<u64>();
-    circuit.steps().iter().map(|step| size(&step.shape)).sum()
+/// The entries of a circuit's wired tensors.
+fn entries(circuit: &Circuit) -> Entries {
+    let mut entries = Entries::default();
+    for (id, tensor) in circuit.tensors().iter().enumerate() {
+        if tensor.kind() != Kind::Edges {
+            continue;
+        }
+        let size = tensor.shape().iter().product::<usize>() as u64;
+        entries.largest = entries.largest.max(size);
+        if work::is_graph(tensor) {
+            entries.in_graphs += size;
+            let reads = |step: &&Step| matches!(&step.op, Op::Conv { weight, .. } if weight.tensor.index() == id);
+            if circuit.steps().iter().filter(reads).count() > 1 {
+                entries.largest_of_levels = entries.largest_of_levels.max(size);
+            }
+        } else {
+            entries.in_layers += size;
+        }
+    }
+    entries
 }
 
 impl Cost {
-    /// About how many bytes a training with batches of so many images takes: each weight with its gradient, its momentum and the
-    /// new weight; each map with its gradient. An estimate: what a backend keeps besides is not in it.
+    /// About how many bytes a training on the CPU with batches of so many images takes, beside the program itself: the
+    /// [model's](crate::scaling::Memory) peak.
     pub fn training_bytes(&self, batch: usize) -> u64 {
-        let parameters = self.count.total.dense.parameters();
-        let numbers = 4 * parameters + 2 * self.activations * batch as u64;
-        4 * numbers
+        Memory::of(self, batch, Products::OfRealEdges).peak(true)
     }
 }

@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_completed_is_as_it_was_before() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../dnw-models/tests/parity/records/tiny_static_dnw/initial.safetensors");
+            .join("../dnw-conformance/records/tiny_static_dnw/initial.safetensors");
         let changes = ["model.stem=8", "model.level=24", "model.outputs=16"].map(String::from);
         let device = Device::flex().autodiff();
         let tensors = dnw_checkpoint::read(&file).unwrap().model_state().unwrap();

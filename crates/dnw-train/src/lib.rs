@@ -17,6 +17,7 @@ pub mod recipe;
 pub mod recording;
 pub mod run;
 pub mod runner;
+pub mod scaling;
 pub mod schedule;
 pub mod training;
 

@@ -25,6 +25,8 @@ mod execution;
 mod optimizer;
 mod precision;
 mod replica;
+#[cfg(all(test, feature = "flex"))]
+mod tests;
 
 pub use error::TrainingError;
 pub use evaluation::{Evaluation, evaluate};
@@ -197,7 +199,7 @@ impl<M: Classifier> Training<M> {
     /// Makes one update: forward, backward, optimizer, rewiring.
     ///
     /// # Errors
-    /// [`TrainingError::Loss`] if the loss is not finite: nothing has been changed then;
+    /// [`TrainingError::Loss`] or [`TrainingError::Overflow`] if the loss or a gradient is not finite: nothing has been changed then;
     /// [`TrainingError::Wiring`] if the updated weights cannot be ranked;
     /// [`TrainingError::Memory`] or [`TrainingError::Device`] if a device gives up, which may be half-way: the training is over then,
     /// and its model and optimizer are not to be used.
@@ -271,9 +273,16 @@ impl<M: Classifier> Training<M> {
                 return Ok(pass);
             }
             if !scale.backs_off() {
-                let (update, epoch) = (self.updates_made() + 1, self.epoch() + 1);
-                return Err(TrainingError::Overflow { update, epoch });
+                return Err(self.overflow("a gradient"));
             }
+        }
+    }
+
+    fn overflow(&self, what: &'static str) -> TrainingError {
+        TrainingError::Overflow {
+            what,
+            update: self.updates_made() + 1,
+            epoch: self.epoch() + 1,
         }
     }
 
@@ -304,6 +313,9 @@ impl<M: Classifier> Training<M> {
         };
         let loss = found.iter().map(|found| found.loss).sum();
         let right = found.iter().map(|found| found.right).sum();
+        if !f32::is_finite(loss) && self.scale.is_some() {
+            return Err(self.overflow("the loss"));
+        }
         if !f32::is_finite(loss) {
             return Err(TrainingError::Loss {
                 update: self.updates_made() + 1,

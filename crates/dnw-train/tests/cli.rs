@@ -10,6 +10,8 @@ mod damage_at_random;
 mod damaged_runs;
 #[path = "cli/devices.rs"]
 mod devices;
+#[path = "cli/executing.rs"]
+mod executing;
 #[path = "cli/idx_files.rs"]
 mod idx_files;
 #[path = "cli/image_folders.rs"]

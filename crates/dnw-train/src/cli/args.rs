@@ -253,6 +253,9 @@ pub struct CountArgs {
     /// Height and width of the images, if not those of the run or the recipe
     #[arg(long, value_name = "PIXELS")]
     pub side: Option<usize>,
+    /// Say what training takes on one and on eight devices instead: memory by part, bytes exchanged, checkpoints
+    #[arg(long, conflicts_with = "json")]
+    pub scaling: bool,
     /// Print the counts as JSON on standard output
     #[arg(long)]
     pub json: bool,

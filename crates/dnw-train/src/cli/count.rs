@@ -10,13 +10,14 @@ use dnw_train::run::RunFolder;
 use super::args::{CountArgs, Which};
 use super::failure::{Failure, cpu};
 use super::output::{line, whole};
+use super::scaling;
 
 /// Counts the network of a run or a recipe.
 pub fn count(args: &CountArgs) -> Result<u8, Failure> {
     let device = cpu()?;
     let is_folder =
         args.of.contains(std::path::MAIN_SEPARATOR) || std::path::Path::new(&args.of).is_dir();
-    let (name, cost) = if is_folder {
+    let (recipe, cost) = if is_folder {
         let folder = RunFolder::open(std::path::Path::new(&args.of))?;
         let (recipe, facts) = (folder.read_recipe()?, folder.read_facts()?);
         let which = match args.weights {
@@ -26,14 +27,17 @@ pub fn count(args: &CountArgs) -> Result<u8, Failure> {
         let weights = folder.weights(which);
         let image = with_side(facts.image, args.side);
         let cost = cost(&recipe, image, facts.classes.len(), Some(&weights), &device)?;
-        (recipe.name, cost)
+        (recipe, cost)
     } else {
         let recipe = Recipe::named(&args.of, &args.set)?;
         let (image, classes, _) = published_data(&recipe)?;
         let cost = cost(&recipe, with_side(image, args.side), classes, None, &device)?;
-        (recipe.name, cost)
+        (recipe, cost)
     };
-    if args.json {
+    let name = recipe.name.clone();
+    if args.scaling {
+        whole(scaling::table(&recipe, &cost)?.as_bytes())?;
+    } else if args.json {
         let json = serde_json::json!({
             "name": name,
             "image": cost.image,
@@ -160,7 +164,7 @@ fn published_counts(name: &str) -> Option<&'static str> {
 }
 
 /// What a recipe comes to, as lines that a TOML reader passes over.
-pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
+pub fn summary(recipe: &Recipe, at_once: usize) -> Result<String, Failure> {
     let device = cpu()?;
     let (image, classes, images) = published_data(recipe)?;
     let cost = cost(recipe, image, classes, None, &device)?;
@@ -227,8 +231,13 @@ pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
     say(
         "memory",
         format!(
-            "about {} MB while training, by an estimate: four copies of every weight, two of every map of a batch",
-            grouped(cost.training_bytes(recipe.batch) / 1_000_000)
+            "about {} MB while training on the CPU with {} at once, by an estimate: `dnw count NAME --scaling` says of what",
+            grouped(cost.training_bytes(at_once) / 1_000_000),
+            if at_once == recipe.batch {
+                "a batch".to_owned()
+            } else {
+                format!("{at_once} images")
+            }
         ),
     );
     for note in &cost.notes {
@@ -238,7 +247,7 @@ pub fn summary(recipe: &Recipe) -> Result<String, Failure> {
 }
 
 /// A number with its digits in groups of three.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -186,3 +186,34 @@ pub fn broken(name: &DeviceName, message: String) -> DeviceError {
         message,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(images: usize) -> Failure {
+        let error = TrainingError::Memory {
+            device: "wgpu:0".into(),
+            update: 12,
+            epoch: 1,
+            images,
+            message: "out of memory".into(),
+        };
+        error.into()
+    }
+
+    #[test]
+    fn memory_that_ran_out_is_told_with_a_part_that_may_fit() {
+        assert_eq!(
+            memory(64).to_lines(),
+            "error: the device `wgpu:0` ran out of memory in update 12 (epoch 1), with 64 images at once: out of memory\n\
+             help: the weights of the last evaluation, or of the start, are kept; compute fewer images at once with \
+             `--micro-batch 32`, which makes the same updates"
+        );
+        assert!(
+            memory(1)
+                .to_lines()
+                .ends_with("name another with `--device`")
+        );
+    }
+}

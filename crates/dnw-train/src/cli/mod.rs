@@ -11,6 +11,7 @@ mod inspect;
 mod output;
 mod progress;
 mod rules;
+mod scaling;
 mod serve;
 mod train;
 

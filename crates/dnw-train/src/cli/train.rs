@@ -45,7 +45,9 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let settings = &args.settings;
     let recipe = resolve(args)?;
     if settings.dry_run {
-        let text = format!("{}\n{}", summary(&recipe)?, recipe.to_toml());
+        let share = recipe.batch.div_ceil(settings.devices.len().max(1));
+        let at_once = micro_batch(settings).map_or(share, |images| share.min(images.get()));
+        let text = format!("{}\n{}", summary(&recipe, at_once)?, recipe.to_toml());
         whole(text.as_bytes())?;
         return Ok(0);
     }
@@ -130,13 +132,14 @@ fn devices(settings: &TrainSettings) -> Result<Vec<Opened>, Failure> {
 }
 
 fn execution(settings: &TrainSettings, opened: &[Opened]) -> Result<Execution, Failure> {
-    let micro_batch = settings.micro_batch.map(|images| {
-        // More than can be counted is as many as there are.
-        let images = usize::try_from(images).unwrap_or(usize::MAX);
-        NonZeroUsize::new(images).unwrap_or(NonZeroUsize::MIN)
-    });
-    let execution = Execution::over(opened)?.with_micro_batch(micro_batch);
+    let execution = Execution::over(opened)?.with_micro_batch(micro_batch(settings));
     Ok(execution.with_precision(settings.precision)?)
+}
+
+/// The most images at once; more than can be counted are as many as there are.
+fn micro_batch(settings: &TrainSettings) -> Option<NonZeroUsize> {
+    let images = settings.micro_batch?;
+    NonZeroUsize::new(usize::try_from(images).unwrap_or(usize::MAX))
 }
 
 fn write_page(folder: &RunFolder) -> Result<(), Failure> {

@@ -46,6 +46,12 @@ impl Averages {
         Self(read.found)
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The mean over several copies of a model with the given weights, which add up to one.
     ///
     /// Where all copies agree, the mean is what they agree on, to the bit.

@@ -35,9 +35,11 @@ pub enum TrainingError {
         /// The loss.
         loss: f64,
     },
-    /// A gradient is too large for numbers of 16 bits, however little the loss is scaled.
-    #[error("a gradient of update {update} (epoch {epoch}) is too large for f16")]
+    /// The loss, or a gradient however little the loss is scaled, is too large for numbers of 16 bits.
+    #[error("{what} of update {update} (epoch {epoch}) is too large for f16")]
     Overflow {
+        /// What is too large.
+        what: &'static str,
         /// The update, counted from 1.
         update: u64,
         /// The epoch, counted from 1.

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::nn::loss::CrossEntropyLoss;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
+use dnw_core::carry_masks;
 use dnw_models::Classifier;
 
 use super::evaluation::predictions;
@@ -44,7 +45,7 @@ pub(super) struct Found {
 /// `plain` is the model as [`Module::valid`] gives it, which is where the averages part ways.
 pub(super) fn replica<M: Module>(plain: M, arithmetic: Arithmetic, device: &Device) -> M {
     let copy = arithmetic.cast_model(plain);
-    Module::train(copy).fork(device)
+    Module::train(carry_masks(copy, device)).fork(device)
 }
 
 impl Share<'_> {

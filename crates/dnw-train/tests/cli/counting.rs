@@ -85,6 +85,40 @@ fn a_dry_run_says_what_a_training_comes_to_and_prints_a_recipe_that_reads_back()
 }
 
 #[test]
+fn a_dry_run_says_the_memory_of_so_many_images_at_once() {
+    let shell = Shell::new();
+    let memory = |flags: &[&str]| {
+        let said = shell
+            .dnw(&[&["--dry-run"], flags].concat())
+            .succeeded()
+            .stdout;
+        let line = said.lines().find(|line| line.contains("MB while training"));
+        line.unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    assert!(memory(&[]).contains("with a batch at once"));
+    assert!(memory(&["--micro-batch", "5"]).contains("with 5 images at once"));
+    assert!(memory(&["--devices", "flex,flex,flex"]).contains("with 6 images at once"));
+}
+
+#[test]
+fn scaling_is_told_by_part_for_one_device_and_for_eight() {
+    let shell = Shell::new();
+    let said = shell
+        .dnw(&["count", "imagenet-mobilenet-dnw-x0.225", "--scaling"])
+        .succeeded()
+        .stdout;
+    for row in [
+        "625,500 updates of 512 images",
+        "| images of a batch | 512 | 64 |",
+        "| weights | 53 | 53 |",
+        "| exchanged in an update, 32-bit | 0 | 92 |",
+        "| exchanged in an update, 16-bit | 0 | 46 |",
+    ] {
+        assert!(said.contains(row), "{row} in {said}");
+    }
+}
+
+#[test]
 fn what_cannot_be_counted_is_said() {
     let shell = Shell::with_run();
     shell

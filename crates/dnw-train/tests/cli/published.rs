@@ -53,8 +53,8 @@ const MOBILENET: [&str; 6] = [
 
 /// A file of a record that lies in the repository.
 pub fn narrow(record: &str, file: &str) -> PathBuf {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dnw-models");
-    let path = models.join("tests/parity/records").join(record).join(file);
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dnw-conformance");
+    let path = suite.join("records").join(record).join(file);
     path.canonicalize().unwrap()
 }
 

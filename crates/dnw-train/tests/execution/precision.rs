@@ -114,6 +114,7 @@ fn the_loss_scale_backs_off_where_gradients_overflow_and_no_update_is_left_out()
         matches!(
             error,
             TrainingError::Overflow {
+                what: "a gradient",
                 update: 1,
                 epoch: 1
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -11,7 +11,12 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use dnw_core::{Budget, Wired, Wiring};
 use dnw_models::{Classifier, Published};
 
-use crate::record::Record;
+use super::record::Record;
+use crate::UnderTest;
+use crate::case::{Shortfall, Verdict, ensure};
+use crate::cases::largest;
+use crate::model::gradients;
+use crate::tolerance::Allowed;
 
 /// A recorded run and what is needed to make it again.
 pub(crate) struct Run<'a, M> {
@@ -26,35 +31,18 @@ pub(crate) struct Run<'a, M> {
     pub(crate) allowed: Allowed,
 }
 
-/// How far numbers may lie from the recorded ones.
-#[derive(Clone, Copy)]
-pub(crate) struct Allowed {
-    pub(crate) absolute: f32,
-    pub(crate) relative: f32,
-    /// Of the tensor's largest number. Gradients in the thousands are sums in which 32-bit floats lose more than the other two
-    /// allow.
-    pub(crate) of_largest: f32,
-}
-
-/// What most records are held to.
-pub(crate) const ALLOWED: Allowed = Allowed {
-    absolute: 1e-4,
-    relative: 1e-3,
-    of_largest: 0.0,
-};
-
 /// How a run compares with the recorded one. Distances are the largest of any number, over what is allowed.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) logits_before: f32,
-    pub(crate) logits_of_first_step: f32,
+    pub(crate) logits_before: f64,
+    pub(crate) logits_of_first_step: f64,
     /// With the name of the parameter whose gradient is furthest away.
-    pub(crate) gradients_of_first_step: (f32, String),
+    pub(crate) gradients_of_first_step: (f64, String),
     /// The largest distance of a parameter's gradient by Euclid's norm, over the norm of the recorded one.
     pub(crate) gradient_norms: f32,
     /// Of each step, and the recorded one.
     pub(crate) losses: Vec<(f32, f32)>,
-    pub(crate) logits_after: f32,
+    pub(crate) logits_after: f64,
     /// Whether the wirings are those of the recorded weights at the end.
     pub(crate) same_edges: bool,
 }
@@ -72,6 +60,15 @@ impl Report {
         losses.all(|(found, recorded)| (found - recorded).abs() <= share * recorded)
     }
 
+    /// All that precedes the first update agrees, and so do all losses.
+    ///
+    /// # Errors
+    /// The report, where it does not.
+    pub(crate) fn check_start_and_losses(&self) -> Verdict {
+        let losses = self.has_losses(0..self.losses.len(), 1e-3);
+        ensure(self.starts_alike() && losses, || format!("{self:?}"))
+    }
+
     /// What the last update led to agrees.
     pub(crate) fn ends_alike(&self) -> bool {
         self.logits_after <= 1.0 && self.same_edges
@@ -80,24 +77,35 @@ impl Report {
 
 impl<M: Classifier> Run<'_, M> {
     /// The recorded network with the weights of one of its files, and the fixed wirings of that file.
-    fn model(&self, file: &str, device: &Device) -> (M, BTreeMap<String, Wiring>) {
+    fn model(
+        &self,
+        file: &str,
+        device: &Device,
+    ) -> Result<(M, BTreeMap<String, Wiring>), Shortfall> {
         let mut model = (self.make)(device);
         let tensors = self.record.checkpoint(file);
-        let wirings = self.published.load(&mut model, tensors).unwrap();
-        (model, wirings)
+        let wirings = self.published.load(&mut model, tensors)?;
+        Ok((model, wirings))
     }
 
     /// Trains along the record, on its images as `disturb` leaves them.
-    pub(crate) fn follow(&self, disturb: impl Fn(Tensor<4>) -> Tensor<4>) -> Report {
-        let device = Device::flex().autodiff();
-        let (initial, fixed) = self.model("initial.safetensors", &device);
+    ///
+    /// # Errors
+    /// [`Shortfall`] where the first edges are not the largest weights, or a fixed wiring changes.
+    pub(crate) fn follow(
+        &self,
+        under: &UnderTest,
+        disturb: impl Fn(Tensor<4>) -> Tensor<4>,
+    ) -> Result<Report, Shortfall> {
+        let device = under.learning();
+        let (initial, fixed) = self.model("initial.safetensors", &device)?;
         let mut model = (self.wire)(initial);
-        model.set_wirings(&fixed).unwrap();
+        model.set_wirings(&fixed)?;
         if fixed.is_empty() {
-            self.assert_edges_are_the_largest(&model);
+            self.check_edges_are_the_largest(&model)?;
         }
         let mut report = Report {
-            logits_before: self.distance(&self.scores(&model), "logits_eval_before"),
+            logits_before: self.distance(&self.scores(under, &model), "logits_eval_before"),
             logits_of_first_step: 0.0,
             gradients_of_first_step: (0.0, String::new()),
             gradient_norms: 0.0,
@@ -121,7 +129,7 @@ impl<M: Classifier> Run<'_, M> {
             let grads = loss.backward();
             if step == 0 {
                 report.logits_of_first_step = self.distance(&logits.to_data(), "logits_train_0");
-                for (name, gradient) in self.gradients(&model, &grads) {
+                for (name, gradient) in self.gradients(&model, &grads)? {
                     let name = format!("grad_0.{name}");
                     report.gradient_norms = report
                         .gradient_norms
@@ -134,23 +142,23 @@ impl<M: Classifier> Run<'_, M> {
             }
             let grads = GradientsParams::from_grads(grads, &model);
             model = optimizer.step(self.learning_rate, model, grads);
-            model.rewire().unwrap();
+            model.rewire()?;
         }
         if !fixed.is_empty() {
             let kept = model.tensors().into_iter();
             let kept: BTreeMap<_, _> = kept.map(|t| (t.name, t.wiring)).collect();
-            assert_eq!(kept, fixed, "a fixed wiring stays");
+            ensure(kept == fixed, || "a fixed wiring changed".into())?;
         }
-        let (last, last_fixed) = self.model("final.safetensors", &device);
+        let (last, last_fixed) = self.model("final.safetensors", &device)?;
         let mut last = (self.wire)(last);
-        last.set_wirings(&last_fixed).unwrap();
+        last.set_wirings(&last_fixed)?;
         report.same_edges = model
             .tensors()
             .iter()
             .zip(last.tensors())
             .all(|(ours, theirs)| ours.wiring == theirs.wiring);
-        report.logits_after = self.distance(&self.scores(&model), "logits_eval_after");
-        report
+        report.logits_after = self.distance(&self.scores(under, &model), "logits_eval_after");
+        Ok(report)
     }
 
     /// Everything agrees with the record, for some rounding of the images.
@@ -159,46 +167,48 @@ impl<M: Classifier> Run<'_, M> {
     /// round differently: nudging the images by a few parts in ten million leads now to one choice, now to the other, with
     /// logits a hundredth apart some steps later. So what precedes the first update and the losses must agree for every
     /// nudge that is tried, and for one of them what the last update led to must too: the logits and the wirings.
-    pub(crate) fn assert_agrees(&self) {
+    pub(crate) fn check(&self, under: &UnderTest) -> Verdict {
         let nudges = [0i8, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6];
         let mut ends = Vec::new();
         for nudge in nudges.map(|ulps| 1.0 + f32::from(ulps) * f32::EPSILON) {
-            let report = self.follow(|images| images * nudge);
-            assert!(report.starts_alike(), "{report:?}");
-            assert!(
-                report.has_losses(0..report.losses.len(), 1e-3),
-                "{report:?}"
-            );
+            let report = self.follow(under, |images| images * nudge)?;
+            report.check_start_and_losses()?;
             if report.ends_alike() {
-                return;
+                return Ok(());
             }
             ends.push((report.logits_after, report.same_edges));
         }
-        panic!("none ends as the recorded run does: {ends:?}");
+        Err(Shortfall::Wrong(format!(
+            "none ends as the recorded run does: {ends:?}"
+        )))
     }
 
     /// The logits of the first batch, without training.
-    fn scores(&self, model: &Wired<M>) -> TensorData {
-        let images = self.record.batch(0, &Device::flex()).0;
+    fn scores(&self, under: &UnderTest, model: &Wired<M>) -> TensorData {
+        let images = self.record.batch(0, &under.device).0;
         model.valid().forward(images).to_data()
     }
 
     /// Each tensor's real edges are its largest weights, by a plain sort.
-    fn assert_edges_are_the_largest(&self, model: &Wired<M>) {
+    fn check_edges_are_the_largest(&self, model: &Wired<M>) -> Verdict {
         for tensor in model.tensors() {
-            let weights = &tensor.weights;
-            let mut order: Vec<usize> = (0..weights.len()).collect();
-            order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
             let budget = (self.budget)(&tensor.name);
-            let kept = budget.resolve(&tensor.name, weights.len()).unwrap();
-            let largest = order[weights.len() - kept..].iter().copied();
-            let largest = Wiring::from_entries(weights.len(), largest);
-            assert_eq!(tensor.wiring, largest, "the first edges of {}", tensor.name);
+            let kept = budget.resolve(&tensor.name, tensor.weights.len())?;
+            let largest = largest(&tensor.weights, kept);
+            ensure(tensor.wiring == largest, || {
+                let name = &tensor.name;
+                format!("the first edges of `{name}` are not its largest weights")
+            })?;
         }
+        Ok(())
     }
 
     /// The gradient of every parameter, as it is published.
-    fn gradients(&self, model: &Wired<M>, grads: &Gradients) -> Vec<(String, TensorData)> {
+    fn gradients(
+        &self,
+        model: &Wired<M>,
+        grads: &Gradients,
+    ) -> Result<Vec<(String, TensorData)>, Shortfall> {
         let found = gradients(model, grads).into_iter().map(|(path, gradient)| {
             let gradient = if path == "fc.weight" {
                 let turned = Tensor::<2>::from_data(gradient, &Device::flex()).transpose();
@@ -212,8 +222,10 @@ impl<M: Classifier> Run<'_, M> {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         let names: Vec<&String> = found.iter().map(|(name, _)| name).collect();
         let recorded = self.record.parameters();
-        assert_eq!(names, recorded.iter().collect::<Vec<_>>(), "gradients");
-        found
+        ensure(names.iter().copied().eq(&recorded), || {
+            format!("there are gradients to {names:?}, not {recorded:?}")
+        })?;
+        Ok(found)
     }
 
     /// The norm of what was found less what was recorded, over the norm of the latter.
@@ -227,56 +239,12 @@ impl<M: Classifier> Run<'_, M> {
     }
 
     /// The largest distance between numbers found and recorded, over what is allowed.
-    fn distance(&self, found: &TensorData, name: &str) -> f32 {
-        let recorded = self.record.data(name);
-        assert_eq!(found.num_elements(), recorded.num_elements(), "{name}");
-        let largest = recorded
-            .iter::<f32>()
-            .fold(0.0, |most, x| x.abs().max(most));
-        let Allowed {
-            absolute,
-            relative,
-            of_largest,
-        } = self.allowed;
-        let pairs = found.iter::<f32>().zip(recorded.iter::<f32>());
-        pairs
-            .map(|(a, b)| (a - b).abs() / (absolute + relative * b.abs() + of_largest * largest))
-            .fold(
-                0.0,
-                |most, next| if next.is_nan() { next } else { most.max(next) },
-            )
-    }
-}
-
-/// Every gradient of the model by the path of its parameter.
-fn gradients<M: Module>(model: &Wired<M>, grads: &Gradients) -> BTreeMap<String, TensorData> {
-    struct Collect<'a> {
-        grads: &'a Gradients,
-        path: Vec<String>,
-        found: BTreeMap<String, TensorData>,
-    }
-
-    impl ModuleVisitor for Collect<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
+    fn distance(&self, found: &TensorData, name: &str) -> f64 {
+        let [found, recorded] =
+            [found, &self.record.data(name)].map(|data| data.iter::<f64>().collect::<Vec<_>>());
+        if found.len() != recorded.len() {
+            return f64::INFINITY;
         }
-
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = param.base().grad(self.grads) {
-                self.found.insert(self.path.join("."), gradient.to_data());
-            }
-        }
+        self.allowed.furthest(&found, &recorded).0
     }
-
-    let mut collect = Collect {
-        grads,
-        path: Vec::new(),
-        found: BTreeMap::new(),
-    };
-    model.visit(&mut collect);
-    collect.found
 }

@@ -7,8 +7,28 @@ use dnw_models::{
     TinyDiscreteConfig, TinyStatic, TinyStaticConfig,
 };
 
-use crate::record::Record;
-use crate::run::{ALLOWED, Allowed, Run};
+use super::record::Record;
+use super::run::Run;
+use crate::UnderTest;
+use crate::case::{Case, Verdict};
+use crate::tolerance::{Allowed, RECORDS};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("parity::tiny_static", discovered_level_by_level),
+        Case::new("parity::tiny_static_at_random", drawn_at_random),
+        Case::new("parity::tiny_discrete", discovered_in_discrete_time),
+        Case::new("parity::tiny_continuous", discovered_in_continuous_time),
+        Case::new(
+            "parity::tiny_continuous_with_a_constant_first_step::through",
+            |under| with_a_constant_first_step(under, GradientName::Through),
+        ),
+        Case::new(
+            "parity::tiny_continuous_with_a_constant_first_step::checkpointed",
+            |under| with_a_constant_first_step(under, GradientName::Checkpointed),
+        ),
+    ]
+}
 
 const BUDGET: Budget = Budget::PruneRate(0.95);
 
@@ -35,7 +55,7 @@ fn run<'a, M: Classifier>(
         wire,
         budget: &|_| BUDGET,
         learning_rate: 0.1,
-        allowed: ALLOWED,
+        allowed: RECORDS,
     }
 }
 
@@ -50,18 +70,16 @@ fn make_static(device: &Device) -> TinyStatic {
     STATIC.init([3, 32, 32], 10, device).unwrap()
 }
 
-#[test]
-fn a_wiring_discovered_level_by_level_follows_the_recorded_run() {
-    let record = Record::open("tiny_static_dnw").expect("in the repository");
+fn discovered_level_by_level(under: &UnderTest) -> Verdict {
+    let record = Record::open("tiny_static_dnw")?;
     let config = ModelConfig::TinyStatic(STATIC);
-    run(&record, &config, Box::new(make_static), &discovered).assert_agrees();
+    run(&record, &config, Box::new(make_static), &discovered).check(under)
 }
 
-#[test]
-fn a_random_wiring_follows_the_recorded_run() {
-    let record = Record::open("tiny_static_random").expect("in the repository");
+fn drawn_at_random(under: &UnderTest) -> Verdict {
+    let record = Record::open("tiny_static_random")?;
     let config = ModelConfig::TinyStatic(STATIC);
-    run(&record, &config, Box::new(make_static), &drawn).assert_agrees();
+    run(&record, &config, Box::new(make_static), &drawn).check(under)
 }
 
 const DISCRETE: TinyDiscreteConfig = TinyDiscreteConfig {
@@ -71,41 +89,31 @@ const DISCRETE: TinyDiscreteConfig = TinyDiscreteConfig {
     steps: 5,
 };
 
-#[test]
-fn a_wiring_discovered_in_discrete_time_follows_the_recorded_run() {
-    let record = Record::open("tiny_discrete_dnw").expect("in the repository");
+fn discovered_in_discrete_time(under: &UnderTest) -> Verdict {
+    let record = Record::open("tiny_discrete_dnw")?;
     let make = |device: &Device| -> TinyCyclic { DISCRETE.init([3, 32, 32], 10, device).unwrap() };
     let config = ModelConfig::TinyDiscrete(DISCRETE);
-    run(&record, &config, Box::new(make), &discovered).assert_agrees();
+    run(&record, &config, Box::new(make), &discovered).check(under)
 }
 
 /// The recorded program passes gradients on through the length of the solver's first step, which are of the size of its tolerance
 /// (torchdiffeq does so when it finds that length itself). Ours takes every length for a constant, so up to the losses,
 /// all may lie ten times further apart, and six updates later other edges are real.
-#[test]
-fn a_wiring_discovered_in_continuous_time_has_the_recorded_losses() {
-    let record = Record::open("tiny_continuous_dnw").expect("in the repository");
+fn discovered_in_continuous_time(under: &UnderTest) -> Verdict {
+    let record = Record::open("tiny_continuous_dnw")?;
     let mut run = continuous(&record, GradientName::Through);
     run.allowed = Allowed {
         absolute: 1e-3,
         relative: 1e-2,
         of_largest: 0.0,
     };
-    let report = run.follow(|images| images);
-    assert!(report.starts_alike(), "{report:?}");
-    assert!(
-        report.has_losses(0..report.losses.len(), 1e-3),
-        "{report:?}"
-    );
+    run.follow(under, |images| images)?.check_start_and_losses()
 }
 
-#[test]
-fn a_wiring_discovered_in_continuous_time_follows_the_run_recorded_with_a_constant_first_step() {
-    let record = Record::open("tiny_continuous_dnw").expect("in the repository");
+fn with_a_constant_first_step(under: &UnderTest, gradient: GradientName) -> Verdict {
+    let record = Record::open("tiny_continuous_dnw")?;
     let record = record.anew("constant_first_step");
-    for gradient in [GradientName::Through, GradientName::Checkpointed] {
-        continuous(&record, gradient).assert_agrees();
-    }
+    continuous(&record, gradient).check(under)
 }
 
 fn continuous(record: &Record, gradient: GradientName) -> Run<'_, TinyCyclic> {

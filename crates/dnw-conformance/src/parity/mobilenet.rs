@@ -4,8 +4,24 @@ use burn::tensor::Device;
 use dnw_core::{Budget, Ranking, Wire, Wired};
 use dnw_models::{Head, MobileNet, MobileNetConfig, ModelConfig, Published, StageConfig};
 
-use crate::record::Record;
-use crate::run::{ALLOWED, Run};
+use super::record::Record;
+use super::run::Run;
+use crate::UnderTest;
+use crate::case::{Case, Verdict};
+use crate::tolerance::RECORDS;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("parity::mobilenet", |under| {
+            let record = Record::open("mobilenet_dnw")?;
+            check(under, &record, &config(Head::Dense), 32, 0.5)
+        }),
+        Case::new("parity::mobilenet_strided_with_a_wired_head", |under| {
+            let record = Record::open("mobilenet_dnw_small_strided")?;
+            check(under, &record, &config(Head::Wired), 96, 0.4)
+        }),
+    ]
+}
 
 /// The recorded widths.
 fn config(head: Head) -> MobileNetConfig {
@@ -24,8 +40,14 @@ fn config(head: Head) -> MobileNetConfig {
 }
 
 /// A run on images of `side` pixels agrees with its record.
-fn assert_agrees(record: &Record, config: &MobileNetConfig, side: usize, prune_rate: f64) {
-    let budgets = config.budgets(prune_rate, 10).unwrap();
+fn check(
+    under: &UnderTest,
+    record: &Record,
+    config: &MobileNetConfig,
+    side: usize,
+    prune_rate: f64,
+) -> Verdict {
+    let budgets = config.budgets(prune_rate, 10)?;
     let wire = |model: MobileNet| -> Wired<MobileNet> {
         let wire = Wire::dnw(Budget::Density(1.0)).ranking(Ranking::AllEntries);
         let wire = budgets.iter().fold(wire, |wire, (name, budget)| {
@@ -42,21 +64,7 @@ fn assert_agrees(record: &Record, config: &MobileNetConfig, side: usize, prune_r
         wire: &wire,
         budget: &budget,
         learning_rate: 0.1,
-        allowed: ALLOWED,
+        allowed: RECORDS,
     };
-    run.assert_agrees();
-}
-
-#[test]
-fn chained_graphs_follow_the_recorded_run() {
-    let record = Record::open("mobilenet_dnw").expect("in the repository");
-    assert_agrees(&record, &config(Head::Dense), 32, 0.5);
-}
-
-#[test]
-fn chained_graphs_with_a_wired_head_and_a_stride_before_them_follow_the_recorded_run() {
-    let Some(record) = Record::open("mobilenet_dnw_small_strided") else {
-        return;
-    };
-    assert_agrees(&record, &config(Head::Wired), 96, 0.4);
+    run.check(under)
 }

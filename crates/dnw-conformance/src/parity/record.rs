@@ -6,6 +6,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
+use crate::case::Shortfall;
+
 /// A recorded run.
 pub(crate) struct Record {
     folder: PathBuf,
@@ -16,11 +18,11 @@ pub(crate) struct Record {
 
 impl Record {
     /// The record of this name. Small ones lie in the repository; the others where `DNW_PARITY` says, or in `shared/parity`
-    /// beside the checkout. Says so where there is none.
-    pub(crate) fn open(name: &str) -> Option<Self> {
+    /// beside the checkout; where there is none, that is lacking.
+    pub(crate) fn open(name: &str) -> Result<Self, Shortfall> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folders = [
-            Some(manifest.join("tests/parity/records")),
+            Some(manifest.join("records")),
             std::env::var_os("DNW_PARITY").map(PathBuf::from),
             Some(manifest.join("../../../shared/parity")),
         ];
@@ -34,12 +36,11 @@ impl Record {
                 anew,
             })
         });
-        if found.is_none() {
-            eprintln!(
-                "skipped: the record `{name}` is too large for the repository; set DNW_PARITY to the folder that holds it"
-            );
-        }
-        found
+        found.ok_or_else(|| {
+            Shortfall::Lacking(format!(
+                "the record `{name}` is too large for the repository; set DNW_PARITY to the folder that holds it"
+            ))
+        })
     }
 
     /// The same run with what was recorded anew in a folder inside the record's.

@@ -5,11 +5,15 @@
 //! within 1e-4 absolute and 1e-3 relative for logits and gradients (ten times that where an equation is solved) and 1e-3
 //! relative for losses.
 
-#![cfg(feature = "flex")]
-#![recursion_limit = "256"]
-
 mod mobilenet;
 mod record;
 mod resnet;
 mod run;
 mod tiny;
+
+use crate::Case;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let networks = [tiny::cases(), mobilenet::cases(), resnet::cases()];
+    networks.into_iter().flatten().collect()
+}

@@ -1,0 +1,125 @@
+//! `bench-backend`: measures one network on one device and prints what it found as a JSON object.
+//!
+//! A process measures one pair, so that a driver that crashes or hangs takes nothing else with it; `cargo xtask bench-backends`
+//! starts one for each and makes the table.
+
+#![recursion_limit = "256"]
+
+mod devices;
+mod measure;
+mod memory;
+mod rates;
+mod timing;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use dnw_device::guard::guarded;
+use dnw_device::{DeviceError, DeviceName};
+use dnw_train::recipe::RecipeError;
+use dnw_train::training::TrainingError;
+
+use workload::Workload;
+
+// As `dnw` does, so that what is measured is what its users get.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measure one network on one device.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The device, as `dnw --device` takes it
+    #[arg(required_unless_present = "list")]
+    device: Option<DeviceName>,
+    /// The network
+    #[arg(required_unless_present = "list")]
+    model: Option<Workload>,
+    /// Images in a batch [default: the network's own]
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Threads that compute on the CPU [default: one per core]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// How often each thing is measured after its first time; at least three, so that there is a loss after as many updates
+    #[arg(long, default_value_t = 20)]
+    rounds: usize,
+    /// Measure a thing no longer than about this, seconds, even if it leaves three rounds
+    #[arg(long, default_value_t = 45.0)]
+    patience: f64,
+    /// Print the devices and networks that this program can measure here, and end
+    #[arg(long)]
+    list: bool,
+}
+
+/// Why nothing was measured.
+#[derive(Debug)]
+struct Failure(String);
+
+macro_rules! failures {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self(error.to_string())
+            }
+        }
+    )*};
+}
+
+failures!(
+    RecipeError,
+    TrainingError,
+    dnw_core::WiringError,
+    dnw_models::ModelError,
+    dnw_train::counting::CountError,
+    dnw_train::data::DataError,
+    dnw_train::run::RunError,
+    burn::tensor::ExecutionError,
+    rayon::ThreadPoolBuildError,
+    serde_json::Error,
+    String
+);
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        Self(format!("{error} ({})", error.help()))
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = guarded(|| run(&args)).map_err(Failure);
+    match done.and_then(|done| done) {
+        Ok(json) => {
+            println!("{json}");
+            ExitCode::SUCCESS
+        }
+        Err(Failure(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<String, Failure> {
+    let (Some(device), Some(model)) = (&args.device, args.model) else {
+        return Ok(serde_json::to_string(&devices::list())?);
+    };
+    let threads = args.threads.unwrap_or_else(cores);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()?;
+    let plan = measure::Plan {
+        device,
+        workload: model,
+        batch: args.batch.unwrap_or(model.batch()),
+        threads,
+        rounds: args.rounds.max(measure::LOSS_AFTER),
+        patience: args.patience,
+    };
+    Ok(serde_json::to_string(&measure::measure(&plan)?)?)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,99 @@
+//! How fast a device is at what the model of costs is made of.
+
+use std::time::Instant;
+
+use burn::module::ParamGroup;
+use burn::nn::LinearConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, Tensor};
+use dnw_core::{Budget, Wire};
+use dnw_train::scaling::Rates;
+
+use crate::Failure;
+use crate::timing::rounds;
+
+/// Rounds of each; the median counts.
+const ROUNDS: usize = 7;
+/// Seconds after which fewer rounds will do.
+const PATIENCE: f64 = 5.0;
+
+/// Measures them.
+///
+/// # Errors
+/// [`Failure`] if the device fails.
+pub fn rates(device: &Device) -> Result<Rates, Failure> {
+    Ok(Rates {
+        products: products(device)?,
+        numbers: numbers(device)?,
+        weights: weights(device)?,
+    })
+}
+
+fn seconds(mut work: impl FnMut() -> Result<f64, Failure>) -> Result<f64, Failure> {
+    Ok(rounds(1, ROUNDS, 1, PATIENCE, &mut work)?.median)
+}
+
+/// Multiply-adds a second of a 3 x 3 convolution of 64 channels at 16 x 16, one product forward and two backward.
+fn products(device: &Device) -> Result<f64, Failure> {
+    let (images, channels, side) = (8, 64, 16);
+    let training = device.clone().autodiff();
+    let normal = Distribution::Normal(0.0, 1.0);
+    let x = Tensor::<4>::random([images, channels, side, side], normal, &training).require_grad();
+    let w = Tensor::<4>::random([channels, channels, 3, 3], normal, &training).require_grad();
+    device.sync()?;
+    let made = 3 * images * side * side * 9 * channels * channels;
+    let taken = seconds(|| {
+        let began = Instant::now();
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let gradients = conv2d(x.clone(), w.clone(), None, options).sum().backward();
+        let both = (x.grad(&gradients), w.grad(&gradients));
+        device.sync()?;
+        drop(both);
+        Ok(began.elapsed().as_secs_f64())
+    })?;
+    Ok(made as f64 / taken)
+}
+
+/// Numbers a second read or written where every one of a map is used once.
+fn numbers(device: &Device) -> Result<f64, Failure> {
+    let size = [64, 64, 32, 32];
+    let x = Tensor::<4>::random(size, Distribution::Normal(0.0, 1.0), device);
+    device.sync()?;
+    let moved = 2 * size.iter().product::<usize>();
+    let taken = seconds(|| {
+        let began = Instant::now();
+        let y = x.clone() * 2.0;
+        device.sync()?;
+        drop(y);
+        Ok(began.elapsed().as_secs_f64())
+    })?;
+    Ok(moved as f64 / taken)
+}
+
+/// Weights a second that SGD with momentum moves and the published rule ranks.
+fn weights(device: &Device) -> Result<f64, Failure> {
+    let side = 1024;
+    let training = device.clone().autodiff();
+    let layer = LinearConfig::new(side, side)
+        .with_bias(false)
+        .init(&training);
+    let wire = Wire::dnw(Budget::Density(0.1)).weights(ParamGroup::all());
+    let mut layer = wire.attach(layer)?;
+    let momentum = MomentumConfig::new().with_dampening(0.0);
+    let mut optimizer = SgdConfig::new().with_momentum(Some(momentum)).init();
+    let taken = seconds(|| {
+        let x = Tensor::<2>::random([1, side], Distribution::Default, &training);
+        let gradients = layer.forward(x).sum().backward();
+        let gradients = GradientsParams::from_grads(gradients, &layer);
+        device.sync()?;
+        let began = Instant::now();
+        layer = optimizer.step(0.01, layer.clone(), gradients);
+        layer.rewire()?;
+        device.sync()?;
+        Ok(began.elapsed().as_secs_f64())
+    })?;
+    Ok((side * side) as f64 / taken)
+}

@@ -1,0 +1,102 @@
+//! What is measured: a network, how it is wired and learns, and images.
+
+use clap::ValueEnum;
+use dnw_benches::numbers;
+use dnw_train::data::{DataError, DataSet, Images};
+use dnw_train::recipe::{Recipe, RecipeError};
+
+/// A network and the images that it is measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// The 88 nodes of the recipe `mnist`, 28 x 28.
+    Mnist,
+    /// The published tiny classifier, static, 32 x 32.
+    TinyStatic,
+    /// The published tiny classifier in discrete time, 32 x 32.
+    TinyDiscrete,
+    /// MobileNetV1 as chained graphs, x0.225, 32 x 32.
+    Mobilenet,
+    /// ResNet-50 with 90 % of its weights pruned, 64 x 64, 1000 classes.
+    Resnet50,
+}
+
+impl Workload {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mnist => "mnist",
+            Self::TinyStatic => "tiny-static",
+            Self::TinyDiscrete => "tiny-discrete",
+            Self::Mobilenet => "mobilenet",
+            Self::Resnet50 => "resnet50",
+        }
+    }
+
+    /// Images in a batch where no number is asked for: as in the short recipes, fewer where two cores would take minutes.
+    pub fn batch(self) -> usize {
+        match self {
+            Self::Mnist | Self::TinyStatic | Self::TinyDiscrete => 64,
+            Self::Mobilenet => 32,
+            Self::Resnet50 => 8,
+        }
+    }
+
+    /// Channels, height, width.
+    pub fn image(self) -> [usize; 3] {
+        match self {
+            Self::Mnist => [1, 28, 28],
+            Self::TinyStatic | Self::TinyDiscrete | Self::Mobilenet => [3, 32, 32],
+            Self::Resnet50 => [3, 64, 64],
+        }
+    }
+
+    /// How many classes the network tells apart.
+    pub fn classes(self) -> usize {
+        match self {
+            Self::Resnet50 => 1000,
+            _ => 10,
+        }
+    }
+
+    /// The recipe with a rate and a budget that stand still, so that one update is like another.
+    ///
+    /// # Errors
+    /// [`RecipeError`] if the batch cannot be.
+    pub fn recipe(self, batch: usize) -> Result<Recipe, RecipeError> {
+        let name = match self {
+            Self::Mnist => "mnist",
+            Self::TinyStatic => "cifar10-tiny-static-dnw",
+            Self::TinyDiscrete => "cifar10-tiny-discrete-dnw",
+            Self::Mobilenet => "cifar10-mobilenet-dnw-x0.225",
+            Self::Resnet50 => "imagenet-resnet50-all-90",
+        };
+        let batch = format!("batch={batch}");
+        let changes = [
+            batch.as_str(),
+            "wiring.rule=dnw",
+            "epochs=10000",
+            "optimizer.schedule=constant",
+            "optimizer.warm-up=0",
+            "optimizer.learning-rate=0.02",
+        ];
+        Recipe::named(name, &changes.map(str::to_owned))
+    }
+
+    /// One batch of images and labels that are the same on every machine: noise, since nothing is to be learned from them but that
+    /// the loss falls alike everywhere.
+    ///
+    /// # Errors
+    /// [`DataError`] if the batch is empty.
+    pub fn data(self, batch: usize) -> Result<DataSet, DataError> {
+        let [channels, height, width] = self.image();
+        let classes = self.classes();
+        let pixels = numbers(11, batch * channels * height * width);
+        let pixels = pixels.iter().map(|x| (127.5 * (x + 1.0)) as u8).collect();
+        let labels = numbers(12, batch);
+        let label = |x: &f32| ((x + 1.0) / 2.0 * classes as f32) as u16 % classes as u16;
+        let images = Images::new(self.image(), pixels, labels.iter().map(label).collect())?;
+        let names = (0..classes).map(|class| class.to_string()).collect();
+        let statistics = (vec![0.5; channels], vec![0.29; channels]);
+        DataSet::new("noise", names, images.clone(), images, statistics)
+    }
+}

@@ -1,0 +1,100 @@
+//! Ten training steps of the network of the recipe `mnist`.
+
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::grad_clipping::GradientClippingConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::{Device, TensorData};
+use dnw_core::{Budget, Rule, Wire, rules};
+use dnw_models::{Classifier, GraphClassifierConfig};
+
+use super::layers::MakeRule;
+use crate::UnderTest;
+use crate::case::{Case, Shortfall, Verdict, ensure};
+use crate::compare::close;
+use crate::model::{cross_entropy, filled};
+use crate::numbers::{Numbers, upload};
+use crate::tolerance::LOSSES;
+use crate::under_test::reference;
+
+const STEPS: u64 = 10;
+const BATCH: usize = 16;
+const SIDE: usize = 28;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let rules: [(&str, MakeRule); 2] = [
+        ("dnw", rules::dnw),
+        ("dnw_shrinking", || rules::dnw_shrinking(0.5)),
+    ];
+    rules
+        .map(|(name, rule)| {
+            Case::new(
+                format!("training::mnist_network::ten_steps_by_{name}"),
+                move |under| check(under, rule),
+            )
+        })
+        .into()
+}
+
+/// Strokes that depend on the class, under noise: `BATCH` images of 28 x 28 and their classes.
+fn batch(numbers: &mut Numbers) -> (Vec<f32>, Vec<i64>) {
+    let labels: Vec<i64> = (0..BATCH).map(|_| numbers.size(0..=9) as i64).collect();
+    let mut pixels = Vec::with_capacity(BATCH * SIDE * SIDE);
+    for &label in &labels {
+        let angle = label as f32 * std::f32::consts::PI / 10.0;
+        let (sine, cosine) = angle.sin_cos();
+        for (at, noise) in numbers.normal(SIDE * SIDE).into_iter().enumerate() {
+            let (y, x) = ((at / SIDE) as f32 - 13.5, (at % SIDE) as f32 - 13.5);
+            let stroke = (x * sine - y * cosine).abs() < 3.0;
+            pixels.push(if stroke { 2.0 } else { -0.4 } + 0.3 * noise);
+        }
+    }
+    (pixels, labels)
+}
+
+/// The loss of each step. The images' numbers are multiplied by `nudge`.
+fn losses(device: &Device, rule: &Rule, nudge: f32) -> Result<Vec<f32>, Shortfall> {
+    let config = GraphClassifierConfig {
+        fold: 2,
+        levels: vec![20, 20, 20],
+        wires: None,
+        outputs: 24,
+        grid: 3,
+        edge_std: 0.05,
+    };
+    let model = filled(config.init([1, SIDE, SIDE], 10, device)?, 3);
+    let wire = Wire::new(rule.clone(), Budget::Density(0.08)).over(STEPS);
+    let mut model = wire.attach(model)?;
+    let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
+    let mut optimizer = SgdConfig::new()
+        .with_momentum(Some(momentum))
+        .with_weight_decay(Some(WeightDecayConfig::new(5e-4)))
+        .with_gradient_clipping(Some(GradientClippingConfig::Norm(1.0)))
+        .init();
+    let mut numbers = Numbers::new(4);
+    let mut losses = Vec::new();
+    for _ in 0..STEPS {
+        let (mut pixels, labels) = batch(&mut numbers);
+        pixels.iter_mut().for_each(|x| *x *= nudge);
+        let images = upload(&pixels, [BATCH, 1, SIDE, SIDE], device);
+        let loss = cross_entropy(model.forward(images), &labels, device);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        losses.push(loss.into_scalar::<f32>());
+        let gradients = model.prepare(gradients);
+        model = optimizer.step(0.1, model, gradients);
+        model.rewire()?;
+    }
+    Ok(losses)
+}
+
+fn check(under: &UnderTest, rule: MakeRule) -> Verdict {
+    let rule = rule();
+    let expected = losses(&reference(), &rule, 1.0)?;
+    let found = losses(&under.learning(), &rule, 1.0)?;
+    ensure(expected[9] < 0.9 * expected[0], || {
+        format!("on flex ten steps learn nothing: {expected:?}")
+    })?;
+    let wide: Vec<f64> = expected.iter().map(|&x| f64::from(x)).collect();
+    let found = TensorData::new(found, [STEPS as usize]);
+    close("the losses", &found, &wide, under.beside_flex(LOSSES))
+}

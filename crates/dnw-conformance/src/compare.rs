@@ -1,0 +1,120 @@
+//! Numbers found beside numbers expected, and one message that says where they part.
+
+use burn::tensor::TensorData;
+
+use crate::case::{Shortfall, Verdict};
+use crate::tolerance::Allowed;
+
+impl Allowed {
+    /// The largest distance between the numbers, over what is allowed, and where: above 1 is too far. A number that is none is
+    /// infinitely far from any other.
+    pub fn furthest(self, found: &[f64], expected: &[f64]) -> (f64, usize) {
+        let largest = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        let pairs = found.iter().zip(expected);
+        let shares = pairs.map(|(&found, &expected)| self.share(found, expected, largest));
+        let mut worst = (0.0, 0);
+        for (index, share) in shares.enumerate() {
+            if share > worst.0 {
+                worst = (share, index);
+            }
+        }
+        worst
+    }
+
+    /// The distance of two numbers over what is allowed, in a tensor whose largest number is `largest`.
+    fn share(self, found: f64, expected: f64, largest: f64) -> f64 {
+        if found == expected {
+            return 0.0;
+        }
+        let allowed = self.absolute + self.relative * expected.abs() + self.of_largest * largest;
+        let share = (found - expected).abs() / allowed;
+        if share.is_nan() { f64::INFINITY } else { share }
+    }
+}
+
+/// Wrong where the numbers of a tensor lie further apart than allowed.
+///
+/// # Errors
+/// One message: what, its shape, how many numbers are off, the furthest of them and where it is.
+pub fn close(what: &str, found: &TensorData, expected: &[f64], allowed: Allowed) -> Verdict {
+    let shape = &found.shape().to_vec();
+    let found: Vec<f64> = found.iter::<f64>().collect();
+    if found.len() != expected.len() {
+        return Err(Shortfall::Wrong(format!(
+            "{what}: {} numbers shaped {shape:?}, not {}",
+            found.len(),
+            expected.len()
+        )));
+    }
+    let (share, worst) = allowed.furthest(&found, expected);
+    if share <= 1.0 {
+        return Ok(());
+    }
+    let largest = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    let off = (0..found.len())
+        .filter(|&i| allowed.share(found[i], expected[i], largest) > 1.0)
+        .count();
+    let (x, y) = (found[worst], expected[worst]);
+    Err(Shortfall::Wrong(format!(
+        "{what} {shape:?}: {off} of {} numbers are off; furthest at {:?}: {x:.7e}, not {y:.7e}: {:.2e} apart, {share:.1} times \
+         what is allowed (largest number {largest:.2e})",
+        found.len(),
+        place(worst, shape),
+        (x - y).abs(),
+    )))
+}
+
+/// As [`close`], beside another tensor.
+///
+/// # Errors
+/// As [`close`].
+pub fn alike(what: &str, found: &TensorData, expected: &TensorData, allowed: Allowed) -> Verdict {
+    let [a, b] = [found, expected].map(|data| data.shape().to_vec());
+    if a != b {
+        return Err(Shortfall::Wrong(format!("{what}: shaped {a:?}, not {b:?}")));
+    }
+    let expected: Vec<f64> = expected.iter::<f64>().collect();
+    close(what, found, &expected, allowed)
+}
+
+/// The coordinates of an entry.
+fn place(mut entry: usize, shape: &[usize]) -> Vec<usize> {
+    let mut at = vec![0; shape.len()];
+    for (at, &side) in at.iter_mut().zip(shape).rev() {
+        (*at, entry) = (entry % side, entry / side);
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tolerance::SUMS;
+
+    fn message(found: Vec<f32>, expected: &[f64]) -> Option<String> {
+        let n = found.len();
+        let found = TensorData::new(found, [n / 2, 2]);
+        match close("y", &found, expected, SUMS) {
+            Ok(()) => None,
+            Err(Shortfall::Wrong(message) | Shortfall::Lacking(message)) => Some(message),
+        }
+    }
+
+    #[test]
+    fn what_is_off_is_told_with_its_place() {
+        assert_eq!(message(vec![1.0, 2.0], &[1.0, 2.000_001]), None);
+        let told = message(vec![1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.5, 4.0]).expect("it is off");
+        assert!(
+            told.starts_with("y [2, 2]: 1 of 4 numbers are off; furthest at [1, 0]: 3.0"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_off_unless_expected() {
+        assert!(message(vec![f32::NAN, 2.0], &[1.0, 2.0]).is_some());
+        assert!(message(vec![1.0, 2.0], &[f64::NAN, 2.0]).is_some());
+        assert!(message(vec![f32::INFINITY, 2.0], &[1.0, 2.0]).is_some());
+        assert!(message(vec![1.0, 2.0, 3.0, 4.0], &[1.0, 2.0]).is_some());
+    }
+}
