@@ -15,7 +15,7 @@ pub struct Difference {
 
 /// All of them.
 pub const DIFFERENCES: &[Difference] = &[Difference {
-    backends: &[Backend::LibTorch, Backend::Remote],
+    backends: &[Backend::LibTorch],
     cases: &[
         "graphs::continuous_time::checkpointed",
         "graphs::continuous_time::adjoint",
@@ -27,7 +27,7 @@ pub const DIFFERENCES: &[Difference] = &[Difference {
         "parity::tiny_continuous_with_a_constant_first_step::checkpointed",
     ],
     what: "solutions have the gradient through the solver only: the operation with a gradient of its own is written for flex, \
-               ndarray and CubeCL",
+               ndarray, CubeCL and servers",
 }];
 
 /// Why a case is not to be run on a backend, if it is not.

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::store::{ModuleSnapshot, ModuleStore, SafetensorsStore};
+use burn::store::{
+    ModuleAdapter, ModuleContext, ModuleSnapshot, ModuleStore, SafetensorsStore, bridge, burn_pack,
+};
+use burn::tensor::{BoolStore, DType};
 use safetensors::{Dtype, SafeTensors};
 
 use super::frame::read_bounded;
@@ -19,18 +22,43 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), RunError> {
 }
 
 /// A model's tensors as safetensors, under their paths in the model. `path` is where they are to go, for what is said of a failure.
+///
+/// # Panics
+/// As Burn's tensors do, if their device fails when they are read.
 pub(crate) fn to_bytes<M: Module>(model: &M, path: &Path) -> Result<Vec<u8>, RunError> {
     // Burn's three notes come in another order each time; with one, the same tensors are the same bytes.
     let note = format!("burn {BURN_VERSION}");
     let mut store = SafetensorsStore::from_bytes(None)
         .clear_metadata()
-        .metadata("producer", note);
-    store
-        .collect_from(model)
-        .map_err(|error| RunError::damaged(path, error))?;
+        .metadata("producer", note)
+        .with_to_adapter(PlainMasks);
+    if let Err(error) = store.collect_from(model) {
+        // The store makes an error of the panic of a device, which is no damage of a file. Whoever guards the device hears it.
+        panic!("{error}");
+    }
     store
         .get_bytes()
         .map_err(|error| RunError::damaged(path, error))
+}
+
+/// Masks as yes and no in a byte each, as the format has them, however a device stores them: CubeCL takes 32 bits. So a file is the same
+/// wherever it was made.
+#[derive(Clone)]
+struct PlainMasks;
+
+impl ModuleAdapter for PlainMasks {
+    fn adapt(&self, tensor: burn_pack::Tensor, _: ModuleContext<'_>) -> burn_pack::Tensor {
+        const PLAIN: DType = DType::Bool(BoolStore::Native);
+        if !tensor.dtype.is_bool() || tensor.dtype == PLAIN {
+            return tensor;
+        }
+        let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
+        bridge::map_data(tensor, name, PLAIN, shape, |data| data.convert_dtype(PLAIN))
+    }
+
+    fn clone_box(&self) -> Box<dyn ModuleAdapter> {
+        Box::new(self.clone())
+    }
 }
 
 /// Puts a file's tensors, wirings among them, into a model of the same shape.
