@@ -128,3 +128,38 @@ fn sides(shape: &[usize]) -> String {
         .collect::<Vec<_>>()
         .join(" x ")
 }
+
+#[cfg(all(test, feature = "flex", feature = "wgpu"))]
+mod tests {
+    use burn::nn::{Linear, LinearConfig};
+    use dnw_core::{Budget, ParamGroup, Wire, Wired};
+    use dnw_device::{DeviceName, open};
+
+    use super::*;
+
+    fn wired_on(device: &str) -> Wired<Linear> {
+        let name: DeviceName = device.parse().expect(device);
+        let device = open(&name).expect("it is here").device.autodiff();
+        let wire = Wire::dnw(Budget::Density(0.3)).weights(ParamGroup::all());
+        let layer = LinearConfig::new(7, 5).init(&device);
+        wire.attach(layer).expect("the budget fits")
+    }
+
+    #[test]
+    fn a_file_is_the_same_bytes_from_every_device() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("made.safetensors");
+        save_weights(&wired_on("wgpu:cpu"), &path).expect("it can be written");
+        let made = std::fs::read(&path).expect("it can be read");
+        for device in ["flex", "wgpu:cpu"] {
+            let mut other = wired_on(device);
+            let own = to_bytes(&other, &path).expect("they can be had");
+            assert_ne!(
+                own, made,
+                "other weights are drawn, so loading proves something"
+            );
+            load_weights(&mut other, &path).expect(device);
+            assert_eq!(to_bytes(&other, &path).expect("they can be had"), made);
+        }
+    }
+}

@@ -183,22 +183,3 @@ fn an_adapter_of_a_number_that_is_not_there_is_refused_with_those_that_are() {
     ]);
     assert!(shell.files(".").is_empty(), "nothing is written");
 }
-
-#[cfg(feature = "wgpu")]
-#[test]
-fn a_run_made_on_a_graphics_card_is_worth_the_same_on_the_cpu() {
-    let shell = Shell::new();
-    // Nothing is learned: the software adapter takes its time.
-    let few = ["--set", "epochs=1", "--set", "batch=1442"];
-    let made = [
-        &["train", "digits", "--out", "run", "--device", "wgpu:cpu"],
-        &crate::shell::SHORT[..],
-        &few,
-    ];
-    shell.dnw(&made.concat()).succeeded();
-    let worth = |device: &str| {
-        let answer = shell.dnw(&["eval", "run", "--json", "--device", device]);
-        answer.succeeded().json()["confusion"].clone()
-    };
-    assert_eq!(worth("flex"), worth("wgpu:cpu"));
-}
