@@ -4,15 +4,24 @@
 //! says in panicking meanwhile from the terminal, and returns it.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
+/// Guards on all threads.
 static GUARDS: AtomicUsize = AtomicUsize::new(0);
+/// What threads without a guard said in panicking while there were guards: a driver's own.
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static HOOK: Once = Once::new();
 
-/// Runs `work`; a panic in it is returned as what the first thread that panicked meanwhile said.
+thread_local! {
+    /// Guards on this thread.
+    static OWN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `work`; a panic in it is returned as what the first of a driver's threads said that panicked meanwhile, or else as what it
+/// says itself.
 ///
 /// What `work` borrows may be half-changed after a panic: drop it, or put back what it was.
 ///
@@ -25,22 +34,32 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             if GUARDS.load(Ordering::SeqCst) == 0 {
                 return before(info);
             }
-            let said = info.payload_as_str().unwrap_or("it gave up").to_owned();
-            SAID.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(said);
+            // The payload of a guarded thread reaches its own guard.
+            if OWN.get() == 0 {
+                let said = info.payload_as_str().unwrap_or("it gave up").to_owned();
+                said_by_drivers(|all| all.push(said));
+            }
         }));
     });
-    if GUARDS.fetch_add(1, Ordering::SeqCst) == 0 {
-        SAID.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
+    let first = GUARDS.fetch_add(1, Ordering::SeqCst) == 0;
+    let already = said_by_drivers(|all| {
+        if first {
+            all.clear();
+        }
+        all.len()
+    });
+    OWN.set(OWN.get() + 1);
     let done = catch_unwind(AssertUnwindSafe(work));
+    OWN.set(OWN.get() - 1);
     GUARDS.fetch_sub(1, Ordering::SeqCst);
     done.map_err(|payload| {
-        let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = said.first().cloned();
-        in_a_line(&first.unwrap_or_else(|| message(payload.as_ref())))
+        let driver = said_by_drivers(|all| all.get(already).cloned());
+        in_a_line(&driver.unwrap_or_else(|| message(payload.as_ref())))
     })
+}
+
+fn said_by_drivers<T>(of: impl FnOnce(&mut Vec<String>) -> T) -> T {
+    of(&mut SAID.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The most characters of a message that are passed on.
