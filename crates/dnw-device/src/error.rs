@@ -35,6 +35,8 @@ pub enum DeviceError {
         backend: Backend,
         /// What there is instead.
         found: String,
+        /// Whether the backend has others.
+        others: bool,
     },
     /// No server answers there.
     #[error("no devices are to be had from `{server}`: {reason}")]
@@ -113,6 +115,7 @@ impl DeviceError {
             Self::NotBuilt { backend } => {
                 format!("build it with `cargo build --release -p dnw-train --features {backend}`")
             }
+            Self::Absent { others: true, .. } => "`dnw devices` lists what is here".into(),
             Self::Absent { backend, .. } => {
                 format!(
                     "it needs {}; `dnw devices` lists what is here",

@@ -166,6 +166,7 @@ fn find_named(name: &DeviceName, find: Find<'_>) -> Result<Adapter, DeviceError>
         None => Err(DeviceError::Absent {
             name: name.to_string(),
             backend,
+            others: !found.is_empty(),
             found: match found.as_slice() {
                 [] => format!("{backend} finds no device at all"),
                 found => format!("{backend} finds {}", found.join(", ")),
