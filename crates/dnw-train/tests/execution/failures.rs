@@ -62,7 +62,7 @@ fn memory_that_runs_out_is_an_error_that_says_how_many_images_were_too_many() {
     let (error, ..) = run(at_pass(3, true, VULKAN), &on_flex(1));
     assert_eq!(
         error.to_string(),
-        "the device `flex` ran out of memory in update 3 (epoch 1), with 16 images at once: ERROR_OUT_OF_DEVICE_MEMORY: Out of memory"
+        "the device `flex` ran out of memory in update 3 (epoch 1), with 16 images at once: ERROR_OUT_OF_DEVICE_MEMORY: Out of memory at some/place.rs:7"
     );
     let smaller = on_flex(1).with_micro_batch(4.try_into().ok());
     let (error, ..) = run(at_pass(3, true, VULKAN), &smaller);
