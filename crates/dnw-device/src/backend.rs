@@ -86,8 +86,10 @@ impl Backend {
                 "a graphics driver (on Debian `mesa-vulkan-drivers libvulkan1`, which also has a software adapter, `wgpu:cpu`)"
             }
             Self::Metal => "a Mac with a graphics card",
-            Self::Cuda => "an NVIDIA graphics card, its driver and the CUDA toolkit",
-            Self::Rocm => "an AMD graphics card and ROCm",
+            Self::Cuda => {
+                "an NVIDIA graphics card, its driver and the CUDA toolkit (and, to be built, LLVM from the network)"
+            }
+            Self::Rocm => "an AMD graphics card and ROCm (and, to be built, LLVM from the network)",
             Self::LibTorch => {
                 "PyTorch's library (see LIBTORCH in the documentation of the crate tch)"
             }
