@@ -161,7 +161,8 @@ impl<M: Module> Wired<M> {
         clock: Clock,
         seed: u64,
     ) -> Result<Self, WiringError> {
-        let initial = (rule.birth == Birth::Rewound).then(|| model.clone());
+        // A clone would share the running averages of batch norms, which training moves; `valid` makes new ones.
+        let initial = (rule.birth == Birth::Rewound).then(|| Module::train(model.valid()));
         let mut wired = Self {
             model,
             rule,

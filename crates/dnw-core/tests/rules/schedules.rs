@@ -1,9 +1,12 @@
 //! When edges are chosen again, and how many are left.
 
-use dnw_core::rules;
+use burn::module::{Module, ParamGroup};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear};
+use burn::tensor::Tensor;
 use dnw_core::schedule::Phases;
+use dnw_core::{Budget, Wire, Wired, rules};
 
-use super::{real, stored, update, wired};
+use super::{device, layer, real, stored, update, wired};
 
 #[test]
 fn a_lottery_ticket_is_the_initial_weights_with_the_largest_of_the_trained() {
@@ -27,6 +30,38 @@ fn a_lottery_ticket_is_the_initial_weights_with_the_largest_of_the_trained() {
         (real(&model), stored(&model)),
         (vec![0, 1], initial.to_vec())
     );
+}
+
+#[derive(Module, Debug)]
+struct Normed {
+    linear: Linear,
+    norm: BatchNorm,
+}
+
+#[test]
+fn a_lottery_ticket_begins_again_with_the_first_running_averages_too() {
+    let model = Normed {
+        linear: layer(1, &[1.0, 2.0, 3.0, 4.0]),
+        norm: BatchNormConfig::new(4).init(&device()),
+    };
+    let wire = Wire::new(rules::lottery_ticket(0.5), Budget::Edges(2)).over(2);
+    let weights = ParamGroup::from_predicate("weight");
+    let mut model = wire.weights(weights).attach(model).unwrap();
+    let x = Tensor::<2>::from_floats([[1.0], [3.0]], &device());
+    let _ = model.norm.forward(model.linear.forward(x));
+    let mean = |model: &Wired<Normed>| -> Vec<f32> {
+        model
+            .norm
+            .running_mean
+            .value_sync()
+            .to_data()
+            .iter()
+            .collect()
+    };
+    assert!(mean(&model).iter().all(|mean| *mean > 0.1));
+    assert!(model.rewire().unwrap().rewound);
+    assert_eq!(mean(&model), [0.0; 4]);
+    assert!(model.linear.weight.is_require_grad());
 }
 
 #[test]
