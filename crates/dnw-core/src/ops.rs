@@ -1,14 +1,28 @@
 //! The operations that a backend may do better than its plain tensors can.
 //!
-//! Each has a body in plain tensors, which is the reference and serves every backend, and one for the CPU
-//! backend flex on the kernels of `dnw-kernels`. The choice is made by the device of the tensors, at run time.
+//! Each has a body in plain tensors, which is the reference and serves every backend, and one for the CPU backends flex and ndarray
+//! on the kernels of `dnw-kernels`. The choice is made by the device of the tensors, at run time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bool, Tensor, activation};
 
-#[cfg(feature = "flex")]
-mod flex;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod calls;
+// Burn calls its ndarray backend deprecated; it is one of ours for as long as Burn publishes it.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+#[cfg_attr(feature = "ndarray", allow(deprecated))]
+mod extension;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+#[cfg_attr(feature = "ndarray", allow(deprecated))]
+mod host;
+mod index;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod served;
+
+pub(crate) use index::IndexCache;
 
 /// Which bodies are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,13 +34,39 @@ pub enum Kernels {
     Reference,
 }
 
+/// Whether this process was told to do without kernels.
+static REFERENCE_ONLY: AtomicBool = AtomicBool::new(false);
+
 impl Kernels {
-    /// Whether the CPU kernels serve this tensor: on flex, of 32-bit floats.
-    #[cfg(feature = "flex")]
-    fn serve(self, x: &Tensor<4>) -> bool {
-        let floats = x.dtype() == burn::tensor::DType::F32;
-        self == Self::Fastest && floats && flex::is_device_of(x)
+    /// Uses plain tensors throughout this process, whatever models ask for: to find out whether a kernel is at fault.
+    pub fn switch_off() {
+        REFERENCE_ONLY.store(true, Ordering::Relaxed);
     }
+
+    /// Whether kernels serve this tensor: on a CPU backend, of 32-bit floats.
+    pub(crate) fn serve<const D: usize>(self, x: &Tensor<D>) -> bool {
+        let wanted = self == Self::Fastest && !REFERENCE_ONLY.load(Ordering::Relaxed);
+        wanted && x.dtype() == burn::tensor::DType::F32 && is_on_host(x)
+    }
+}
+
+/// Whether a tensor's numbers are slices of this process.
+fn is_on_host<const D: usize>(x: &Tensor<D>) -> bool {
+    let device = x.device().inner();
+    match device.as_dispatch() {
+        #[cfg(feature = "flex")]
+        burn::backend::DispatchDevice::Flex(_) => true,
+        #[cfg(feature = "ndarray")]
+        burn::backend::DispatchDevice::NdArray(_) => true,
+        #[allow(unreachable_patterns)]
+        _ => false,
+    }
+}
+
+/// The weight of the real edges, through which every entry learns.
+fn effective<const D: usize>(weight: Tensor<D>, real: Tensor<D, Bool>) -> Tensor<D> {
+    let kept = weight.clone().mask_fill(real.bool_not(), 0.0);
+    kept.detach() + (weight.clone() - weight.detach())
 }
 
 /// `y = (M * W) x` over pixels, where every entry of `W` receives the dense product's gradient and `x` that of
@@ -38,17 +78,55 @@ pub(crate) fn wired_product(
     x: Tensor<4>,
     weight: Tensor<4>,
     real: Tensor<4, Bool>,
+    index: &IndexCache,
     kernels: Kernels,
 ) -> Tensor<4> {
-    #[cfg(feature = "flex")]
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
     if kernels.serve(&x) {
-        return flex::wired_product(x, weight, real);
+        return served::wired_product(x, weight, real, index);
     }
-    let _ = kernels;
-    let kept = weight.clone().mask_fill(real.bool_not(), 0.0);
-    let effective = kept.detach() + (weight.clone() - weight.detach());
+    let _ = (kernels, index);
     let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-    conv2d(x, effective, None, options)
+    conv2d(x, effective(weight, real), None, options)
+}
+
+/// The convolution by the real entries of a kernel, where every entry receives the dense convolution's gradient.
+///
+/// `x`: `[batch, sources, height, width]`; `weight`, `real`: `[targets, sources / groups, height, width]`.
+pub(crate) fn wired_convolution(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+    options: ConvOptions<2>,
+    index: &IndexCache,
+    kernels: Kernels,
+) -> Tensor<4> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    if kernels.serve(&x)
+        && let Some(call) = served::convolution(&x, &weight, &options, index)
+    {
+        return served::wired_convolution(x, weight, real, call);
+    }
+    let _ = (kernels, index);
+    conv2d(x, effective(weight, real), None, options)
+}
+
+/// The product of a linear layer, `y = x (M * W)`.
+///
+/// `x`: `[rows, inputs]`; `weight`, `real`: `[inputs, outputs]`.
+pub(crate) fn wired_linear(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    real: Tensor<2, Bool>,
+    index: &IndexCache,
+    kernels: Kernels,
+) -> Tensor<2> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    if kernels.serve(&x) {
+        return served::wired_linear(x, weight, real, index);
+    }
+    let _ = (kernels, index);
+    x.matmul(effective(weight, real))
 }
 
 /// The node function: instance norm, ReLU, depthwise 3 x 3 with one pixel of padding.
@@ -62,15 +140,88 @@ pub(crate) fn node_function(
     epsilon: f64,
     kernels: Kernels,
 ) -> Tensor<4> {
-    #[cfg(feature = "flex")]
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
     if kernels.serve(&x) {
-        return flex::fused_nodes(x, gamma, beta, kernel, epsilon);
+        return served::fused_nodes(x, gamma, beta, kernel, epsilon);
     }
     let _ = kernels;
     let nodes = x.dims()[1];
     let normed = instance_norm(x, gamma, beta, epsilon);
     let options = ConvOptions::new([1, 1], [1, 1], [1, 1], nodes);
     conv2d(activation::relu(normed), kernel, None, options)
+}
+
+/// Nodes that fire by a norm, ReLU and a depthwise 3 x 3 convolution, all of a graph, described for kernels that run it whole.
+#[derive(Clone, Debug)]
+pub struct WholeNodes {
+    /// Scale after the norm, `[nodes that fire]`.
+    pub gamma: Tensor<1>,
+    /// Shift after the norm, `[nodes that fire]`.
+    pub beta: Tensor<1>,
+    /// `[nodes that fire, 1, 3, 3]`.
+    pub kernel: Tensor<4>,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// The step of the input level's convolution.
+    pub step: usize,
+    /// By what moments nodes are normed.
+    pub norm: WholeNorm,
+}
+
+/// By what moments nodes are normed.
+#[derive(Clone, Debug)]
+pub enum WholeNorm {
+    /// Those of each map.
+    Instance,
+    /// Those of the node's maps in the whole batch.
+    Batch,
+    /// Known ones: mean and variance, `[nodes that fire]` each.
+    Running([Vec<f32>; 2]),
+}
+
+/// Mean and biased variance of what each node gathered in a batch, `[nodes that fire]` each.
+pub type Moments = [Vec<f32>; 2];
+
+/// A whole graph of levels, if kernels serve it: what the outputs gather, and the moments where the norm is that of the batch.
+///
+/// `x`: `[batch, inputs, height, width]`; `weight`, `real`: `[targets, sources, 1, 1]`.
+pub(crate) fn levels(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+    nodes: WholeNodes,
+    spec: &crate::graph::GraphSpec,
+    index: &IndexCache,
+) -> (Tensor<4>, Option<Moments>) {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    return served::levels(x, weight, real, nodes, spec, index);
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+    {
+        let _ = (x, weight, real, nodes, spec, index);
+        unreachable!("no kernels serve in this build")
+    }
+}
+
+/// A cyclic graph's steps, if kernels serve it: from the state of the first nodes, the others at zero, to that of the `outputs`.
+///
+/// `x`: `[batch, inputs, height, width]`; `weight`, `real`: `[nodes, nodes, 1, 1]`.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn steps(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+    nodes: WholeNodes,
+    outputs: std::ops::Range<usize>,
+    steps: usize,
+    index: &IndexCache,
+) -> Tensor<4> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    return served::steps(x, weight, real, nodes, outputs, steps, index);
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+    {
+        let _ = (x, weight, real, nodes, outputs, steps, index);
+        unreachable!("no kernels serve in this build")
+    }
 }
 
 /// Each map of each image with a mean of zero and a variance of one, times `gamma`, plus `beta`; computed in their type.
@@ -140,8 +291,8 @@ mod tests {
             let again = real.clone();
             agree(
                 [x, w],
-                move |[x, w]| wired_product(x, w, real.clone(), Kernels::Fastest),
-                move |[x, w]| wired_product(x, w, again.clone(), Kernels::Reference),
+                move |[x, w]| wired_product(x, w, real.clone(), &IndexCache::default(), Kernels::Fastest),
+                move |[x, w]| wired_product(x, w, again.clone(), &IndexCache::default(), Kernels::Reference),
             );
         }
 

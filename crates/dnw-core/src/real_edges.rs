@@ -8,6 +8,7 @@
 use burn::module::{Flag, Module, Param, ParamId, Reparameterization};
 use burn::tensor::{Bool, Device, Tensor, TensorData, activation};
 
+use crate::ops::IndexCache;
 use crate::{Forward, Gradient, Wiring};
 
 /// The real edges of the parameter that it is attached to.
@@ -34,6 +35,9 @@ pub struct RealEdges {
     plain: Param<Flag>,
     /// Whether the model is being trained: Burn switches it off in `valid` and on in `train`.
     training: Param<Flag>,
+    /// Where kernels find the real edges.
+    #[module(skip)]
+    index: IndexCache,
 }
 
 /// The names under which traversals of a module meet [`RealEdges`] and its parts.
@@ -83,6 +87,7 @@ impl RealEdges {
             law: constant(Forward::Weight.law(0.0)),
             plain: Param::from_bool(gradient == Gradient::AllEdges),
             training: Param::from_bool(true),
+            index: IndexCache::default(),
         }
     }
 
@@ -104,6 +109,11 @@ impl RealEdges {
             mask = mask.bool_and(legal.val());
         }
         mask.reshape(shape)
+    }
+
+    /// Where kernels find the real edges.
+    pub(crate) fn index(&self) -> &IndexCache {
+        &self.index
     }
 
     /// Whether hallucinated edges learn exactly as real ones do and real ones give their weight, which is when a kernel may take

@@ -78,6 +78,26 @@ impl EdgeIndex {
         )
     }
 
+    /// Indexes the entries of `mask`, `[targets, sources]`, that are not zero.
+    ///
+    /// # Panics
+    /// If `mask` has another length.
+    pub fn from_bytes(targets: usize, sources: usize, mask: &[u8]) -> Self {
+        assert_eq!(mask.len(), targets * sources, "length of the mask");
+        let rows = mask.chunks_exact(sources.max(1)).enumerate();
+        let edges = rows.flat_map(|(target, row)| {
+            // Most words of a sparse mask are zero.
+            row.chunks(8)
+                .enumerate()
+                .filter(|(_, word)| word.iter().any(|&byte| byte != 0))
+                .flat_map(move |(i, word)| {
+                    let real = word.iter().enumerate().filter(|&(_, &byte)| byte != 0);
+                    real.map(move |(j, _)| (target, 8 * i + j))
+                })
+        });
+        Self::new(targets, sources, edges)
+    }
+
     /// Targets (rows).
     pub fn targets(&self) -> usize {
         self.targets

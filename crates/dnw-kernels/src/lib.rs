@@ -10,11 +10,11 @@
 //! cut into a number of parts that the shapes alone decide, and partial sums are added in their order.
 //!
 //! ```
-//! use dnw_kernels::{EdgeIndex, product, product::ProductShape};
+//! use dnw_kernels::{EdgeIndex, product, product::{Layout, ProductShape}};
 //!
 //! // two targets, three sources, one pixel, one image; the real edges are (0, 2) and (1, 0)
 //! let index = EdgeIndex::new(2, 3, [(0, 2), (1, 0)]);
-//! let shape = ProductShape { images: 1, targets: 2, sources: 3, pixels: 1 };
+//! let shape = ProductShape { images: 1, targets: 2, sources: 3, pixels: 1, layout: Layout::TargetsFirst };
 //! let weight = [9.0, 9.0, 2.0, 3.0, 9.0, 9.0];
 //! let mut y = [0.0; 2];
 //! product::forward(shape, &[1.0, 10.0, 100.0], &weight, &index, &mut y);
@@ -23,18 +23,21 @@
 
 #![deny(missing_docs)]
 
+mod buffers;
+pub mod convolution;
+mod dense;
+pub mod descent;
 mod index;
+mod layout;
+pub mod levels;
 pub mod node;
+mod planes;
 pub mod product;
+mod rows;
+pub mod selection;
 mod simd;
+pub mod steps;
+mod tiles;
+mod wired;
 
 pub use index::EdgeIndex;
-
-/// Parts into which a batch is cut: more than most machines have cores, few enough that adding partial sums costs
-/// nothing. A constant, so that sums are the same on every number of threads.
-const PARTS: usize = 16;
-
-/// Images per part.
-fn part_size(images: usize) -> usize {
-    images.div_ceil(PARTS).max(1)
-}

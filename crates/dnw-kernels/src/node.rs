@@ -1,17 +1,20 @@
-//! The node function of a channel, fused: instance norm, ReLU, depthwise 3 x 3.
+//! What nodes do with what they gathered, fused: a norm, ReLU, depthwise 3 x 3.
 //!
-//! `z = k * relu(gamma (i - mean) / sqrt(var + eps) + beta)`, with mean and (biased) variance over the pixels of
-//! one channel of one image, `*` the cross-correlation with one pixel of zero padding, stride 1
-//! (Wortsman et al. 2019, section 3.1, as in the published tiny classifiers).
+//! `z = k * relu(gamma (i - mean) / sqrt(var + eps) + beta)`, `*` the cross-correlation with one pixel of zero padding. Mean and
+//! (biased) variance are those of one map ([`Norm::Instance`], Wortsman et al. 2019, section 3.1, as in the published tiny
+//! classifiers), of a channel's maps in the whole batch ([`Norm::Batch`], MobileNetV1) or known before ([`Norm::Running`]);
+//! nodes in cyclic graphs may have none.
 //!
-//! A map is copied once into a buffer with one column of zeros between its rows and a row of zeros
-//! above and below. There, each of the nine taps is a plain shift of the flat buffer, so that the whole
-//! convolution vectorises whatever the width of the map.
+//! Maps of a channel lie side by side. A map is copied once into a buffer with one column of zeros between its rows and a row of
+//! zeros above and below. There, each of the nine taps is a plain shift of the flat buffer, so that the whole convolution
+//! vectorises whatever the width of the map.
 
 use rayon::prelude::*;
 
-use crate::part_size;
-use crate::simd::{LANES, dot, multiply_add, sum, vectorised};
+use crate::buffers::Buffer;
+use crate::layout::turn;
+use crate::simd::{LANES, multiply_add, sum, sum_lanes, vectorised};
+use crate::tiles::Tiles;
 
 /// The sizes of the nodes' maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +27,25 @@ pub struct NodeShape {
     pub height: usize,
     /// Width of a map.
     pub width: usize,
+    /// The step of the depthwise convolution, down and across.
+    pub step: usize,
 }
 
 impl NodeShape {
-    /// Pixels of a map.
+    /// Pixels of a map that a node is given.
     pub fn pixels(&self) -> usize {
         self.height * self.width
+    }
+
+    /// Height and width of a map that a node gives.
+    pub fn given(&self) -> [usize; 2] {
+        [self.height, self.width].map(|side| side.div_ceil(self.step))
+    }
+
+    /// Pixels of a map that a node gives.
+    pub fn given_pixels(&self) -> usize {
+        let [height, width] = self.given();
+        height * width
     }
 
     /// Flat length of a map with its separating column, rounded up to whole vectors.
@@ -40,6 +56,46 @@ impl NodeShape {
     /// Length of a buffer in which every tap of every output is in range.
     fn buffer(&self) -> usize {
         self.stride() + 2 * (self.width + 2)
+    }
+
+    /// Means and variances that the norm has for each node.
+    fn moments(&self, norm: Norm<'_>) -> usize {
+        match norm {
+            Norm::None => 0,
+            Norm::Instance => self.images,
+            Norm::Batch | Norm::Running { .. } => 1,
+        }
+    }
+}
+
+/// What is done to a node's maps before the ReLU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Norm<'a> {
+    /// Nothing.
+    None,
+    /// Each map of each image by its own moments.
+    Instance,
+    /// All maps of a node by the moments of the batch.
+    Batch,
+    /// By moments known before.
+    Running {
+        /// `[nodes]`.
+        mean: &'a [f32],
+        /// `[nodes]`.
+        variance: &'a [f32],
+    },
+}
+
+impl<'a> Norm<'a> {
+    /// That of some of the nodes.
+    pub(crate) fn of(self, nodes: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::Running { mean, variance } => Self::Running {
+                mean: &mean[nodes.clone()],
+                variance: &variance[nodes],
+            },
+            other => other,
+        }
     }
 }
 
@@ -56,6 +112,44 @@ pub struct NodeParameters<'a> {
     pub epsilon: f32,
 }
 
+impl<'a> NodeParameters<'a> {
+    /// Those of some of the nodes.
+    pub(crate) fn of(&self, nodes: std::ops::Range<usize>) -> Self {
+        Self {
+            gamma: &self.gamma[nodes.clone()],
+            beta: &self.beta[nodes.clone()],
+            kernel: &self.kernel[9 * nodes.start..9 * nodes.end],
+            epsilon: self.epsilon,
+        }
+    }
+
+    fn node(&self, node: usize) -> Node<'a> {
+        Node {
+            gamma: self.gamma[node],
+            beta: self.beta[node],
+            kernel: self.kernel[9 * node..][..9].try_into().expect("nine taps"),
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+/// The learned numbers of one node.
+#[derive(Clone, Copy)]
+struct Node<'a> {
+    gamma: f32,
+    beta: f32,
+    kernel: &'a [f32; 9],
+    epsilon: f32,
+}
+
+impl Node<'_> {
+    /// The reciprocal deviation.
+    #[inline(always)]
+    fn scale(&self, variance: f32) -> f32 {
+        1.0 / (variance + self.epsilon).sqrt()
+    }
+}
+
 /// The gradients of [`NodeParameters`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeGradients {
@@ -67,13 +161,26 @@ pub struct NodeGradients {
     pub kernel: Vec<f32>,
 }
 
+/// Numbers that a node's gradients are: nine taps, gamma, beta.
+pub(crate) const GRADIENTS: usize = 11;
+
+impl NodeGradients {
+    /// From `[nodes, 11]`.
+    pub(crate) fn of(gradients: &[f32]) -> Self {
+        let nodes = gradients.chunks_exact(GRADIENTS);
+        Self {
+            gamma: nodes.clone().map(|g| g[9]).collect(),
+            beta: nodes.clone().map(|g| g[10]).collect(),
+            kernel: nodes.flat_map(|g| g[..9].to_vec()).collect(),
+        }
+    }
+}
+
 fn check(shape: NodeShape, x: &[f32], y: &[f32], parameters: &NodeParameters<'_>) {
-    assert_eq!(
-        x.len(),
-        shape.images * shape.nodes * shape.pixels(),
-        "length of x"
-    );
-    assert_eq!(y.len(), x.len(), "length of y");
+    let maps = shape.images * shape.nodes;
+    assert!(shape.step > 0, "a step of nothing");
+    assert_eq!(x.len(), maps * shape.pixels(), "length of x");
+    assert_eq!(y.len(), maps * shape.given_pixels(), "length of y");
     assert_eq!(parameters.gamma.len(), shape.nodes, "length of gamma");
     assert_eq!(parameters.beta.len(), shape.nodes, "length of beta");
     assert_eq!(
@@ -83,23 +190,17 @@ fn check(shape: NodeShape, x: &[f32], y: &[f32], parameters: &NodeParameters<'_>
     );
 }
 
-/// Writes `y [images, nodes, height, width]` from `x` of the same shape.
+/// Writes `y [images, nodes, given height, given width]` from `x [images, nodes, height, width]`, each map with its own norm.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn forward(shape: NodeShape, x: &[f32], parameters: &NodeParameters<'_>, y: &mut [f32]) {
     check(shape, x, y, parameters);
-    let image = shape.nodes * shape.pixels();
-    if x.is_empty() {
-        return;
-    }
-    let part = part_size(shape.images) * image;
-    x.par_chunks(part)
-        .zip(y.par_chunks_mut(part))
-        .for_each(|(x, y)| {
-            let mut active = vec![0.0; shape.buffer()];
-            fire(shape, x, parameters, &mut active, y);
-        });
+    let mut rows = Buffer::stale(x.len());
+    turn(x, [shape.images, shape.nodes], shape.pixels(), &mut rows);
+    let mut fired = Buffer::stale(y.len());
+    fire(shape, Norm::Instance, &rows, parameters, &mut fired);
+    turn(&fired, [shape.nodes, shape.images], shape.given_pixels(), y);
 }
 
 /// Writes the gradient to `x` and returns those to the parameters, from `dy` and the same `x` as forward.
@@ -115,40 +216,164 @@ pub fn backward(
 ) -> NodeGradients {
     check(shape, x, dy, parameters);
     assert_eq!(dx.len(), x.len(), "length of dx");
-    let image = shape.nodes * shape.pixels();
-    let mut total = vec![0.0; 11 * shape.nodes];
-    if !x.is_empty() {
-        let part = part_size(shape.images) * image;
-        let partial: Vec<Vec<f32>> = x
-            .par_chunks(part)
-            .zip(dy.par_chunks(part))
-            .zip(dx.par_chunks_mut(part))
-            .map(|((x, dy), dx)| {
-                let mut scratch = vec![0.0; 2 * shape.buffer() + 2 * shape.stride()];
-                let mut gradients = vec![0.0; 11 * shape.nodes];
-                recall(shape, x, parameters, dy, &mut scratch, &mut gradients, dx);
-                gradients
-            })
-            .collect();
-        for part in partial {
-            for (sum, value) in total.iter_mut().zip(part) {
-                *sum += value;
-            }
-        }
-    }
-    NodeGradients {
-        gamma: total.chunks_exact(11).map(|g| g[9]).collect(),
-        beta: total.chunks_exact(11).map(|g| g[10]).collect(),
-        kernel: total
-            .chunks_exact(11)
-            .flat_map(|g| g[..9].to_vec())
-            .collect(),
-    }
+    let by_node = |maps: &[f32], pixels| {
+        let mut rows = Buffer::stale(maps.len());
+        turn(maps, [shape.images, shape.nodes], pixels, &mut rows);
+        rows
+    };
+    let (rows, d_fired) = (
+        by_node(x, shape.pixels()),
+        by_node(dy, shape.given_pixels()),
+    );
+    let moments = moments_of(shape, Norm::Instance, &rows);
+    let mut d_rows = Buffer::stale(x.len());
+    let mut gradients = vec![0.0; GRADIENTS * shape.nodes];
+    recall(
+        shape,
+        Norm::Instance,
+        &rows,
+        &moments,
+        parameters,
+        &d_fired,
+        &mut d_rows,
+        &mut gradients,
+    );
+    turn(&d_rows, [shape.nodes, shape.images], shape.pixels(), dx);
+    NodeGradients::of(&gradients)
 }
 
-/// Mean and reciprocal standard deviation of a map.
+/// Fires nodes whose maps lie `[nodes, images, pixels]`, and gives the moments of their norms: `[nodes, maps or 1, 2]`, mean and
+/// (biased) variance.
+pub(crate) fn fire(
+    shape: NodeShape,
+    norm: Norm<'_>,
+    x: &[f32],
+    parameters: &NodeParameters<'_>,
+    z: &mut [f32],
+) -> Buffer {
+    check(shape, x, z, parameters);
+    let moments = moments_of(shape, norm, x);
+    let (row, given) = (
+        shape.images * shape.pixels(),
+        shape.images * shape.given_pixels(),
+    );
+    if row == 0 {
+        return moments;
+    }
+    let of_node = 2 * shape.moments(norm);
+    z.par_chunks_exact_mut(given)
+        .zip(x.par_chunks_exact(row))
+        .enumerate()
+        .for_each_init(
+            || vec![0.0; shape.buffer() + shape.stride()],
+            |scratch, (node, (z, x))| {
+                let moments = &moments[node * of_node..][..of_node];
+                fire_row(shape, parameters.node(node), moments, x, scratch, z);
+            },
+        );
+    moments
+}
+
+/// Writes the gradient to `x` and adds those to the parameters, `[nodes, 11]`: nine taps, gamma, beta. `moments` are those of
+/// [`fire`].
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn recall(
+    shape: NodeShape,
+    norm: Norm<'_>,
+    x: &[f32],
+    moments: &[f32],
+    parameters: &NodeParameters<'_>,
+    dz: &[f32],
+    dx: &mut [f32],
+    gradients: &mut [f32],
+) {
+    check(shape, x, dz, parameters);
+    assert_eq!(dx.len(), x.len(), "length of dx");
+    let (row, given) = (
+        shape.images * shape.pixels(),
+        shape.images * shape.given_pixels(),
+    );
+    if row == 0 {
+        return;
+    }
+    let of_node = 2 * shape.moments(norm);
+    let way = match norm {
+        Norm::None => Way::Straight,
+        Norm::Running { .. } => Way::Scaled,
+        Norm::Instance => Way::ByMap,
+        Norm::Batch => Way::ByNode,
+    };
+    let tiles = Tiles::new(dx, row);
+    gradients
+        .par_chunks_exact_mut(GRADIENTS)
+        .zip(x.par_chunks_exact(row).zip(dz.par_chunks_exact(given)))
+        .enumerate()
+        .for_each_init(
+            || vec![0.0; 2 * shape.buffer() + shape.stride()],
+            |scratch, (node, (gradients, (x, dz)))| {
+                let moments = &moments[node * of_node..][..of_node];
+                // SAFETY: a task writes its own node's row.
+                let dx = unsafe { tiles.row(node, 0..row) };
+                recall_row(
+                    shape,
+                    way,
+                    parameters.node(node),
+                    moments,
+                    x,
+                    dz,
+                    scratch,
+                    gradients,
+                    dx,
+                );
+            },
+        );
+}
+
+/// How a gradient goes back through the norm.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// There is no norm.
+    Straight,
+    /// Its moments do not depend on what comes in.
+    Scaled,
+    /// Each map has its own moments.
+    ByMap,
+    /// All maps of the node have the same.
+    ByNode,
+}
+
+/// Mean and variance of each map or row.
+fn moments_of(shape: NodeShape, norm: Norm<'_>, x: &[f32]) -> Buffer {
+    let mut moments = Buffer::stale(2 * shape.nodes * shape.moments(norm));
+    let at_once = match norm {
+        Norm::None => return moments,
+        Norm::Running { mean, variance } => {
+            for (moments, (mean, variance)) in
+                moments.chunks_exact_mut(2).zip(mean.iter().zip(variance))
+            {
+                moments.copy_from_slice(&[*mean, *variance]);
+            }
+            return moments;
+        }
+        Norm::Instance => shape.pixels(),
+        Norm::Batch => shape.images * shape.pixels(),
+    };
+    if at_once > 0 {
+        moments
+            .par_chunks_exact_mut(2)
+            .zip(x.par_chunks_exact(at_once))
+            .with_min_len(16)
+            .for_each(|(moments, x)| measure(x, moments));
+    }
+    moments
+}
+
+vectorised! {
+    fn measure(x: &[f32], moments: &mut [f32]) = measure_body;
+}
+
 #[inline(always)]
-fn moments<const FUSED: bool>(x: &[f32], epsilon: f32) -> (f32, f32) {
+fn measure_body<const FUSED: bool>(x: &[f32], moments: &mut [f32]) {
     let mean = sum(x) / x.len() as f32;
     let mut lanes = [0.0f32; LANES];
     let chunks = x.chunks_exact(LANES);
@@ -163,8 +388,30 @@ fn moments<const FUSED: bool>(x: &[f32], epsilon: f32) -> (f32, f32) {
             lanes[i] = multiply_add::<FUSED>(d, d, lanes[i]);
         }
     }
-    let variance = (sum(&lanes) + square) / x.len() as f32;
-    (mean, 1.0 / (variance + epsilon).sqrt())
+    let variance = (sum_lanes(lanes) + square) / x.len() as f32;
+    moments.copy_from_slice(&[mean, variance]);
+}
+
+/// Factor and summand of the norm of a map, `gamma / deviation` and `beta - factor mean`.
+#[inline(always)]
+fn affine(node: Node<'_>, moments: &[f32]) -> (f32, f32) {
+    match *moments {
+        [mean, variance] => {
+            let factor = node.gamma * node.scale(variance);
+            (factor, node.beta - factor * mean)
+        }
+        _ => (1.0, 0.0),
+    }
+}
+
+/// The moments of an image's map, where a node has one pair for each or one for all.
+#[inline(always)]
+fn moments_of_map(moments: &[f32], image: usize) -> &[f32] {
+    if moments.len() > 2 {
+        &moments[2 * image..][..2]
+    } else {
+        moments
+    }
 }
 
 /// ReLU that lets NaN through, as plain tensors do, so that a weight gone wrong is seen in the loss.
@@ -185,161 +432,323 @@ fn pad(shape: NodeShape, map: &[f32], buffer: &mut [f32], value: impl Fn(f32) ->
     }
 }
 
+/// Copies a map of outputs into a padded buffer of the inputs' size, `step` apart; all other places must be zero already.
+#[inline(always)]
+fn spread(shape: NodeShape, map: &[f32], buffer: &mut [f32]) {
+    let [_, width] = shape.given();
+    if shape.step == 1 {
+        return pad(shape, map, buffer, |x| x);
+    }
+    for (y, line) in map.chunks_exact(width).enumerate() {
+        let out = &mut buffer[(y * shape.step + 1) * (shape.width + 1) + 1..];
+        for (x, &value) in line.iter().enumerate() {
+            out[x * shape.step] = value;
+        }
+    }
+}
+
+/// Copies the flat outputs that are pixels of the result (not the separating column, not between steps) into the map.
+#[inline(always)]
+fn collect(shape: NodeShape, flat: &[f32], map: &mut [f32]) {
+    let ([_, width], row) = (shape.given(), shape.width + 1);
+    for (y, line) in map.chunks_exact_mut(width).enumerate() {
+        let flat = &flat[y * shape.step * row..];
+        if shape.step == 1 {
+            line.copy_from_slice(&flat[..width]);
+        } else {
+            for (x, value) in line.iter_mut().enumerate() {
+                *value = flat[x * shape.step];
+            }
+        }
+    }
+}
+
 /// Where tap `(row, column)` of the kernel reads, relative to an output's flat place.
 #[inline(always)]
 fn shift(shape: NodeShape, tap: usize) -> usize {
     (tap / 3) * (shape.width + 1) + tap % 3
 }
 
-vectorised! {
-    fn fire(shape: NodeShape, x: &[f32], parameters: &NodeParameters<'_>, active: &mut [f32], y: &mut [f32]) = fire_body;
-}
-
-#[inline(always)]
-fn fire_body<const FUSED: bool>(
-    shape: NodeShape,
-    x: &[f32],
-    parameters: &NodeParameters<'_>,
-    active: &mut [f32],
-    y: &mut [f32],
-) {
-    let pixels = shape.pixels();
-    for (i, (x, y)) in x
-        .chunks_exact(pixels)
-        .zip(y.chunks_exact_mut(pixels))
-        .enumerate()
-    {
-        let node = i % shape.nodes;
-        let (mean, scale) = moments::<FUSED>(x, parameters.epsilon);
-        let a = parameters.gamma[node] * scale;
-        let b = parameters.beta[node] - a * mean;
-        pad(shape, x, active, |x| {
-            rectified(multiply_add::<FUSED>(a, x, b))
-        });
-        let kernel: &[f32; 9] = parameters.kernel[9 * node..][..9]
-            .try_into()
-            .expect("nine taps");
-        correlate::<FUSED>(shape, active, kernel, |start, out| {
-            copy_out(shape, start, out, y)
-        });
-    }
-}
-
-/// Runs the nine taps over a padded buffer and hands over sixteen flat outputs at a time.
+/// Runs the nine taps over a padded buffer.
 #[inline(always)]
 fn correlate<const FUSED: bool>(
     shape: NodeShape,
     buffer: &[f32],
     kernel: &[f32; 9],
-    mut put: impl FnMut(usize, &[f32; LANES]),
+    flat: &mut [f32],
 ) {
-    for start in (0..shape.stride()).step_by(LANES) {
-        let mut out = [0.0f32; LANES];
-        for (tap, &k) in kernel.iter().enumerate() {
-            let read = &buffer[start + shift(shape, tap)..][..LANES];
+    let stride = shape.stride();
+    let tap = |i: usize| &buffer[shift(shape, i)..][..stride];
+    let (t0, t1, t2) = (tap(0), tap(1), tap(2));
+    let (t3, t4, t5) = (tap(3), tap(4), tap(5));
+    let (t6, t7, t8) = (tap(6), tap(7), tap(8));
+    for (start, out) in (0..stride).step_by(LANES).zip(flat.chunks_exact_mut(LANES)) {
+        let mut sums = [0.0f32; LANES];
+        for (read, k) in [t0, t1, t2, t3, t4, t5, t6, t7, t8].into_iter().zip(kernel) {
+            let read = &read[start..start + LANES];
             for i in 0..LANES {
-                out[i] = multiply_add::<FUSED>(k, read[i], out[i]);
+                sums[i] = multiply_add::<FUSED>(*k, read[i], sums[i]);
             }
         }
-        put(start, &out);
-    }
-}
-
-/// Copies the flat outputs that are pixels (not the separating column) into the map.
-#[inline(always)]
-fn copy_out(shape: NodeShape, start: usize, out: &[f32; LANES], map: &mut [f32]) {
-    let row = shape.width + 1;
-    let (mut y, mut column) = (start / row, start % row);
-    let mut i = 0;
-    while i < LANES && y < shape.height {
-        let run = (shape.width - column.min(shape.width)).min(LANES - i);
-        map[y * shape.width + column.min(shape.width)..][..run].copy_from_slice(&out[i..i + run]);
-        i += run;
-        column += run;
-        if column >= shape.width && i < LANES {
-            i += 1;
-            y += 1;
-            column = 0;
-        }
+        out.copy_from_slice(&sums);
     }
 }
 
 vectorised! {
-    /// The backward pass of a part of the batch. `gradients` is `[nodes, 11]`: nine taps, gamma, beta.
-    fn recall(
+    fn fire_row(shape: NodeShape, node: Node<'_>, moments: &[f32], x: &[f32], scratch: &mut [f32], z: &mut [f32]) = fire_row_body;
+}
+
+#[inline(always)]
+fn fire_row_body<const FUSED: bool>(
+    shape: NodeShape,
+    node: Node<'_>,
+    moments: &[f32],
+    x: &[f32],
+    scratch: &mut [f32],
+    z: &mut [f32],
+) {
+    let (active, flat) = scratch.split_at_mut(shape.buffer());
+    let maps = x
+        .chunks_exact(shape.pixels())
+        .zip(z.chunks_exact_mut(shape.given_pixels()));
+    for (image, (x, z)) in maps.enumerate() {
+        let (a, b) = affine(node, moments_of_map(moments, image));
+        pad(shape, x, active, |x| {
+            rectified(multiply_add::<FUSED>(a, x, b))
+        });
+        correlate::<FUSED>(shape, active, node.kernel, flat);
+        collect(shape, flat, z);
+    }
+}
+
+vectorised! {
+    fn recall_row(
         shape: NodeShape,
+        way: Way,
+        node: Node<'_>,
+        moments: &[f32],
         x: &[f32],
-        parameters: &NodeParameters<'_>,
-        dy: &[f32],
+        dz: &[f32],
         scratch: &mut [f32],
         gradients: &mut [f32],
         dx: &mut [f32],
-    ) = recall_body;
+    ) = recall_row_body;
 }
 
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-fn recall_body<const FUSED: bool>(
+fn recall_row_body<const FUSED: bool>(
     shape: NodeShape,
+    way: Way,
+    node: Node<'_>,
+    moments: &[f32],
     x: &[f32],
-    parameters: &NodeParameters<'_>,
-    dy: &[f32],
+    dz: &[f32],
     scratch: &mut [f32],
     gradients: &mut [f32],
     dx: &mut [f32],
 ) {
     let (pixels, row) = (shape.pixels(), shape.width + 1);
     let (active, rest) = scratch.split_at_mut(shape.buffer());
-    let (dz, rest) = rest.split_at_mut(shape.buffer());
-    let (da, normed) = rest.split_at_mut(shape.stride());
+    let (d_given, d_active) = rest.split_at_mut(shape.buffer());
+    let mut taps = [[0.0f32; LANES]; 9];
+    let mut flipped = [0.0; 9];
+    for (tap, k) in flipped.iter_mut().enumerate() {
+        *k = node.kernel[8 - tap];
+    }
+    let (mut sum_d, mut sum_dn) = (0.0f32, 0.0f32);
     let maps = x
         .chunks_exact(pixels)
-        .zip(dy.chunks_exact(pixels))
+        .zip(dz.chunks_exact(shape.given_pixels()))
         .zip(dx.chunks_exact_mut(pixels));
-    for (i, ((x, dy), dx)) in maps.enumerate() {
-        let node = i % shape.nodes;
-        let gradients = &mut gradients[11 * node..][..11];
-        let (mean, scale) = moments::<FUSED>(x, parameters.epsilon);
-        let (gamma, beta) = (parameters.gamma[node], parameters.beta[node]);
-        let (a, b) = (gamma * scale, beta - gamma * scale * mean);
+    for (image, ((x, dz), dx)) in maps.enumerate() {
+        let own = moments_of_map(moments, image);
+        let (a, b) = affine(node, own);
         pad(shape, x, active, |x| {
             rectified(multiply_add::<FUSED>(a, x, b))
         });
-        pad(shape, dy, dz, |d| d);
+        spread(shape, dz, d_given);
 
         // The outputs' gradient starts one row and one column into its buffer, at the centre tap.
-        let centre = &dz[row + 1..][..shape.stride()];
-        for (tap, gradient) in gradients[..9].iter_mut().enumerate() {
-            *gradient += dot::<FUSED>(centre, &active[shift(shape, tap)..][..shape.stride()]);
-        }
-
-        let mut flipped = [0.0; 9];
-        for (tap, k) in flipped.iter_mut().enumerate() {
-            *k = parameters.kernel[9 * node + 8 - tap];
-        }
-        correlate::<FUSED>(shape, dz, &flipped, |start, out| {
-            da[start..start + LANES].copy_from_slice(out);
-        });
-
-        // Through the ReLU and into the norm, on the map without its padding.
-        let (da, normed) = (&mut da[..], &mut normed[..pixels]);
-        for y in 0..shape.height {
-            for c in 0..shape.width {
-                let gate = active[(y + 1) * row + 1 + c];
-                let passes = gate > 0.0 || gate.is_nan();
-                dx[y * shape.width + c] = if passes { da[y * row + c] } else { 0.0 };
+        let centre = &d_given[row + 1..][..shape.stride()];
+        for (tap, sums) in taps.iter_mut().enumerate() {
+            let active = &active[shift(shape, tap)..][..shape.stride()];
+            for (d, a) in centre.chunks_exact(LANES).zip(active.chunks_exact(LANES)) {
+                for i in 0..LANES {
+                    sums[i] = multiply_add::<FUSED>(d[i], a[i], sums[i]);
+                }
             }
         }
-        for (normed, &x) in normed.iter_mut().zip(x) {
-            *normed = (x - mean) * scale;
+        correlate::<FUSED>(shape, d_given, &flipped, d_active);
+
+        // Through the ReLU, on the map without its padding. What is not above zero and not NaN was cut.
+        for ((line, active), d) in dx
+            .chunks_exact_mut(shape.width)
+            .zip(active[row + 1..].chunks(row))
+            .zip(d_active.chunks(row))
+        {
+            for ((dx, &gate), &d) in line.iter_mut().zip(active).zip(d) {
+                *dx = if gate == 0.0 { 0.0 } else { d };
+            }
         }
-        let dbeta = sum(dx);
-        let dgamma = dot::<FUSED>(dx, normed);
-        gradients[9] += dgamma;
-        gradients[10] += dbeta;
-        let (mean_d, mean_dn) = (dbeta / pixels as f32, dgamma / pixels as f32);
-        for (dx, &n) in dx.iter_mut().zip(normed.iter()) {
-            *dx = a * (*dx - mean_d - n * mean_dn);
+        let [mean, scale] = match *own {
+            [mean, variance] => [mean, node.scale(variance)],
+            _ => [0.0, 1.0],
+        };
+        match way {
+            Way::Straight => {}
+            Way::Scaled | Way::ByNode => {
+                let (d, dn) = sums_with_normed::<FUSED>(dx, x, mean, scale);
+                sum_d += d;
+                sum_dn += dn;
+                if way == Way::Scaled {
+                    for dx in dx.iter_mut() {
+                        *dx *= a;
+                    }
+                }
+            }
+            Way::ByMap => {
+                let (d, dn) = sums_with_normed::<FUSED>(dx, x, mean, scale);
+                sum_d += d;
+                sum_dn += dn;
+                centre_gradient::<FUSED>(dx, x, [mean, scale], a, [d, dn], pixels);
+            }
         }
     }
+    if way == Way::ByNode
+        && let [mean, variance] = *moments
+    {
+        let scale = node.scale(variance);
+        centre_gradient::<FUSED>(
+            dx,
+            x,
+            [mean, scale],
+            node.gamma * scale,
+            [sum_d, sum_dn],
+            x.len(),
+        );
+    }
+    for (gradient, sums) in gradients.iter_mut().zip(taps) {
+        *gradient += sum_lanes(sums);
+    }
+    gradients[9] += sum_dn;
+    gradients[10] += sum_d;
+}
+
+/// The sums of `d` and of `d (x - mean) scale`.
+#[inline(always)]
+fn sums_with_normed<const FUSED: bool>(d: &[f32], x: &[f32], mean: f32, scale: f32) -> (f32, f32) {
+    // `sum of d (x - mean)` once, times the scale.
+    let mut lanes = [0.0f32; LANES];
+    let (d_chunks, x_chunks) = (d.chunks_exact(LANES), x.chunks_exact(LANES));
+    let mut rest = 0.0;
+    for (d, x) in d_chunks.remainder().iter().zip(x_chunks.remainder()) {
+        rest = multiply_add::<FUSED>(*d, x - mean, rest);
+    }
+    for (d, x) in d_chunks.zip(x_chunks) {
+        for i in 0..LANES {
+            lanes[i] = multiply_add::<FUSED>(d[i], x[i] - mean, lanes[i]);
+        }
+    }
+    (sum(d), (sum_lanes(lanes) + rest) * scale)
+}
+
+/// Through a norm whose moments are those of `n` numbers: `d = a (d - sum d / n - x' sum(d x') / n)`, `x'` the normed `x`.
+#[inline(always)]
+fn centre_gradient<const FUSED: bool>(
+    d: &mut [f32],
+    x: &[f32],
+    [mean, scale]: [f32; 2],
+    a: f32,
+    [sum_d, sum_dn]: [f32; 2],
+    n: usize,
+) {
+    let (mean_d, mean_dn) = (sum_d / n as f32, sum_dn / n as f32);
+    for (d, &x) in d.iter_mut().zip(x) {
+        let normed = (x - mean) * scale;
+        *d = a * (*d - mean_d - normed * mean_dn);
+    }
+}
+
+/// Norms maps `[nodes, images, pixels]` without firing them, and gives the moments.
+pub(crate) fn normalise(
+    shape: NodeShape,
+    norm: Norm<'_>,
+    x: &[f32],
+    parameters: &NodeParameters<'_>,
+    y: &mut [f32],
+) -> Buffer {
+    assert_eq!(x.len(), y.len(), "length of y");
+    let moments = moments_of(shape, norm, x);
+    let (row, of_node, pixels) = (
+        shape.images * shape.pixels(),
+        2 * shape.moments(norm),
+        shape.pixels(),
+    );
+    if row > 0 {
+        y.par_chunks_exact_mut(row)
+            .zip(x.par_chunks_exact(row))
+            .enumerate()
+            .for_each(|(node, (y, x))| {
+                let moments = &moments[node * of_node..][..of_node];
+                let node = Node {
+                    gamma: parameters.gamma[node],
+                    beta: parameters.beta[node],
+                    kernel: &[0.0; 9],
+                    epsilon: parameters.epsilon,
+                };
+                for (image, (y, x)) in y
+                    .chunks_exact_mut(pixels)
+                    .zip(x.chunks_exact(pixels))
+                    .enumerate()
+                {
+                    let (a, b) = affine(node, moments_of_map(moments, image));
+                    for (y, &x) in y.iter_mut().zip(x) {
+                        *y = a * x + b;
+                    }
+                }
+            });
+    }
+    moments
+}
+
+/// The gradient through [`normalise`] by each map's own moments; adds to `gradients`, of which only gamma and beta have any.
+pub(crate) fn denormalise(
+    shape: NodeShape,
+    x: &[f32],
+    moments: &[f32],
+    parameters: &NodeParameters<'_>,
+    dy: &[f32],
+    dx: &mut [f32],
+    gradients: &mut [f32],
+) {
+    let (row, pixels) = (shape.images * shape.pixels(), shape.pixels());
+    if row == 0 {
+        return;
+    }
+    gradients
+        .par_chunks_exact_mut(GRADIENTS)
+        .zip(
+            x.par_chunks_exact(row)
+                .zip(dy.par_chunks_exact(row))
+                .zip(dx.par_chunks_exact_mut(row)),
+        )
+        .enumerate()
+        .for_each(|(node, (gradients, ((x, dy), dx)))| {
+            let gamma = parameters.gamma[node];
+            let moments = &moments[2 * shape.images * node..];
+            let maps = x
+                .chunks_exact(pixels)
+                .zip(dy.chunks_exact(pixels))
+                .zip(dx.chunks_exact_mut(pixels));
+            for (image, ((x, dy), dx)) in maps.enumerate() {
+                let (mean, variance) = (moments[2 * image], moments[2 * image + 1]);
+                let scale = 1.0 / (variance + parameters.epsilon).sqrt();
+                dx.copy_from_slice(dy);
+                let (d, dn) = sums_with_normed::<false>(dx, x, mean, scale);
+                gradients[9] += dn;
+                gradients[10] += d;
+                centre_gradient::<false>(dx, x, [mean, scale], gamma * scale, [d, dn], pixels);
+            }
+        });
 }

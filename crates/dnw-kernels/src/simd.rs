@@ -50,24 +50,6 @@ pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// The inner product of two slices of equal length, summed in sixteen lanes.
-#[inline(always)]
-pub(crate) fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for i in 0..LANES {
-            lanes[i] = multiply_add::<FUSED>(a[i], b[i], lanes[i]);
-        }
-    }
-    let mut rest = 0.0;
-    for (a, b) in a_rest.iter().zip(b_rest) {
-        rest = multiply_add::<FUSED>(*a, *b, rest);
-    }
-    sum_lanes(lanes) + rest
-}
-
 /// The sum of a slice, in sixteen lanes.
 #[inline(always)]
 pub(crate) fn sum(a: &[f32]) -> f32 {
@@ -93,12 +75,4 @@ pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
         width /= 2;
     }
     lanes[0]
-}
-
-/// `y += a * x`.
-#[inline(always)]
-pub(crate) fn add_scaled<const FUSED: bool>(y: &mut [f32], a: f32, x: &[f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = multiply_add::<FUSED>(a, *x, *y);
-    }
 }

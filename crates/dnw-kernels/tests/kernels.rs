@@ -2,7 +2,7 @@
 
 use dnw_kernels::EdgeIndex;
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
-use dnw_kernels::product::{self, ProductShape};
+use dnw_kernels::product::{self, Layout, ProductShape};
 use proptest::prelude::*;
 
 /// Numbers in -1..1 that depend on `seed` alone.
@@ -31,7 +31,8 @@ fn close(a: &[f32], b: &[f64]) -> Result<(), TestCaseError> {
 
 fn node_definition(shape: NodeShape, x: &[f32], p: &NodeParameters<'_>) -> Vec<f64> {
     let (h, w) = (shape.height as isize, shape.width as isize);
-    let mut y = vec![0.0; x.len()];
+    let [given_height, given_width] = shape.given();
+    let mut y = Vec::new();
     for (i, map) in x.chunks(shape.pixels()).enumerate() {
         let v = i % shape.nodes;
         let mean = map.iter().map(|&x| f64::from(x)).sum::<f64>() / map.len() as f64;
@@ -48,14 +49,13 @@ fn node_definition(shape: NodeShape, x: &[f32], p: &NodeParameters<'_>) -> Vec<f
                 / (var + f64::from(p.epsilon)).sqrt();
             (f64::from(p.gamma[v]) * n + f64::from(p.beta[v])).max(0.0)
         };
-        for yy in 0..h {
-            for xx in 0..w {
-                y[i * shape.pixels() + (yy * w + xx) as usize] = (0..9)
-                    .map(|t| {
-                        f64::from(p.kernel[9 * v + t as usize])
-                            * active(yy + t / 3 - 1, xx + t % 3 - 1)
-                    })
-                    .sum();
+        for yy in 0..given_height {
+            for xx in 0..given_width {
+                let [yy, xx] = [yy, xx].map(|at| (at * shape.step) as isize);
+                let taps = (0..9).map(|t| {
+                    f64::from(p.kernel[9 * v + t as usize]) * active(yy + t / 3 - 1, xx + t % 3 - 1)
+                });
+                y.push(taps.sum());
             }
         }
     }
@@ -70,7 +70,7 @@ proptest! {
         images in 0usize..20, targets in 1usize..9, sources in 1usize..9, pixels in 1usize..40,
         density in 0.0f32..1.0, seed in any::<u64>(),
     ) {
-        let shape = ProductShape { images, targets, sources, pixels };
+        let shape = ProductShape { images, targets, sources, pixels, layout: Layout::TargetsFirst };
         let mask: Vec<bool> = numbers(seed ^ 1, targets * sources).iter().map(|v| (v + 1.0) / 2.0 < density).collect();
         let index = EdgeIndex::from_mask(targets, sources, mask.iter().copied());
         let x = numbers(seed ^ 2, images * sources * pixels);
@@ -102,14 +102,15 @@ proptest! {
 
     #[test]
     fn the_node_function_equals_its_definition_and_its_gradients_the_finite_differences(
-        images in 1usize..4, nodes in 1usize..4, height in 1usize..9, width in 1usize..19, seed in any::<u64>(),
+        images in 1usize..4, nodes in 1usize..4, height in 1usize..9, width in 1usize..19, step in 1usize..4, seed in any::<u64>(),
     ) {
-        let shape = NodeShape { images, nodes, height, width };
+        let shape = NodeShape { images, nodes, height, width, step };
         let n = images * nodes * shape.pixels();
-        let (x, dy) = (numbers(seed, n), numbers(seed ^ 1, n));
+        let given = images * nodes * shape.given_pixels();
+        let (x, dy) = (numbers(seed, n), numbers(seed ^ 1, given));
         let (gamma, beta, kernel) = (numbers(seed ^ 2, nodes), numbers(seed ^ 3, nodes), numbers(seed ^ 4, 9 * nodes));
         let p = NodeParameters { gamma: &gamma, beta: &beta, kernel: &kernel, epsilon: 0.1 };
-        let (mut y, mut dx) = (vec![7.0; n], vec![7.0; n]);
+        let (mut y, mut dx) = (vec![7.0; given], vec![7.0; n]);
         node::forward(shape, &x, &p, &mut y);
         close(&y, &node_definition(shape, &x, &p))?;
 
@@ -151,6 +152,7 @@ fn gradients_are_the_same_bits_on_one_thread_and_on_many() {
         targets: 6,
         sources: 5,
         pixels: 49,
+        layout: Layout::TargetsFirst,
     };
     let (x, dy) = (numbers(1, 37 * 5 * 49), numbers(2, 37 * 6 * 49));
     let run = |threads| {
@@ -173,6 +175,7 @@ fn the_gradient_of_a_large_weight_is_its_definition_on_any_number_of_threads() {
         targets: 307,
         sources: 229,
         pixels: 5,
+        layout: Layout::TargetsFirst,
     };
     let (x, dy) = (numbers(5, 3 * 229 * 5), numbers(6, 3 * 307 * 5));
     let run = |threads| {
@@ -209,6 +212,7 @@ fn a_parameter_that_is_not_a_number_shows_in_the_result() {
         nodes: 1,
         height: 3,
         width: 3,
+        step: 1,
     };
     let (x, kernel) = (numbers(1, 9), numbers(2, 9));
     let p = NodeParameters {

@@ -10,6 +10,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::tensor::{Device, Tensor, activation};
 use dnw_circuit::Circuit;
 use dnw_core::graph::{BatchNodes, GraphConfig, GraphSpec, NeuralGraph, Outputs, batch_norm};
+use dnw_core::layers::apply;
 use dnw_core::{Budget, DnwLinearConfig, WiringError};
 use serde::{Deserialize, Serialize};
 
@@ -212,7 +213,7 @@ impl Classifier for MobileNet {
         let first = self.conv1.forward(images);
         let x = self.stages.iter().fold(first, |x, stage| stage.forward(x));
         let x = activation::relu(batch_norm(&self.bn, x));
-        self.fc.forward(average(x))
+        apply(&self.fc, average(x))
     }
 
     fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {

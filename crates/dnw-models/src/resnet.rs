@@ -10,6 +10,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, Pa
 use burn::tensor::{Device, Tensor, activation};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
 use dnw_core::graph::batch_norm;
+use dnw_core::layers::{apply, convolve};
 use serde::{Deserialize, Serialize};
 
 use crate::circuit::CircuitWriter;
@@ -201,13 +202,13 @@ impl Block {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = activation::relu(batch_norm(&self.bn1, self.conv1.forward(input.clone())));
-        let mut x = batch_norm(&self.bn2, self.conv2.forward(x));
+        let x = activation::relu(batch_norm(&self.bn1, convolve(&self.conv1, input.clone())));
+        let mut x = batch_norm(&self.bn2, convolve(&self.conv2, x));
         if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            x = batch_norm(bn3, conv3.forward(activation::relu(x)));
+            x = batch_norm(bn3, convolve(conv3, activation::relu(x)));
         }
         let skip = match &self.downsample {
-            Some((conv, norm)) => batch_norm(norm, conv.forward(input)),
+            Some((conv, norm)) => batch_norm(norm, convolve(conv, input)),
             None => input,
         };
         activation::relu(x + skip)
@@ -255,13 +256,13 @@ impl ResNet {
 
 impl Classifier for ResNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = activation::relu(batch_norm(&self.bn1, self.conv1.forward(images)));
+        let x = activation::relu(batch_norm(&self.bn1, convolve(&self.conv1, images)));
         let x = match &self.pool {
             Some(pool) => pool.forward(x),
             None => x,
         };
         let x = self.blocks().fold(x, |x, (_, block)| block.forward(x));
-        self.fc.forward(average(x))
+        apply(&self.fc, average(x))
     }
 
     fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {

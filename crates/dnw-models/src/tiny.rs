@@ -112,7 +112,18 @@ pub trait TinyGraph: Module + ModuleDisplay {
     /// How its nodes fire.
     type Time: Clone + std::fmt::Debug + Send + Sync;
 
-    /// Runs the graph on the stem's maps.
+    /// What the last `outputs` nodes hold in the end, `[batch, outputs, height, width]`.
+    ///
+    /// # Errors
+    /// [`OdeError`] if time is continuous and the equation cannot be solved.
+    fn hold(
+        &self,
+        stem: Tensor<4>,
+        outputs: usize,
+        time: &Self::Time,
+    ) -> Result<Tensor<4>, OdeError>;
+
+    /// As [`hold`](Self::hold), keeping what every node gave.
     ///
     /// # Errors
     /// [`OdeError`] if time is continuous and the equation cannot be solved.
@@ -146,6 +157,10 @@ pub struct GraphRun {
 impl TinyGraph for NeuralGraph<ImageNodes> {
     type Time = ();
 
+    fn hold(&self, stem: Tensor<4>, _: usize, (): &()) -> Result<Tensor<4>, OdeError> {
+        Ok(self.forward(stem))
+    }
+
     fn run(&self, stem: Tensor<4>, (): &()) -> Result<GraphRun, OdeError> {
         let pass = self.pass(stem);
         Ok(GraphRun {
@@ -171,6 +186,18 @@ impl TinyGraph for NeuralGraph<ImageNodes> {
 
 impl TinyGraph for CyclicGraph {
     type Time = Time;
+
+    fn hold(&self, stem: Tensor<4>, outputs: usize, time: &Time) -> Result<Tensor<4>, OdeError> {
+        let (nodes, batch) = (self.nodes(), stem.dims()[0]);
+        let outputs = nodes - outputs..nodes;
+        match time {
+            Time::Steps(steps) => Ok(self.field().after(stem, *steps, outputs)),
+            Time::Continuous(integrator) => {
+                let state = continuous::solve(self, self.start(stem), integrator)?;
+                Ok(state.slice([0..batch, outputs]))
+            }
+        }
+    }
 
     fn run(&self, stem: Tensor<4>, time: &Time) -> Result<GraphRun, OdeError> {
         let start = self.start(stem);
@@ -358,15 +385,15 @@ impl<G: TinyGraph> Tiny<G> {
     /// # Errors
     /// [`OdeError`] if time is continuous and the equation cannot be solved.
     pub fn try_forward(&self, images: Tensor<4>) -> Result<Tensor<2>, OdeError> {
-        let run = self.graph.run(self.stem.forward(images), &self.time)?;
-        Ok(self.head(run.state))
+        let stem = self.stem.forward(images);
+        Ok(self.head(self.graph.hold(stem, self.outputs, &self.time)?))
     }
 
     fn head(&self, state: Tensor<4>) -> Tensor<2> {
-        let [batch, nodes, height, width] = state.dims();
+        let [batch, _, height, width] = state.dims();
         // The published crop and pool keep the top-left 2 x 2 of the 3 x 3 centre.
         let (top, left) = (height / 2 - 2, width / 2 - 2);
-        let outputs = nodes - self.outputs..nodes;
+        let outputs = 0..self.outputs;
         let centre = state.slice([0..batch, outputs, top..top + 3, left..left + 3]);
         let pooled = avg_pool2d(centre, AvgPoolOptions::new([2, 2]));
         self.fc.forward(pooled.reshape([batch, self.outputs]))

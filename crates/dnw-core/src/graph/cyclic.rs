@@ -4,6 +4,8 @@
 //! [`field`](CyclicGraph::field) says what they gather from it. Stepping along it is the paper's discrete-time setting,
 //! integrating it the continuous one (Wortsman et al. 2019, section 2.1).
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, InstanceNorm, InstanceNormConfig};
 use burn::tensor::module::conv2d;
@@ -13,7 +15,7 @@ use burn::tensor::{Device, Tensor, activation};
 use super::edges::Edges;
 use super::node::kernels;
 use crate::layers::{attach, edges_of};
-use crate::ops::{self, Kernels};
+use crate::ops::{self, Kernels, WholeNodes, WholeNorm};
 use crate::real_edges::RealEdges;
 use crate::{Gradient, Wiring};
 
@@ -102,16 +104,7 @@ impl CyclicGraph {
     /// # Panics
     /// If there are more inputs than nodes.
     pub fn start(&self, input: Tensor<4>) -> Tensor<4> {
-        let [batch, inputs, height, width] = input.dims();
-        let others = self.nodes() - inputs;
-        if others == 0 {
-            return input;
-        }
-        let zeros = Tensor::zeros(
-            [batch, others, height, width],
-            (&input.device(), input.dtype()),
-        );
-        Tensor::cat(vec![input, zeros], 1)
+        begun(input, self.nodes())
     }
 
     /// The edges and the nodes' numbers, read once for the many evaluations of a pass.
@@ -143,6 +136,20 @@ pub struct Field {
     kernels: Kernels,
 }
 
+/// The state of all nodes, of which those behind the given ones hold zeros.
+fn begun(input: Tensor<4>, nodes: usize) -> Tensor<4> {
+    let [batch, inputs, height, width] = input.dims();
+    let others = nodes - inputs;
+    if others == 0 {
+        return input;
+    }
+    let zeros = Tensor::zeros(
+        [batch, others, height, width],
+        (&input.device(), input.dtype()),
+    );
+    Tensor::cat(vec![input, zeros], 1)
+}
+
 impl Field {
     /// One evaluation; the state stays as it is.
     ///
@@ -150,7 +157,48 @@ impl Field {
     /// - `state`: `[batch, nodes, height, width]`
     /// - result: the same
     pub fn at(&self, state: Tensor<4>) -> Tensor<4> {
-        self.normalised(self.edges.product(self.given(state)))
+        let nodes = self.nodes();
+        self.after(state, 1, 0..nodes)
+    }
+
+    fn nodes(&self) -> usize {
+        self.kernel.dims()[0]
+    }
+
+    /// What some of the nodes hold after so many steps, at least one, in which those before the first step that are given no state
+    /// begin at zero. Kernels take all steps in one pass.
+    ///
+    /// # Shapes
+    /// - `state`: `[batch, nodes that are given a state, height, width]`
+    /// - result: `[batch, outputs, height, width]`
+    pub fn after(&self, state: Tensor<4>, steps: usize, outputs: Range<usize>) -> Tensor<4> {
+        if steps > 0 && self.kernels.serve(&state) {
+            let nodes = WholeNodes {
+                gamma: self.gamma.clone(),
+                beta: self.beta.clone(),
+                kernel: self.kernel.clone(),
+                epsilon: self.epsilon,
+                step: 1,
+                norm: WholeNorm::Instance,
+            };
+            let (weight, real) = (self.edges.weight().clone(), self.edges.real().clone());
+            return ops::steps(
+                state,
+                weight,
+                real,
+                nodes,
+                outputs,
+                steps,
+                self.edges.index(),
+            );
+        }
+        let state = begun(state, self.nodes());
+        let state = match steps {
+            1 => self.normalised(self.edges.product(self.given(state))),
+            _ => self.steps(state, steps).state,
+        };
+        let batch = state.dims()[0];
+        state.slice([0..batch, outputs])
     }
 
     /// The learned numbers, each flattened: weight, kernels, and the norm's factors and summands.
@@ -206,7 +254,7 @@ impl Field {
 
     /// What nodes of this state give.
     pub fn given(&self, state: Tensor<4>) -> Tensor<4> {
-        let nodes = self.kernel.dims()[0];
+        let nodes = self.nodes();
         let options = ConvOptions::new([1, 1], [1, 1], [1, 1], nodes);
         conv2d(activation::relu(state), self.kernel.clone(), None, options)
     }

@@ -5,14 +5,15 @@ use std::ops::Range;
 use burn::module::Param;
 use burn::tensor::{Bool, Tensor};
 
-use crate::layers::edges_of;
-use crate::ops::{self, Kernels};
+use crate::layers::{edges_of, learning};
+use crate::ops::{self, IndexCache, Kernels};
 
 /// The weight of a graph's edges and which of them are real, read once for a forward pass.
 #[derive(Clone, Debug)]
 pub(super) struct Edges {
     weight: Tensor<4>,
     real: Tensor<4, Bool>,
+    index: IndexCache,
     kernels: Kernels,
 }
 
@@ -20,17 +21,12 @@ impl Edges {
     /// Of a weight `[targets, sources, 1, 1]` that carries a wiring.
     pub(super) fn new(weight: &Param<Tensor<4>>, kernels: Kernels) -> Self {
         let edges = edges_of(weight);
-        // The product hands its gradient to all edges; where hallucinated ones get another, the parameter's own effective
-        // weight sees to that.
-        let weight = if edges.all_edges_learn() {
-            weight.base()
-        } else {
-            weight.val()
-        };
+        let weight = learning(weight, edges);
         let real = edges.mask(weight.dims());
         Self {
             weight,
             real,
+            index: edges.index().clone(),
             kernels,
         }
     }
@@ -41,6 +37,7 @@ impl Edges {
         Self {
             weight: self.weight.clone().slice(block.clone()),
             real: self.real.clone().slice(block),
+            index: IndexCache::default(),
             kernels: self.kernels,
         }
     }
@@ -48,6 +45,16 @@ impl Edges {
     /// The weight that the product learns: of all edges.
     pub(super) fn weight(&self) -> &Tensor<4> {
         &self.weight
+    }
+
+    /// Which of them are real.
+    pub(super) fn real(&self) -> &Tensor<4, Bool> {
+        &self.real
+    }
+
+    /// Where kernels find those.
+    pub(super) fn index(&self) -> &IndexCache {
+        &self.index
     }
 
     /// The same edges with another weight, flattened.
@@ -64,6 +71,12 @@ impl Edges {
     /// - `x`: `[batch, sources, height, width]`
     /// - result: `[batch, targets, height, width]`
     pub(super) fn product(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::wired_product(x, self.weight.clone(), self.real.clone(), self.kernels)
+        ops::wired_product(
+            x,
+            self.weight.clone(),
+            self.real.clone(),
+            &self.index,
+            self.kernels,
+        )
     }
 }

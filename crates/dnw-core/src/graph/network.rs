@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use super::edges::Edges;
 use super::{GraphSpec, NodeFunction, Outputs};
 use crate::layers::{attach, edges_of};
-use crate::ops::Kernels;
+use crate::ops::{self, Kernels, WholeNodes};
 use crate::real_edges::RealEdges;
 use crate::{Gradient, Wiring};
 
@@ -105,7 +105,27 @@ impl<F: NodeFunction> NeuralGraph<F> {
     /// - `input`: `[batch, inputs, height, width]`
     /// - result: `[batch, outputs, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let trains = input.is_autodiff();
+        if self.kernels.serve(&input)
+            && let Some(nodes) = self.function.whole(trains)
+        {
+            return self.at_once(nodes, input);
+        }
         self.pass(input).outputs
+    }
+
+    /// The whole graph in one pass.
+    fn at_once(&self, nodes: WholeNodes, input: Tensor<4>) -> Tensor<4> {
+        let edges = Edges::new(&self.weight, self.kernels);
+        let [batch, _, height, width] = input.dims();
+        let (weight, real) = (edges.weight().clone(), edges.real().clone());
+        let (outputs, moments) = ops::levels(input, weight, real, nodes, &self.spec, edges.index());
+        if let Some(moments) = moments {
+            let [_, _, later_height, later_width] = outputs.dims();
+            let numbers = [height * width, later_height * later_width].map(|pixels| batch * pixels);
+            self.function.observe(moments, numbers);
+        }
+        outputs
     }
 
     /// As [`forward`](Self::forward), keeping what every node gave.

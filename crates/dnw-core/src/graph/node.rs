@@ -8,8 +8,9 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, activation};
 
+use super::norms::move_averages;
 use super::{GraphSpec, batch_norm};
-use crate::ops::{self, Kernels};
+use crate::ops::{self, Kernels, Moments, WholeNodes, WholeNorm};
 
 /// `Z_v = f_v(I_v)` for the nodes of a level, all at once.
 pub trait NodeFunction: Module {
@@ -25,6 +26,19 @@ pub trait NodeFunction: Module {
         input: Tensor<4>,
         kernels: Kernels,
     ) -> Tensor<4>;
+
+    /// The nodes of all levels at once, where they are a norm, ReLU and a depthwise 3 x 3 convolution: kernels then run the whole graph
+    /// in one pass. `trains` says whether gradients are wanted. None where nodes are of another kind.
+    fn whole(&self, trains: bool) -> Option<WholeNodes> {
+        let _ = trains;
+        None
+    }
+
+    /// Sees the moments of what all nodes gathered in a batch that such a pass went through, where their norm is that of the batch;
+    /// `numbers` says of how many numbers those of a node are, in the input level and in the later ones.
+    fn observe(&self, moments: Moments, numbers: [usize; 2]) {
+        let _ = (moments, numbers);
+    }
 }
 
 /// Nodes that hold an image each: instance norm, ReLU, depthwise 3 x 3 (the node function of the published tiny
@@ -66,6 +80,29 @@ impl NodeFunction for ImageNodes {
         };
         let (gamma, beta) = (gamma.val(), beta.val());
         ops::node_function(input, gamma, beta, kernel, norm.epsilon, kernels)
+    }
+
+    fn whole(&self, _: bool) -> Option<WholeNodes> {
+        let gammas: Option<Vec<_>> = self
+            .norm
+            .iter()
+            .map(|n| Some(n.gamma.as_ref()?.val()))
+            .collect();
+        let betas: Option<Vec<_>> = self
+            .norm
+            .iter()
+            .map(|n| Some(n.beta.as_ref()?.val()))
+            .collect();
+        let epsilon = self.norm[0].epsilon;
+        let is_one = self.norm.iter().all(|norm| norm.epsilon == epsilon);
+        is_one.then_some(WholeNodes {
+            gamma: Tensor::cat(gammas?, 0),
+            beta: Tensor::cat(betas?, 0),
+            kernel: self.kernel.val(),
+            epsilon,
+            step: 1,
+            norm: WholeNorm::Instance,
+        })
     }
 }
 
@@ -111,6 +148,54 @@ impl NodeFunction for BatchNodes {
         };
         let options = ConvOptions::new([stride, stride], [1, 1], [1, 1], nodes.len());
         conv2d(x, kernel, None, options)
+    }
+
+    fn whole(&self, trains: bool) -> Option<WholeNodes> {
+        let by_batch = self.norm.iter().all(|norm| norm.training.is_enabled());
+        let by_running = self.norm.iter().all(|norm| !norm.training.is_enabled());
+        let epsilon = self.norm[0].epsilon;
+        let is_one = self.norm.iter().all(|norm| norm.epsilon == epsilon);
+        if !is_one || (trains && !by_batch && !by_running) {
+            return None;
+        }
+        let norm = if trains && by_batch {
+            WholeNorm::Batch
+        } else {
+            let of = |running: fn(&BatchNorm) -> Tensor<1>| {
+                let numbers = self.norm.iter().flat_map(|norm| {
+                    let numbers: Vec<f32> = running(norm).to_data().iter().collect();
+                    numbers
+                });
+                numbers.collect()
+            };
+            WholeNorm::Running([
+                of(|norm| norm.running_mean.value_sync()),
+                of(|norm| norm.running_var.value_sync()),
+            ])
+        };
+        let kernels =
+            std::iter::once(self.input_kernel.val()).chain(self.kernel.as_ref().map(Param::val));
+        Some(WholeNodes {
+            gamma: Tensor::cat(self.norm.iter().map(|norm| norm.gamma.val()).collect(), 0),
+            beta: Tensor::cat(self.norm.iter().map(|norm| norm.beta.val()).collect(), 0),
+            kernel: Tensor::cat(kernels.collect(), 0),
+            epsilon,
+            step: self.stride,
+            norm,
+        })
+    }
+
+    fn observe(&self, [mean, variance]: Moments, numbers: [usize; 2]) {
+        let (mut mean, mut variance) = (&mean[..], &variance[..]);
+        for (level, norm) in self.norm.iter().enumerate() {
+            let (own_mean, later_mean) = mean.split_at(norm.gamma.lazy_shape()[0]);
+            let (own_variance, later_variance) = variance.split_at(own_mean.len());
+            (mean, variance) = (later_mean, later_variance);
+            let of = |numbers: &[f32]| {
+                Tensor::from_floats(numbers, &norm.running_mean.value_sync().device())
+            };
+            move_averages(norm, of(own_mean), of(own_variance), numbers[level.min(1)]);
+        }
     }
 }
 

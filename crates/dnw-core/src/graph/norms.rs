@@ -40,17 +40,27 @@ pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
         return norm.forward(input).cast(given);
     }
     let [batch, _, height, width] = input.dims();
-    let n = (batch * height * width) as f64;
-    let unbiased = n / (n - 1.0).max(1.0);
     let result = module::batch_norm_train(input, gamma, beta, norm.epsilon);
+    move_averages(norm, result.mean, result.variance, batch * height * width);
+    result.output.cast(given)
+}
+
+/// Moves the running averages towards the moments of a batch, of which the variance is the biased one of so many numbers a channel.
+pub(super) fn move_averages(
+    norm: &BatchNorm,
+    mean: Tensor<1>,
+    variance: Tensor<1>,
+    numbers: usize,
+) {
+    let n = numbers as f64;
+    let unbiased = n / (n - 1.0).max(1.0);
     let moved = |running: Tensor<1>, of_batch: Tensor<1>| {
-        let running = running.to_device(&device);
+        let running = running.to_device(&of_batch.device());
         let of_batch = of_batch.detach().cast(running.dtype());
         (running * (1.0 - norm.momentum) + of_batch * norm.momentum).detach()
     };
-    let mean = moved(norm.running_mean.value_sync(), result.mean);
-    let variance = moved(norm.running_var.value_sync(), result.variance * unbiased);
-    norm.running_mean.update(mean);
-    norm.running_var.update(variance);
-    result.output.cast(given)
+    norm.running_mean
+        .update(moved(norm.running_mean.value_sync(), mean));
+    norm.running_var
+        .update(moved(norm.running_var.value_sync(), variance * unbiased));
 }

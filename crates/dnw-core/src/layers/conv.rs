@@ -4,9 +4,12 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
-use super::{edges_of, wire_weight};
+use super::{edges_of, learning, wire_weight};
+use crate::ops::{self, Kernels};
+use crate::real_edges::RealEdges;
 use crate::{Budget, Wiring, WiringError};
 
 /// Configuration of a [`MaskedConv2d`]: all options of Burn's [`Conv2dConfig`], and a budget.
@@ -136,6 +139,40 @@ impl MaskedConv2d {
     /// - `input`: `[batch, channels_in, height_in, width_in]`
     /// - result: `[batch, channels_out, height_out, width_out]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.as_conv().forward(input)
+        convolve(&self.as_conv(), input)
+    }
+}
+
+/// Applies one of Burn's convolutions, which may be wired: where kernels serve its device, at the cost of its real edges.
+///
+/// The result is that of the layer's own `forward`, which computes every entry.
+///
+/// # Shapes
+/// - `input`: `[batch, channels in, height, width]`
+/// - result: `[batch, channels out, height out, width out]`
+pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    let kernels = Kernels::default();
+    let Some(edges) = conv.weight.reparameterization::<RealEdges>() else {
+        return conv.forward(input);
+    };
+    if !kernels.serve(&input) {
+        return conv.forward(input);
+    }
+    let padding = match conv.padding {
+        PaddingConfig2d::Valid => [(0, 0); 2],
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+        PaddingConfig2d::Same => return conv.forward(input),
+    };
+    let options = ConvOptions::new_with_padding(conv.stride, padding, conv.dilation, conv.groups);
+    let weight = learning(&conv.weight, edges);
+    let real = edges.mask(weight.dims());
+    let output = ops::wired_convolution(input, weight, real, options, edges.index(), kernels);
+    match &conv.bias {
+        Some(bias) => {
+            let bias = bias.val();
+            let channels = bias.dims()[0];
+            output + bias.reshape([1, channels, 1, 1])
+        }
+        None => output,
     }
 }

@@ -5,7 +5,9 @@ use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::{edges_of, wire_weight};
+use super::{edges_of, learning, wire_weight};
+use crate::ops::{self, Kernels};
+use crate::real_edges::RealEdges;
 use crate::{Budget, Wiring, WiringError};
 
 /// Configuration of a [`DnwLinear`]: all options of Burn's [`LinearConfig`] save the layout, and a budget.
@@ -91,10 +93,46 @@ impl DnwLinear {
     /// - `input`: `[.., d_input]`
     /// - result: `[.., d_output]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        Linear {
+        let linear = Linear {
             weight: self.weight.clone(),
             bias: self.bias.clone(),
-        }
-        .forward(input)
+        };
+        apply(&linear, input)
     }
+}
+
+/// Applies one of Burn's linear layers, which may be wired: where kernels serve its device, at the cost of its real edges.
+///
+/// The result is that of the layer's own `forward`, which computes every entry.
+///
+/// # Shapes
+/// - `input`: `[.., inputs]`
+/// - result: `[.., outputs]`
+pub fn apply<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
+    let kernels = Kernels::default();
+    let Some(edges) = linear.weight.reparameterization::<RealEdges>() else {
+        return linear.forward(input);
+    };
+    if !kernels.serve(&input) {
+        return linear.forward(input);
+    }
+    let mut shape = input.dims();
+    let inputs = shape[D - 1];
+    let rows = shape[..D - 1].iter().product::<usize>();
+    let weight = learning(&linear.weight, edges);
+    let outputs = weight.dims()[1];
+    let real = edges.mask(weight.dims());
+    let output = ops::wired_linear(
+        input.reshape([rows, inputs]),
+        weight,
+        real,
+        edges.index(),
+        kernels,
+    );
+    shape[D - 1] = outputs;
+    let output = match &linear.bias {
+        Some(bias) => output + bias.val().reshape([1, outputs]),
+        None => output,
+    };
+    output.reshape(shape)
 }

@@ -8,8 +8,8 @@
 mod conv;
 mod linear;
 
-pub use conv::{MaskedConv2d, MaskedConv2dConfig};
-pub use linear::{DnwLinear, DnwLinearConfig};
+pub use conv::{MaskedConv2d, MaskedConv2dConfig, convolve};
+pub use linear::{DnwLinear, DnwLinearConfig, apply};
 
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
@@ -63,4 +63,14 @@ pub(crate) fn edges_of<const D: usize>(param: &Param<Tensor<D>>) -> &RealEdges {
     param
         .reparameterization()
         .expect("a wired layer's weight carries its wiring from the start")
+}
+
+/// The weight that an operation learns which hands its gradient to all entries: the stored one, or, where hallucinated edges get
+/// another gradient or edges give less than their weight, the effective one, which sees to that itself.
+pub(crate) fn learning<const D: usize>(weight: &Param<Tensor<D>>, edges: &RealEdges) -> Tensor<D> {
+    if edges.all_edges_learn() {
+        weight.base()
+    } else {
+        weight.val()
+    }
 }

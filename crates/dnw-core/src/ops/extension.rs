@@ -1,0 +1,399 @@
+//! The operations as backends offer them, and their gradients.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::backend::{Autodiff, Backend, backend_extension};
+
+use super::calls::{ConvolutionCall, LevelsCall, ProductCall, StepsCall};
+use super::host::{self, Convolution, Host, Levels, Nodes, Product, Steps};
+
+/// The operations of wired networks that a backend has kernels for. Each has a reference in plain tensors in the module above.
+#[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
+pub trait WiredOps: Backend {
+    /// Every target gathers from its real edges.
+    fn wired_product(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<ProductCall>,
+    ) -> FloatTensor<Self>;
+
+    /// The convolution by the real entries of a kernel.
+    fn wired_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<ConvolutionCall>,
+    ) -> FloatTensor<Self>;
+
+    /// Instance norm, ReLU, depthwise 3 x 3.
+    fn fused_nodes(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        kernel: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    /// A graph of levels, from what comes in to what the outputs gather.
+    fn graph_levels(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        kernel: FloatTensor<Self>,
+        call: Arc<LevelsCall>,
+    ) -> FloatTensor<Self>;
+
+    /// A cyclic graph's steps, from the inputs' state to the outputs'.
+    fn graph_steps(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        kernel: FloatTensor<Self>,
+        call: Arc<StepsCall>,
+    ) -> FloatTensor<Self>;
+}
+
+macro_rules! on_host {
+    ($backend:ty) => {
+        impl WiredOps for $backend {
+            fn wired_product(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                real: BoolTensor<Self>,
+                call: Arc<ProductCall>,
+            ) -> FloatTensor<Self> {
+                let (x, weight) = (Self::contiguous(x), Self::contiguous(weight));
+                Product::new::<Self>(&real, call).forward::<Self>(&x, &weight)
+            }
+
+            fn wired_convolution(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                real: BoolTensor<Self>,
+                call: Arc<ConvolutionCall>,
+            ) -> FloatTensor<Self> {
+                let (x, weight) = (Self::contiguous(x), Self::contiguous(weight));
+                Convolution::new::<Self>(&real, call).forward::<Self>(&x, &weight)
+            }
+
+            fn fused_nodes(
+                x: FloatTensor<Self>,
+                gamma: FloatTensor<Self>,
+                beta: FloatTensor<Self>,
+                kernel: FloatTensor<Self>,
+                epsilon: f32,
+            ) -> FloatTensor<Self> {
+                let nodes = Nodes {
+                    gamma,
+                    beta,
+                    kernel,
+                };
+                host::fire::<Self>(&Self::contiguous(x), &nodes.contiguous(), epsilon)
+            }
+
+            fn graph_levels(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                real: BoolTensor<Self>,
+                gamma: FloatTensor<Self>,
+                beta: FloatTensor<Self>,
+                kernel: FloatTensor<Self>,
+                call: Arc<LevelsCall>,
+            ) -> FloatTensor<Self> {
+                let (x, weight) = (Self::contiguous(x), Self::contiguous(weight));
+                let nodes = Nodes {
+                    gamma,
+                    beta,
+                    kernel,
+                }
+                .contiguous();
+                Levels::forward::<Self>(&x, &weight, &real, &nodes, call).0
+            }
+
+            fn graph_steps(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                real: BoolTensor<Self>,
+                gamma: FloatTensor<Self>,
+                beta: FloatTensor<Self>,
+                kernel: FloatTensor<Self>,
+                call: Arc<StepsCall>,
+            ) -> FloatTensor<Self> {
+                let (x, weight) = (Self::contiguous(x), Self::contiguous(weight));
+                let nodes = Nodes {
+                    gamma,
+                    beta,
+                    kernel,
+                }
+                .contiguous();
+                Steps::forward::<Self>(&x, &weight, &real, &nodes, call).0
+            }
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+on_host!(burn::backend::Flex);
+#[cfg(feature = "ndarray")]
+on_host!(burn::backend::NdArray);
+
+/// Hands gradients to those parents that want one.
+fn register<B: Backend, const N: usize>(
+    parents: [Option<NodeId>; N],
+    gradients: [FloatTensor<B>; N],
+    grads: &mut Gradients,
+) {
+    for (parent, gradient) in parents.into_iter().zip(gradients) {
+        if let Some(node) = parent {
+            grads.register::<B>(node, gradient);
+        }
+    }
+}
+
+impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
+    fn wired_product(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<ProductCall>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct WiredProduct;
+
+        impl<B: Host> Backward<B, 2> for WiredProduct {
+            type State = (Product, [FloatTensor<B>; 2]);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 2>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let [x_node, weight_node] = ops.parents;
+                let (product, [x, weight]) = ops.state;
+                let dy = B::contiguous(grads.consume::<B>(&ops.node));
+                if let Some(node) = x_node {
+                    grads.register::<B>(node.id, product.input_gradient::<B>(&x, &weight, &dy));
+                }
+                if let Some(node) = weight_node {
+                    grads.register::<B>(node.id, product.weight_gradient::<B>(&x, &weight, &dy));
+                }
+            }
+        }
+
+        let nodes = [x.node(), weight.node()];
+        let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
+        let product = Product::new::<B>(&real, call);
+        let y = product.forward::<B>(&x, &weight);
+        match WiredProduct.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((product, [x, weight]), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn wired_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<ConvolutionCall>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct WiredConvolution;
+
+        impl<B: Host> Backward<B, 2> for WiredConvolution {
+            type State = (Convolution, [FloatTensor<B>; 2]);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 2>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let [x_node, weight_node] = ops.parents;
+                let (convolution, [x, weight]) = ops.state;
+                let dy = B::contiguous(grads.consume::<B>(&ops.node));
+                if let Some(node) = x_node {
+                    let dx = convolution.input_gradient::<B>(&x, &weight, &dy);
+                    grads.register::<B>(node.id, dx);
+                }
+                if let Some(node) = weight_node {
+                    let dw = convolution.weight_gradient::<B>(&x, &weight, &dy);
+                    grads.register::<B>(node.id, dw);
+                }
+            }
+        }
+
+        let nodes = [x.node(), weight.node()];
+        let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
+        let convolution = Convolution::new::<B>(&real, call);
+        let y = convolution.forward::<B>(&x, &weight);
+        match WiredConvolution
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish((convolution, [x, weight]), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn fused_nodes(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        kernel: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct FusedNodes;
+
+        impl<B: Host> Backward<B, 4> for FusedNodes {
+            type State = (FloatTensor<B>, Nodes<B>, f32);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 4>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let (x, nodes, epsilon) = ops.state;
+                let dy = B::contiguous(grads.consume::<B>(&ops.node));
+                register::<B, 4>(
+                    ops.parents.map(|node| node.map(|node| node.id)),
+                    host::recall::<B>(&x, &nodes, epsilon, &dy),
+                    grads,
+                );
+            }
+        }
+
+        let parents = [x.node(), gamma.node(), beta.node(), kernel.node()];
+        let (x, nodes) = (
+            B::contiguous(x.into_primitive()),
+            plain::<B, C>(gamma, beta, kernel),
+        );
+        let y = host::fire::<B>(&x, &nodes, epsilon);
+        match FusedNodes.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((x, nodes, epsilon), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn graph_levels(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        kernel: FloatTensor<Self>,
+        call: Arc<LevelsCall>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct GraphLevels;
+
+        impl<B: Host> Backward<B, 5> for GraphLevels {
+            type State = ([FloatTensor<B>; 2], Nodes<B>, Levels);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 5>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let ([x, weight], nodes, levels) = ops.state;
+                let dy = B::contiguous(grads.consume::<B>(&ops.node));
+                register::<B, 5>(
+                    ops.parents.map(|node| node.map(|node| node.id)),
+                    levels.backward::<B>(&x, &weight, &nodes, &dy),
+                    grads,
+                );
+            }
+        }
+
+        let parents = [
+            x.node(),
+            weight.node(),
+            gamma.node(),
+            beta.node(),
+            kernel.node(),
+        ];
+        let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
+        let nodes = plain::<B, C>(gamma, beta, kernel);
+        let (y, levels) = Levels::forward::<B>(&x, &weight, &real, &nodes, call);
+        match GraphLevels.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(([x, weight], nodes, levels), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn graph_steps(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        kernel: FloatTensor<Self>,
+        call: Arc<StepsCall>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct GraphSteps;
+
+        impl<B: Host> Backward<B, 5> for GraphSteps {
+            type State = ([FloatTensor<B>; 2], Nodes<B>, Steps);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 5>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let ([x, weight], nodes, steps) = ops.state;
+                let dy = B::contiguous(grads.consume::<B>(&ops.node));
+                register::<B, 5>(
+                    ops.parents.map(|node| node.map(|node| node.id)),
+                    steps.backward::<B>(&x, &weight, &nodes, &dy),
+                    grads,
+                );
+            }
+        }
+
+        let parents = [
+            x.node(),
+            weight.node(),
+            gamma.node(),
+            beta.node(),
+            kernel.node(),
+        ];
+        let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
+        let nodes = plain::<B, C>(gamma, beta, kernel);
+        let (y, steps) = Steps::forward::<B>(&x, &weight, &real, &nodes, call);
+        match GraphSteps.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(([x, weight], nodes, steps), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+}
+
+/// The nodes' numbers without what autodiff remembers of them.
+fn plain<B: Host + WiredOps, C: CheckpointStrategy>(
+    gamma: FloatTensor<Autodiff<B, C>>,
+    beta: FloatTensor<Autodiff<B, C>>,
+    kernel: FloatTensor<Autodiff<B, C>>,
+) -> Nodes<B> {
+    let [gamma, beta, kernel] = [gamma, beta, kernel].map(|tensor| tensor.into_primitive());
+    Nodes {
+        gamma,
+        beta,
+        kernel,
+    }
+    .contiguous()
+}

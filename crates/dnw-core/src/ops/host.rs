@@ -1,0 +1,442 @@
+//! Backends whose tensors are slices of this process, and the operations on them by the kernels of `dnw-kernels`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::{Shape, TensorData};
+use dnw_kernels::levels::{self, LevelsPass};
+use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
+use dnw_kernels::steps::{self, StepsPass};
+use dnw_kernels::{EdgeIndex, convolution, product};
+
+use super::IndexCache;
+use super::calls::{ConvolutionCall, LevelsCall, ProductCall, StepsCall};
+
+/// A backend that computes on the CPU, on numbers that can be read where they lie.
+pub(crate) trait Host: Backend {
+    /// The same numbers, row-major and without gaps.
+    fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// The numbers of a contiguous tensor of 32-bit floats.
+    fn floats(tensor: &FloatTensor<Self>) -> &[f32];
+
+    /// A byte for each entry, zero for no, in the tensor's order.
+    fn bytes(tensor: &BoolTensor<Self>) -> Cow<'_, [u8]>;
+
+    /// A tensor of these numbers.
+    fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self>;
+}
+
+#[cfg(feature = "flex")]
+mod flex {
+    use super::*;
+    use burn::backend::Flex;
+    use burn::backend::flex::FlexTensor;
+
+    impl Host for Flex {
+        fn contiguous(tensor: FlexTensor) -> FlexTensor {
+            tensor.to_contiguous()
+        }
+
+        fn floats(tensor: &FlexTensor) -> &[f32] {
+            tensor
+                .as_slice()
+                .expect("contiguous, and of 32-bit floats, or the kernels would not serve it")
+        }
+
+        fn bytes(tensor: &FlexTensor) -> Cow<'_, [u8]> {
+            let of = |tensor: &FlexTensor| {
+                let range = tensor.layout().contiguous_offsets();
+                range.map(|(start, end)| (start, end))
+            };
+            match of(tensor) {
+                Some((start, end)) => Cow::Borrowed(&tensor.bytes()[start..end]),
+                None => {
+                    let copy = tensor.to_contiguous();
+                    let (start, end) = of(&copy).expect("made contiguous");
+                    Cow::Owned(copy.bytes()[start..end].to_vec())
+                }
+            }
+        }
+
+        fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
+            FlexTensor::from_data(TensorData::new(values, shape))
+        }
+    }
+}
+
+#[cfg(feature = "ndarray")]
+mod ndarray {
+    use super::*;
+    use burn::backend::NdArray;
+    use burn::backend::ndarray::NdArrayTensor;
+
+    impl Host for NdArray {
+        fn contiguous(tensor: NdArrayTensor) -> NdArrayTensor {
+            let NdArrayTensor::F32(storage) = &tensor else {
+                unreachable!("of 32-bit floats, or the kernels would not serve it");
+            };
+            let view = storage.view();
+            if view.is_standard_layout() {
+                return tensor;
+            }
+            let values: Vec<f32> = view.iter().copied().collect();
+            Self::tensor(values, tensor.shape())
+        }
+
+        fn floats(tensor: &NdArrayTensor) -> &[f32] {
+            let NdArrayTensor::F32(storage) = tensor else {
+                unreachable!("of 32-bit floats, or the kernels would not serve it");
+            };
+            storage.view().to_slice().expect("made contiguous")
+        }
+
+        fn bytes(tensor: &NdArrayTensor) -> Cow<'_, [u8]> {
+            let NdArrayTensor::Bool(storage) = tensor else {
+                unreachable!("a tensor of yes and no");
+            };
+            Cow::Owned(storage.view().iter().map(|&yes| u8::from(yes)).collect())
+        }
+
+        fn tensor(values: Vec<f32>, shape: Shape) -> NdArrayTensor {
+            NdArrayTensor::from_data(TensorData::new(values, shape))
+        }
+    }
+}
+
+/// The real edges of a mask over a weight of this many rows.
+fn index<B: Host>(real: &BoolTensor<B>, cache: &IndexCache) -> Arc<EdgeIndex> {
+    let shape = real.shape();
+    let rows = shape[0];
+    let columns = shape.num_elements() / rows.max(1);
+    cache.index([rows, columns], &B::bytes(real))
+}
+
+/// The numbers of nodes.
+pub(crate) struct Nodes<B: Backend> {
+    pub(crate) gamma: FloatTensor<B>,
+    pub(crate) beta: FloatTensor<B>,
+    pub(crate) kernel: FloatTensor<B>,
+}
+
+impl<B: Host> Nodes<B> {
+    pub(crate) fn contiguous(self) -> Self {
+        Self {
+            gamma: B::contiguous(self.gamma),
+            beta: B::contiguous(self.beta),
+            kernel: B::contiguous(self.kernel),
+        }
+    }
+
+    fn parameters(&self, epsilon: f32) -> NodeParameters<'_> {
+        NodeParameters {
+            gamma: B::floats(&self.gamma),
+            beta: B::floats(&self.beta),
+            kernel: B::floats(&self.kernel),
+            epsilon,
+        }
+    }
+
+    fn gradients(&self, found: NodeGradients) -> [FloatTensor<B>; 3] {
+        [
+            B::tensor(found.gamma, self.gamma.shape()),
+            B::tensor(found.beta, self.beta.shape()),
+            B::tensor(found.kernel, self.kernel.shape()),
+        ]
+    }
+}
+
+impl<B: Backend> Clone for Nodes<B> {
+    fn clone(&self) -> Self {
+        Self {
+            gamma: self.gamma.clone(),
+            beta: self.beta.clone(),
+            kernel: self.kernel.clone(),
+        }
+    }
+}
+
+impl<B: Backend> std::fmt::Debug for Nodes<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Nodes")
+    }
+}
+
+/// Room for the gradient of a tensor.
+fn room<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
+    vec![0.0; tensor.shape().num_elements()]
+}
+
+/// A product, its index made.
+#[derive(Clone, Debug)]
+pub(crate) struct Product {
+    call: Arc<ProductCall>,
+    index: Arc<EdgeIndex>,
+}
+
+impl Product {
+    pub(crate) fn new<B: Host>(real: &BoolTensor<B>, call: Arc<ProductCall>) -> Self {
+        let index = index::<B>(real, &call.index);
+        Self { call, index }
+    }
+
+    pub(crate) fn forward<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        let shape = self.call.shape;
+        let mut y = vec![0.0; shape.images * shape.targets * shape.pixels];
+        product::forward(shape, B::floats(x), B::floats(weight), &self.index, &mut y);
+        B::tensor(y, Shape::from(self.call.given.clone()))
+    }
+
+    pub(crate) fn input_gradient<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        dy: &FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        let mut dx = room::<B>(x);
+        product::input_gradient(
+            self.call.shape,
+            B::floats(dy),
+            B::floats(weight),
+            &self.index,
+            &mut dx,
+        );
+        B::tensor(dx, x.shape())
+    }
+
+    pub(crate) fn weight_gradient<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        dy: &FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        let mut dw = room::<B>(weight);
+        product::weight_gradient(self.call.shape, B::floats(x), B::floats(dy), &mut dw);
+        B::tensor(dw, weight.shape())
+    }
+}
+
+/// A convolution, its index made.
+#[derive(Clone, Debug)]
+pub(crate) struct Convolution {
+    call: Arc<ConvolutionCall>,
+    index: Arc<EdgeIndex>,
+}
+
+impl Convolution {
+    pub(crate) fn new<B: Host>(real: &BoolTensor<B>, call: Arc<ConvolutionCall>) -> Self {
+        let index = index::<B>(real, &call.index);
+        Self { call, index }
+    }
+
+    pub(crate) fn forward<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        let (shape, [height, width]) = (&self.call.shape, self.call.given);
+        let mut y = vec![0.0; shape.images * shape.targets * height * width];
+        convolution::forward(shape, B::floats(x), B::floats(weight), &self.index, &mut y);
+        B::tensor(y, Shape::from([shape.images, shape.targets, height, width]))
+    }
+
+    pub(crate) fn input_gradient<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        dy: &FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        let mut dx = room::<B>(x);
+        convolution::input_gradient(
+            &self.call.shape,
+            B::floats(dy),
+            B::floats(weight),
+            &self.index,
+            &mut dx,
+        );
+        B::tensor(dx, x.shape())
+    }
+
+    pub(crate) fn weight_gradient<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        dy: &FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        let mut dw = room::<B>(weight);
+        convolution::weight_gradient(&self.call.shape, B::floats(x), B::floats(dy), &mut dw);
+        B::tensor(dw, weight.shape())
+    }
+}
+
+/// The sizes of the nodes' maps.
+fn node_shape<B: Host>(x: &FloatTensor<B>) -> NodeShape {
+    let shape = x.shape();
+    NodeShape {
+        images: shape[0],
+        nodes: shape[1],
+        height: shape[2],
+        width: shape[3],
+        step: 1,
+    }
+}
+
+/// Fires nodes.
+pub(crate) fn fire<B: Host>(x: &FloatTensor<B>, nodes: &Nodes<B>, epsilon: f32) -> FloatTensor<B> {
+    let mut y = room::<B>(x);
+    node::forward(
+        node_shape::<B>(x),
+        B::floats(x),
+        &nodes.parameters(epsilon),
+        &mut y,
+    );
+    B::tensor(y, x.shape())
+}
+
+/// The gradients to what nodes are given and to their numbers.
+pub(crate) fn recall<B: Host>(
+    x: &FloatTensor<B>,
+    nodes: &Nodes<B>,
+    epsilon: f32,
+    dy: &FloatTensor<B>,
+) -> [FloatTensor<B>; 4] {
+    let mut dx = room::<B>(x);
+    let found = node::backward(
+        node_shape::<B>(x),
+        B::floats(x),
+        &nodes.parameters(epsilon),
+        B::floats(dy),
+        &mut dx,
+    );
+    let [gamma, beta, kernel] = nodes.gradients(found);
+    [B::tensor(dx, x.shape()), gamma, beta, kernel]
+}
+
+/// A graph of levels after its pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Levels {
+    call: Arc<LevelsCall>,
+    index: Arc<EdgeIndex>,
+    pass: Arc<LevelsPass>,
+}
+
+impl Levels {
+    pub(crate) fn forward<B: Host>(
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        real: &BoolTensor<B>,
+        nodes: &Nodes<B>,
+        call: Arc<LevelsCall>,
+    ) -> (FloatTensor<B>, Self) {
+        let index = index::<B>(real, &call.index);
+        let shape = &call.shape;
+        let ([height, width], outputs) = (shape.maps(), shape.output_nodes());
+        let mut y = vec![0.0; shape.images * outputs * height * width];
+        let parameters = nodes.parameters(call.epsilon);
+        let norm = call.norm.graph_norm();
+        let pass = levels::forward(
+            shape,
+            B::floats(x),
+            B::floats(weight),
+            &index,
+            &parameters,
+            norm,
+            &mut y,
+        );
+        if let super::calls::CallNorm::Batch = call.norm {
+            call.moments.put(pass.batch_moments());
+        }
+        let y = B::tensor(y, Shape::from([shape.images, outputs, height, width]));
+        let pass = Arc::new(pass);
+        (y, Self { call, index, pass })
+    }
+
+    /// The gradients to the input, to the weight, and to the nodes' numbers.
+    pub(crate) fn backward<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        nodes: &Nodes<B>,
+        dy: &FloatTensor<B>,
+    ) -> [FloatTensor<B>; 5] {
+        let (mut dx, mut dw) = (room::<B>(x), room::<B>(weight));
+        let found = levels::backward(
+            &self.call.shape,
+            &self.pass,
+            B::floats(weight),
+            &self.index,
+            &nodes.parameters(self.call.epsilon),
+            self.call.norm.graph_norm(),
+            B::floats(dy),
+            &mut dx,
+            &mut dw,
+        );
+        let [gamma, beta, kernel] = nodes.gradients(found);
+        let (dx, dw) = (B::tensor(dx, x.shape()), B::tensor(dw, weight.shape()));
+        [dx, dw, gamma, beta, kernel]
+    }
+}
+
+/// A cyclic graph after its steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Steps {
+    call: Arc<StepsCall>,
+    index: Arc<EdgeIndex>,
+    pass: Arc<StepsPass>,
+}
+
+impl Steps {
+    pub(crate) fn forward<B: Host>(
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        real: &BoolTensor<B>,
+        nodes: &Nodes<B>,
+        call: Arc<StepsCall>,
+    ) -> (FloatTensor<B>, Self) {
+        let index = index::<B>(real, &call.index);
+        let shape = &call.shape;
+        let given = [shape.images, shape.outputs.len(), shape.height, shape.width];
+        let mut y = vec![0.0; given.iter().product()];
+        let parameters = nodes.parameters(call.epsilon);
+        let pass = steps::forward(
+            shape,
+            B::floats(x),
+            B::floats(weight),
+            &index,
+            &parameters,
+            &mut y,
+        );
+        let pass = Arc::new(pass);
+        (B::tensor(y, Shape::from(given)), Self { call, index, pass })
+    }
+
+    /// The gradients to the input, to the weight, and to the nodes' numbers.
+    pub(crate) fn backward<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        weight: &FloatTensor<B>,
+        nodes: &Nodes<B>,
+        dy: &FloatTensor<B>,
+    ) -> [FloatTensor<B>; 5] {
+        let (mut dx, mut dw) = (room::<B>(x), room::<B>(weight));
+        let found = steps::backward(
+            &self.call.shape,
+            &self.pass,
+            B::floats(weight),
+            &self.index,
+            &nodes.parameters(self.call.epsilon),
+            B::floats(dy),
+            &mut dx,
+            &mut dw,
+        );
+        let [gamma, beta, kernel] = nodes.gradients(found);
+        let (dx, dw) = (B::tensor(dx, x.shape()), B::tensor(dw, weight.shape()));
+        [dx, dw, gamma, beta, kernel]
+    }
+}

@@ -1,0 +1,215 @@
+//! The operations by kernels, on tensors.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::backend::Dispatch;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Bool, Tensor};
+use dnw_kernels::convolution::ConvolutionShape;
+use dnw_kernels::levels::{self, LevelsShape};
+use dnw_kernels::product::{Layout, ProductShape};
+use dnw_kernels::steps::StepsShape;
+
+use super::calls::{CallNorm, ConvolutionCall, LevelsCall, Observed, ProductCall, StepsCall};
+use super::extension::WiredOps;
+use super::{IndexCache, Moments, WholeNodes, WholeNorm};
+use crate::graph::{GraphSpec, Outputs};
+
+/// See [`super::wired_product`].
+pub(super) fn wired_product(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+    index: &IndexCache,
+) -> Tensor<4> {
+    let [images, sources, height, width] = x.dims();
+    let targets = weight.dims()[0];
+    let call = ProductCall {
+        shape: ProductShape {
+            images,
+            targets,
+            sources,
+            pixels: height * width,
+            layout: Layout::TargetsFirst,
+        },
+        given: vec![images, targets, height, width],
+        index: index.clone(),
+    };
+    Tensor::from_dispatch(<Dispatch as WiredOps>::wired_product(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        real.into_dispatch(),
+        Arc::new(call),
+    ))
+}
+
+/// See [`super::wired_linear`].
+pub(super) fn wired_linear(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    real: Tensor<2, Bool>,
+    index: &IndexCache,
+) -> Tensor<2> {
+    let ([images, sources], [_, targets]) = (x.dims(), weight.dims());
+    let call = ProductCall {
+        shape: ProductShape {
+            images,
+            targets,
+            sources,
+            pixels: 1,
+            layout: Layout::SourcesFirst,
+        },
+        given: vec![images, targets],
+        index: index.clone(),
+    };
+    Tensor::from_dispatch(<Dispatch as WiredOps>::wired_product(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        real.into_dispatch(),
+        Arc::new(call),
+    ))
+}
+
+/// Channels of a group below which the plain convolution, which has a way of its own for such, is quicker.
+const FEW: usize = 8;
+
+/// What the kernels are told of a convolution, if it is one for them.
+pub(super) fn convolution(
+    x: &Tensor<4>,
+    weight: &Tensor<4>,
+    options: &ConvOptions<2>,
+    index: &IndexCache,
+) -> Option<ConvolutionCall> {
+    let [images, sources, height, width] = x.dims();
+    let [targets, of_group, kernel_height, kernel_width] = weight.dims();
+    let [(top, bottom), (left, right)] = options.padding;
+    let shape = ConvolutionShape {
+        images,
+        sources,
+        targets,
+        maps: [height, width],
+        kernel: [kernel_height, kernel_width],
+        stride: options.stride,
+        padding: [top, left],
+        dilation: options.dilation,
+        groups: options.groups,
+    };
+    let fits = (top, left) == (bottom, right) && sources == of_group * options.groups;
+    let is_for_kernels = options.groups == 1 || of_group >= FEW;
+    let given = shape.given().filter(|_| fits && is_for_kernels)?;
+    Some(ConvolutionCall {
+        shape,
+        given,
+        index: index.clone(),
+    })
+}
+
+/// See [`super::wired_convolution`].
+pub(super) fn wired_convolution(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+    call: ConvolutionCall,
+) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as WiredOps>::wired_convolution(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        real.into_dispatch(),
+        Arc::new(call),
+    ))
+}
+
+/// See [`super::node_function`].
+pub(super) fn fused_nodes(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    kernel: Tensor<4>,
+    epsilon: f64,
+) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as WiredOps>::fused_nodes(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        kernel.into_dispatch(),
+        epsilon as f32,
+    ))
+}
+
+/// See [`super::levels`].
+pub(super) fn levels(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+    nodes: WholeNodes,
+    spec: &GraphSpec,
+    index: &IndexCache,
+) -> (Tensor<4>, Option<Moments>) {
+    let [images, _, height, width] = x.dims();
+    let call = Arc::new(LevelsCall {
+        shape: LevelsShape {
+            images,
+            entering: [height, width],
+            step: nodes.step,
+            levels: spec.firing_levels().to_vec(),
+            outputs: match spec.outputs() {
+                Outputs::OwnLevel(n) => levels::Outputs::OwnLevel(n),
+                Outputs::InLastLevel(n) => levels::Outputs::InLastLevel(n),
+            },
+        },
+        norm: match nodes.norm {
+            WholeNorm::Instance => CallNorm::Instance,
+            WholeNorm::Batch => CallNorm::Batch,
+            WholeNorm::Running(moments) => CallNorm::Running(moments),
+        },
+        epsilon: nodes.epsilon as f32,
+        index: index.clone(),
+        moments: Observed::default(),
+    });
+    let y = Tensor::from_dispatch(<Dispatch as WiredOps>::graph_levels(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        real.into_dispatch(),
+        nodes.gamma.into_dispatch(),
+        nodes.beta.into_dispatch(),
+        nodes.kernel.into_dispatch(),
+        call.clone(),
+    ));
+    (y, call.moments.take())
+}
+
+/// See [`super::steps`].
+pub(super) fn steps(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    real: Tensor<4, Bool>,
+    nodes: WholeNodes,
+    outputs: Range<usize>,
+    steps: usize,
+    index: &IndexCache,
+) -> Tensor<4> {
+    let [images, inputs, height, width] = x.dims();
+    let call = Arc::new(StepsCall {
+        shape: StepsShape {
+            images,
+            nodes: weight.dims()[0],
+            height,
+            width,
+            inputs,
+            outputs,
+            steps,
+        },
+        epsilon: nodes.epsilon as f32,
+        index: index.clone(),
+    });
+    Tensor::from_dispatch(<Dispatch as WiredOps>::graph_steps(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        real.into_dispatch(),
+        nodes.gamma.into_dispatch(),
+        nodes.beta.into_dispatch(),
+        nodes.kernel.into_dispatch(),
+        call,
+    ))
+}

@@ -1,0 +1,166 @@
+//! Dense products, for the gradient of every possible edge and for wirings that are hardly sparse.
+//!
+//! The product itself is the `gemm` crate's. It cuts its work by rows and columns of the result, never along the sum, so that the
+//! number of threads changes no bit; the tests hold it to that.
+
+/// Rows of a matrix in a slice: where the first starts, and how far apart they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    pub(crate) numbers: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) stride: usize,
+    /// Where the first row starts.
+    pub(crate) start: usize,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(numbers: &'a [f32], rows: usize, stride: usize) -> Self {
+        Self {
+            numbers,
+            rows,
+            stride,
+            start: 0,
+        }
+    }
+
+    fn row(&self, row: usize, length: usize) -> &'a [f32] {
+        &self.numbers[self.start + row * self.stride..][..length]
+    }
+
+    /// The rows between the first and the last that hold anything but zeros: where they begin, and they.
+    fn without_zeros_around(self, length: usize) -> (usize, Self) {
+        let is_zero = |row: &usize| self.row(*row, length).iter().all(|&x| x == 0.0);
+        let before = (0..self.rows).take_while(is_zero).count();
+        let after = (before..self.rows).rev().take_while(is_zero).count();
+        let within = Self {
+            rows: self.rows - before - after,
+            start: self.start + before * self.stride,
+            ..self
+        };
+        (before, within)
+    }
+
+    fn check(&self, length: usize) {
+        let end = self.start + (self.rows - 1) * self.stride + length;
+        assert!(end <= self.numbers.len(), "rows outside their matrix");
+    }
+}
+
+/// Where a result's entries go: entry (i, j) to `start + i * row + j * column`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) start: usize,
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+}
+
+/// `out[i, j] (+)= sum over p of a[i, p] b[j, p]`. Entries of rows that are zero throughout, at the beginning or the end of `a` or `b`,
+/// cost nothing: nodes that do not fire yet, and those that no loss depends on any more.
+pub(crate) fn outer(
+    a: Rows<'_>,
+    b: Rows<'_>,
+    length: usize,
+    out: &mut [f32],
+    place: Place,
+    onto: bool,
+) {
+    if a.rows == 0 || b.rows == 0 {
+        return;
+    }
+    let last = place.start + (a.rows - 1) * place.row + (b.rows - 1) * place.column;
+    assert!(last < out.len(), "entries outside the result");
+    if length > 0 {
+        a.check(length);
+        b.check(length);
+    }
+    let (a_skipped, a_within) = a.without_zeros_around(length);
+    let (b_skipped, b_within) = b.without_zeros_around(length);
+    let is_whole = a_within.rows == a.rows && b_within.rows == b.rows;
+    if !onto && (!is_whole || length == 0) {
+        for i in 0..a.rows {
+            for j in 0..b.rows {
+                out[place.start + i * place.row + j * place.column] = 0.0;
+            }
+        }
+    }
+    if a_within.rows == 0 || b_within.rows == 0 || length == 0 {
+        return;
+    }
+    let (a, b) = (a_within, b_within);
+    let start = place.start + a_skipped * place.row + b_skipped * place.column;
+    // SAFETY: the last entry of `out` that is written, and the ends of the rows that are read, were found to lie inside their slices
+    // above; `out` is borrowed alone.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.rows,
+            length,
+            out.as_mut_ptr().add(start),
+            place.column as isize,
+            place.row as isize,
+            onto,
+            a.numbers.as_ptr().add(a.start),
+            1,
+            a.stride as isize,
+            b.numbers.as_ptr().add(b.start),
+            b.stride as isize,
+            1,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::Rayon(0),
+        );
+    }
+}
+
+/// `out[i, p] = sum over j of a[i, j] b[j, p]`, for wirings of which so much is real that the dense product is quicker.
+pub(crate) fn product(
+    a: Rows<'_>,
+    b: Rows<'_>,
+    length: usize,
+    out: &mut [f32],
+    stride: usize,
+    onto: bool,
+) {
+    if a.rows == 0 || length == 0 {
+        return;
+    }
+    let last = (a.rows - 1) * stride + length;
+    assert!(last <= out.len(), "rows outside the result");
+    if b.rows == 0 {
+        if !onto {
+            for i in 0..a.rows {
+                out[i * stride..][..length].fill(0.0);
+            }
+        }
+        return;
+    }
+    a.check(b.rows);
+    b.check(length);
+    // SAFETY: as above.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            length,
+            b.rows,
+            out.as_mut_ptr(),
+            1,
+            stride as isize,
+            onto,
+            a.numbers.as_ptr().add(a.start),
+            1,
+            a.stride as isize,
+            b.numbers.as_ptr().add(b.start),
+            1,
+            b.stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::Rayon(0),
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! Channels laid out so that the taps of a convolution are rows.
+//!
+//! The maps of a channel follow each other in one long row, with zeros between their lines and between images. An output at flat place
+//! `o` then needs what lies at `o + shift` for each tap, so that a tap of a channel *is* a row that starts `shift` later, and a
+//! convolution is a product of rows. Where the kernel steps over the map, each remainder of the step is a row of its own, in
+//! which neighbours lie side by side.
+
+use rayon::prelude::*;
+
+use crate::buffers::Buffer;
+use crate::tiles::Tiles;
+
+/// The sizes of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvolutionShape {
+    /// Images in the batch.
+    pub images: usize,
+    /// Channels that come in.
+    pub sources: usize,
+    /// Channels that go out.
+    pub targets: usize,
+    /// Height and width of the maps that come in.
+    pub maps: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Step of the kernel, down and across.
+    pub stride: [usize; 2],
+    /// Zeros around the maps, above and below, left and right.
+    pub padding: [usize; 2],
+    /// Distance of the kernel's taps.
+    pub dilation: [usize; 2],
+    /// Groups of channels that are convolved by themselves.
+    pub groups: usize,
+}
+
+impl ConvolutionShape {
+    /// Height and width of the maps that go out; none if the kernel does not fit.
+    pub fn given(&self) -> Option<[usize; 2]> {
+        let side = |i: usize| {
+            let reach = self.dilation[i] * self.kernel[i].checked_sub(1)?;
+            let room = (self.maps[i] + 2 * self.padding[i]).checked_sub(reach + 1)?;
+            Some(room / self.stride[i] + 1)
+        };
+        Some([side(0)?, side(1)?])
+    }
+
+    /// Taps of the kernel.
+    pub fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Sources of a target.
+    pub fn sources_of_group(&self) -> usize {
+        self.sources / self.groups
+    }
+
+    /// Targets of a group.
+    pub fn targets_of_group(&self) -> usize {
+        self.targets / self.groups
+    }
+}
+
+/// Where a tap finds its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tap {
+    /// Which of a channel's rows.
+    pub(crate) row: usize,
+    /// How far behind the output's place.
+    pub(crate) shift: usize,
+}
+
+/// Where things lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Planes {
+    shape: ConvolutionShape,
+    given: [usize; 2],
+    /// Lines of an image, and places of a line.
+    lines: usize,
+    across: usize,
+    /// Zeros before the first pixel.
+    lead: usize,
+    pub(crate) taps: Vec<Tap>,
+    /// Remainders of the step that any tap needs, one row each.
+    pub(crate) remainders: Vec<[usize; 2]>,
+    /// Places of outputs, whether they are pixels or lie between.
+    pub(crate) length: usize,
+    /// Length of a row of sources: all places that any tap of any output reads.
+    pub(crate) total: usize,
+    /// The largest shift.
+    pub(crate) reach: usize,
+}
+
+impl Planes {
+    pub(crate) fn new(shape: ConvolutionShape) -> Self {
+        let given = shape.given().expect("a kernel that fits its maps");
+        let is_dense = shape.stride == [1, 1];
+        let side = |i: usize| {
+            let padded = shape.maps[i] + 2 * shape.padding[i];
+            if is_dense {
+                // A line's zeros at its end serve the next line's beginning.
+                (shape.maps[i] + shape.padding[i]).max(given[i])
+            } else {
+                padded.div_ceil(shape.stride[i])
+            }
+        };
+        let (lines, across) = (side(0), side(1));
+        let lead = if is_dense {
+            shape.padding[0] * across + shape.padding[1]
+        } else {
+            0
+        };
+        let mut remainders: Vec<[usize; 2]> = Vec::new();
+        let mut taps = Vec::new();
+        for down in 0..shape.kernel[0] {
+            for right in 0..shape.kernel[1] {
+                let at = [down * shape.dilation[0], right * shape.dilation[1]];
+                let remainder = [at[0] % shape.stride[0], at[1] % shape.stride[1]];
+                let row = remainders
+                    .iter()
+                    .position(|&r| r == remainder)
+                    .unwrap_or_else(|| {
+                        remainders.push(remainder);
+                        remainders.len() - 1
+                    });
+                let shift = at[0] / shape.stride[0] * across + at[1] / shape.stride[1];
+                taps.push(Tap { row, shift });
+            }
+        }
+        let reach = taps.iter().map(|tap| tap.shift).max().unwrap_or(0);
+        let length = shape.images * lines * across;
+        Self {
+            shape,
+            given,
+            lines,
+            across,
+            lead,
+            taps,
+            remainders,
+            length,
+            total: length + reach.max(lead),
+            reach,
+        }
+    }
+
+    /// Calls `f` with an image's line and, for each remainder that the line belongs to, the row, where its first place is,
+    /// its first pixel and the step between its pixels.
+    fn lines_of(&self, image: usize, y: usize, mut f: impl FnMut(usize, usize, usize, usize)) {
+        let [sy, sx] = self.shape.stride;
+        let begin = self.lead + image * self.lines * self.across;
+        if [sy, sx] == [1, 1] {
+            return f(0, begin + y * self.across, 0, 1);
+        }
+        let u = y + self.shape.padding[0];
+        for (row, &[ry, rx]) in self.remainders.iter().enumerate() {
+            if u % sy != ry {
+                continue;
+            }
+            // The first pixel x for which (x + padding) leaves the remainder.
+            let first = (rx + sx - self.shape.padding[1] % sx) % sx;
+            let place = (first + self.shape.padding[1]) / sx;
+            f(row, begin + u / sy * self.across + place, first, sx);
+        }
+    }
+
+    /// `x [images, sources, maps]` as rows, `[sources, remainders, total]`.
+    pub(crate) fn lay_out(&self, x: &[f32]) -> Buffer {
+        let ConvolutionShape {
+            sources,
+            maps: [height, width],
+            ..
+        } = self.shape;
+        let rows = self.remainders.len();
+        let mut planes = Buffer::zeros(sources * rows * self.total);
+        planes
+            .par_chunks_exact_mut(rows * self.total)
+            .enumerate()
+            .for_each(|(channel, plane)| {
+                for image in 0..self.shape.images {
+                    let map = &x[(image * sources + channel) * height * width..][..height * width];
+                    for (y, line) in map.chunks_exact(width).enumerate() {
+                        self.lines_of(image, y, |row, place, first, step| {
+                            let out = &mut plane[row * self.total + place..];
+                            if step == 1 {
+                                out[..width].copy_from_slice(line);
+                            } else {
+                                for (out, value) in
+                                    out.iter_mut().zip(line.iter().skip(first).step_by(step))
+                                {
+                                    *out = *value;
+                                }
+                            }
+                        });
+                    }
+                }
+            });
+        planes
+    }
+
+    /// Rows `[sources, remainders, total]` of gradients as `dx [images, sources, maps]`. Pixels that no tap reads have none.
+    pub(crate) fn take_in(&self, planes: &[f32], dx: &mut [f32]) {
+        let ConvolutionShape {
+            images,
+            sources,
+            maps: [height, width],
+            ..
+        } = self.shape;
+        let rows = self.remainders.len();
+        if dx.is_empty() {
+            return;
+        }
+        let tiles = Tiles::new(dx, height * width);
+        planes
+            .par_chunks_exact(rows * self.total)
+            .enumerate()
+            .for_each(|(channel, plane)| {
+                for image in 0..images {
+                    // SAFETY: a task writes its own channel.
+                    let map = unsafe { tiles.row(image * sources + channel, 0..height * width) };
+                    for (y, line) in map.chunks_exact_mut(width).enumerate() {
+                        if self.shape.stride != [1, 1] {
+                            line.fill(0.0);
+                        }
+                        self.lines_of(image, y, |row, place, first, step| {
+                            let from = &plane[row * self.total + place..];
+                            if step == 1 {
+                                line.copy_from_slice(&from[..width]);
+                            } else {
+                                for (value, from) in
+                                    line.iter_mut().skip(first).step_by(step).zip(from)
+                                {
+                                    *value = *from;
+                                }
+                            }
+                        });
+                    }
+                }
+            });
+    }
+
+    /// Outputs by channel, `[targets, length]`, as `y [images, targets, given]`.
+    pub(crate) fn collect(&self, flat: &[f32], y: &mut [f32]) {
+        let [height, width] = self.given;
+        let targets = self.shape.targets;
+        if y.is_empty() {
+            return;
+        }
+        let tiles = Tiles::new(y, height * width);
+        flat.par_chunks_exact(self.length)
+            .enumerate()
+            .for_each(|(channel, flat)| {
+                for image in 0..self.shape.images {
+                    // SAFETY: a task writes its own channel.
+                    let map = unsafe { tiles.row(image * targets + channel, 0..height * width) };
+                    let from = &flat[image * self.lines * self.across..];
+                    for (line, from) in map.chunks_exact_mut(width).zip(from.chunks(self.across)) {
+                        line.copy_from_slice(&from[..width]);
+                    }
+                }
+            });
+    }
+
+    /// Length of a row of [`spread`](Self::spread).
+    pub(crate) fn spread_length(&self) -> usize {
+        self.reach + self.total
+    }
+
+    /// `dy [images, targets, given]` by channel at the outputs' places, zeros between, and as many before the first and behind the last
+    /// as the taps reach: `[targets, reach + total]`.
+    pub(crate) fn spread(&self, dy: &[f32]) -> Buffer {
+        let [height, width] = self.given;
+        let targets = self.shape.targets;
+        let mut rows = Buffer::zeros(targets * self.spread_length());
+        rows.par_chunks_exact_mut(self.spread_length().max(1))
+            .enumerate()
+            .for_each(|(channel, row)| {
+                for image in 0..self.shape.images {
+                    let map = &dy[(image * targets + channel) * height * width..][..height * width];
+                    let to = &mut row[self.reach + image * self.lines * self.across..];
+                    for (line, to) in map.chunks_exact(width).zip(to.chunks_mut(self.across)) {
+                        to[..width].copy_from_slice(line);
+                    }
+                }
+            });
+        rows
+    }
+}

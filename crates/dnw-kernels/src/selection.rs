@@ -1,0 +1,337 @@
+//! The k entries of largest magnitude, without sorting.
+//!
+//! The bits of |w| order as the magnitudes do. The k-th is found by a histogram of their leading bits and a search among the few that
+//! share its bin; where a guess is at hand (the threshold of the update before, which few weights cross), by counting those above
+//! the guess and searching among those near it. A second sweep writes one bit per entry. All sums are of whole numbers, so that any
+//! number of threads gives the same.
+
+use rayon::prelude::*;
+
+/// A weight is not a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotANumber {
+    /// The first such entry.
+    pub entry: usize,
+}
+
+/// What a choice found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kept {
+    /// The smallest magnitude that is kept; infinite if none is.
+    pub threshold: f32,
+    /// The largest magnitude among the candidates that are not kept.
+    pub nearest: Option<f32>,
+    /// Candidates that are not kept, of at least nine tenths of the threshold.
+    pub contenders: usize,
+}
+
+/// Entries that a task goes through at once: a whole number of words.
+const CHUNK: usize = 1 << 14;
+/// Bits below those that the histogram counts by.
+const LOW: u32 = 20;
+const BINS: usize = 1 << (31 - LOW);
+/// The bits of infinity: what is above is not a number.
+const INFINITY: u32 = 0x7f80_0000;
+/// How far from the guess the k-th is looked for: a 64th of an octave.
+const NEAR: u32 = 1 << 17;
+
+fn magnitude(weight: f32) -> u32 {
+    weight.to_bits() & 0x7fff_ffff
+}
+
+/// Sets the bits in `real` of the `k` candidates of largest magnitude and clears all others. Of equal ones the later stays. `candidates`
+/// and `real` hold an entry a bit, the first lowest; all are candidates where none are given. A `guess` at the threshold makes it
+/// quicker, whatever it is.
+///
+/// # Errors
+/// [`NotANumber`] if a candidate is none; `real` is then as it was.
+///
+/// # Panics
+/// If `k` is larger than the number of candidates, or a length does not fit.
+pub fn keep_largest(
+    weights: &[f32],
+    candidates: Option<&[u64]>,
+    k: usize,
+    guess: Option<f32>,
+    real: &mut [u64],
+) -> Result<Kept, NotANumber> {
+    let words = weights.len().div_ceil(64);
+    assert_eq!(real.len(), words, "length of the result");
+    let all = match candidates {
+        Some(candidates) => {
+            assert_eq!(candidates.len(), words, "length of the candidates");
+            candidates
+                .par_chunks(CHUNK / 64)
+                .map(|words| {
+                    words
+                        .iter()
+                        .map(|word| word.count_ones() as usize)
+                        .sum::<usize>()
+                })
+                .sum()
+        }
+        None => weights.len(),
+    };
+    assert!(k <= all, "{k} of {all} candidates");
+    let chunks = Chunks {
+        weights,
+        candidates,
+    };
+    let found = guess.and_then(|guess| chunks.near(magnitude(guess), k));
+    let (threshold, equal_kept) = match found {
+        Some(found) => found,
+        None => chunks.by_histogram(k)?,
+    };
+    Ok(chunks.write(threshold, equal_kept, k, real))
+}
+
+/// The entries to choose from.
+#[derive(Clone, Copy)]
+struct Chunks<'a> {
+    weights: &'a [f32],
+    candidates: Option<&'a [u64]>,
+}
+
+impl<'a> Chunks<'a> {
+    fn all(self) -> impl IndexedParallelIterator<Item = (&'a [f32], Option<&'a [u64]>)> {
+        let of_chunk = move |chunk: usize| {
+            let words = chunk * (CHUNK / 64)..;
+            self.candidates.map(|candidates| {
+                let words = &candidates[words.start..];
+                &words[..words.len().min(CHUNK / 64)]
+            })
+        };
+        self.weights
+            .par_chunks(CHUNK)
+            .enumerate()
+            .map(move |(chunk, weights)| (weights, of_chunk(chunk)))
+    }
+
+    /// The first candidate that is not a number.
+    fn not_a_number(self) -> Option<NotANumber> {
+        let is_none = |&entry: &usize| {
+            let is_candidate = self
+                .candidates
+                .is_none_or(|words| words[entry / 64] >> (entry % 64) & 1 == 1);
+            is_candidate && self.weights[entry].is_nan()
+        };
+        (0..self.weights.len())
+            .find(is_none)
+            .map(|entry| NotANumber { entry })
+    }
+
+    /// The k-th magnitude, and how many of those that equal it are kept, if it is near the guess and all are numbers.
+    fn near(self, guess: u32, k: usize) -> Option<(u32, usize)> {
+        let (low, high) = (
+            guess.saturating_sub(NEAR),
+            guess.saturating_add(NEAR).min(INFINITY),
+        );
+        let seen: Vec<(usize, bool, Vec<u32>)> = self
+            .all()
+            .map(|(weights, candidates)| {
+                let (mut above, mut strange, mut near) = (0, false, Vec::new());
+                for_each_word(weights, candidates, |weights, mask| {
+                    let (mut higher, mut within, mut none) = (0u64, 0u64, 0u64);
+                    for (i, &weight) in weights.iter().enumerate() {
+                        let key = magnitude(weight);
+                        higher |= u64::from(key > high) << i;
+                        within |= u64::from(key.wrapping_sub(low) <= high - low) << i;
+                        none |= u64::from(key > INFINITY) << i;
+                    }
+                    above += (higher & mask).count_ones() as usize;
+                    strange |= none & mask != 0;
+                    let mut left = within & mask;
+                    while left != 0 {
+                        near.push(magnitude(weights[left.trailing_zeros() as usize]));
+                        left &= left - 1;
+                    }
+                });
+                (above, strange, near)
+            })
+            .collect();
+        if seen.iter().any(|(_, strange, _)| *strange) {
+            return None;
+        }
+        let above: usize = seen.iter().map(|(above, _, _)| above).sum();
+        let mut near: Vec<u32> = seen.into_iter().flat_map(|(_, _, near)| near).collect();
+        let wanted = k.checked_sub(above)?;
+        (wanted > 0 && wanted <= near.len()).then(|| nth_largest(&mut near, wanted))
+    }
+
+    fn by_histogram(self, k: usize) -> Result<(u32, usize), NotANumber> {
+        let counts = self
+            .all()
+            .fold(
+                || vec![0u32; BINS],
+                |mut counts, (weights, candidates)| {
+                    count(weights, candidates, &mut counts);
+                    counts
+                },
+            )
+            .reduce_with(|mut sum, counts| {
+                for (sum, count) in sum.iter_mut().zip(counts) {
+                    *sum += count;
+                }
+                sum
+            })
+            .unwrap_or_else(|| vec![0; BINS]);
+        let strange = (INFINITY >> LOW) as usize;
+        if counts[strange..].iter().any(|&count| count > 0)
+            && let Some(error) = self.not_a_number()
+        {
+            return Err(error);
+        }
+        if k == 0 {
+            return Ok((u32::MAX, 0));
+        }
+        let (mut above, mut bin) = (0, BINS - 1);
+        while above + (counts[bin] as usize) < k {
+            above += counts[bin] as usize;
+            bin -= 1;
+        }
+        let mut keys: Vec<u32> = self
+            .all()
+            .flat_map_iter(|(weights, candidates)| {
+                let mut keys = Vec::new();
+                for_each_word(weights, candidates, |weights, mask| {
+                    for (i, &weight) in weights.iter().enumerate() {
+                        let key = magnitude(weight);
+                        if (key >> LOW) as usize == bin && mask >> i & 1 == 1 {
+                            keys.push(key);
+                        }
+                    }
+                });
+                keys
+            })
+            .collect();
+        Ok(nth_largest(&mut keys, k - above))
+    }
+
+    /// Writes the choice: all above the threshold, and the last so many of those that equal it.
+    fn write(self, threshold: u32, equal_kept: usize, k: usize, real: &mut [u64]) -> Kept {
+        let contends = match k {
+            0 => u32::MAX,
+            _ => magnitude(0.9 * f32::from_bits(threshold)),
+        };
+        let seen = self
+            .all()
+            .zip(real.par_chunks_mut(CHUNK / 64))
+            .map(|((weights, candidates), real)| {
+                let mut seen = Seen::default();
+                let mut words = real.iter_mut();
+                for_each_word(weights, candidates, |weights, mask| {
+                    let (mut kept, mut equal, mut near, mut nearest) = (0u64, 0u64, 0u64, 0u32);
+                    for (i, &weight) in weights.iter().enumerate() {
+                        let key = magnitude(weight);
+                        kept |= u64::from(key >= threshold) << i;
+                        equal |= u64::from(key == threshold) << i;
+                        near |= u64::from(key >= contends) << i;
+                    }
+                    let left = mask & !kept;
+                    if left == u64::MAX {
+                        for &weight in weights {
+                            nearest = nearest.max(magnitude(weight) + 1);
+                        }
+                    } else {
+                        for (i, &weight) in weights.iter().enumerate() {
+                            // One more, so that a magnitude of zero differs from none.
+                            let key = if left >> i & 1 == 1 {
+                                magnitude(weight) + 1
+                            } else {
+                                0
+                            };
+                            nearest = nearest.max(key);
+                        }
+                    }
+                    seen.equal += (equal & mask).count_ones() as usize;
+                    seen.contenders += (near & left).count_ones() as usize;
+                    seen.nearest = seen.nearest.max(nearest);
+                    *words.next().expect("a word for each 64 entries") = kept & mask;
+                });
+                seen
+            })
+            .reduce(Seen::default, Seen::and);
+        let mut too_many = if k == 0 { 0 } else { seen.equal - equal_kept };
+        let mut kept = Kept {
+            threshold: if k == 0 {
+                f32::INFINITY
+            } else {
+                f32::from_bits(threshold)
+            },
+            nearest: seen.nearest.checked_sub(1).map(f32::from_bits),
+            contenders: seen.contenders + too_many,
+        };
+        if too_many > 0 {
+            kept.nearest = Some(kept.threshold);
+        }
+        for (entry, &weight) in self.weights.iter().enumerate() {
+            if too_many == 0 {
+                break;
+            }
+            let bit = 1 << (entry % 64);
+            if magnitude(weight) == threshold && real[entry / 64] & bit != 0 {
+                real[entry / 64] &= !bit;
+                too_many -= 1;
+            }
+        }
+        kept
+    }
+}
+
+/// What a sweep saw.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    equal: usize,
+    contenders: usize,
+    /// The largest bits of a candidate that is not kept, and one more.
+    nearest: u32,
+}
+
+impl Seen {
+    fn and(self, other: Self) -> Self {
+        Self {
+            equal: self.equal + other.equal,
+            contenders: self.contenders + other.contenders,
+            nearest: self.nearest.max(other.nearest),
+        }
+    }
+}
+
+/// The n-th largest (from one), and how many that equal it are among the n largest.
+fn nth_largest(keys: &mut [u32], n: usize) -> (u32, usize) {
+    let place = keys.len() - n;
+    let (_, &mut nth, above) = keys.select_nth_unstable(place);
+    (nth, n - above.iter().filter(|&&key| key > nth).count())
+}
+
+/// Calls `f` with each 64 entries and the bits of those that are candidates.
+#[inline(always)]
+fn for_each_word(weights: &[f32], candidates: Option<&[u64]>, mut f: impl FnMut(&[f32], u64)) {
+    for (word, weights) in weights.chunks(64).enumerate() {
+        let there = u64::MAX >> (64 - weights.len());
+        let mask = candidates.map_or(u64::MAX, |candidates| candidates[word]) & there;
+        f(weights, mask);
+    }
+}
+
+fn count(weights: &[f32], candidates: Option<&[u64]>, counts: &mut [u32]) {
+    // Two tables, so that equal bins in a row do not wait for each other.
+    let mut other = [0u32; BINS];
+    for_each_word(weights, candidates, |weights, mask| {
+        if mask == u64::MAX {
+            for pair in weights.chunks_exact(2) {
+                counts[(magnitude(pair[0]) >> LOW) as usize] += 1;
+                other[(magnitude(pair[1]) >> LOW) as usize] += 1;
+            }
+        } else {
+            let mut left = mask;
+            while left != 0 {
+                counts[(magnitude(weights[left.trailing_zeros() as usize]) >> LOW) as usize] += 1;
+                left &= left - 1;
+            }
+        }
+    });
+    for (count, other) in counts.iter_mut().zip(other) {
+        *count += other;
+    }
+}

@@ -1,0 +1,237 @@
+//! A graph with cycles, whose nodes fire all at once, a number of times; forward and backward, in one pass each.
+//!
+//! `Z = K * relu(state)`, `state = norm(W Z)` (the published tiny classifier in discrete time; its continuous one is a step of this,
+//! seen as a rate of change). Nodes behind the inputs begin at zero, and only some of the last state may be asked for: what is
+//! known to be zero or unwanted is not computed.
+
+use std::ops::Range;
+
+use crate::EdgeIndex;
+use crate::buffers::Buffer;
+use crate::dense::{self, Place, Rows};
+use crate::layout::turn;
+use crate::node::{self, GRADIENTS, NodeGradients, NodeParameters, NodeShape, Norm};
+use crate::wired::Edges;
+
+/// The sizes of a cyclic graph at work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepsShape {
+    /// Images in the batch.
+    pub images: usize,
+    /// Nodes.
+    pub nodes: usize,
+    /// Height of a map.
+    pub height: usize,
+    /// Width of a map.
+    pub width: usize,
+    /// Nodes, the first ones, whose state comes in; the others begin at zero.
+    pub inputs: usize,
+    /// Nodes whose last state is asked for.
+    pub outputs: Range<usize>,
+    /// How often all nodes fire, at least once.
+    pub steps: usize,
+}
+
+/// What a pass leaves for its way back.
+#[derive(Debug)]
+pub struct StepsPass {
+    /// What came in, by channel.
+    entered: Buffer,
+    /// What the nodes gathered in each step; in the last, the outputs alone.
+    gathered: Vec<Buffer>,
+    /// What they gave before it.
+    fired: Vec<Buffer>,
+    /// The moments of each step's norms.
+    moments: Vec<Buffer>,
+}
+
+impl StepsShape {
+    fn of(&self, nodes: usize) -> NodeShape {
+        NodeShape {
+            images: self.images,
+            nodes,
+            height: self.height,
+            width: self.width,
+            step: 1,
+        }
+    }
+
+    fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    fn row(&self) -> usize {
+        self.images * self.pixels()
+    }
+
+    /// Nodes that have something to give in a step.
+    fn sources(&self, step: usize) -> Range<usize> {
+        0..if step == 0 { self.inputs } else { self.nodes }
+    }
+
+    /// Nodes whose state is wanted after a step.
+    fn targets(&self, step: usize) -> Range<usize> {
+        if step + 1 == self.steps {
+            self.outputs.clone()
+        } else {
+            0..self.nodes
+        }
+    }
+
+    fn check(&self, x: &[f32], y: &[f32], index: &EdgeIndex) {
+        assert!(self.steps > 0, "no step to take");
+        assert!(
+            self.inputs <= self.nodes && self.outputs.end <= self.nodes,
+            "nodes that are not there"
+        );
+        assert_eq!(x.len(), self.inputs * self.row(), "length of x");
+        assert_eq!(y.len(), self.outputs.len() * self.row(), "length of y");
+        assert_eq!(
+            [index.targets(), index.sources()],
+            [self.nodes; 2],
+            "edges of another graph"
+        );
+    }
+}
+
+/// Writes `y [images, outputs, height, width]` from `x [images, inputs, height, width]`.
+///
+/// # Panics
+/// If a length does not fit `shape`.
+pub fn forward(
+    shape: &StepsShape,
+    x: &[f32],
+    weight: &[f32],
+    index: &EdgeIndex,
+    nodes: &NodeParameters<'_>,
+    y: &mut [f32],
+) -> StepsPass {
+    let edges = Edges::new(index, weight);
+    shape.check(x, y, index);
+    let row = shape.row();
+    let mut pass = StepsPass {
+        entered: Buffer::stale(x.len()),
+        gathered: Vec::new(),
+        fired: Vec::new(),
+        moments: Vec::new(),
+    };
+    turn(
+        x,
+        [shape.images, shape.inputs],
+        shape.pixels(),
+        &mut pass.entered,
+    );
+    for step in 0..shape.steps {
+        let (sources, targets) = (shape.sources(step), shape.targets(step));
+        let mut fired = Buffer::stale(sources.len() * row);
+        let (norm, state) = match step {
+            0 => (Norm::None, &pass.entered),
+            _ => (Norm::Instance, &pass.gathered[step - 1]),
+        };
+        let moments = node::fire(
+            shape.of(sources.len()),
+            norm,
+            state,
+            &nodes.of(sources.clone()),
+            &mut fired,
+        );
+        let mut gathered = Buffer::stale(targets.len() * row);
+        edges.into_targets(targets, sources, &fired, row, &mut gathered, false);
+        pass.gathered.push(gathered);
+        pass.fired.push(fired);
+        pass.moments.push(moments);
+    }
+    let mut state = Buffer::stale(y.len());
+    let outputs = nodes.of(shape.outputs.clone());
+    let last = &pass.gathered[shape.steps - 1];
+    let moments = node::normalise(
+        shape.of(shape.outputs.len()),
+        Norm::Instance,
+        last,
+        &outputs,
+        &mut state,
+    );
+    pass.moments.push(moments);
+    turn(
+        &state,
+        [shape.outputs.len(), shape.images],
+        shape.pixels(),
+        y,
+    );
+    pass
+}
+
+/// Writes the gradient to `x`, **adds** that of every possible edge to `dw`, and returns those of the nodes' numbers.
+///
+/// # Panics
+/// If a length does not fit `shape`.
+#[allow(clippy::too_many_arguments)]
+pub fn backward(
+    shape: &StepsShape,
+    pass: &StepsPass,
+    weight: &[f32],
+    index: &EdgeIndex,
+    nodes: &NodeParameters<'_>,
+    dy: &[f32],
+    dx: &mut [f32],
+    dw: &mut [f32],
+) -> NodeGradients {
+    let edges = Edges::new(index, weight);
+    shape.check(dx, dy, index);
+    assert_eq!(dw.len(), weight.len(), "length of dw");
+    let row = shape.row();
+    let mut gradients = vec![0.0; GRADIENTS * shape.nodes];
+    let of = |nodes: &Range<usize>| GRADIENTS * nodes.start..GRADIENTS * nodes.end;
+
+    let mut d_state = Buffer::stale(dy.len());
+    turn(
+        dy,
+        [shape.images, shape.outputs.len()],
+        shape.pixels(),
+        &mut d_state,
+    );
+    let mut pulls = Buffer::stale(dy.len());
+    node::denormalise(
+        shape.of(shape.outputs.len()),
+        &pass.gathered[shape.steps - 1],
+        &pass.moments[shape.steps],
+        &nodes.of(shape.outputs.clone()),
+        &d_state,
+        &mut pulls,
+        &mut gradients[of(&shape.outputs)],
+    );
+    drop(d_state);
+    for step in (0..shape.steps).rev() {
+        let (sources, targets) = (shape.sources(step), shape.targets(step));
+        let place = Place {
+            start: targets.start * shape.nodes,
+            row: shape.nodes,
+            column: 1,
+        };
+        let (a, b) = (
+            Rows::new(&pulls, targets.len(), row),
+            Rows::new(&pass.fired[step], sources.len(), row),
+        );
+        dense::outer(a, b, row, dw, place, true);
+        let mut d_fired = Buffer::stale(sources.len() * row);
+        edges.into_sources(sources.clone(), targets, &pulls, row, &mut d_fired, false);
+        let (norm, state) = match step {
+            0 => (Norm::None, &pass.entered),
+            _ => (Norm::Instance, &pass.gathered[step - 1]),
+        };
+        let mut before = Buffer::stale(sources.len() * row);
+        node::recall(
+            shape.of(sources.len()),
+            norm,
+            state,
+            &pass.moments[step],
+            &nodes.of(sources.clone()),
+            &d_fired,
+            &mut before,
+            &mut gradients[of(&sources)],
+        );
+        pulls = before;
+    }
+    turn(&pulls, [shape.inputs, shape.images], shape.pixels(), dx);
+    NodeGradients::of(&gradients)
+}

@@ -1,0 +1,127 @@
+//! Selection against a stable sort, and the update against its definition.
+
+use dnw_kernels::descent::{self, Descent};
+use dnw_kernels::selection::{NotANumber, keep_largest};
+use proptest::prelude::*;
+
+/// What the published program does: a stable sort by magnitude, of which the first are dropped.
+fn by_sorting(weights: &[f32], candidates: &[bool], k: usize) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..weights.len())
+        .filter(|&entry| candidates[entry])
+        .collect();
+    order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
+    let mut kept = vec![false; weights.len()];
+    for &entry in &order[order.len() - k..] {
+        kept[entry] = true;
+    }
+    kept
+}
+
+fn words(mask: &[bool]) -> Vec<u64> {
+    let word = |bits: &[bool]| {
+        bits.iter()
+            .enumerate()
+            .fold(0, |word, (i, &bit)| word | u64::from(bit) << i)
+    };
+    mask.chunks(64).map(word).collect()
+}
+
+/// Few different values, so that ties are common, and now and then any number.
+fn weight() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        4 => (-3i8..3).prop_map(f32::from),
+        1 => Just(-0.0),
+        2 => any::<f32>().prop_filter("a number", |x| !x.is_nan()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn the_choice_is_that_of_a_stable_sort_with_and_without_a_guess(
+        entries in proptest::collection::vec((weight(), any::<bool>()), 1..400),
+        all in any::<bool>(), share in 0.0f64..=1.0, guess in proptest::option::of(weight()),
+    ) {
+        let weights: Vec<f32> = entries.iter().map(|entry| entry.0).collect();
+        let candidates: Vec<bool> = entries.iter().map(|entry| all || entry.1).collect();
+        let count = candidates.iter().filter(|&&yes| yes).count();
+        let k = (share * count as f64) as usize;
+        let candidate_words = words(&candidates);
+        let mut real = vec![u64::MAX; candidate_words.len()];
+        let kept = keep_largest(&weights, (!all).then_some(&candidate_words[..]), k, guess, &mut real).unwrap();
+        let expected = by_sorting(&weights, &candidates, k);
+        prop_assert_eq!(&real, &words(&expected));
+
+        let magnitudes = |of: bool| {
+            let chosen = (0..weights.len()).filter(|&i| candidates[i] && expected[i] == of).map(|i| weights[i].abs());
+            chosen.collect::<Vec<_>>()
+        };
+        let threshold = magnitudes(true).into_iter().fold(f32::INFINITY, f32::min);
+        prop_assert_eq!(kept.threshold, threshold);
+        prop_assert_eq!(kept.nearest, magnitudes(false).into_iter().reduce(f32::max));
+        prop_assert_eq!(kept.contenders, magnitudes(false).into_iter().filter(|m| *m >= 0.9 * threshold).count());
+    }
+}
+
+#[test]
+fn many_weights_are_chosen_alike_on_any_number_of_threads() {
+    let weights: Vec<f32> = (0..200_000u64)
+        .map(|i| ((i * 7919) % 100_003) as f32 - 50_000.0)
+        .collect();
+    let choose = |threads, guess| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let mut real = vec![0; weights.len().div_ceil(64)];
+        pool.install(|| keep_largest(&weights, None, 10_000, guess, &mut real))
+            .unwrap();
+        real
+    };
+    let expected = words(&by_sorting(&weights, &vec![true; weights.len()], 10_000));
+    assert_eq!(choose(1, None), expected);
+    assert_eq!(choose(3, None), expected);
+    assert_eq!(choose(3, Some(47_500.0)), expected);
+}
+
+#[test]
+fn the_first_weight_that_is_not_a_number_is_named_and_nothing_is_chosen() {
+    let mut weights = vec![1.0f32; 100];
+    (weights[70], weights[90]) = (f32::NAN, -f32::NAN);
+    for guess in [None, Some(1.0)] {
+        let mut real = vec![3; 2];
+        let found = keep_largest(&weights, None, 5, guess, &mut real);
+        assert_eq!(found, Err(NotANumber { entry: 70 }));
+        assert_eq!(real, [3, 3]);
+    }
+    // What is no candidate may be anything.
+    let candidates = [u64::MAX, !(1 << 6 | 1 << 26)];
+    let mut real = vec![0; 2];
+    keep_largest(&weights, Some(&candidates), 5, None, &mut real).unwrap();
+    assert_eq!(real[1] >> 26 & 1, 0);
+}
+
+#[test]
+fn an_update_is_the_operations_one_after_the_other() {
+    let descent = Descent {
+        rate: 0.1,
+        momentum: 0.9,
+        decay: Some(1e-4),
+    };
+    let (mut w, g, mut v) = (
+        vec![1.5f32, -0.3, 0.0],
+        [0.2f32, 0.7, -1e-9],
+        vec![0.4f32, -0.1, 0.05],
+    );
+    let expected: Vec<(f32, f32)> = (0..3)
+        .map(|i| {
+            let decayed = w[i] * 1e-4 + g[i];
+            let velocity = decayed + v[i] * 0.9;
+            (w[i] - velocity * 0.1, velocity)
+        })
+        .collect();
+    descent::descend(descent, &mut w, &g, &mut v);
+    let found: Vec<(f32, f32)> = w.into_iter().zip(v).collect();
+    assert_eq!(found, expected);
+}
