@@ -54,6 +54,7 @@ pub mod layers;
 mod learner;
 mod moving;
 mod ops;
+pub mod optim;
 mod real_edges;
 pub mod rule;
 pub mod rules;

@@ -248,6 +248,88 @@ fn moments_over_pixels(x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
     ((centred.clone() * centred).mean_dim(3).mean_dim(2), mean)
 }
 
+/// What is to be kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// The edges that may be.
+    pub(crate) candidates: std::sync::Arc<crate::Wiring>,
+    /// How many of them.
+    pub(crate) edges: usize,
+    /// Where the smallest magnitude that is kept may lie.
+    pub(crate) guess: Option<f32>,
+}
+
+/// What was chosen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chosen {
+    /// Entries that became real, ascending, and their magnitudes.
+    pub(crate) born: Vec<(usize, f32)>,
+    /// Entries that ceased to be, the same.
+    pub(crate) died: Vec<(usize, f32)>,
+    /// The smallest magnitude that is kept.
+    pub(crate) threshold: f32,
+    /// The largest among the candidates that are not.
+    pub(crate) nearest: Option<f32>,
+    /// Candidates that are not kept, of at least nine tenths of the threshold.
+    pub(crate) contenders: usize,
+}
+
+/// The mask of the largest weights, where kernels serve, and how it differs from the one before.
+///
+/// `weights`, `real`: `[entries]`.
+///
+/// # Errors
+/// The first candidate that is not a number.
+pub(crate) fn keep_largest(
+    weights: Tensor<1>,
+    real: Tensor<1, Bool>,
+    wanted: Wanted,
+) -> Result<(Tensor<1, Bool>, Chosen), usize> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    return served::keep_largest(weights, real, wanted);
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+    {
+        let _ = (weights, real, wanted);
+        unreachable!("no kernels serve in this build")
+    }
+}
+
+/// How an update is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Descent {
+    /// The learning rate.
+    pub(crate) rate: f64,
+    /// The share of the velocity that stays.
+    pub(crate) momentum: f32,
+    /// The weight decay.
+    pub(crate) decay: Option<f32>,
+}
+
+/// An update of stochastic gradient descent: the weights and their velocity.
+pub(crate) fn descend<const D: usize>(
+    weights: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Option<Tensor<D>>,
+    descent: Descent,
+) -> (Tensor<D>, Tensor<D>) {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    if Kernels::default().serve(&weights) && Kernels::default().serve(&gradient) {
+        return served::descend(weights, gradient, velocity, descent);
+    }
+    let decayed = match descent.decay {
+        Some(decay) => weights.clone().mul_scalar(decay).add(gradient),
+        None => gradient,
+    };
+    let velocity = match velocity {
+        Some(velocity) => decayed.add(velocity.mul_scalar(descent.momentum)),
+        None => decayed,
+    };
+    (
+        weights - velocity.clone().mul_scalar(descent.rate),
+        velocity,
+    )
+}
+
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;

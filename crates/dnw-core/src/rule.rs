@@ -83,6 +83,20 @@ impl Rule {
         self.sees() != Sees::Nothing || self.penalty.is_some()
     }
 
+    /// Whether a choice is of the largest weights of each tensor and changes nothing but what is real.
+    pub(crate) fn keeps_largest(&self) -> bool {
+        let by_tensor = matches!(
+            self.allocation,
+            Allocation::PerTensor | Allocation::ErdosRenyiKernel
+        );
+        self.score.is_magnitude()
+            && self.growth.is_none()
+            && by_tensor
+            && self.unit == Unit::Edge
+            && matches!(self.forward, Forward::Weight)
+            && self.birth == Birth::Kept
+    }
+
     /// What the weight itself multiplies the gradient of hallucinated edges by. A rule that sees gradients must see those of all
     /// edges, and silences hallucinated ones afterwards.
     pub(crate) fn hallucinated(&self) -> f32 {

@@ -20,6 +20,11 @@ pub trait Score: std::fmt::Debug + Send + Sync {
         let _ = tensor;
         score
     }
+
+    /// Whether a weight's score is its magnitude, so that the largest can be found without writing scores down.
+    fn is_magnitude(&self) -> bool {
+        false
+    }
 }
 
 /// What a score reads of the gradients.
@@ -44,6 +49,10 @@ pub struct Magnitude;
 impl Score for Magnitude {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
         scores.extend(tensor.weights.iter().map(|w| w.abs()));
+    }
+
+    fn is_magnitude(&self) -> bool {
+        true
     }
 }
 

@@ -21,15 +21,25 @@ impl Swaps {
     /// If the three are of tensors of different size.
     pub fn between(before: &Wiring, after: &Wiring, scores: &[f32]) -> Self {
         assert_eq!(scores.len(), after.entries(), "scores of another tensor");
-        let born: Vec<usize> = after.difference(before).iter().collect();
-        let died: Vec<usize> = before.difference(after).iter().collect();
-        let (mut weakest, mut strongest) = (born.clone(), died.clone());
-        weakest.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-        strongest.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        let scored = |wiring: Wiring| wiring.iter().map(|entry| (entry, scores[entry])).collect();
+        Self::of(
+            scored(after.difference(before)),
+            scored(before.difference(after)),
+        )
+    }
+
+    /// Those of edges that were born and that died, ascending, each with its score.
+    pub(crate) fn of(born: Vec<(usize, f32)>, died: Vec<(usize, f32)>) -> Self {
+        let entries = |scored: &[(usize, f32)]| scored.iter().map(|(entry, _)| *entry).collect();
+        let (born_entries, died_entries) = (entries(&born), entries(&died));
+        let (mut weakest, mut strongest) = (born, died);
+        weakest.sort_by(|a, b| a.1.total_cmp(&b.1));
+        strongest.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let pairs = weakest.into_iter().zip(strongest);
         Self {
-            pairs: weakest.into_iter().zip(strongest).collect(),
-            born,
-            died,
+            pairs: pairs.map(|((born, _), (died, _))| (born, died)).collect(),
+            born: born_entries,
+            died: died_entries,
         }
     }
 

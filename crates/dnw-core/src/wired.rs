@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod gradients;
+mod in_place;
 mod traversal;
 
 use traversal::{Change, CountOthers, Put, Read, ReadLegal};
@@ -27,7 +28,8 @@ use traversal::{Change, CountOthers, Put, Read, ReadLegal};
 /// [`rewire`](Self::rewire). Everything is in this one value; a clone is independent.
 #[derive(Clone, Debug)]
 pub struct Wired<M> {
-    model: M,
+    /// Away only while it is being changed.
+    model: Option<M>,
     rule: Rule,
     tensors: Tensors,
     clock: Clock,
@@ -36,7 +38,12 @@ pub struct Wired<M> {
     seen: BTreeMap<String, Tensor<1>>,
     /// The model before the first update, where the rule goes back to it.
     initial: Option<M>,
+    /// The smallest magnitude that was kept last, by tensor: where the next is looked for first. It changes nothing else.
+    thresholds: BTreeMap<String, f32>,
 }
+
+/// What can be said of a model that is asked for.
+const WHOLE: &str = "the model is there: no change of it was cut short by a panic";
 
 /// What was decided about each wired tensor when the model was wired.
 #[derive(Clone, Debug)]
@@ -48,7 +55,7 @@ pub(crate) struct Tensors {
 #[derive(Debug)]
 struct TensorFacts {
     shape: WeightShape,
-    candidates: Wiring,
+    candidates: Arc<Wiring>,
     budget: usize,
 }
 
@@ -72,7 +79,7 @@ impl Tensors {
             name,
             Arc::new(TensorFacts {
                 shape,
-                candidates,
+                candidates: Arc::new(candidates),
                 budget,
             }),
         );
@@ -164,13 +171,14 @@ impl<M: Module> Wired<M> {
         // A clone would share the running averages of batch norms, which training moves; `valid` makes new ones.
         let initial = (rule.birth == Birth::Rewound).then(|| Module::train(model.valid()));
         let mut wired = Self {
-            model,
+            model: Some(model),
             rule,
             tensors,
             clock,
             seed,
             seen: BTreeMap::new(),
             initial,
+            thresholds: BTreeMap::new(),
         };
         wired.choose()?;
         Ok(wired)
@@ -193,6 +201,9 @@ impl<M: Module> Wired<M> {
     }
 
     fn choose(&mut self) -> Result<Rewiring, WiringError> {
+        if let Some(made) = self.choose_in_place() {
+            return made;
+        }
         let is_first = self.clock.update == 0;
         if self.rule.sees() != Sees::Nothing && self.seen.is_empty() && !is_first {
             return Err(WiringError::GradientsUnseen {
@@ -235,7 +246,7 @@ impl<M: Module> Wired<M> {
             rewiring.tensors.push(report(view, &choice, swaps));
         }
         if !is_first && let Some(initial) = self.initial.take() {
-            self.model = initial;
+            self.model = Some(initial);
             rewiring.rewound = true;
         }
         self.put(&changes);
@@ -248,6 +259,7 @@ impl<M: Module> Wired<M> {
         let begins_at_zero = self.rule.birth == Birth::Zero && tensor.clock.update > 0;
         let born = || Wiring::from_entries(tensor.weights.len(), swaps.born.iter().copied());
         Change {
+            mask: None,
             wiring: (rewinds || !swaps.is_empty()).then(|| choice.wiring.clone()),
             joined: choice.joined.clone(),
             law: choice.threshold.map(|t| self.rule.forward.law(t)),
@@ -257,9 +269,11 @@ impl<M: Module> Wired<M> {
     }
 
     fn put(&mut self, changes: &BTreeMap<String, Change>) {
-        self.model = self.model.clone().map(&mut Put {
-            changes,
-            path: Vec::new(),
+        self.change_model(|model| {
+            model.map(&mut Put {
+                changes,
+                path: Vec::new(),
+            })
         });
     }
 
@@ -269,21 +283,21 @@ impl<M: Module> Wired<M> {
             path: Vec::new(),
             tensors: Vec::new(),
         };
-        self.model.visit(&mut read);
+        (**self).visit(&mut read);
         read.tensors
     }
 
     /// The wired tensors as they are now, in the order of the model's fields. Reads every weight from the device.
     pub fn tensors(&self) -> Vec<WiredTensor> {
         let mut legal = ReadLegal::default();
-        self.model.visit(&mut legal);
+        (**self).visit(&mut legal);
         let now = self.read().into_iter().map(|now| {
             let facts = &self.tensors.facts[&now.name];
             let legal = legal.found.remove(&now.name);
             WiredTensor {
                 shape: facts.shape.clone(),
                 wiring: now.wiring,
-                candidates: facts.candidates.clone(),
+                candidates: Wiring::clone(&facts.candidates),
                 legal: legal.unwrap_or_else(|| Wiring::full(now.weights.len())),
                 budget: facts.budget,
                 name: now.name,
@@ -301,7 +315,7 @@ impl<M: Module> Wired<M> {
             path: Vec::new(),
             count: 0,
         };
-        self.model.visit(&mut count);
+        (**self).visit(&mut count);
         count.count
     }
 
@@ -405,7 +419,16 @@ impl<M: Module> Wired<M> {
 
     /// The model without its rule; its weights keep their wirings.
     pub fn into_model(self) -> M {
-        self.model
+        self.model.expect(WHOLE)
+    }
+
+    /// Changes the model by a function that takes and gives it, such as an optimizer's step. It is not copied on the way, so that
+    /// what is changed may be changed where it lies.
+    ///
+    /// If the function panics, the model is gone.
+    pub fn change_model(&mut self, change: impl FnOnce(M) -> M) {
+        let model = self.model.take().expect(WHOLE);
+        self.model = Some(change(model));
     }
 }
 
@@ -438,19 +461,22 @@ impl<M> Deref for Wired<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
-        &self.model
+        self.model.as_ref().expect(WHOLE)
     }
 }
 
 impl<M> DerefMut for Wired<M> {
     fn deref_mut(&mut self) -> &mut M {
-        &mut self.model
+        self.model.as_mut().expect(WHOLE)
     }
 }
 
 impl<M: Module> Wired<M> {
     fn with(self, model: M) -> Self {
-        Self { model, ..self }
+        Self {
+            model: Some(model),
+            ..self
+        }
     }
 
     fn split(self) -> (M, impl FnOnce(M) -> Self) {
@@ -462,22 +488,25 @@ impl<M: Module> Wired<M> {
             seed,
             seen,
             initial,
+            thresholds,
         } = self;
+        let model = model.expect(WHOLE);
         (model, move |model| Self {
-            model,
+            model: Some(model),
             rule,
             tensors,
             clock,
             seed,
             seen,
             initial,
+            thresholds,
         })
     }
 }
 
 impl<M: Module> Module for Wired<M> {
     fn collect_devices(&self, devices: Devices) -> Devices {
-        self.model.collect_devices(devices)
+        (**self).collect_devices(devices)
     }
 
     fn fork(self, device: &Device) -> Self {
@@ -496,7 +525,7 @@ impl<M: Module> Module for Wired<M> {
     }
 
     fn valid(&self) -> Self {
-        self.clone().with(self.model.valid())
+        self.clone().with((**self).valid())
     }
 
     fn materialize(self) -> Self {
@@ -505,7 +534,7 @@ impl<M: Module> Module for Wired<M> {
     }
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        self.model.visit(visitor);
+        (**self).visit(visitor);
     }
 
     fn map<P: ModuleMapper>(self, mapper: &mut P) -> Self {
@@ -517,7 +546,7 @@ impl<M: Module> Module for Wired<M> {
 impl<M: ModuleDisplay> ModuleDisplayDefault for Wired<M> {
     fn content(&self, content: Content) -> Option<Content> {
         content
-            .add("model", &self.model)
+            .add("model", &**self)
             .add_debug_attribute("rule", &self.rule.name)
             .optional()
     }

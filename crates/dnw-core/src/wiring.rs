@@ -84,6 +84,11 @@ impl Wiring {
         self.entries
     }
 
+    /// A bit per entry, the first lowest.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// How many edges are real.
     pub fn count(&self) -> usize {
         self.words

@@ -150,7 +150,9 @@ fn a_layer_made_from_a_dense_one_keeps_its_weights() {
     let x = random([1, 2, 5, 5], &device);
     let (wired, dense) = (wired.forward(x.clone()), conv.forward(x));
     let tolerance = Tolerance::<f32>::rel_abs(1e-4, 1e-5);
-    wired.to_data().assert_approx_eq(&dense.to_data(), tolerance);
+    wired
+        .to_data()
+        .assert_approx_eq(&dense.to_data(), tolerance);
 }
 
 #[test]

@@ -85,6 +85,55 @@ pub fn keep_largest(
     Ok(chunks.write(threshold, equal_kept, k, real))
 }
 
+/// The entries that `real` has and `before` has not, and the other way round, each ascending. `before` holds a byte an entry, zero for no;
+/// `real` a bit.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn swaps(before: &[u8], real: &[u64]) -> (Vec<usize>, Vec<usize>) {
+    assert_eq!(real.len(), before.len().div_ceil(64), "length of the masks");
+    let found: Vec<(Vec<usize>, Vec<usize>)> = before
+        .par_chunks(CHUNK)
+        .zip(real.par_chunks(CHUNK / 64))
+        .enumerate()
+        .map(|(chunk, (before, real))| {
+            let (mut born, mut died) = (Vec::new(), Vec::new());
+            for (word, (before, &real)) in before.chunks(64).zip(real).enumerate() {
+                let first = chunk * CHUNK + 64 * word;
+                let before = word_of(before);
+                for (mut changed, entries) in
+                    [(real & !before, &mut born), (before & !real, &mut died)]
+                {
+                    while changed != 0 {
+                        entries.push(first + changed.trailing_zeros() as usize);
+                        changed &= changed - 1;
+                    }
+                }
+            }
+            (born, died)
+        })
+        .collect();
+    let (born, died): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    (born.concat(), died.concat())
+}
+
+/// A bit for each byte that is not zero.
+fn word_of(bytes: &[u8]) -> u64 {
+    let eight = |(i, bytes): (usize, &[u8])| {
+        let mut ones = [0u8; 8];
+        for (one, &byte) in ones.iter_mut().zip(bytes) {
+            *one = u8::from(byte != 0);
+        }
+        // Each factor's bit takes a byte's lowest bit to a place of its own in the highest byte.
+        (u64::from_le_bytes(ones).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i)
+    };
+    bytes
+        .chunks(8)
+        .enumerate()
+        .map(eight)
+        .fold(0, |word, bits| word | bits)
+}
+
 /// The entries to choose from.
 #[derive(Clone, Copy)]
 struct Chunks<'a> {

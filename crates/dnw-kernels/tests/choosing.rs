@@ -1,7 +1,7 @@
 //! Selection against a stable sort, and the update against its definition.
 
 use dnw_kernels::descent::{self, Descent};
-use dnw_kernels::selection::{NotANumber, keep_largest};
+use dnw_kernels::selection::{NotANumber, keep_largest, swaps};
 use proptest::prelude::*;
 
 /// What the published program does: a stable sort by magnitude, of which the first are dropped.
@@ -61,6 +61,19 @@ proptest! {
         prop_assert_eq!(kept.threshold, threshold);
         prop_assert_eq!(kept.nearest, magnitudes(false).into_iter().reduce(f32::max));
         prop_assert_eq!(kept.contenders, magnitudes(false).into_iter().filter(|m| *m >= 0.9 * threshold).count());
+    }
+}
+
+proptest! {
+    #[test]
+    fn swaps_are_the_entries_in_which_two_masks_differ(pairs in proptest::collection::vec(any::<(bool, bool)>(), 0..300)) {
+        let before: Vec<u8> = pairs.iter().map(|pair| u8::from(pair.0)).collect();
+        let after: Vec<bool> = pairs.iter().map(|pair| pair.1).collect();
+        let entries = |pair: (bool, bool)| {
+            let at = (0..pairs.len()).filter(|&i| pairs[i] == pair);
+            at.collect::<Vec<_>>()
+        };
+        prop_assert_eq!(swaps(&before, &words(&after)), (entries((false, true)), entries((true, false))));
     }
 }
 

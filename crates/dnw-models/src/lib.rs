@@ -36,7 +36,7 @@ pub use mobilenet_dense::{MobileNetDense, MobileNetDenseConfig, Separable};
 pub use published::{Place, Published, PublishedError};
 pub use resnet::{Block, ResNet, ResNetConfig, ResNetStem};
 pub use tiny::{
-    GradientName, GraphRun, SolverName, Stem, Time, Tiny, TinyContinuousConfig, TinyCyclic,
+    GradientName, SolverName, Stem, Time, Tiny, TinyContinuousConfig, TinyCyclic,
     TinyDiscreteConfig, TinyGraph, TinyStatic, TinyStaticConfig,
 };
 

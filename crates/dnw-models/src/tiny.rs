@@ -123,11 +123,11 @@ pub trait TinyGraph: Module + ModuleDisplay {
         time: &Self::Time,
     ) -> Result<Tensor<4>, OdeError>;
 
-    /// As [`hold`](Self::hold), keeping what every node gave.
+    /// What every node gave on the way there, `[batch, nodes, height, width]`, in parts.
     ///
     /// # Errors
     /// [`OdeError`] if time is continuous and the equation cannot be solved.
-    fn run(&self, stem: Tensor<4>, time: &Self::Time) -> Result<GraphRun, OdeError>;
+    fn given(&self, stem: Tensor<4>, time: &Self::Time) -> Result<Vec<Tensor<4>>, OdeError>;
 
     /// Writes the graph over the stem's maps; the value's last `outputs` channels, or all where there are no more, are what the
     /// output nodes hold.
@@ -145,15 +145,6 @@ pub trait TinyGraph: Module + ModuleDisplay {
     fn drawing(&self, inputs: usize, outputs: usize) -> Drawing;
 }
 
-/// What a graph led to.
-#[derive(Clone, Debug)]
-pub struct GraphRun {
-    /// What every node gave, `[batch, nodes, height, width]`, in parts.
-    given: Vec<Tensor<4>>,
-    /// What nodes hold, the output nodes last, `[batch, nodes, height, width]`.
-    state: Tensor<4>,
-}
-
 impl TinyGraph for NeuralGraph<ImageNodes> {
     type Time = ();
 
@@ -161,12 +152,8 @@ impl TinyGraph for NeuralGraph<ImageNodes> {
         Ok(self.forward(stem))
     }
 
-    fn run(&self, stem: Tensor<4>, (): &()) -> Result<GraphRun, OdeError> {
-        let pass = self.pass(stem);
-        Ok(GraphRun {
-            given: pass.fired,
-            state: pass.outputs,
-        })
+    fn given(&self, stem: Tensor<4>, (): &()) -> Result<Vec<Tensor<4>>, OdeError> {
+        Ok(self.pass(stem).fired)
     }
 
     fn write(
@@ -199,20 +186,16 @@ impl TinyGraph for CyclicGraph {
         }
     }
 
-    fn run(&self, stem: Tensor<4>, time: &Time) -> Result<GraphRun, OdeError> {
+    fn given(&self, stem: Tensor<4>, time: &Time) -> Result<Vec<Tensor<4>>, OdeError> {
         let start = self.start(stem);
-        let (given, state) = match time {
-            Time::Steps(steps) => {
-                let pass = self.field().steps(start, *steps);
-                (pass.given, pass.state)
-            }
+        let given = match time {
+            Time::Steps(steps) => self.field().steps(start, *steps).given,
             Time::Continuous(integrator) => {
                 let state = continuous::solve(self, start, integrator)?;
-                (self.field().given(state.clone()), state)
+                self.field().given(state)
             }
         };
-        let given = vec![given];
-        Ok(GraphRun { given, state })
+        Ok(vec![given])
     }
 
     fn write(
@@ -433,7 +416,7 @@ impl<G: TinyGraph> Classifier for Tiny<G> {
     }
 
     fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
-        let run = self.graph.run(self.stem.forward(images), &self.time);
-        Some(Tensor::cat(run.ok()?.given, 1))
+        let given = self.graph.given(self.stem.forward(images), &self.time);
+        Some(Tensor::cat(given.ok()?, 1))
     }
 }

@@ -242,14 +242,16 @@ impl<M: Classifier> Training<M> {
         }
         let gradients = self.model.prepare(pass.gradients);
         let rate = self.plan.rate.at(self.updates_made());
-        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        let optimizer = &mut self.optimizer;
+        self.model
+            .change_model(|model| optimizer.step(rate, model, gradients));
         let rewiring = self
             .model
             .rewire()
             .map_err(|source| TrainingError::Wiring { update, source })?;
         if rewiring.rewound || self.begins_a_phase(update) {
             // What the optimizer remembers is of another training.
-            self.optimizer = optimizer(&self.plan.optimizer);
+            self.optimizer = optimizer::optimizer(&self.plan.optimizer);
         }
         Ok(Update {
             update,

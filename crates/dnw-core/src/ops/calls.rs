@@ -7,7 +7,7 @@ use dnw_kernels::levels::{GraphNorm, LevelsShape};
 use dnw_kernels::product::ProductShape;
 use dnw_kernels::steps::StepsShape;
 
-use super::IndexCache;
+use super::{Chosen, IndexCache, Wanted};
 
 /// A wired product.
 #[derive(Clone, Debug)]
@@ -77,4 +77,31 @@ pub struct StepsCall {
     pub(crate) shape: StepsShape,
     pub(crate) epsilon: f32,
     pub(crate) index: IndexCache,
+}
+
+/// A choice of the largest weights.
+#[derive(Debug)]
+pub struct ChoiceCall {
+    pub(crate) wanted: Wanted,
+    made: Mutex<Option<Result<Chosen, usize>>>,
+}
+
+impl ChoiceCall {
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            made: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn put(&self, made: Result<Chosen, usize>) {
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+    }
+
+    pub(crate) fn take(&self) -> Option<Result<Chosen, usize>> {
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
 }

@@ -7,9 +7,11 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
-use burn::backend::{Autodiff, Backend, backend_extension};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, backend_extension};
 
-use super::calls::{ConvolutionCall, LevelsCall, ProductCall, StepsCall};
+use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, ProductCall, StepsCall};
+use dnw_kernels::descent::Descent;
+
 use super::host::{self, Convolution, Host, Levels, Nodes, Product, Steps};
 
 /// The operations of wired networks that a backend has kernels for. Each has a reference in plain tensors in the module above.
@@ -61,6 +63,28 @@ pub trait WiredOps: Backend {
         kernel: FloatTensor<Self>,
         call: Arc<StepsCall>,
     ) -> FloatTensor<Self>;
+
+    /// The mask of the largest weights, from the one before.
+    fn keep_largest(
+        weights: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<ChoiceCall>,
+    ) -> BoolTensor<Self>;
+
+    /// An update of weights that have a velocity; gives both.
+    fn descend(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        descent: Descent,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The first update; gives weights and velocity.
+    fn begin_descent(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        descent: Descent,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
 macro_rules! on_host {
@@ -137,6 +161,31 @@ macro_rules! on_host {
                 }
                 .contiguous();
                 Steps::forward::<Self>(&x, &weight, &real, &nodes, call).0
+            }
+
+            fn keep_largest(
+                weights: FloatTensor<Self>,
+                real: BoolTensor<Self>,
+                call: Arc<ChoiceCall>,
+            ) -> BoolTensor<Self> {
+                host::keep_largest::<Self>(Self::contiguous(weights), real, &call)
+            }
+
+            fn descend(
+                weights: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                velocity: FloatTensor<Self>,
+                descent: Descent,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                host::descend::<Self>(weights, Self::contiguous(gradient), velocity, descent)
+            }
+
+            fn begin_descent(
+                weights: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                descent: Descent,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                host::begin_descent::<Self>(weights, gradient, descent)
             }
         }
     };
@@ -380,6 +429,36 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish(([x, weight], nodes, steps), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
+    }
+
+    fn keep_largest(
+        weights: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<ChoiceCall>,
+    ) -> BoolTensor<Self> {
+        B::keep_largest(weights.into_primitive(), real, call)
+    }
+
+    fn descend(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        descent: Descent,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [weights, gradient, velocity] =
+            [weights, gradient, velocity].map(|tensor| tensor.into_primitive());
+        let (weights, velocity) = B::descend(weights, gradient, velocity, descent);
+        (Self::from_inner(weights), Self::from_inner(velocity))
+    }
+
+    fn begin_descent(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        descent: Descent,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [weights, gradient] = [weights, gradient].map(|tensor| tensor.into_primitive());
+        let (weights, velocity) = B::begin_descent(weights, gradient, descent);
+        (Self::from_inner(weights), Self::from_inner(velocity))
     }
 }
 

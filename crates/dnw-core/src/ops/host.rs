@@ -6,13 +6,15 @@ use std::sync::Arc;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
+use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::levels::{self, LevelsPass};
 use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
+use dnw_kernels::selection::{self, NotANumber};
 use dnw_kernels::steps::{self, StepsPass};
 use dnw_kernels::{EdgeIndex, convolution, product};
 
-use super::IndexCache;
-use super::calls::{ConvolutionCall, LevelsCall, ProductCall, StepsCall};
+use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, ProductCall, StepsCall};
+use super::{Chosen, IndexCache};
 
 /// A backend that computes on the CPU, on numbers that can be read where they lie.
 pub(crate) trait Host: Backend {
@@ -27,6 +29,12 @@ pub(crate) trait Host: Backend {
 
     /// A tensor of these numbers.
     fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self>;
+
+    /// Changes the numbers, row-major, where they lie if nobody else holds them.
+    fn change(tensor: FloatTensor<Self>, change: impl FnOnce(&mut [f32])) -> FloatTensor<Self>;
+
+    /// Turns some entries over, where they lie if nobody else holds them.
+    fn toggle(mask: BoolTensor<Self>, entries: impl Iterator<Item = usize>) -> BoolTensor<Self>;
 }
 
 #[cfg(feature = "flex")]
@@ -34,6 +42,15 @@ mod flex {
     use super::*;
     use burn::backend::Flex;
     use burn::backend::flex::FlexTensor;
+
+    /// The same numbers without gaps, and no second handle on them if there were none.
+    fn owned(tensor: FlexTensor) -> FlexTensor {
+        if tensor.is_contiguous() {
+            tensor
+        } else {
+            tensor.to_contiguous()
+        }
+    }
 
     impl Host for Flex {
         fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -63,6 +80,26 @@ mod flex {
 
         fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
             FlexTensor::from_data(TensorData::new(values, shape))
+        }
+
+        fn change(tensor: FlexTensor, change: impl FnOnce(&mut [f32])) -> FlexTensor {
+            let mut tensor = owned(tensor);
+            let (start, end) = tensor
+                .layout()
+                .contiguous_offsets()
+                .expect("made contiguous");
+            change(&mut tensor.storage_mut::<f32>()[start..end]);
+            tensor
+        }
+
+        fn toggle(mask: FlexTensor, entries: impl Iterator<Item = usize>) -> FlexTensor {
+            let mut mask = owned(mask);
+            let (start, end) = mask.layout().contiguous_offsets().expect("made contiguous");
+            let bytes = &mut mask.storage_mut::<u8>()[start..end];
+            for entry in entries {
+                bytes[entry] ^= 1;
+            }
+            mask
         }
     }
 }
@@ -102,6 +139,26 @@ mod ndarray {
 
         fn tensor(values: Vec<f32>, shape: Shape) -> NdArrayTensor {
             NdArrayTensor::from_data(TensorData::new(values, shape))
+        }
+
+        fn change(tensor: NdArrayTensor, change: impl FnOnce(&mut [f32])) -> NdArrayTensor {
+            let NdArrayTensor::F32(storage) = Self::contiguous(tensor) else {
+                unreachable!("of 32-bit floats, or the kernels would not serve it");
+            };
+            let mut array = storage.into_owned();
+            change(array.as_slice_mut().expect("made contiguous"));
+            NdArrayTensor::F32(array.into())
+        }
+
+        fn toggle(mask: NdArrayTensor, entries: impl Iterator<Item = usize>) -> NdArrayTensor {
+            let NdArrayTensor::Bool(storage) = mask else {
+                unreachable!("a tensor of yes and no");
+            };
+            let mut array = storage.into_owned();
+            for entry in entries {
+                array[[entry].as_slice()] ^= true;
+            }
+            NdArrayTensor::Bool(array.into())
         }
     }
 }
@@ -439,4 +496,74 @@ impl Steps {
         let (dx, dw) = (B::tensor(dx, x.shape()), B::tensor(dw, weight.shape()));
         [dx, dw, gamma, beta, kernel]
     }
+}
+
+/// The mask of the largest weights, from the one before, `[entries]`.
+pub(crate) fn keep_largest<B: Host>(
+    weights: FloatTensor<B>,
+    real: BoolTensor<B>,
+    call: &ChoiceCall,
+) -> BoolTensor<B> {
+    let wanted = &call.wanted;
+    let weights = B::floats(&weights);
+    let all = wanted.candidates.count() == weights.len();
+    let candidates = (!all).then(|| wanted.candidates.words());
+    let mut chosen = vec![0; weights.len().div_ceil(64)];
+    let kept =
+        selection::keep_largest(weights, candidates, wanted.edges, wanted.guess, &mut chosen);
+    let kept = match kept {
+        Ok(kept) => kept,
+        Err(NotANumber { entry }) => {
+            call.put(Err(entry));
+            return real;
+        }
+    };
+    let (born, died) = selection::swaps(&B::bytes(&real), &chosen);
+    let with_magnitudes = |entries: &[usize]| {
+        let pairs = entries.iter().map(|&entry| (entry, weights[entry].abs()));
+        pairs.collect()
+    };
+    call.put(Ok(Chosen {
+        born: with_magnitudes(&born),
+        died: with_magnitudes(&died),
+        threshold: kept.threshold,
+        nearest: kept.nearest,
+        contenders: kept.contenders,
+    }));
+    if born.is_empty() && died.is_empty() {
+        return real;
+    }
+    B::toggle(real, born.into_iter().chain(died))
+}
+
+/// An update of weights that have a velocity.
+pub(crate) fn descend<B: Host>(
+    weights: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    velocity: FloatTensor<B>,
+    descent: Descent,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let gradient = B::floats(&gradient);
+    let mut moved = None;
+    let velocity = B::change(velocity, |velocity| {
+        moved = Some(B::change(weights, |weights| {
+            descent::descend(descent, weights, gradient, velocity);
+        }));
+    });
+    (moved.expect("changed just now"), velocity)
+}
+
+/// The first update, in which the gradient becomes the velocity.
+pub(crate) fn begin_descent<B: Host>(
+    weights: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    descent: Descent,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let mut moved = None;
+    let velocity = B::change(gradient, |gradient| {
+        moved = Some(B::change(weights, |weights| {
+            descent::begin(descent, weights, gradient);
+        }));
+    });
+    (moved.expect("changed just now"), velocity)
 }

@@ -7,13 +7,16 @@ use burn::backend::Dispatch;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bool, Tensor};
 use dnw_kernels::convolution::ConvolutionShape;
+use dnw_kernels::descent;
 use dnw_kernels::levels::{self, LevelsShape};
 use dnw_kernels::product::{Layout, ProductShape};
 use dnw_kernels::steps::StepsShape;
 
-use super::calls::{CallNorm, ConvolutionCall, LevelsCall, Observed, ProductCall, StepsCall};
+use super::calls::{
+    CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, Observed, ProductCall, StepsCall,
+};
 use super::extension::WiredOps;
-use super::{IndexCache, Moments, WholeNodes, WholeNorm};
+use super::{Chosen, Descent, IndexCache, Moments, Wanted, WholeNodes, WholeNorm};
 use crate::graph::{GraphSpec, Outputs};
 
 /// See [`super::wired_product`].
@@ -212,4 +215,46 @@ pub(super) fn steps(
         nodes.kernel.into_dispatch(),
         call,
     ))
+}
+
+/// See [`super::keep_largest`].
+pub(super) fn keep_largest(
+    weights: Tensor<1>,
+    real: Tensor<1, Bool>,
+    wanted: Wanted,
+) -> Result<(Tensor<1, Bool>, Chosen), usize> {
+    let call = Arc::new(ChoiceCall::new(wanted));
+    let mask = <Dispatch as WiredOps>::keep_largest(
+        weights.into_dispatch(),
+        real.into_dispatch(),
+        call.clone(),
+    );
+    let chosen = call.take().expect("the operation puts it there")?;
+    Ok((Tensor::from_dispatch(mask), chosen))
+}
+
+/// See [`super::descend`].
+pub(super) fn descend<const D: usize>(
+    weights: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Option<Tensor<D>>,
+    descent: Descent,
+) -> (Tensor<D>, Tensor<D>) {
+    let descent = descent::Descent {
+        rate: descent.rate as f32,
+        momentum: descent.momentum,
+        decay: descent.decay,
+    };
+    let (weights, gradient) = (weights.into_dispatch(), gradient.into_dispatch());
+    let (weights, velocity) = match velocity {
+        Some(velocity) => {
+            let velocity = velocity.into_dispatch();
+            <Dispatch as WiredOps>::descend(weights, gradient, velocity, descent)
+        }
+        None => <Dispatch as WiredOps>::begin_descent(weights, gradient, descent),
+    };
+    (
+        Tensor::from_dispatch(weights),
+        Tensor::from_dispatch(velocity),
+    )
 }

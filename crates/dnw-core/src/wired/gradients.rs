@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Tensor};
 
-use super::{TensorFacts, Wired};
+use super::{TensorFacts, WHOLE, Wired};
 use crate::real_edges::path;
 use crate::score::Sees;
 use crate::{Clock, Rule};
@@ -46,7 +46,7 @@ impl<M: Module> Wired<M> {
             return gradients;
         }
         let mut masks = Masks::default();
-        self.model.visit(&mut masks);
+        (**self).visit(&mut masks);
         let next = Clock {
             update: self.clock.update + 1,
             ..self.clock
@@ -60,7 +60,7 @@ impl<M: Module> Wired<M> {
             gradients: &mut gradients,
             path: Vec::new(),
         };
-        self.model.visit(&mut prepare);
+        self.model.as_ref().expect(WHOLE).visit(&mut prepare);
         gradients
     }
 }

@@ -124,6 +124,8 @@ impl ModuleVisitor for CountOthers<'_> {
 pub(super) struct Change {
     /// The real edges.
     pub(super) wiring: Option<Wiring>,
+    /// The real edges, on the device already.
+    pub(super) mask: Option<Tensor<1, Bool>>,
     /// The hallucinated edges that take part while training.
     pub(super) joined: Option<Wiring>,
     /// What an edge gives.
@@ -192,6 +194,12 @@ impl ModuleMapper for Put<'_> {
             return param;
         };
         let change = self.changes.get(&weight);
+        if part == path::REAL
+            && let Some(mask) = change.and_then(|change| change.mask.clone())
+        {
+            let entries = mask.dims()[0];
+            return param.map(|_| mask.reshape([entries; D]));
+        }
         let mask = match part {
             path::REAL => change.and_then(|change| change.wiring.as_ref()),
             path::JOINED => change.and_then(|change| change.joined.as_ref()),

@@ -1,39 +1,26 @@
 //! The optimizer that a recipe asks for.
 
 use burn::module::ParamGroup;
-use burn::optim::decay::WeightDecayConfig;
+use burn::optim::ModuleOptimizer;
 use burn::optim::grad_clipping::GradientClippingConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{ModuleOptimizer, SgdConfig};
+use dnw_core::optim::Sgd;
 
 use crate::recipe::OptimizerRecipe;
 
-/// Burn's SGD as PyTorch defines it, without anything that it remembers.
+/// SGD as PyTorch defines it, without anything that it remembers.
 pub(super) fn optimizer(recipe: &OptimizerRecipe) -> ModuleOptimizer {
-    let mut config = SgdConfig::new();
-    if recipe.momentum > 0.0 {
-        // PyTorch's momentum has no dampening; Burn's default is 0.1.
-        let momentum = MomentumConfig::new()
-            .with_momentum(recipe.momentum)
-            .with_dampening(0.0);
-        config = config.with_momentum(Some(momentum));
-    }
+    let plain = Sgd::new(recipe.momentum);
+    let decay = (recipe.weight_decay != 0.0).then_some(recipe.weight_decay);
     let clipping = recipe
         .clip_norm
-        .map(|norm| GradientClippingConfig::Norm(norm as f32));
-    config = config.with_gradient_clipping(clipping.clone());
-    if recipe.weight_decay == 0.0 {
-        return config.init();
+        .map(|norm| GradientClippingConfig::Norm(norm as f32).init());
+    let mut all = plain.with_weight_decay(decay).init();
+    if let Some(clipping) = &clipping {
+        all = all.with_grad_clipping(clipping.clone());
     }
-    let decay = WeightDecayConfig::new(recipe.weight_decay as f32);
-    let decaying = config.clone().with_weight_decay(Some(decay)).init();
-    if recipe.norms_decay {
-        return decaying;
+    if decay.is_none() || recipe.norms_decay {
+        return all;
     }
     let norms = ParamGroup::from_any_predicates(vec![".gamma", ".beta"]);
-    decaying.with_group(
-        norms,
-        config.build(),
-        clipping.map(|clipping| clipping.init()),
-    )
+    all.with_group(norms, plain, clipping)
 }
