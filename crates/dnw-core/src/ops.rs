@@ -274,7 +274,7 @@ pub(crate) struct Chosen {
     pub(crate) contenders: usize,
 }
 
-/// The mask of the largest weights, where kernels serve, and how it differs from the one before.
+/// How the mask of the largest weights differs from the one that is, where kernels serve.
 ///
 /// `weights`, `real`: `[entries]`.
 ///
@@ -284,12 +284,26 @@ pub(crate) fn keep_largest(
     weights: Tensor<1>,
     real: Tensor<1, Bool>,
     wanted: Wanted,
-) -> Result<(Tensor<1, Bool>, Chosen), usize> {
+) -> Result<Chosen, usize> {
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     return served::keep_largest(weights, real, wanted);
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
     {
         let _ = (weights, real, wanted);
+        unreachable!("no kernels serve in this build")
+    }
+}
+
+/// The mask with some entries turned over, where kernels serve.
+pub(crate) fn turn_over<const D: usize>(
+    mask: Tensor<D, Bool>,
+    entries: Vec<usize>,
+) -> Tensor<D, Bool> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    return served::turn_over(mask, entries);
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+    {
+        let _ = (mask, entries);
         unreachable!("no kernels serve in this build")
     }
 }

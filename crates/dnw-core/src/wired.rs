@@ -259,7 +259,7 @@ impl<M: Module> Wired<M> {
         let begins_at_zero = self.rule.birth == Birth::Zero && tensor.clock.update > 0;
         let born = || Wiring::from_entries(tensor.weights.len(), swaps.born.iter().copied());
         Change {
-            mask: None,
+            turned: None,
             wiring: (rewinds || !swaps.is_empty()).then(|| choice.wiring.clone()),
             joined: choice.joined.clone(),
             law: choice.threshold.map(|t| self.rule.forward.law(t)),

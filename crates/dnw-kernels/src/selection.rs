@@ -7,6 +7,8 @@
 
 use rayon::prelude::*;
 
+use crate::simd::vectorised;
+
 /// A weight is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotANumber {
@@ -35,6 +37,7 @@ const INFINITY: u32 = 0x7f80_0000;
 /// How far from the guess the k-th is looked for: a 64th of an octave.
 const NEAR: u32 = 1 << 17;
 
+#[inline(always)]
 fn magnitude(weight: f32) -> u32 {
     weight.to_bits() & 0x7fff_ffff
 }
@@ -119,19 +122,11 @@ pub fn swaps(before: &[u8], real: &[u64]) -> (Vec<usize>, Vec<usize>) {
 
 /// A bit for each byte that is not zero.
 fn word_of(bytes: &[u8]) -> u64 {
-    let eight = |(i, bytes): (usize, &[u8])| {
-        let mut ones = [0u8; 8];
-        for (one, &byte) in ones.iter_mut().zip(bytes) {
-            *one = u8::from(byte != 0);
-        }
-        // Each factor's bit takes a byte's lowest bit to a place of its own in the highest byte.
-        (u64::from_le_bytes(ones).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i)
-    };
-    bytes
-        .chunks(8)
-        .enumerate()
-        .map(eight)
-        .fold(0, |word, bits| word | bits)
+    let mut ones = [0u8; 64];
+    for (one, &byte) in ones.iter_mut().zip(bytes) {
+        *one = u8::from(byte != 0);
+    }
+    pack(&ones)
 }
 
 /// The entries to choose from.
@@ -178,24 +173,9 @@ impl<'a> Chunks<'a> {
         let seen: Vec<(usize, bool, Vec<u32>)> = self
             .all()
             .map(|(weights, candidates)| {
-                let (mut above, mut strange, mut near) = (0, false, Vec::new());
-                for_each_word(weights, candidates, |weights, mask| {
-                    let (mut higher, mut within, mut none) = (0u64, 0u64, 0u64);
-                    for (i, &weight) in weights.iter().enumerate() {
-                        let key = magnitude(weight);
-                        higher |= u64::from(key > high) << i;
-                        within |= u64::from(key.wrapping_sub(low) <= high - low) << i;
-                        none |= u64::from(key > INFINITY) << i;
-                    }
-                    above += (higher & mask).count_ones() as usize;
-                    strange |= none & mask != 0;
-                    let mut left = within & mask;
-                    while left != 0 {
-                        near.push(magnitude(weights[left.trailing_zeros() as usize]));
-                        left &= left - 1;
-                    }
-                });
-                (above, strange, near)
+                let mut seen = Near::default();
+                look_near(weights, candidates, low, high, &mut seen);
+                (seen.above, seen.strange, seen.near)
             })
             .collect();
         if seen.iter().any(|(_, strange, _)| *strange) {
@@ -242,14 +222,7 @@ impl<'a> Chunks<'a> {
             .all()
             .flat_map_iter(|(weights, candidates)| {
                 let mut keys = Vec::new();
-                for_each_word(weights, candidates, |weights, mask| {
-                    for (i, &weight) in weights.iter().enumerate() {
-                        let key = magnitude(weight);
-                        if (key >> LOW) as usize == bin && mask >> i & 1 == 1 {
-                            keys.push(key);
-                        }
-                    }
-                });
+                gather_bin(weights, candidates, bin, &mut keys);
                 keys
             })
             .collect();
@@ -267,36 +240,7 @@ impl<'a> Chunks<'a> {
             .zip(real.par_chunks_mut(CHUNK / 64))
             .map(|((weights, candidates), real)| {
                 let mut seen = Seen::default();
-                let mut words = real.iter_mut();
-                for_each_word(weights, candidates, |weights, mask| {
-                    let (mut kept, mut equal, mut near, mut nearest) = (0u64, 0u64, 0u64, 0u32);
-                    for (i, &weight) in weights.iter().enumerate() {
-                        let key = magnitude(weight);
-                        kept |= u64::from(key >= threshold) << i;
-                        equal |= u64::from(key == threshold) << i;
-                        near |= u64::from(key >= contends) << i;
-                    }
-                    let left = mask & !kept;
-                    if left == u64::MAX {
-                        for &weight in weights {
-                            nearest = nearest.max(magnitude(weight) + 1);
-                        }
-                    } else {
-                        for (i, &weight) in weights.iter().enumerate() {
-                            // One more, so that a magnitude of zero differs from none.
-                            let key = if left >> i & 1 == 1 {
-                                magnitude(weight) + 1
-                            } else {
-                                0
-                            };
-                            nearest = nearest.max(key);
-                        }
-                    }
-                    seen.equal += (equal & mask).count_ones() as usize;
-                    seen.contenders += (near & left).count_ones() as usize;
-                    seen.nearest = seen.nearest.max(nearest);
-                    *words.next().expect("a word for each 64 entries") = kept & mask;
-                });
+                write_words(weights, candidates, [threshold, contends], real, &mut seen);
                 seen
             })
             .reduce(Seen::default, Seen::and);
@@ -383,4 +327,136 @@ fn count(weights: &[f32], candidates: Option<&[u64]>, counts: &mut [u32]) {
     for (count, other) in counts.iter_mut().zip(other) {
         *count += other;
     }
+}
+
+/// What lies above a band, in it, and beyond all numbers.
+#[derive(Default)]
+struct Near {
+    above: usize,
+    strange: bool,
+    near: Vec<u32>,
+}
+
+vectorised! {
+    fn look_near(weights: &[f32], candidates: Option<&[u64]>, low: u32, high: u32, seen: &mut Near) = look_near_body;
+}
+
+#[inline(always)]
+fn look_near_body<const FUSED: bool>(
+    weights: &[f32],
+    candidates: Option<&[u64]>,
+    low: u32,
+    high: u32,
+    seen: &mut Near,
+) {
+    for_each_word(weights, candidates, |weights, mask| {
+        let keys = keys_of(weights);
+        let (higher, within, strange) = (
+            bits(&keys, |key| key > high),
+            bits(&keys, |key| key.wrapping_sub(low) <= high - low),
+            bits(&keys, |key| key > INFINITY),
+        );
+        seen.above += (higher & mask).count_ones() as usize;
+        seen.strange |= strange & mask != 0;
+        let mut left = within & mask;
+        while left != 0 {
+            seen.near.push(keys[left.trailing_zeros() as usize]);
+            left &= left - 1;
+        }
+    });
+}
+
+vectorised! {
+    fn gather_bin(weights: &[f32], candidates: Option<&[u64]>, bin: usize, found: &mut Vec<u32>) = gather_bin_body;
+}
+
+#[inline(always)]
+fn gather_bin_body<const FUSED: bool>(
+    weights: &[f32],
+    candidates: Option<&[u64]>,
+    bin: usize,
+    found: &mut Vec<u32>,
+) {
+    for_each_word(weights, candidates, |weights, mask| {
+        let keys = keys_of(weights);
+        let mut left = bits(&keys, |key| key >> LOW == bin as u32) & mask;
+        while left != 0 {
+            found.push(keys[left.trailing_zeros() as usize]);
+            left &= left - 1;
+        }
+    });
+}
+
+vectorised! {
+    fn write_words(weights: &[f32], candidates: Option<&[u64]>, bounds: [u32; 2], real: &mut [u64], seen: &mut Seen) = write_words_body;
+}
+
+#[inline(always)]
+fn write_words_body<const FUSED: bool>(
+    weights: &[f32],
+    candidates: Option<&[u64]>,
+    [threshold, contends]: [u32; 2],
+    real: &mut [u64],
+    seen: &mut Seen,
+) {
+    let mut words = real.iter_mut();
+    for_each_word(weights, candidates, |weights, mask| {
+        let keys = keys_of(weights);
+        let kept = bits(&keys, |key| key >= threshold) & mask;
+        let left = mask & !kept;
+        let mut nearest = 0;
+        if mask == u64::MAX {
+            // Of all candidates those below the threshold are left. One more, so that a magnitude of zero differs from none.
+            for &key in &keys {
+                nearest = nearest.max(if key < threshold { key + 1 } else { 0 });
+            }
+        } else {
+            for (i, &key) in keys.iter().enumerate() {
+                nearest = nearest.max(if left >> i & 1 == 1 { key + 1 } else { 0 });
+            }
+        }
+        seen.equal += (bits(&keys, |key| key == threshold) & mask).count_ones() as usize;
+        seen.contenders += (bits(&keys, |key| key >= contends) & left).count_ones() as usize;
+        seen.nearest = seen.nearest.max(nearest);
+        *words.next().expect("a word for each 64 entries") = kept;
+    });
+}
+
+/// The bits of up to 64 magnitudes; zeros behind them.
+#[inline(always)]
+fn keys_of(weights: &[f32]) -> [u32; 64] {
+    let mut keys = [0; 64];
+    if let Ok(weights) = <&[f32; 64]>::try_from(weights) {
+        for i in 0..64 {
+            keys[i] = magnitude(weights[i]);
+        }
+    } else {
+        for (key, &weight) in keys.iter_mut().zip(weights) {
+            *key = magnitude(weight);
+        }
+    }
+    keys
+}
+
+/// A bit for each key for which something holds.
+#[inline(always)]
+fn bits(keys: &[u32; 64], holds: impl Fn(u32) -> bool) -> u64 {
+    // Bytes first, which vectors make sixteen at a time; then their lowest bits side by side.
+    let mut ones = [0u8; 64];
+    for i in 0..64 {
+        ones[i] = u8::from(holds(keys[i]));
+    }
+    pack(&ones)
+}
+
+/// The lowest bits of 64 bytes.
+#[inline(always)]
+fn pack(ones: &[u8; 64]) -> u64 {
+    let mut word = 0;
+    for (i, eight) in ones.chunks_exact(8).enumerate() {
+        let eight = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
+        // Each factor's bit takes a byte's lowest bit to a place of its own in the highest byte.
+        word |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
+    }
+    word
 }

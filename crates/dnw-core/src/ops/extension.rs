@@ -64,12 +64,15 @@ pub trait WiredOps: Backend {
         call: Arc<StepsCall>,
     ) -> FloatTensor<Self>;
 
-    /// The mask of the largest weights, from the one before.
+    /// Finds how the mask of the largest weights differs from the given one, which is given back as it is.
     fn keep_largest(
         weights: FloatTensor<Self>,
         real: BoolTensor<Self>,
         call: Arc<ChoiceCall>,
     ) -> BoolTensor<Self>;
+
+    /// The mask with these entries turned over.
+    fn turn_over(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self>;
 
     /// An update of weights that have a velocity; gives both.
     fn descend(
@@ -168,7 +171,12 @@ macro_rules! on_host {
                 real: BoolTensor<Self>,
                 call: Arc<ChoiceCall>,
             ) -> BoolTensor<Self> {
-                host::keep_largest::<Self>(Self::contiguous(weights), real, &call)
+                host::keep_largest::<Self>(&Self::contiguous(weights), &real, &call);
+                real
+            }
+
+            fn turn_over(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self> {
+                Self::toggle(mask, &entries)
             }
 
             fn descend(
@@ -437,6 +445,10 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         call: Arc<ChoiceCall>,
     ) -> BoolTensor<Self> {
         B::keep_largest(weights.into_primitive(), real, call)
+    }
+
+    fn turn_over(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self> {
+        B::turn_over(mask, entries)
     }
 
     fn descend(

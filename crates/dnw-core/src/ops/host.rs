@@ -34,7 +34,7 @@ pub(crate) trait Host: Backend {
     fn change(tensor: FloatTensor<Self>, change: impl FnOnce(&mut [f32])) -> FloatTensor<Self>;
 
     /// Turns some entries over, where they lie if nobody else holds them.
-    fn toggle(mask: BoolTensor<Self>, entries: impl Iterator<Item = usize>) -> BoolTensor<Self>;
+    fn toggle(mask: BoolTensor<Self>, entries: &[usize]) -> BoolTensor<Self>;
 }
 
 #[cfg(feature = "flex")]
@@ -92,11 +92,11 @@ mod flex {
             tensor
         }
 
-        fn toggle(mask: FlexTensor, entries: impl Iterator<Item = usize>) -> FlexTensor {
+        fn toggle(mask: FlexTensor, entries: &[usize]) -> FlexTensor {
             let mut mask = owned(mask);
             let (start, end) = mask.layout().contiguous_offsets().expect("made contiguous");
             let bytes = &mut mask.storage_mut::<u8>()[start..end];
-            for entry in entries {
+            for &entry in entries {
                 bytes[entry] ^= 1;
             }
             mask
@@ -150,12 +150,12 @@ mod ndarray {
             NdArrayTensor::F32(array.into())
         }
 
-        fn toggle(mask: NdArrayTensor, entries: impl Iterator<Item = usize>) -> NdArrayTensor {
+        fn toggle(mask: NdArrayTensor, entries: &[usize]) -> NdArrayTensor {
             let NdArrayTensor::Bool(storage) = mask else {
                 unreachable!("a tensor of yes and no");
             };
             let mut array = storage.into_owned();
-            for entry in entries {
+            for &entry in entries {
                 array[[entry].as_slice()] ^= true;
             }
             NdArrayTensor::Bool(array.into())
@@ -498,42 +498,35 @@ impl Steps {
     }
 }
 
-/// The mask of the largest weights, from the one before, `[entries]`.
+/// Finds how the mask of the largest weights differs from the one before, `[entries]`.
 pub(crate) fn keep_largest<B: Host>(
-    weights: FloatTensor<B>,
-    real: BoolTensor<B>,
+    weights: &FloatTensor<B>,
+    real: &BoolTensor<B>,
     call: &ChoiceCall,
-) -> BoolTensor<B> {
+) {
     let wanted = &call.wanted;
-    let weights = B::floats(&weights);
+    let weights = B::floats(weights);
     let all = wanted.candidates.count() == weights.len();
     let candidates = (!all).then(|| wanted.candidates.words());
     let mut chosen = vec![0; weights.len().div_ceil(64)];
     let kept =
         selection::keep_largest(weights, candidates, wanted.edges, wanted.guess, &mut chosen);
-    let kept = match kept {
-        Ok(kept) => kept,
-        Err(NotANumber { entry }) => {
-            call.put(Err(entry));
-            return real;
+    call.put(kept.map_err(|NotANumber { entry }| entry).map(|kept| {
+        let (born, died) = selection::swaps(&B::bytes(real), &chosen);
+        let with_magnitudes = |entries: Vec<usize>| {
+            let pairs = entries
+                .into_iter()
+                .map(|entry| (entry, weights[entry].abs()));
+            pairs.collect()
+        };
+        Chosen {
+            born: with_magnitudes(born),
+            died: with_magnitudes(died),
+            threshold: kept.threshold,
+            nearest: kept.nearest,
+            contenders: kept.contenders,
         }
-    };
-    let (born, died) = selection::swaps(&B::bytes(&real), &chosen);
-    let with_magnitudes = |entries: &[usize]| {
-        let pairs = entries.iter().map(|&entry| (entry, weights[entry].abs()));
-        pairs.collect()
-    };
-    call.put(Ok(Chosen {
-        born: with_magnitudes(&born),
-        died: with_magnitudes(&died),
-        threshold: kept.threshold,
-        nearest: kept.nearest,
-        contenders: kept.contenders,
     }));
-    if born.is_empty() && died.is_empty() {
-        return real;
-    }
-    B::toggle(real, born.into_iter().chain(died))
 }
 
 /// An update of weights that have a velocity.

@@ -29,9 +29,12 @@ impl IndexCache {
             return made.index.clone();
         }
         let index = Arc::new(EdgeIndex::from_bytes(targets, sources, mask));
+        let mut copy = made.take().map(|made| made.mask).unwrap_or_default();
+        copy.clear();
+        copy.extend_from_slice(mask);
         *made = Some(Made {
             sizes: [targets, sources],
-            mask: mask.to_vec(),
+            mask: copy,
             index: index.clone(),
         });
         index

@@ -222,15 +222,23 @@ pub(super) fn keep_largest(
     weights: Tensor<1>,
     real: Tensor<1, Bool>,
     wanted: Wanted,
-) -> Result<(Tensor<1, Bool>, Chosen), usize> {
+) -> Result<Chosen, usize> {
     let call = Arc::new(ChoiceCall::new(wanted));
-    let mask = <Dispatch as WiredOps>::keep_largest(
+    <Dispatch as WiredOps>::keep_largest(
         weights.into_dispatch(),
         real.into_dispatch(),
         call.clone(),
     );
-    let chosen = call.take().expect("the operation puts it there")?;
-    Ok((Tensor::from_dispatch(mask), chosen))
+    call.take().expect("the operation puts it there")
+}
+
+/// See [`super::turn_over`].
+pub(super) fn turn_over<const D: usize>(
+    mask: Tensor<D, Bool>,
+    entries: Vec<usize>,
+) -> Tensor<D, Bool> {
+    let mask = mask.into_dispatch();
+    Tensor::from_dispatch(<Dispatch as WiredOps>::turn_over(mask, Arc::new(entries)))
 }
 
 /// See [`super::descend`].

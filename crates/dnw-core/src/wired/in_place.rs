@@ -102,14 +102,15 @@ impl<M: Module> Wired<M> {
                 guess: self.thresholds.get(&name).copied(),
             };
             let real = real.expect("found with its weights");
-            let (mask, chosen) = ops::keep_largest(weights, real, wanted).map_err(|entry| {
+            let chosen = ops::keep_largest(weights, real, wanted).map_err(|entry| {
                 let tensor = name.clone();
                 WiringError::NotANumber { tensor, entry }
             })?;
             let swaps = Swaps::of(chosen.born, chosen.died);
             if !swaps.is_empty() {
+                let turned = [swaps.born.as_slice(), &swaps.died].concat();
                 let change = Change {
-                    mask: Some(mask),
+                    turned: Some(turned),
                     ..Change::default()
                 };
                 changes.insert(name.clone(), change);

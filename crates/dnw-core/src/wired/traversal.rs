@@ -11,6 +11,7 @@ use burn::tensor::{Bool, Tensor, TensorData};
 
 use super::TensorFacts;
 use crate::Wiring;
+use crate::ops;
 use crate::real_edges::{mask_tensor, path, wiring_of};
 
 /// What a wired tensor is like now, on the host.
@@ -124,8 +125,8 @@ impl ModuleVisitor for CountOthers<'_> {
 pub(super) struct Change {
     /// The real edges.
     pub(super) wiring: Option<Wiring>,
-    /// The real edges, on the device already.
-    pub(super) mask: Option<Tensor<1, Bool>>,
+    /// The entries of the mask that turn over, where kernels chose them.
+    pub(super) turned: Option<Vec<usize>>,
     /// The hallucinated edges that take part while training.
     pub(super) joined: Option<Wiring>,
     /// What an edge gives.
@@ -195,10 +196,9 @@ impl ModuleMapper for Put<'_> {
         };
         let change = self.changes.get(&weight);
         if part == path::REAL
-            && let Some(mask) = change.and_then(|change| change.mask.clone())
+            && let Some(turned) = change.and_then(|change| change.turned.clone())
         {
-            let entries = mask.dims()[0];
-            return param.map(|_| mask.reshape([entries; D]));
+            return param.map(|mask| ops::turn_over(mask, turned));
         }
         let mask = match part {
             path::REAL => change.and_then(|change| change.wiring.as_ref()),
