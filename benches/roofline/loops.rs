@@ -52,7 +52,12 @@ macro_rules! copies {
                         *sum = $add(*sum, unsafe { $load(lanes.as_ptr()) });
                     }
                 }
-                sums.into_iter().map(sum).sum()
+                // Vector by vector first: of a short slice, number by number would take longer than reading it.
+                let mut all = sums[0];
+                for one in &sums[1..] {
+                    all = $add(all, *one);
+                }
+                sum(all)
             }
 
             #[target_feature(enable = $features)]

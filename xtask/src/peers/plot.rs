@@ -17,7 +17,7 @@ polyline{fill:none;stroke-width:2.2;stroke-linejoin:round}circle{stroke:none}\
 text{font-family:Inter,system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif}</style>";
 
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 410.0;
+const HEIGHT: f64 = 420.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 300.0;
 /// Colours of lines.
