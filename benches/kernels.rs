@@ -1,101 +1,74 @@
 //! Each kernel beside what one would use without it: `cargo bench -p dnw-benches`.
 //!
-//! The wired product stands beside the dense product of the `gemm` crate on the same shapes, selection beside the sort
-//! that the published program makes, the fused node function beside Burn's own layers.
+//! Wired products stand beside the dense ones of the `gemm` crate on the same shapes, over densities; selection beside the sort
+//! that the published program makes; the fused node function beside Burn's own layers.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use burn::nn::InstanceNormConfig;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2dConfig;
 use burn::tensor::{Device, Distribution, Tensor, activation};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use dnw_benches::{all, edges, numbers};
-use dnw_core::select_top_edges;
+use dnw_benches::products::{Bench, Case, Growing, Operation, SHAPES};
+use dnw_benches::selection::choose;
+use dnw_benches::{all, numbers};
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
-use dnw_kernels::product::{self, ProductShape};
+use dnw_kernels::product::ProductShape;
 
-fn wired_product(criterion: &mut Criterion) {
-    let shape = ProductShape {
-        images: 64,
-        targets: 576,
-        sources: 192,
-        pixels: 64,
-    };
-    let ProductShape {
-        images,
-        targets,
-        sources,
-        pixels,
-    } = shape;
-    let (x, w) = (
-        numbers(1, images * sources * pixels),
-        numbers(2, targets * sources),
-    );
-    let mut y = vec![0.0; images * targets * pixels];
-    let mut group = criterion.benchmark_group("product 192 -> 576, 8 x 8, batch 64");
-    group.bench_function("dense (gemm)", |bench| {
-        bench.iter(|| {
-            for (x, y) in x
-                .chunks_exact(sources * pixels)
-                .zip(y.chunks_exact_mut(targets * pixels))
-            {
-                let (p, s) = (pixels as isize, sources as isize);
-                // SAFETY: the three slices hold matrices of exactly these sizes and strides.
-                unsafe {
-                    gemm::gemm(
-                        targets,
-                        pixels,
-                        sources,
-                        y.as_mut_ptr(),
-                        1,
-                        p,
-                        false,
-                        w.as_ptr(),
-                        1,
-                        s,
-                        x.as_ptr(),
-                        1,
-                        p,
-                        0.0,
-                        1.0,
-                        false,
-                        false,
-                        false,
-                        gemm::Parallelism::Rayon(0),
-                    );
+/// Densities at which a product stands beside the dense one.
+const DENSITIES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.5, 1.0];
+
+/// Every product that needs the edges, over densities, and the one that does not.
+fn products(criterion: &mut Criterion) {
+    for shape in [SHAPES[0], SHAPES[1]] {
+        for (operation, name) in [
+            (Operation::Forward, "forward"),
+            (Operation::InputGradient, "input gradient"),
+            (Operation::WeightGradient, "weight gradient"),
+        ] {
+            let ProductShape {
+                images,
+                targets,
+                sources,
+                pixels,
+            } = shape;
+            let title = format!("{name}, {sources} to {targets}, {pixels} pixels, batch {images}");
+            let mut group = criterion.benchmark_group(title);
+            let case = |density| Case::new(operation, Growing::Density, shape, density);
+            let mut dense = Bench::new(case(1.0));
+            group.bench_function("gemm", |bench| bench.iter(|| dense.gemm()));
+            if operation == Operation::WeightGradient {
+                // Every hallucinated edge learns, whatever the density.
+                group.bench_function("ours", |bench| bench.iter(|| dense.ours()));
+            } else {
+                for density in DENSITIES {
+                    let mut wired = Bench::new(case(density));
+                    let id = BenchmarkId::new("ours", density);
+                    group.bench_function(id, |bench| bench.iter(|| wired.ours()));
                 }
             }
-            black_box(&mut y);
-        });
-    });
-    for density in [0.01, 0.05, 0.1, 0.2] {
-        let index = edges(targets, sources, density);
-        group.bench_with_input(
-            BenchmarkId::new("wired", density),
-            &index,
-            |bench, index| {
-                bench.iter(|| product::forward(shape, &x, &w, index, black_box(&mut y)));
-            },
-        );
+            group.finish();
+        }
     }
-    group.finish();
 }
 
 fn selection(criterion: &mut Criterion) {
     let (n, k) = (640_000, 32_000);
-    let scores: Vec<f32> = numbers(3, n).into_iter().map(f32::abs).collect();
-    let candidates = all(n);
+    let weights = numbers(3, n);
+    let sizes: Vec<f32> = weights.iter().map(|weight| weight.abs()).collect();
+    let (candidates, mut scores) = (all(n), Vec::new());
     let mut group = criterion.benchmark_group("the 32,000 largest of 640,000");
     group.bench_function("stable sort", |bench| {
         bench.iter(|| {
             let mut order: Vec<usize> = (0..n).collect();
-            order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+            order.sort_by(|&a, &b| sizes[a].total_cmp(&sizes[b]));
             black_box(order[n - k])
         });
     });
-    group.bench_function("select_top_edges", |bench| {
-        bench.iter(|| select_top_edges("w", &scores, &candidates, k));
+    group.bench_function("ours", |bench| {
+        bench.iter(|| choose(&weights, &candidates, k, &mut scores));
     });
     group.finish();
 }
@@ -142,5 +115,17 @@ fn node_function(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, wired_product, selection, node_function);
+/// Less than Criterion takes by itself, so that all of it takes about a minute.
+fn quick() -> Criterion {
+    Criterion::default()
+        .sample_size(15)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+}
+
+criterion_group! {
+    name = benches;
+    config = quick();
+    targets = products, selection, node_function
+}
 criterion_main!(benches);

@@ -1,4 +1,12 @@
-//! Inputs that the benches share.
+//! What the benches and the measuring programs share: inputs, the dense products that kernels stand beside, the limits of the machine,
+//! and how a program answers one that asks it to measure.
+
+pub mod dense;
+pub mod dialogue;
+pub mod products;
+pub mod roofline;
+pub mod selection;
+pub mod timing;
 
 use dnw_core::Wiring;
 use dnw_kernels::EdgeIndex;
@@ -17,10 +25,10 @@ pub fn numbers(seed: u64, n: usize) -> Vec<f32> {
 }
 
 /// A share of the edges of a `[targets, sources]` matrix, drawn at random.
-pub fn edges(targets: usize, sources: usize, density: f32) -> EdgeIndex {
+pub fn edges(targets: usize, sources: usize, density: f64) -> EdgeIndex {
     let drawn = numbers(7, targets * sources)
         .into_iter()
-        .map(|x| (x + 1.0) / 2.0 < density);
+        .map(|x| (f64::from(x) + 1.0) / 2.0 < density);
     EdgeIndex::from_mask(targets, sources, drawn)
 }
 

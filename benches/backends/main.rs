@@ -1,15 +1,16 @@
 //! `bench-backend`: measures one network on one device and prints what it found as a JSON object.
 //!
 //! A process measures one pair, so that a driver that crashes or hangs takes nothing else with it; `cargo xtask bench-backends`
-//! starts one for each and makes the table.
+//! starts one for each and makes the table. With `--answer` it stays and makes training steps as it is asked to, which is how
+//! `cargo xtask bench-peers` measures it in turn with its peers.
 
 #![recursion_limit = "256"]
 
 mod devices;
 mod measure;
 mod memory;
+mod multiply_adds;
 mod rates;
-mod timing;
 mod workload;
 
 use std::process::ExitCode;
@@ -47,6 +48,10 @@ struct Args {
     /// Measure a thing no longer than about this, seconds, even if it leaves three rounds
     #[arg(long, default_value_t = 45.0)]
     patience: f64,
+    /// Only make training steps, as they are asked for: a line of standard input is a number of steps, its answer a line that says how
+    /// long each took
+    #[arg(long, conflicts_with_all = ["rounds", "patience"])]
+    answer: bool,
     /// Print the devices and networks that this program can measure here, and end
     #[arg(long)]
     list: bool,
@@ -55,6 +60,12 @@ struct Args {
 /// Why nothing was measured.
 #[derive(Debug)]
 struct Failure(String);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 macro_rules! failures {
     ($($error:ty),*) => {$(
@@ -91,7 +102,9 @@ fn main() -> ExitCode {
     let done = guarded(|| run(&args)).map_err(Failure);
     match done.and_then(|done| done) {
         Ok(json) => {
-            println!("{json}");
+            if let Some(json) = json {
+                println!("{json}");
+            }
             ExitCode::SUCCESS
         }
         Err(Failure(message)) => {
@@ -101,9 +114,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<String, Failure> {
+/// What is to be printed, if it is not printed yet.
+fn run(args: &Args) -> Result<Option<String>, Failure> {
     let (Some(device), Some(model)) = (&args.device, args.model) else {
-        return Ok(serde_json::to_string(&devices::list())?);
+        return Ok(Some(serde_json::to_string(&devices::list())?));
     };
     let threads = args.threads.unwrap_or_else(cores);
     rayon::ThreadPoolBuilder::new()
@@ -117,7 +131,11 @@ fn run(args: &Args) -> Result<String, Failure> {
         rounds: args.rounds.max(measure::LOSS_AFTER),
         patience: args.patience,
     };
-    Ok(serde_json::to_string(&measure::measure(&plan)?)?)
+    if args.answer {
+        measure::answer(&plan)?;
+        return Ok(None);
+    }
+    Ok(Some(serde_json::to_string(&measure::measure(&plan)?)?))
 }
 
 fn cores() -> usize {

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor, TensorData};
+use dnw_benches::dialogue::{self, Times};
+use dnw_benches::timing::{Timing, rounds};
 use dnw_core::Wired;
 use dnw_device::{Backend, DeviceName, Opened, host, open};
 use dnw_models::{Classifier, UseModel};
@@ -18,8 +20,8 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::memory::Memory;
+use crate::multiply_adds::MultiplyAdds;
 use crate::rates::rates;
-use crate::timing::{Timing, rounds};
 use crate::workload::Workload;
 
 /// Updates after which losses are compared.
@@ -95,6 +97,30 @@ struct Loss {
 /// # Errors
 /// [`Failure`] if the device cannot be had or the network not be trained.
 pub fn measure(plan: &Plan<'_>) -> Result<Measured, Failure> {
+    prepare(plan, Once)
+}
+
+/// Makes training steps as they are asked for, and says how long each took, until the input ends: see [`dnw_benches::dialogue`].
+///
+/// # Errors
+/// [`Failure`] as of [`measure`], or if a request cannot be understood.
+pub fn answer(plan: &Plan<'_>) -> Result<(), Failure> {
+    prepare(plan, Answering)
+}
+
+/// What to do with a network that is ready to be trained.
+trait Use {
+    type Found;
+
+    fn with<M: Classifier + ModuleDisplay + 'static>(
+        self,
+        bench: Bench<'_>,
+        training: Training<M>,
+        batch: &Batch,
+    ) -> Result<Self::Found, Failure>;
+}
+
+fn prepare<U: Use>(plan: &Plan<'_>, what: U) -> Result<U::Found, Failure> {
     let began = Instant::now();
     let opened = open(plan.device)?;
     let seconds = began.elapsed().as_secs_f64();
@@ -120,7 +146,28 @@ pub fn measure(plan: &Plan<'_>) -> Result<Measured, Failure> {
         memory: Memory::before(),
     };
     let device = opened.device.clone().autodiff();
-    recipe.model.build(image, classes, &device, bench)?
+    recipe
+        .model
+        .build(image, classes, &device, Prepared { bench, what })?
+}
+
+struct Prepared<'a, U> {
+    bench: Bench<'a>,
+    what: U,
+}
+
+impl<U: Use> UseModel for Prepared<'_, U> {
+    type Output = Result<U::Found, Failure>;
+
+    fn with<M: Classifier + ModuleDisplay + 'static>(self, mut model: M) -> Self::Output {
+        let bench = self.bench;
+        let device = bench.opened.device.clone().autodiff();
+        load_weights(&mut model, bench.weights)?;
+        let training = Training::begin(model, bench.recipe, bench.data, &device)?;
+        let batch = training.batches()?.next().ok_or("no batch".to_owned())??;
+        device.sync()?;
+        self.what.with(bench, training, &batch)
+    }
 }
 
 /// Writes a model's weights to a file.
@@ -144,17 +191,20 @@ struct Bench<'a> {
     memory: Memory,
 }
 
-impl UseModel for Bench<'_> {
-    type Output = Result<Measured, Failure>;
+/// Everything about a network, once.
+struct Once;
 
-    fn with<M: Classifier + ModuleDisplay + 'static>(mut self, mut model: M) -> Self::Output {
-        let plan = self.plan;
-        let device = self.opened.device.clone().autodiff();
-        load_weights(&mut model, self.weights)?;
-        let mut training = Training::begin(model, self.recipe, self.data, &device)?;
-        let batch = training.batches()?.next().ok_or("no batch".to_owned())??;
-        device.sync()?;
+impl Use for Once {
+    type Found = Measured;
 
+    fn with<M: Classifier + ModuleDisplay + 'static>(
+        self,
+        mut bench: Bench<'_>,
+        mut training: Training<M>,
+        batch: &Batch,
+    ) -> Result<Measured, Failure> {
+        let plan = bench.plan;
+        let device = bench.opened.device.clone().autodiff();
         Memory::begin();
         let mut losses = Vec::new();
         let step = rounds(
@@ -164,28 +214,28 @@ impl UseModel for Bench<'_> {
             plan.patience,
             || -> Result<f64, Failure> {
                 let began = Instant::now();
-                losses.push(training.step(&batch)?.loss);
+                losses.push(training.step(batch)?.loss);
                 device.sync()?;
                 Ok(began.elapsed().as_secs_f64())
             },
         )?;
-        self.memory.end(&device);
+        bench.memory.end(&device);
 
-        let forward = self.forward(&training.model, &batch)?;
-        let (rewire, swapped) = self.rewire(&mut training, &batch)?;
-        let predicted = self.predicted(batch.len())?;
+        let forward = bench.forward(&training.model, batch)?;
+        let (rewire, swapped) = bench.rewire(&mut training, batch)?;
+        let predicted = bench.predicted(batch.len())?;
         Ok(Measured {
-            device: self.opened.name.to_string(),
-            adapter: self.opened.model.clone(),
+            device: bench.opened.name.to_string(),
+            adapter: bench.opened.model.clone(),
             model: plan.workload.name().to_owned(),
             batch: batch.len(),
             threads: plan.threads,
-            open: self.seconds,
+            open: bench.seconds,
             step,
             forward,
             rewire,
             swapped,
-            memory: self.memory,
+            memory: bench.memory,
             loss: Loss {
                 first: losses[0],
                 updates: LOSS_AFTER,
@@ -193,6 +243,52 @@ impl UseModel for Bench<'_> {
             },
             predicted,
         })
+    }
+}
+
+/// Training steps alone, as often as asked.
+struct Answering;
+
+/// What says that it is ready.
+#[derive(Serialize)]
+struct Ready {
+    device: String,
+    model: String,
+    batch: usize,
+    threads: usize,
+    /// What the first step has to multiply and add; every other one has as many real edges.
+    multiply_adds: MultiplyAdds,
+}
+
+impl Use for Answering {
+    type Found = ();
+
+    fn with<M: Classifier + ModuleDisplay + 'static>(
+        self,
+        bench: Bench<'_>,
+        mut training: Training<M>,
+        batch: &Batch,
+    ) -> Result<(), Failure> {
+        let device = bench.opened.device.clone().autodiff();
+        let circuit = training.model.valid().circuit(bench.plan.workload.image());
+        let circuit = circuit.map_err(|error| Failure(error.to_string()))?;
+        let ready = Ready {
+            device: bench.opened.name.to_string(),
+            model: bench.plan.workload.name().to_owned(),
+            batch: batch.len(),
+            threads: bench.plan.threads,
+            multiply_adds: MultiplyAdds::of_an_image(&circuit).times(batch.len()),
+        };
+        // The circuit is as large as the weights.
+        drop(circuit);
+        let mut step = || -> Result<(), Failure> {
+            training.step(batch)?;
+            device.sync()?;
+            Ok(())
+        };
+        let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        dialogue::answer(&ready, input, output, |times| Times::of(times, &mut step))?;
+        Ok(())
     }
 }
 

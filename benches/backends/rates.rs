@@ -9,11 +9,11 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
+use dnw_benches::timing::rounds;
 use dnw_core::{Budget, Wire};
 use dnw_train::scaling::Rates;
 
 use crate::Failure;
-use crate::timing::rounds;
 
 /// Rounds of each; the median counts.
 const ROUNDS: usize = 7;

@@ -1,6 +1,7 @@
-//! The worker as `cargo xtask bench-backends` starts it.
+//! The programs that measure, as `cargo xtask bench-backends` and `cargo xtask bench-peers` start them.
 
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -66,4 +67,110 @@ fn a_device_that_cannot_be_had_is_refused_in_a_sentence() {
     let is_sentence = said.starts_with("error: ") && said.contains("cuda");
     assert!(is_sentence && said.lines().count() == 1, "{said}");
     assert!(output.stdout.is_empty());
+}
+
+/// What a worker says to these requests, line by line.
+fn answers(program: &str, arguments: &[&str], requests: &str) -> (bool, Vec<Value>, String) {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the worker can be run");
+    let mut input = child.stdin.take().expect("a pipe");
+    // One that has ended no longer reads.
+    let _ = input.write_all(requests.as_bytes());
+    drop(input);
+    let output = child.wait_with_output().expect("it ends with its input");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = said
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), lines.collect(), complained)
+}
+
+fn times(answer: &Value) -> usize {
+    let times = answer["milliseconds"].as_array().expect("a list");
+    assert!(
+        times.iter().all(|time| time.as_f64() > Some(0.0)),
+        "{answer}"
+    );
+    times.len()
+}
+
+#[test]
+fn training_steps_are_made_as_they_are_asked_for() {
+    let arguments = [
+        "flex",
+        "mnist",
+        "--answer",
+        "--batch",
+        "8",
+        "--threads",
+        "1",
+    ];
+    let (is_well, lines, complained) =
+        answers(env!("CARGO_BIN_EXE_bench-backend"), &arguments, "2\n1\n");
+    assert!(is_well, "{complained}");
+    let [ready, first, second] = lines.as_slice() else {
+        panic!("three lines: {lines:?}")
+    };
+    assert_eq!(
+        (&ready["model"], &ready["batch"]),
+        (&"mnist".into(), &8.into())
+    );
+    let count = |name: &str| ready["multiply_adds"][name].as_u64().expect("a number");
+    assert!(count("forward") > 0 && count("input_gradient") <= count("forward"));
+    assert!(count("forward") < count("weight_gradient"));
+    assert_eq!((times(first), times(second)), (2, 1));
+}
+
+#[test]
+fn choices_and_products_are_made_as_they_are_asked_for() {
+    let program = env!("CARGO_BIN_EXE_bench-kernel");
+    let choice = [
+        "selection",
+        "--weights",
+        "1000",
+        "--edges",
+        "50",
+        "--threads",
+        "1",
+    ];
+    let (is_well, lines, complained) = answers(program, &choice, "3\n");
+    assert!(is_well && lines.len() == 2, "{complained}");
+    assert_eq!(times(&lines[1]), 3);
+    let (is_well, lines, _) = answers(program, &["products"], "");
+    assert!(is_well && lines.len() == 1);
+    let cases = lines[0]["cases"].as_array().expect("a list");
+    assert!(
+        cases
+            .iter()
+            .any(|case| case["operation"] == "input-gradient" && case["density"] == 0.01)
+    );
+    let (is_well, _, complained) = answers(
+        program,
+        &["selection", "--edges", "9", "--weights", "3"],
+        "1\n",
+    );
+    assert!(
+        !is_well && complained.starts_with("error: "),
+        "{complained}"
+    );
+}
+
+#[test]
+fn a_request_that_is_no_number_ends_it_with_a_sentence() {
+    let (is_well, lines, complained) = answers(
+        env!("CARGO_BIN_EXE_bench-kernel"),
+        &["selection"],
+        "often\n",
+    );
+    assert!(!is_well && lines.len() == 1);
+    assert!(
+        complained.contains("`often`") && complained.lines().count() == 1,
+        "{complained}"
+    );
 }

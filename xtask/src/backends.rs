@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::files::write;
 use crate::program;
+use crate::text::duration;
 use row::{Asked, Recorded};
 use worker::Worker;
 
@@ -145,16 +147,12 @@ fn measure(
 
 /// How long the rest takes, if it is like what was done, and at most.
 fn time_left(done: usize, left: usize, elapsed: Duration, limit: Duration) -> String {
-    let minutes = |seconds: f64| match seconds {
-        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
-        seconds => format!("{:.0} min", seconds / 60.0),
-    };
-    let most = minutes(limit.as_secs_f64() * left as f64);
+    let most = duration(limit.as_secs_f64() * left as f64);
     if done == 0 {
         return format!("at most {most} in all");
     }
     let likely = elapsed.as_secs_f64() / done as f64 * left as f64;
-    format!("about {} left, at most {most}", minutes(likely))
+    format!("about {} left, at most {most}", duration(likely))
 }
 
 fn or(asked: &[String], all: &[String]) -> Vec<String> {
@@ -199,12 +197,6 @@ fn read(path: &Path) -> Result<Recorded, String> {
     let said = |error: String| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| said(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| said(error.to_string()))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text));
-    written.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

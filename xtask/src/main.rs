@@ -1,12 +1,16 @@
 //! The repository's own chores: `cargo xtask --help`.
 
 mod backends;
+mod files;
+mod machine;
 mod mnist;
 mod models;
+mod peers;
 mod pictures;
 mod program;
 mod rules;
 mod study;
+mod text;
 
 use std::process::ExitCode;
 
@@ -30,6 +34,8 @@ enum Chore {
     ModelsStudy(study::StudyArgs),
     /// Measure the networks on every backend, each pair in a process of its own with a time limit
     BenchBackends(backends::BackendArgs),
+    /// Measure training steps and choices of edges in turn with PyTorch, wired products in turn with dense ones
+    BenchPeers(peers::PeerArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),
 }
@@ -40,6 +46,7 @@ fn main() -> ExitCode {
         Chore::ModelsStudy(args) => models::table(&args),
         Chore::RulesStudy(args) => rules::table(&args),
         Chore::BenchBackends(args) => backends::run(&args),
+        Chore::BenchPeers(args) => peers::run(&args),
         Chore::Pictures(args) => pictures::run(&args),
     };
     match done {

@@ -41,8 +41,8 @@ pub fn build_with(what: &[&str]) -> Result<PathBuf, String> {
         .ok_or_else(|| "cargo did not say where the program is".into())
 }
 
-/// Where a program of this workspace lies when it has been built in release.
-pub fn built(name: &str) -> Result<PathBuf, String> {
+/// The folder that cargo builds into.
+pub fn target() -> Result<PathBuf, String> {
     let output = cargo()
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(root())
@@ -52,15 +52,18 @@ pub fn built(name: &str) -> Result<PathBuf, String> {
         .map_err(|error| format!("cargo metadata: {error}"))?;
     let folder = told["target_directory"].as_str();
     let folder = folder.ok_or("cargo did not say where it builds")?;
+    Ok(folder.into())
+}
+
+/// Where a program of this workspace lies when it has been built in release.
+pub fn built(name: &str) -> Result<PathBuf, String> {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    let path = Path::new(folder).join("release").join(file);
+    let path = target()?.join("release").join(file);
     if path.is_file() {
         Ok(path)
     } else {
         let path = path.display();
-        Err(format!(
-            "there is no {path}: leave out `--no-build`, or say where it is with `--worker`"
-        ))
+        Err(format!("there is no {path}: leave out `--no-build`"))
     }
 }
 

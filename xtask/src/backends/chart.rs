@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::row::{Measured, Outcome, Recorded, Row};
-use super::table::{how, three_digits};
+use super::table::how;
+use crate::text::{in_a_picture, three_digits};
 
 /// The chart brings its own paper, so it reads on light and dark pages; where the reader prefers dark, the paper follows.
 const STYLE: &str = "<style>\
@@ -54,7 +55,7 @@ pub fn svg(recorded: &Recorded) -> String {
             svg,
             "<text class=\"ink\" x=\"22\" y=\"{:.1}\" font-size=\"13\" font-weight=\"600\">{}{batch}</text>",
             y - 8.0,
-            escape(&model)
+            in_a_picture(&model)
         );
         for row in rows {
             draw(&mut svg, row, &axis, y);
@@ -107,7 +108,7 @@ fn draw(svg: &mut String, row: &Row, axis: &Axis, y: f64) {
         "<text class=\"soft\" x=\"{}\" y=\"{:.1}\" font-size=\"12\" text-anchor=\"end\">{}</text>",
         LEFT - 10.0,
         y + 13.0,
-        escape(&row.asked.device)
+        in_a_picture(&row.asked.device)
     );
     let Some(found) = numbers(row) else {
         let mut why = how(&row.outcome).replace(['\n', '\r'], " ");
@@ -120,7 +121,7 @@ fn draw(svg: &mut String, row: &Row, axis: &Axis, y: f64) {
             "<text class=\"soft\" x=\"{}\" y=\"{:.1}\" font-size=\"12\" font-style=\"italic\">{}</text>",
             LEFT + 4.0,
             y + 13.0,
-            escape(&why)
+            in_a_picture(&why)
         );
         return;
     };
@@ -130,7 +131,7 @@ fn draw(svg: &mut String, row: &Row, axis: &Axis, y: f64) {
             svg,
             "<rect class=\"{class}\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{height}\"><title>{}: {name} {} ms</title></rect>",
             axis.x(value) - LEFT,
-            escape(&row.asked.device),
+            in_a_picture(&row.asked.device),
             three_digits(value)
         );
         top += height;
@@ -189,13 +190,6 @@ impl Axis {
             );
         }
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::machine::machine;
+
 /// Everything measured on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recorded {
@@ -135,11 +137,8 @@ pub struct Loss {
 impl Recorded {
     /// Nothing yet, on this machine.
     pub fn here() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-        let processor = processor().map_or_else(String::new, |name| format!("{name}, "));
         Self {
-            machine: format!("{processor}{cores} threads, {system}"),
+            machine: machine(),
             rows: Vec::new(),
         }
     }
@@ -167,11 +166,4 @@ impl Recorded {
         let find = |asked: &Asked| self.rows.iter().find(|row| row.asked == *asked).cloned();
         self.rows = asked.iter().filter_map(find).collect();
     }
-}
-
-/// The processor's name, where the system tells.
-fn processor() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }

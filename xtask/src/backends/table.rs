@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::row::{Measured, Outcome, Recorded, Row, Timing};
+use crate::text::{in_a_cell, three_digits};
 
 /// The table, with the machine above it and below it how far losses agree.
 pub fn markdown(recorded: &Recorded) -> String {
@@ -183,18 +184,6 @@ fn milliseconds(timing: &Timing) -> String {
     )
 }
 
-/// A number with about three digits that count.
-pub fn three_digits(number: f64) -> String {
-    let size = number.abs();
-    let digits = match size {
-        size if size >= 100.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size >= 1.0 => 2,
-        _ => 3,
-    };
-    format!("{number:.digits$}")
-}
-
 fn memory(found: &Measured) -> String {
     let megabytes = |bytes: u64| format!("{:.0}", bytes as f64 / 1e6);
     match (
@@ -206,11 +195,6 @@ fn memory(found: &Measured) -> String {
         (None, Some(pool)) => format!("? + {pool}"),
         (None, None) => "?".into(),
     }
-}
-
-/// Text that breaks neither a cell nor a line.
-fn in_a_cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]

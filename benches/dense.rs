@@ -1,0 +1,176 @@
+//! The products that one would make without wirings: dense, of the `gemm` crate, on the kernels' own layouts and on all threads of
+//! rayon's pool.
+
+use dnw_kernels::product::ProductShape;
+
+/// A matrix of a slice: where it begins, and from one row and one column to the next.
+#[derive(Clone, Copy)]
+struct Strides {
+    row: usize,
+    column: usize,
+}
+
+/// `y [images, targets, pixels]` from `x [images, sources, pixels]` and all of `weight [targets, sources]`, image by image.
+///
+/// # Panics
+/// If a length does not fit `shape`.
+pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], y: &mut [f32]) {
+    let ProductShape {
+        targets,
+        sources,
+        pixels,
+        ..
+    } = shape;
+    let maps = Strides {
+        row: pixels,
+        column: 1,
+    };
+    let edges = Strides {
+        row: sources,
+        column: 1,
+    };
+    let inputs = x.chunks_exact(sources * pixels);
+    for (x, y) in inputs.zip(y.chunks_exact_mut(targets * pixels)) {
+        let sizes = [targets, sources, pixels];
+        multiply(sizes, (weight, edges), (x, maps), (y, maps), false);
+    }
+}
+
+/// The gradient to `x` through all of `weight`.
+///
+/// # Panics
+/// If a length does not fit `shape`.
+pub fn input_gradient(shape: ProductShape, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
+    let ProductShape {
+        targets,
+        sources,
+        pixels,
+        ..
+    } = shape;
+    let maps = Strides {
+        row: pixels,
+        column: 1,
+    };
+    let turned = Strides {
+        row: 1,
+        column: sources,
+    };
+    let gradients = dy.chunks_exact(targets * pixels);
+    for (dy, dx) in gradients.zip(dx.chunks_exact_mut(sources * pixels)) {
+        let sizes = [sources, targets, pixels];
+        multiply(sizes, (weight, turned), (dy, maps), (dx, maps), false);
+    }
+}
+
+/// The gradient to all of the weight, summed over the images.
+///
+/// # Panics
+/// If a length does not fit `shape`.
+pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let ProductShape {
+        targets,
+        sources,
+        pixels,
+        ..
+    } = shape;
+    let maps = Strides {
+        row: pixels,
+        column: 1,
+    };
+    let turned = Strides {
+        row: 1,
+        column: pixels,
+    };
+    let edges = Strides {
+        row: sources,
+        column: 1,
+    };
+    let images = dy
+        .chunks_exact(targets * pixels)
+        .zip(x.chunks_exact(sources * pixels));
+    for (image, (dy, x)) in images.enumerate() {
+        let sizes = [targets, pixels, sources];
+        multiply(sizes, (dy, maps), (x, turned), (dw, edges), image > 0);
+    }
+}
+
+/// `c = a b`, or `c += a b`; `a` is rows by inner, `b` inner by columns.
+fn multiply(
+    [rows, inner, columns]: [usize; 3],
+    (a, of_a): (&[f32], Strides),
+    (b, of_b): (&[f32], Strides),
+    (c, of_c): (&mut [f32], Strides),
+    adds: bool,
+) {
+    let last = |rows: usize, columns: usize, strides: Strides| {
+        (rows - 1) * strides.row + (columns - 1) * strides.column
+    };
+    if rows == 0 || inner == 0 || columns == 0 {
+        return;
+    }
+    assert!(last(rows, inner, of_a) < a.len(), "length of a");
+    assert!(last(inner, columns, of_b) < b.len(), "length of b");
+    assert!(last(rows, columns, of_c) < c.len(), "length of c");
+    // SAFETY: the last entry of each matrix lies in its slice, as was asserted just now, and `c` is borrowed alone.
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            inner,
+            c.as_mut_ptr(),
+            of_c.column as isize,
+            of_c.row as isize,
+            adds,
+            a.as_ptr(),
+            of_a.column as isize,
+            of_a.row as isize,
+            b.as_ptr(),
+            of_b.column as isize,
+            of_b.row as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::Rayon(0),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{edges, numbers};
+    use dnw_kernels::product;
+
+    fn are_near(a: &[f32], b: &[f32]) {
+        for (a, b) in a.iter().zip(b) {
+            assert!((a - b).abs() < 1e-4, "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn with_every_edge_real_the_wired_product_and_the_dense_one_are_the_same() {
+        let shape = ProductShape {
+            images: 3,
+            targets: 5,
+            sources: 7,
+            pixels: 10,
+        };
+        let all = edges(5, 7, 2.0);
+        assert_eq!(all.len(), 35);
+        let (x, w, dy) = (numbers(1, 210), numbers(2, 35), numbers(3, 150));
+        let [mut y, mut wired] = [(); 2].map(|()| vec![f32::NAN; 150]);
+        forward(shape, &x, &w, &mut y);
+        product::forward(shape, &x, &w, &all, &mut wired);
+        are_near(&y, &wired);
+        let [mut dx, mut wired] = [(); 2].map(|()| vec![f32::NAN; 210]);
+        input_gradient(shape, &dy, &w, &mut dx);
+        product::input_gradient(shape, &dy, &w, &all, &mut wired);
+        are_near(&dx, &wired);
+        let [mut dw, mut wired] = [(); 2].map(|()| vec![f32::NAN; 35]);
+        weight_gradient(shape, &x, &dy, &mut dw);
+        product::weight_gradient(shape, &x, &dy, &mut wired);
+        are_near(&dw, &wired);
+    }
+}

@@ -1,0 +1,106 @@
+//! `bench-kernel`: measures kernels, the choice of edges and the limits of the machine, as it is asked to.
+//!
+//! It speaks as [`dnw_benches::dialogue`] says; `cargo xtask bench-peers` asks it in turn with its peers.
+
+use std::io::{stdin, stdout};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use dnw_benches::dialogue::{Times, answer};
+use dnw_benches::products::{Bench, Case, Compared, cases};
+use dnw_benches::roofline::roofline;
+use dnw_benches::selection::choose;
+use dnw_benches::{all, numbers};
+use serde::Serialize;
+
+// As `dnw` does, so that what is measured is what its users get.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measure parts of a training step.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    what: What,
+    /// Threads [default: one per core]
+    #[arg(long, global = true, default_value_t = cores())]
+    threads: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Print the limits of the machine, and end
+    Roofline,
+    /// Choose the largest of some weights, as often as asked
+    Selection {
+        /// Weights
+        #[arg(long, default_value_t = 640_000)]
+        weights: usize,
+        /// How many to choose
+        #[arg(long, default_value_t = 32_000)]
+        edges: usize,
+    },
+    /// Make every wired product and its dense equivalent in turn, as often as asked
+    Products,
+}
+
+/// What says that it is ready.
+#[derive(Serialize)]
+struct Ready {
+    threads: usize,
+    cases: Vec<Case>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(args.threads)
+        .build_global()
+        .map_err(|error| error.to_string())?;
+    let ready = |cases| Ready {
+        threads: args.threads,
+        cases,
+    };
+    let (input, output) = (stdin().lock(), stdout().lock());
+    match args.what {
+        What::Roofline => {
+            let found = serde_json::to_string(&roofline()).map_err(|error| error.to_string())?;
+            println!("{found}");
+            Ok(())
+        }
+        What::Selection { weights, edges } => {
+            if edges > weights {
+                return Err(format!("{edges} of {weights} weights cannot be chosen"));
+            }
+            let (values, candidates) = (numbers(3, weights), all(weights));
+            let mut scores = Vec::new();
+            answer(&ready(Vec::new()), input, output, |times| {
+                Times::of(times, || -> Result<(), String> {
+                    std::hint::black_box(choose(&values, &candidates, edges, &mut scores));
+                    Ok(())
+                })
+            })
+        }
+        What::Products => {
+            let cases = cases();
+            answer(&ready(cases.clone()), input, output, |times| {
+                // One after the other, so that no more is held than the largest needs.
+                let compare = |&case: &Case| Bench::new(case).compare(times);
+                Ok::<Vec<Compared>, String>(cases.iter().map(compare).collect())
+            })
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
