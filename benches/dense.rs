@@ -142,6 +142,7 @@ mod tests {
     use super::*;
     use crate::{edges, numbers};
     use dnw_kernels::product;
+    use dnw_kernels::product::Layout;
 
     fn are_near(a: &[f32], b: &[f32]) {
         for (a, b) in a.iter().zip(b) {
@@ -156,6 +157,7 @@ mod tests {
             targets: 5,
             sources: 7,
             pixels: 10,
+            layout: Layout::TargetsFirst,
         };
         let all = edges(5, 7, 2.0);
         assert_eq!(all.len(), 35);

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use dnw_benches::dialogue::{Times, answer};
+use dnw_benches::numbers;
 use dnw_benches::products::{Bench, Case, Compared, cases};
 use dnw_benches::roofline::roofline;
 use dnw_benches::selection::choose;
-use dnw_benches::{all, numbers};
 use serde::Serialize;
 
 // As `dnw` does, so that what is measured is what its users get.
@@ -81,11 +81,10 @@ fn run(args: &Args) -> Result<(), String> {
             if edges > weights {
                 return Err(format!("{edges} of {weights} weights cannot be chosen"));
             }
-            let (values, candidates) = (numbers(3, weights), all(weights));
-            let mut scores = Vec::new();
+            let (values, mut real) = (numbers(3, weights), vec![0; weights.div_ceil(64)]);
             answer(&ready(Vec::new()), input, output, |times| {
                 Times::of(times, || -> Result<(), String> {
-                    std::hint::black_box(choose(&values, &candidates, edges, &mut scores));
+                    std::hint::black_box(choose(&values, edges, &mut real));
                     Ok(())
                 })
             })

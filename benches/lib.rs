@@ -8,7 +8,6 @@ pub mod roofline;
 pub mod selection;
 pub mod timing;
 
-use dnw_core::Wiring;
 use dnw_kernels::EdgeIndex;
 
 /// Numbers in -1..1 that depend on `seed` alone.
@@ -30,9 +29,4 @@ pub fn edges(targets: usize, sources: usize, density: f64) -> EdgeIndex {
         .into_iter()
         .map(|x| (f64::from(x) + 1.0) / 2.0 < density);
     EdgeIndex::from_mask(targets, sources, drawn)
-}
-
-/// All entries of a tensor as candidates.
-pub fn all(entries: usize) -> Wiring {
-    Wiring::full(entries)
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use dnw_kernels::EdgeIndex;
-use dnw_kernels::product::{self, ProductShape};
+use dnw_kernels::product::{self, Layout, ProductShape};
 use serde::Serialize;
 
 use crate::{dense, edges, numbers};
@@ -41,6 +41,7 @@ const fn shape(images: usize, targets: usize, sources: usize, pixels: usize) -> 
         targets,
         sources,
         pixels,
+        layout: Layout::TargetsFirst,
     }
 }
 

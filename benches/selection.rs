@@ -1,28 +1,24 @@
 //! The choice of edges that is measured.
 
-use dnw_core::{Wiring, select_top_edges};
+use dnw_kernels::selection::{Kept, keep_largest};
 
-/// The `k` candidates of largest magnitude. **The** place to change when training chooses in another way: the benches and
-/// `cargo xtask bench-peers` measure what stands here.
-///
-/// `scores` is room for as many numbers as there are weights.
+/// The `k` weights of largest magnitude, a bit each in `real`, as training chooses them where it has no threshold to begin from. **The**
+/// place to change when training chooses in another way: the benches and `cargo xtask bench-peers` measure what stands here.
 ///
 /// # Panics
-/// If a weight is NaN, or there are fewer candidates than `k`.
-pub fn choose(weights: &[f32], candidates: &Wiring, k: usize, scores: &mut Vec<f32>) -> Wiring {
-    scores.clear();
-    scores.extend(weights.iter().map(|weight| weight.abs()));
-    select_top_edges("weights", scores, candidates, k).expect("numbers, and enough of them")
+/// If a weight is NaN, there are fewer than `k`, or `real` is not a word for each 64 weights.
+pub fn choose(weights: &[f32], k: usize, real: &mut [u64]) -> Kept {
+    keep_largest(weights, None, k, None, real).expect("numbers, and enough of them")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::all;
 
     #[test]
     fn the_largest_of_either_sign_are_chosen() {
-        let real = choose(&[0.5, -3.0, 2.0, 0.1], &all(4), 2, &mut Vec::new());
-        assert_eq!(real.iter().collect::<Vec<_>>(), [1, 2]);
+        let mut real = [0];
+        choose(&[0.5, -3.0, 2.0, 0.1], 2, &mut real);
+        assert_eq!(real, [0b0110]);
     }
 }
