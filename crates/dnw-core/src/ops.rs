@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::module::conv2d;
+use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bool, Tensor, activation};
 
@@ -222,6 +222,33 @@ pub(crate) fn steps(
         let _ = (x, weight, real, nodes, outputs, steps, index);
         unreachable!("no kernels serve in this build")
     }
+}
+
+/// Batch norm by the moments of the batch, `[channels]` each, which are given besides; and the ReLU behind it, if it is wanted.
+///
+/// `x`: `[batch, channels, height, width]`; `gamma`, `beta`: `[channels]`.
+pub(crate) fn batch_norm(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    rectified: bool,
+) -> (Tensor<4>, [Tensor<1>; 2]) {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    if Kernels::default().serve(&x) && Kernels::default().serve(&gamma) {
+        let device = x.device().inner();
+        let (y, moments) = served::batch_norm(x, gamma, beta, epsilon, rectified);
+        return (
+            y,
+            moments.map(|of| Tensor::from_floats(of.as_slice(), &device)),
+        );
+    }
+    let found = batch_norm_train(x, gamma, beta, epsilon);
+    let output = match rectified {
+        true => activation::relu(found.output),
+        false => found.output,
+    };
+    (output, [found.mean, found.variance])
 }
 
 /// Each map of each image with a mean of zero and a variance of one, times `gamma`, plus `beta`; computed in their type.

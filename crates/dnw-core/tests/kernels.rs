@@ -4,11 +4,12 @@
 
 use burn::module::{Module, ModuleDisplay, ModuleVisitor, Param, ParamGroup};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, BatchNormConfig, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Gradients, Tensor, TensorData, Tolerance};
 use dnw_core::graph::{
     BatchNodes, CyclicGraph, CyclicGraphConfig, GraphConfig, GraphSpec, ImageNodes, Kernels,
-    NeuralGraph, NodeFunction, Outputs,
+    NeuralGraph, NodeFunction, Outputs, batch_norm, batch_norm_rectified,
 };
 use dnw_core::layers::{apply, convolve};
 use dnw_core::{Budget, Wire, Wired, rules};
@@ -191,6 +192,26 @@ proptest! {
             let x = Tensor::random([images, inputs, height, width], Distribution::Normal(0.0, 1.0), &device);
             let plain = |conv: &Wired<Conv2d>, x| conv.forward(x);
             agree(&run(&conv, &x, |conv, x| convolve(conv, x)), &run(&conv, &x, plain));
+        }
+    }
+
+    #[test]
+    fn a_batch_norm_with_and_without_its_relu(
+        images in 1usize..5, channels in 1usize..7, height in 1usize..7, width in 1usize..20, rectified: bool, seed in 0u64..1000,
+    ) {
+        // Of few numbers the deviation may be small, and what rounding leaves is divided by it.
+        prop_assume!(images * height * width > 7);
+        for device in devices().into_iter().map(Device::autodiff) {
+            device.seed(seed);
+            let [ours, burns] = [(); 2].map(|()| BatchNormConfig::new(channels).init(&device));
+            let x = Tensor::random([images, channels, height, width], Distribution::Normal(0.5, 2.0), &device);
+            let norm = |norm: &BatchNorm, x| if rectified { batch_norm_rectified(norm, x) } else { batch_norm(norm, x) };
+            let plain = |norm: &BatchNorm, x| {
+                let y = norm.forward(x);
+                if rectified { relu(y) } else { y }
+            };
+            agree(&run(&ours, &x, norm), &run(&burns, &x, plain));
+            agree(&[ours.running_mean.value_sync().to_data()], &[burns.running_mean.value_sync().to_data()]);
         }
     }
 

@@ -14,7 +14,7 @@ pub use crate::planes::ConvolutionShape;
 /// The share of real edges from which all taps are computed as dense products.
 const DENSE_FROM: f64 = 0.35;
 
-fn check(shape: &ConvolutionShape, x: &[f32], weight: usize, y: &[f32], index: Option<&EdgeIndex>) {
+fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeIndex>) {
     let given = shape.given().expect("a kernel that fits its maps");
     assert!(
         shape.groups > 0 && shape.sources % shape.groups == 0 && shape.targets % shape.groups == 0,
@@ -31,7 +31,6 @@ fn check(shape: &ConvolutionShape, x: &[f32], weight: usize, y: &[f32], index: O
         "length of y"
     );
     let columns = shape.sources_of_group() * shape.taps();
-    assert_eq!(weight, shape.targets * columns, "length of the weight");
     if let Some(index) = index {
         assert_eq!(
             [index.targets(), index.sources()],
@@ -46,19 +45,19 @@ fn is_dense(shape: &ConvolutionShape, index: &EdgeIndex) -> bool {
     index.len() as f64 >= DENSE_FROM * entries as f64
 }
 
-/// Writes `y [images, targets, given height, given width]` from `x [images, sources, height, width]`; the weight is `[targets,
-/// sources / groups, kernel height, kernel width]`, and an edge's source in the index is its place in the target's row of it.
+/// Writes `y [images, targets, given height, given width]` from `x [images, sources, height, width]`; an edge's source in the index is its
+/// place in `[sources / groups, kernel height, kernel width]`, and `weights` are those of the edges by their numbers.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn forward(
     shape: &ConvolutionShape,
     x: &[f32],
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     y: &mut [f32],
 ) {
-    check(shape, x, weight.len(), y, Some(index));
+    check(shape, x, y, Some(index));
     if shape.images == 0 {
         return;
     }
@@ -66,18 +65,18 @@ pub fn forward(
     let rows = planes.lay_out(x);
     let mut flat = Buffer::stale(shape.targets * planes.length);
     if is_dense(shape, index) {
-        forward_dense(shape, &planes, &rows, weight, index, &mut flat);
+        forward_dense(shape, &planes, &rows, weights, index, &mut flat);
     } else {
         let taps = shape.taps();
-        let columns = shape.sources_of_group() * taps;
         let mut sums = Sums::with_capacity(shape.targets, index.len());
         for target in 0..shape.targets {
             let first = target / shape.targets_of_group() * shape.sources_of_group();
-            for &column in index.sources_of(target) {
+            let edges = &weights[index.edges_into(target)];
+            for (&column, &weight) in index.sources_of(target).iter().zip(edges) {
                 let column = column as usize;
                 let (source, tap) = (first + column / taps, planes.taps[column % taps]);
                 let start = (source * planes.remainders.len() + tap.row) * planes.total + tap.shift;
-                sums.add(start, weight[target * columns + column]);
+                sums.add(start, weight);
             }
             sums.end_row();
         }
@@ -98,7 +97,7 @@ pub fn forward(
 /// The real entries of a tap between a group's sources and targets, `[targets, sources]`.
 fn matrix_of_tap(
     shape: &ConvolutionShape,
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     group: usize,
     tap: usize,
@@ -111,10 +110,11 @@ fn matrix_of_tap(
     let mut matrix = Buffer::zeros(targets * sources);
     for i in 0..targets {
         let target = group * targets + i;
-        for &column in index.sources_of(target) {
+        let edges = &weights[index.edges_into(target)];
+        for (&column, &weight) in index.sources_of(target).iter().zip(edges) {
             let column = column as usize;
             if column % taps == tap {
-                matrix[i * sources + column / taps] = weight[target * sources * taps + column];
+                matrix[i * sources + column / taps] = weight;
             }
         }
     }
@@ -125,7 +125,7 @@ fn forward_dense(
     shape: &ConvolutionShape,
     planes: &Planes,
     rows: &[f32],
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     flat: &mut [f32],
 ) {
@@ -133,7 +133,7 @@ fn forward_dense(
     let apart = planes.remainders.len() * planes.total;
     for group in 0..shape.groups {
         for (i, tap) in planes.taps.iter().enumerate() {
-            let matrix = matrix_of_tap(shape, weight, index, group, i);
+            let matrix = matrix_of_tap(shape, weights, index, group, i);
             let mut from = Rows::new(rows, sources, apart);
             from.start = group * sources * apart + tap.row * planes.total + tap.shift;
             let out = &mut flat[group * targets * planes.length..];
@@ -156,11 +156,11 @@ fn forward_dense(
 pub fn input_gradient(
     shape: &ConvolutionShape,
     dy: &[f32],
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     dx: &mut [f32],
 ) {
-    check(shape, dx, weight.len(), dy, Some(index));
+    check(shape, dx, dy, Some(index));
     if shape.images == 0 {
         return;
     }
@@ -174,7 +174,7 @@ pub fn input_gradient(
         rows.fill(0.0);
         for group in 0..shape.groups {
             for (i, tap) in planes.taps.iter().enumerate() {
-                let matrix = matrix_of_tap(shape, weight, index, group, i);
+                let matrix = matrix_of_tap(shape, weights, index, group, i);
                 let mut turned = Buffer::stale(matrix.len());
                 crate::layout::turn(&matrix, [targets, sources], 1, &mut turned);
                 let mut from = Rows::new(&spread, targets, spread_length);
@@ -196,7 +196,7 @@ pub fn input_gradient(
     let mut sums = Sums::with_capacity(shape.sources * of_channel, index.len());
     for source in 0..shape.sources {
         let (group, local) = (source / sources, source % sources);
-        let own = (group * targets) as u32..((group + 1) * targets) as u32;
+        let own = group * targets..(group + 1) * targets;
         for row in 0..of_channel {
             for (i, tap) in planes
                 .taps
@@ -205,14 +205,12 @@ pub fn input_gradient(
                 .filter(|(_, tap)| tap.row == row)
             {
                 let column = local * taps + i;
-                for &target in index
-                    .targets_of(column)
-                    .iter()
-                    .filter(|target| own.contains(target))
-                {
-                    let target = target as usize;
-                    let start = target * spread_length + planes.reach - tap.shift;
-                    sums.add(start, weight[target * sources * taps + column]);
+                for edge in index.edges_from(column) {
+                    let target = edge.target as usize;
+                    if own.contains(&target) {
+                        let start = target * spread_length + planes.reach - tap.shift;
+                        sums.add(start, weights[edge.edge as usize]);
+                    }
                 }
             }
             sums.end_row();
@@ -235,7 +233,9 @@ pub fn input_gradient(
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn weight_gradient(shape: &ConvolutionShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    check(shape, x, dw.len(), dy, None);
+    check(shape, x, dy, None);
+    let entries = shape.targets * shape.sources_of_group() * shape.taps();
+    assert_eq!(dw.len(), entries, "length of dw");
     if shape.images == 0 {
         return dw.fill(0.0);
     }

@@ -5,6 +5,8 @@
 
 use rayon::prelude::*;
 
+use crate::simd::vectorised;
+
 /// How an update is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Descent {
@@ -33,11 +35,25 @@ pub fn descend(descent: Descent, weights: &mut [f32], gradient: &[f32], velocity
         .zip(gradient.par_chunks(CHUNK))
         .zip(velocity.par_chunks_mut(CHUNK));
     chunks.for_each(|((weights, gradient), velocity)| {
-        for ((w, &g), v) in weights.iter_mut().zip(gradient).zip(velocity) {
-            *v = decayed(descent, *w, g) + *v * descent.momentum;
-            *w -= *v * descent.rate;
-        }
+        move_chunk(descent, weights, gradient, velocity)
     });
+}
+
+vectorised! {
+    fn move_chunk(descent: Descent, weights: &mut [f32], gradient: &[f32], velocity: &mut [f32]) = move_chunk_body;
+}
+
+#[inline(always)]
+fn move_chunk_body<const FUSED: bool>(
+    descent: Descent,
+    weights: &mut [f32],
+    gradient: &[f32],
+    velocity: &mut [f32],
+) {
+    for ((w, &g), v) in weights.iter_mut().zip(gradient).zip(velocity) {
+        *v = decayed(descent, *w, g) + *v * descent.momentum;
+        *w -= *v * descent.rate;
+    }
 }
 
 /// The first update, before which there is no velocity: what `gradient` holds becomes it.

@@ -201,13 +201,13 @@ impl LevelsShape {
 pub fn forward(
     shape: &LevelsShape,
     x: &[f32],
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     nodes: &NodeParameters<'_>,
     norm: GraphNorm<'_>,
     y: &mut [f32],
 ) -> LevelsPass {
-    let edges = Edges::new(index, weight);
+    let edges = Edges::new(index, weights);
     shape.check(x, y, edges);
     let (row, inputs, firing) = (shape.row(), shape.levels[0], shape.firing());
     let mut pass = LevelsPass {
@@ -277,7 +277,7 @@ pub fn forward(
 pub fn backward(
     shape: &LevelsShape,
     pass: &LevelsPass,
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     nodes: &NodeParameters<'_>,
     norm: GraphNorm<'_>,
@@ -285,9 +285,9 @@ pub fn backward(
     dx: &mut [f32],
     dw: &mut [f32],
 ) -> NodeGradients {
-    let edges = Edges::new(index, weight);
+    let edges = Edges::new(index, weights);
     shape.check(dx, dy, edges);
-    assert_eq!(dw.len(), weight.len(), "length of dw");
+    assert_eq!(dw.len(), index.targets() * index.sources(), "length of dw");
     let (row, inputs, firing) = (shape.row(), shape.levels[0], shape.firing());
     let (n, last) = (shape.output_nodes(), shape.levels.len() - 1);
     // Gradients of what was gathered: by the nodes behind the inputs, then by the outputs.

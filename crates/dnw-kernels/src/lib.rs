@@ -17,7 +17,7 @@
 //! let shape = ProductShape { images: 1, targets: 2, sources: 3, pixels: 1, layout: Layout::TargetsFirst };
 //! let weight = [9.0, 9.0, 2.0, 3.0, 9.0, 9.0];
 //! let mut y = [0.0; 2];
-//! product::forward(shape, &[1.0, 10.0, 100.0], &weight, &index, &mut y);
+//! product::forward(shape, &[1.0, 10.0, 100.0], &index.weights(&weight), &index, &mut y);
 //! assert_eq!(y, [200.0, 3.0]);
 //! ```
 
@@ -31,6 +31,7 @@ mod index;
 mod layout;
 pub mod levels;
 pub mod node;
+pub mod norm;
 mod planes;
 pub mod product;
 mod rows;
@@ -40,4 +41,4 @@ pub mod steps;
 mod tiles;
 mod wired;
 
-pub use index::EdgeIndex;
+pub use index::{EdgeIndex, OfSource};

@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use crate::buffers::Buffer;
+use crate::simd::LANES;
 use crate::tiles::Tiles;
 
 /// The sizes of a convolution.
@@ -127,7 +128,8 @@ impl Planes {
             }
         }
         let reach = taps.iter().map(|tap| tap.shift).max().unwrap_or(0);
-        let length = shape.images * lines * across;
+        // Whole vectors: what lies behind the last image is computed and not read.
+        let length = (shape.images * lines * across).next_multiple_of(LANES);
         Self {
             shape,
             given,
@@ -137,7 +139,7 @@ impl Planes {
             taps,
             remainders,
             length,
-            total: length + reach.max(lead),
+            total: (length + reach.max(lead)).next_multiple_of(LANES),
             reach,
         }
     }

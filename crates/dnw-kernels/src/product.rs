@@ -40,10 +40,9 @@ impl ProductShape {
         self.images * self.pixels
     }
 
-    fn check(&self, x: &[f32], weight: usize, y: &[f32], index: Option<&EdgeIndex>) {
+    fn check(&self, x: &[f32], y: &[f32], index: Option<&EdgeIndex>) {
         assert_eq!(x.len(), self.sources * self.row(), "length of x");
         assert_eq!(y.len(), self.targets * self.row(), "length of y");
-        assert_eq!(weight, self.targets * self.sources, "length of the weight");
         if let Some(index) = index {
             let sizes = match self.layout {
                 Layout::TargetsFirst => [self.targets, self.sources],
@@ -68,14 +67,15 @@ impl ProductShape {
     }
 }
 
-/// Writes `y [images, targets, pixels]` from `x [images, sources, pixels]`.
+/// Writes `y [images, targets, pixels]` from `x [images, sources, pixels]`, `weights` being those of the edges by their numbers
+/// ([`EdgeIndex::weights`]).
 ///
 /// # Panics
 /// If a length does not fit `shape`.
-pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], index: &EdgeIndex, y: &mut [f32]) {
-    shape.check(x, weight.len(), y, Some(index));
+pub fn forward(shape: ProductShape, x: &[f32], weights: &[f32], index: &EdgeIndex, y: &mut [f32]) {
+    shape.check(x, y, Some(index));
     let (edges, from) = (
-        Edges::new(index, weight),
+        Edges::new(index, weights),
         shape.by_channel(x, shape.sources),
     );
     let mut to = Buffer::stale(y.len());
@@ -94,13 +94,13 @@ pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], index: &EdgeIndex
 pub fn input_gradient(
     shape: ProductShape,
     dy: &[f32],
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     dx: &mut [f32],
 ) {
-    shape.check(dx, weight.len(), dy, Some(index));
+    shape.check(dx, dy, Some(index));
     let (edges, from) = (
-        Edges::new(index, weight),
+        Edges::new(index, weights),
         shape.by_channel(dy, shape.targets),
     );
     let mut to = Buffer::stale(dx.len());
@@ -117,7 +117,8 @@ pub fn input_gradient(
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    shape.check(x, dw.len(), dy, None);
+    shape.check(x, dy, None);
+    assert_eq!(dw.len(), shape.targets * shape.sources, "length of dw");
     let (x, dy) = (
         shape.by_channel(x, shape.sources),
         shape.by_channel(dy, shape.targets),

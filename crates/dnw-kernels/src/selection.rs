@@ -297,20 +297,25 @@ fn nth_largest(keys: &mut [u32], n: usize) -> (u32, usize) {
     (nth, n - above.iter().filter(|&&key| key > nth).count())
 }
 
-/// Calls `f` with each 64 entries and the bits of those that are candidates.
+/// Each 64 entries with the bits of those that are candidates.
 #[inline(always)]
-fn for_each_word(weights: &[f32], candidates: Option<&[u64]>, mut f: impl FnMut(&[f32], u64)) {
-    for (word, weights) in weights.chunks(64).enumerate() {
+fn words<'a>(
+    weights: &'a [f32],
+    candidates: Option<&'a [u64]>,
+) -> impl Iterator<Item = (&'a [f32], u64)> {
+    weights.chunks(64).enumerate().map(move |(word, weights)| {
         let there = u64::MAX >> (64 - weights.len());
-        let mask = candidates.map_or(u64::MAX, |candidates| candidates[word]) & there;
-        f(weights, mask);
-    }
+        (
+            weights,
+            candidates.map_or(u64::MAX, |candidates| candidates[word]) & there,
+        )
+    })
 }
 
 fn count(weights: &[f32], candidates: Option<&[u64]>, counts: &mut [u32]) {
     // Two tables, so that equal bins in a row do not wait for each other.
     let mut other = [0u32; BINS];
-    for_each_word(weights, candidates, |weights, mask| {
+    for (weights, mask) in words(weights, candidates) {
         if mask == u64::MAX {
             for pair in weights.chunks_exact(2) {
                 counts[(magnitude(pair[0]) >> LOW) as usize] += 1;
@@ -323,7 +328,7 @@ fn count(weights: &[f32], candidates: Option<&[u64]>, counts: &mut [u32]) {
                 left &= left - 1;
             }
         }
-    });
+    }
     for (count, other) in counts.iter_mut().zip(other) {
         *count += other;
     }
@@ -349,7 +354,7 @@ fn look_near_body<const FUSED: bool>(
     high: u32,
     seen: &mut Near,
 ) {
-    for_each_word(weights, candidates, |weights, mask| {
+    for (weights, mask) in words(weights, candidates) {
         let keys = keys_of(weights);
         let (higher, within, strange) = (
             bits(&keys, |key| key > high),
@@ -363,7 +368,7 @@ fn look_near_body<const FUSED: bool>(
             seen.near.push(keys[left.trailing_zeros() as usize]);
             left &= left - 1;
         }
-    });
+    }
 }
 
 vectorised! {
@@ -377,14 +382,14 @@ fn gather_bin_body<const FUSED: bool>(
     bin: usize,
     found: &mut Vec<u32>,
 ) {
-    for_each_word(weights, candidates, |weights, mask| {
+    for (weights, mask) in words(weights, candidates) {
         let keys = keys_of(weights);
         let mut left = bits(&keys, |key| key >> LOW == bin as u32) & mask;
         while left != 0 {
             found.push(keys[left.trailing_zeros() as usize]);
             left &= left - 1;
         }
-    });
+    }
 }
 
 vectorised! {
@@ -399,8 +404,7 @@ fn write_words_body<const FUSED: bool>(
     real: &mut [u64],
     seen: &mut Seen,
 ) {
-    let mut words = real.iter_mut();
-    for_each_word(weights, candidates, |weights, mask| {
+    for ((weights, mask), real) in words(weights, candidates).zip(real) {
         let keys = keys_of(weights);
         let kept = bits(&keys, |key| key >= threshold) & mask;
         let left = mask & !kept;
@@ -418,8 +422,8 @@ fn write_words_body<const FUSED: bool>(
         seen.equal += (bits(&keys, |key| key == threshold) & mask).count_ones() as usize;
         seen.contenders += (bits(&keys, |key| key >= contends) & left).count_ones() as usize;
         seen.nearest = seen.nearest.max(nearest);
-        *words.next().expect("a word for each 64 entries") = kept;
-    });
+        *real = kept;
+    }
 }
 
 /// The bits of up to 64 magnitudes; zeros behind them.

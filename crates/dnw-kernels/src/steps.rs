@@ -101,12 +101,12 @@ impl StepsShape {
 pub fn forward(
     shape: &StepsShape,
     x: &[f32],
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     nodes: &NodeParameters<'_>,
     y: &mut [f32],
 ) -> StepsPass {
-    let edges = Edges::new(index, weight);
+    let edges = Edges::new(index, weights);
     shape.check(x, y, index);
     let row = shape.row();
     let mut pass = StepsPass {
@@ -169,16 +169,16 @@ pub fn forward(
 pub fn backward(
     shape: &StepsShape,
     pass: &StepsPass,
-    weight: &[f32],
+    weights: &[f32],
     index: &EdgeIndex,
     nodes: &NodeParameters<'_>,
     dy: &[f32],
     dx: &mut [f32],
     dw: &mut [f32],
 ) -> NodeGradients {
-    let edges = Edges::new(index, weight);
+    let edges = Edges::new(index, weights);
     shape.check(dx, dy, index);
-    assert_eq!(dw.len(), weight.len(), "length of dw");
+    assert_eq!(dw.len(), index.targets() * index.sources(), "length of dw");
     let row = shape.row();
     let mut gradients = vec![0.0; GRADIENTS * shape.nodes];
     let of = |nodes: &Range<usize>| GRADIENTS * nodes.start..GRADIENTS * nodes.end;

@@ -17,18 +17,14 @@ const DENSE_FROM: f64 = 0.35;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edges<'a> {
     pub(crate) index: &'a EdgeIndex,
-    /// `[targets, sources]`.
-    pub(crate) weight: &'a [f32],
+    /// By the edges' numbers.
+    pub(crate) weights: &'a [f32],
 }
 
 impl<'a> Edges<'a> {
-    pub(crate) fn new(index: &'a EdgeIndex, weight: &'a [f32]) -> Self {
-        assert_eq!(
-            weight.len(),
-            index.targets() * index.sources(),
-            "length of the weight"
-        );
-        Self { index, weight }
+    pub(crate) fn new(index: &'a EdgeIndex, weights: &'a [f32]) -> Self {
+        assert_eq!(weights.len(), index.len(), "weights of other edges");
+        Self { index, weights }
     }
 
     /// Writes (or adds) what the `targets` gather from the `sources` of these numbers. Row `i` of `x` and of `out` are the `i`-th of
@@ -42,24 +38,22 @@ impl<'a> Edges<'a> {
         out: &mut [f32],
         onto: bool,
     ) {
-        let rows = targets.clone().map(|target| {
+        let mut sums = Sums::with_capacity(targets.len(), self.index.len());
+        for target in targets.clone() {
             let row = self.index.sources_of(target);
-            let within = within(row, &sources);
-            within.iter().map(move |&source| (source as usize, target))
-        });
-        let terms = rows.map(|row| {
-            row.map(|(source, target)| {
-                (
-                    source - sources.start,
-                    self.weight[target * self.index.sources() + source],
-                )
-            })
-        });
-        sum(terms, [targets.len(), sources.len()], x, length, out, onto);
+            let place = |end: usize| row.partition_point(|&source| (source as usize) < end);
+            let own = place(sources.start)..place(sources.end);
+            let weights = &self.weights[self.index.edges_into(target)];
+            for (&source, &weight) in row[own.clone()].iter().zip(&weights[own]) {
+                sums.add((source as usize - sources.start) * length, weight);
+            }
+            sums.end_row();
+        }
+        sum(&sums, sources.len(), x, length, out, onto);
     }
 
-    /// Writes (or adds) what comes back to the `sources` from the `targets`: row `i` of `dx` is the `i`-th of `sources`; the row of
-    /// `dy` that belongs to a target is the target's number less `first`.
+    /// Writes (or adds) what comes back to the `sources` from the `targets`: row `i` of `dx` and of `dy` are the `i`-th of `sources`
+    /// and of `targets`.
     pub(crate) fn into_sources(
         self,
         sources: Range<usize>,
@@ -69,47 +63,25 @@ impl<'a> Edges<'a> {
         dx: &mut [f32],
         onto: bool,
     ) {
-        let rows = sources.clone().map(|source| {
-            let row = self.index.targets_of(source);
-            let within = within(row, &targets);
-            within.iter().map(move |&target| (target as usize, source))
-        });
-        let terms = rows.map(|row| {
-            row.map(|(target, source)| {
-                (
-                    target - targets.start,
-                    self.weight[target * self.index.sources() + source],
-                )
-            })
-        });
-        sum(terms, [sources.len(), targets.len()], dy, length, dx, onto);
-    }
-}
-
-/// The numbers of an ascending row that lie in a range.
-fn within<'a>(row: &'a [u32], range: &Range<usize>) -> &'a [u32] {
-    let place = |end: usize| row.partition_point(|&number| (number as usize) < end);
-    &row[place(range.start)..place(range.end)]
-}
-
-/// Rows of terms, each the number of a row of `x` and what it counts.
-fn sum<T: Iterator<Item = (usize, f32)>>(
-    terms: impl Iterator<Item = T>,
-    [rows, columns]: [usize; 2],
-    x: &[f32],
-    length: usize,
-    out: &mut [f32],
-    onto: bool,
-) {
-    let mut sums = Sums::with_capacity(rows, 0);
-    for row in terms {
-        for (source, weight) in row {
-            sums.add(source * length, weight);
+        let mut sums = Sums::with_capacity(sources.len(), self.index.len());
+        for source in sources.clone() {
+            let edges = self.index.edges_from(source);
+            let place = |end: usize| edges.partition_point(|edge| (edge.target as usize) < end);
+            for edge in &edges[place(targets.start)..place(targets.end)] {
+                let weight = self.weights[edge.edge as usize];
+                sums.add((edge.target as usize - targets.start) * length, weight);
+            }
+            sums.end_row();
         }
-        sums.end_row();
+        sum(&sums, targets.len(), dy, length, dx, onto);
     }
+}
+
+/// Sums of the rows of `x`, of which there are so many.
+fn sum(sums: &Sums, columns: usize, x: &[f32], length: usize, out: &mut [f32], onto: bool) {
+    let rows = sums.rows();
     if (sums.terms_of_all() as f64) < DENSE_FROM * (rows * columns) as f64 {
-        return sum_rows(&sums, x, columns, length, out, length, onto);
+        return sum_rows(sums, x, columns, length, out, length, onto);
     }
     let mut matrix = Buffer::zeros(rows * columns);
     if length > 0 {
@@ -119,12 +91,9 @@ fn sum<T: Iterator<Item = (usize, f32)>>(
             }
         }
     }
-    dense::product(
+    let (matrix, x) = (
         Rows::new(&matrix, rows, columns),
         Rows::new(x, columns, length),
-        length,
-        out,
-        length,
-        onto,
     );
+    dense::product(matrix, x, length, out, length, onto);
 }

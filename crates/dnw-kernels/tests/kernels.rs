@@ -77,8 +77,9 @@ proptest! {
         let w = numbers(seed ^ 3, targets * sources);
         let dy = numbers(seed ^ 4, images * targets * pixels);
         let (mut y, mut dx, mut dw) = (vec![7.0; dy.len()], vec![7.0; x.len()], vec![7.0; w.len()]);
-        product::forward(shape, &x, &w, &index, &mut y);
-        product::input_gradient(shape, &dy, &w, &index, &mut dx);
+        let edges = index.weights(&w);
+        product::forward(shape, &x, &edges, &index, &mut y);
+        product::input_gradient(shape, &dy, &edges, &index, &mut dx);
         product::weight_gradient(shape, &x, &dy, &mut dw);
 
         let (mut y0, mut dx0, mut dw0) = (vec![0.0; y.len()], vec![0.0; x.len()], vec![0.0; w.len()]);

@@ -7,9 +7,11 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use dnw_circuit::Circuit;
-use dnw_core::graph::{BatchNodes, GraphConfig, GraphSpec, NeuralGraph, Outputs, batch_norm};
+use dnw_core::graph::{
+    BatchNodes, GraphConfig, GraphSpec, NeuralGraph, Outputs, batch_norm_rectified,
+};
 use dnw_core::layers::apply;
 use dnw_core::{Budget, DnwLinearConfig, WiringError};
 use serde::{Deserialize, Serialize};
@@ -212,7 +214,7 @@ impl Classifier for MobileNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let first = self.conv1.forward(images);
         let x = self.stages.iter().fold(first, |x, stage| stage.forward(x));
-        let x = activation::relu(batch_norm(&self.bn, x));
+        let x = batch_norm_rectified(&self.bn, x);
         apply(&self.fc, average(x))
     }
 

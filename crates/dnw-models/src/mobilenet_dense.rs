@@ -6,9 +6,9 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
-use dnw_core::graph::batch_norm;
+use dnw_core::graph::batch_norm_rectified;
 use serde::{Deserialize, Serialize};
 
 use crate::circuit::CircuitWriter;
@@ -128,8 +128,8 @@ impl MobileNetDenseConfig {
 
 impl Separable {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = activation::relu(batch_norm(&self.bn1, self.depthwise.forward(x)));
-        activation::relu(batch_norm(&self.bn2, self.pointwise.forward(x)))
+        let x = batch_norm_rectified(&self.bn1, self.depthwise.forward(x));
+        batch_norm_rectified(&self.bn2, self.pointwise.forward(x))
     }
 
     fn write(
@@ -149,7 +149,7 @@ impl Separable {
 
 impl Classifier for MobileNetDense {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = activation::relu(batch_norm(&self.bn1, self.conv1.forward(images)));
+        let x = batch_norm_rectified(&self.bn1, self.conv1.forward(images));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         self.fc.forward(average(x))
     }

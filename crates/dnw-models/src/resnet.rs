@@ -9,7 +9,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
-use dnw_core::graph::batch_norm;
+use dnw_core::graph::{batch_norm, batch_norm_rectified};
 use dnw_core::layers::{apply, convolve};
 use serde::{Deserialize, Serialize};
 
@@ -202,11 +202,15 @@ impl Block {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let x = activation::relu(batch_norm(&self.bn1, convolve(&self.conv1, input.clone())));
-        let mut x = batch_norm(&self.bn2, convolve(&self.conv2, x));
-        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            x = batch_norm(bn3, convolve(conv3, activation::relu(x)));
-        }
+        let x = batch_norm_rectified(&self.bn1, convolve(&self.conv1, input.clone()));
+        let x = convolve(&self.conv2, x);
+        let x = match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let x = batch_norm_rectified(&self.bn2, x);
+                batch_norm(bn3, convolve(conv3, x))
+            }
+            _ => batch_norm(&self.bn2, x),
+        };
         let skip = match &self.downsample {
             Some((conv, norm)) => batch_norm(norm, convolve(conv, input)),
             None => input,
@@ -256,7 +260,7 @@ impl ResNet {
 
 impl Classifier for ResNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = activation::relu(batch_norm(&self.bn1, convolve(&self.conv1, images)));
+        let x = batch_norm_rectified(&self.bn1, convolve(&self.conv1, images));
         let x = match &self.pool {
             Some(pool) => pool.forward(x),
             None => x,

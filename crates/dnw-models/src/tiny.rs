@@ -16,11 +16,11 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
 use dnw_core::graph::{
     CyclicGraph, CyclicGraphConfig, GraphConfig, GraphSpec, ImageNodes, NeuralGraph, Outputs,
-    batch_norm,
+    batch_norm, batch_norm_rectified,
 };
 use dnw_ode::{Integrator, OdeError};
 use serde::{Deserialize, Serialize};
@@ -343,7 +343,7 @@ impl Stem {
     }
 
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = activation::relu(batch_norm(&self.norm1, self.conv1.forward(images)));
+        let x = batch_norm_rectified(&self.norm1, self.conv1.forward(images));
         batch_norm(&self.norm2, self.conv3.forward(self.conv2.forward(x)))
     }
 

@@ -19,7 +19,7 @@ pub use cyclic::{CyclicGraph, CyclicGraphConfig, CyclicPass, Field, StateNodes};
 pub use life::{Life, life_along, life_of_nodes};
 pub use network::{GraphConfig, GraphPass, NeuralGraph};
 pub use node::{BatchNodes, ImageNodes, NodeFunction, ScalarNodes};
-pub use norms::{batch_norm, instance_norm};
+pub use norms::{batch_norm, batch_norm_rectified, instance_norm};
 pub use spec::{GraphError, GraphSpec, Outputs};
 
 pub use crate::ops::{Kernels, Moments, WholeNodes, WholeNorm};

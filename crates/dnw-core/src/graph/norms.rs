@@ -6,7 +6,9 @@
 
 use burn::nn::{BatchNorm, InstanceNorm};
 use burn::tensor::Tensor;
-use burn::tensor::module;
+use burn::tensor::activation::relu;
+
+use crate::ops;
 
 /// Applies Burn's layer in the type of its parameters.
 ///
@@ -32,17 +34,32 @@ pub fn instance_norm(norm: &InstanceNorm, input: Tensor<4>) -> Tensor<4> {
 /// - `input`: `[batch, channels, height, width]`
 /// - result: the same
 pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
+    normed(norm, input, false)
+}
+
+/// [`batch_norm`] and the ReLU behind it, which on CPU backends are one operation.
+///
+/// # Shapes
+/// - `input`: `[batch, channels, height, width]`
+/// - result: the same
+pub fn batch_norm_rectified(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
+    normed(norm, input, true)
+}
+
+fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
     let device = input.device();
     let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
     let given = input.dtype();
     let input = input.cast(gamma.dtype());
     if !(device.is_autodiff() && norm.training.is_enabled()) {
-        return norm.forward(input).cast(given);
+        let output = norm.forward(input);
+        let output = if rectified { relu(output) } else { output };
+        return output.cast(given);
     }
     let [batch, _, height, width] = input.dims();
-    let result = module::batch_norm_train(input, gamma, beta, norm.epsilon);
-    move_averages(norm, result.mean, result.variance, batch * height * width);
-    result.output.cast(given)
+    let (output, [mean, variance]) = ops::batch_norm(input, gamma, beta, norm.epsilon, rectified);
+    move_averages(norm, mean, variance, batch * height * width);
+    output.cast(given)
 }
 
 /// Moves the running averages towards the moments of a batch, of which the variance is the biased one of so many numbers a channel.

@@ -79,6 +79,14 @@ pub struct StepsCall {
     pub(crate) index: IndexCache,
 }
 
+/// A batch norm, with or without the ReLU behind it.
+#[derive(Debug)]
+pub struct NormCall {
+    pub(crate) epsilon: f32,
+    pub(crate) rectified: bool,
+    pub(crate) moments: Observed,
+}
+
 /// A choice of the largest weights.
 #[derive(Debug)]
 pub struct ChoiceCall {

@@ -9,10 +9,10 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, backend_extension};
 
-use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, ProductCall, StepsCall};
+use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use dnw_kernels::descent::Descent;
 
-use super::host::{self, Convolution, Host, Levels, Nodes, Product, Steps};
+use super::host::{self, Convolution, Host, Levels, Nodes, Norm, Product, Steps};
 
 /// The operations of wired networks that a backend has kernels for. Each has a reference in plain tensors in the module above.
 #[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
@@ -40,6 +40,14 @@ pub trait WiredOps: Backend {
         beta: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    /// Batch norm by the moments of the batch, which the call gets, and the ReLU behind it if the call says so.
+    fn batch_norm_by_batch(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        call: Arc<NormCall>,
     ) -> FloatTensor<Self>;
 
     /// A graph of levels, from what comes in to what the outputs gather.
@@ -100,7 +108,7 @@ macro_rules! on_host {
                 call: Arc<ProductCall>,
             ) -> FloatTensor<Self> {
                 let (x, weight) = (Self::contiguous(x), Self::contiguous(weight));
-                Product::new::<Self>(&real, call).forward::<Self>(&x, &weight)
+                Product::new::<Self>(&weight, &real, call).forward::<Self>(&x)
             }
 
             fn wired_convolution(
@@ -110,7 +118,7 @@ macro_rules! on_host {
                 call: Arc<ConvolutionCall>,
             ) -> FloatTensor<Self> {
                 let (x, weight) = (Self::contiguous(x), Self::contiguous(weight));
-                Convolution::new::<Self>(&real, call).forward::<Self>(&x, &weight)
+                Convolution::new::<Self>(&weight, &real, call).forward::<Self>(&x)
             }
 
             fn fused_nodes(
@@ -126,6 +134,16 @@ macro_rules! on_host {
                     kernel,
                 };
                 host::fire::<Self>(&Self::contiguous(x), &nodes.contiguous(), epsilon)
+            }
+
+            fn batch_norm_by_batch(
+                x: FloatTensor<Self>,
+                gamma: FloatTensor<Self>,
+                beta: FloatTensor<Self>,
+                call: Arc<NormCall>,
+            ) -> FloatTensor<Self> {
+                let [x, gamma, beta] = [x, gamma, beta].map(Self::contiguous);
+                Norm::forward::<Self>(&x, &[gamma, beta], call).0
             }
 
             fn graph_levels(
@@ -240,7 +258,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 let (product, [x, weight]) = ops.state;
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 if let Some(node) = x_node {
-                    grads.register::<B>(node.id, product.input_gradient::<B>(&x, &weight, &dy));
+                    grads.register::<B>(node.id, product.input_gradient::<B>(&x, &dy));
                 }
                 if let Some(node) = weight_node {
                     grads.register::<B>(node.id, product.weight_gradient::<B>(&x, &weight, &dy));
@@ -250,8 +268,8 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
 
         let nodes = [x.node(), weight.node()];
         let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
-        let product = Product::new::<B>(&real, call);
-        let y = product.forward::<B>(&x, &weight);
+        let product = Product::new::<B>(&weight, &real, call);
+        let y = product.forward::<B>(&x);
         match WiredProduct.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((product, [x, weight]), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
@@ -280,7 +298,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 let (convolution, [x, weight]) = ops.state;
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 if let Some(node) = x_node {
-                    let dx = convolution.input_gradient::<B>(&x, &weight, &dy);
+                    let dx = convolution.input_gradient::<B>(&x, &dy);
                     grads.register::<B>(node.id, dx);
                 }
                 if let Some(node) = weight_node {
@@ -292,8 +310,8 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
 
         let nodes = [x.node(), weight.node()];
         let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
-        let convolution = Convolution::new::<B>(&real, call);
-        let y = convolution.forward::<B>(&x, &weight);
+        let convolution = Convolution::new::<B>(&weight, &real, call);
+        let y = convolution.forward::<B>(&x);
         match WiredConvolution
             .prepare::<C>(nodes)
             .compute_bound()
@@ -341,6 +359,43 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         let y = host::fire::<B>(&x, &nodes, epsilon);
         match FusedNodes.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, nodes, epsilon), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn batch_norm_by_batch(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        call: Arc<NormCall>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct BatchNormByBatch;
+
+        impl<B: Host> Backward<B, 3> for BatchNormByBatch {
+            type State = (FloatTensor<B>, [FloatTensor<B>; 2], Norm);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 3>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let (x, affine, norm) = ops.state;
+                let dy = B::contiguous(grads.consume::<B>(&ops.node));
+                let parents = ops.parents.map(|node| node.map(|node| node.id));
+                register::<B, 3>(parents, norm.backward::<B>(&x, &affine, &dy), grads);
+            }
+        }
+
+        let parents = [x.node(), gamma.node(), beta.node()];
+        let [x, gamma, beta] =
+            [x, gamma, beta].map(|tensor| B::contiguous(tensor.into_primitive()));
+        let affine = [gamma, beta];
+        let (y, norm) = Norm::forward::<B>(&x, &affine, call);
+        let prep = BatchNormByBatch.prepare::<C>(parents);
+        match prep.compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((x, affine, norm), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }

@@ -9,11 +9,12 @@ use burn::tensor::{Shape, TensorData};
 use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::levels::{self, LevelsPass};
 use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
+use dnw_kernels::norm::{self, NormParameters, NormShape};
 use dnw_kernels::selection::{self, NotANumber};
 use dnw_kernels::steps::{self, StepsPass};
 use dnw_kernels::{EdgeIndex, convolution, product};
 
-use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, ProductCall, StepsCall};
+use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use super::{Chosen, IndexCache};
 
 /// A backend that computes on the CPU, on numbers that can be read where they lie.
@@ -163,12 +164,23 @@ mod ndarray {
     }
 }
 
-/// The real edges of a mask over a weight of this many rows.
-fn index<B: Host>(real: &BoolTensor<B>, cache: &IndexCache) -> Arc<EdgeIndex> {
-    let shape = real.shape();
-    let rows = shape[0];
-    let columns = shape.num_elements() / rows.max(1);
-    cache.index([rows, columns], &B::bytes(real))
+/// The real edges of a weight, and what they weigh.
+#[derive(Clone, Debug)]
+struct Edges {
+    index: Arc<EdgeIndex>,
+    /// By the edges' numbers.
+    weights: Arc<Vec<f32>>,
+}
+
+impl Edges {
+    fn new<B: Host>(weight: &FloatTensor<B>, real: &BoolTensor<B>, cache: &IndexCache) -> Self {
+        let shape = real.shape();
+        let rows = shape[0];
+        let columns = shape.num_elements() / rows.max(1);
+        let index = cache.index([rows, columns], &B::bytes(real));
+        let weights = Arc::new(index.weights(B::floats(weight)));
+        Self { index, weights }
+    }
 }
 
 /// The numbers of nodes.
@@ -230,40 +242,35 @@ fn room<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
 #[derive(Clone, Debug)]
 pub(crate) struct Product {
     call: Arc<ProductCall>,
-    index: Arc<EdgeIndex>,
+    edges: Edges,
 }
 
 impl Product {
-    pub(crate) fn new<B: Host>(real: &BoolTensor<B>, call: Arc<ProductCall>) -> Self {
-        let index = index::<B>(real, &call.index);
-        Self { call, index }
+    pub(crate) fn new<B: Host>(
+        weight: &FloatTensor<B>,
+        real: &BoolTensor<B>,
+        call: Arc<ProductCall>,
+    ) -> Self {
+        let edges = Edges::new::<B>(weight, real, &call.index);
+        Self { call, edges }
     }
 
-    pub(crate) fn forward<B: Host>(
-        &self,
-        x: &FloatTensor<B>,
-        weight: &FloatTensor<B>,
-    ) -> FloatTensor<B> {
+    pub(crate) fn forward<B: Host>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
         let shape = self.call.shape;
         let mut y = vec![0.0; shape.images * shape.targets * shape.pixels];
-        product::forward(shape, B::floats(x), B::floats(weight), &self.index, &mut y);
+        let Edges { index, weights } = &self.edges;
+        product::forward(shape, B::floats(x), weights, index, &mut y);
         B::tensor(y, Shape::from(self.call.given.clone()))
     }
 
     pub(crate) fn input_gradient<B: Host>(
         &self,
         x: &FloatTensor<B>,
-        weight: &FloatTensor<B>,
         dy: &FloatTensor<B>,
     ) -> FloatTensor<B> {
         let mut dx = room::<B>(x);
-        product::input_gradient(
-            self.call.shape,
-            B::floats(dy),
-            B::floats(weight),
-            &self.index,
-            &mut dx,
-        );
+        let Edges { index, weights } = &self.edges;
+        product::input_gradient(self.call.shape, B::floats(dy), weights, index, &mut dx);
         B::tensor(dx, x.shape())
     }
 
@@ -283,40 +290,35 @@ impl Product {
 #[derive(Clone, Debug)]
 pub(crate) struct Convolution {
     call: Arc<ConvolutionCall>,
-    index: Arc<EdgeIndex>,
+    edges: Edges,
 }
 
 impl Convolution {
-    pub(crate) fn new<B: Host>(real: &BoolTensor<B>, call: Arc<ConvolutionCall>) -> Self {
-        let index = index::<B>(real, &call.index);
-        Self { call, index }
+    pub(crate) fn new<B: Host>(
+        weight: &FloatTensor<B>,
+        real: &BoolTensor<B>,
+        call: Arc<ConvolutionCall>,
+    ) -> Self {
+        let edges = Edges::new::<B>(weight, real, &call.index);
+        Self { call, edges }
     }
 
-    pub(crate) fn forward<B: Host>(
-        &self,
-        x: &FloatTensor<B>,
-        weight: &FloatTensor<B>,
-    ) -> FloatTensor<B> {
+    pub(crate) fn forward<B: Host>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
         let (shape, [height, width]) = (&self.call.shape, self.call.given);
         let mut y = vec![0.0; shape.images * shape.targets * height * width];
-        convolution::forward(shape, B::floats(x), B::floats(weight), &self.index, &mut y);
+        let Edges { index, weights } = &self.edges;
+        convolution::forward(shape, B::floats(x), weights, index, &mut y);
         B::tensor(y, Shape::from([shape.images, shape.targets, height, width]))
     }
 
     pub(crate) fn input_gradient<B: Host>(
         &self,
         x: &FloatTensor<B>,
-        weight: &FloatTensor<B>,
         dy: &FloatTensor<B>,
     ) -> FloatTensor<B> {
         let mut dx = room::<B>(x);
-        convolution::input_gradient(
-            &self.call.shape,
-            B::floats(dy),
-            B::floats(weight),
-            &self.index,
-            &mut dx,
-        );
+        let Edges { index, weights } = &self.edges;
+        convolution::input_gradient(&self.call.shape, B::floats(dy), weights, index, &mut dx);
         B::tensor(dx, x.shape())
     }
 
@@ -375,11 +377,83 @@ pub(crate) fn recall<B: Host>(
     [B::tensor(dx, x.shape()), gamma, beta, kernel]
 }
 
+/// A batch norm after its pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Norm {
+    call: Arc<NormCall>,
+    moments: Arc<Vec<f32>>,
+}
+
+/// The sizes of a norm.
+fn norm_shape<B: Host>(x: &FloatTensor<B>) -> NormShape {
+    let shape = x.shape();
+    NormShape {
+        images: shape[0],
+        channels: shape[1],
+        pixels: shape[2] * shape[3],
+    }
+}
+
+impl Norm {
+    fn parameters<'a, B: Host>(
+        call: &NormCall,
+        [gamma, beta]: &'a [FloatTensor<B>; 2],
+    ) -> NormParameters<'a> {
+        NormParameters {
+            gamma: B::floats(gamma),
+            beta: B::floats(beta),
+            epsilon: call.epsilon,
+            rectified: call.rectified,
+        }
+    }
+
+    pub(crate) fn forward<B: Host>(
+        x: &FloatTensor<B>,
+        affine: &[FloatTensor<B>; 2],
+        call: Arc<NormCall>,
+    ) -> (FloatTensor<B>, Self) {
+        let mut y = room::<B>(x);
+        let parameters = Self::parameters::<B>(&call, affine);
+        let moments = norm::forward(norm_shape::<B>(x), B::floats(x), &parameters, &mut y);
+        let pairs = || moments.chunks_exact(2);
+        call.moments.put([
+            pairs().map(|pair| pair[0]).collect(),
+            pairs().map(|pair| pair[1]).collect(),
+        ]);
+        let moments = Arc::new(moments);
+        (B::tensor(y, x.shape()), Self { call, moments })
+    }
+
+    /// The gradients to the input, to gamma and to beta.
+    pub(crate) fn backward<B: Host>(
+        &self,
+        x: &FloatTensor<B>,
+        affine: &[FloatTensor<B>; 2],
+        dy: &FloatTensor<B>,
+    ) -> [FloatTensor<B>; 3] {
+        let mut dx = room::<B>(x);
+        let parameters = Self::parameters::<B>(&self.call, affine);
+        let [gamma, beta] = norm::backward(
+            norm_shape::<B>(x),
+            B::floats(x),
+            &self.moments,
+            &parameters,
+            B::floats(dy),
+            &mut dx,
+        );
+        [
+            B::tensor(dx, x.shape()),
+            B::tensor(gamma, affine[0].shape()),
+            B::tensor(beta, affine[1].shape()),
+        ]
+    }
+}
+
 /// A graph of levels after its pass.
 #[derive(Clone, Debug)]
 pub(crate) struct Levels {
     call: Arc<LevelsCall>,
-    index: Arc<EdgeIndex>,
+    edges: Edges,
     pass: Arc<LevelsPass>,
 }
 
@@ -391,17 +465,18 @@ impl Levels {
         nodes: &Nodes<B>,
         call: Arc<LevelsCall>,
     ) -> (FloatTensor<B>, Self) {
-        let index = index::<B>(real, &call.index);
+        let edges = Edges::new::<B>(weight, real, &call.index);
         let shape = &call.shape;
         let ([height, width], outputs) = (shape.maps(), shape.output_nodes());
         let mut y = vec![0.0; shape.images * outputs * height * width];
         let parameters = nodes.parameters(call.epsilon);
         let norm = call.norm.graph_norm();
+        let Edges { index, weights } = &edges;
         let pass = levels::forward(
             shape,
             B::floats(x),
-            B::floats(weight),
-            &index,
+            weights,
+            index,
             &parameters,
             norm,
             &mut y,
@@ -411,7 +486,7 @@ impl Levels {
         }
         let y = B::tensor(y, Shape::from([shape.images, outputs, height, width]));
         let pass = Arc::new(pass);
-        (y, Self { call, index, pass })
+        (y, Self { call, edges, pass })
     }
 
     /// The gradients to the input, to the weight, and to the nodes' numbers.
@@ -426,8 +501,8 @@ impl Levels {
         let found = levels::backward(
             &self.call.shape,
             &self.pass,
-            B::floats(weight),
-            &self.index,
+            &self.edges.weights,
+            &self.edges.index,
             &nodes.parameters(self.call.epsilon),
             self.call.norm.graph_norm(),
             B::floats(dy),
@@ -444,7 +519,7 @@ impl Levels {
 #[derive(Clone, Debug)]
 pub(crate) struct Steps {
     call: Arc<StepsCall>,
-    index: Arc<EdgeIndex>,
+    edges: Edges,
     pass: Arc<StepsPass>,
 }
 
@@ -456,21 +531,15 @@ impl Steps {
         nodes: &Nodes<B>,
         call: Arc<StepsCall>,
     ) -> (FloatTensor<B>, Self) {
-        let index = index::<B>(real, &call.index);
+        let edges = Edges::new::<B>(weight, real, &call.index);
         let shape = &call.shape;
         let given = [shape.images, shape.outputs.len(), shape.height, shape.width];
         let mut y = vec![0.0; given.iter().product()];
         let parameters = nodes.parameters(call.epsilon);
-        let pass = steps::forward(
-            shape,
-            B::floats(x),
-            B::floats(weight),
-            &index,
-            &parameters,
-            &mut y,
-        );
+        let Edges { index, weights } = &edges;
+        let pass = steps::forward(shape, B::floats(x), weights, index, &parameters, &mut y);
         let pass = Arc::new(pass);
-        (B::tensor(y, Shape::from(given)), Self { call, index, pass })
+        (B::tensor(y, Shape::from(given)), Self { call, edges, pass })
     }
 
     /// The gradients to the input, to the weight, and to the nodes' numbers.
@@ -485,8 +554,8 @@ impl Steps {
         let found = steps::backward(
             &self.call.shape,
             &self.pass,
-            B::floats(weight),
-            &self.index,
+            &self.edges.weights,
+            &self.edges.index,
             &nodes.parameters(self.call.epsilon),
             B::floats(dy),
             &mut dx,

@@ -13,7 +13,7 @@ use dnw_kernels::product::{Layout, ProductShape};
 use dnw_kernels::steps::StepsShape;
 
 use super::calls::{
-    CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, Observed, ProductCall, StepsCall,
+    CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, NormCall, Observed, ProductCall, StepsCall,
 };
 use super::extension::WiredOps;
 use super::{Chosen, Descent, IndexCache, Moments, Wanted, WholeNodes, WholeNorm};
@@ -264,5 +264,30 @@ pub(super) fn descend<const D: usize>(
     (
         Tensor::from_dispatch(weights),
         Tensor::from_dispatch(velocity),
+    )
+}
+
+/// See [`super::batch_norm`].
+pub(super) fn batch_norm(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    rectified: bool,
+) -> (Tensor<4>, Moments) {
+    let call = Arc::new(NormCall {
+        epsilon: epsilon as f32,
+        rectified,
+        moments: Observed::default(),
+    });
+    let y = Tensor::from_dispatch(<Dispatch as WiredOps>::batch_norm_by_batch(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        call.clone(),
+    ));
+    (
+        y,
+        call.moments.take().expect("the operation puts them there"),
     )
 }
