@@ -1,16 +1,23 @@
 //! Runs the suite on one device: `--device NAME`, or the one that `DNW_TEST_DEVICE` names, or flex.
 //!
+//! `--kernels=reference` does everything in plain tensors on a CPU too.
+//!
 //! What else is given is what Rust's own test programs take: filters, `--list`, `--skip`, `--exact`, `--test-threads`.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use dnw_conformance::{Case, Shortfall, UnderTest, cases, known};
+use dnw_core::graph::Kernels;
 use dnw_device::{Backend, DeviceName, open};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|a| a == "--kernels=reference") {
+        arguments.remove(at);
+        Kernels::switch_off();
+    }
     let device = match device(&mut arguments) {
         Ok(device) => device,
         Err(message) => {

@@ -6,8 +6,9 @@
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
 use crate::dense::{self, Place, Rows};
-use crate::planes::Planes;
-use crate::rows::{Sums, sum_rows};
+use crate::layout::turn;
+use crate::planes::{Planes, Tap};
+use crate::rows::{Sums, Terms, sum_rows};
 
 pub use crate::planes::ConvolutionShape;
 
@@ -17,7 +18,9 @@ const DENSE_FROM: f64 = 0.35;
 fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeIndex>) {
     let given = shape.given().expect("a kernel that fits its maps");
     assert!(
-        shape.groups > 0 && shape.sources % shape.groups == 0 && shape.targets % shape.groups == 0,
+        shape.groups > 0
+            && shape.sources.is_multiple_of(shape.groups)
+            && shape.targets.is_multiple_of(shape.groups),
         "groups"
     );
     assert_eq!(
@@ -45,53 +48,63 @@ fn is_dense(shape: &ConvolutionShape, index: &EdgeIndex) -> bool {
     index.len() as f64 >= DENSE_FROM * entries as f64
 }
 
+/// What a pass leaves for its way back: the channels that came in, laid out by taps.
+#[derive(Debug)]
+pub struct ConvolutionPass {
+    planes: Planes,
+    rows: Buffer,
+}
+
 /// Writes `y [images, targets, given height, given width]` from `x [images, sources, height, width]`; an edge's source in the index is its
 /// place in `[sources / groups, kernel height, kernel width]`, and `weights` are those of the edges by their numbers.
 ///
 /// # Panics
-/// If a length does not fit `shape`.
+/// If a length does not fit `shape`, or the kernel does not fit the maps.
 pub fn forward(
     shape: &ConvolutionShape,
     x: &[f32],
     weights: &[f32],
     index: &EdgeIndex,
     y: &mut [f32],
-) {
+) -> ConvolutionPass {
     check(shape, x, y, Some(index));
-    if shape.images == 0 {
-        return;
-    }
     let planes = Planes::new(*shape);
     let rows = planes.lay_out(x);
+    if shape.images == 0 {
+        return ConvolutionPass { planes, rows };
+    }
     let mut flat = Buffer::stale(shape.targets * planes.length);
     if is_dense(shape, index) {
         forward_dense(shape, &planes, &rows, weights, index, &mut flat);
     } else {
-        let taps = shape.taps();
-        let mut sums = Sums::with_capacity(shape.targets, index.len());
-        for target in 0..shape.targets {
-            let first = target / shape.targets_of_group() * shape.sources_of_group();
+        let (taps, sources) = (shape.taps(), shape.sources_of_group());
+        let apart = planes.remainders.len() * planes.total;
+        let terms_of = |target: usize, terms: &mut Terms| {
+            let first = target / shape.targets_of_group() * sources;
             let edges = &weights[index.edges_into(target)];
             for (&column, &weight) in index.sources_of(target).iter().zip(edges) {
-                let column = column as usize;
-                let (source, tap) = (first + column / taps, planes.taps[column % taps]);
-                let start = (source * planes.remainders.len() + tap.row) * planes.total + tap.shift;
-                sums.add(start, weight);
+                let (source, tap) = (column as usize / taps, planes.taps[column as usize % taps]);
+                terms.add(
+                    (first + source) * apart + tap.row * planes.total + tap.shift,
+                    weight,
+                );
             }
-            sums.end_row();
-        }
-        let distinct = shape.sources * planes.remainders.len();
+        };
+        let sums = Sums {
+            out: &mut flat,
+            rows: shape.targets,
+            length: planes.length,
+            onto: false,
+        };
         sum_rows(
-            &sums,
+            sums,
             &rows,
-            distinct,
-            planes.length,
-            &mut flat,
-            planes.length,
-            false,
+            shape.sources * planes.remainders.len(),
+            terms_of,
         );
     }
     planes.collect(&flat, y);
+    ConvolutionPass { planes, rows }
 }
 
 /// The real entries of a tap between a group's sources and targets, `[targets, sources]`.
@@ -149,35 +162,58 @@ fn forward_dense(
     }
 }
 
-/// Writes the gradient to `x` from that of `y`, through the real edges only.
+/// From the gradient of `y`, writes that of `x`, through the real edges only, where it is wanted, and that of **every** entry of the
+/// weight, real or not, where that is.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
-pub fn input_gradient(
+pub fn backward(
     shape: &ConvolutionShape,
-    dy: &[f32],
+    pass: &ConvolutionPass,
     weights: &[f32],
     index: &EdgeIndex,
+    dy: &[f32],
+    [dx, dw]: [Option<&mut [f32]>; 2],
+) {
+    let planes = &pass.planes;
+    let spread = planes.spread(dy);
+    if let Some(dx) = dx {
+        check(shape, dx, dy, Some(index));
+        if shape.images > 0 {
+            input_gradient(shape, planes, weights, index, &spread, dx);
+        }
+    }
+    if let Some(dw) = dw {
+        let entries = shape.targets * shape.sources_of_group() * shape.taps();
+        assert_eq!(dw.len(), entries, "length of dw");
+        if shape.images == 0 {
+            dw.fill(0.0);
+        } else {
+            weight_gradient(shape, pass, &spread, dw);
+        }
+    }
+}
+
+fn input_gradient(
+    shape: &ConvolutionShape,
+    planes: &Planes,
+    weights: &[f32],
+    index: &EdgeIndex,
+    spread: &[f32],
     dx: &mut [f32],
 ) {
-    check(shape, dx, dy, Some(index));
-    if shape.images == 0 {
-        return;
-    }
-    let planes = Planes::new(*shape);
-    let spread = planes.spread(dy);
     let of_channel = planes.remainders.len();
-    let mut rows = Buffer::stale(shape.sources * of_channel * planes.total);
     let (taps, spread_length) = (shape.taps(), planes.spread_length());
     let (targets, sources) = (shape.targets_of_group(), shape.sources_of_group());
+    let mut rows = Buffer::stale(shape.sources * of_channel * planes.total);
     if is_dense(shape, index) {
         rows.fill(0.0);
         for group in 0..shape.groups {
             for (i, tap) in planes.taps.iter().enumerate() {
                 let matrix = matrix_of_tap(shape, weights, index, group, i);
                 let mut turned = Buffer::stale(matrix.len());
-                crate::layout::turn(&matrix, [targets, sources], 1, &mut turned);
-                let mut from = Rows::new(&spread, targets, spread_length);
+                turn(&matrix, [targets, sources], 1, &mut turned);
+                let mut from = Rows::new(spread, targets, spread_length);
                 from.start = group * targets * spread_length + planes.reach - tap.shift;
                 let out = &mut rows[(group * sources * of_channel + tap.row) * planes.total..];
                 let matrix = Rows::new(&turned, sources, targets);
@@ -191,56 +227,40 @@ pub fn input_gradient(
                 );
             }
         }
-        return planes.take_in(&rows, dx);
-    }
-    let mut sums = Sums::with_capacity(shape.sources * of_channel, index.len());
-    for source in 0..shape.sources {
-        let (group, local) = (source / sources, source % sources);
-        let own = group * targets..(group + 1) * targets;
-        for row in 0..of_channel {
-            for (i, tap) in planes
-                .taps
-                .iter()
-                .enumerate()
-                .filter(|(_, tap)| tap.row == row)
-            {
-                let column = local * taps + i;
-                for edge in index.edges_from(column) {
+    } else {
+        let terms_of = |row: usize, terms: &mut Terms| {
+            let (source, remainder) = (row / of_channel, row % of_channel);
+            let (group, local) = (source / sources, source % sources);
+            let own = group * targets..(group + 1) * targets;
+            let of_row = |(_, tap): &(usize, &Tap)| tap.row == remainder;
+            for (i, tap) in planes.taps.iter().enumerate().filter(of_row) {
+                for edge in index.edges_from(local * taps + i) {
                     let target = edge.target as usize;
                     if own.contains(&target) {
                         let start = target * spread_length + planes.reach - tap.shift;
-                        sums.add(start, weights[edge.edge as usize]);
+                        terms.add(start, weights[edge.edge as usize]);
                     }
                 }
             }
-            sums.end_row();
-        }
+        };
+        let sums = Sums {
+            out: &mut rows,
+            rows: shape.sources * of_channel,
+            length: planes.total,
+            onto: false,
+        };
+        sum_rows(sums, spread, shape.targets, terms_of);
     }
-    sum_rows(
-        &sums,
-        &spread,
-        shape.targets,
-        planes.total,
-        &mut rows,
-        planes.total,
-        false,
-    );
     planes.take_in(&rows, dx);
 }
 
-/// Writes the gradient to **every** entry of the weight, real or not.
-///
-/// # Panics
-/// If a length does not fit `shape`.
-pub fn weight_gradient(shape: &ConvolutionShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    check(shape, x, dy, None);
-    let entries = shape.targets * shape.sources_of_group() * shape.taps();
-    assert_eq!(dw.len(), entries, "length of dw");
-    if shape.images == 0 {
-        return dw.fill(0.0);
-    }
-    let planes = Planes::new(*shape);
-    let (rows, spread) = (planes.lay_out(x), planes.spread(dy));
+fn weight_gradient(
+    shape: &ConvolutionShape,
+    pass: &ConvolutionPass,
+    spread: &[f32],
+    dw: &mut [f32],
+) {
+    let ConvolutionPass { planes, rows } = pass;
     let (targets, sources, taps) = (
         shape.targets_of_group(),
         shape.sources_of_group(),
@@ -251,10 +271,10 @@ pub fn weight_gradient(shape: &ConvolutionShape, x: &[f32], dy: &[f32], dw: &mut
         planes.spread_length(),
     );
     for group in 0..shape.groups {
-        let mut a = Rows::new(&spread, targets, spread_length);
+        let mut a = Rows::new(spread, targets, spread_length);
         a.start = group * targets * spread_length + planes.reach;
         for (i, tap) in planes.taps.iter().enumerate() {
-            let mut b = Rows::new(&rows, sources, apart);
+            let mut b = Rows::new(rows, sources, apart);
             b.start = group * sources * apart + tap.row * planes.total + tap.shift;
             let place = Place {
                 start: group * targets * sources * taps + i,

@@ -154,7 +154,7 @@ impl LevelsShape {
     }
 
     /// Rows and sources of the products into the outputs.
-    fn into_outputs(&self) -> [Range<usize>; 2] {
+    fn product_of_outputs(&self) -> [Range<usize>; 2] {
         let firing = self.firing();
         match self.outputs {
             Outputs::OwnLevel(n) => [self.rows_of(firing..firing + n), 0..firing],
@@ -260,7 +260,7 @@ pub fn forward(
         };
         outputs.copy_from_slice(&held[held.len() - y.len()..]);
     }
-    let [rows, sources] = shape.into_outputs();
+    let [rows, sources] = shape.product_of_outputs();
     let from = &pass.fired[sources.start * row..sources.end * row];
     edges.into_targets(rows, sources, from, row, &mut outputs, feeds_again);
     let n = shape.output_nodes();
@@ -303,7 +303,7 @@ pub fn backward(
         let (earlier, later) = pulls.split_at_mut((own.end - inputs) * row);
         let targets = match (feeds_again, level == last) {
             // The last level feeds the outputs alone; the others do not feed them again.
-            (true, true) => shape.into_outputs()[0].clone(),
+            (true, true) => shape.product_of_outputs()[0].clone(),
             (true, false) => shape.rows_of(own.end..firing),
             (false, _) => shape.rows_of(own.end..firing + n),
         };
@@ -366,6 +366,6 @@ fn weight_gradient(shape: &LevelsShape, pass: &LevelsPass, pulls: &[f32], dw: &m
         let pulls = &pulls[(own.start - inputs) * row..(own.end - inputs) * row];
         add(shape.rows_of(own.clone()), 0..own.start, pulls);
     }
-    let [rows, from] = shape.into_outputs();
+    let [rows, from] = shape.product_of_outputs();
     add(rows, from, &pulls[(sources - inputs) * row..]);
 }

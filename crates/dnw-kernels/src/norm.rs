@@ -170,6 +170,10 @@ vectorised! {
 }
 
 #[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "lanes go side by side, and the compiler sees it so"
+)]
 fn normalise_body<const FUSED: bool>(
     channel: Channel,
     x: &[f32],
@@ -229,6 +233,7 @@ vectorised! {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "as above")]
 fn denormalise_body<const FUSED: bool>(
     channel: Channel,
     x: &[f32],

@@ -172,11 +172,12 @@ impl Planes {
             ..
         } = self.shape;
         let rows = self.remainders.len();
-        let mut planes = Buffer::zeros(sources * rows * self.total);
+        let mut planes = Buffer::stale(sources * rows * self.total);
         planes
-            .par_chunks_exact_mut(rows * self.total)
+            .par_chunks_exact_mut((rows * self.total).max(1))
             .enumerate()
             .for_each(|(channel, plane)| {
+                plane.fill(0.0);
                 for image in 0..self.shape.images {
                     let map = &x[(image * sources + channel) * height * width..][..height * width];
                     for (y, line) in map.chunks_exact(width).enumerate() {
@@ -212,7 +213,7 @@ impl Planes {
         }
         let tiles = Tiles::new(dx, height * width);
         planes
-            .par_chunks_exact(rows * self.total)
+            .par_chunks_exact((rows * self.total).max(1))
             .enumerate()
             .for_each(|(channel, plane)| {
                 for image in 0..images {
@@ -247,7 +248,7 @@ impl Planes {
             return;
         }
         let tiles = Tiles::new(y, height * width);
-        flat.par_chunks_exact(self.length)
+        flat.par_chunks_exact(self.length.max(1))
             .enumerate()
             .for_each(|(channel, flat)| {
                 for image in 0..self.shape.images {
@@ -271,10 +272,11 @@ impl Planes {
     pub(crate) fn spread(&self, dy: &[f32]) -> Buffer {
         let [height, width] = self.given;
         let targets = self.shape.targets;
-        let mut rows = Buffer::zeros(targets * self.spread_length());
+        let mut rows = Buffer::stale(targets * self.spread_length());
         rows.par_chunks_exact_mut(self.spread_length().max(1))
             .enumerate()
             .for_each(|(channel, row)| {
+                row.fill(0.0);
                 for image in 0..self.shape.images {
                     let map = &dy[(image * targets + channel) * height * width..][..height * width];
                     let to = &mut row[self.reach + image * self.lines * self.across..];

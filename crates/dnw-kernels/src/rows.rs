@@ -13,54 +13,35 @@ use rayon::prelude::*;
 use crate::simd::{LANES, multiply_add, vectorised};
 use crate::tiles::Tiles;
 
-/// What each row is the sum of: `weights[i]` times the row that starts at `starts[i]` of the source, for the terms
-/// `ends[r - 1]..ends[r]`.
+/// What a row is the sum of: `weights[i]` times the row that starts at `starts[i]` of the source.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sums {
-    ends: Vec<usize>,
-    starts: Vec<usize>,
-    weights: Vec<f32>,
+pub(crate) struct Terms {
+    pub(crate) starts: Vec<usize>,
+    pub(crate) weights: Vec<f32>,
 }
 
-impl Sums {
-    pub(crate) fn with_capacity(rows: usize, terms: usize) -> Self {
-        Self {
-            ends: Vec::with_capacity(rows),
-            starts: Vec::with_capacity(terms),
-            weights: Vec::with_capacity(terms),
-        }
-    }
-
-    /// Adds a term to the row that is not ended yet.
+impl Terms {
     pub(crate) fn add(&mut self, start: usize, weight: f32) {
         self.starts.push(start);
         self.weights.push(weight);
     }
 
-    /// Ends a row; what is added next belongs to the next.
-    pub(crate) fn end_row(&mut self) {
-        self.ends.push(self.starts.len());
+    fn clear(&mut self) {
+        self.starts.clear();
+        self.weights.clear();
     }
+}
 
-    pub(crate) fn rows(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// How many terms all rows have together.
-    pub(crate) fn terms_of_all(&self) -> usize {
-        self.starts.len()
-    }
-
-    /// The terms of a row: where they start, and their weights.
-    pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
-        self.terms(row)
-            .map(|term| (self.starts[term], self.weights[term]))
-    }
-
-    fn terms(&self, row: usize) -> Range<usize> {
-        let begin = if row == 0 { 0 } else { self.ends[row - 1] };
-        begin..self.ends[row]
-    }
+/// Where sums go.
+pub(crate) struct Sums<'a> {
+    /// The numbers of all rows.
+    pub(crate) out: &'a mut [f32],
+    /// How many rows there are.
+    pub(crate) rows: usize,
+    /// Numbers of a row, and of what lies between the beginnings of two.
+    pub(crate) length: usize,
+    /// Whether the sums are added to what is there.
+    pub(crate) onto: bool,
 }
 
 /// Bytes of the source that a task goes through again and again: half of what a core's second cache has.
@@ -68,80 +49,78 @@ const AT_HAND: usize = 1 << 20;
 /// Tasks to have at least, if the sizes allow it: enough that any machine's cores find one.
 const TASKS: usize = 32;
 
-/// Writes (or adds, if `onto`) the sums into the rows of `out`, which lie `stride` apart and are `length` long. `distinct` says
-/// how many different rows the source has.
+/// Writes the sums into the rows of `out`. `terms_of` tells the terms of a row; `distinct` how many different rows the source has.
 pub(crate) fn sum_rows(
-    sums: &Sums,
+    sums: Sums<'_>,
     source: &[f32],
     distinct: usize,
-    length: usize,
-    out: &mut [f32],
-    stride: usize,
-    onto: bool,
+    terms_of: impl Fn(usize, &mut Terms) + Sync,
 ) {
-    let rows = sums.rows();
+    let Sums {
+        out,
+        rows,
+        length,
+        onto,
+    } = sums;
     if rows == 0 || length == 0 {
         return;
     }
-    assert!(out.len() >= (rows - 1) * stride + length && length <= stride);
-    if let Some(last) = sums.starts.iter().max() {
-        assert!(last + length <= source.len(), "a row outside its source");
-    }
+    assert!(out.len() >= rows * length, "rows outside the result");
     let width = (AT_HAND / 4 / distinct.max(1)).clamp(BLOCK, 32 * BLOCK) / BLOCK * BLOCK;
     let chunks = length.div_ceil(width);
     let group = rows.div_ceil(TASKS.div_ceil(chunks)).max(1);
     let groups = rows.div_ceil(group);
-    let tiles = Tiles::new(out, stride);
+    let tiles = Tiles::new(out, length);
     // Groups of the same columns follow each other, so that a core finds its source at hand.
-    (0..chunks * groups).into_par_iter().for_each(|task| {
-        let (chunk, part) = (task / groups, task % groups);
-        let columns = chunk * width..length.min((chunk + 1) * width);
-        let rows = part * group..rows.min((part + 1) * group);
-        sum_tile(sums, source, rows, columns, &tiles, onto);
-    });
+    (0..chunks * groups)
+        .into_par_iter()
+        .for_each_init(Terms::default, |terms, task| {
+            let (chunk, part) = (task / groups, task % groups);
+            let columns = chunk * width..length.min((chunk + 1) * width);
+            for row in part * group..rows.min((part + 1) * group) {
+                terms.clear();
+                terms_of(row, terms);
+                // SAFETY: tasks differ in their rows or in their columns.
+                let out = unsafe { tiles.row(row, columns.clone()) };
+                if !onto {
+                    out.fill(0.0);
+                }
+                sum_row(terms, source, columns.clone(), out);
+            }
+        });
 }
 
 /// Columns that are summed in registers: four vectors of the widest kind.
 const BLOCK: usize = 4 * LANES;
 
 vectorised! {
-    fn sum_tile(sums: &Sums, source: &[f32], rows: Range<usize>, columns: Range<usize>, out: &Tiles<'_>, onto: bool) = sum_tile_body;
+    fn sum_row(terms: &Terms, source: &[f32], columns: Range<usize>, out: &mut [f32]) = sum_row_body;
 }
 
 #[inline(always)]
-fn sum_tile_body<const FUSED: bool>(
-    sums: &Sums,
+fn sum_row_body<const FUSED: bool>(
+    terms: &Terms,
     source: &[f32],
-    rows: Range<usize>,
     columns: Range<usize>,
-    out: &Tiles<'_>,
-    onto: bool,
+    out: &mut [f32],
 ) {
-    for row in rows {
-        let terms = sums.terms(row);
-        let (starts, weights) = (&sums.starts[terms.clone()], &sums.weights[terms]);
-        // SAFETY: tasks differ in their rows or in their columns.
-        let out = unsafe { out.row(row, columns.clone()) };
-        if !onto {
-            out.fill(0.0);
+    let (starts, weights) = (&terms.starts[..], &terms.weights[..]);
+    let mut column = columns.start;
+    let mut blocks = out.chunks_exact_mut(BLOCK);
+    for block in &mut blocks {
+        sum_block::<FUSED>(starts, weights, source, column, block);
+        column += BLOCK;
+    }
+    let mut vectors = blocks.into_remainder().chunks_exact_mut(LANES);
+    for vector in &mut vectors {
+        sum_vector::<FUSED>(starts, weights, source, column, vector);
+        column += LANES;
+    }
+    for out in vectors.into_remainder() {
+        for (&start, &weight) in starts.iter().zip(weights) {
+            *out = multiply_add::<FUSED>(weight, source[start + column], *out);
         }
-        let mut column = columns.start;
-        let mut blocks = out.chunks_exact_mut(BLOCK);
-        for block in &mut blocks {
-            sum_block::<FUSED>(starts, weights, source, column, block);
-            column += BLOCK;
-        }
-        let mut vectors = blocks.into_remainder().chunks_exact_mut(LANES);
-        for vector in &mut vectors {
-            sum_vector::<FUSED>(starts, weights, source, column, vector);
-            column += LANES;
-        }
-        for out in vectors.into_remainder() {
-            for (&start, &weight) in starts.iter().zip(weights) {
-                *out = multiply_add::<FUSED>(weight, source[start + column], *out);
-            }
-            column += 1;
-        }
+        column += 1;
     }
 }
 
@@ -154,8 +133,8 @@ fn sum_block<const FUSED: bool>(
     column: usize,
     out: &mut [f32],
 ) {
-    let (mut s0, mut s1, mut s2, mut s3) =
-        ([0.0f32; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    let (mut s0, mut s1) = ([0.0f32; LANES], [0.0f32; LANES]);
+    let (mut s2, mut s3) = ([0.0f32; LANES], [0.0f32; LANES]);
     s0.copy_from_slice(&out[..LANES]);
     s1.copy_from_slice(&out[LANES..2 * LANES]);
     s2.copy_from_slice(&out[2 * LANES..3 * LANES]);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
 use crate::dense::{self, Rows};
-use crate::rows::{Sums, sum_rows};
+use crate::rows::{Sums, Terms, sum_rows};
 
 /// The share of real edges from which the dense product is quicker. Measured: `cargo xtask bench-peers kernels`.
 const DENSE_FROM: f64 = 0.35;
@@ -38,18 +38,27 @@ impl<'a> Edges<'a> {
         out: &mut [f32],
         onto: bool,
     ) {
-        let mut sums = Sums::with_capacity(targets.len(), self.index.len());
-        for target in targets.clone() {
-            let row = self.index.sources_of(target);
+        let own = |target: usize| {
+            let row = self.index.sources_of(targets.start + target);
             let place = |end: usize| row.partition_point(|&source| (source as usize) < end);
-            let own = place(sources.start)..place(sources.end);
-            let weights = &self.weights[self.index.edges_into(target)];
-            for (&source, &weight) in row[own.clone()].iter().zip(&weights[own]) {
-                sums.add((source as usize - sources.start) * length, weight);
+            place(sources.start)..place(sources.end)
+        };
+        let edges = (0..targets.len()).map(|target| own(target).len()).sum();
+        let terms_of = |target: usize, terms: &mut Terms| {
+            let (own, target) = (own(target), targets.start + target);
+            let row = &self.index.sources_of(target)[own.clone()];
+            let weights = &self.weights[self.index.edges_into(target)][own];
+            for (&source, &weight) in row.iter().zip(weights) {
+                terms.add((source as usize - sources.start) * length, weight);
             }
-            sums.end_row();
-        }
-        sum(&sums, sources.len(), x, length, out, onto);
+        };
+        let sums = Sums {
+            out,
+            rows: targets.len(),
+            length,
+            onto,
+        };
+        sum(sums, x, sources.len(), edges, terms_of);
     }
 
     /// Writes (or adds) what comes back to the `sources` from the `targets`: row `i` of `dx` and of `dy` are the `i`-th of `sources`
@@ -63,37 +72,53 @@ impl<'a> Edges<'a> {
         dx: &mut [f32],
         onto: bool,
     ) {
-        let mut sums = Sums::with_capacity(sources.len(), self.index.len());
-        for source in sources.clone() {
-            let edges = self.index.edges_from(source);
+        let own = |source: usize| {
+            let edges = self.index.edges_from(sources.start + source);
             let place = |end: usize| edges.partition_point(|edge| (edge.target as usize) < end);
-            for edge in &edges[place(targets.start)..place(targets.end)] {
+            &edges[place(targets.start)..place(targets.end)]
+        };
+        let edges = (0..sources.len()).map(|source| own(source).len()).sum();
+        let terms_of = |source: usize, terms: &mut Terms| {
+            for edge in own(source) {
                 let weight = self.weights[edge.edge as usize];
-                sums.add((edge.target as usize - targets.start) * length, weight);
+                terms.add((edge.target as usize - targets.start) * length, weight);
             }
-            sums.end_row();
-        }
-        sum(&sums, targets.len(), dy, length, dx, onto);
+        };
+        let sums = Sums {
+            out: dx,
+            rows: sources.len(),
+            length,
+            onto,
+        };
+        sum(sums, dy, targets.len(), edges, terms_of);
     }
 }
 
-/// Sums of the rows of `x`, of which there are so many.
-fn sum(sums: &Sums, columns: usize, x: &[f32], length: usize, out: &mut [f32], onto: bool) {
-    let rows = sums.rows();
-    if (sums.terms_of_all() as f64) < DENSE_FROM * (rows * columns) as f64 {
-        return sum_rows(sums, x, columns, length, out, length, onto);
+/// Sums of the rows of `x`, of which there are so many, over so many edges.
+fn sum(
+    sums: Sums<'_>,
+    x: &[f32],
+    columns: usize,
+    edges: usize,
+    terms_of: impl Fn(usize, &mut Terms) + Sync,
+) {
+    let Sums {
+        rows, length, onto, ..
+    } = sums;
+    if length == 0 || (edges as f64) < DENSE_FROM * (rows * columns) as f64 {
+        return sum_rows(sums, x, columns, terms_of);
     }
     let mut matrix = Buffer::zeros(rows * columns);
-    if length > 0 {
-        for (row, matrix) in matrix.chunks_exact_mut(columns.max(1)).enumerate() {
-            for (start, weight) in sums.row(row) {
-                matrix[start / length] = weight;
-            }
+    for (row, matrix) in matrix.chunks_exact_mut(columns.max(1)).enumerate() {
+        let mut terms = Terms::default();
+        terms_of(row, &mut terms);
+        for (start, weight) in terms.starts.iter().zip(&terms.weights) {
+            matrix[start / length] = *weight;
         }
     }
     let (matrix, x) = (
         Rows::new(&matrix, rows, columns),
         Rows::new(x, columns, length),
     );
-    dense::product(matrix, x, length, out, length, onto);
+    dense::product(matrix, x, length, sums.out, length, onto);
 }

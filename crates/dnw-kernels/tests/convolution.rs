@@ -59,9 +59,8 @@ proptest! {
         let dy = numbers(seed ^ 4, shape.images * shape.targets * height * width);
         let (mut y, mut dx, mut dw) = (vec![7.0; dy.len()], vec![7.0; x.len()], vec![7.0; w.len()]);
         let edges = index.weights(&w);
-        convolution::forward(&shape, &x, &edges, &index, &mut y);
-        convolution::input_gradient(&shape, &dy, &edges, &index, &mut dx);
-        convolution::weight_gradient(&shape, &x, &dy, &mut dw);
+        let pass = convolution::forward(&shape, &x, &edges, &index, &mut y);
+        convolution::backward(&shape, &pass, &edges, &index, &dy, [Some(&mut dx), Some(&mut dw)]);
 
         let (mut y0, mut dx0, mut dw0) = (vec![0.0; y.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
         for n in 0..shape.images {

@@ -9,6 +9,9 @@ use crate::counting::Cost;
 /// Bytes of a 32-bit float, of which everything is made that is trained.
 const FLOAT: u64 = 4;
 
+/// Numbers that the dense product packs of its factors at most, measured.
+const PACKED: u64 = 1_280_000;
+
 /// How a device computes the products of graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Products {
@@ -51,25 +54,35 @@ impl Memory {
         let wired = entries.in_layers + entries.in_graphs;
         let image: usize = cost.image.iter().product();
         let batch = batch as u64;
-        // A layer's weight is multiplied by its mask as tensors: the product is kept, and the factor. A kernel reads the stored
-        // weight and the mask as they are, level by level, of which each takes its own part.
-        let effective = match products {
-            Products::OfRealEdges => 2 * entries.in_layers + entries.in_graphs / 2,
-            Products::Masked => 2 * entries.in_layers + 2 * entries.in_graphs,
-        };
-        Self {
+        let common = Self {
             weights: parameters,
             gradients: parameters,
             momentum: parameters,
             masks: wired,
-            effective: FLOAT * effective,
             activations: FLOAT * batch * (cost.work.kept + 2 * image as u64),
-            // Of each level's part a gradient of the whole tensor is made and added to that of the others.
-            workspace: FLOAT * (batch * cost.work.largest_map + 2 * entries.largest_of_levels),
-            update: parameters + 3 * FLOAT * entries.largest,
-            // Of all tensors weights, in vectors that grew by doubling, and scores; of one at a time keys, 4 bytes, and places, 8,
-            // in such vectors too, and the half that the last doubling copies.
-            choice: (2 * FLOAT + FLOAT) * wired + (2 * 12 + 4) * entries.largest,
+            ..Self::default()
+        };
+        let largest_map = batch * cost.work.largest_map;
+        match products {
+            // Kernels keep a copy of each mask to see whether it has changed, and write gradients where they belong, updates and masks
+            // where they lie. A choice takes a bit an entry.
+            Products::OfRealEdges => Self {
+                effective: wired,
+                workspace: FLOAT * (largest_map + (2 * entries.largest_of_levels).min(PACKED)),
+                choice: entries.largest / 8,
+                ..common
+            },
+            // A weight is multiplied by its mask: the product is kept, and the factor. Of each level's part a gradient of the whole
+            // tensor is made and added to that of the others. The optimizer makes new weights beside the old.
+            Products::Masked => Self {
+                effective: 2 * FLOAT * wired,
+                workspace: FLOAT * (largest_map + 2 * entries.largest_of_levels),
+                update: parameters + 3 * FLOAT * entries.largest,
+                // Of all tensors weights, in vectors that grew by doubling, and scores; of one at a time keys, 4 bytes, and
+                // places, 8, in such vectors too, and the half that the last doubling copies.
+                choice: (2 * FLOAT + FLOAT) * wired + (2 * 12 + 4) * entries.largest,
+                ..common
+            },
         }
     }
 

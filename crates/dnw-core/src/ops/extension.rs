@@ -7,7 +7,8 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
-use burn::backend::{Autodiff, AutodiffBackend, Backend, backend_extension};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata, backend_extension};
+use burn::tensor::Shape;
 
 use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use dnw_kernels::descent::Descent;
@@ -118,7 +119,7 @@ macro_rules! on_host {
                 call: Arc<ConvolutionCall>,
             ) -> FloatTensor<Self> {
                 let (x, weight) = (Self::contiguous(x), Self::contiguous(weight));
-                Convolution::new::<Self>(&weight, &real, call).forward::<Self>(&x)
+                Convolution::forward::<Self>(&x, &weight, &real, call).0
             }
 
             fn fused_nodes(
@@ -286,7 +287,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         struct WiredConvolution;
 
         impl<B: Host> Backward<B, 2> for WiredConvolution {
-            type State = (Convolution, [FloatTensor<B>; 2]);
+            type State = (Convolution, [Shape; 2]);
 
             fn backward(
                 self,
@@ -294,30 +295,30 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 grads: &mut Gradients,
                 _: &mut Checkpointer,
             ) {
-                let [x_node, weight_node] = ops.parents;
-                let (convolution, [x, weight]) = ops.state;
+                let (convolution, shapes) = ops.state;
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
-                if let Some(node) = x_node {
-                    let dx = convolution.input_gradient::<B>(&x, &dy);
-                    grads.register::<B>(node.id, dx);
-                }
-                if let Some(node) = weight_node {
-                    let dw = convolution.weight_gradient::<B>(&x, &weight, &dy);
-                    grads.register::<B>(node.id, dw);
+                let ids = ops.parents.map(|node| node.map(|node| node.id));
+                let [x, weight] = shapes;
+                let wanted = [ids[0].map(|_| x), ids[1].map(|_| weight)];
+                let found = convolution.backward::<B>(wanted, &dy);
+                for (id, gradient) in ids.into_iter().zip(found) {
+                    if let (Some(id), Some(gradient)) = (id, gradient) {
+                        grads.register::<B>(id, gradient);
+                    }
                 }
             }
         }
 
         let nodes = [x.node(), weight.node()];
         let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
-        let convolution = Convolution::new::<B>(&weight, &real, call);
-        let y = convolution.forward::<B>(&x);
+        let (y, convolution) = Convolution::forward::<B>(&x, &weight, &real, call);
+        let shapes = [x.shape(), weight.shape()];
         match WiredConvolution
             .prepare::<C>(nodes)
             .compute_bound()
             .stateful()
         {
-            OpsKind::Tracked(prep) => prep.finish((convolution, [x, weight]), y),
+            OpsKind::Tracked(prep) => prep.finish((convolution, shapes), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
+use dnw_kernels::convolution::{self, ConvolutionPass};
 use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::levels::{self, LevelsPass};
 use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
 use dnw_kernels::selection::{self, NotANumber};
 use dnw_kernels::steps::{self, StepsPass};
-use dnw_kernels::{EdgeIndex, convolution, product};
+use dnw_kernels::{EdgeIndex, product};
 
 use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use super::{Chosen, IndexCache};
@@ -65,10 +66,7 @@ mod flex {
         }
 
         fn bytes(tensor: &FlexTensor) -> Cow<'_, [u8]> {
-            let of = |tensor: &FlexTensor| {
-                let range = tensor.layout().contiguous_offsets();
-                range.map(|(start, end)| (start, end))
-            };
+            let of = |tensor: &FlexTensor| tensor.layout().contiguous_offsets();
             match of(tensor) {
                 Some((start, end)) => Cow::Borrowed(&tensor.bytes()[start..end]),
                 None => {
@@ -286,51 +284,46 @@ impl Product {
     }
 }
 
-/// A convolution, its index made.
+/// A convolution after its pass.
 #[derive(Clone, Debug)]
 pub(crate) struct Convolution {
     call: Arc<ConvolutionCall>,
     edges: Edges,
+    pass: Arc<ConvolutionPass>,
 }
 
 impl Convolution {
-    pub(crate) fn new<B: Host>(
+    pub(crate) fn forward<B: Host>(
+        x: &FloatTensor<B>,
         weight: &FloatTensor<B>,
         real: &BoolTensor<B>,
         call: Arc<ConvolutionCall>,
-    ) -> Self {
+    ) -> (FloatTensor<B>, Self) {
         let edges = Edges::new::<B>(weight, real, &call.index);
-        Self { call, edges }
-    }
-
-    pub(crate) fn forward<B: Host>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
-        let (shape, [height, width]) = (&self.call.shape, self.call.given);
+        let (shape, [height, width]) = (&call.shape, call.given);
         let mut y = vec![0.0; shape.images * shape.targets * height * width];
-        let Edges { index, weights } = &self.edges;
-        convolution::forward(shape, B::floats(x), weights, index, &mut y);
-        B::tensor(y, Shape::from([shape.images, shape.targets, height, width]))
+        let Edges { index, weights } = &edges;
+        let pass = convolution::forward(shape, B::floats(x), weights, index, &mut y);
+        let given = Shape::from([shape.images, shape.targets, height, width]);
+        let pass = Arc::new(pass);
+        (B::tensor(y, given), Self { call, edges, pass })
     }
 
-    pub(crate) fn input_gradient<B: Host>(
+    /// The gradients to an input and a weight of these shapes, where they are wanted.
+    pub(crate) fn backward<B: Host>(
         &self,
-        x: &FloatTensor<B>,
+        [x, weight]: [Option<Shape>; 2],
         dy: &FloatTensor<B>,
-    ) -> FloatTensor<B> {
-        let mut dx = room::<B>(x);
+    ) -> [Option<FloatTensor<B>>; 2] {
+        let room = |shape: &Option<Shape>| Some(vec![0.0; shape.as_ref()?.num_elements()]);
+        let (mut dx, mut dw) = (room(&x), room(&weight));
         let Edges { index, weights } = &self.edges;
-        convolution::input_gradient(&self.call.shape, B::floats(dy), weights, index, &mut dx);
-        B::tensor(dx, x.shape())
-    }
-
-    pub(crate) fn weight_gradient<B: Host>(
-        &self,
-        x: &FloatTensor<B>,
-        weight: &FloatTensor<B>,
-        dy: &FloatTensor<B>,
-    ) -> FloatTensor<B> {
-        let mut dw = room::<B>(weight);
-        convolution::weight_gradient(&self.call.shape, B::floats(x), B::floats(dy), &mut dw);
-        B::tensor(dw, weight.shape())
+        let wanted = [dx.as_deref_mut(), dw.as_deref_mut()];
+        let (shape, dy) = (&self.call.shape, B::floats(dy));
+        convolution::backward(shape, &self.pass, weights, index, dy, wanted);
+        let tensor =
+            |values: Option<Vec<f32>>, shape: Option<Shape>| Some(B::tensor(values?, shape?));
+        [tensor(dx, x), tensor(dw, weight)]
     }
 }
 

@@ -184,6 +184,9 @@ pub struct TrainSettings {
     /// Threads that compute [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// How operations are computed
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "fastest")]
+    pub kernels: Bodies,
     /// Print what the training would come to and the resolved recipe, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -193,6 +196,15 @@ pub struct TrainSettings {
     /// Print nothing but the result
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// How operations are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bodies {
+    /// By the kernels of this program where the device has them
+    Fastest,
+    /// By plain tensors throughout, which is slow: to find out whether a kernel is at fault
+    Reference,
 }
 
 /// Which weights of a run.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dnw_core::graph::Kernels;
 use dnw_device::guard::guarded;
 use dnw_device::{DeviceName, Opened};
 use dnw_train::recipe::{MAIN_JOB, Recipe};
@@ -14,7 +15,7 @@ use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
 use dnw_train::training::Execution;
 
-use super::args::{TrainArgs, TrainSettings, given};
+use super::args::{Bodies, TrainArgs, TrainSettings, given};
 use super::count::summary;
 use super::failure::{Failure, broken, cpu, device};
 use super::output::{line, note, whole};
@@ -63,6 +64,9 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::new(error, "give `--threads` a smaller number"))?;
+    if settings.kernels == Bodies::Reference {
+        Kernels::switch_off();
+    }
     let opened = devices(settings)?;
     let execution = execution(settings, &opened)?;
     execution.check_batch(recipe.batch)?;
@@ -83,6 +87,9 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let first = &opened[0];
     let mut environment = environment(&first.name, &first.model, Some(threads));
     environment.extend(execution.environment());
+    if settings.kernels == Bodies::Reference {
+        environment.push(("kernels".to_owned(), "none, plain tensors".to_owned()));
+    }
     let runner = Runner {
         recipe: &recipe,
         data: &data,
