@@ -172,9 +172,14 @@ impl Bench {
         let shape = self.case.shape();
         let (x, w, dy) = (&self.x, &self.weight, &self.dy);
         match self.case.operation {
-            Operation::Forward => product::forward(shape, x, w, &self.index, &mut self.out),
+            // With the edges' weights picked from the whole weight, as each pass does.
+            Operation::Forward => {
+                let edges = self.index.weights(w);
+                product::forward(shape, x, &edges, &self.index, &mut self.out);
+            }
             Operation::InputGradient => {
-                product::input_gradient(shape, dy, w, &self.index, &mut self.out);
+                let edges = self.index.weights(w);
+                product::input_gradient(shape, dy, &edges, &self.index, &mut self.out);
             }
             Operation::WeightGradient => product::weight_gradient(shape, x, dy, &mut self.out),
         }
