@@ -74,10 +74,14 @@ impl ProductShape {
 /// If a length does not fit `shape`.
 pub fn forward(shape: ProductShape, x: &[f32], weights: &[f32], index: &EdgeIndex, y: &mut [f32]) {
     shape.check(x, y, Some(index));
-    let (edges, from) = (
-        Edges::new(index, weights),
-        shape.by_channel(x, shape.sources),
-    );
+    let edges = Edges::new(index, weights);
+    if edges.suits_maps(shape.pixels) {
+        return match shape.layout {
+            Layout::TargetsFirst => edges.maps_into_targets(shape.images, shape.pixels, x, y),
+            Layout::SourcesFirst => edges.maps_into_sources(shape.images, shape.pixels, x, y),
+        };
+    }
+    let from = shape.by_channel(x, shape.sources);
     let mut to = Buffer::stale(y.len());
     let (targets, sources, row) = (0..shape.targets, 0..shape.sources, shape.row());
     match shape.layout {
@@ -99,10 +103,14 @@ pub fn input_gradient(
     dx: &mut [f32],
 ) {
     shape.check(dx, dy, Some(index));
-    let (edges, from) = (
-        Edges::new(index, weights),
-        shape.by_channel(dy, shape.targets),
-    );
+    let edges = Edges::new(index, weights);
+    if edges.suits_maps(shape.pixels) {
+        return match shape.layout {
+            Layout::TargetsFirst => edges.maps_into_sources(shape.images, shape.pixels, dy, dx),
+            Layout::SourcesFirst => edges.maps_into_targets(shape.images, shape.pixels, dy, dx),
+        };
+    }
+    let from = shape.by_channel(dy, shape.targets);
     let mut to = Buffer::stale(dx.len());
     let (targets, sources, row) = (0..shape.targets, 0..shape.sources, shape.row());
     match shape.layout {

@@ -172,3 +172,85 @@ fn sum_vector<const FUSED: bool>(
     }
     out.copy_from_slice(&s);
 }
+
+/// As [`sum_rows`], of maps that lie by image: each row of an image is the sum of some of its channels, `of_row` telling which and times
+/// what. `source` is `[images, distinct, pixels]`, `out` `[images, rows, pixels]`.
+pub(crate) fn sum_maps<'a>(
+    out: &mut [f32],
+    [images, rows, pixels]: [usize; 3],
+    source: &[f32],
+    distinct: usize,
+    of_row: impl Fn(usize) -> (&'a [u32], &'a [f32]) + Sync,
+) {
+    if images * rows * pixels == 0 {
+        return;
+    }
+    assert!(out.len() >= images * rows * pixels && source.len() >= images * distinct * pixels);
+    let group = rows.div_ceil(TASKS.div_ceil(images)).max(1);
+    let groups = rows.div_ceil(group);
+    let tiles = Tiles::new(out, pixels);
+    (0..images * groups).into_par_iter().for_each(|task| {
+        let (image, part) = (task / groups, task % groups);
+        let channels = &source[image * distinct * pixels..][..distinct * pixels];
+        for row in part * group..rows.min((part + 1) * group) {
+            let (numbers, weights) = of_row(row);
+            // SAFETY: tasks differ in the image or in the row.
+            let out = unsafe { tiles.row(image * rows + row, 0..pixels) };
+            sum_map(numbers, weights, channels, out);
+        }
+    });
+}
+
+vectorised! {
+    fn sum_map(numbers: &[u32], weights: &[f32], channels: &[f32], out: &mut [f32]) = sum_map_body;
+}
+
+#[inline(always)]
+fn sum_map_body<const FUSED: bool>(
+    numbers: &[u32],
+    weights: &[f32],
+    channels: &[f32],
+    out: &mut [f32],
+) {
+    let pixels = out.len();
+    let mut column = 0;
+    let mut blocks = out.chunks_exact_mut(BLOCK);
+    for block in &mut blocks {
+        let (mut s0, mut s1) = ([0.0f32; LANES], [0.0f32; LANES]);
+        let (mut s2, mut s3) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for (&number, &w) in numbers.iter().zip(weights) {
+            let x = &channels[number as usize * pixels + column..][..BLOCK];
+            for i in 0..LANES {
+                s0[i] = multiply_add::<FUSED>(w, x[i], s0[i]);
+                s1[i] = multiply_add::<FUSED>(w, x[LANES + i], s1[i]);
+                s2[i] = multiply_add::<FUSED>(w, x[2 * LANES + i], s2[i]);
+                s3[i] = multiply_add::<FUSED>(w, x[3 * LANES + i], s3[i]);
+            }
+        }
+        block[..LANES].copy_from_slice(&s0);
+        block[LANES..2 * LANES].copy_from_slice(&s1);
+        block[2 * LANES..3 * LANES].copy_from_slice(&s2);
+        block[3 * LANES..].copy_from_slice(&s3);
+        column += BLOCK;
+    }
+    let mut vectors = blocks.into_remainder().chunks_exact_mut(LANES);
+    for vector in &mut vectors {
+        let mut s = [0.0f32; LANES];
+        for (&number, &w) in numbers.iter().zip(weights) {
+            let x = &channels[number as usize * pixels + column..][..LANES];
+            for i in 0..LANES {
+                s[i] = multiply_add::<FUSED>(w, x[i], s[i]);
+            }
+        }
+        vector.copy_from_slice(&s);
+        column += LANES;
+    }
+    for out in vectors.into_remainder() {
+        let mut s = 0.0;
+        for (&number, &w) in numbers.iter().zip(weights) {
+            s = multiply_add::<FUSED>(w, channels[number as usize * pixels + column], s);
+        }
+        *out = s;
+        column += 1;
+    }
+}

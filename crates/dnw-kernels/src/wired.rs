@@ -8,7 +8,8 @@ use std::ops::Range;
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
 use crate::dense::{self, Rows};
-use crate::rows::{Sums, Terms, sum_rows};
+use crate::rows::{Sums, Terms, sum_maps, sum_rows};
+use crate::simd::LANES;
 
 /// The share of real edges from which the dense product is quicker. Measured: `cargo xtask bench-peers kernels`.
 const DENSE_FROM: f64 = 0.35;
@@ -91,6 +92,55 @@ impl<'a> Edges<'a> {
             onto,
         };
         sum(sums, dy, targets.len(), edges, terms_of);
+    }
+
+    /// Whether products are quicker over maps as they lie, by image, than over rows: where few edges are real and vectors fill.
+    pub(crate) fn suits_maps(self, pixels: usize) -> bool {
+        let entries = self.index.targets() * self.index.sources();
+        let is_sparse = (self.index.len() as f64) < DENSE_FROM * entries as f64;
+        is_sparse && pixels >= LANES && (pixels >= 4 * LANES || pixels.is_multiple_of(LANES))
+    }
+
+    /// Writes what all targets gather, `[images, targets, pixels]`, from `x [images, sources, pixels]`.
+    pub(crate) fn maps_into_targets(
+        self,
+        images: usize,
+        pixels: usize,
+        x: &[f32],
+        out: &mut [f32],
+    ) {
+        let of_row = |target| {
+            let weights = &self.weights[self.index.edges_into(target)];
+            (self.index.sources_of(target), weights)
+        };
+        let sizes = [images, self.index.targets(), pixels];
+        sum_maps(out, sizes, x, self.index.sources(), of_row);
+    }
+
+    /// Writes what comes back to all sources, `[images, sources, pixels]`, from `dy [images, targets, pixels]`.
+    pub(crate) fn maps_into_sources(
+        self,
+        images: usize,
+        pixels: usize,
+        dy: &[f32],
+        out: &mut [f32],
+    ) {
+        let (mut targets, mut weights) = (Vec::new(), Vec::new());
+        let mut ends = Vec::with_capacity(self.index.sources() + 1);
+        ends.push(0);
+        for source in 0..self.index.sources() {
+            for edge in self.index.edges_from(source) {
+                targets.push(edge.target);
+                weights.push(self.weights[edge.edge as usize]);
+            }
+            ends.push(targets.len());
+        }
+        let of_row = |source: usize| {
+            let own = ends[source]..ends[source + 1];
+            (&targets[own.clone()], &weights[own])
+        };
+        let sizes = [images, self.index.sources(), pixels];
+        sum_maps(out, sizes, dy, self.index.targets(), of_row);
     }
 }
 
