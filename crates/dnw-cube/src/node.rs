@@ -1,0 +1,446 @@
+//! What nodes do, in one pass each way: instance norm, ReLU, depthwise 3 x 3 convolution with one pixel of padding.
+//!
+//! A group of units has one map. It lies in the memory that they share, with its padding, so that the device's own memory is read and
+//! written once: forward the map comes in and the convolved one goes out; backward the map and the gradient come in, what lies between
+//! is made again, and the gradient to the map goes out. Gradients to a node's numbers are summed over a map here and over images by a
+//! second kernel, in order.
+
+use cubecl::prelude::*;
+
+use crate::buffer::{Buffer, UNITS, groups};
+
+/// The sizes of the nodes' maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeShape {
+    /// Images.
+    pub images: usize,
+    /// Nodes.
+    pub nodes: usize,
+    /// Height of a map in pixels.
+    pub height: usize,
+    /// Width of a map in pixels.
+    pub width: usize,
+}
+
+/// Gradients that a map has for its node: nine of the kernel, gamma's and beta's.
+const NUMBERS: usize = 11;
+
+impl NodeShape {
+    fn length(self) -> usize {
+        self.images * self.nodes * self.height * self.width
+    }
+
+    /// Units that share a map.
+    fn units(self) -> u32 {
+        ((self.height * self.width).next_power_of_two() as u32).clamp(32, 128)
+    }
+
+    /// Numbers that two maps with their padding and the units' sums take, which is what the backward pass has.
+    fn shared(self) -> usize {
+        2 * (self.height + 2) * (self.width + 2) + NUMBERS * self.units() as usize
+    }
+
+    /// Whether a device has enough memory that units share.
+    pub fn fits(self, client: &Client) -> bool {
+        let hardware = &client.properties().hardware;
+        4 * self.shared() <= hardware.max_shared_memory_size
+            && self.units() <= hardware.max_units_per_cube
+    }
+
+    /// A group for each map, in two dimensions where one has not enough.
+    fn groups(self) -> CubeCount {
+        let (across, down) = (self.nodes as u32, self.images as u32);
+        CubeCount::Static(across, down, 1)
+    }
+}
+
+/// The numbers of nodes.
+#[derive(Clone, Debug)]
+pub struct NodeParameters {
+    /// Scale after the norm, `[nodes]`.
+    pub gamma: Buffer,
+    /// Shift after the norm, `[nodes]`.
+    pub beta: Buffer,
+    /// `[nodes, 3, 3]`.
+    pub kernel: Buffer,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl NodeParameters {
+    fn check(&self, nodes: usize) {
+        assert_eq!(self.gamma.length(), nodes, "length of gamma");
+        assert_eq!(self.beta.length(), nodes, "length of beta");
+        assert_eq!(self.kernel.length(), 9 * nodes, "length of the kernels");
+    }
+}
+
+/// Gradients to the numbers of nodes.
+#[derive(Clone, Debug)]
+pub struct NodeGradients {
+    /// `[nodes]`.
+    pub gamma: Buffer,
+    /// `[nodes]`.
+    pub beta: Buffer,
+    /// `[nodes, 3, 3]`.
+    pub kernel: Buffer,
+}
+
+/// Fires nodes. `x`, `y`: `[images, nodes, height, width]`.
+///
+/// # Panics
+/// If a length does not fit, or the shape does not [fit](NodeShape::fits) the device.
+pub fn forward(
+    client: &Client,
+    shape: NodeShape,
+    x: &Buffer,
+    parameters: &NodeParameters,
+    y: &Buffer,
+) {
+    assert!(shape.fits(client), "maps in the memory that units share");
+    assert_eq!(x.length(), shape.length(), "length of the input");
+    assert_eq!(y.length(), shape.length(), "length of the result");
+    parameters.check(shape.nodes);
+    if y.length() == 0 {
+        return;
+    }
+    // SAFETY: there is a group for each map, and pixels are counted against its size.
+    unsafe {
+        fire::launch_unchecked(
+            client,
+            shape.groups(),
+            CubeDim::new_1d(shape.units()),
+            x.arg(1),
+            parameters.gamma.arg(1),
+            parameters.beta.arg(1),
+            parameters.kernel.arg(1),
+            y.arg(1),
+            parameters.epsilon,
+            shape.height as u32,
+            shape.width as u32,
+            shape.units(),
+        );
+    }
+}
+
+/// The gradients: to what the nodes are given into `dx`, and to their numbers.
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward(
+    client: &Client,
+    shape: NodeShape,
+    x: &Buffer,
+    parameters: &NodeParameters,
+    dy: &Buffer,
+    dx: &Buffer,
+) -> NodeGradients {
+    assert!(shape.fits(client), "maps in the memory that units share");
+    assert_eq!(x.length(), shape.length(), "length of the input");
+    assert_eq!(dy.length(), shape.length(), "length of the gradient");
+    assert_eq!(
+        dx.length(),
+        shape.length(),
+        "length of the input's gradient"
+    );
+    parameters.check(shape.nodes);
+    let maps = shape.images * shape.nodes;
+    let sums = Buffer::room(client, maps * NUMBERS);
+    let found = NodeGradients {
+        gamma: Buffer::room(client, shape.nodes),
+        beta: Buffer::room(client, shape.nodes),
+        kernel: Buffer::room(client, 9 * shape.nodes),
+    };
+    if dx.length() > 0 {
+        // SAFETY: there is a group for each map, and pixels are counted against its size.
+        unsafe {
+            recall::launch_unchecked(
+                client,
+                shape.groups(),
+                CubeDim::new_1d(shape.units()),
+                x.arg(1),
+                parameters.gamma.arg(1),
+                parameters.beta.arg(1),
+                parameters.kernel.arg(1),
+                dy.arg(1),
+                dx.arg(1),
+                sums.arg(1),
+                parameters.epsilon,
+                shape.height as u32,
+                shape.width as u32,
+                shape.units(),
+            );
+        }
+    }
+    // SAFETY: units beyond the last node's numbers end at once; `sums` has as many of each image.
+    unsafe {
+        sum_images::launch_unchecked(
+            client,
+            groups(shape.nodes * NUMBERS),
+            CubeDim::new_1d(UNITS),
+            sums.arg(1),
+            found.gamma.arg(1),
+            found.beta.arg(1),
+            found.kernel.arg(1),
+            match dx.length() {
+                0 => 0,
+                _ => shape.images as u32,
+            },
+            shape.nodes as u32,
+        );
+    }
+    found
+}
+
+/// The sum of what each unit has, in a fixed order: halves onto halves.
+#[cube]
+fn sum_of_units(value: f32, shared: &mut [f32], #[comptime] units: u32) -> f32 {
+    shared[UNIT_POS as usize] = value;
+    sync_cube();
+    let mut half = comptime!(units / 2).runtime();
+    while half > 0 {
+        if UNIT_POS < half {
+            let other = shared[(UNIT_POS + half) as usize];
+            shared[UNIT_POS as usize] += other;
+        }
+        sync_cube();
+        half /= 2;
+    }
+    let sum = shared[0];
+    sync_cube();
+    sum
+}
+
+/// A map's mean, and one over its deviation.
+#[cube]
+fn moments(
+    x: &[f32],
+    first: u32,
+    epsilon: f32,
+    shared: &mut [f32],
+    #[comptime] pixels: u32,
+    #[comptime] units: u32,
+) -> (f32, f32) {
+    let mut sum = 0.0f32;
+    let mut pixel = UNIT_POS;
+    while pixel < pixels {
+        sum += x[(first + pixel) as usize];
+        pixel += units;
+    }
+    let mean = sum_of_units(sum, shared, units) / f32::cast_from(pixels);
+    let mut squares = 0.0f32;
+    let mut pixel = UNIT_POS;
+    while pixel < pixels {
+        let centred = x[(first + pixel) as usize] - mean;
+        squares += centred * centred;
+        pixel += units;
+    }
+    let variance = sum_of_units(squares, shared, units) / f32::cast_from(pixels);
+    (mean, 1.0f32 / (variance + epsilon).sqrt())
+}
+
+/// Writes zeros around, and into, a map with its padding.
+#[cube]
+fn clear(map: &mut [f32], #[comptime] length: u32, #[comptime] units: u32) {
+    let mut place = UNIT_POS;
+    while place < length {
+        map[place as usize] = 0.0f32;
+        place += units;
+    }
+}
+
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+fn fire(
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    kernel: &[f32],
+    y: &mut [f32],
+    epsilon: f32,
+    #[comptime] height: u32,
+    #[comptime] width: u32,
+    #[comptime] units: u32,
+) {
+    let pixels = comptime!(height * width);
+    let pitch = comptime!(width + 2);
+    let padded = comptime!((height + 2) * (width + 2));
+    let node = CUBE_POS_X;
+    let first = (CUBE_POS_Y * CUBE_COUNT_X + node) * pixels;
+    let mut shared = Shared::<[f32]>::new_slice(units as usize);
+    let mut map = Shared::<[f32]>::new_slice(padded as usize);
+    clear(&mut map, padded, units);
+    let (mean, scale) = moments(x, first, epsilon, &mut shared, pixels, units);
+    let (by, shift) = (gamma[node as usize], beta[node as usize]);
+    let mut pixel = UNIT_POS;
+    while pixel < pixels {
+        let normed = (x[(first + pixel) as usize] - mean) * scale * by + shift;
+        let place = (pixel / width + 1) * pitch + pixel % width + 1;
+        map[place as usize] = max(normed, 0.0f32);
+        pixel += units;
+    }
+    sync_cube();
+    let mut pixel = UNIT_POS;
+    while pixel < pixels {
+        let place = pixel / width * pitch + pixel % width;
+        let mut sum = 0.0f32;
+        #[unroll]
+        for row in 0..3u32 {
+            #[unroll]
+            for column in 0..3u32 {
+                let weight = kernel[(node * 9 + row * 3 + column) as usize];
+                sum += weight * map[(place + row * pitch + column) as usize];
+            }
+        }
+        y[(first + pixel) as usize] = sum;
+        pixel += units;
+    }
+}
+
+/// The gradient to what the ReLU let through at a pixel: `dy` convolved with the kernel turned over.
+#[cube]
+fn back(dy: &[f32], kernel: &[f32], node: u32, pixel: u32, #[comptime] width: u32) -> f32 {
+    let pitch = comptime!(width + 2);
+    let place = pixel / width * pitch + pixel % width;
+    let mut sum = 0.0f32;
+    #[unroll]
+    for row in 0..3u32 {
+        #[unroll]
+        for column in 0..3u32 {
+            let weight = kernel[(node * 9 + row * 3 + column) as usize];
+            sum += weight * dy[(place + (2 - row) * pitch + (2 - column)) as usize];
+        }
+    }
+    sum
+}
+
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+fn recall(
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    kernel: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+    sums: &mut [f32],
+    epsilon: f32,
+    #[comptime] height: u32,
+    #[comptime] width: u32,
+    #[comptime] units: u32,
+) {
+    let pixels = comptime!(height * width);
+    let pitch = comptime!(width + 2);
+    let padded = comptime!((height + 2) * (width + 2));
+    let node = CUBE_POS_X;
+    let map = CUBE_POS_Y * CUBE_COUNT_X + node;
+    let first = map * pixels;
+    // The units' sums, eleven of each; the norm uses the first line of it before.
+    let mut shared = Shared::<[f32]>::new_slice(comptime!((11 * units) as usize));
+    let mut fired = Shared::<[f32]>::new_slice(padded as usize);
+    let mut given = Shared::<[f32]>::new_slice(padded as usize);
+    clear(&mut fired, padded, units);
+    clear(&mut given, padded, units);
+    let (mean, scale) = moments(x, first, epsilon, &mut shared, pixels, units);
+    let (by, shift) = (gamma[node as usize], beta[node as usize]);
+    let mut pixel = UNIT_POS;
+    while pixel < pixels {
+        let normed = (x[(first + pixel) as usize] - mean) * scale * by + shift;
+        let place = (pixel / width + 1) * pitch + pixel % width + 1;
+        fired[place as usize] = max(normed, 0.0f32);
+        given[place as usize] = dy[(first + pixel) as usize];
+        pixel += units;
+    }
+    sync_cube();
+
+    let mut of_gamma = 0.0f32;
+    let mut of_beta = 0.0f32;
+    let mut of_kernel = Array::<f32>::new(9usize);
+    #[unroll]
+    for tap in 0..9usize {
+        of_kernel[tap] = 0.0f32;
+    }
+    let mut pixel = UNIT_POS;
+    while pixel < pixels {
+        let place = pixel / width * pitch + pixel % width;
+        let gradient = given[(place + pitch + 1) as usize];
+        #[unroll]
+        for row in 0..3u32 {
+            #[unroll]
+            for column in 0..3u32 {
+                of_kernel[comptime!((row * 3 + column) as usize)] +=
+                    gradient * fired[(place + row * pitch + column) as usize];
+            }
+        }
+        if fired[(place + pitch + 1) as usize] > 0.0f32 {
+            let through = back(&given, kernel, node, pixel, width);
+            of_gamma += through * (x[(first + pixel) as usize] - mean) * scale;
+            of_beta += through;
+        }
+        pixel += units;
+    }
+    #[unroll]
+    for tap in 0..9usize {
+        shared[tap * units as usize + UNIT_POS as usize] = of_kernel[tap];
+    }
+    shared[9 * units as usize + UNIT_POS as usize] = of_gamma;
+    shared[10 * units as usize + UNIT_POS as usize] = of_beta;
+    sync_cube();
+    let mut half = comptime!(units / 2).runtime();
+    while half > 0 {
+        if UNIT_POS < half {
+            #[unroll]
+            for number in 0..11usize {
+                let line = number * units as usize;
+                let other = shared[line + (UNIT_POS + half) as usize];
+                shared[line + UNIT_POS as usize] += other;
+            }
+        }
+        sync_cube();
+        half /= 2;
+    }
+    if UNIT_POS < 11 {
+        sums[(map * 11 + UNIT_POS) as usize] = shared[(UNIT_POS * units) as usize];
+    }
+
+    let of_gamma = shared[9 * units as usize] / f32::cast_from(pixels);
+    let of_beta = shared[10 * units as usize] / f32::cast_from(pixels);
+    let mut pixel = UNIT_POS;
+    while pixel < pixels {
+        let place = (pixel / width + 1) * pitch + pixel % width + 1;
+        let mut through = 0.0f32;
+        if fired[place as usize] > 0.0f32 {
+            through = back(&given, kernel, node, pixel, width);
+        }
+        let centred = (x[(first + pixel) as usize] - mean) * scale;
+        dx[(first + pixel) as usize] = by * scale * (through - of_beta - centred * of_gamma);
+        pixel += units;
+    }
+}
+
+#[cube(launch_unchecked)]
+fn sum_images(
+    sums: &[f32],
+    gamma: &mut [f32],
+    beta: &mut [f32],
+    kernel: &mut [f32],
+    images: u32,
+    nodes: u32,
+) {
+    let unit = ABSOLUTE_POS as u32;
+    if unit >= nodes * 11 {
+        terminate!();
+    }
+    let (node, number) = (unit / 11, unit % 11);
+    let mut sum = 0.0f32;
+    for image in 0..images {
+        sum += sums[(image * nodes * 11 + unit) as usize];
+    }
+    if number < 9 {
+        kernel[(node * 9 + number) as usize] = sum;
+    } else if number == 9 {
+        gamma[node as usize] = sum;
+    } else {
+        beta[node as usize] = sum;
+    }
+}

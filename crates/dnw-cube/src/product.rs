@@ -1,0 +1,107 @@
+//! What nodes gather through their real edges.
+
+use cubecl::prelude::*;
+
+use crate::bits::MaskBits;
+use crate::buffer::{Buffer, UNITS};
+
+/// How a product goes over its weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps {
+    /// From a row of the mask to the next.
+    pub row: usize,
+    /// From an edge of a row to the next.
+    pub column: usize,
+}
+
+/// `y[image, row, pixel] = sum of w[row, column] x[image, column, pixel]` over the edges of the row that are real.
+///
+/// Targets as rows give the forward product, sources as rows (with the steps exchanged) the gradient to the sources. `x`: `[images,
+/// columns, pixels]`; `y`: `[images, rows, pixels]`. All units of a group have the same row, so that they follow its bits together; each
+/// keeps up to four pixels.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn gather(
+    client: &Client,
+    x: &Buffer,
+    weight: &Buffer,
+    steps: Steps,
+    mask: &MaskBits,
+    images: usize,
+    y: &Buffer,
+) {
+    let MaskBits {
+        words,
+        rows,
+        columns,
+    } = mask;
+    let (rows, columns) = (*rows, *columns);
+    assert_eq!(weight.length(), rows * columns, "length of the weights");
+    let pixels = y.length() / (images * rows).max(1);
+    assert_eq!(y.length(), images * rows * pixels, "length of the result");
+    assert_eq!(x.length(), images * columns * pixels, "length of the input");
+    if y.length() == 0 {
+        return;
+    }
+    let lanes = [4, 2, 1].into_iter().find(|lanes| pixels % lanes == 0);
+    let lanes = lanes.expect("one divides all");
+    let pixels = pixels / lanes;
+    let positions = images * pixels;
+    let units = (positions.next_power_of_two() as u32).clamp(32, UNITS);
+    let along = positions.div_ceil(units as usize) as u32;
+    let (down, deep) = (rows.min(32_768), rows.div_ceil(32_768));
+    // SAFETY: units beyond the last position or row end at once; lengths were checked above, and a mask has no bits beyond its columns.
+    unsafe {
+        gather_row::launch_unchecked(
+            client,
+            CubeCount::Static(along, down as u32, deep as u32),
+            CubeDim::new_1d(units),
+            lanes,
+            x.arg(lanes),
+            weight.arg(1),
+            words.arg(1),
+            y.arg(lanes),
+            rows as u32,
+            columns as u32,
+            pixels as u32,
+            positions as u32,
+            steps.row as u32,
+            steps.column as u32,
+        );
+    }
+}
+
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+fn gather_row<N: Size>(
+    x: &[Vector<f32, N>],
+    weight: &[f32],
+    words: &[u32],
+    y: &mut [Vector<f32, N>],
+    rows: u32,
+    columns: u32,
+    pixels: u32,
+    positions: u32,
+    row_step: u32,
+    column_step: u32,
+) {
+    let position = CUBE_POS_X * CUBE_DIM_X + UNIT_POS_X;
+    let row = CUBE_POS_Z * CUBE_COUNT_Y + CUBE_POS_Y;
+    if position < positions && row < rows {
+        let (image, pixel) = (position / pixels, position % pixels);
+        let first = image * columns * pixels + pixel;
+        let words_of_row = (columns + 31) / 32;
+        let mut sum = Vector::<f32, N>::new(0.0);
+        for word in 0..words_of_row {
+            let mut left = words[(row * words_of_row + word) as usize];
+            while left != 0 {
+                let column = word * 32 + left.trailing_zeros();
+                left &= left - 1;
+                let weight = weight[(row * row_step + column * column_step) as usize];
+                sum += Vector::new(weight) * x[(first + column * pixels) as usize];
+            }
+        }
+        y[((image * rows + row) * pixels + pixel) as usize] = sum;
+    }
+}

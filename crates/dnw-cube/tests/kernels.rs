@@ -1,0 +1,283 @@
+//! Every kernel beside its counterpart for CPUs, which `dnw-kernels` tests against loops in 64-bit floats, on random shapes.
+//!
+//! Runs on the adapter that wgpu takes by default; Mesa's lavapipe will do.
+
+use cubecl::ir::{ElemType, UIntKind};
+use cubecl::prelude::*;
+use cubecl::wgpu::WgpuDevice;
+use dnw_cube::Buffer;
+use dnw_cube::bits::{self, MaskBits};
+use dnw_cube::node::{self, NodeParameters, NodeShape};
+use dnw_cube::product::{self, Steps};
+use dnw_cube::selection::{self, Choice, NotANumber, Wanted};
+use dnw_kernels::EdgeIndex;
+use dnw_kernels::product::{Layout, ProductShape};
+
+/// How a device keeps yes and no here.
+const STORE: ElemType = ElemType::UInt(UIntKind::U32);
+
+fn client() -> Client {
+    cubecl::Device::Wgpu(WgpuDevice::default()).client()
+}
+
+fn floats(client: &Client, values: &[f32]) -> Buffer {
+    let bits: Vec<u32> = values.iter().map(|value| value.to_bits()).collect();
+    Buffer::of(client, &bits)
+}
+
+fn read(client: &Client, buffer: &Buffer) -> Vec<f32> {
+    let bits = buffer.read(client);
+    bits.into_iter().map(f32::from_bits).collect()
+}
+
+fn normal(random: &mut fastrand::Rng, n: usize) -> Vec<f32> {
+    // Sums of uniform numbers are near enough to normal ones.
+    let one = |_| (0..6).map(|_| random.f32() - 0.5).sum();
+    (0..n).map(one).collect()
+}
+
+#[track_caller]
+fn close(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+    for (place, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (a - b).abs() <= 2e-5 * largest,
+            "{what}: {a} for {b} at {place}, largest {largest}"
+        );
+    }
+}
+
+#[test]
+fn products_gather_what_those_for_cpus_do() {
+    let (client, mut random) = (client(), fastrand::Rng::with_seed(1));
+    for _ in 0..24 {
+        let shape = ProductShape {
+            images: random.usize(1..5),
+            targets: random.usize(1..70),
+            sources: random.usize(1..70),
+            pixels: random.usize(1..40),
+            layout: Layout::TargetsFirst,
+        };
+        let ProductShape {
+            images,
+            targets,
+            sources,
+            pixels,
+            ..
+        } = shape;
+        let density = random.f32();
+        let mask: Vec<u32> = (0..targets * sources)
+            .map(|_| u32::from(random.f32() < density))
+            .collect();
+        let bytes: Vec<u8> = mask.iter().map(|&real| real as u8).collect();
+        let weight = normal(&mut random, targets * sources);
+        let x = normal(&mut random, images * sources * pixels);
+        let dy = normal(&mut random, images * targets * pixels);
+        let index = EdgeIndex::from_bytes(targets, sources, &bytes);
+        let of_edges = index.weights(&weight);
+        let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+        dnw_kernels::product::forward(shape, &x, &of_edges, &index, &mut y);
+        dnw_kernels::product::input_gradient(shape, &dy, &of_edges, &index, &mut dx);
+
+        let on_device = Buffer::of(&client, &mask);
+        let by_targets = MaskBits::of_targets(&client, &on_device, [targets, sources], STORE);
+        let by_sources = MaskBits::of_sources(&client, &on_device, [targets, sources], STORE);
+        let weight = floats(&client, &weight);
+        let forward = Steps {
+            row: sources,
+            column: 1,
+        };
+        let back = Steps {
+            row: 1,
+            column: sources,
+        };
+        let found = Buffer::room(&client, y.len());
+        product::gather(
+            &client,
+            &floats(&client, &x),
+            &weight,
+            forward,
+            &by_targets,
+            images,
+            &found,
+        );
+        close("y", &read(&client, &found), &y);
+        let found = Buffer::room(&client, dx.len());
+        product::gather(
+            &client,
+            &floats(&client, &dy),
+            &weight,
+            back,
+            &by_sources,
+            images,
+            &found,
+        );
+        close("dx", &read(&client, &found), &dx);
+    }
+}
+
+#[test]
+fn nodes_fire_and_learn_as_those_for_cpus_do() {
+    let (client, mut random) = (client(), fastrand::Rng::with_seed(2));
+    for (height, width) in [(1, 1), (2, 2), (4, 3), (5, 9), (8, 8), (16, 16), (3, 40)] {
+        let shape = NodeShape {
+            images: random.usize(1..4),
+            nodes: random.usize(1..6),
+            height,
+            width,
+        };
+        let on_cpu = dnw_kernels::node::NodeShape {
+            images: shape.images,
+            nodes: shape.nodes,
+            height,
+            width,
+            step: 1,
+        };
+        let maps = shape.images * shape.nodes * height * width;
+        let (x, dy) = (normal(&mut random, maps), normal(&mut random, maps));
+        let [gamma, beta] = [0, 1].map(|_| normal(&mut random, shape.nodes));
+        let kernel = normal(&mut random, 9 * shape.nodes);
+        let numbers = dnw_kernels::node::NodeParameters {
+            gamma: &gamma,
+            beta: &beta,
+            kernel: &kernel,
+            epsilon: 1e-3,
+        };
+        let (mut y, mut dx) = (vec![0.0; maps], vec![0.0; maps]);
+        dnw_kernels::node::forward(on_cpu, &x, &numbers, &mut y);
+        let expected = dnw_kernels::node::backward(on_cpu, &x, &numbers, &dy, &mut dx);
+
+        let [x, dy] = [x, dy].map(|values| floats(&client, &values));
+        let parameters = NodeParameters {
+            gamma: floats(&client, &gamma),
+            beta: floats(&client, &beta),
+            kernel: floats(&client, &kernel),
+            epsilon: 1e-3,
+        };
+        assert!(shape.fits(&client), "{shape:?}");
+        let found = Buffer::room(&client, maps);
+        node::forward(&client, shape, &x, &parameters, &found);
+        close("y", &read(&client, &found), &y);
+        let found = Buffer::room(&client, maps);
+        let gradients = node::backward(&client, shape, &x, &parameters, &dy, &found);
+        close("dx", &read(&client, &found), &dx);
+        close("gamma", &read(&client, &gradients.gamma), &expected.gamma);
+        close("beta", &read(&client, &gradients.beta), &expected.beta);
+        close(
+            "kernel",
+            &read(&client, &gradients.kernel),
+            &expected.kernel,
+        );
+    }
+}
+
+/// The choice by a stable sort: the definition.
+fn sorted(weights: &[f32], real: &[u32], may_be: &[bool], k: usize) -> Choice {
+    let mut order: Vec<usize> = (0..weights.len()).filter(|&entry| may_be[entry]).collect();
+    order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
+    let (rest, kept) = order.split_at(order.len() - k);
+    let threshold = kept
+        .first()
+        .map_or(f32::INFINITY, |&entry| weights[entry].abs());
+    let mut now = vec![false; weights.len()];
+    kept.iter().for_each(|&entry| now[entry] = true);
+    let list = |wanted: &dyn Fn(usize) -> bool| {
+        let entries = (0..weights.len()).filter(|&entry| wanted(entry));
+        entries.map(|entry| (entry, weights[entry].abs())).collect()
+    };
+    let magnitudes = rest.iter().map(|&entry| weights[entry].abs());
+    Choice {
+        born: list(&|entry| now[entry] && real[entry] == 0),
+        died: list(&|entry| !now[entry] && real[entry] != 0),
+        threshold,
+        nearest: magnitudes.clone().reduce(f32::max),
+        contenders: magnitudes
+            .filter(|&m| k > 0 && m >= 0.9 * threshold)
+            .count(),
+    }
+}
+
+#[test]
+fn choices_are_those_of_a_stable_sort() {
+    let (client, mut random) = (client(), fastrand::Rng::with_seed(3));
+    for round in 0..40 {
+        let n = match round % 4 {
+            0 => random.usize(1..40),
+            1 => random.usize(1..3000),
+            _ => random.usize(1..60_000),
+        };
+        let mut weights = normal(&mut random, n);
+        // Many equal ones, zeros of both signs, the smallest there are and infinite ones.
+        match round % 5 {
+            0 => weights
+                .iter_mut()
+                .for_each(|w| *w = (*w * 4.0).round() / 4.0),
+            1 => weights.iter_mut().for_each(|w| *w *= 1e-42),
+            2 => (0..n / 7 + 1).for_each(|_| {
+                weights[random.usize(0..n)] = [0.0, -0.0, f32::INFINITY][random.usize(0..3)]
+            }),
+            _ => {}
+        }
+        let may_be: Vec<bool> = match round % 3 {
+            0 => vec![true; n],
+            _ => (0..n).map(|_| random.f32() < 0.7).collect(),
+        };
+        let there = may_be.iter().filter(|&&may| may).count();
+        let k = match round % 6 {
+            0 => 0,
+            1 => there,
+            _ => random.usize(0..there + 1),
+        };
+        let real: Vec<u32> = may_be
+            .iter()
+            .map(|&may| u32::from(may && random.f32() < 0.3))
+            .collect();
+        let mut candidates = vec![0u32; n.div_ceil(32)];
+        (0..n)
+            .filter(|&e| may_be[e])
+            .for_each(|e| candidates[e / 32] |= 1 << (e % 32));
+        let wanted = Wanted {
+            candidates: (round % 3 != 0).then_some(&candidates),
+            k,
+        };
+        let (w, mask) = (floats(&client, &weights), Buffer::of(&client, &real));
+        let found = selection::keep_largest(&client, &w, &mask, STORE, wanted).expect("numbers");
+        assert_eq!(
+            found,
+            sorted(&weights, &real, &may_be, k),
+            "round {round}, {k} of {n}"
+        );
+
+        let turned: Vec<u32> = found
+            .born
+            .iter()
+            .chain(&found.died)
+            .map(|&(entry, _)| entry as u32)
+            .collect();
+        if !turned.is_empty() {
+            bits::turn_over(&client, &mask, &turned, STORE);
+        }
+        let real = mask.read(&client).iter().filter(|&&real| real != 0).count();
+        assert_eq!(real, k, "round {round}");
+        let again = selection::keep_largest(&client, &w, &mask, STORE, wanted).expect("numbers");
+        assert!(
+            again.born.is_empty() && again.died.is_empty(),
+            "round {round}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_a_number_is_named() {
+    let (client, mut random) = (client(), fastrand::Rng::with_seed(4));
+    let mut weights = normal(&mut random, 20_000);
+    (weights[19_000], weights[12_345]) = (f32::NAN, -f32::NAN);
+    let mask = Buffer::of(&client, &vec![0; weights.len()]);
+    let wanted = Wanted {
+        candidates: None,
+        k: 100,
+    };
+    let found = selection::keep_largest(&client, &floats(&client, &weights), &mask, STORE, wanted);
+    assert_eq!(found, Err(NotANumber { entry: 12_345 }));
+}
