@@ -1,7 +1,8 @@
 //! The operations that a backend may do better than its plain tensors can.
 //!
 //! Each has a body in plain tensors, which is the reference and serves every backend, and one for the CPU backends flex and ndarray
-//! on the kernels of `dnw-kernels`. The choice is made by the device of the tensors, at run time.
+//! on the kernels of `dnw-kernels`. Some have a third for graphics cards, on the kernels of `dnw-cube`. The choice is made by the device of
+//! the tensors, at run time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,8 +10,10 @@ use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bool, Tensor, activation};
 
-#[cfg(any(feature = "flex", feature = "ndarray"))]
+#[cfg(any(feature = "flex", feature = "ndarray", feature = "cube"))]
 mod calls;
+#[cfg(feature = "cube")]
+mod cube;
 // Burn calls its ndarray backend deprecated; it is one of ours for as long as Burn publishes it.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 #[cfg_attr(feature = "ndarray", allow(deprecated))]
@@ -45,8 +48,27 @@ impl Kernels {
 
     /// Whether kernels serve this tensor: on a CPU backend, of 32-bit floats.
     pub(crate) fn serve<const D: usize>(self, x: &Tensor<D>) -> bool {
-        let wanted = self == Self::Fastest && !REFERENCE_ONLY.load(Ordering::Relaxed);
-        wanted && x.dtype() == burn::tensor::DType::F32 && is_on_host(x)
+        self.are_wanted() && x.dtype() == burn::tensor::DType::F32 && is_on_host(x)
+    }
+
+    fn are_wanted(self) -> bool {
+        self == Self::Fastest && !REFERENCE_ONLY.load(Ordering::Relaxed)
+    }
+
+    /// Whether kernels for graphics cards serve this tensor: there, of 32-bit floats.
+    pub(crate) fn serve_on_card<const D: usize>(self, x: &Tensor<D>) -> bool {
+        #[cfg(feature = "cube")]
+        return self.are_wanted() && cube::serves(x);
+        #[cfg(not(feature = "cube"))]
+        {
+            let _ = x;
+            false
+        }
+    }
+
+    /// Whether kernels choose the largest of these weights.
+    pub(crate) fn choose<const D: usize>(self, weights: &Tensor<D>) -> bool {
+        self.serve(weights) || self.serve_on_card(weights)
     }
 }
 
@@ -84,6 +106,10 @@ pub(crate) fn wired_product(
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     if kernels.serve(&x) {
         return served::wired_product(x, weight, real, index);
+    }
+    #[cfg(feature = "cube")]
+    if kernels.serve_on_card(&x) && kernels.serve_on_card(&weight) {
+        return cube::wired_product(x, weight, real);
     }
     let _ = (kernels, index);
     let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
@@ -143,6 +169,10 @@ pub(crate) fn node_function(
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     if kernels.serve(&x) {
         return served::fused_nodes(x, gamma, beta, kernel, epsilon);
+    }
+    #[cfg(feature = "cube")]
+    if kernels.serve_on_card(&x) && kernels.serve_on_card(&kernel) && cube::serves_nodes(&x) {
+        return cube::fused_nodes(x, gamma, beta, kernel, epsilon);
     }
     let _ = kernels;
     let nodes = x.dims()[1];
@@ -312,6 +342,10 @@ pub(crate) fn keep_largest(
     real: Tensor<1, Bool>,
     wanted: Wanted,
 ) -> Result<Chosen, usize> {
+    #[cfg(feature = "cube")]
+    if cube::serves(&weights) {
+        return cube::keep_largest(weights, real, wanted);
+    }
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     return served::keep_largest(weights, real, wanted);
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
@@ -326,6 +360,10 @@ pub(crate) fn turn_over<const D: usize>(
     mask: Tensor<D, Bool>,
     entries: Vec<usize>,
 ) -> Tensor<D, Bool> {
+    #[cfg(feature = "cube")]
+    if cube::has(&mask.device()) {
+        return cube::turn_over(mask, entries);
+    }
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     return served::turn_over(mask, entries);
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]

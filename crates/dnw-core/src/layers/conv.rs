@@ -155,7 +155,7 @@ pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     let Some(edges) = conv.weight.reparameterization::<RealEdges>() else {
         return conv.forward(input);
     };
-    if !kernels.serve(&input) {
+    if !kernels.serve(&input) && !kernels.serve_on_card(&input) {
         return conv.forward(input);
     }
     let padding = match conv.padding {
@@ -166,7 +166,16 @@ pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     let options = ConvOptions::new_with_padding(conv.stride, padding, conv.dilation, conv.groups);
     let weight = learning(&conv.weight, edges);
     let real = edges.mask(weight.dims());
-    let output = ops::wired_convolution(input, weight, real, options, edges.index(), kernels);
+    let is_product = conv.kernel_size == [1, 1]
+        && conv.stride == [1, 1]
+        && conv.groups == 1
+        && padding == [(0, 0); 2];
+    // A card has a kernel for products; a CPU lays products out like other convolutions.
+    let output = if is_product && kernels.serve_on_card(&input) {
+        ops::wired_product(input, weight, real, edges.index(), kernels)
+    } else {
+        ops::wired_convolution(input, weight, real, options, edges.index(), kernels)
+    };
     match &conv.bias {
         Some(bias) => {
             let bias = bias.val();

@@ -74,7 +74,7 @@ impl<M: Module> Wired<M> {
         (**self).visit(&mut find);
         let found = find.found;
         let serves =
-            |handle: &Handle| handle.real.is_some() && Kernels::default().serve(&handle.weights);
+            |handle: &Handle| handle.real.is_some() && Kernels::default().choose(&handle.weights);
         found.iter().all(serves).then(|| self.keep_largest(found))
     }
 

@@ -1,0 +1,422 @@
+//! The operations on graphics cards: Burn's CubeCL backend with the kernels of `dnw-cube`, and their gradients.
+//!
+//! This is a trait of its own, beside [`WiredOps`](super::extension::WiredOps) for CPUs, because the two serve different operations (a card
+//! goes through a graph level by level, a CPU in one pass) and because what a pass leaves for its gradient is slices there and a card's
+//! memory here.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::cubecl::dtype_to_storage_type;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::backend::{
+    Autodiff, Backend, Dispatch, DispatchDevice, TensorMetadata, backend_extension,
+};
+use burn::tensor::{Bool, DType, Device, Shape, Tensor};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use dnw_cube::Buffer;
+use dnw_cube::bits::{self, MaskBits};
+use dnw_cube::node::{self, NodeParameters, NodeShape};
+use dnw_cube::product::{self, Steps};
+use dnw_cube::selection::{self, NotANumber};
+
+use super::calls::ChoiceCall;
+use super::{Chosen, Wanted};
+
+/// The operations of wired networks that graphics cards have kernels for. Each has a reference in plain tensors in the module above.
+#[backend_extension(Cube, Autodiff)]
+pub trait CubeOps: Backend {
+    /// Every target gathers from its real edges.
+    fn wired_product(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Instance norm, ReLU, depthwise 3 x 3.
+    fn fused_nodes(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        kernel: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+
+    /// Finds how the mask of the largest weights differs from the given one, which is given back as it is.
+    fn keep_largest(
+        weights: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<ChoiceCall>,
+    ) -> BoolTensor<Self>;
+
+    /// The mask with these entries turned over.
+    fn turn_over(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self>;
+}
+
+/// A contiguous tensor's numbers.
+fn buffer(tensor: &CubeTensor) -> Buffer {
+    let length = tensor.shape().num_elements();
+    Buffer::new(tensor.handle.clone(), length, tensor.dtype.size())
+}
+
+/// Room for 32-bit floats on the device of another tensor.
+fn room(like: &CubeTensor, shape: Shape) -> (CubeTensor, Buffer) {
+    let found = Buffer::room(&like.client, shape.num_elements());
+    (tensor(like, shape, &found), found)
+}
+
+/// A buffer of 32-bit floats as a tensor.
+fn tensor(like: &CubeTensor, shape: Shape, buffer: &Buffer) -> CubeTensor {
+    let (client, device) = (like.client.clone(), like.device.clone());
+    CubeTensor::new_contiguous(client, device, shape, buffer.handle(), DType::F32)
+}
+
+/// A product, its mask packed.
+#[derive(Clone, Debug)]
+struct Product {
+    x: CubeTensor,
+    weight: CubeTensor,
+    real: CubeTensor,
+}
+
+impl Product {
+    fn new(x: CubeTensor, weight: CubeTensor, real: CubeTensor) -> Self {
+        let [x, weight, real] = [x, weight, real].map(into_contiguous);
+        Self { x, weight, real }
+    }
+
+    fn sizes(&self) -> [usize; 2] {
+        let shape = self.real.shape();
+        [shape[0], shape[1]]
+    }
+
+    fn forward(&self) -> CubeTensor {
+        let ([targets, sources], client) = (self.sizes(), &self.x.client);
+        let store = dtype_to_storage_type(self.real.dtype);
+        let mask = MaskBits::of_targets(client, &buffer(&self.real), [targets, sources], store);
+        let mut shape = self.x.shape();
+        let images = shape[0];
+        shape[1] = targets;
+        let (y, room) = room(&self.x, shape);
+        let steps = Steps {
+            row: sources,
+            column: 1,
+        };
+        let (x, weight) = (buffer(&self.x), buffer(&self.weight));
+        product::gather(client, &x, &weight, steps, &mask, images, &room);
+        y
+    }
+
+    fn input_gradient(&self, dy: &CubeTensor) -> CubeTensor {
+        let ([targets, sources], client) = (self.sizes(), &self.x.client);
+        let store = dtype_to_storage_type(self.real.dtype);
+        let mask = MaskBits::of_sources(client, &buffer(&self.real), [targets, sources], store);
+        let images = self.x.shape()[0];
+        let (dx, room) = room(&self.x, self.x.shape());
+        let steps = Steps {
+            row: 1,
+            column: sources,
+        };
+        let (dy, weight) = (buffer(dy), buffer(&self.weight));
+        product::gather(client, &dy, &weight, steps, &mask, images, &room);
+        dx
+    }
+
+    /// One dense product over all images, by Burn's own: it has the card's matrix units.
+    fn weight_gradient(&self, dy: CubeTensor) -> CubeTensor {
+        let [targets, sources] = self.sizes();
+        let pixels = dy.shape().num_elements() / targets.max(1);
+        let dy = CubeBackend::float_permute(dy, &[1, 0, 2, 3]);
+        let dy = CubeBackend::float_reshape(dy, Shape::from([targets, pixels]));
+        let x = CubeBackend::float_permute(self.x.clone(), &[0, 2, 3, 1]);
+        let x = CubeBackend::float_reshape(x, Shape::from([pixels, sources]));
+        CubeBackend::float_reshape(CubeBackend::float_matmul(dy, x), self.weight.shape())
+    }
+}
+
+/// Nodes and what they are given.
+#[derive(Clone, Debug)]
+struct Nodes {
+    x: CubeTensor,
+    gamma: CubeTensor,
+    beta: CubeTensor,
+    kernel: CubeTensor,
+    epsilon: f32,
+}
+
+impl Nodes {
+    fn new([x, gamma, beta, kernel]: [CubeTensor; 4], epsilon: f32) -> Self {
+        let [x, gamma, beta, kernel] = [x, gamma, beta, kernel].map(into_contiguous);
+        Self {
+            x,
+            gamma,
+            beta,
+            kernel,
+            epsilon,
+        }
+    }
+
+    fn parameters(&self) -> NodeParameters {
+        NodeParameters {
+            gamma: buffer(&self.gamma),
+            beta: buffer(&self.beta),
+            kernel: buffer(&self.kernel),
+            epsilon: self.epsilon,
+        }
+    }
+
+    fn forward(&self) -> CubeTensor {
+        let (y, room) = room(&self.x, self.x.shape());
+        let shape = node_shape(&self.x.shape());
+        node::forward(
+            &self.x.client,
+            shape,
+            &buffer(&self.x),
+            &self.parameters(),
+            &room,
+        );
+        y
+    }
+
+    /// The gradients to what the nodes are given, to gamma, to beta and to the kernels.
+    fn backward(&self, dy: &CubeTensor) -> [CubeTensor; 4] {
+        let (dx, room) = room(&self.x, self.x.shape());
+        let (client, shape) = (&self.x.client, node_shape(&self.x.shape()));
+        let (x, dy) = (buffer(&self.x), buffer(dy));
+        let found = node::backward(client, shape, &x, &self.parameters(), &dy, &room);
+        let of = |like: &CubeTensor, found: &Buffer| tensor(like, like.shape(), found);
+        [
+            dx,
+            of(&self.gamma, &found.gamma),
+            of(&self.beta, &found.beta),
+            of(&self.kernel, &found.kernel),
+        ]
+    }
+}
+
+fn node_shape(x: &Shape) -> NodeShape {
+    NodeShape {
+        images: x[0],
+        nodes: x[1],
+        height: x[2],
+        width: x[3],
+    }
+}
+
+impl CubeOps for CubeBackend {
+    fn wired_product(x: CubeTensor, weight: CubeTensor, real: CubeTensor) -> CubeTensor {
+        Product::new(x, weight, real).forward()
+    }
+
+    fn fused_nodes(
+        x: CubeTensor,
+        gamma: CubeTensor,
+        beta: CubeTensor,
+        kernel: CubeTensor,
+        epsilon: f32,
+    ) -> CubeTensor {
+        Nodes::new([x, gamma, beta, kernel], epsilon).forward()
+    }
+
+    fn keep_largest(weights: CubeTensor, real: CubeTensor, call: Arc<ChoiceCall>) -> CubeTensor {
+        let given = real.clone();
+        let (weights, real) = (into_contiguous(weights), into_contiguous(real));
+        let Wanted {
+            candidates, edges, ..
+        } = &call.wanted;
+        let entries = weights.shape().num_elements();
+        let all = candidates.count() == entries;
+        let halves: Vec<u32> = match all {
+            true => Vec::new(),
+            false => {
+                let words = candidates.words().iter();
+                let halves = words.flat_map(|&word| [word as u32, (word >> 32) as u32]);
+                halves.take(entries.div_ceil(32)).collect()
+            }
+        };
+        let wanted = selection::Wanted {
+            candidates: (!all).then_some(&halves),
+            k: *edges,
+        };
+        let store = dtype_to_storage_type(real.dtype);
+        let (weights, real) = (&buffer(&weights), buffer(&real));
+        let made = selection::keep_largest(&given.client, weights, &real, store, wanted);
+        call.put(match made {
+            Ok(choice) => Ok(Chosen {
+                born: choice.born,
+                died: choice.died,
+                threshold: choice.threshold,
+                nearest: choice.nearest,
+                contenders: choice.contenders,
+            }),
+            Err(NotANumber { entry }) => Err(entry),
+        });
+        given
+    }
+
+    fn turn_over(mask: CubeTensor, entries: Arc<Vec<usize>>) -> CubeTensor {
+        if entries.is_empty() {
+            return mask;
+        }
+        let mask = into_contiguous(mask);
+        // Where it lies, if nobody else holds it.
+        let mask = if mask.can_mut() { mask } else { mask.copy() };
+        let entries: Vec<u32> = entries.iter().map(|&entry| entry as u32).collect();
+        let store = dtype_to_storage_type(mask.dtype);
+        bits::turn_over(&mask.client, &buffer(&mask), &entries, store);
+        mask
+    }
+}
+
+impl<C: CheckpointStrategy> CubeOps for Autodiff<CubeBackend, C> {
+    fn wired_product(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        real: CubeTensor,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct WiredProduct;
+
+        impl Backward<CubeBackend, 2> for WiredProduct {
+            type State = Product;
+
+            fn backward(self, ops: Ops<Product, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let ([x, weight], product) = (ops.parents, ops.state);
+                let dy = into_contiguous(grads.consume::<CubeBackend>(&ops.node));
+                if let Some(node) = x {
+                    grads.register::<CubeBackend>(node.id, product.input_gradient(&dy));
+                }
+                if let Some(node) = weight {
+                    grads.register::<CubeBackend>(node.id, product.weight_gradient(dy));
+                }
+            }
+        }
+
+        let nodes = [x.node(), weight.node()];
+        let product = Product::new(x.into_primitive(), weight.into_primitive(), real);
+        let y = product.forward();
+        match WiredProduct.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(product, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn fused_nodes(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        kernel: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct FusedNodes;
+
+        impl Backward<CubeBackend, 4> for FusedNodes {
+            type State = Nodes;
+
+            fn backward(self, ops: Ops<Nodes, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let dy = into_contiguous(grads.consume::<CubeBackend>(&ops.node));
+                let found = ops.state.backward(&dy);
+                for (parent, gradient) in ops.parents.into_iter().zip(found) {
+                    if let Some(node) = parent {
+                        grads.register::<CubeBackend>(node.id, gradient);
+                    }
+                }
+            }
+        }
+
+        let parents = [x.node(), gamma.node(), beta.node(), kernel.node()];
+        let plain = [x, gamma, beta, kernel].map(|tensor| tensor.into_primitive());
+        let nodes = Nodes::new(plain, epsilon);
+        let y = nodes.forward();
+        match FusedNodes.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(nodes, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn keep_largest(
+        weights: FloatTensor<Self>,
+        real: CubeTensor,
+        call: Arc<ChoiceCall>,
+    ) -> CubeTensor {
+        CubeBackend::keep_largest(weights.into_primitive(), real, call)
+    }
+
+    fn turn_over(mask: CubeTensor, entries: Arc<Vec<usize>>) -> CubeTensor {
+        CubeBackend::turn_over(mask, entries)
+    }
+}
+
+/// Whether a device is a graphics card.
+pub(super) fn has(device: &Device) -> bool {
+    let device = device.clone().inner();
+    matches!(device.as_dispatch(), DispatchDevice::Cube(_))
+}
+
+/// Whether these kernels serve a tensor: on a graphics card, of 32-bit floats.
+pub(super) fn serves<const D: usize>(x: &Tensor<D>) -> bool {
+    has(&x.device()) && x.dtype() == DType::F32
+}
+
+/// Whether the node function serves maps of this size.
+pub(super) fn serves_nodes(x: &Tensor<4>) -> bool {
+    let device = x.device().inner();
+    match device.as_dispatch() {
+        DispatchDevice::Cube(card) => node_shape(&x.shape()).fits(&card.client()),
+        #[allow(unreachable_patterns)]
+        _ => false,
+    }
+}
+
+/// See [`super::wired_product`].
+pub(super) fn wired_product(x: Tensor<4>, weight: Tensor<4>, real: Tensor<4, Bool>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as CubeOps>::wired_product(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        real.into_dispatch(),
+    ))
+}
+
+/// See [`super::node_function`].
+pub(super) fn fused_nodes(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    kernel: Tensor<4>,
+    epsilon: f64,
+) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as CubeOps>::fused_nodes(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        kernel.into_dispatch(),
+        epsilon as f32,
+    ))
+}
+
+/// See [`super::keep_largest`].
+pub(super) fn keep_largest(
+    weights: Tensor<1>,
+    real: Tensor<1, Bool>,
+    wanted: Wanted,
+) -> Result<Chosen, usize> {
+    let call = Arc::new(ChoiceCall::new(wanted));
+    let (weights, real) = (weights.into_dispatch(), real.into_dispatch());
+    <Dispatch as CubeOps>::keep_largest(weights, real, call.clone());
+    call.take().expect("the operation puts it there")
+}
+
+/// See [`super::turn_over`].
+pub(super) fn turn_over<const D: usize>(
+    mask: Tensor<D, Bool>,
+    entries: Vec<usize>,
+) -> Tensor<D, Bool> {
+    let mask = mask.into_dispatch();
+    Tensor::from_dispatch(<Dispatch as CubeOps>::turn_over(mask, Arc::new(entries)))
+}
