@@ -13,6 +13,7 @@ pub mod export;
 pub mod import;
 mod keeper;
 mod masks;
+pub mod profile;
 pub mod recipe;
 pub mod recording;
 pub mod run;

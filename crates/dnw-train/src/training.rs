@@ -13,8 +13,10 @@ use burn::tensor::Device;
 use dnw_core::{Rewiring, Wired};
 use dnw_device::guard::guarded;
 use dnw_models::Classifier;
+use tracing::trace_span;
 
 use crate::data::{Batch, DataSet, Loader};
+use crate::profile;
 use crate::recipe::{OptimizerRecipe, Recipe};
 use crate::schedule::Rate;
 
@@ -235,6 +237,7 @@ impl<M: Classifier> Training<M> {
     }
 
     fn update(&mut self, batch: &Batch) -> Result<Update, TrainingError> {
+        let _step = trace_span!("step").entered();
         let update = self.updates_made() + 1;
         let pass = self.scaled_pass(batch)?;
         if let Some(averages) = pass.averages {
@@ -243,11 +246,13 @@ impl<M: Classifier> Training<M> {
         let gradients = self.model.prepare(pass.gradients);
         let rate = self.plan.rate.at(self.updates_made());
         let optimizer = &mut self.optimizer;
-        self.model
-            .change_model(|model| optimizer.step(rate, model, gradients));
-        let rewiring = self
-            .model
-            .rewire()
+        trace_span!("optimizer").in_scope(|| {
+            self.model
+                .change_model(|model| optimizer.step(rate, model, gradients));
+            profile::finish(self.plan.execution.device());
+        });
+        let rewiring = trace_span!("choice of edges")
+            .in_scope(|| self.model.rewire())
             .map_err(|source| TrainingError::Wiring { update, source })?;
         if rewiring.rewound || self.begins_a_phase(update) {
             // What the optimizer remembers is of another training.

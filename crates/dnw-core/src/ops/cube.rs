@@ -24,6 +24,7 @@ use dnw_cube::bits::{self, MaskBits};
 use dnw_cube::node::{self, NodeParameters, NodeShape};
 use dnw_cube::product::{self, Steps};
 use dnw_cube::selection::{self, NotANumber};
+use tracing::trace_span;
 
 use super::calls::ChoiceCall;
 use super::{Chosen, Wanted};
@@ -287,6 +288,7 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<CubeBackend, C> {
 
             fn backward(self, ops: Ops<Product, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let ([x, weight], product) = (ops.parents, ops.state);
+                let _span = trace_span!("wired product").entered();
                 let dy = into_contiguous(grads.consume::<CubeBackend>(&ops.node));
                 if let Some(node) = x {
                     grads.register::<CubeBackend>(node.id, product.input_gradient(&dy));
@@ -297,6 +299,7 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<CubeBackend, C> {
             }
         }
 
+        let _span = trace_span!("wired product").entered();
         let nodes = [x.node(), weight.node()];
         let product = Product::new(x.into_primitive(), weight.into_primitive(), real);
         let y = product.forward();
@@ -320,6 +323,7 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<CubeBackend, C> {
             type State = Nodes;
 
             fn backward(self, ops: Ops<Nodes, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let _span = trace_span!("nodes").entered();
                 let dy = into_contiguous(grads.consume::<CubeBackend>(&ops.node));
                 let found = ops.state.backward(&dy);
                 for (parent, gradient) in ops.parents.into_iter().zip(found) {
@@ -330,6 +334,7 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<CubeBackend, C> {
             }
         }
 
+        let _span = trace_span!("nodes").entered();
         let parents = [x.node(), gamma.node(), beta.node(), kernel.node()];
         let plain = [x, gamma, beta, kernel].map(|tensor| tensor.into_primitive());
         let nodes = Nodes::new(plain, epsilon);

@@ -9,6 +9,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata, backend_extension};
 use burn::tensor::Shape;
+use tracing::trace_span;
 
 use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use dnw_kernels::descent::Descent;
@@ -257,6 +258,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             ) {
                 let [x_node, weight_node] = ops.parents;
                 let (product, [x, weight]) = ops.state;
+                let _span = trace_span!("wired product").entered();
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 if let Some(node) = x_node {
                     grads.register::<B>(node.id, product.input_gradient::<B>(&x, &dy));
@@ -267,6 +269,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             }
         }
 
+        let _span = trace_span!("wired product").entered();
         let nodes = [x.node(), weight.node()];
         let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
         let product = Product::new::<B>(&weight, &real, call);
@@ -296,6 +299,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 _: &mut Checkpointer,
             ) {
                 let (convolution, shapes) = ops.state;
+                let _span = trace_span!("wired convolution").entered();
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 let ids = ops.parents.map(|node| node.map(|node| node.id));
                 let [x, weight] = shapes;
@@ -309,6 +313,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             }
         }
 
+        let _span = trace_span!("wired convolution").entered();
         let nodes = [x.node(), weight.node()];
         let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
         let (y, convolution) = Convolution::forward::<B>(&x, &weight, &real, call);
@@ -343,6 +348,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 _: &mut Checkpointer,
             ) {
                 let (x, nodes, epsilon) = ops.state;
+                let _span = trace_span!("nodes").entered();
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 register::<B, 4>(
                     ops.parents.map(|node| node.map(|node| node.id)),
@@ -352,6 +358,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             }
         }
 
+        let _span = trace_span!("nodes").entered();
         let parents = [x.node(), gamma.node(), beta.node(), kernel.node()];
         let (x, nodes) = (
             B::contiguous(x.into_primitive()),
@@ -383,12 +390,14 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 _: &mut Checkpointer,
             ) {
                 let (x, affine, norm) = ops.state;
+                let _span = trace_span!("batch norm").entered();
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 let parents = ops.parents.map(|node| node.map(|node| node.id));
                 register::<B, 3>(parents, norm.backward::<B>(&x, &affine, &dy), grads);
             }
         }
 
+        let _span = trace_span!("batch norm").entered();
         let parents = [x.node(), gamma.node(), beta.node()];
         let [x, gamma, beta] =
             [x, gamma, beta].map(|tensor| B::contiguous(tensor.into_primitive()));
@@ -423,6 +432,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 _: &mut Checkpointer,
             ) {
                 let ([x, weight], nodes, levels) = ops.state;
+                let _span = trace_span!("graph of levels").entered();
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 register::<B, 5>(
                     ops.parents.map(|node| node.map(|node| node.id)),
@@ -432,6 +442,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             }
         }
 
+        let _span = trace_span!("graph of levels").entered();
         let parents = [
             x.node(),
             weight.node(),
@@ -470,6 +481,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 _: &mut Checkpointer,
             ) {
                 let ([x, weight], nodes, steps) = ops.state;
+                let _span = trace_span!("steps of a cyclic graph").entered();
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 register::<B, 5>(
                     ops.parents.map(|node| node.map(|node| node.id)),
@@ -479,6 +491,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             }
         }
 
+        let _span = trace_span!("steps of a cyclic graph").entered();
         let parents = [
             x.node(),
             weight.node(),

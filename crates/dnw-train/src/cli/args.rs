@@ -187,6 +187,12 @@ pub struct TrainSettings {
     /// How operations are computed
     #[arg(long, value_enum, value_name = "WHICH", default_value = "fastest")]
     pub kernels: Bodies,
+    /// Say at the end what a step costs, part by part
+    ///
+    /// A table, and two files in the run folder: `profile.txt` with the table, `profile.folded` with the same as folded stacks, which
+    /// flamegraph.pl, inferno and speedscope draw. On a graphics card each part waits for the card, which makes steps longer.
+    #[arg(long)]
+    pub profile: bool,
     /// Print what the training would come to and the resolved recipe, and stop
     #[arg(long)]
     pub dry_run: bool,

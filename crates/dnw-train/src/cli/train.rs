@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dnw_core::graph::Kernels;
 use dnw_device::guard::guarded;
 use dnw_device::{DeviceName, Opened};
+use dnw_train::profile::Profile;
 use dnw_train::recipe::{MAIN_JOB, Recipe};
 use dnw_train::recording::record;
 use dnw_train::run::{Facts, RunFolder, Status, write_whole};
@@ -67,6 +68,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     if settings.kernels == Bodies::Reference {
         Kernels::switch_off();
     }
+    let profile = begin_profile(settings)?;
     let opened = devices(settings)?;
     let execution = execution(settings, &opened)?;
     execution.check_batch(recipe.batch)?;
@@ -122,7 +124,19 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
             "the run itself is kept; `dnw report {path}` writes its page again"
         ))
     })?;
+    if let Some(profile) = &profile {
+        write_profile(profile, &folder)?;
+    }
     print_result(&facts, &recipe, &folder, settings)?;
+    if let Some(profile) = profile
+        && !settings.json
+    {
+        line(format!(
+            "\n{} steps, on the thread that trains:\n{}",
+            profile.steps(),
+            profile.table().trim_end()
+        ))?;
+    }
     Ok(if facts.status == Status::Stopped {
         STOPPED
     } else {
@@ -147,6 +161,18 @@ fn execution(settings: &TrainSettings, opened: &[Opened]) -> Result<Execution, F
 fn micro_batch(settings: &TrainSettings) -> Option<NonZeroUsize> {
     let images = settings.micro_batch?;
     NonZeroUsize::new(usize::try_from(images).unwrap_or(usize::MAX))
+}
+
+fn begin_profile(settings: &TrainSettings) -> Result<Option<Profile>, Failure> {
+    let begun = settings.profile.then(Profile::begin).transpose();
+    begun.map_err(|error| Failure::new(error, "leave `--profile` out"))
+}
+
+fn write_profile(profile: &Profile, folder: &RunFolder) -> Result<(), Failure> {
+    let folder = folder.path();
+    write_whole(&folder.join("profile.txt"), profile.table().as_bytes())?;
+    write_whole(&folder.join("profile.folded"), profile.folded().as_bytes())?;
+    Ok(())
 }
 
 fn write_page(folder: &RunFolder) -> Result<(), Failure> {

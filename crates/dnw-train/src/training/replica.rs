@@ -8,10 +8,12 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use dnw_core::carry_masks;
 use dnw_models::Classifier;
+use tracing::trace_span;
 
 use super::evaluation::predictions;
 use super::precision::Arithmetic;
 use crate::data::Batch;
+use crate::profile;
 
 /// What a device is to do.
 pub(super) struct Share<'a> {
@@ -80,11 +82,13 @@ impl Share<'_> {
     ) -> Option<GradientsParams> {
         let labels = &self.batch.labels[images.clone()];
         let weight = images.len() as f32 / self.batch.len() as f32;
+        let forward = trace_span!("forward").entered();
         let (x, y) = tensors(self.batch, images, self.shape, &self.device);
         let logits = model.forward(self.arithmetic.cast(x)).cast(FloatDType::F32);
         let loss = self.loss.forward(logits.clone(), y);
         // Times one is exact, so that a whole batch gives what it always gave.
         found.loss += loss.clone().into_scalar::<f32>() * weight;
+        drop(forward);
         if !found.loss.is_finite() {
             return None;
         }
@@ -92,7 +96,9 @@ impl Share<'_> {
         found.right += right.iter().zip(labels).filter(|(a, b)| a == b).count();
         let factor = weight * self.scale;
         let loss = if factor == 1.0 { loss } else { loss * factor };
+        let _backward = trace_span!("backward").entered();
         let gradients = GradientsParams::from_grads(loss.backward(), model);
+        profile::finish(&self.device);
         Some(self.arithmetic.restore(gradients, model, self.scale))
     }
 }

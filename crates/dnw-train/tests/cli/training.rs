@@ -49,6 +49,26 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
+fn a_profile_says_what_a_step_costs_and_changes_nothing() {
+    let shell = Shell::new();
+    shell.train("plain", &[]).succeeded();
+    let answer = shell.train("seen", &["--profile"]).succeeded();
+    let (plain, seen) = (shell.files("plain"), shell.files("seen"));
+    let weights = "weights/last.safetensors";
+    assert_eq!(
+        plain[&format!("plain/{weights}")],
+        seen[&format!("seen/{weights}")]
+    );
+    let text = |file: &str| String::from_utf8(seen[&format!("seen/{file}")].clone()).unwrap();
+    let table = text("profile.txt");
+    for part in ["step ", "  forward ", "  backward ", "  choice of edges "] {
+        assert!(table.contains(part), "{table}");
+        assert!(answer.stdout.contains(part), "{}", answer.stdout);
+    }
+    assert!(text("profile.folded").contains("\nstep;backward "));
+}
+
+#[test]
 fn json_is_one_object_and_quiet_is_silent() {
     let shell = Shell::new();
     let answer = shell.train("run", &["--json"]).succeeded();
