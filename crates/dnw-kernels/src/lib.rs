@@ -40,5 +40,7 @@ mod simd;
 pub mod steps;
 mod tiles;
 mod wired;
+mod workers;
 
 pub use index::{EdgeIndex, OfSource};
+pub use workers::on_workers;
