@@ -42,5 +42,6 @@ mod tiles;
 mod wired;
 mod workers;
 
+pub use buffers::{Buffer, give_back, room};
 pub use index::{EdgeIndex, OfSource};
 pub use workers::on_workers;
