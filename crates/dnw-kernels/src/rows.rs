@@ -98,7 +98,7 @@ vectorised! {
 }
 
 #[inline(always)]
-fn sum_row_body<const FUSED: bool>(
+fn sum_row_body<const SET: u8>(
     terms: &Terms,
     source: &[f32],
     columns: Range<usize>,
@@ -108,17 +108,17 @@ fn sum_row_body<const FUSED: bool>(
     let mut column = columns.start;
     let mut blocks = out.chunks_exact_mut(BLOCK);
     for block in &mut blocks {
-        sum_block::<FUSED>(starts, weights, source, column, block);
+        sum_block::<SET>(starts, weights, source, column, block);
         column += BLOCK;
     }
     let mut vectors = blocks.into_remainder().chunks_exact_mut(LANES);
     for vector in &mut vectors {
-        sum_vector::<FUSED>(starts, weights, source, column, vector);
+        sum_vector::<SET>(starts, weights, source, column, vector);
         column += LANES;
     }
     for out in vectors.into_remainder() {
         for (&start, &weight) in starts.iter().zip(weights) {
-            *out = multiply_add::<FUSED>(weight, source[start + column], *out);
+            *out = multiply_add::<SET>(weight, source[start + column], *out);
         }
         column += 1;
     }
@@ -126,7 +126,7 @@ fn sum_row_body<const FUSED: bool>(
 
 /// (The accumulators have names of their own because arrays of arrays are kept in memory.)
 #[inline(always)]
-fn sum_block<const FUSED: bool>(
+fn sum_block<const SET: u8>(
     starts: &[usize],
     weights: &[f32],
     source: &[f32],
@@ -142,10 +142,10 @@ fn sum_block<const FUSED: bool>(
     for (&start, &w) in starts.iter().zip(weights) {
         let x = &source[start + column..][..BLOCK];
         for i in 0..LANES {
-            s0[i] = multiply_add::<FUSED>(w, x[i], s0[i]);
-            s1[i] = multiply_add::<FUSED>(w, x[LANES + i], s1[i]);
-            s2[i] = multiply_add::<FUSED>(w, x[2 * LANES + i], s2[i]);
-            s3[i] = multiply_add::<FUSED>(w, x[3 * LANES + i], s3[i]);
+            s0[i] = multiply_add::<SET>(w, x[i], s0[i]);
+            s1[i] = multiply_add::<SET>(w, x[LANES + i], s1[i]);
+            s2[i] = multiply_add::<SET>(w, x[2 * LANES + i], s2[i]);
+            s3[i] = multiply_add::<SET>(w, x[3 * LANES + i], s3[i]);
         }
     }
     out[..LANES].copy_from_slice(&s0);
@@ -155,7 +155,7 @@ fn sum_block<const FUSED: bool>(
 }
 
 #[inline(always)]
-fn sum_vector<const FUSED: bool>(
+fn sum_vector<const SET: u8>(
     starts: &[usize],
     weights: &[f32],
     source: &[f32],
@@ -167,7 +167,7 @@ fn sum_vector<const FUSED: bool>(
     for (&start, &w) in starts.iter().zip(weights) {
         let x = &source[start + column..][..LANES];
         for i in 0..LANES {
-            s[i] = multiply_add::<FUSED>(w, x[i], s[i]);
+            s[i] = multiply_add::<SET>(w, x[i], s[i]);
         }
     }
     out.copy_from_slice(&s);
@@ -206,7 +206,7 @@ vectorised! {
 }
 
 #[inline(always)]
-fn sum_map_body<const FUSED: bool>(
+fn sum_map_body<const SET: u8>(
     numbers: &[u32],
     weights: &[f32],
     channels: &[f32],
@@ -221,10 +221,10 @@ fn sum_map_body<const FUSED: bool>(
         for (&number, &w) in numbers.iter().zip(weights) {
             let x = &channels[number as usize * pixels + column..][..BLOCK];
             for i in 0..LANES {
-                s0[i] = multiply_add::<FUSED>(w, x[i], s0[i]);
-                s1[i] = multiply_add::<FUSED>(w, x[LANES + i], s1[i]);
-                s2[i] = multiply_add::<FUSED>(w, x[2 * LANES + i], s2[i]);
-                s3[i] = multiply_add::<FUSED>(w, x[3 * LANES + i], s3[i]);
+                s0[i] = multiply_add::<SET>(w, x[i], s0[i]);
+                s1[i] = multiply_add::<SET>(w, x[LANES + i], s1[i]);
+                s2[i] = multiply_add::<SET>(w, x[2 * LANES + i], s2[i]);
+                s3[i] = multiply_add::<SET>(w, x[3 * LANES + i], s3[i]);
             }
         }
         block[..LANES].copy_from_slice(&s0);
@@ -239,7 +239,7 @@ fn sum_map_body<const FUSED: bool>(
         for (&number, &w) in numbers.iter().zip(weights) {
             let x = &channels[number as usize * pixels + column..][..LANES];
             for i in 0..LANES {
-                s[i] = multiply_add::<FUSED>(w, x[i], s[i]);
+                s[i] = multiply_add::<SET>(w, x[i], s[i]);
             }
         }
         vector.copy_from_slice(&s);
@@ -248,7 +248,7 @@ fn sum_map_body<const FUSED: bool>(
     for out in vectors.into_remainder() {
         let mut s = 0.0;
         for (&number, &w) in numbers.iter().zip(weights) {
-            s = multiply_add::<FUSED>(w, channels[number as usize * pixels + column], s);
+            s = multiply_add::<SET>(w, channels[number as usize * pixels + column], s);
         }
         *out = s;
         column += 1;

@@ -597,20 +597,24 @@ pub(crate) fn keep_largest<B: Host>(
     let weights = B::floats(weights);
     let all = wanted.candidates.count() == weights.len();
     let candidates = (!all).then(|| wanted.candidates.words());
-    let mut chosen = vec![0; weights.len().div_ceil(64)];
-    let kept =
-        selection::keep_largest(weights, candidates, wanted.edges, wanted.guess, &mut chosen);
-    call.put(kept.map_err(|NotANumber { entry }| entry).map(|kept| {
-        let (born, died) = selection::swaps(&B::bytes(real), &chosen);
+    let found = selection::changes(
+        weights,
+        candidates,
+        wanted.edges,
+        wanted.guess,
+        &B::bytes(real),
+    );
+    call.put(found.map_err(|NotANumber { entry }| entry).map(|found| {
         let with_magnitudes = |entries: Vec<usize>| {
             let pairs = entries
                 .into_iter()
                 .map(|entry| (entry, weights[entry].abs()));
             pairs.collect()
         };
+        let kept = found.kept;
         Chosen {
-            born: with_magnitudes(born),
-            died: with_magnitudes(died),
+            born: with_magnitudes(found.born),
+            died: with_magnitudes(found.died),
             threshold: kept.threshold,
             nearest: kept.nearest,
             contenders: kept.contenders,
