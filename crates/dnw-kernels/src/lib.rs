@@ -43,5 +43,5 @@ mod wired;
 mod workers;
 
 pub use buffers::{Buffer, give_back, room};
-pub use index::{EdgeIndex, OfSource};
+pub use index::{EdgeIndex, OfSource, words_of};
 pub use workers::on_workers;

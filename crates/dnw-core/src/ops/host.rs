@@ -13,7 +13,7 @@ use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
 use dnw_kernels::selection::{self, NotANumber};
 use dnw_kernels::steps::{self, StepsPass};
-use dnw_kernels::{EdgeIndex, give_back, product, room};
+use dnw_kernels::{Buffer, EdgeIndex, give_back, product, room};
 
 use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use super::{Chosen, IndexCache};
@@ -184,7 +184,7 @@ mod ndarray {
 struct Edges {
     index: Arc<EdgeIndex>,
     /// By the edges' numbers.
-    weights: Arc<Vec<f32>>,
+    weights: Arc<Buffer>,
 }
 
 impl Edges {

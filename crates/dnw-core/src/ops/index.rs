@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dnw_kernels::EdgeIndex;
+use dnw_kernels::{EdgeIndex, words_of};
 
 /// The index that was made last, and of which mask.
 ///
@@ -14,7 +14,8 @@ pub(crate) struct IndexCache(Arc<Mutex<Option<Made>>>);
 #[derive(Debug)]
 struct Made {
     sizes: [usize; 2],
-    mask: Vec<u8>,
+    /// A bit an entry.
+    mask: Vec<u64>,
     index: Arc<EdgeIndex>,
 }
 
@@ -24,19 +25,14 @@ impl IndexCache {
         // What was made is taken out while it is looked at: threads that wait for each other's parts of a kernel may begin another
         // one meanwhile, which must not find the door locked by its own thread.
         let before = self.place().take();
+        let words = words_of(mask);
         let made = match before {
-            Some(made) if made.sizes == sizes && made.mask == mask => made,
-            before => {
-                let mut copy = before.map(|made| made.mask).unwrap_or_default();
-                copy.clear();
-                copy.extend_from_slice(mask);
-                let [targets, sources] = sizes;
-                Made {
-                    sizes,
-                    mask: copy,
-                    index: Arc::new(EdgeIndex::from_bytes(targets, sources, mask)),
-                }
-            }
+            Some(made) if made.sizes == sizes && made.mask == words => made,
+            _ => Made {
+                sizes,
+                index: Arc::new(EdgeIndex::from_words(sizes[0], sizes[1], &words)),
+                mask: words,
+            },
         };
         let index = made.index.clone();
         *self.place() = Some(made);
