@@ -77,18 +77,20 @@ pub fn forward(
     if is_dense(shape, index) {
         forward_dense(shape, &planes, &rows, weights, index, &mut flat);
     } else {
-        let (taps, sources) = (shape.taps(), shape.sources_of_group());
+        let sources = shape.sources_of_group();
         let apart = planes.remainders.len() * planes.total;
+        // Where each column's row starts, so that no edge has to divide.
+        let columns = (0..sources).flat_map(|source| {
+            let of_tap = move |tap: &Tap| source * apart + tap.row * planes.total + tap.shift;
+            planes.taps.iter().map(of_tap)
+        });
+        let columns: Vec<usize> = columns.collect();
         let terms_of = |target: usize, terms: &mut Terms| {
-            let first = target / shape.targets_of_group() * sources;
+            let first = target / shape.targets_of_group() * sources * apart;
             let edges = &weights[index.edges_into(target)];
-            for (&column, &weight) in index.sources_of(target).iter().zip(edges) {
-                let (source, tap) = (column as usize / taps, planes.taps[column as usize % taps]);
-                terms.add(
-                    (first + source) * apart + tap.row * planes.total + tap.shift,
-                    weight,
-                );
-            }
+            let starts = index.sources_of(target).iter();
+            let starts = starts.map(|&column| first + columns[column as usize]);
+            terms.add(starts, edges.iter().copied());
         };
         let sums = Sums {
             out: &mut flat,
@@ -234,13 +236,17 @@ fn input_gradient(
             let own = group * targets..(group + 1) * targets;
             let of_row = |(_, tap): &(usize, &Tap)| tap.row == remainder;
             for (i, tap) in planes.taps.iter().enumerate().filter(of_row) {
-                for edge in index.edges_from(local * taps + i) {
-                    let target = edge.target as usize;
-                    if own.contains(&target) {
-                        let start = target * spread_length + planes.reach - tap.shift;
-                        terms.add(start, weights[edge.edge as usize]);
-                    }
-                }
+                let edges = index.edges_from(local * taps + i);
+                let place = |end: usize| edges.partition_point(|e| (e.target as usize) < end);
+                let edges = match shape.groups {
+                    1 => edges,
+                    _ => &edges[place(own.start)..place(own.end)],
+                };
+                let first = planes.reach - tap.shift;
+                let starts = edges.iter();
+                let starts = starts.map(|edge| first + edge.target as usize * spread_length);
+                let weights = edges.iter().map(|edge| weights[edge.edge as usize]);
+                terms.add(starts, weights);
             }
         };
         let sums = Sums {
