@@ -3,12 +3,15 @@
 //! An edge leads from one tap of one channel. Forward and for the input's gradient it is a row added to another; the gradient of all
 //! possible edges is one dense product per tap.
 
+use rayon::prelude::*;
+
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
-use crate::dense::{self, Place, Rows};
+use crate::dense::{self, Rows};
 use crate::layout::turn;
 use crate::planes::{Planes, Tap};
 use crate::rows::{Sums, Terms, sum_rows};
+use crate::tiles::Tiles;
 
 pub use crate::planes::ConvolutionShape;
 
@@ -178,22 +181,25 @@ pub fn backward(
     [dx, dw]: [Option<&mut [f32]>; 2],
 ) {
     let planes = &pass.planes;
-    let spread = planes.spread(dy);
-    if let Some(dx) = dx {
+    let to_input = || {
+        let Some(dx) = dx else { return };
         check(shape, dx, dy, Some(index));
         if shape.images > 0 {
-            input_gradient(shape, planes, weights, index, &spread, dx);
+            input_gradient(shape, planes, weights, index, &planes.spread(dy), dx);
         }
-    }
-    if let Some(dw) = dw {
+    };
+    let to_weight = || {
+        let Some(dw) = dw else { return };
         let entries = shape.targets * shape.sources_of_group() * shape.taps();
         assert_eq!(dw.len(), entries, "length of dw");
         if shape.images == 0 {
             dw.fill(0.0);
         } else {
-            weight_gradient(shape, pass, &spread, dw);
+            weight_gradient(shape, pass, dy, dw);
         }
-    }
+    };
+    // Side by side, so that no thread waits for the end of either.
+    rayon::join(to_weight, to_input);
 }
 
 fn input_gradient(
@@ -260,34 +266,49 @@ fn input_gradient(
     planes.take_in(&rows, dx);
 }
 
-fn weight_gradient(
-    shape: &ConvolutionShape,
-    pass: &ConvolutionPass,
-    spread: &[f32],
-    dw: &mut [f32],
-) {
+/// Sources of a task of the weight's gradient: so many that the product has columns enough, and so few that there are tasks enough for
+/// any machine's cores.
+fn sources_at_once(shape: &ConvolutionShape) -> usize {
+    let enough = 48usize.div_ceil(shape.taps());
+    shape.sources_of_group().div_ceil(TASKS).max(enough)
+}
+
+/// Tasks of the weight's gradient to have at least, if the sizes allow it.
+const TASKS: usize = 16;
+
+fn weight_gradient(shape: &ConvolutionShape, pass: &ConvolutionPass, dy: &[f32], dw: &mut [f32]) {
     let ConvolutionPass { planes, rows } = pass;
     let (targets, sources, taps) = (
         shape.targets_of_group(),
         shape.sources_of_group(),
         shape.taps(),
     );
-    let (apart, spread_length) = (
-        planes.remainders.len() * planes.total,
-        planes.spread_length(),
-    );
-    for group in 0..shape.groups {
-        let mut a = Rows::new(spread, targets, spread_length);
-        a.start = group * targets * spread_length + planes.reach;
-        for (i, tap) in planes.taps.iter().enumerate() {
-            let mut b = Rows::new(rows, sources, apart);
-            b.start = group * sources * apart + tap.row * planes.total + tap.shift;
-            let place = Place {
-                start: group * targets * sources * taps + i,
-                row: sources * taps,
-                column: taps,
-            };
-            dense::outer(a, b, planes.length, dw, place, false);
-        }
+    let pixels = dy.len() / (shape.images * shape.targets).max(1);
+    let outputs = shape.images * pixels;
+    if outputs == 0 {
+        return dw.fill(0.0);
     }
+    let mut by_target = Buffer::stale(dy.len());
+    turn(dy, [shape.images, shape.targets], pixels, &mut by_target);
+    let at_once = sources_at_once(shape);
+    let parts = sources.div_ceil(at_once);
+    let tiles = Tiles::new(dw, sources * taps);
+    (0..shape.groups * parts).into_par_iter().for_each(|task| {
+        let (group, part) = (task / parts, task % parts);
+        let own = part * at_once..sources.min((part + 1) * at_once);
+        let all = group * sources + own.start..group * sources + own.end;
+        let mut a = Rows::new(&by_target, targets, outputs);
+        a.start = group * targets * outputs;
+        let columns;
+        let b = if planes.is_compact() {
+            let mut b = Rows::new(rows, own.len(), planes.total);
+            b.start = all.start * planes.total;
+            b
+        } else {
+            columns = planes.columns(rows, all);
+            Rows::new(&columns, own.len() * taps, outputs)
+        };
+        // SAFETY: tasks differ in the group, which is in the rows, or in the sources, which are in the columns.
+        unsafe { dense::outer_block(a, b, outputs, &tiles, [group * targets, own.start * taps]) };
+    });
 }
