@@ -8,7 +8,7 @@ use dnw_kernels::selection::{Kept, keep_largest};
 /// # Panics
 /// If a weight is NaN, there are fewer than `k`, or `real` is not a word for each 64 weights.
 pub fn choose(weights: &[f32], k: usize, real: &mut [u64]) -> Kept {
-    keep_largest(weights, None, k, None, real).expect("numbers, and enough of them")
+    keep_largest(weights, None, k, real).expect("numbers, and enough of them")
 }
 
 #[cfg(test)]

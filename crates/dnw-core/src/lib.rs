@@ -66,6 +66,7 @@ mod unit;
 mod wire;
 mod wired;
 mod wiring;
+mod workers;
 
 /// Burn's own: which parameters of a model, for [`Wire::weights`].
 pub use burn::module::ParamGroup;
@@ -90,3 +91,4 @@ pub use unit::{Unit, UnitError};
 pub use wire::{Ranking, Wire};
 pub use wired::{Rewiring, TensorRewiring, Wired, WiredTensor};
 pub use wiring::Wiring;
+pub use workers::on_workers;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Bool, Tensor, activation};
+use burn::tensor::{Bool, Device, Tensor, activation};
 
 #[cfg(any(feature = "flex", feature = "ndarray", feature = "cube"))]
 mod calls;
@@ -74,7 +74,12 @@ impl Kernels {
 
 /// Whether a tensor's numbers are slices of this process.
 fn is_on_host<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device().inner();
+    is_host(&x.device())
+}
+
+/// Whether the numbers of a device's tensors are slices of this process.
+pub(crate) fn is_host(device: &Device) -> bool {
+    let device = device.clone().inner();
     match device.as_dispatch() {
         #[cfg(feature = "flex")]
         burn::backend::DispatchDevice::Flex(_) => true,

@@ -3,12 +3,15 @@
 //! An edge leads from one tap of one channel. Forward and for the input's gradient it is a row added to another; the gradient of all
 //! possible edges is one dense product per tap.
 
+use rayon::prelude::*;
+
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
-use crate::dense::{self, Place, Rows};
+use crate::dense::{self, Rows};
 use crate::layout::turn;
 use crate::planes::{Planes, Tap};
 use crate::rows::{Sums, Terms, sum_rows};
+use crate::tiles::Tiles;
 
 pub use crate::planes::ConvolutionShape;
 
@@ -77,18 +80,20 @@ pub fn forward(
     if is_dense(shape, index) {
         forward_dense(shape, &planes, &rows, weights, index, &mut flat);
     } else {
-        let (taps, sources) = (shape.taps(), shape.sources_of_group());
+        let sources = shape.sources_of_group();
         let apart = planes.remainders.len() * planes.total;
+        // Where each column's row starts, so that no edge has to divide.
+        let columns = (0..sources).flat_map(|source| {
+            let of_tap = move |tap: &Tap| source * apart + tap.row * planes.total + tap.shift;
+            planes.taps.iter().map(of_tap)
+        });
+        let columns: Vec<usize> = columns.collect();
         let terms_of = |target: usize, terms: &mut Terms| {
-            let first = target / shape.targets_of_group() * sources;
+            let first = target / shape.targets_of_group() * sources * apart;
             let edges = &weights[index.edges_into(target)];
-            for (&column, &weight) in index.sources_of(target).iter().zip(edges) {
-                let (source, tap) = (column as usize / taps, planes.taps[column as usize % taps]);
-                terms.add(
-                    (first + source) * apart + tap.row * planes.total + tap.shift,
-                    weight,
-                );
-            }
+            let starts = index.sources_of(target).iter();
+            let starts = starts.map(|&column| first + columns[column as usize]);
+            terms.add(starts, edges.iter().copied());
         };
         let sums = Sums {
             out: &mut flat,
@@ -176,22 +181,25 @@ pub fn backward(
     [dx, dw]: [Option<&mut [f32]>; 2],
 ) {
     let planes = &pass.planes;
-    let spread = planes.spread(dy);
-    if let Some(dx) = dx {
+    let to_input = || {
+        let Some(dx) = dx else { return };
         check(shape, dx, dy, Some(index));
         if shape.images > 0 {
-            input_gradient(shape, planes, weights, index, &spread, dx);
+            input_gradient(shape, planes, weights, index, &planes.spread(dy), dx);
         }
-    }
-    if let Some(dw) = dw {
+    };
+    let to_weight = || {
+        let Some(dw) = dw else { return };
         let entries = shape.targets * shape.sources_of_group() * shape.taps();
         assert_eq!(dw.len(), entries, "length of dw");
         if shape.images == 0 {
             dw.fill(0.0);
         } else {
-            weight_gradient(shape, pass, &spread, dw);
+            weight_gradient(shape, pass, dy, dw);
         }
-    }
+    };
+    // Side by side, so that no thread waits for the end of either.
+    rayon::join(to_weight, to_input);
 }
 
 fn input_gradient(
@@ -234,13 +242,17 @@ fn input_gradient(
             let own = group * targets..(group + 1) * targets;
             let of_row = |(_, tap): &(usize, &Tap)| tap.row == remainder;
             for (i, tap) in planes.taps.iter().enumerate().filter(of_row) {
-                for edge in index.edges_from(local * taps + i) {
-                    let target = edge.target as usize;
-                    if own.contains(&target) {
-                        let start = target * spread_length + planes.reach - tap.shift;
-                        terms.add(start, weights[edge.edge as usize]);
-                    }
-                }
+                let edges = index.edges_from(local * taps + i);
+                let place = |end: usize| edges.partition_point(|e| (e.target as usize) < end);
+                let edges = match shape.groups {
+                    1 => edges,
+                    _ => &edges[place(own.start)..place(own.end)],
+                };
+                let first = planes.reach - tap.shift;
+                let starts = edges.iter();
+                let starts = starts.map(|edge| first + edge.target as usize * spread_length);
+                let weights = edges.iter().map(|edge| weights[edge.edge as usize]);
+                terms.add(starts, weights);
             }
         };
         let sums = Sums {
@@ -254,34 +266,49 @@ fn input_gradient(
     planes.take_in(&rows, dx);
 }
 
-fn weight_gradient(
-    shape: &ConvolutionShape,
-    pass: &ConvolutionPass,
-    spread: &[f32],
-    dw: &mut [f32],
-) {
+/// Sources of a task of the weight's gradient: so many that the product has columns enough, and so few that there are tasks enough for
+/// any machine's cores.
+fn sources_at_once(shape: &ConvolutionShape) -> usize {
+    let enough = 48usize.div_ceil(shape.taps());
+    shape.sources_of_group().div_ceil(TASKS).max(enough)
+}
+
+/// Tasks of the weight's gradient to have at least, if the sizes allow it.
+const TASKS: usize = 16;
+
+fn weight_gradient(shape: &ConvolutionShape, pass: &ConvolutionPass, dy: &[f32], dw: &mut [f32]) {
     let ConvolutionPass { planes, rows } = pass;
     let (targets, sources, taps) = (
         shape.targets_of_group(),
         shape.sources_of_group(),
         shape.taps(),
     );
-    let (apart, spread_length) = (
-        planes.remainders.len() * planes.total,
-        planes.spread_length(),
-    );
-    for group in 0..shape.groups {
-        let mut a = Rows::new(spread, targets, spread_length);
-        a.start = group * targets * spread_length + planes.reach;
-        for (i, tap) in planes.taps.iter().enumerate() {
-            let mut b = Rows::new(rows, sources, apart);
-            b.start = group * sources * apart + tap.row * planes.total + tap.shift;
-            let place = Place {
-                start: group * targets * sources * taps + i,
-                row: sources * taps,
-                column: taps,
-            };
-            dense::outer(a, b, planes.length, dw, place, false);
-        }
+    let pixels = dy.len() / (shape.images * shape.targets).max(1);
+    let outputs = shape.images * pixels;
+    if outputs == 0 {
+        return dw.fill(0.0);
     }
+    let mut by_target = Buffer::stale(dy.len());
+    turn(dy, [shape.images, shape.targets], pixels, &mut by_target);
+    let at_once = sources_at_once(shape);
+    let parts = sources.div_ceil(at_once);
+    let tiles = Tiles::new(dw, sources * taps);
+    (0..shape.groups * parts).into_par_iter().for_each(|task| {
+        let (group, part) = (task / parts, task % parts);
+        let own = part * at_once..sources.min((part + 1) * at_once);
+        let all = group * sources + own.start..group * sources + own.end;
+        let mut a = Rows::new(&by_target, targets, outputs);
+        a.start = group * targets * outputs;
+        let columns;
+        let b = if planes.is_compact() {
+            let mut b = Rows::new(rows, own.len(), planes.total);
+            b.start = all.start * planes.total;
+            b
+        } else {
+            columns = planes.columns(rows, all);
+            Rows::new(&columns, own.len() * taps, outputs)
+        };
+        // SAFETY: tasks differ in the group, which is in the rows, or in the sources, which are in the columns.
+        unsafe { dense::outer_block(a, b, outputs, &tiles, [group * targets, own.start * taps]) };
+    });
 }

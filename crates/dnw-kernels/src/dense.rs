@@ -3,6 +3,8 @@
 //! The product itself is the `gemm` crate's. It cuts its work by rows and columns of the result, never along the sum, so that the
 //! number of threads changes no bit; the tests hold it to that.
 
+use crate::tiles::Tiles;
+
 /// Rows of a matrix in a slice: where the first starts, and how far apart they are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a> {
@@ -111,6 +113,51 @@ pub(crate) fn outer(
             false,
             false,
             gemm::Parallelism::Rayon(0),
+        );
+    }
+}
+
+/// Writes `sum over p of a[i, p] b[j, p]` into entry (i, j) of a block of `out` that begins at this row and column. By one thread, so that
+/// several may write blocks of one matrix.
+///
+/// # Safety
+/// No other task may hold any number of the block at the same time.
+pub(crate) unsafe fn outer_block(
+    a: Rows<'_>,
+    b: Rows<'_>,
+    length: usize,
+    out: &Tiles<'_>,
+    [row, column]: [usize; 2],
+) {
+    if a.rows == 0 || b.rows == 0 || length == 0 {
+        return;
+    }
+    a.check(length);
+    b.check(length);
+    let (begin, stride) = out.block(row..row + a.rows, column..column + b.rows);
+    // SAFETY: the block was found to lie inside its matrix, and the ends of the rows inside their slices; nobody else holds the block,
+    // as the caller promises.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.rows,
+            length,
+            begin,
+            1,
+            stride as isize,
+            false,
+            a.numbers.as_ptr().add(a.start),
+            1,
+            a.stride as isize,
+            b.numbers.as_ptr().add(b.start),
+            b.stride as isize,
+            1,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
         );
     }
 }

@@ -44,7 +44,7 @@ vectorised! {
 }
 
 #[inline(always)]
-fn move_chunk_body<const FUSED: bool>(
+fn move_chunk_body<const SET: u8>(
     descent: Descent,
     weights: &mut [f32],
     gradient: &[f32],

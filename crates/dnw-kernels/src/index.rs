@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::buffers::Buffer;
+use crate::simd::{not_zero, vectorised};
+
 /// The real edges of a `[targets, sources]` matrix, by target and by source.
 ///
 /// Both directions are kept because the forward pass gathers into targets and the input's gradient
@@ -68,25 +71,59 @@ impl EdgeIndex {
         target_starts: Vec<usize>,
         edge_sources: Vec<u32>,
     ) -> Self {
-        let mut source_starts = vec![0; sources + 1];
-        for &source in &edge_sources {
-            source_starts[source as usize + 1] += 1;
-        }
-        for source in 0..sources {
-            source_starts[source + 1] += source_starts[source];
-        }
-        let mut next = source_starts.clone();
-        let mut by_source = vec![OfSource::default(); edge_sources.len()];
-        for target in 0..targets {
-            for edge in target_starts[target]..target_starts[target + 1] {
-                let place = &mut next[edge_sources[edge] as usize];
-                by_source[*place] = OfSource {
-                    target: target as u32,
-                    edge: edge as u32,
-                };
-                *place += 1;
+        let row = |target: usize| &edge_sources[target_starts[target]..target_starts[target + 1]];
+        // Each task goes through all edges out of sources of its own.
+        let tasks = match edge_sources.len() {
+            0..FEW => 1,
+            _ => rayon::current_num_threads().min(sources),
+        };
+        let sources_of = |task: usize| sources * task / tasks..sources * (task + 1) / tasks;
+        let edges_of = |target: usize, own: &Range<usize>| {
+            let row = row(target);
+            let place = |end: usize| row.partition_point(|&source| (source as usize) < end);
+            match own.len() == sources {
+                true => 0..row.len(),
+                false => place(own.start)..place(own.end),
             }
+        };
+        let counts: Vec<Vec<usize>> = (0..tasks)
+            .into_par_iter()
+            .map(|task| {
+                let own = sources_of(task);
+                let mut counts = vec![0; own.len()];
+                for target in 0..targets {
+                    for &source in &row(target)[edges_of(target, &own)] {
+                        counts[source as usize - own.start] += 1;
+                    }
+                }
+                counts
+            })
+            .collect();
+        let mut source_starts = Vec::with_capacity(sources + 1);
+        source_starts.push(0);
+        for count in counts.iter().flatten() {
+            source_starts.push(source_starts[source_starts.len() - 1] + count);
         }
+        let mut by_source = vec![OfSource::default(); edge_sources.len()];
+        let ends = (0..tasks).map(|task| source_starts[sources_of(task).end]);
+        let parts: Vec<_> = split(&mut by_source, ends).enumerate().collect();
+        parts.into_par_iter().for_each(|(task, part)| {
+            let own = sources_of(task);
+            let first = source_starts[own.start];
+            let mut next = source_starts[own.clone()].to_vec();
+            for (target, begin) in target_starts[..targets].iter().enumerate() {
+                let edges = edges_of(target, &own);
+                let numbers = begin + edges.start..;
+                for (&source, edge) in row(target)[edges].iter().zip(numbers) {
+                    let place = &mut next[source as usize - own.start];
+                    part[*place - first] = OfSource {
+                        target: target as u32,
+                        edge: edge as u32,
+                    };
+                    *place += 1;
+                }
+            }
+        });
         Self {
             targets,
             sources,
@@ -116,20 +153,48 @@ impl EdgeIndex {
     /// If `mask` has another length.
     pub fn from_bytes(targets: usize, sources: usize, mask: &[u8]) -> Self {
         assert_eq!(mask.len(), targets * sources, "length of the mask");
-        if mask.is_empty() {
-            return Self::new(targets, sources, []);
+        Self::from_words(targets, sources, &words_of(mask))
+    }
+
+    /// Indexes the entries of a mask `[targets, sources]` that are set, a bit each, the first lowest.
+    ///
+    /// # Panics
+    /// If there are fewer bits than entries.
+    pub fn from_words(targets: usize, sources: usize, words: &[u64]) -> Self {
+        let rows = rows_at_once(sources);
+        let mut target_starts = vec![0; targets + 1];
+        target_starts[1..]
+            .par_chunks_mut(rows)
+            .enumerate()
+            .for_each(|(chunk, counts)| {
+                for (row, count) in counts.iter_mut().enumerate() {
+                    let begin = (chunk * rows + row) * sources;
+                    bits(words, begin..begin + sources, |_, word| {
+                        *count += word.count_ones() as usize;
+                    });
+                }
+            });
+        for target in 0..targets {
+            target_starts[target + 1] += target_starts[target];
         }
-        let rows: Vec<Vec<u32>> = mask
-            .par_chunks_exact(sources)
-            .with_min_len(8)
-            .map(real_of)
-            .collect();
-        let mut target_starts = Vec::with_capacity(targets + 1);
-        target_starts.push(0);
-        for row in &rows {
-            target_starts.push(target_starts[target_starts.len() - 1] + row.len());
-        }
-        Self::from_targets(targets, sources, target_starts, rows.concat())
+        let mut edge_sources = vec![0u32; target_starts[targets]];
+        let firsts = (0..targets).step_by(rows);
+        let ends = firsts.map(|first| target_starts[targets.min(first + rows)]);
+        let parts: Vec<_> = split(&mut edge_sources, ends).enumerate().collect();
+        parts.into_par_iter().for_each(|(chunk, part)| {
+            let mut places = part.iter_mut();
+            for target in chunk * rows..targets.min((chunk + 1) * rows) {
+                let begin = target * sources;
+                bits(words, begin..begin + sources, |first, mut word| {
+                    while word != 0 {
+                        let source = first + word.trailing_zeros();
+                        *places.next().expect("counted above") = source;
+                        word &= word - 1;
+                    }
+                });
+            }
+        });
+        Self::from_targets(targets, sources, target_starts, edge_sources)
     }
 
     /// Targets (rows).
@@ -171,61 +236,128 @@ impl EdgeIndex {
     ///
     /// # Panics
     /// If the weight has another size.
-    pub fn weights(&self, weight: &[f32]) -> Vec<f32> {
+    pub fn weights(&self, weight: &[f32]) -> Buffer {
         assert_eq!(
             weight.len(),
             self.targets * self.sources,
             "length of the weight"
         );
-        let mut weights = vec![0.0; self.len()];
-        // Rows of many sources together, so that a task is worth its while.
-        let rows = (1 << 16) / self.sources.max(1) + 1;
-        let mut left = &mut weights[..];
-        let mut tasks = Vec::new();
-        for first in (0..self.targets).step_by(rows) {
-            let edges =
-                self.target_starts[first]..self.target_starts[self.targets.min(first + rows)];
-            let (own, behind) = left.split_at_mut(edges.len());
-            tasks.push((first, own));
-            left = behind;
-        }
-        tasks.into_par_iter().for_each(|(first, mut own)| {
-            for target in first..self.targets.min(first + rows) {
+        let mut weights = Buffer::stale(self.len());
+        let rows = rows_at_once(self.sources);
+        let firsts = (0..self.targets).step_by(rows);
+        let ends = firsts.map(|first| self.target_starts[self.targets.min(first + rows)]);
+        let parts: Vec<_> = split(&mut weights, ends).enumerate().collect();
+        parts.into_par_iter().for_each(|(chunk, mut part)| {
+            for target in chunk * rows..self.targets.min((chunk + 1) * rows) {
                 let row = &weight[target * self.sources..][..self.sources];
                 let sources = self.sources_of(target);
-                let (these, behind) = own.split_at_mut(sources.len());
-                for (weight, &source) in these.iter_mut().zip(sources) {
+                let (own, behind) = part.split_at_mut(sources.len());
+                for (weight, &source) in own.iter_mut().zip(sources) {
                     *weight = row[source as usize];
                 }
-                own = behind;
+                part = behind;
             }
         });
         weights
     }
 }
 
-/// The places of a row that are not zero.
-fn real_of(row: &[u8]) -> Vec<u32> {
-    let mut real = Vec::new();
-    let mut words = row.chunks_exact(8);
-    let mut place = 0;
-    for word in &mut words {
-        // Most words of a sparse mask are zero.
-        let mut left = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        while left != 0 {
-            let byte = left.trailing_zeros() / 8;
-            real.push(place + byte);
-            left &= !(0xff << (8 * byte));
+/// Edges below which a second task is not worth its while.
+const FEW: usize = 1 << 12;
+
+/// Rows that a task goes through: many where rows are short.
+fn rows_at_once(sources: usize) -> usize {
+    (1 << 16) / sources.max(1) + 1
+}
+
+/// A slice in parts that end at these places.
+fn split<'a, T>(
+    slice: &'a mut [T],
+    ends: impl Iterator<Item = usize>,
+) -> impl Iterator<Item = &'a mut [T]> {
+    let mut left = (0, slice);
+    ends.map(move |end| {
+        let (begin, slice) = std::mem::take(&mut left);
+        let (part, behind) = slice.split_at_mut(end - begin);
+        left = (end, behind);
+        part
+    })
+}
+
+/// Calls `f` with the bits of these entries, word by word: the number within the range of a word's first, and the bits.
+fn bits(words: &[u64], entries: Range<usize>, mut f: impl FnMut(u32, u64)) {
+    let mut entry = entries.start;
+    while entry < entries.end {
+        let shift = entry % 64;
+        let here = (64 - shift).min(entries.end - entry);
+        let word = words[entry / 64] >> shift & (u64::MAX >> (64 - here));
+        if word != 0 {
+            f((entry - entries.start) as u32, word);
         }
-        place += 8;
+        entry += here;
     }
-    for (i, _) in words
-        .remainder()
-        .iter()
-        .enumerate()
-        .filter(|&(_, &byte)| byte != 0)
-    {
-        real.push(place + i as u32);
+}
+
+/// A bit for each byte of a mask, set where it is not zero, the first lowest.
+pub fn words_of(mask: &[u8]) -> Vec<u64> {
+    let mut words = vec![0; mask.len().div_ceil(64)];
+    words
+        .par_chunks_mut(1 << 10)
+        .zip(mask.par_chunks(1 << 16))
+        .for_each(|(words, mask)| pack(mask, words));
+    words
+}
+
+vectorised! {
+    fn pack(mask: &[u8], words: &mut [u64]) = pack_body;
+}
+
+#[inline(always)]
+fn pack_body<const SET: u8>(mask: &[u8], words: &mut [u64]) {
+    let mut whole = mask.chunks_exact(64);
+    for (word, bytes) in words.iter_mut().zip(&mut whole) {
+        *word = not_zero::<SET>(bytes.try_into().expect("64 bytes"));
     }
-    real
+    let rest = whole.remainder();
+    if let Some(word) = words.last_mut().filter(|_| !rest.is_empty()) {
+        let mut padded = [0; 64];
+        padded[..rest.len()].copy_from_slice(rest);
+        *word = not_zero::<SET>(&padded);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_of_bytes_of_bits_and_of_flags_have_the_same_index_on_any_number_of_threads() {
+        for (targets, sources) in [(1, 1), (3, 64), (90, 201), (700, 130), (5, 0), (0, 5)] {
+            let is_real = |i: usize| (i * 7919) % 1009 < 300;
+            let mask: Vec<u8> = (0..targets * sources)
+                .map(|i| u8::from(is_real(i)) * (1 + (i % 3) as u8))
+                .collect();
+            let flags = mask.iter().map(|&byte| byte != 0);
+            let expected = EdgeIndex::from_mask(targets, sources, flags);
+            let weight: Vec<f32> = (0..mask.len()).map(|i| i as f32).collect();
+            for threads in [1, 3] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                let index = pool
+                    .build()
+                    .unwrap()
+                    .install(|| EdgeIndex::from_bytes(targets, sources, &mask));
+                assert_eq!(index, expected);
+                let weights = index.weights(&weight);
+                for source in 0..sources {
+                    for edge in index.edges_from(source) {
+                        let target = edge.target as usize;
+                        assert!(index.edges_into(target).contains(&(edge.edge as usize)));
+                        let entry = target * sources + source;
+                        assert!(is_real(entry));
+                        assert_eq!(weights[edge.edge as usize], entry as f32);
+                    }
+                }
+            }
+        }
+    }
 }

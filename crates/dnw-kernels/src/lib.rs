@@ -40,5 +40,8 @@ mod simd;
 pub mod steps;
 mod tiles;
 mod wired;
+mod workers;
 
-pub use index::{EdgeIndex, OfSource};
+pub use buffers::{Buffer, give_back, room};
+pub use index::{EdgeIndex, OfSource, words_of};
+pub use workers::on_workers;

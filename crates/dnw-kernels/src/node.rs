@@ -373,19 +373,19 @@ vectorised! {
 }
 
 #[inline(always)]
-fn measure_body<const FUSED: bool>(x: &[f32], moments: &mut [f32]) {
+fn measure_body<const SET: u8>(x: &[f32], moments: &mut [f32]) {
     let mean = sum(x) / x.len() as f32;
     let mut lanes = [0.0f32; LANES];
     let chunks = x.chunks_exact(LANES);
     let mut square = 0.0;
     for &value in chunks.remainder() {
         let d = value - mean;
-        square = multiply_add::<FUSED>(d, d, square);
+        square = multiply_add::<SET>(d, d, square);
     }
     for chunk in chunks {
         for i in 0..LANES {
             let d = chunk[i] - mean;
-            lanes[i] = multiply_add::<FUSED>(d, d, lanes[i]);
+            lanes[i] = multiply_add::<SET>(d, d, lanes[i]);
         }
     }
     let variance = (sum_lanes(lanes) + square) / x.len() as f32;
@@ -471,12 +471,7 @@ fn shift(shape: NodeShape, tap: usize) -> usize {
 
 /// Runs the nine taps over a padded buffer.
 #[inline(always)]
-fn correlate<const FUSED: bool>(
-    shape: NodeShape,
-    buffer: &[f32],
-    kernel: &[f32; 9],
-    flat: &mut [f32],
-) {
+fn correlate<const SET: u8>(shape: NodeShape, buffer: &[f32], kernel: &[f32; 9], flat: &mut [f32]) {
     let stride = shape.stride();
     let tap = |i: usize| &buffer[shift(shape, i)..][..stride];
     let (t0, t1, t2) = (tap(0), tap(1), tap(2));
@@ -487,7 +482,7 @@ fn correlate<const FUSED: bool>(
         for (read, k) in [t0, t1, t2, t3, t4, t5, t6, t7, t8].into_iter().zip(kernel) {
             let read = &read[start..start + LANES];
             for i in 0..LANES {
-                sums[i] = multiply_add::<FUSED>(*k, read[i], sums[i]);
+                sums[i] = multiply_add::<SET>(*k, read[i], sums[i]);
             }
         }
         out.copy_from_slice(&sums);
@@ -499,7 +494,7 @@ vectorised! {
 }
 
 #[inline(always)]
-fn fire_row_body<const FUSED: bool>(
+fn fire_row_body<const SET: u8>(
     shape: NodeShape,
     node: Node<'_>,
     moments: &[f32],
@@ -514,9 +509,9 @@ fn fire_row_body<const FUSED: bool>(
     for (image, (x, z)) in maps.enumerate() {
         let (a, b) = affine(node, moments_of_map(moments, image));
         pad(shape, x, active, |x| {
-            rectified(multiply_add::<FUSED>(a, x, b))
+            rectified(multiply_add::<SET>(a, x, b))
         });
-        correlate::<FUSED>(shape, active, node.kernel, flat);
+        correlate::<SET>(shape, active, node.kernel, flat);
         collect(shape, flat, z);
     }
 }
@@ -537,7 +532,7 @@ vectorised! {
 
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-fn recall_row_body<const FUSED: bool>(
+fn recall_row_body<const SET: u8>(
     shape: NodeShape,
     way: Way,
     node: Node<'_>,
@@ -565,7 +560,7 @@ fn recall_row_body<const FUSED: bool>(
         let own = moments_of_map(moments, image);
         let (a, b) = affine(node, own);
         pad(shape, x, active, |x| {
-            rectified(multiply_add::<FUSED>(a, x, b))
+            rectified(multiply_add::<SET>(a, x, b))
         });
         spread(shape, dz, d_given);
 
@@ -575,11 +570,11 @@ fn recall_row_body<const FUSED: bool>(
             let active = &active[shift(shape, tap)..][..shape.stride()];
             for (d, a) in centre.chunks_exact(LANES).zip(active.chunks_exact(LANES)) {
                 for i in 0..LANES {
-                    sums[i] = multiply_add::<FUSED>(d[i], a[i], sums[i]);
+                    sums[i] = multiply_add::<SET>(d[i], a[i], sums[i]);
                 }
             }
         }
-        correlate::<FUSED>(shape, d_given, &flipped, d_active);
+        correlate::<SET>(shape, d_given, &flipped, d_active);
 
         // Through the ReLU, on the map without its padding. What is not above zero and not NaN was cut.
         for ((line, active), d) in dx
@@ -598,7 +593,7 @@ fn recall_row_body<const FUSED: bool>(
         match way {
             Way::Straight => {}
             Way::Scaled | Way::ByNode => {
-                let (d, dn) = sums_with_normed::<FUSED>(dx, x, mean, scale);
+                let (d, dn) = sums_with_normed::<SET>(dx, x, mean, scale);
                 sum_d += d;
                 sum_dn += dn;
                 if way == Way::Scaled {
@@ -608,10 +603,10 @@ fn recall_row_body<const FUSED: bool>(
                 }
             }
             Way::ByMap => {
-                let (d, dn) = sums_with_normed::<FUSED>(dx, x, mean, scale);
+                let (d, dn) = sums_with_normed::<SET>(dx, x, mean, scale);
                 sum_d += d;
                 sum_dn += dn;
-                centre_gradient::<FUSED>(dx, x, [mean, scale], a, [d, dn], pixels);
+                centre_gradient::<SET>(dx, x, [mean, scale], a, [d, dn], pixels);
             }
         }
     }
@@ -619,7 +614,7 @@ fn recall_row_body<const FUSED: bool>(
         && let [mean, variance] = *moments
     {
         let scale = node.scale(variance);
-        centre_gradient::<FUSED>(
+        centre_gradient::<SET>(
             dx,
             x,
             [mean, scale],
@@ -637,17 +632,17 @@ fn recall_row_body<const FUSED: bool>(
 
 /// The sums of `d` and of `d (x - mean) scale`.
 #[inline(always)]
-fn sums_with_normed<const FUSED: bool>(d: &[f32], x: &[f32], mean: f32, scale: f32) -> (f32, f32) {
+fn sums_with_normed<const SET: u8>(d: &[f32], x: &[f32], mean: f32, scale: f32) -> (f32, f32) {
     // `sum of d (x - mean)` once, times the scale.
     let mut lanes = [0.0f32; LANES];
     let (d_chunks, x_chunks) = (d.chunks_exact(LANES), x.chunks_exact(LANES));
     let mut rest = 0.0;
     for (d, x) in d_chunks.remainder().iter().zip(x_chunks.remainder()) {
-        rest = multiply_add::<FUSED>(*d, x - mean, rest);
+        rest = multiply_add::<SET>(*d, x - mean, rest);
     }
     for (d, x) in d_chunks.zip(x_chunks) {
         for i in 0..LANES {
-            lanes[i] = multiply_add::<FUSED>(d[i], x[i] - mean, lanes[i]);
+            lanes[i] = multiply_add::<SET>(d[i], x[i] - mean, lanes[i]);
         }
     }
     (sum(d), (sum_lanes(lanes) + rest) * scale)
@@ -655,7 +650,7 @@ fn sums_with_normed<const FUSED: bool>(d: &[f32], x: &[f32], mean: f32, scale: f
 
 /// Through a norm whose moments are those of `n` numbers: `d = a (d - sum d / n - x' sum(d x') / n)`, `x'` the normed `x`.
 #[inline(always)]
-fn centre_gradient<const FUSED: bool>(
+fn centre_gradient<const SET: u8>(
     d: &mut [f32],
     x: &[f32],
     [mean, scale]: [f32; 2],
@@ -745,10 +740,17 @@ pub(crate) fn denormalise(
                 let (mean, variance) = (moments[2 * image], moments[2 * image + 1]);
                 let scale = 1.0 / (variance + parameters.epsilon).sqrt();
                 dx.copy_from_slice(dy);
-                let (d, dn) = sums_with_normed::<false>(dx, x, mean, scale);
+                let (d, dn) = sums_with_normed::<{ crate::simd::BASELINE }>(dx, x, mean, scale);
                 gradients[9] += dn;
                 gradients[10] += d;
-                centre_gradient::<false>(dx, x, [mean, scale], gamma * scale, [d, dn], pixels);
+                centre_gradient::<{ crate::simd::BASELINE }>(
+                    dx,
+                    x,
+                    [mean, scale],
+                    gamma * scale,
+                    [d, dn],
+                    pixels,
+                );
             }
         });
 }

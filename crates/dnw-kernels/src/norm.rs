@@ -174,12 +174,7 @@ vectorised! {
     clippy::needless_range_loop,
     reason = "lanes go side by side, and the compiler sees it so"
 )]
-fn normalise_body<const FUSED: bool>(
-    channel: Channel,
-    x: &[f32],
-    moments: &mut [f32],
-    y: &Tiles<'_>,
-) {
+fn normalise_body<const SET: u8>(channel: Channel, x: &[f32], moments: &mut [f32], y: &Tiles<'_>) {
     let NormShape { images, pixels, .. } = channel.shape;
     let n = (images * pixels) as f32;
     let whole = pixels - pixels % LANES;
@@ -202,12 +197,12 @@ fn normalise_body<const FUSED: bool>(
         for chunk in map[..whole].chunks_exact(LANES) {
             for i in 0..LANES {
                 let d = chunk[i] - mean;
-                squares.lanes[i] = multiply_add::<FUSED>(d, d, squares.lanes[i]);
+                squares.lanes[i] = multiply_add::<SET>(d, d, squares.lanes[i]);
             }
         }
         for value in &map[whole..] {
             let d = value - mean;
-            squares.rest = multiply_add::<FUSED>(d, d, squares.rest);
+            squares.rest = multiply_add::<SET>(d, d, squares.rest);
         }
     }
     let variance = squares.value() / n;
@@ -217,7 +212,7 @@ fn normalise_body<const FUSED: bool>(
         // SAFETY: a task writes its own channel.
         let y = unsafe { y.row(channel.row(image), 0..pixels) };
         for (y, &x) in y.iter_mut().zip(channel.map(x, image)) {
-            let value = multiply_add::<FUSED>(a, x, b);
+            let value = multiply_add::<SET>(a, x, b);
             // What is not a number goes through, so that it is seen in the loss.
             *y = if channel.rectified && value <= 0.0 {
                 0.0
@@ -234,7 +229,7 @@ vectorised! {
 
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "as above")]
-fn denormalise_body<const FUSED: bool>(
+fn denormalise_body<const SET: u8>(
     channel: Channel,
     x: &[f32],
     moments: [f32; 2],
@@ -250,7 +245,7 @@ fn denormalise_body<const FUSED: bool>(
     let (a, b) = channel.affine(moments);
     let rectified = channel.rectified;
     let passed = |x: f32, d: f32| {
-        let value = multiply_add::<FUSED>(a, x, b);
+        let value = multiply_add::<SET>(a, x, b);
         if rectified && value <= 0.0 { 0.0 } else { d }
     };
     let (mut sum_d, mut sum_dx) = (Sum::new(), Sum::new());
@@ -263,13 +258,13 @@ fn denormalise_body<const FUSED: bool>(
             for i in 0..LANES {
                 let d = passed(x[i], dy[i]);
                 sum_d.lanes[i] += d;
-                sum_dx.lanes[i] = multiply_add::<FUSED>(d, x[i] - mean, sum_dx.lanes[i]);
+                sum_dx.lanes[i] = multiply_add::<SET>(d, x[i] - mean, sum_dx.lanes[i]);
             }
         }
         for (&x, &dy) in x[whole..].iter().zip(&dy[whole..]) {
             let d = passed(x, dy);
             sum_d.rest += d;
-            sum_dx.rest = multiply_add::<FUSED>(d, x - mean, sum_dx.rest);
+            sum_dx.rest = multiply_add::<SET>(d, x - mean, sum_dx.rest);
         }
     }
     let (beta, gamma) = (sum_d.value(), sum_dx.value() * scale);

@@ -5,6 +5,8 @@
 //! convolution is a product of rows. Where the kernel steps over the map, each remainder of the step is a row of its own, in
 //! which neighbours lie side by side.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::buffers::Buffer;
@@ -145,13 +147,10 @@ impl Planes {
     }
 
     /// Calls `f` with an image's line and, for each remainder that the line belongs to, the row, where its first place is,
-    /// its first pixel and the step between its pixels.
+    /// its first pixel and the step between its pixels. For steps over the map; others have whole lines.
     fn lines_of(&self, image: usize, y: usize, mut f: impl FnMut(usize, usize, usize, usize)) {
         let [sy, sx] = self.shape.stride;
         let begin = self.lead + image * self.lines * self.across;
-        if [sy, sx] == [1, 1] {
-            return f(0, begin + y * self.across, 0, 1);
-        }
         let u = y + self.shape.padding[0];
         for (row, &[ry, rx]) in self.remainders.iter().enumerate() {
             if u % sy != ry {
@@ -180,17 +179,16 @@ impl Planes {
                 plane.fill(0.0);
                 for image in 0..self.shape.images {
                     let map = &x[(image * sources + channel) * height * width..][..height * width];
+                    if self.shape.stride == [1, 1] {
+                        let to = &mut plane[self.lead + image * self.lines * self.across..];
+                        spread_lines(map, width, to, self.across);
+                        continue;
+                    }
                     for (y, line) in map.chunks_exact(width).enumerate() {
                         self.lines_of(image, y, |row, place, first, step| {
-                            let out = &mut plane[row * self.total + place..];
-                            if step == 1 {
-                                out[..width].copy_from_slice(line);
-                            } else {
-                                for (out, value) in
-                                    out.iter_mut().zip(line.iter().skip(first).step_by(step))
-                                {
-                                    *out = *value;
-                                }
+                            let out = plane[row * self.total + place..].iter_mut();
+                            for (out, value) in out.zip(line.iter().skip(first).step_by(step)) {
+                                *out = *value;
                             }
                         });
                     }
@@ -219,20 +217,18 @@ impl Planes {
                 for image in 0..images {
                     // SAFETY: a task writes its own channel.
                     let map = unsafe { tiles.row(image * sources + channel, 0..height * width) };
+                    if self.shape.stride == [1, 1] {
+                        let from = &plane[self.lead + image * self.lines * self.across..];
+                        copy_lines(from, self.across, map, width);
+                        continue;
+                    }
+                    map.fill(0.0);
                     for (y, line) in map.chunks_exact_mut(width).enumerate() {
-                        if self.shape.stride != [1, 1] {
-                            line.fill(0.0);
-                        }
                         self.lines_of(image, y, |row, place, first, step| {
                             let from = &plane[row * self.total + place..];
-                            if step == 1 {
-                                line.copy_from_slice(&from[..width]);
-                            } else {
-                                for (value, from) in
-                                    line.iter_mut().skip(first).step_by(step).zip(from)
-                                {
-                                    *value = *from;
-                                }
+                            for (value, from) in line.iter_mut().skip(first).step_by(step).zip(from)
+                            {
+                                *value = *from;
                             }
                         });
                     }
@@ -255,11 +251,35 @@ impl Planes {
                     // SAFETY: a task writes its own channel.
                     let map = unsafe { tiles.row(image * targets + channel, 0..height * width) };
                     let from = &flat[image * self.lines * self.across..];
-                    for (line, from) in map.chunks_exact_mut(width).zip(from.chunks(self.across)) {
-                        line.copy_from_slice(&from[..width]);
-                    }
+                    copy_lines(from, self.across, map, width);
                 }
             });
+    }
+
+    /// Whether there is nothing between the outputs, so that the rows of [`lay_out`](Self::lay_out) are those of the only tap, output by
+    /// output.
+    pub(crate) fn is_compact(&self) -> bool {
+        self.taps == [Tap { row: 0, shift: 0 }] && self.given == [self.lines, self.across]
+    }
+
+    /// What each tap of some sources reads for each output, without what lies between outputs, `[these sources, taps, outputs]`, from the
+    /// rows of [`lay_out`](Self::lay_out).
+    pub(crate) fn columns(&self, rows: &[f32], sources: Range<usize>) -> Buffer {
+        let [height, width] = self.given;
+        let outputs = self.shape.images * height * width;
+        let apart = self.remainders.len() * self.total;
+        let mut columns = Buffer::stale(sources.len() * self.taps.len() * outputs);
+        let of_source = columns.chunks_exact_mut((self.taps.len() * outputs).max(1));
+        for (source, columns) in sources.zip(of_source) {
+            for (tap, column) in self.taps.iter().zip(columns.chunks_exact_mut(outputs)) {
+                let from = &rows[source * apart + tap.row * self.total + tap.shift..];
+                for (image, map) in column.chunks_exact_mut(height * width).enumerate() {
+                    let from = &from[image * self.lines * self.across..];
+                    copy_lines(from, self.across, map, width);
+                }
+            }
+        }
+        columns
     }
 
     /// Length of a row of [`spread`](Self::spread).
@@ -280,11 +300,44 @@ impl Planes {
                 for image in 0..self.shape.images {
                     let map = &dy[(image * targets + channel) * height * width..][..height * width];
                     let to = &mut row[self.reach + image * self.lines * self.across..];
-                    for (line, to) in map.chunks_exact(width).zip(to.chunks_mut(self.across)) {
-                        to[..width].copy_from_slice(line);
-                    }
+                    spread_lines(map, width, to, self.across);
                 }
             });
         rows
     }
+}
+
+/// A loop over lines, compiled for short ones of known width too, because most are short.
+macro_rules! by_width {
+    ($width:expr, $of_width:ident($($arg:expr),*)) => {
+        match $width {
+            2 => $of_width($($arg,)* 2),
+            4 => $of_width($($arg,)* 4),
+            8 => $of_width($($arg,)* 8),
+            16 => $of_width($($arg,)* 16),
+            width => $of_width($($arg,)* width),
+        }
+    };
+}
+
+/// Copies lines that lie `across` apart into a map of lines of this width.
+fn copy_lines(from: &[f32], across: usize, map: &mut [f32], width: usize) {
+    #[inline(always)]
+    fn of_width(from: &[f32], across: usize, map: &mut [f32], width: usize) {
+        for (line, from) in map.chunks_exact_mut(width).zip(from.chunks(across)) {
+            line.copy_from_slice(&from[..width]);
+        }
+    }
+    by_width!(width, of_width(from, across, map));
+}
+
+/// Copies a map of lines of this width to where they lie `across` apart.
+fn spread_lines(map: &[f32], width: usize, to: &mut [f32], across: usize) {
+    #[inline(always)]
+    fn of_width(map: &[f32], to: &mut [f32], across: usize, width: usize) {
+        for (line, to) in map.chunks_exact(width).zip(to.chunks_mut(across)) {
+            to[..width].copy_from_slice(line);
+        }
+    }
+    by_width!(width, of_width(map, to, across));
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::simd::{LANES, multiply_add, vectorised};
+use crate::simd::{AVX512, LANES, multiply_add, vectorised};
 use crate::tiles::Tiles;
 
 /// What a row is the sum of: `weights[i]` times the row that starts at `starts[i]` of the source.
@@ -21,9 +21,15 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    pub(crate) fn add(&mut self, start: usize, weight: f32) {
-        self.starts.push(start);
-        self.weights.push(weight);
+    /// Adds as many terms as there are of both.
+    pub(crate) fn add(
+        &mut self,
+        starts: impl ExactSizeIterator<Item = usize>,
+        weights: impl ExactSizeIterator<Item = f32>,
+    ) {
+        debug_assert_eq!(starts.len(), weights.len());
+        self.starts.extend(starts);
+        self.weights.extend(weights);
     }
 
     fn clear(&mut self) {
@@ -90,15 +96,27 @@ pub(crate) fn sum_rows(
         });
 }
 
-/// Columns that are summed in registers: four vectors of the widest kind.
+/// Columns to which a task's width is a multiple: four vectors of the widest kind.
 const BLOCK: usize = 4 * LANES;
 
 vectorised! {
     fn sum_row(terms: &Terms, source: &[f32], columns: Range<usize>, out: &mut [f32]) = sum_row_body;
 }
 
+/// How many of so many vectors are summed at once: as many as registers hold, in parts of about the same size, because additions that
+/// wait for each other need company.
 #[inline(always)]
-fn sum_row_body<const FUSED: bool>(
+fn at_once<const SET: u8>(vectors: usize) -> usize {
+    let most = if SET == AVX512 { 8 } else { 4 };
+    match vectors {
+        0..=8 if vectors <= most => vectors,
+        _ if vectors < 2 * most => vectors.div_ceil(2),
+        _ => most,
+    }
+}
+
+#[inline(always)]
+fn sum_row_body<const SET: u8>(
     terms: &Terms,
     source: &[f32],
     columns: Range<usize>,
@@ -106,72 +124,79 @@ fn sum_row_body<const FUSED: bool>(
 ) {
     let (starts, weights) = (&terms.starts[..], &terms.weights[..]);
     let mut column = columns.start;
-    let mut blocks = out.chunks_exact_mut(BLOCK);
-    for block in &mut blocks {
-        sum_block::<FUSED>(starts, weights, source, column, block);
-        column += BLOCK;
+    let (mut left, last) = {
+        let whole = out.len() - out.len() % LANES;
+        out.split_at_mut(whole)
+    };
+    while !left.is_empty() {
+        let vectors = at_once::<SET>(left.len() / LANES);
+        let (these, behind) = left.split_at_mut(vectors * LANES);
+        match vectors {
+            1 => sum_1::<SET>(starts, weights, source, column, these),
+            2 => sum_2::<SET>(starts, weights, source, column, these),
+            3 => sum_3::<SET>(starts, weights, source, column, these),
+            4 => sum_4::<SET>(starts, weights, source, column, these),
+            5 => sum_5::<SET>(starts, weights, source, column, these),
+            6 => sum_6::<SET>(starts, weights, source, column, these),
+            7 => sum_7::<SET>(starts, weights, source, column, these),
+            _ => sum_8::<SET>(starts, weights, source, column, these),
+        }
+        column += these.len();
+        left = behind;
     }
-    let mut vectors = blocks.into_remainder().chunks_exact_mut(LANES);
-    for vector in &mut vectors {
-        sum_vector::<FUSED>(starts, weights, source, column, vector);
-        column += LANES;
-    }
-    for out in vectors.into_remainder() {
+    for out in last {
         for (&start, &weight) in starts.iter().zip(weights) {
-            *out = multiply_add::<FUSED>(weight, source[start + column], *out);
+            *out = multiply_add::<SET>(weight, source[start + column], *out);
         }
         column += 1;
     }
 }
 
-/// (The accumulators have names of their own because arrays of arrays are kept in memory.)
-#[inline(always)]
-fn sum_block<const FUSED: bool>(
-    starts: &[usize],
-    weights: &[f32],
-    source: &[f32],
-    column: usize,
-    out: &mut [f32],
-) {
-    let (mut s0, mut s1) = ([0.0f32; LANES], [0.0f32; LANES]);
-    let (mut s2, mut s3) = ([0.0f32; LANES], [0.0f32; LANES]);
-    s0.copy_from_slice(&out[..LANES]);
-    s1.copy_from_slice(&out[LANES..2 * LANES]);
-    s2.copy_from_slice(&out[2 * LANES..3 * LANES]);
-    s3.copy_from_slice(&out[3 * LANES..4 * LANES]);
-    for (&start, &w) in starts.iter().zip(weights) {
-        let x = &source[start + column..][..BLOCK];
-        for i in 0..LANES {
-            s0[i] = multiply_add::<FUSED>(w, x[i], s0[i]);
-            s1[i] = multiply_add::<FUSED>(w, x[LANES + i], s1[i]);
-            s2[i] = multiply_add::<FUSED>(w, x[2 * LANES + i], s2[i]);
-            s3[i] = multiply_add::<FUSED>(w, x[3 * LANES + i], s3[i]);
+/// Sums so many vectors. (The accumulators have names of their own because arrays of arrays are kept in memory.)
+macro_rules! sum_vectors {
+    ($name:ident, $vectors:literal, $($s:ident = $i:literal),*) => {
+        #[inline(always)]
+        fn $name<const SET: u8>(
+            starts: &[usize],
+            weights: &[f32],
+            source: &[f32],
+            column: usize,
+            out: &mut [f32],
+        ) {
+            $(
+                let mut $s = [0.0f32; LANES];
+                $s.copy_from_slice(&out[$i * LANES..][..LANES]);
+            )*
+            for (&start, &w) in starts.iter().zip(weights) {
+                let x = &source[start + column..][..$vectors * LANES];
+                for i in 0..LANES {
+                    $($s[i] = multiply_add::<SET>(w, x[$i * LANES + i], $s[i]);)*
+                }
+            }
+            $(out[$i * LANES..][..LANES].copy_from_slice(&$s);)*
         }
-    }
-    out[..LANES].copy_from_slice(&s0);
-    out[LANES..2 * LANES].copy_from_slice(&s1);
-    out[2 * LANES..3 * LANES].copy_from_slice(&s2);
-    out[3 * LANES..4 * LANES].copy_from_slice(&s3);
+    };
 }
 
-#[inline(always)]
-fn sum_vector<const FUSED: bool>(
-    starts: &[usize],
-    weights: &[f32],
-    source: &[f32],
-    column: usize,
-    out: &mut [f32],
-) {
-    let mut s = [0.0f32; LANES];
-    s.copy_from_slice(out);
-    for (&start, &w) in starts.iter().zip(weights) {
-        let x = &source[start + column..][..LANES];
-        for i in 0..LANES {
-            s[i] = multiply_add::<FUSED>(w, x[i], s[i]);
-        }
-    }
-    out.copy_from_slice(&s);
-}
+sum_vectors!(sum_1, 1, a = 0);
+sum_vectors!(sum_2, 2, a = 0, b = 1);
+sum_vectors!(sum_3, 3, a = 0, b = 1, c = 2);
+sum_vectors!(sum_4, 4, a = 0, b = 1, c = 2, d = 3);
+sum_vectors!(sum_5, 5, a = 0, b = 1, c = 2, d = 3, e = 4);
+sum_vectors!(sum_6, 6, a = 0, b = 1, c = 2, d = 3, e = 4, f = 5);
+sum_vectors!(sum_7, 7, a = 0, b = 1, c = 2, d = 3, e = 4, f = 5, g = 6);
+sum_vectors!(
+    sum_8,
+    8,
+    a = 0,
+    b = 1,
+    c = 2,
+    d = 3,
+    e = 4,
+    f = 5,
+    g = 6,
+    h = 7
+);
 
 /// As [`sum_rows`], of maps that lie by image: each row of an image is the sum of some of its channels, `of_row` telling which and times
 /// what. `source` is `[images, distinct, pixels]`, `out` `[images, rows, pixels]`.
@@ -206,7 +231,7 @@ vectorised! {
 }
 
 #[inline(always)]
-fn sum_map_body<const FUSED: bool>(
+fn sum_map_body<const SET: u8>(
     numbers: &[u32],
     weights: &[f32],
     channels: &[f32],
@@ -221,10 +246,10 @@ fn sum_map_body<const FUSED: bool>(
         for (&number, &w) in numbers.iter().zip(weights) {
             let x = &channels[number as usize * pixels + column..][..BLOCK];
             for i in 0..LANES {
-                s0[i] = multiply_add::<FUSED>(w, x[i], s0[i]);
-                s1[i] = multiply_add::<FUSED>(w, x[LANES + i], s1[i]);
-                s2[i] = multiply_add::<FUSED>(w, x[2 * LANES + i], s2[i]);
-                s3[i] = multiply_add::<FUSED>(w, x[3 * LANES + i], s3[i]);
+                s0[i] = multiply_add::<SET>(w, x[i], s0[i]);
+                s1[i] = multiply_add::<SET>(w, x[LANES + i], s1[i]);
+                s2[i] = multiply_add::<SET>(w, x[2 * LANES + i], s2[i]);
+                s3[i] = multiply_add::<SET>(w, x[3 * LANES + i], s3[i]);
             }
         }
         block[..LANES].copy_from_slice(&s0);
@@ -239,7 +264,7 @@ fn sum_map_body<const FUSED: bool>(
         for (&number, &w) in numbers.iter().zip(weights) {
             let x = &channels[number as usize * pixels + column..][..LANES];
             for i in 0..LANES {
-                s[i] = multiply_add::<FUSED>(w, x[i], s[i]);
+                s[i] = multiply_add::<SET>(w, x[i], s[i]);
             }
         }
         vector.copy_from_slice(&s);
@@ -248,7 +273,7 @@ fn sum_map_body<const FUSED: bool>(
     for out in vectors.into_remainder() {
         let mut s = 0.0;
         for (&number, &w) in numbers.iter().zip(weights) {
-            s = multiply_add::<FUSED>(w, channels[number as usize * pixels + column], s);
+            s = multiply_add::<SET>(w, channels[number as usize * pixels + column], s);
         }
         *out = s;
         column += 1;

@@ -1,13 +1,13 @@
 //! The k entries of largest magnitude, without sorting.
 //!
 //! The bits of |w| order as the magnitudes do. The k-th is found by a histogram of their leading bits and a search among the few that
-//! share its bin; where a guess is at hand (the threshold of the update before, which few weights cross), by counting those above
-//! the guess and searching among those near it. A second sweep writes one bit per entry. All sums are of whole numbers, so that any
-//! number of threads gives the same.
+//! share its bin; a second sweep writes one bit per entry. Where a guess is at hand (the threshold of the update before, which few
+//! weights cross), one sweep is enough: what is far from it is settled on sight, and only those near it are looked at again. All sums
+//! are of whole numbers, so that any number of threads gives the same.
 
 use rayon::prelude::*;
 
-use crate::simd::vectorised;
+use crate::simd::{above, not_zero, vectorised};
 
 /// A weight is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,7 @@ fn magnitude(weight: f32) -> u32 {
 }
 
 /// Sets the bits in `real` of the `k` candidates of largest magnitude and clears all others. Of equal ones the later stays. `candidates`
-/// and `real` hold an entry a bit, the first lowest; all are candidates where none are given. A `guess` at the threshold makes it
-/// quicker, whatever it is.
+/// and `real` hold an entry a bit, the first lowest; all are candidates where none are given.
 ///
 /// # Errors
 /// [`NotANumber`] if a candidate is none; `real` is then as it was.
@@ -55,37 +54,53 @@ pub fn keep_largest(
     weights: &[f32],
     candidates: Option<&[u64]>,
     k: usize,
-    guess: Option<f32>,
     real: &mut [u64],
 ) -> Result<Kept, NotANumber> {
-    let words = weights.len().div_ceil(64);
-    assert_eq!(real.len(), words, "length of the result");
-    let all = match candidates {
-        Some(candidates) => {
-            assert_eq!(candidates.len(), words, "length of the candidates");
-            candidates
-                .par_chunks(CHUNK / 64)
-                .map(|words| {
-                    words
-                        .iter()
-                        .map(|word| word.count_ones() as usize)
-                        .sum::<usize>()
-                })
-                .sum()
-        }
-        None => weights.len(),
-    };
-    assert!(k <= all, "{k} of {all} candidates");
-    let chunks = Chunks {
-        weights,
-        candidates,
-    };
-    let found = guess.and_then(|guess| chunks.near(magnitude(guess), k));
-    let (threshold, equal_kept) = match found {
-        Some(found) => found,
-        None => chunks.by_histogram(k)?,
-    };
+    assert_eq!(
+        real.len(),
+        weights.len().div_ceil(64),
+        "length of the result"
+    );
+    let chunks = Chunks::new(weights, candidates, k);
+    let (threshold, equal_kept) = chunks.by_histogram(k)?;
     Ok(chunks.write(threshold, equal_kept, k, real))
+}
+
+/// What a choice changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changes {
+    /// What was found.
+    pub kept: Kept,
+    /// Entries that are chosen and were not before, ascending.
+    pub born: Vec<usize>,
+    /// Entries that were and are no longer, ascending.
+    pub died: Vec<usize>,
+}
+
+/// How the choice of [`keep_largest`] differs from the mask `before`, a byte an entry, zero for no. A `guess` at the threshold makes it
+/// quicker, whatever it is.
+///
+/// # Errors
+/// [`NotANumber`] if a candidate is none.
+///
+/// # Panics
+/// As [`keep_largest`].
+pub fn changes(
+    weights: &[f32],
+    candidates: Option<&[u64]>,
+    k: usize,
+    guess: Option<f32>,
+    before: &[u8],
+) -> Result<Changes, NotANumber> {
+    assert_eq!(before.len(), weights.len(), "length of the mask");
+    let chunks = Chunks::new(weights, candidates, k);
+    if let Some(found) = guess.and_then(|guess| chunks.near(magnitude(guess), k, before)) {
+        return Ok(found);
+    }
+    let mut real = vec![0; weights.len().div_ceil(64)];
+    let kept = keep_largest(weights, candidates, k, &mut real)?;
+    let (born, died) = swaps(before, &real);
+    Ok(Changes { kept, born, died })
 }
 
 /// The entries that `real` has and `before` has not, and the other way round, each ascending. `before` holds a byte an entry, zero for no;
@@ -95,38 +110,56 @@ pub fn keep_largest(
 /// If the lengths do not fit.
 pub fn swaps(before: &[u8], real: &[u64]) -> (Vec<usize>, Vec<usize>) {
     assert_eq!(real.len(), before.len().div_ceil(64), "length of the masks");
-    let found: Vec<(Vec<usize>, Vec<usize>)> = before
+    let found: Vec<[Vec<usize>; 2]> = before
         .par_chunks(CHUNK)
         .zip(real.par_chunks(CHUNK / 64))
         .enumerate()
         .map(|(chunk, (before, real))| {
-            let (mut born, mut died) = (Vec::new(), Vec::new());
-            for (word, (before, &real)) in before.chunks(64).zip(real).enumerate() {
-                let first = chunk * CHUNK + 64 * word;
-                let before = word_of(before);
-                for (mut changed, entries) in
-                    [(real & !before, &mut born), (before & !real, &mut died)]
-                {
-                    while changed != 0 {
-                        entries.push(first + changed.trailing_zeros() as usize);
-                        changed &= changed - 1;
-                    }
-                }
-            }
-            (born, died)
+            let mut changed = [Vec::new(), Vec::new()];
+            differences(chunk * CHUNK, before, real, &mut changed);
+            changed
         })
         .collect();
-    let (born, died): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let (born, died): (Vec<_>, Vec<_>) = found.into_iter().map(|[born, died]| (born, died)).unzip();
     (born.concat(), died.concat())
 }
 
-/// A bit for each byte that is not zero.
-fn word_of(bytes: &[u8]) -> u64 {
-    let mut ones = [0u8; 64];
-    for (one, &byte) in ones.iter_mut().zip(bytes) {
-        *one = u8::from(byte != 0);
+vectorised! {
+    fn differences(first: usize, before: &[u8], real: &[u64], changed: &mut [Vec<usize>; 2]) = differences_body;
+}
+
+#[inline(always)]
+fn differences_body<const SET: u8>(
+    first: usize,
+    before: &[u8],
+    real: &[u64],
+    [born, died]: &mut [Vec<usize>; 2],
+) {
+    for (word, (before, &real)) in before.chunks(64).zip(real).enumerate() {
+        let before = word_of::<SET>(before);
+        push(real & !before, first + 64 * word, born);
+        push(before & !real, first + 64 * word, died);
     }
-    pack(&ones)
+}
+
+/// Adds the places of the bits of a word.
+#[inline(always)]
+fn push(mut word: u64, first: usize, places: &mut Vec<usize>) {
+    while word != 0 {
+        places.push(first + word.trailing_zeros() as usize);
+        word &= word - 1;
+    }
+}
+
+/// A bit for each byte that is not zero.
+#[inline(always)]
+fn word_of<const SET: u8>(bytes: &[u8]) -> u64 {
+    if let Ok(bytes) = bytes.try_into() {
+        return not_zero::<SET>(bytes);
+    }
+    let mut padded = [0; 64];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    not_zero::<SET>(&padded)
 }
 
 /// The entries to choose from.
@@ -137,6 +170,27 @@ struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
+    /// Checks that there are `k`.
+    fn new(weights: &'a [f32], candidates: Option<&'a [u64]>, k: usize) -> Self {
+        let count = match candidates {
+            Some(candidates) => {
+                assert_eq!(
+                    candidates.len(),
+                    weights.len().div_ceil(64),
+                    "length of the candidates"
+                );
+                let counts = candidates.par_iter().with_min_len(CHUNK / 64);
+                counts.map(|word| word.count_ones() as usize).sum()
+            }
+            None => weights.len(),
+        };
+        assert!(k <= count, "{k} of {count} candidates");
+        Self {
+            weights,
+            candidates,
+        }
+    }
+
     fn all(self) -> impl IndexedParallelIterator<Item = (&'a [f32], Option<&'a [u64]>)> {
         let of_chunk = move |chunk: usize| {
             let words = chunk * (CHUNK / 64)..;
@@ -164,27 +218,61 @@ impl<'a> Chunks<'a> {
             .map(|entry| NotANumber { entry })
     }
 
-    /// The k-th magnitude, and how many of those that equal it are kept, if it is near the guess and all are numbers.
-    fn near(self, guess: u32, k: usize) -> Option<(u32, usize)> {
-        let (low, high) = (
-            guess.saturating_sub(NEAR),
-            guess.saturating_add(NEAR).min(INFINITY),
-        );
-        let seen: Vec<(usize, bool, Vec<u32>)> = self
+    /// What changes, if the threshold is near the guess, something near it is left out, and all are numbers.
+    fn near(self, guess: u32, k: usize, before: &[u8]) -> Option<Changes> {
+        let band = Band::around(guess)?;
+        let mut seen: Vec<Near> = self
             .all()
-            .map(|(weights, candidates)| {
+            .zip(before.par_chunks(CHUNK))
+            .map(|((weights, candidates), before)| {
                 let mut seen = Near::default();
-                look_near(weights, candidates, low, high, &mut seen);
-                (seen.above, seen.strange, seen.near)
+                look_near(weights, candidates, before, band, &mut seen);
+                seen
             })
             .collect();
-        if seen.iter().any(|(_, strange, _)| *strange) {
+        if seen.iter().any(|seen| seen.strange) {
             return None;
         }
-        let above: usize = seen.iter().map(|(above, _, _)| above).sum();
-        let mut near: Vec<u32> = seen.into_iter().flat_map(|(_, _, near)| near).collect();
-        let wanted = k.checked_sub(above)?;
-        (wanted > 0 && wanted <= near.len()).then(|| nth_largest(&mut near, wanted))
+        let wanted = k.checked_sub(seen.iter().map(|seen| seen.above).sum())?;
+        let keys = seen.iter().flat_map(|seen| &seen.near);
+        let mut keys: Vec<u32> = keys.map(|near| near.key).collect();
+        // Of those near it the last is kept and another is not.
+        if wanted == 0 || wanted >= keys.len() {
+            return None;
+        }
+        let (threshold, equal_kept) = nth_largest(&mut keys, wanted);
+        let equal = keys.iter().filter(|&&key| key == threshold).count();
+        let contends = magnitude(0.9 * f32::from_bits(threshold));
+        let (mut too_many, mut nearest, mut contending) = (equal - equal_kept, 0, 0);
+        let (mut born, mut died) = (Vec::new(), Vec::new());
+        for (chunk, seen) in seen.iter_mut().enumerate() {
+            for near in &seen.near {
+                let is_left_over = near.key == threshold && too_many > 0;
+                too_many -= usize::from(is_left_over);
+                let is_kept = near.key >= threshold && !is_left_over;
+                if !is_kept {
+                    nearest = nearest.max(near.key);
+                }
+                match (near.was, is_kept) {
+                    (false, true) => seen.born.push(near.place as usize),
+                    (true, false) => seen.died.push(near.place as usize),
+                    _ => {}
+                }
+            }
+            contending +=
+                seen.contending + seen.close.iter().filter(|&&key| key >= contends).count();
+            for (of_chunk, all) in [(&mut seen.born, &mut born), (&mut seen.died, &mut died)] {
+                of_chunk.sort_unstable();
+                all.extend(of_chunk.iter().map(|place| chunk * CHUNK + place));
+            }
+        }
+        let kept = Kept {
+            threshold: f32::from_bits(threshold),
+            nearest: Some(f32::from_bits(nearest)),
+            // All that are kept are among them.
+            contenders: contending - k,
+        };
+        Some(Changes { kept, born, died })
     }
 
     fn by_histogram(self, k: usize) -> Result<(u32, usize), NotANumber> {
@@ -334,38 +422,92 @@ fn count(weights: &[f32], candidates: Option<&[u64]>, counts: &mut [u32]) {
     }
 }
 
-/// What lies above a band, in it, and beyond all numbers.
+/// Where a threshold may lie and be found in one sweep: above the first, and not above the second. And where nine tenths of it lie then,
+/// the same.
+#[derive(Clone, Copy)]
+struct Band {
+    threshold: [u32; 2],
+    contends: [u32; 2],
+}
+
+impl Band {
+    /// None where a guess is so small, or so large, that there is no room around it.
+    fn around(guess: u32) -> Option<Self> {
+        let (low, high) = (guess.checked_sub(NEAR)?, guess + NEAR);
+        let contends = |key: u32| magnitude(0.9 * f32::from_bits(key));
+        let first = contends(low).checked_sub(1)?;
+        (high < INFINITY).then(|| Self {
+            threshold: [low, high],
+            contends: [first, contends(high)],
+        })
+    }
+}
+
+/// A candidate near the guess.
+struct Candidate {
+    key: u32,
+    /// Within its chunk.
+    place: u32,
+    /// Whether it was chosen before.
+    was: bool,
+}
+
+/// What a chunk has above a band, in it, and beyond all numbers.
 #[derive(Default)]
 struct Near {
     above: usize,
+    /// Those that contend, or are kept, wherever in the band the threshold is.
+    contending: usize,
     strange: bool,
-    near: Vec<u32>,
+    near: Vec<Candidate>,
+    /// Those that contend or do not, as the threshold is.
+    close: Vec<u32>,
+    /// Changes that do not depend on where in the band the threshold is.
+    born: Vec<usize>,
+    died: Vec<usize>,
 }
 
 vectorised! {
-    fn look_near(weights: &[f32], candidates: Option<&[u64]>, low: u32, high: u32, seen: &mut Near) = look_near_body;
+    fn look_near(weights: &[f32], candidates: Option<&[u64]>, before: &[u8], band: Band, seen: &mut Near) = look_near_body;
 }
 
 #[inline(always)]
-fn look_near_body<const FUSED: bool>(
+fn look_near_body<const SET: u8>(
     weights: &[f32],
     candidates: Option<&[u64]>,
-    low: u32,
-    high: u32,
+    before: &[u8],
+    band: Band,
     seen: &mut Near,
 ) {
-    for (weights, mask) in words(weights, candidates) {
-        let keys = keys_of(weights);
-        let (higher, within, strange) = (
-            bits(&keys, |key| key > high),
-            bits(&keys, |key| key.wrapping_sub(low) <= high - low),
-            bits(&keys, |key| key > INFINITY),
-        );
-        seen.above += (higher & mask).count_ones() as usize;
-        seen.strange |= strange & mask != 0;
-        let mut left = within & mask;
+    let ([low, high], [contends_low, contends_high]) = (band.threshold, band.contends);
+    let bounds = [low, high, contends_low, contends_high, INFINITY];
+    for ((first, (weights, mask)), before) in (0..)
+        .step_by(64)
+        .zip(words(weights, candidates))
+        .zip(before.chunks(64))
+    {
+        let before = word_of::<SET>(before);
+        let found = above_of::<SET, 5>(weights, bounds).map(|word| word & mask);
+        let [low, high, contends_low, contends_high, strange] = found;
+        seen.above += high.count_ones() as usize;
+        seen.contending += contends_high.count_ones() as usize;
+        seen.strange |= strange != 0;
+        push(high & !before, first, &mut seen.born);
+        push(before & !low, first, &mut seen.died);
+        let mut left = low & !high;
         while left != 0 {
-            seen.near.push(keys[left.trailing_zeros() as usize]);
+            let place = left.trailing_zeros();
+            seen.near.push(Candidate {
+                key: magnitude(weights[place as usize]),
+                place: first as u32 + place,
+                was: before >> place & 1 == 1,
+            });
+            left &= left - 1;
+        }
+        let mut left = contends_low & !contends_high;
+        while left != 0 {
+            seen.close
+                .push(magnitude(weights[left.trailing_zeros() as usize]));
             left &= left - 1;
         }
     }
@@ -376,17 +518,21 @@ vectorised! {
 }
 
 #[inline(always)]
-fn gather_bin_body<const FUSED: bool>(
+fn gather_bin_body<const SET: u8>(
     weights: &[f32],
     candidates: Option<&[u64]>,
     bin: usize,
     found: &mut Vec<u32>,
 ) {
+    let bin = bin as u32;
+    let bounds = [(bin << LOW).wrapping_sub(1), ((bin + 1) << LOW) - 1];
     for (weights, mask) in words(weights, candidates) {
-        let keys = keys_of(weights);
-        let mut left = bits(&keys, |key| key >> LOW == bin as u32) & mask;
+        let [from, to] = above_of::<SET, 2>(weights, bounds);
+        // Nothing is below the first bin.
+        let from = if bin == 0 { u64::MAX } else { from };
+        let mut left = from & !to & mask;
         while left != 0 {
-            found.push(keys[left.trailing_zeros() as usize]);
+            found.push(magnitude(weights[left.trailing_zeros() as usize]));
             left &= left - 1;
         }
     }
@@ -397,7 +543,7 @@ vectorised! {
 }
 
 #[inline(always)]
-fn write_words_body<const FUSED: bool>(
+fn write_words_body<const SET: u8>(
     weights: &[f32],
     candidates: Option<&[u64]>,
     [threshold, contends]: [u32; 2],
@@ -406,7 +552,16 @@ fn write_words_body<const FUSED: bool>(
 ) {
     for ((weights, mask), real) in words(weights, candidates).zip(real) {
         let keys = keys_of(weights);
-        let kept = bits(&keys, |key| key >= threshold) & mask;
+        let bounds = [
+            threshold.wrapping_sub(1),
+            threshold,
+            contends.wrapping_sub(1),
+        ];
+        let [from, over, contending] = above_of::<SET, 3>(weights, bounds);
+        // All are zero or more.
+        let from = if threshold == 0 { u64::MAX } else { from };
+        let contending = if contends == 0 { u64::MAX } else { contending };
+        let kept = from & mask;
         let left = mask & !kept;
         let mut nearest = 0;
         if mask == u64::MAX {
@@ -419,8 +574,8 @@ fn write_words_body<const FUSED: bool>(
                 nearest = nearest.max(if left >> i & 1 == 1 { key + 1 } else { 0 });
             }
         }
-        seen.equal += (bits(&keys, |key| key == threshold) & mask).count_ones() as usize;
-        seen.contenders += (bits(&keys, |key| key >= contends) & left).count_ones() as usize;
+        seen.equal += (kept & !over).count_ones() as usize;
+        seen.contenders += (contending & left).count_ones() as usize;
         seen.nearest = seen.nearest.max(nearest);
         *real = kept;
     }
@@ -442,25 +597,13 @@ fn keys_of(weights: &[f32]) -> [u32; 64] {
     keys
 }
 
-/// A bit for each key for which something holds.
+/// [`above`] of up to 64 weights; zeros behind them.
 #[inline(always)]
-fn bits(keys: &[u32; 64], holds: impl Fn(u32) -> bool) -> u64 {
-    // Bytes first, which vectors make sixteen at a time; then their lowest bits side by side.
-    let mut ones = [0u8; 64];
-    for i in 0..64 {
-        ones[i] = u8::from(holds(keys[i]));
+fn above_of<const SET: u8, const N: usize>(weights: &[f32], bounds: [u32; N]) -> [u64; N] {
+    if let Ok(weights) = weights.try_into() {
+        return above::<SET, N>(weights, bounds);
     }
-    pack(&ones)
-}
-
-/// The lowest bits of 64 bytes.
-#[inline(always)]
-fn pack(ones: &[u8; 64]) -> u64 {
-    let mut word = 0;
-    for (i, eight) in ones.chunks_exact(8).enumerate() {
-        let eight = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
-        // Each factor's bit takes a byte's lowest bit to a place of its own in the highest byte.
-        word |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
-    }
-    word
+    let mut padded = [0.0; 64];
+    padded[..weights.len()].copy_from_slice(weights);
+    above::<SET, N>(&padded, bounds)
 }

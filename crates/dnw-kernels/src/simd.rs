@@ -6,6 +6,11 @@
 /// Sixteen lanes: one AVX-512 register, two of AVX2, four of SSE or NEON.
 pub(crate) const LANES: usize = 16;
 
+/// What a copy of a loop was compiled for.
+pub(crate) const BASELINE: u8 = 0;
+pub(crate) const AVX2: u8 = 1;
+pub(crate) const AVX512: u8 = 2;
+
 /// Defines `$name` as a dispatcher over copies of `$body` compiled for AVX-512, AVX2 and the target's baseline.
 macro_rules! vectorised {
     ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) = $body:ident;) => {
@@ -17,12 +22,12 @@ macro_rules! vectorised {
                 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx512($($arg: $ty),*) {
-                    $body::<true>($($arg),*)
+                    $body::<{ crate::simd::AVX512 }>($($arg),*)
                 }
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $ty),*) {
-                    $body::<true>($($arg),*)
+                    $body::<{ crate::simd::AVX2 }>($($arg),*)
                 }
                 if is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512vl")
@@ -38,7 +43,7 @@ macro_rules! vectorised {
                     return unsafe { avx2($($arg),*) };
                 }
             }
-            $body::<false>($($arg),*)
+            $body::<{ crate::simd::BASELINE }>($($arg),*)
         }
     };
 }
@@ -46,8 +51,12 @@ pub(crate) use vectorised;
 
 /// `a * b + c`, fused where the copy has the instruction; elsewhere a fused product would be a slow library call.
 #[inline(always)]
-pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
+pub(crate) fn multiply_add<const SET: u8>(a: f32, b: f32, c: f32) -> f32 {
+    if SET == BASELINE {
+        a * b + c
+    } else {
+        a.mul_add(b, c)
+    }
 }
 
 /// The sum of a slice, in sixteen lanes.
@@ -75,4 +84,147 @@ pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
         width /= 2;
     }
     lanes[0]
+}
+
+/// A bit for each of 64 bytes that is not zero. (The compiler finds no way from a comparison of vectors to bits by itself.)
+#[inline(always)]
+pub(crate) fn not_zero<const SET: u8>(bytes: &[u8; 64]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        if SET == AVX512 {
+            // SAFETY: the copy for AVX-512 runs where that is; all 64 bytes are the array's.
+            return unsafe {
+                let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
+                _mm512_test_epi8_mask(bytes, bytes)
+            };
+        }
+        if SET == AVX2 {
+            let half = |i: usize| {
+                // SAFETY: the copy for AVX2 runs where that is; both halves are the array's.
+                unsafe {
+                    let bytes = _mm256_loadu_si256(bytes.as_ptr().add(32 * i).cast());
+                    let zero = _mm256_cmpeq_epi8(bytes, _mm256_setzero_si256());
+                    u64::from(!_mm256_movemask_epi8(zero) as u32)
+                }
+            };
+            return half(0) | half(1) << 32;
+        }
+    }
+    let mut ones = [0u8; 64];
+    for (one, &byte) in ones.iter_mut().zip(bytes) {
+        *one = u8::from(byte != 0);
+    }
+    pack(&ones)
+}
+
+/// For each bound, which of 64 numbers have magnitudes whose bits are above it, as one bit each. Nothing is above a bound of `i32::MAX`
+/// or more.
+#[inline(always)]
+pub(crate) fn above<const SET: u8, const N: usize>(
+    numbers: &[f32; 64],
+    bounds: [u32; N],
+) -> [u64; N] {
+    // The bits of magnitudes have no sign, so that they may be compared as numbers with one.
+    let bounds = bounds.map(|bound| bound.min(i32::MAX as u32) as i32);
+    let mut words = [0u64; N];
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        if SET == AVX512 {
+            for i in 0..4 {
+                // SAFETY: the copy for AVX-512 runs where that is; all 64 numbers are the array's.
+                unsafe {
+                    let bits = _mm512_loadu_si512(numbers.as_ptr().add(16 * i).cast());
+                    let bits = _mm512_and_si512(bits, _mm512_set1_epi32(i32::MAX));
+                    for (word, &bound) in words.iter_mut().zip(&bounds) {
+                        let above = _mm512_cmpgt_epi32_mask(bits, _mm512_set1_epi32(bound));
+                        *word |= u64::from(above) << (16 * i);
+                    }
+                }
+            }
+            return words;
+        }
+        if SET == AVX2 {
+            for i in 0..8 {
+                // SAFETY: the copy for AVX2 runs where that is; all 64 numbers are the array's.
+                unsafe {
+                    let bits = _mm256_loadu_si256(numbers.as_ptr().add(8 * i).cast());
+                    let bits = _mm256_and_si256(bits, _mm256_set1_epi32(i32::MAX));
+                    for (word, &bound) in words.iter_mut().zip(&bounds) {
+                        let above = _mm256_cmpgt_epi32(bits, _mm256_set1_epi32(bound));
+                        let above = _mm256_movemask_ps(_mm256_castsi256_ps(above));
+                        *word |= u64::from(above as u32) << (8 * i);
+                    }
+                }
+            }
+            return words;
+        }
+    }
+    for (word, &bound) in words.iter_mut().zip(&bounds) {
+        let mut ones = [0u8; 64];
+        for i in 0..64 {
+            ones[i] = u8::from((numbers[i].to_bits() & 0x7fff_ffff) as i32 > bound);
+        }
+        *word = pack(&ones);
+    }
+    words
+}
+
+/// The lowest bits of 64 bytes.
+#[inline(always)]
+fn pack(ones: &[u8; 64]) -> u64 {
+    let mut word = 0;
+    for (i, eight) in ones.chunks_exact(8).enumerate() {
+        let eight = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
+        // Each factor's bit takes a byte's lowest bit to a place of its own in the highest byte.
+        word |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_of_vectors_are_those_of_numbers_one_by_one() {
+        let numbers: [f32; 64] = std::array::from_fn(|i| match i {
+            3 => f32::NAN,
+            4 => f32::NEG_INFINITY,
+            i => (i as f32 - 31.5) * 0.3,
+        });
+        let bytes: [u8; 64] = std::array::from_fn(|i| [0, 1, 0, 255][i * 7 % 4]);
+        let bounds = [0, 1.0f32.to_bits(), f32::INFINITY.to_bits(), u32::MAX];
+        let bit = |yes: bool, i: usize| u64::from(yes) << i;
+        let words = bounds.map(|bound| {
+            let is_above = |x: f32| x.abs().to_bits() > bound;
+            (0..64).map(|i| bit(is_above(numbers[i]), i)).sum()
+        });
+        let bytes_set = (0..64).map(|i| bit(bytes[i] != 0, i)).sum();
+        let mut found = ([0; 4], 0);
+        look(&numbers, &bytes, bounds, &mut found);
+        assert_eq!(found, (words, bytes_set));
+        look_body::<BASELINE>(&numbers, &bytes, bounds, &mut found);
+        assert_eq!(found, (words, bytes_set));
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            look_body::<AVX2>(&numbers, &bytes, bounds, &mut found);
+            assert_eq!(found, (words, bytes_set));
+        }
+    }
+
+    vectorised! {
+        fn look(numbers: &[f32; 64], bytes: &[u8; 64], bounds: [u32; 4], found: &mut ([u64; 4], u64)) = look_body;
+    }
+
+    #[inline(always)]
+    fn look_body<const SET: u8>(
+        numbers: &[f32; 64],
+        bytes: &[u8; 64],
+        bounds: [u32; 4],
+        found: &mut ([u64; 4], u64),
+    ) {
+        *found = (above::<SET, 4>(numbers, bounds), not_zero::<SET>(bytes));
+    }
 }

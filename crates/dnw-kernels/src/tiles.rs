@@ -39,4 +39,19 @@ impl<'a> Tiles<'a> {
         // SAFETY: within the slice, as was just checked, and held by nobody else, as the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(begin), columns.len()) }
     }
+
+    /// Where the given columns of some rows begin, and how far apart the rows are.
+    ///
+    /// # Panics
+    /// If any of them lies outside.
+    pub(crate) fn block(&self, rows: Range<usize>, columns: Range<usize>) -> (*mut f32, usize) {
+        let begin = rows.start * self.stride + columns.start;
+        let last = begin + rows.len().saturating_sub(1) * self.stride + columns.len();
+        assert!(
+            rows.start <= rows.end && columns.start <= columns.end && last <= self.length,
+            "a block outside its matrix"
+        );
+        // SAFETY: within the slice, or one behind it, as was just checked.
+        (unsafe { self.start.add(begin) }, self.stride)
+    }
 }

@@ -49,9 +49,9 @@ impl<'a> Edges<'a> {
             let (own, target) = (own(target), targets.start + target);
             let row = &self.index.sources_of(target)[own.clone()];
             let weights = &self.weights[self.index.edges_into(target)][own];
-            for (&source, &weight) in row.iter().zip(weights) {
-                terms.add((source as usize - sources.start) * length, weight);
-            }
+            let starts = row.iter();
+            let starts = starts.map(|&source| (source as usize - sources.start) * length);
+            terms.add(starts, weights.iter().copied());
         };
         let sums = Sums {
             out,
@@ -80,10 +80,11 @@ impl<'a> Edges<'a> {
         };
         let edges = (0..sources.len()).map(|source| own(source).len()).sum();
         let terms_of = |source: usize, terms: &mut Terms| {
-            for edge in own(source) {
-                let weight = self.weights[edge.edge as usize];
-                terms.add((edge.target as usize - targets.start) * length, weight);
-            }
+            let edges = own(source);
+            let starts = edges.iter();
+            let starts = starts.map(|edge| (edge.target as usize - targets.start) * length);
+            let weights = edges.iter().map(|edge| self.weights[edge.edge as usize]);
+            terms.add(starts, weights);
         };
         let sums = Sums {
             out: dx,

@@ -1,7 +1,7 @@
 //! Selection against a stable sort, and the update against its definition.
 
 use dnw_kernels::descent::{self, Descent};
-use dnw_kernels::selection::{NotANumber, keep_largest, swaps};
+use dnw_kernels::selection::{NotANumber, changes, keep_largest, swaps};
 use proptest::prelude::*;
 
 /// What the published program does: a stable sort by magnitude, of which the first are dropped.
@@ -40,7 +40,7 @@ proptest! {
 
     #[test]
     fn the_choice_is_that_of_a_stable_sort_with_and_without_a_guess(
-        entries in proptest::collection::vec((weight(), any::<bool>()), 1..400),
+        entries in proptest::collection::vec((weight(), any::<bool>(), any::<bool>()), 1..400),
         all in any::<bool>(), share in 0.0f64..=1.0, guess in proptest::option::of(weight()),
     ) {
         let weights: Vec<f32> = entries.iter().map(|entry| entry.0).collect();
@@ -49,9 +49,18 @@ proptest! {
         let k = (share * count as f64) as usize;
         let candidate_words = words(&candidates);
         let mut real = vec![u64::MAX; candidate_words.len()];
-        let kept = keep_largest(&weights, (!all).then_some(&candidate_words[..]), k, guess, &mut real).unwrap();
+        let given = (!all).then_some(&candidate_words[..]);
+        let kept = keep_largest(&weights, given, k, &mut real).unwrap();
         let expected = by_sorting(&weights, &candidates, k);
         prop_assert_eq!(&real, &words(&expected));
+
+        let before: Vec<u8> = entries.iter().map(|entry| u8::from(entry.2)).collect();
+        // A guess at random, and the best that there is.
+        for guess in [guess, Some(kept.threshold).filter(|t| t.is_finite())] {
+            let found = changes(&weights, given, k, guess, &before).unwrap();
+            prop_assert_eq!(found.kept, kept);
+            prop_assert_eq!((found.born, found.died), swaps(&before, &real));
+        }
 
         let magnitudes = |of: bool| {
             let chosen = (0..weights.len()).filter(|&i| candidates[i] && expected[i] == of).map(|i| weights[i].abs());
@@ -82,17 +91,18 @@ fn many_weights_are_chosen_alike_on_any_number_of_threads() {
     let weights: Vec<f32> = (0..200_000u64)
         .map(|i| ((i * 7919) % 100_003) as f32 - 50_000.0)
         .collect();
+    let before: Vec<u8> = (0..weights.len()).map(|i| u8::from(i % 20 == 0)).collect();
     let choose = |threads, guess| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
-        let mut real = vec![0; weights.len().div_ceil(64)];
-        pool.install(|| keep_largest(&weights, None, 10_000, guess, &mut real))
-            .unwrap();
-        real
+        let found = pool.install(|| changes(&weights, None, 10_000, guess, &before));
+        let found = found.unwrap();
+        (found.born, found.died)
     };
     let expected = words(&by_sorting(&weights, &vec![true; weights.len()], 10_000));
+    let expected = swaps(&before, &expected);
     assert_eq!(choose(1, None), expected);
     assert_eq!(choose(3, None), expected);
     assert_eq!(choose(3, Some(47_500.0)), expected);
@@ -102,16 +112,18 @@ fn many_weights_are_chosen_alike_on_any_number_of_threads() {
 fn the_first_weight_that_is_not_a_number_is_named_and_nothing_is_chosen() {
     let mut weights = vec![1.0f32; 100];
     (weights[70], weights[90]) = (f32::NAN, -f32::NAN);
+    let mut real = vec![3; 2];
+    let expected = NotANumber { entry: 70 };
+    assert_eq!(keep_largest(&weights, None, 5, &mut real), Err(expected));
+    assert_eq!(real, [3, 3]);
     for guess in [None, Some(1.0)] {
-        let mut real = vec![3; 2];
-        let found = keep_largest(&weights, None, 5, guess, &mut real);
-        assert_eq!(found, Err(NotANumber { entry: 70 }));
-        assert_eq!(real, [3, 3]);
+        let found = changes(&weights, None, 5, guess, &[0; 100]);
+        assert_eq!(found, Err(expected));
     }
     // What is no candidate may be anything.
     let candidates = [u64::MAX, !(1 << 6 | 1 << 26)];
     let mut real = vec![0; 2];
-    keep_largest(&weights, Some(&candidates), 5, None, &mut real).unwrap();
+    keep_largest(&weights, Some(&candidates), 5, &mut real).unwrap();
     assert_eq!(real[1] >> 26 & 1, 0);
 }
 

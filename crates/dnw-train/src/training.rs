@@ -10,7 +10,7 @@
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
-use dnw_core::{Rewiring, Wired};
+use dnw_core::{Rewiring, Wired, on_workers};
 use dnw_device::guard::guarded;
 use dnw_models::Classifier;
 use tracing::trace_span;
@@ -207,7 +207,12 @@ impl<M: Classifier> Training<M> {
     /// and its model and optimizer are not to be used.
     pub fn step(&mut self, batch: &Batch) -> Result<Update, TrainingError> {
         let failed = self.failed(0, self.plan.execution.at_once(batch.len()));
-        guarded(|| self.update(batch)).unwrap_or_else(|message| Err(failed.saying(&message)))
+        let made = match self.plan.execution.is_direct() {
+            true => on_workers(&self.device().clone(), || guarded(|| self.update(batch))),
+            // Each device is waited for, which a thread that computes had better not do.
+            false => guarded(|| self.update(batch)),
+        };
+        made.unwrap_or_else(|message| Err(failed.saying(&message)))
     }
 
     /// Evaluates the model on the test part of the data, on the first device and in 32 bits. Selects nothing.

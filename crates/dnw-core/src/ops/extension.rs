@@ -266,6 +266,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 if let Some(node) = weight_node {
                     grads.register::<B>(node.id, product.weight_gradient::<B>(&x, &weight, &dy));
                 }
+                [x, dy].into_iter().for_each(B::recycle);
             }
         }
 
@@ -304,7 +305,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 let ids = ops.parents.map(|node| node.map(|node| node.id));
                 let [x, weight] = shapes;
                 let wanted = [ids[0].map(|_| x), ids[1].map(|_| weight)];
-                let found = convolution.backward::<B>(wanted, &dy);
+                let found = convolution.backward::<B>(wanted, dy);
                 for (id, gradient) in ids.into_iter().zip(found) {
                     if let (Some(id), Some(gradient)) = (id, gradient) {
                         grads.register::<B>(id, gradient);
@@ -318,6 +319,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
         let (y, convolution) = Convolution::forward::<B>(&x, &weight, &real, call);
         let shapes = [x.shape(), weight.shape()];
+        B::recycle(x);
         match WiredConvolution
             .prepare::<C>(nodes)
             .compute_bound()
@@ -355,6 +357,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                     host::recall::<B>(&x, &nodes, epsilon, &dy),
                     grads,
                 );
+                [x, dy].into_iter().for_each(B::recycle);
             }
         }
 
@@ -394,6 +397,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 let parents = ops.parents.map(|node| node.map(|node| node.id));
                 register::<B, 3>(parents, norm.backward::<B>(&x, &affine, &dy), grads);
+                [x, dy].into_iter().for_each(B::recycle);
             }
         }
 
@@ -439,6 +443,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                     levels.backward::<B>(&x, &weight, &nodes, &dy),
                     grads,
                 );
+                [x, dy].into_iter().for_each(B::recycle);
             }
         }
 
@@ -488,6 +493,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                     steps.backward::<B>(&x, &weight, &nodes, &dy),
                     grads,
                 );
+                [x, dy].into_iter().for_each(B::recycle);
             }
         }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{Shape, TensorData};
+use burn::tensor::{DType, Shape, TensorData};
 use dnw_kernels::convolution::{self, ConvolutionPass};
 use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::levels::{self, LevelsPass};
@@ -13,7 +13,7 @@ use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
 use dnw_kernels::selection::{self, NotANumber};
 use dnw_kernels::steps::{self, StepsPass};
-use dnw_kernels::{EdgeIndex, product};
+use dnw_kernels::{Buffer, EdgeIndex, give_back, product, room};
 
 use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use super::{Chosen, IndexCache};
@@ -37,6 +37,11 @@ pub(crate) trait Host: Backend {
 
     /// Turns some entries over, where they lie if nobody else holds them.
     fn toggle(mask: BoolTensor<Self>, entries: &[usize]) -> BoolTensor<Self>;
+
+    /// Takes what is not needed any more; its memory is used again if nobody else holds it.
+    fn recycle(tensor: FloatTensor<Self>) {
+        drop(tensor);
+    }
 }
 
 #[cfg(feature = "flex")]
@@ -99,6 +104,18 @@ mod flex {
                 bytes[entry] ^= 1;
             }
             mask
+        }
+
+        fn recycle(tensor: FlexTensor) {
+            let numbers = tensor.layout().num_elements();
+            let is_whole = tensor.layout().contiguous_offsets() == Some((0, numbers))
+                && tensor.bytes().len() == numbers * size_of::<f32>();
+            if tensor.dtype() == DType::F32 && tensor.is_unique() && is_whole {
+                // The block itself comes out, since nobody else holds it.
+                if let Ok(block) = tensor.into_data().try_into_vec() {
+                    give_back(block);
+                }
+            }
         }
     }
 }
@@ -167,7 +184,7 @@ mod ndarray {
 struct Edges {
     index: Arc<EdgeIndex>,
     /// By the edges' numbers.
-    weights: Arc<Vec<f32>>,
+    weights: Arc<Buffer>,
 }
 
 impl Edges {
@@ -231,9 +248,16 @@ impl<B: Backend> std::fmt::Debug for Nodes<B> {
     }
 }
 
-/// Room for the gradient of a tensor.
-fn room<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
-    vec![0.0; tensor.shape().num_elements()]
+/// Room for as many numbers as a tensor has, all of which are to be written.
+fn room_as<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
+    room(tensor.shape().num_elements())
+}
+
+/// Zeros, as many as a tensor has numbers.
+fn zeros_as<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
+    let mut zeros = room_as::<B>(tensor);
+    zeros.fill(0.0);
+    zeros
 }
 
 /// A product, its index made.
@@ -255,7 +279,7 @@ impl Product {
 
     pub(crate) fn forward<B: Host>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
         let shape = self.call.shape;
-        let mut y = vec![0.0; shape.images * shape.targets * shape.pixels];
+        let mut y = room(shape.images * shape.targets * shape.pixels);
         let Edges { index, weights } = &self.edges;
         product::forward(shape, B::floats(x), weights, index, &mut y);
         B::tensor(y, Shape::from(self.call.given.clone()))
@@ -266,7 +290,7 @@ impl Product {
         x: &FloatTensor<B>,
         dy: &FloatTensor<B>,
     ) -> FloatTensor<B> {
-        let mut dx = room::<B>(x);
+        let mut dx = room_as::<B>(x);
         let Edges { index, weights } = &self.edges;
         product::input_gradient(self.call.shape, B::floats(dy), weights, index, &mut dx);
         B::tensor(dx, x.shape())
@@ -278,7 +302,7 @@ impl Product {
         weight: &FloatTensor<B>,
         dy: &FloatTensor<B>,
     ) -> FloatTensor<B> {
-        let mut dw = room::<B>(weight);
+        let mut dw = room_as::<B>(weight);
         product::weight_gradient(self.call.shape, B::floats(x), B::floats(dy), &mut dw);
         B::tensor(dw, weight.shape())
     }
@@ -301,7 +325,7 @@ impl Convolution {
     ) -> (FloatTensor<B>, Self) {
         let edges = Edges::new::<B>(weight, real, &call.index);
         let (shape, [height, width]) = (&call.shape, call.given);
-        let mut y = vec![0.0; shape.images * shape.targets * height * width];
+        let mut y = room(shape.images * shape.targets * height * width);
         let Edges { index, weights } = &edges;
         let pass = convolution::forward(shape, B::floats(x), weights, index, &mut y);
         let given = Shape::from([shape.images, shape.targets, height, width]);
@@ -313,14 +337,15 @@ impl Convolution {
     pub(crate) fn backward<B: Host>(
         &self,
         [x, weight]: [Option<Shape>; 2],
-        dy: &FloatTensor<B>,
+        dy: FloatTensor<B>,
     ) -> [Option<FloatTensor<B>>; 2] {
-        let room = |shape: &Option<Shape>| Some(vec![0.0; shape.as_ref()?.num_elements()]);
-        let (mut dx, mut dw) = (room(&x), room(&weight));
+        let of = |shape: &Option<Shape>| Some(room(shape.as_ref()?.num_elements()));
+        let (mut dx, mut dw) = (of(&x), of(&weight));
         let Edges { index, weights } = &self.edges;
         let wanted = [dx.as_deref_mut(), dw.as_deref_mut()];
-        let (shape, dy) = (&self.call.shape, B::floats(dy));
-        convolution::backward(shape, &self.pass, weights, index, dy, wanted);
+        let shape = &self.call.shape;
+        convolution::backward(shape, &self.pass, weights, index, B::floats(&dy), wanted);
+        B::recycle(dy);
         let tensor =
             |values: Option<Vec<f32>>, shape: Option<Shape>| Some(B::tensor(values?, shape?));
         [tensor(dx, x), tensor(dw, weight)]
@@ -341,7 +366,7 @@ fn node_shape<B: Host>(x: &FloatTensor<B>) -> NodeShape {
 
 /// Fires nodes.
 pub(crate) fn fire<B: Host>(x: &FloatTensor<B>, nodes: &Nodes<B>, epsilon: f32) -> FloatTensor<B> {
-    let mut y = room::<B>(x);
+    let mut y = room_as::<B>(x);
     node::forward(
         node_shape::<B>(x),
         B::floats(x),
@@ -358,7 +383,7 @@ pub(crate) fn recall<B: Host>(
     epsilon: f32,
     dy: &FloatTensor<B>,
 ) -> [FloatTensor<B>; 4] {
-    let mut dx = room::<B>(x);
+    let mut dx = room_as::<B>(x);
     let found = node::backward(
         node_shape::<B>(x),
         B::floats(x),
@@ -405,7 +430,7 @@ impl Norm {
         affine: &[FloatTensor<B>; 2],
         call: Arc<NormCall>,
     ) -> (FloatTensor<B>, Self) {
-        let mut y = room::<B>(x);
+        let mut y = room_as::<B>(x);
         let parameters = Self::parameters::<B>(&call, affine);
         let moments = norm::forward(norm_shape::<B>(x), B::floats(x), &parameters, &mut y);
         let pairs = || moments.chunks_exact(2);
@@ -424,7 +449,7 @@ impl Norm {
         affine: &[FloatTensor<B>; 2],
         dy: &FloatTensor<B>,
     ) -> [FloatTensor<B>; 3] {
-        let mut dx = room::<B>(x);
+        let mut dx = room_as::<B>(x);
         let parameters = Self::parameters::<B>(&self.call, affine);
         let [gamma, beta] = norm::backward(
             norm_shape::<B>(x),
@@ -461,7 +486,7 @@ impl Levels {
         let edges = Edges::new::<B>(weight, real, &call.index);
         let shape = &call.shape;
         let ([height, width], outputs) = (shape.maps(), shape.output_nodes());
-        let mut y = vec![0.0; shape.images * outputs * height * width];
+        let mut y = room(shape.images * outputs * height * width);
         let parameters = nodes.parameters(call.epsilon);
         let norm = call.norm.graph_norm();
         let Edges { index, weights } = &edges;
@@ -490,7 +515,8 @@ impl Levels {
         nodes: &Nodes<B>,
         dy: &FloatTensor<B>,
     ) -> [FloatTensor<B>; 5] {
-        let (mut dx, mut dw) = (room::<B>(x), room::<B>(weight));
+        // What no edge could lead to has no gradient, and the kernel adds.
+        let (mut dx, mut dw) = (room_as::<B>(x), zeros_as::<B>(weight));
         let found = levels::backward(
             &self.call.shape,
             &self.pass,
@@ -527,7 +553,7 @@ impl Steps {
         let edges = Edges::new::<B>(weight, real, &call.index);
         let shape = &call.shape;
         let given = [shape.images, shape.outputs.len(), shape.height, shape.width];
-        let mut y = vec![0.0; given.iter().product()];
+        let mut y = room(given.iter().product());
         let parameters = nodes.parameters(call.epsilon);
         let Edges { index, weights } = &edges;
         let pass = steps::forward(shape, B::floats(x), weights, index, &parameters, &mut y);
@@ -543,7 +569,8 @@ impl Steps {
         nodes: &Nodes<B>,
         dy: &FloatTensor<B>,
     ) -> [FloatTensor<B>; 5] {
-        let (mut dx, mut dw) = (room::<B>(x), room::<B>(weight));
+        // What no edge could lead to has no gradient, and the kernel adds.
+        let (mut dx, mut dw) = (room_as::<B>(x), zeros_as::<B>(weight));
         let found = steps::backward(
             &self.call.shape,
             &self.pass,
@@ -570,20 +597,24 @@ pub(crate) fn keep_largest<B: Host>(
     let weights = B::floats(weights);
     let all = wanted.candidates.count() == weights.len();
     let candidates = (!all).then(|| wanted.candidates.words());
-    let mut chosen = vec![0; weights.len().div_ceil(64)];
-    let kept =
-        selection::keep_largest(weights, candidates, wanted.edges, wanted.guess, &mut chosen);
-    call.put(kept.map_err(|NotANumber { entry }| entry).map(|kept| {
-        let (born, died) = selection::swaps(&B::bytes(real), &chosen);
+    let found = selection::changes(
+        weights,
+        candidates,
+        wanted.edges,
+        wanted.guess,
+        &B::bytes(real),
+    );
+    call.put(found.map_err(|NotANumber { entry }| entry).map(|found| {
         let with_magnitudes = |entries: Vec<usize>| {
             let pairs = entries
                 .into_iter()
                 .map(|entry| (entry, weights[entry].abs()));
             pairs.collect()
         };
+        let kept = found.kept;
         Chosen {
-            born: with_magnitudes(born),
-            died: with_magnitudes(died),
+            born: with_magnitudes(found.born),
+            died: with_magnitudes(found.died),
             threshold: kept.threshold,
             nearest: kept.nearest,
             contenders: kept.contenders,
@@ -598,13 +629,14 @@ pub(crate) fn descend<B: Host>(
     velocity: FloatTensor<B>,
     descent: Descent,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let gradient = B::floats(&gradient);
+    let numbers = B::floats(&gradient);
     let mut moved = None;
     let velocity = B::change(velocity, |velocity| {
         moved = Some(B::change(weights, |weights| {
-            descent::descend(descent, weights, gradient, velocity);
+            descent::descend(descent, weights, numbers, velocity);
         }));
     });
+    B::recycle(gradient);
     (moved.expect("changed just now"), velocity)
 }
 

@@ -1,8 +1,8 @@
 //! The index of a wiring, made again only when the wiring has changed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dnw_kernels::EdgeIndex;
+use dnw_kernels::{EdgeIndex, words_of};
 
 /// The index that was made last, and of which mask.
 ///
@@ -14,29 +14,32 @@ pub(crate) struct IndexCache(Arc<Mutex<Option<Made>>>);
 #[derive(Debug)]
 struct Made {
     sizes: [usize; 2],
-    mask: Vec<u8>,
+    /// A bit an entry.
+    mask: Vec<u64>,
     index: Arc<EdgeIndex>,
 }
 
 impl IndexCache {
     /// The index of a mask `[targets, sources]`, a byte each.
-    pub(crate) fn index(&self, [targets, sources]: [usize; 2], mask: &[u8]) -> Arc<EdgeIndex> {
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = &*made
-            && made.sizes == [targets, sources]
-            && made.mask == mask
-        {
-            return made.index.clone();
-        }
-        let index = Arc::new(EdgeIndex::from_bytes(targets, sources, mask));
-        let mut copy = made.take().map(|made| made.mask).unwrap_or_default();
-        copy.clear();
-        copy.extend_from_slice(mask);
-        *made = Some(Made {
-            sizes: [targets, sources],
-            mask: copy,
-            index: index.clone(),
-        });
+    pub(crate) fn index(&self, sizes: [usize; 2], mask: &[u8]) -> Arc<EdgeIndex> {
+        // What was made is taken out while it is looked at: threads that wait for each other's parts of a kernel may begin another
+        // one meanwhile, which must not find the door locked by its own thread.
+        let before = self.place().take();
+        let words = words_of(mask);
+        let made = match before {
+            Some(made) if made.sizes == sizes && made.mask == words => made,
+            _ => Made {
+                sizes,
+                index: Arc::new(EdgeIndex::from_words(sizes[0], sizes[1], &words)),
+                mask: words,
+            },
+        };
+        let index = made.index.clone();
+        *self.place() = Some(made);
         index
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<Made>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
