@@ -27,6 +27,15 @@ impl From<Opened> for UnderTest {
 }
 
 impl UnderTest {
+    /// The one that others are compared with, as if it were the one under test.
+    pub(crate) fn flex() -> Self {
+        Self {
+            device: Device::flex(),
+            name: DeviceName::of(Backend::Flex),
+            model: String::new(),
+        }
+    }
+
     /// The device with autodiff.
     pub fn learning(&self) -> Device {
         self.device.clone().autodiff()

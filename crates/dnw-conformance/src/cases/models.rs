@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleDisplay, ParamGroup};
 use burn::tensor::{Device, TensorData};
 use dnw_circuit::interpret;
 use dnw_core::{Budget, Wire, Wired, WiringError};
+use dnw_device::Backend;
 use dnw_models::{
     Classifier, GradientName, GraphClassifierConfig, Head, LeNetConfig, MobileNetConfig,
     MobileNetDenseConfig, ModelConfig, NoCircuit, ResNetConfig, ResNetStem, SolverName,
@@ -15,7 +16,7 @@ use crate::case::{Case, Shortfall, Verdict, ensure};
 use crate::compare::{alike, close};
 use crate::model::{cross_entropy, filled, gradients};
 use crate::numbers::{Numbers, upload};
-use crate::tolerance::{EQUATIONS, NETWORKS};
+use crate::tolerance::{Allowed, EQUATIONS, NETWORKS};
 use crate::under_test::reference;
 
 const IMAGE: [usize; 3] = [3, 32, 32];
@@ -132,6 +133,15 @@ fn images() -> Vec<f32> {
     Numbers::new(8).normal(BATCH * IMAGE.iter().product::<usize>())
 }
 
+/// The images with each pixel a little larger or smaller, by 2 to 5 units of the last place.
+fn nudged(seed: u64) -> Vec<f32> {
+    let images = images();
+    let signs = Numbers::new(seed).uniform(images.len(), -1.0, 1.0);
+    let by = (2 + seed % 4) as f32 * f32::EPSILON;
+    let nudge = |(pixel, sign): (f32, f32)| pixel * (1.0 + by * sign.signum());
+    images.into_iter().zip(signs).map(nudge).collect()
+}
+
 fn shape() -> [usize; 4] {
     [BATCH, IMAGE[0], IMAGE[1], IMAGE[2]]
 }
@@ -163,17 +173,21 @@ impl UseModel for Scores<'_> {
     }
 }
 
-/// The loss and every gradient of it.
+/// The loss and every gradient of it, by what they are called.
+type Backward = Vec<(String, TensorData)>;
+
+/// Finds the loss of images and its gradients.
 struct Gradients<'a> {
     device: &'a Device,
+    images: Vec<f32>,
 }
 
 impl UseModel for Gradients<'_> {
-    type Output = Result<Vec<(String, TensorData)>, Shortfall>;
+    type Output = Result<Backward, Shortfall>;
 
     fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
         let model = wired(model)?;
-        let logits = model.forward(upload(&images(), shape(), self.device));
+        let logits = model.forward(upload(&self.images, shape(), self.device));
         let loss = cross_entropy(logits, &[3, 7, 0], self.device);
         let grads = loss.backward();
         let mut found = vec![("loss".to_owned(), loss.into_data())];
@@ -182,9 +196,46 @@ impl UseModel for Gradients<'_> {
     }
 }
 
+/// How many roundings of the images are tried on flex.
+const ROUNDINGS: u64 = 64;
+
+/// The device's gradients are those of flex; in a residual network, for some rounding of the images.
+///
+/// A ReLU's gradient jumps where its input changes sign. ResNet-50 has half a million ReLUs in this case, and each of its 53 norms
+/// passes on the error of those before it, about an eighth larger: behind the last block 32-bit floats lie 5e-5 (root mean
+/// square) from 64-bit ones on flex, 1e-4 on lavapipe. Forty ReLUs have an input within 1e-4 of zero, so two devices now and then see
+/// another sign somewhere, and then every gradient before that unit is another, by up to forty times what is allowed. (On lavapipe it is
+/// one at the end of `layer3.4`, whose input is 4.5e-5 and comes out as -5.0e-5.) Flex does the same to itself if its images are
+/// nudged by some parts in ten million. So it is flex that is nudged, and for one nudge *all* gradients must agree at once: one set of
+/// signs must explain everything, within what is allowed elsewhere.
 fn check_gradients(under: &UnderTest, config: &ModelConfig) -> Verdict {
-    let of = |device: &Device| config.build(IMAGE, CLASSES, device, Gradients { device });
-    let (found, expected) = (of(&under.learning())??, of(&reference())??);
+    let of = |device: &Device, images| -> Result<Backward, Shortfall> {
+        config.build(IMAGE, CLASSES, device, Gradients { device, images })?
+    };
+    let allowed = match config {
+        ModelConfig::TinyContinuous(_) => EQUATIONS,
+        _ => NETWORKS,
+    };
+    let allowed = under.beside_flex(allowed);
+    let found = of(&under.learning(), images())?;
+    let verdict = check_alike(&found, &of(&reference(), images())?, allowed);
+    let is_flex = under.backend() == Some(Backend::Flex);
+    if verdict.is_ok() || is_flex || !matches!(config, ModelConfig::Resnet(_)) {
+        return verdict;
+    }
+    for seed in 0..ROUNDINGS {
+        if check_alike(&found, &of(&reference(), nudged(seed))?, allowed).is_ok() {
+            return Ok(());
+        }
+    }
+    verdict.map_err(|s| {
+        s.within(&format!(
+            "for none of {ROUNDINGS} roundings alike; as they are"
+        ))
+    })
+}
+
+fn check_alike(found: &Backward, expected: &Backward, allowed: Allowed) -> Verdict {
     ensure(found.len() == expected.len(), || {
         format!(
             "{} parameters have a gradient, not {}",
@@ -192,11 +243,7 @@ fn check_gradients(under: &UnderTest, config: &ModelConfig) -> Verdict {
             expected.len()
         )
     })?;
-    let allowed = match config {
-        ModelConfig::TinyContinuous(_) => EQUATIONS,
-        _ => NETWORKS,
-    };
-    for ((path, found), (known, expected)) in found.iter().zip(&expected) {
+    for ((path, found), (known, expected)) in found.iter().zip(expected) {
         ensure(path == known, || {
             format!("`{path}` is where `{known}` should be")
         })?;
@@ -205,7 +252,7 @@ fn check_gradients(under: &UnderTest, config: &ModelConfig) -> Verdict {
         } else {
             format!("the gradient to `{path}`")
         };
-        alike(&what, found, expected, under.beside_flex(allowed))?;
+        alike(&what, found, expected, allowed)?;
     }
     Ok(())
 }

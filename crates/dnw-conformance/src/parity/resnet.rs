@@ -55,7 +55,8 @@ fn follow(
             ..RECORDS
         },
     };
-    run.follow(under, |images| images * nudge)
+    let (report, _) = run.follow(under, |images| images * nudge)?;
+    Ok(report)
 }
 
 /// Gradients of these runs reach the thousands, and batch norms see 16 numbers a channel: a unit whose input is zero but for

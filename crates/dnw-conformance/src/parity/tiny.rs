@@ -107,7 +107,8 @@ fn discovered_in_continuous_time(under: &UnderTest) -> Verdict {
         relative: 1e-2,
         of_largest: 0.0,
     };
-    run.follow(under, |images| images)?.check_start_and_losses()
+    let (report, _) = run.follow(under, |images| images)?;
+    report.check_start_and_losses()
 }
 
 fn with_a_constant_first_step(under: &UnderTest, gradient: GradientName) -> Verdict {
