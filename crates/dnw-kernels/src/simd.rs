@@ -1,7 +1,10 @@
 //! The widest vector instructions that the machine has, chosen at run time.
 //!
 //! Kernels are written once as plain loops, inlined into one function per instruction set; the
-//! compiler vectorises each copy for its own.
+//! compiler vectorises each copy for its own. The environment variable `DNW_SIMD` (`avx2`, `baseline`) takes narrower ones than there
+//! are, so that each copy can be tested on one machine, and a machine's numbers be made again on another.
+
+use std::sync::OnceLock;
 
 /// Sixteen lanes: one AVX-512 register, two of AVX2, four of SSE or NEON.
 pub(crate) const LANES: usize = 16;
@@ -10,6 +13,41 @@ pub(crate) const LANES: usize = 16;
 pub(crate) const BASELINE: u8 = 0;
 pub(crate) const AVX2: u8 = 1;
 pub(crate) const AVX512: u8 = 2;
+
+/// The copy that this process runs: the widest that the machine has, unless a narrower one was asked for.
+#[inline(always)]
+pub(crate) fn set() -> u8 {
+    static SET: OnceLock<u8> = OnceLock::new();
+    *SET.get_or_init(|| widest().min(asked(std::env::var("DNW_SIMD").ok().as_deref())))
+}
+
+/// The widest that was asked for.
+fn asked(name: Option<&str>) -> u8 {
+    match name {
+        Some("baseline") => BASELINE,
+        Some("avx2") => AVX2,
+        _ => AVX512,
+    }
+}
+
+/// The widest that the machine has.
+fn widest() -> u8 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("fma")
+        {
+            return AVX512;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return AVX2;
+        }
+    }
+    BASELINE
+}
 
 /// Defines `$name` as a dispatcher over copies of `$body` compiled for AVX-512, AVX2 and the target's baseline.
 macro_rules! vectorised {
@@ -29,18 +67,12 @@ macro_rules! vectorised {
                 fn avx2($($arg: $ty),*) {
                     $body::<{ crate::simd::AVX2 }>($($arg),*)
                 }
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("fma")
-                {
-                    // SAFETY: every feature that the copy was compiled for was found just now.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                match crate::simd::set() {
+                    // SAFETY: the machine was found to have every feature that the copy was compiled for.
+                    crate::simd::AVX512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    return unsafe { avx2($($arg),*) };
+                    crate::simd::AVX2 => return unsafe { avx2($($arg),*) },
+                    _ => {}
                 }
             }
             $body::<{ crate::simd::BASELINE }>($($arg),*)
@@ -186,6 +218,14 @@ fn pack(ones: &[u8; 64]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrower_copy_may_be_asked_for_but_no_wider_one_than_there_is() {
+        assert_eq!(asked(Some("baseline")), BASELINE);
+        assert_eq!(asked(Some("avx2")), AVX2);
+        assert_eq!(asked(None), AVX512);
+        assert!(set() <= widest());
+    }
 
     #[test]
     fn bits_of_vectors_are_those_of_numbers_one_by_one() {
