@@ -235,7 +235,11 @@ fn check_gradients(under: &UnderTest, config: &ModelConfig) -> Verdict {
     })
 }
 
-fn check_alike(found: &Backward, expected: &Backward, allowed: Allowed) -> Verdict {
+fn check_alike(
+    found: &[(String, TensorData)],
+    expected: &[(String, TensorData)],
+    allowed: Allowed,
+) -> Verdict {
     ensure(found.len() == expected.len(), || {
         format!(
             "{} parameters have a gradient, not {}",

@@ -183,3 +183,17 @@ fn an_adapter_of_a_number_that_is_not_there_is_refused_with_those_that_are() {
     ]);
     assert!(shell.files(".").is_empty(), "nothing is written");
 }
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn two_kinds_of_device_share_a_training() {
+    let shell = Shell::new();
+    shell
+        .train("run", &["--devices", "flex,ndarray"])
+        .succeeded();
+    let facts = shell.facts("run");
+    let environment = facts["environment"].as_array().unwrap();
+    let devices = environment.iter().find(|entry| entry[0] == "devices");
+    assert_eq!(devices.unwrap()[1], "flex, ndarray");
+    assert_eq!(facts["status"], "finished");
+}
