@@ -11,7 +11,9 @@ use crate::dense::{self, Rows};
 use crate::layout::turn;
 use crate::planes::{Planes, Tap};
 use crate::rows::{Sums, Terms, sum_rows};
+use crate::simd::LANES;
 use crate::tiles::Tiles;
+use crate::wired::Edges;
 
 pub use crate::planes::ConvolutionShape;
 
@@ -51,6 +53,15 @@ fn is_dense(shape: &ConvolutionShape, index: &EdgeIndex) -> bool {
     index.len() as f64 >= DENSE_FROM * entries as f64
 }
 
+/// The pixels of maps that need not be laid out in rows: those of a kernel that is a single tap on every pixel, where few edges are real
+/// and a map fills vectors enough.
+fn pixels_by_maps(shape: &ConvolutionShape, index: &EdgeIndex) -> Option<usize> {
+    let is_product = shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.padding == [0, 0];
+    let pixels = shape.maps[0] * shape.maps[1];
+    let suits = is_product && shape.groups == 1 && pixels >= 4 * LANES && !is_dense(shape, index);
+    suits.then_some(pixels)
+}
+
 /// What a pass leaves for its way back: the channels that came in, laid out by taps.
 #[derive(Debug)]
 pub struct ConvolutionPass {
@@ -72,6 +83,14 @@ pub fn forward(
 ) -> ConvolutionPass {
     check(shape, x, y, Some(index));
     let planes = Planes::new(*shape);
+    if let Some(pixels) = pixels_by_maps(shape, index) {
+        let edges = Edges::new(index, weights);
+        let (rows, ()) = rayon::join(
+            || planes.lay_out(x),
+            || edges.maps_into_targets(shape.images, pixels, x, y),
+        );
+        return ConvolutionPass { planes, rows };
+    }
     let rows = planes.lay_out(x);
     if shape.images == 0 {
         return ConvolutionPass { planes, rows };
@@ -184,7 +203,10 @@ pub fn backward(
     let to_input = || {
         let Some(dx) = dx else { return };
         check(shape, dx, dy, Some(index));
-        if shape.images > 0 {
+        if let Some(pixels) = pixels_by_maps(shape, index) {
+            let edges = Edges::new(index, weights);
+            edges.maps_into_sources(shape.images, pixels, dy, dx);
+        } else if shape.images > 0 {
             input_gradient(shape, planes, weights, index, &planes.spread(dy), dx);
         }
     };

@@ -229,7 +229,17 @@ impl EdgeIndex {
 
     /// The edges out of `source`, by ascending target.
     pub fn edges_from(&self, source: usize) -> &[OfSource] {
-        &self.by_source[self.source_starts[source]..self.source_starts[source + 1]]
+        &self.by_source[self.places_from(source)]
+    }
+
+    /// Where the edges out of `source` are among [all by their sources](Self::by_source).
+    pub(crate) fn places_from(&self, source: usize) -> Range<usize> {
+        self.source_starts[source]..self.source_starts[source + 1]
+    }
+
+    /// The edges out of the first source, those out of the second, and so on.
+    pub(crate) fn by_source(&self) -> &[OfSource] {
+        &self.by_source
     }
 
     /// What each edge weighs, by its number, of a weight `[targets, sources]`.
