@@ -11,7 +11,9 @@ use crate::dense::{self, Rows};
 use crate::layout::turn;
 use crate::planes::{Planes, Tap};
 use crate::rows::{Sums, Terms, sum_rows};
+use crate::simd::LANES;
 use crate::tiles::Tiles;
+use crate::wired::Edges;
 
 pub use crate::planes::ConvolutionShape;
 
@@ -51,6 +53,15 @@ fn is_dense(shape: &ConvolutionShape, index: &EdgeIndex) -> bool {
     index.len() as f64 >= DENSE_FROM * entries as f64
 }
 
+/// The pixels of maps that need not be laid out in rows: those of a kernel that is a single tap on every pixel, where few edges are real
+/// and a map fills vectors enough.
+fn pixels_by_maps(shape: &ConvolutionShape, index: &EdgeIndex) -> Option<usize> {
+    let is_product = shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.padding == [0, 0];
+    let pixels = shape.maps[0] * shape.maps[1];
+    let suits = is_product && shape.groups == 1 && pixels >= 4 * LANES && !is_dense(shape, index);
+    suits.then_some(pixels)
+}
+
 /// What a pass leaves for its way back: the channels that came in, laid out by taps.
 #[derive(Debug)]
 pub struct ConvolutionPass {
@@ -72,6 +83,14 @@ pub fn forward(
 ) -> ConvolutionPass {
     check(shape, x, y, Some(index));
     let planes = Planes::new(*shape);
+    if let Some(pixels) = pixels_by_maps(shape, index) {
+        let edges = Edges::new(index, weights);
+        let (rows, ()) = rayon::join(
+            || planes.lay_out(x),
+            || edges.maps_into_targets(shape.images, pixels, x, y),
+        );
+        return ConvolutionPass { planes, rows };
+    }
     let rows = planes.lay_out(x);
     if shape.images == 0 {
         return ConvolutionPass { planes, rows };
@@ -184,7 +203,10 @@ pub fn backward(
     let to_input = || {
         let Some(dx) = dx else { return };
         check(shape, dx, dy, Some(index));
-        if shape.images > 0 {
+        if let Some(pixels) = pixels_by_maps(shape, index) {
+            let edges = Edges::new(index, weights);
+            edges.maps_into_sources(shape.images, pixels, dy, dx);
+        } else if shape.images > 0 {
             input_gradient(shape, planes, weights, index, &planes.spread(dy), dx);
         }
     };
@@ -266,15 +288,22 @@ fn input_gradient(
     planes.take_in(&rows, dx);
 }
 
-/// Sources of a task of the weight's gradient: so many that the product has columns enough, and so few that there are tasks enough for
-/// any machine's cores.
-fn sources_at_once(shape: &ConvolutionShape) -> usize {
-    let enough = 48usize.div_ceil(shape.taps());
-    shape.sources_of_group().div_ceil(TASKS).max(enough)
+/// How the weight's gradient is cut into tasks: sources and targets of each. There are tasks enough for any machine's cores, if the sizes
+/// allow it, and each has columns, a source's taps side by side, that nearly fill the tiles of the dense product.
+fn at_once(shape: &ConvolutionShape) -> [usize; 2] {
+    let (sources, taps) = (shape.sources_of_group(), shape.taps());
+    let tiles = (sources * taps).div_ceil(TASKS).div_ceil(TILE);
+    let of_task = (tiles * TILE / taps).clamp(1, sources.max(1));
+    let parts = (sources.div_ceil(of_task) * shape.groups).max(1);
+    let targets = shape.targets_of_group();
+    let cuts = (TASKS / 2).div_ceil(parts).min(targets.div_ceil(TILE));
+    [of_task, targets.div_ceil(cuts.max(1)).max(1)]
 }
 
-/// Tasks of the weight's gradient to have at least, if the sizes allow it.
+/// Tasks of the weight's gradient to have at least.
 const TASKS: usize = 16;
+/// Columns of a tile of the dense product.
+const TILE: usize = 64;
 
 fn weight_gradient(shape: &ConvolutionShape, pass: &ConvolutionPass, dy: &[f32], dw: &mut [f32]) {
     let ConvolutionPass { planes, rows } = pass;
@@ -290,25 +319,30 @@ fn weight_gradient(shape: &ConvolutionShape, pass: &ConvolutionPass, dy: &[f32],
     }
     let mut by_target = Buffer::stale(dy.len());
     turn(dy, [shape.images, shape.targets], pixels, &mut by_target);
-    let at_once = sources_at_once(shape);
-    let parts = sources.div_ceil(at_once);
+    let [of_task, targets_of_task] = at_once(shape);
+    let parts = sources.div_ceil(of_task);
+    let cuts = targets.div_ceil(targets_of_task);
     let tiles = Tiles::new(dw, sources * taps);
-    (0..shape.groups * parts).into_par_iter().for_each(|task| {
-        let (group, part) = (task / parts, task % parts);
-        let own = part * at_once..sources.min((part + 1) * at_once);
-        let all = group * sources + own.start..group * sources + own.end;
-        let mut a = Rows::new(&by_target, targets, outputs);
-        a.start = group * targets * outputs;
-        let columns;
-        let b = if planes.is_compact() {
-            let mut b = Rows::new(rows, own.len(), planes.total);
-            b.start = all.start * planes.total;
-            b
-        } else {
-            columns = planes.columns(rows, all);
-            Rows::new(&columns, own.len() * taps, outputs)
-        };
-        // SAFETY: tasks differ in the group, which is in the rows, or in the sources, which are in the columns.
-        unsafe { dense::outer_block(a, b, outputs, &tiles, [group * targets, own.start * taps]) };
-    });
+    (0..shape.groups * parts * cuts)
+        .into_par_iter()
+        .for_each(|task| {
+            let (group, part, cut) = (task / cuts / parts, task / cuts % parts, task % cuts);
+            let own = part * of_task..sources.min((part + 1) * of_task);
+            let into = cut * targets_of_task..targets.min((cut + 1) * targets_of_task);
+            let all = group * sources + own.start..group * sources + own.end;
+            let first = group * targets + into.start;
+            let mut a = Rows::new(&by_target, into.len(), outputs);
+            a.start = first * outputs;
+            let columns;
+            let b = if planes.is_compact() {
+                let mut b = Rows::new(rows, own.len(), planes.total);
+                b.start = all.start * planes.total;
+                b
+            } else {
+                columns = planes.columns(rows, all);
+                Rows::new(&columns, own.len() * taps, outputs)
+            };
+            // SAFETY: tasks differ in their targets, which are rows, or in their sources, which are columns.
+            unsafe { dense::outer_block(a, b, outputs, &tiles, [first, own.start * taps]) };
+        });
 }

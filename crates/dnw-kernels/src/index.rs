@@ -61,15 +61,16 @@ impl EdgeIndex {
         for target in 0..targets {
             target_starts[target + 1] += target_starts[target];
         }
-        Self::from_targets(targets, sources, target_starts, edge_sources)
+        Self::from_targets(targets, sources, target_starts, edge_sources, Vec::new())
     }
 
-    /// From the order by target.
+    /// From the order by target. The last is room for the order by source.
     fn from_targets(
         targets: usize,
         sources: usize,
         target_starts: Vec<usize>,
         edge_sources: Vec<u32>,
+        by_source: Vec<OfSource>,
     ) -> Self {
         let row = |target: usize| &edge_sources[target_starts[target]..target_starts[target + 1]];
         // Each task goes through all edges out of sources of its own.
@@ -104,7 +105,7 @@ impl EdgeIndex {
         for count in counts.iter().flatten() {
             source_starts.push(source_starts[source_starts.len() - 1] + count);
         }
-        let mut by_source = vec![OfSource::default(); edge_sources.len()];
+        let mut by_source = of_length(by_source, edge_sources.len());
         let ends = (0..tasks).map(|task| source_starts[sources_of(task).end]);
         let parts: Vec<_> = split(&mut by_source, ends).enumerate().collect();
         parts.into_par_iter().for_each(|(task, part)| {
@@ -153,14 +154,19 @@ impl EdgeIndex {
     /// If `mask` has another length.
     pub fn from_bytes(targets: usize, sources: usize, mask: &[u8]) -> Self {
         assert_eq!(mask.len(), targets * sources, "length of the mask");
-        Self::from_words(targets, sources, &words_of(mask))
+        Self::from_words(targets, sources, &words_of(mask), None)
     }
 
-    /// Indexes the entries of a mask `[targets, sources]` that are set, a bit each, the first lowest.
+    /// Indexes the entries of a mask `[targets, sources]` that are set, a bit each, the first lowest. An index that is not needed any more
+    /// lends its memory.
     ///
     /// # Panics
     /// If there are fewer bits than entries.
-    pub fn from_words(targets: usize, sources: usize, words: &[u64]) -> Self {
+    pub fn from_words(targets: usize, sources: usize, words: &[u64], old: Option<Self>) -> Self {
+        let (edge_sources, by_source) = match old {
+            Some(old) => (old.edge_sources, old.by_source),
+            None => Default::default(),
+        };
         let rows = rows_at_once(sources);
         let mut target_starts = vec![0; targets + 1];
         target_starts[1..]
@@ -177,7 +183,7 @@ impl EdgeIndex {
         for target in 0..targets {
             target_starts[target + 1] += target_starts[target];
         }
-        let mut edge_sources = vec![0u32; target_starts[targets]];
+        let mut edge_sources = of_length(edge_sources, target_starts[targets]);
         let firsts = (0..targets).step_by(rows);
         let ends = firsts.map(|first| target_starts[targets.min(first + rows)]);
         let parts: Vec<_> = split(&mut edge_sources, ends).enumerate().collect();
@@ -194,7 +200,7 @@ impl EdgeIndex {
                 });
             }
         });
-        Self::from_targets(targets, sources, target_starts, edge_sources)
+        Self::from_targets(targets, sources, target_starts, edge_sources, by_source)
     }
 
     /// Targets (rows).
@@ -229,7 +235,17 @@ impl EdgeIndex {
 
     /// The edges out of `source`, by ascending target.
     pub fn edges_from(&self, source: usize) -> &[OfSource] {
-        &self.by_source[self.source_starts[source]..self.source_starts[source + 1]]
+        &self.by_source[self.places_from(source)]
+    }
+
+    /// Where the edges out of `source` are among [all by their sources](Self::by_source).
+    pub(crate) fn places_from(&self, source: usize) -> Range<usize> {
+        self.source_starts[source]..self.source_starts[source + 1]
+    }
+
+    /// The edges out of the first source, those out of the second, and so on.
+    pub(crate) fn by_source(&self) -> &[OfSource] {
+        &self.by_source
     }
 
     /// What each edge weighs, by its number, of a weight `[targets, sources]`.
@@ -262,6 +278,14 @@ impl EdgeIndex {
     }
 }
 
+/// Room of this length, the given one if it fits; all of it is written.
+fn of_length<T: Clone + Default>(room: Vec<T>, length: usize) -> Vec<T> {
+    match room.len() == length {
+        true => room,
+        false => vec![T::default(); length],
+    }
+}
+
 /// Edges below which a second task is not worth its while.
 const FEW: usize = 1 << 12;
 
@@ -271,10 +295,10 @@ fn rows_at_once(sources: usize) -> usize {
 }
 
 /// A slice in parts that end at these places.
-fn split<'a, T>(
-    slice: &'a mut [T],
+fn split<T>(
+    slice: &mut [T],
     ends: impl Iterator<Item = usize>,
-) -> impl Iterator<Item = &'a mut [T]> {
+) -> impl Iterator<Item = &mut [T]> {
     let mut left = (0, slice);
     ends.map(move |end| {
         let (begin, slice) = std::mem::take(&mut left);
@@ -347,6 +371,9 @@ mod tests {
                     .unwrap()
                     .install(|| EdgeIndex::from_bytes(targets, sources, &mask));
                 assert_eq!(index, expected);
+                let words = words_of(&mask);
+                let again = EdgeIndex::from_words(targets, sources, &words, Some(index.clone()));
+                assert_eq!(again, expected);
                 let weights = index.weights(&weight);
                 for source in 0..sources {
                     for edge in index.edges_from(source) {

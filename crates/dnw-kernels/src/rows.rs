@@ -6,10 +6,9 @@
 //!
 //! Every number is a sum in the order of the terms, so that it does not matter how the work is cut.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
+use crate::OfSource;
 use crate::simd::{AVX512, LANES, multiply_add, vectorised};
 use crate::tiles::Tiles;
 
@@ -91,7 +90,7 @@ pub(crate) fn sum_rows(
                 if !onto {
                     out.fill(0.0);
                 }
-                sum_row(terms, source, columns.clone(), out);
+                sum_row(terms, source, columns.start, out);
             }
         });
 }
@@ -100,7 +99,39 @@ pub(crate) fn sum_rows(
 const BLOCK: usize = 4 * LANES;
 
 vectorised! {
-    fn sum_row(terms: &Terms, source: &[f32], columns: Range<usize>, out: &mut [f32]) = sum_row_body;
+    fn sum_row(terms: &Terms, source: &[f32], column: usize, out: &mut [f32]) = sum_row_body;
+}
+
+#[inline(always)]
+fn sum_row_body<const SET: u8>(terms: &Terms, source: &[f32], column: usize, out: &mut [f32]) {
+    sum::<SET, _>(&terms.starts, 1, &terms.weights, &source[column..], out);
+}
+
+/// What tells where a term lies.
+pub(crate) trait Place: Copy + Sync {
+    /// How many terms lie before it.
+    fn place(self) -> usize;
+}
+
+impl Place for usize {
+    #[inline(always)]
+    fn place(self) -> usize {
+        self
+    }
+}
+
+impl Place for u32 {
+    #[inline(always)]
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+impl Place for OfSource {
+    #[inline(always)]
+    fn place(self) -> usize {
+        self.target as usize
+    }
 }
 
 /// How many of so many vectors are summed at once: as many as registers hold, in parts of about the same size, because additions that
@@ -115,38 +146,40 @@ fn at_once<const SET: u8>(vectors: usize) -> usize {
     }
 }
 
+/// Adds the terms to `out`: the one at each place, of those that begin `apart` from each other, times its weight.
 #[inline(always)]
-fn sum_row_body<const SET: u8>(
-    terms: &Terms,
+fn sum<const SET: u8, P: Place>(
+    places: &[P],
+    apart: usize,
+    weights: &[f32],
     source: &[f32],
-    columns: Range<usize>,
     out: &mut [f32],
 ) {
-    let (starts, weights) = (&terms.starts[..], &terms.weights[..]);
-    let mut column = columns.start;
     let (mut left, last) = {
         let whole = out.len() - out.len() % LANES;
         out.split_at_mut(whole)
     };
+    let mut column = 0;
     while !left.is_empty() {
         let vectors = at_once::<SET>(left.len() / LANES);
         let (these, behind) = left.split_at_mut(vectors * LANES);
+        let source = &source[column..];
         match vectors {
-            1 => sum_1::<SET>(starts, weights, source, column, these),
-            2 => sum_2::<SET>(starts, weights, source, column, these),
-            3 => sum_3::<SET>(starts, weights, source, column, these),
-            4 => sum_4::<SET>(starts, weights, source, column, these),
-            5 => sum_5::<SET>(starts, weights, source, column, these),
-            6 => sum_6::<SET>(starts, weights, source, column, these),
-            7 => sum_7::<SET>(starts, weights, source, column, these),
-            _ => sum_8::<SET>(starts, weights, source, column, these),
+            1 => sum_1::<SET, P>(places, apart, weights, source, these),
+            2 => sum_2::<SET, P>(places, apart, weights, source, these),
+            3 => sum_3::<SET, P>(places, apart, weights, source, these),
+            4 => sum_4::<SET, P>(places, apart, weights, source, these),
+            5 => sum_5::<SET, P>(places, apart, weights, source, these),
+            6 => sum_6::<SET, P>(places, apart, weights, source, these),
+            7 => sum_7::<SET, P>(places, apart, weights, source, these),
+            _ => sum_8::<SET, P>(places, apart, weights, source, these),
         }
         column += these.len();
         left = behind;
     }
     for out in last {
-        for (&start, &weight) in starts.iter().zip(weights) {
-            *out = multiply_add::<SET>(weight, source[start + column], *out);
+        for (&place, &weight) in places.iter().zip(weights) {
+            *out = multiply_add::<SET>(weight, source[place.place() * apart + column], *out);
         }
         column += 1;
     }
@@ -156,19 +189,19 @@ fn sum_row_body<const SET: u8>(
 macro_rules! sum_vectors {
     ($name:ident, $vectors:literal, $($s:ident = $i:literal),*) => {
         #[inline(always)]
-        fn $name<const SET: u8>(
-            starts: &[usize],
+        fn $name<const SET: u8, P: Place>(
+            places: &[P],
+            apart: usize,
             weights: &[f32],
             source: &[f32],
-            column: usize,
             out: &mut [f32],
         ) {
             $(
                 let mut $s = [0.0f32; LANES];
                 $s.copy_from_slice(&out[$i * LANES..][..LANES]);
             )*
-            for (&start, &w) in starts.iter().zip(weights) {
-                let x = &source[start + column..][..$vectors * LANES];
+            for (&place, &w) in places.iter().zip(weights) {
+                let x = &source[place.place() * apart..][..$vectors * LANES];
                 for i in 0..LANES {
                     $($s[i] = multiply_add::<SET>(w, x[$i * LANES + i], $s[i]);)*
                 }
@@ -200,12 +233,12 @@ sum_vectors!(
 
 /// As [`sum_rows`], of maps that lie by image: each row of an image is the sum of some of its channels, `of_row` telling which and times
 /// what. `source` is `[images, distinct, pixels]`, `out` `[images, rows, pixels]`.
-pub(crate) fn sum_maps<'a>(
+pub(crate) fn sum_maps<'a, P: Channel + 'a>(
     out: &mut [f32],
     [images, rows, pixels]: [usize; 3],
     source: &[f32],
     distinct: usize,
-    of_row: impl Fn(usize) -> (&'a [u32], &'a [f32]) + Sync,
+    of_row: impl Fn(usize) -> (&'a [P], &'a [f32]) + Sync,
 ) {
     if images * rows * pixels == 0 {
         return;
@@ -218,64 +251,67 @@ pub(crate) fn sum_maps<'a>(
         let (image, part) = (task / groups, task % groups);
         let channels = &source[image * distinct * pixels..][..distinct * pixels];
         for row in part * group..rows.min((part + 1) * group) {
-            let (numbers, weights) = of_row(row);
+            let (places, weights) = of_row(row);
             // SAFETY: tasks differ in the image or in the row.
             let out = unsafe { tiles.row(image * rows + row, 0..pixels) };
-            sum_map(numbers, weights, channels, out);
+            P::sum_map(places, weights, channels, out);
         }
     });
 }
 
+/// A channel that a map is a sum of.
+pub(crate) trait Channel: Place {
+    /// Writes the sum of these channels, times their weights.
+    fn sum_map(places: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]);
+}
+
+impl Channel for u32 {
+    fn sum_map(places: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]) {
+        sum_map_of_sources(places, weights, channels, out);
+    }
+}
+
+impl Channel for OfSource {
+    fn sum_map(places: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]) {
+        sum_map_of_targets(places, weights, channels, out);
+    }
+}
+
 vectorised! {
-    fn sum_map(numbers: &[u32], weights: &[f32], channels: &[f32], out: &mut [f32]) = sum_map_body;
+    fn sum_map_of_sources(places: &[u32], weights: &[f32], channels: &[f32], out: &mut [f32]) = sum_of_sources;
+}
+
+vectorised! {
+    fn sum_map_of_targets(places: &[OfSource], weights: &[f32], channels: &[f32], out: &mut [f32]) = sum_of_targets;
 }
 
 #[inline(always)]
-fn sum_map_body<const SET: u8>(
-    numbers: &[u32],
+fn sum_map_body<const SET: u8, P: Place>(
+    places: &[P],
     weights: &[f32],
     channels: &[f32],
     out: &mut [f32],
 ) {
-    let pixels = out.len();
-    let mut column = 0;
-    let mut blocks = out.chunks_exact_mut(BLOCK);
-    for block in &mut blocks {
-        let (mut s0, mut s1) = ([0.0f32; LANES], [0.0f32; LANES]);
-        let (mut s2, mut s3) = ([0.0f32; LANES], [0.0f32; LANES]);
-        for (&number, &w) in numbers.iter().zip(weights) {
-            let x = &channels[number as usize * pixels + column..][..BLOCK];
-            for i in 0..LANES {
-                s0[i] = multiply_add::<SET>(w, x[i], s0[i]);
-                s1[i] = multiply_add::<SET>(w, x[LANES + i], s1[i]);
-                s2[i] = multiply_add::<SET>(w, x[2 * LANES + i], s2[i]);
-                s3[i] = multiply_add::<SET>(w, x[3 * LANES + i], s3[i]);
-            }
-        }
-        block[..LANES].copy_from_slice(&s0);
-        block[LANES..2 * LANES].copy_from_slice(&s1);
-        block[2 * LANES..3 * LANES].copy_from_slice(&s2);
-        block[3 * LANES..].copy_from_slice(&s3);
-        column += BLOCK;
-    }
-    let mut vectors = blocks.into_remainder().chunks_exact_mut(LANES);
-    for vector in &mut vectors {
-        let mut s = [0.0f32; LANES];
-        for (&number, &w) in numbers.iter().zip(weights) {
-            let x = &channels[number as usize * pixels + column..][..LANES];
-            for i in 0..LANES {
-                s[i] = multiply_add::<SET>(w, x[i], s[i]);
-            }
-        }
-        vector.copy_from_slice(&s);
-        column += LANES;
-    }
-    for out in vectors.into_remainder() {
-        let mut s = 0.0;
-        for (&number, &w) in numbers.iter().zip(weights) {
-            s = multiply_add::<SET>(w, channels[number as usize * pixels + column], s);
-        }
-        *out = s;
-        column += 1;
-    }
+    out.fill(0.0);
+    sum::<SET, P>(places, out.len(), weights, channels, out);
+}
+
+#[inline(always)]
+fn sum_of_sources<const SET: u8>(
+    places: &[u32],
+    weights: &[f32],
+    channels: &[f32],
+    out: &mut [f32],
+) {
+    sum_map_body::<SET, _>(places, weights, channels, out);
+}
+
+#[inline(always)]
+fn sum_of_targets<const SET: u8>(
+    places: &[OfSource],
+    weights: &[f32],
+    channels: &[f32],
+    out: &mut [f32],
+) {
+    sum_map_body::<SET, _>(places, weights, channels, out);
 }

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
 use crate::dense::{self, Rows};
@@ -13,6 +15,9 @@ use crate::simd::LANES;
 
 /// The share of real edges from which the dense product is quicker. Measured: `cargo xtask bench-peers kernels`.
 const DENSE_FROM: f64 = 0.35;
+
+/// Edges that a task goes through.
+const AT_ONCE: usize = 1 << 13;
 
 /// Real edges and what they weigh.
 #[derive(Clone, Copy, Debug)]
@@ -126,19 +131,19 @@ impl<'a> Edges<'a> {
         dy: &[f32],
         out: &mut [f32],
     ) {
-        let (mut targets, mut weights) = (Vec::new(), Vec::new());
-        let mut ends = Vec::with_capacity(self.index.sources() + 1);
-        ends.push(0);
-        for source in 0..self.index.sources() {
-            for edge in self.index.edges_from(source) {
-                targets.push(edge.target);
-                weights.push(self.weights[edge.edge as usize]);
-            }
-            ends.push(targets.len());
-        }
+        let by_source = self.index.by_source();
+        let mut weights = Buffer::stale(by_source.len());
+        weights
+            .par_chunks_mut(AT_ONCE)
+            .zip(by_source.par_chunks(AT_ONCE))
+            .for_each(|(weights, edges)| {
+                for (weight, edge) in weights.iter_mut().zip(edges) {
+                    *weight = self.weights[edge.edge as usize];
+                }
+            });
         let of_row = |source: usize| {
-            let own = ends[source]..ends[source + 1];
-            (&targets[own.clone()], &weights[own])
+            let own = self.index.places_from(source);
+            (&by_source[own.clone()], &weights[own])
         };
         let sizes = [images, self.index.sources(), pixels];
         sum_maps(out, sizes, dy, self.index.targets(), of_row);

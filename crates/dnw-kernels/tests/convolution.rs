@@ -42,12 +42,27 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// Of more channels, as the work is cut among tasks by them, and kernels that are a single tap.
+    fn wide_shapes()(
+        sources in 1usize..80,
+        targets in 1usize..150,
+        maps in [1usize..12, 1usize..12],
+        side in prop_oneof![Just(1usize), Just(3)],
+        stride in 1usize..3,
+    ) -> ConvolutionShape {
+        ConvolutionShape {
+            images: 2, sources, targets, maps, kernel: [side; 2], stride: [stride; 2], padding: [side / 2; 2], dilation: [1, 1], groups: 1,
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn the_wired_convolution_and_its_gradients_equal_their_definitions(
-        shape in shapes(), density in 0.0f32..1.0, seed in any::<u64>(),
+        shape in prop_oneof![3 => shapes(), 1 => wide_shapes()], density in 0.0f32..1.0, seed in any::<u64>(),
     ) {
         let Some([height, width]) = shape.given() else { return Ok(()) };
         let columns = shape.sources_of_group() * shape.taps();

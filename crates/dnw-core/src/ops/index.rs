@@ -28,11 +28,15 @@ impl IndexCache {
         let words = words_of(mask);
         let made = match before {
             Some(made) if made.sizes == sizes && made.mask == words => made,
-            _ => Made {
-                sizes,
-                index: Arc::new(EdgeIndex::from_words(sizes[0], sizes[1], &words)),
-                mask: words,
-            },
+            before => {
+                // Nobody has it any more, unless two passes of a model are under way.
+                let old = before.and_then(|made| Arc::into_inner(made.index));
+                Made {
+                    sizes,
+                    index: Arc::new(EdgeIndex::from_words(sizes[0], sizes[1], &words, old)),
+                    mask: words,
+                }
+            }
         };
         let index = made.index.clone();
         *self.place() = Some(made);
