@@ -166,6 +166,7 @@ fn forward_dense(
     index: &EdgeIndex,
     flat: &mut [f32],
 ) {
+    let _span = tracing::trace_span!("dense product").entered();
     let (targets, sources) = (shape.targets_of_group(), shape.sources_of_group());
     let apart = planes.remainders.len() * planes.total;
     for group in 0..shape.groups {
@@ -232,6 +233,7 @@ fn input_gradient(
     spread: &[f32],
     dx: &mut [f32],
 ) {
+    let _span = tracing::trace_span!("gradient of the input").entered();
     let of_channel = planes.remainders.len();
     let (taps, spread_length) = (shape.taps(), planes.spread_length());
     let (targets, sources) = (shape.targets_of_group(), shape.sources_of_group());
@@ -306,6 +308,7 @@ const TASKS: usize = 16;
 const TILE: usize = 64;
 
 fn weight_gradient(shape: &ConvolutionShape, pass: &ConvolutionPass, dy: &[f32], dw: &mut [f32]) {
+    let _span = tracing::trace_span!("gradient of every edge").entered();
     let ConvolutionPass { planes, rows } = pass;
     let (targets, sources, taps) = (
         shape.targets_of_group(),

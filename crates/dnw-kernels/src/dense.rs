@@ -66,6 +66,7 @@ pub(crate) fn outer(
     place: Place,
     onto: bool,
 ) {
+    let _span = tracing::trace_span!("gradient of every edge").entered();
     if a.rows == 0 || b.rows == 0 {
         return;
     }
@@ -171,6 +172,7 @@ pub(crate) fn product(
     stride: usize,
     onto: bool,
 ) {
+    let _span = tracing::trace_span!("dense product").entered();
     if a.rows == 0 || length == 0 {
         return;
     }

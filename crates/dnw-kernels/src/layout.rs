@@ -9,6 +9,7 @@ use crate::tiles::Tiles;
 
 /// `[images, channels, pixels]` into `[channels, images, pixels]`, or the other way: the two first dimensions change places.
 pub(crate) fn turn(from: &[f32], [first, second]: [usize; 2], pixels: usize, to: &mut [f32]) {
+    let _span = tracing::trace_span!("layout").entered();
     assert_eq!(from.len(), first * second * pixels);
     assert_eq!(to.len(), from.len());
     if from.is_empty() {

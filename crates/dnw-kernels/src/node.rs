@@ -251,6 +251,7 @@ pub(crate) fn fire(
     parameters: &NodeParameters<'_>,
     z: &mut [f32],
 ) -> Buffer {
+    let _span = tracing::trace_span!("nodes").entered();
     check(shape, x, z, parameters);
     let moments = moments_of(shape, norm, x);
     let (row, given) = (
@@ -287,6 +288,7 @@ pub(crate) fn recall(
     dx: &mut [f32],
     gradients: &mut [f32],
 ) {
+    let _span = tracing::trace_span!("nodes").entered();
     check(shape, x, dz, parameters);
     assert_eq!(dx.len(), x.len(), "length of dx");
     let (row, given) = (
@@ -673,6 +675,7 @@ pub(crate) fn normalise(
     parameters: &NodeParameters<'_>,
     y: &mut [f32],
 ) -> Buffer {
+    let _span = tracing::trace_span!("nodes").entered();
     assert_eq!(x.len(), y.len(), "length of y");
     let moments = moments_of(shape, norm, x);
     let (row, of_node, pixels) = (
@@ -717,6 +720,7 @@ pub(crate) fn denormalise(
     dx: &mut [f32],
     gradients: &mut [f32],
 ) {
+    let _span = tracing::trace_span!("nodes").entered();
     let (row, pixels) = (shape.images * shape.pixels(), shape.pixels());
     if row == 0 {
         return;

@@ -165,6 +165,7 @@ impl Planes {
 
     /// `x [images, sources, maps]` as rows, `[sources, remainders, total]`.
     pub(crate) fn lay_out(&self, x: &[f32]) -> Buffer {
+        let _span = tracing::trace_span!("layout").entered();
         let ConvolutionShape {
             sources,
             maps: [height, width],
@@ -199,6 +200,7 @@ impl Planes {
 
     /// Rows `[sources, remainders, total]` of gradients as `dx [images, sources, maps]`. Pixels that no tap reads have none.
     pub(crate) fn take_in(&self, planes: &[f32], dx: &mut [f32]) {
+        let _span = tracing::trace_span!("layout").entered();
         let ConvolutionShape {
             images,
             sources,
@@ -238,6 +240,7 @@ impl Planes {
 
     /// Outputs by channel, `[targets, length]`, as `y [images, targets, given]`.
     pub(crate) fn collect(&self, flat: &[f32], y: &mut [f32]) {
+        let _span = tracing::trace_span!("layout").entered();
         let [height, width] = self.given;
         let targets = self.shape.targets;
         if y.is_empty() {
@@ -265,6 +268,7 @@ impl Planes {
     /// What each tap of some sources reads for each output, without what lies between outputs, `[these sources, taps, outputs]`, from the
     /// rows of [`lay_out`](Self::lay_out).
     pub(crate) fn columns(&self, rows: &[f32], sources: Range<usize>) -> Buffer {
+        let _span = tracing::trace_span!("layout").entered();
         let [height, width] = self.given;
         let outputs = self.shape.images * height * width;
         let apart = self.remainders.len() * self.total;
@@ -290,6 +294,7 @@ impl Planes {
     /// `dy [images, targets, given]` by channel at the outputs' places, zeros between, and as many before the first and behind the last
     /// as the taps reach: `[targets, reach + total]`.
     pub(crate) fn spread(&self, dy: &[f32]) -> Buffer {
+        let _span = tracing::trace_span!("layout").entered();
         let [height, width] = self.given;
         let targets = self.shape.targets;
         let mut rows = Buffer::stale(targets * self.spread_length());

@@ -44,6 +44,7 @@ impl<'a> Edges<'a> {
         out: &mut [f32],
         onto: bool,
     ) {
+        let _span = tracing::trace_span!("sums over edges").entered();
         let own = |target: usize| {
             let row = self.index.sources_of(targets.start + target);
             let place = |end: usize| row.partition_point(|&source| (source as usize) < end);
@@ -78,6 +79,7 @@ impl<'a> Edges<'a> {
         dx: &mut [f32],
         onto: bool,
     ) {
+        let _span = tracing::trace_span!("sums over edges").entered();
         let own = |source: usize| {
             let edges = self.index.edges_from(sources.start + source);
             let place = |end: usize| edges.partition_point(|edge| (edge.target as usize) < end);
@@ -115,6 +117,7 @@ impl<'a> Edges<'a> {
         x: &[f32],
         out: &mut [f32],
     ) {
+        let _span = tracing::trace_span!("sums over edges").entered();
         let of_row = |target| {
             let weights = &self.weights[self.index.edges_into(target)];
             (self.index.sources_of(target), weights)
@@ -131,6 +134,7 @@ impl<'a> Edges<'a> {
         dy: &[f32],
         out: &mut [f32],
     ) {
+        let _span = tracing::trace_span!("sums over edges").entered();
         let by_source = self.index.by_source();
         let mut weights = Buffer::stale(by_source.len());
         weights

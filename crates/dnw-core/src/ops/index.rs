@@ -22,6 +22,7 @@ struct Made {
 impl IndexCache {
     /// The index of a mask `[targets, sources]`, a byte each.
     pub(crate) fn index(&self, sizes: [usize; 2], mask: &[u8]) -> Arc<EdgeIndex> {
+        let _span = tracing::trace_span!("index of edges").entered();
         // What was made is taken out while it is looked at: threads that wait for each other's parts of a kernel may begin another
         // one meanwhile, which must not find the door locked by its own thread.
         let before = self.place().take();
