@@ -279,9 +279,10 @@ impl Bench<'_> {
                 let rounds = [0, 1, 2].map(|side| turns.rounds(side));
                 // The row of one round fewer makes room.
                 found.rows.truncate(place);
-                found
-                    .rows
-                    .push(TrainingRow::new(&network, &found.roofline, rounds));
+                found.rows.push(TrainingRow {
+                    memory: turns.memory().and_then(|sides| sides.try_into().ok()),
+                    ..TrainingRow::new(&network, &found.roofline, rounds)
+                });
                 Self::keep(args, found)
             })?;
         }

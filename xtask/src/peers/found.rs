@@ -116,6 +116,18 @@ pub struct TrainingRow {
     pub multiply_adds: MultiplyAdds,
     /// The share of the machine's multiply-adds that ours makes of these.
     pub share_of_peak: f64,
+    /// What each side's process holds: ours, PyTorch's as published, with a fixed mask.
+    #[serde(default)]
+    pub memory: Option<[Held; 3]>,
+}
+
+/// Memory of a process, bytes resident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// With its network, before its first step.
+    pub before: u64,
+    /// The most, ever.
+    pub peak: u64,
 }
 
 /// The quartiles of a row.
@@ -176,6 +188,7 @@ impl TrainingRow {
             multiply_adds: network.multiply_adds,
             share_of_peak: roofline.share(network.multiply_adds.total(), spread.ours_ms.median),
             spread,
+            memory: None,
         }
     }
 }
@@ -433,7 +446,13 @@ pub(super) mod tests {
             command: "cargo xtask bench-peers".into(),
             framework: Some("PyTorch 2.6.0".into()),
             roofline: roofline(),
-            rows: vec![TrainingRow::new(&network(), &roofline(), rounds)],
+            rows: vec![TrainingRow {
+                memory: Some([30, 400, 500].map(|mb| Held {
+                    before: (mb - 20) << 20,
+                    peak: mb << 20,
+                })),
+                ..TrainingRow::new(&network(), &roofline(), rounds)
+            }],
             selection: vec![SelectionRow::new([640_000, 32_000], 2, rounds)],
             kernels: kernels(),
         }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use super::found::Held;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +20,8 @@ pub struct Peer {
     answers: BufReader<ChildStdout>,
     complaints: File,
     ready: serde_json::Value,
+    /// Bytes that were resident then.
+    at_first: Option<u64>,
 }
 
 /// The usual answer.
@@ -52,8 +55,10 @@ impl Peer {
             answers: BufReader::new(answers),
             complaints,
             ready: serde_json::Value::Null,
+            at_first: None,
         };
         peer.ready = peer.line()?;
+        peer.at_first = peer.resident("VmRSS:");
         Ok(peer)
     }
 
@@ -92,6 +97,23 @@ impl Peer {
                 self.name
             ))
         }
+    }
+
+    /// What it holds in memory, of which the system tells on Linux alone.
+    pub fn memory(&self) -> Option<Held> {
+        Some(Held {
+            before: self.at_first?,
+            peak: self.resident("VmHWM:")?,
+        })
+    }
+
+    /// A line of what Linux says about it, in bytes.
+    fn resident(&self, label: &str) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(path).ok()?;
+        let line = text.lines().find(|line| line.starts_with(label))?;
+        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kib * 1024)
     }
 
     fn of<T: DeserializeOwned>(&self, answer: serde_json::Value) -> Result<T, String> {
@@ -172,6 +194,16 @@ pub(super) mod tests {
         assert_eq!(ready["threads"], 2);
         assert_eq!(peer.times(1), Ok(vec![2.5]));
         assert_eq!(peer.times(3), Ok(vec![2.5; 3]));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_it_holds_is_seen_from_outside() {
+        let peer = of_constant_speed("a shell", 2.5);
+        let held = peer.memory().expect("Linux says so");
+        // A shell and its libraries.
+        assert!((1 << 18..1 << 27).contains(&held.before), "{held:?}");
+        assert!(held.peak >= held.before, "{held:?}");
     }
 
     #[test]

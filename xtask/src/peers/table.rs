@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::found::{Found, Growing, KernelRow, Operation, Roofline, SelectionRow, TrainingRow};
+use super::found::{
+    Found, Growing, Held, KernelRow, Operation, Roofline, SelectionRow, TrainingRow,
+};
 use super::statistics::Spread;
 use crate::text::{in_a_cell, three_digits};
 
@@ -16,6 +18,7 @@ pub fn markdown(found: &Found) -> String {
     text.push_str(&roofline(&found.roofline));
     if !found.rows.is_empty() {
         text.push_str(&training(&found.rows));
+        text.push_str(&memory(&found.rows));
     }
     if !found.selection.is_empty() {
         text.push_str(&selection(&found.selection));
@@ -69,6 +72,41 @@ fn training(rows: &[TrainingRow]) -> String {
             of(&spread.ratio),
             of(&spread.ratio_fixed),
             percent(row.share_of_peak),
+        );
+    }
+    text
+}
+
+/// What the processes of training steps hold.
+fn memory(rows: &[TrainingRow]) -> String {
+    let known: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((row, row.memory?)))
+        .collect();
+    if known.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\n### Memory of training\n\n\
+         The most that a process ever had resident, in MB, and in brackets what of it came after its network was made: activations, \
+         gradients, velocities, and what was in its way there.\n\n\
+         | network, batch | ours | PyTorch DNW | PyTorch, fixed mask |\n| --- | ---: | ---: | ---: |\n",
+    );
+    for (row, sides) in known {
+        let mb = |bytes: u64| bytes >> 20;
+        let side = |held: &Held| {
+            format!(
+                "{} ({})",
+                mb(held.peak),
+                mb(held.peak.saturating_sub(held.before))
+            )
+        };
+        let [ours, dnw, fixed] = sides.each_ref().map(side);
+        let model = in_a_cell(&row.model);
+        let _ = writeln!(
+            text,
+            "| {model}, {} | {ours} | {dnw} | {fixed} |",
+            row.batch
         );
     }
     text
@@ -217,7 +255,9 @@ mod tests {
             );
             tables += 1;
         }
-        assert_eq!(tables, 5, "{text}");
+        assert_eq!(tables, 6, "{text}");
+        let memory = "| tiny-static, 64 | 30 (20) | 400 (20) | 500 (20) |";
+        assert!(text.contains(memory), "{text}");
         let training = "| tiny-static, 64 | 2 | flex | 55.0 (52.5 to 278) | 220 (210 to 1110) | 121 (110 to 510) \
                         | 4.00 (4.00 to 4.00) | 2.00 (1.90 to 2.10) | 18.2 % |";
         assert!(text.contains(training), "{text}");

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::found::Held;
 use super::peer::Peer;
 use super::statistics::Spread;
 use crate::text::{duration, three_digits};
@@ -42,6 +43,11 @@ impl Turns {
     /// The median times of one side in one round after the other, milliseconds.
     pub fn rounds(&self, place: usize) -> &[f64] {
         &self.sides[place].rounds
+    }
+
+    /// What each side holds in memory; none if the system does not say of one.
+    pub fn memory(&self) -> Option<Vec<Held>> {
+        self.sides.iter().map(|side| side.peer.memory()).collect()
     }
 
     /// Makes so many rounds, says after each how it went, and lets it be kept.
