@@ -295,10 +295,7 @@ fn rows_at_once(sources: usize) -> usize {
 }
 
 /// A slice in parts that end at these places.
-fn split<T>(
-    slice: &mut [T],
-    ends: impl Iterator<Item = usize>,
-) -> impl Iterator<Item = &mut [T]> {
+fn split<T>(slice: &mut [T], ends: impl Iterator<Item = usize>) -> impl Iterator<Item = &mut [T]> {
     let mut left = (0, slice);
     ends.map(move |end| {
         let (begin, slice) = std::mem::take(&mut left);
