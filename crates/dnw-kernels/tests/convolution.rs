@@ -64,47 +64,96 @@ proptest! {
     fn the_wired_convolution_and_its_gradients_equal_their_definitions(
         shape in prop_oneof![3 => shapes(), 1 => wide_shapes()], density in 0.0f32..1.0, seed in any::<u64>(),
     ) {
-        let Some([height, width]) = shape.given() else { return Ok(()) };
-        let columns = shape.sources_of_group() * shape.taps();
-        let mask: Vec<bool> = numbers(seed ^ 1, shape.targets * columns).iter().map(|v| (v + 1.0) / 2.0 < density).collect();
-        let index = EdgeIndex::from_mask(shape.targets, columns, mask.iter().copied());
-        let pixels = shape.maps[0] * shape.maps[1];
-        let x = numbers(seed ^ 2, shape.images * shape.sources * pixels);
-        let w = numbers(seed ^ 3, shape.targets * columns);
-        let dy = numbers(seed ^ 4, shape.images * shape.targets * height * width);
-        let (mut y, mut dx, mut dw) = (vec![7.0; dy.len()], vec![7.0; x.len()], vec![7.0; w.len()]);
-        let edges = index.weights(&w);
-        let pass = convolution::forward(&shape, &x, &edges, &index, &mut y);
-        convolution::backward(&shape, &pass, &edges, &index, &dy, [Some(&mut dx), Some(&mut dw)]);
+        agrees(shape, density, seed)?;
+    }
+}
 
-        let (mut y0, mut dx0, mut dw0) = (vec![0.0; y.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
-        for n in 0..shape.images {
-            for t in 0..shape.targets {
-                let first = t / shape.targets_of_group() * shape.sources_of_group();
-                for e in 0..columns {
-                    let (s, tap) = (first + e / shape.taps(), e % shape.taps());
-                    let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
-                    let real = if mask[t * columns + e] { f64::from(w[t * columns + e]) } else { 0.0 };
-                    for o in 0..height * width {
-                        let at = [o / width, o % width];
-                        let place = [0, 1].map(|i| {
-                            (at[i] * shape.stride[i] + tap[i] * shape.dilation[i]).checked_sub(shape.padding[i])
-                        });
-                        let [Some(r), Some(c)] = place else { continue };
-                        if r >= shape.maps[0] || c >= shape.maps[1] {
-                            continue;
-                        }
-                        let i = (n * shape.sources + s) * pixels + r * shape.maps[1] + c;
-                        let o = (n * shape.targets + t) * height * width + o;
-                        y0[o] += real * f64::from(x[i]);
-                        dx0[i] += real * f64::from(dy[o]);
-                        dw0[t * columns + e] += f64::from(dy[o]) * f64::from(x[i]);
+fn agrees(shape: ConvolutionShape, density: f32, seed: u64) -> Result<(), TestCaseError> {
+    let Some([height, width]) = shape.given() else {
+        return Ok(());
+    };
+    let columns = shape.sources_of_group() * shape.taps();
+    let mask: Vec<bool> = numbers(seed ^ 1, shape.targets * columns)
+        .iter()
+        .map(|v| (v + 1.0) / 2.0 < density)
+        .collect();
+    let index = EdgeIndex::from_mask(shape.targets, columns, mask.iter().copied());
+    let pixels = shape.maps[0] * shape.maps[1];
+    let x = numbers(seed ^ 2, shape.images * shape.sources * pixels);
+    let w = numbers(seed ^ 3, shape.targets * columns);
+    let dy = numbers(seed ^ 4, shape.images * shape.targets * height * width);
+    let (mut y, mut dx, mut dw) = (vec![7.0; dy.len()], vec![7.0; x.len()], vec![7.0; w.len()]);
+    let edges = index.weights(&w);
+    let pass = convolution::forward(&shape, &x, &edges, &index, &mut y);
+    convolution::backward(
+        &shape,
+        &pass,
+        &edges,
+        &index,
+        &dy,
+        [Some(&mut dx), Some(&mut dw)],
+    );
+
+    let (mut y0, mut dx0, mut dw0) = (vec![0.0; y.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+    for n in 0..shape.images {
+        for t in 0..shape.targets {
+            let first = t / shape.targets_of_group() * shape.sources_of_group();
+            for e in 0..columns {
+                let (s, tap) = (first + e / shape.taps(), e % shape.taps());
+                let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
+                let real = if mask[t * columns + e] {
+                    f64::from(w[t * columns + e])
+                } else {
+                    0.0
+                };
+                for o in 0..height * width {
+                    let at = [o / width, o % width];
+                    let place = [0, 1].map(|i| {
+                        (at[i] * shape.stride[i] + tap[i] * shape.dilation[i])
+                            .checked_sub(shape.padding[i])
+                    });
+                    let [Some(r), Some(c)] = place else { continue };
+                    if r >= shape.maps[0] || c >= shape.maps[1] {
+                        continue;
                     }
+                    let i = (n * shape.sources + s) * pixels + r * shape.maps[1] + c;
+                    let o = (n * shape.targets + t) * height * width + o;
+                    y0[o] += real * f64::from(x[i]);
+                    dx0[i] += real * f64::from(dy[o]);
+                    dw0[t * columns + e] += f64::from(dy[o]) * f64::from(x[i]);
                 }
             }
         }
-        close(&y, &y0, "forward")?;
-        close(&dx, &dx0, "input")?;
-        close(&dw, &dw0, "weight")?;
+    }
+    close(&y, &y0, "forward")?;
+    close(&dx, &dx0, "input")?;
+    close(&dw, &dw0, "weight")?;
+    Ok(())
+}
+
+#[test]
+fn convolutions_of_a_residual_network_equal_their_definitions() {
+    let shape = |sources, targets, side, kernel: usize, stride| ConvolutionShape {
+        images: 3,
+        sources,
+        targets,
+        maps: [side; 2],
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [kernel / 2; 2],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    let shapes = [
+        shape(3, 64, 64, 7, 2),
+        shape(64, 64, 16, 3, 1),
+        shape(64, 256, 16, 1, 1),
+        shape(128, 96, 16, 3, 2),
+        shape(300, 200, 8, 1, 2),
+        shape(256, 256, 4, 3, 1),
+        shape(512, 512, 2, 3, 1),
+    ];
+    for shape in shapes {
+        agrees(shape, 0.1, 7).unwrap_or_else(|error| panic!("{shape:?}: {error}"));
     }
 }
