@@ -173,6 +173,23 @@ pub(crate) fn product(
     onto: bool,
 ) {
     let _span = tracing::trace_span!("dense product").entered();
+    multiply(a, b, length, out, stride, onto, gemm::Parallelism::Rayon(0));
+}
+
+/// As [`product`], written and by one thread, so that several may be made at once.
+pub(crate) fn product_alone(a: Rows<'_>, b: Rows<'_>, length: usize, out: &mut [f32]) {
+    multiply(a, b, length, out, length, false, gemm::Parallelism::None);
+}
+
+fn multiply(
+    a: Rows<'_>,
+    b: Rows<'_>,
+    length: usize,
+    out: &mut [f32],
+    stride: usize,
+    onto: bool,
+    parallelism: gemm::Parallelism,
+) {
     if a.rows == 0 || length == 0 {
         return;
     }
@@ -209,7 +226,7 @@ pub(crate) fn product(
             false,
             false,
             false,
-            gemm::Parallelism::Rayon(0),
+            parallelism,
         );
     }
 }

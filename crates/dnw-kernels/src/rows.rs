@@ -31,7 +31,7 @@ impl Terms {
         self.weights.extend(weights);
     }
 
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.starts.clear();
         self.weights.clear();
     }

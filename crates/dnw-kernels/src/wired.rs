@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
 use crate::dense::{self, Rows};
-use crate::rows::{Sums, Terms, sum_maps, sum_rows};
+use crate::rows::{Channel, Place, Sums, Terms, sum_maps, sum_rows};
 use crate::simd::LANES;
 
 /// The share of real edges from which the dense product is quicker. Measured: `cargo xtask bench-peers kernels`.
@@ -102,11 +102,17 @@ impl<'a> Edges<'a> {
         sum(sums, dy, targets.len(), edges, terms_of);
     }
 
-    /// Whether products are quicker over maps as they lie, by image, than over rows: where few edges are real and vectors fill.
-    pub(crate) fn suits_maps(self, pixels: usize) -> bool {
+    fn is_dense(self) -> bool {
         let entries = self.index.targets() * self.index.sources();
-        let is_sparse = (self.index.len() as f64) < DENSE_FROM * entries as f64;
-        is_sparse && pixels >= LANES && (pixels >= 4 * LANES || pixels.is_multiple_of(LANES))
+        self.index.len() as f64 >= DENSE_FROM * entries as f64
+    }
+
+    /// Whether products are quicker over maps as they lie, by image, than over rows: where vectors fill, or a dense product's tiles.
+    pub(crate) fn suits_maps(self, pixels: usize) -> bool {
+        match self.is_dense() {
+            true => pixels >= 4 * LANES,
+            false => pixels >= 4 * LANES || pixels >= LANES && pixels.is_multiple_of(LANES),
+        }
     }
 
     /// Writes what all targets gather, `[images, targets, pixels]`, from `x [images, sources, pixels]`.
@@ -123,6 +129,9 @@ impl<'a> Edges<'a> {
             (self.index.sources_of(target), weights)
         };
         let sizes = [images, self.index.targets(), pixels];
+        if self.is_dense() {
+            return dense_maps(out, sizes, x, self.index.sources(), of_row);
+        }
         sum_maps(out, sizes, x, self.index.sources(), of_row);
     }
 
@@ -150,8 +159,41 @@ impl<'a> Edges<'a> {
             (&by_source[own.clone()], &weights[own])
         };
         let sizes = [images, self.index.sources(), pixels];
+        if self.is_dense() {
+            return dense_maps(out, sizes, dy, self.index.targets(), of_row);
+        }
         sum_maps(out, sizes, dy, self.index.targets(), of_row);
     }
+}
+
+/// Writes `out [images, rows, pixels]` by a dense product for each image of `x [images, columns, pixels]`: maps stay where they lie.
+/// `of_row` names a row's columns and their weights.
+fn dense_maps<'a, P: Channel + 'a>(
+    out: &mut [f32],
+    [images, rows, pixels]: [usize; 3],
+    x: &[f32],
+    columns: usize,
+    of_row: impl Fn(usize) -> (&'a [P], &'a [f32]) + Sync,
+) {
+    let mut matrix = Buffer::stale(rows * columns);
+    matrix
+        .par_chunks_mut(columns.max(1))
+        .enumerate()
+        .with_min_len(AT_ONCE.div_ceil(columns.max(1)))
+        .for_each(|(row, matrix)| {
+            matrix.fill(0.0);
+            let (places, weights) = of_row(row);
+            for (place, &weight) in places.iter().zip(weights) {
+                matrix[place.place()] = weight;
+            }
+        });
+    let matrix = Rows::new(&matrix, rows, columns);
+    let of_image = x.par_chunks_exact((columns * pixels).max(1));
+    let out = out.par_chunks_exact_mut((rows * pixels).max(1));
+    let image = |(x, out): (&[f32], &mut [f32])| {
+        dense::product_alone(matrix, Rows::new(x, columns, pixels), pixels, out);
+    };
+    of_image.zip(out).take(images).for_each(image);
 }
 
 /// Sums of the rows of `x`, of which there are so many, over so many edges.
@@ -169,13 +211,17 @@ fn sum(
         return sum_rows(sums, x, columns, terms_of);
     }
     let mut matrix = Buffer::zeros(rows * columns);
-    for (row, matrix) in matrix.chunks_exact_mut(columns.max(1)).enumerate() {
-        let mut terms = Terms::default();
-        terms_of(row, &mut terms);
-        for (start, weight) in terms.starts.iter().zip(&terms.weights) {
-            matrix[start / length] = *weight;
-        }
-    }
+    matrix
+        .par_chunks_exact_mut(columns.max(1))
+        .enumerate()
+        .with_min_len(AT_ONCE.div_ceil(columns.max(1)))
+        .for_each_init(Terms::default, |terms, (row, matrix)| {
+            terms.clear();
+            terms_of(row, terms);
+            for (start, weight) in terms.starts.iter().zip(&terms.weights) {
+                matrix[start / length] = *weight;
+            }
+        });
     let (matrix, x) = (
         Rows::new(&matrix, rows, columns),
         Rows::new(x, columns, length),

@@ -67,7 +67,7 @@ proptest! {
 
     #[test]
     fn the_wired_product_and_its_gradients_equal_their_definitions(
-        images in 0usize..20, targets in 1usize..9, sources in 1usize..9, pixels in 1usize..40,
+        images in 0usize..20, targets in 1usize..9, sources in 1usize..9, pixels in 1usize..90,
         density in 0.0f32..1.0, seed in any::<u64>(),
     ) {
         let shape = ProductShape { images, targets, sources, pixels, layout: Layout::TargetsFirst };
