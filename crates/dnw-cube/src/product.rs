@@ -44,7 +44,9 @@ pub fn gather(
     if y.length() == 0 {
         return;
     }
-    let lanes = [4, 2, 1].into_iter().find(|lanes| pixels % lanes == 0);
+    let lanes = [4, 2, 1]
+        .into_iter()
+        .find(|&lanes| pixels.is_multiple_of(lanes));
     let lanes = lanes.expect("one divides all");
     let pixels = pixels / lanes;
     let positions = images * pixels;

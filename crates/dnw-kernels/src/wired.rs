@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
 use crate::dense::{self, Rows};
-use crate::rows::{Channel, Place, Sums, Terms, sum_maps, sum_rows};
+use crate::rows::{Channel, Sums, Terms, sum_maps, sum_rows};
 use crate::simd::LANES;
 
 /// The share of real edges from which the dense product is quicker. Measured: `cargo xtask bench-peers kernels`.
