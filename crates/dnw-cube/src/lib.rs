@@ -9,6 +9,7 @@
 //! * [`node`]: instance norm, ReLU and a depthwise 3 x 3 convolution in one pass each way.
 //! * [`selection`]: the k weights of largest magnitude, by counting, and how the mask differs from the one before.
 
+#![cfg(feature = "cube")]
 // Kernels are translated, not compiled: what clippy would write is not always there, and nested conditions say what must not be read.
 #![allow(clippy::manual_div_ceil, clippy::collapsible_if)]
 
