@@ -42,9 +42,74 @@ impl<'a> Rows<'a> {
         (before, within)
     }
 
+    fn as_they_are(self) -> Strided<*const f32> {
+        Strided {
+            start: self.numbers[self.start..].as_ptr(),
+            row: self.stride as isize,
+            column: 1,
+        }
+    }
+
+    /// The rows as columns.
+    fn columns(self) -> Strided<*const f32> {
+        let Strided { start, row, column } = self.as_they_are();
+        Strided {
+            start,
+            row: column,
+            column: row,
+        }
+    }
+
     fn check(&self, length: usize) {
         let end = self.start + (self.rows - 1) * self.stride + length;
         assert!(end <= self.numbers.len(), "rows outside their matrix");
+    }
+}
+
+/// A matrix in memory: where it begins, and from a row or a column to the next.
+#[derive(Clone, Copy)]
+struct Strided<P> {
+    start: P,
+    row: isize,
+    column: isize,
+}
+
+/// `to (+)= a b`, where the sizes are the rows and columns of `to` and how much is summed.
+///
+/// # Safety
+/// All of the three matrices is memory of theirs, and nobody else holds any of `to`.
+unsafe fn call(
+    [rows, columns, length]: [usize; 3],
+    a: Rows<'_>,
+    b: Strided<*const f32>,
+    to: Strided<*mut f32>,
+    onto: bool,
+    parallelism: gemm::Parallelism,
+) {
+    let a = a.as_they_are();
+    // SAFETY: as the caller promises.
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            length,
+            to.start,
+            to.column,
+            to.row,
+            onto,
+            a.start,
+            a.column,
+            a.row,
+            b.start,
+            b.column,
+            b.row,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
     }
 }
 
@@ -94,25 +159,17 @@ pub(crate) fn outer(
     // SAFETY: the last entry of `out` that is written, and the ends of the rows that are read, were found to lie inside their slices
     // above; `out` is borrowed alone.
     unsafe {
-        gemm::gemm(
-            a.rows,
-            b.rows,
-            length,
-            out.as_mut_ptr().add(start),
-            place.column as isize,
-            place.row as isize,
+        let to = Strided {
+            start: out.as_mut_ptr().add(start),
+            row: place.row as isize,
+            column: place.column as isize,
+        };
+        call(
+            [a.rows, b.rows, length],
+            a,
+            b.columns(),
+            to,
             onto,
-            a.numbers.as_ptr().add(a.start),
-            1,
-            a.stride as isize,
-            b.numbers.as_ptr().add(b.start),
-            b.stride as isize,
-            1,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
             gemm::Parallelism::Rayon(0),
         );
     }
@@ -139,24 +196,16 @@ pub(crate) unsafe fn outer_block(
     // SAFETY: the block was found to lie inside its matrix, and the ends of the rows inside their slices; nobody else holds the block,
     // as the caller promises.
     unsafe {
-        gemm::gemm(
-            a.rows,
-            b.rows,
-            length,
-            begin,
-            1,
-            stride as isize,
-            false,
-            a.numbers.as_ptr().add(a.start),
-            1,
-            a.stride as isize,
-            b.numbers.as_ptr().add(b.start),
-            b.stride as isize,
-            1,
-            1.0,
-            1.0,
-            false,
-            false,
+        let to = Strided {
+            start: begin,
+            row: stride as isize,
+            column: 1,
+        };
+        call(
+            [a.rows, b.rows, length],
+            a,
+            b.columns(),
+            to,
             false,
             gemm::Parallelism::None,
         );
@@ -205,27 +254,20 @@ fn multiply(
     }
     a.check(b.rows);
     b.check(length);
-    // SAFETY: as above.
+    // SAFETY: the last number that is written, and the ends of the rows that are read, were found to lie inside their slices; `out` is borrowed
+    // alone.
     unsafe {
-        gemm::gemm(
-            a.rows,
-            length,
-            b.rows,
-            out.as_mut_ptr(),
-            1,
-            stride as isize,
+        let to = Strided {
+            start: out.as_mut_ptr(),
+            row: stride as isize,
+            column: 1,
+        };
+        call(
+            [a.rows, length, b.rows],
+            a,
+            b.as_they_are(),
+            to,
             onto,
-            a.numbers.as_ptr().add(a.start),
-            1,
-            a.stride as isize,
-            b.numbers.as_ptr().add(b.start),
-            1,
-            b.stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
             parallelism,
         );
     }

@@ -1,0 +1,81 @@
+//! A map with its padding, in which a convolution is nine shifts.
+//!
+//! A map is copied once into a buffer with one column of zeros between its rows and a row of zeros above and below. There, each of the
+//! nine taps is a plain shift of the flat buffer, so that the whole convolution vectorises whatever the width of the map.
+
+use super::NodeShape;
+use crate::simd::{LANES, multiply_add};
+
+/// Copies a map through `value` into a padded buffer; the padding must be zero already.
+#[inline(always)]
+pub(super) fn pad(shape: NodeShape, map: &[f32], buffer: &mut [f32], value: impl Fn(f32) -> f32) {
+    let (width, row) = (shape.width, shape.width + 1);
+    for (y, line) in map.chunks_exact(width).enumerate() {
+        let out = &mut buffer[(y + 1) * row + 1..][..width];
+        for (out, &x) in out.iter_mut().zip(line) {
+            *out = value(x);
+        }
+    }
+}
+
+/// Copies a map of outputs into a padded buffer of the inputs' size, `step` apart; all other places must be zero already.
+#[inline(always)]
+pub(super) fn spread(shape: NodeShape, map: &[f32], buffer: &mut [f32]) {
+    let [_, width] = shape.given();
+    if shape.step == 1 {
+        return pad(shape, map, buffer, |x| x);
+    }
+    for (y, line) in map.chunks_exact(width).enumerate() {
+        let out = &mut buffer[(y * shape.step + 1) * (shape.width + 1) + 1..];
+        for (x, &value) in line.iter().enumerate() {
+            out[x * shape.step] = value;
+        }
+    }
+}
+
+/// Copies the flat outputs that are pixels of the result (not the separating column, not between steps) into the map.
+#[inline(always)]
+pub(super) fn collect(shape: NodeShape, flat: &[f32], map: &mut [f32]) {
+    let ([_, width], row) = (shape.given(), shape.width + 1);
+    for (y, line) in map.chunks_exact_mut(width).enumerate() {
+        let flat = &flat[y * shape.step * row..];
+        if shape.step == 1 {
+            line.copy_from_slice(&flat[..width]);
+        } else {
+            for (x, value) in line.iter_mut().enumerate() {
+                *value = flat[x * shape.step];
+            }
+        }
+    }
+}
+
+/// Where tap `(row, column)` of the kernel reads, relative to an output's flat place.
+#[inline(always)]
+pub(super) fn shift(shape: NodeShape, tap: usize) -> usize {
+    (tap / 3) * (shape.width + 1) + tap % 3
+}
+
+/// Runs the nine taps over a padded buffer.
+#[inline(always)]
+pub(super) fn correlate<const SET: u8>(
+    shape: NodeShape,
+    buffer: &[f32],
+    kernel: &[f32; 9],
+    flat: &mut [f32],
+) {
+    let stride = shape.stride();
+    let tap = |i: usize| &buffer[shift(shape, i)..][..stride];
+    let (t0, t1, t2) = (tap(0), tap(1), tap(2));
+    let (t3, t4, t5) = (tap(3), tap(4), tap(5));
+    let (t6, t7, t8) = (tap(6), tap(7), tap(8));
+    for (start, out) in (0..stride).step_by(LANES).zip(flat.chunks_exact_mut(LANES)) {
+        let mut sums = [0.0f32; LANES];
+        for (read, k) in [t0, t1, t2, t3, t4, t5, t6, t7, t8].into_iter().zip(kernel) {
+            let read = &read[start..start + LANES];
+            for i in 0..LANES {
+                sums[i] = multiply_add::<SET>(*k, read[i], sums[i]);
+            }
+        }
+        out.copy_from_slice(&sums);
+    }
+}
