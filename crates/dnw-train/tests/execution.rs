@@ -14,8 +14,8 @@ mod precision;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::{Module, ModuleDisplay, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
@@ -55,12 +55,19 @@ impl Trained {
     }
 }
 
+/// All devices of a CPU backend draw from one generator, and so do tests side by side: one at a time seeds it and draws.
+fn alone() -> MutexGuard<'static, ()> {
+    static DRAWING: Mutex<()> = Mutex::new(());
+    DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Trains so many updates of the digits recipe with changes.
 fn train(changes: &[&str], updates: usize, execution: &Execution) -> Trained {
     struct Steps<'a> {
         recipe: &'a Recipe,
         updates: usize,
         execution: &'a Execution,
+        drawing: MutexGuard<'static, ()>,
     }
 
     impl UseModel for Steps<'_> {
@@ -69,6 +76,9 @@ fn train(changes: &[&str], updates: usize, execution: &Execution) -> Trained {
         fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Trained {
             let data = self.recipe.open_data(None).unwrap();
             let mut training = Training::begin(model, self.recipe, &data, self.execution).unwrap();
+            // What has not been drawn yet is drawn when it is read.
+            floats(&*training.model);
+            drop(self.drawing);
             let mut updates = Vec::new();
             while updates.len() < self.updates {
                 for batch in training.batches().unwrap() {
@@ -92,11 +102,13 @@ fn train(changes: &[&str], updates: usize, execution: &Execution) -> Trained {
     let changes: Vec<_> = changes.iter().map(|change| (*change).to_owned()).collect();
     let recipe = Recipe::named("digits", &changes).unwrap();
     let device = execution.device();
+    let drawing = alone();
     device.seed(recipe.seed);
     let steps = Steps {
         recipe: &recipe,
         updates,
         execution,
+        drawing,
     };
     recipe.model.build([1, 8, 8], 10, device, steps).unwrap()
 }

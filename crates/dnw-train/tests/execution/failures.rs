@@ -30,6 +30,7 @@ fn run(oddity: Oddity, execution: &Execution) -> (TrainingError, RunFolder, temp
     let place = tempfile::tempdir().unwrap();
     let folder = RunFolder::create(&place.path().join("run")).unwrap();
     let device = execution.device();
+    let _drawing = super::alone();
     device.seed(recipe.seed);
     let runner = Runner {
         recipe: &recipe,

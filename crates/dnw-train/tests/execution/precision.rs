@@ -44,9 +44,10 @@ fn the_first_loss_is_that_of_32_bits_to_the_digits_that_16_have() {
 
 #[test]
 fn running_averages_arrive_in_32_bits() {
-    let plain = train(&RESNET, 3, &on_one());
+    // One update, in which they come from the weights that all begin with. After more, an edge that rounding chose is another network.
+    let plain = train(&RESNET, 1, &on_one());
     for execution in LOW.map(on_one_in).into_iter().chain([on_several(2)]) {
-        let low = train(&RESNET, 3, &execution);
+        let low = train(&RESNET, 1, &execution);
         let mut averages = 0;
         for (path, mine) in low
             .floats
@@ -57,7 +58,7 @@ fn running_averages_arrive_in_32_bits() {
             assert!(mine.iter().any(|&value| value != start), "{path} has moved");
             let theirs = &plain.floats[path];
             for (a, b) in mine.iter().zip(theirs) {
-                assert!((a - b).abs() < 0.1 * (1.0 + b.abs()), "{path}: {a}, {b}");
+                assert!((a - b).abs() < 0.05 * (1.0 + b.abs()), "{path}: {a}, {b}");
             }
             averages += 1;
         }
@@ -84,6 +85,7 @@ fn the_loss_scale_backs_off_where_gradients_overflow_and_no_update_is_left_out()
     let scale_after = |factor: f32| {
         let execution = on_one_in(Precision::F16);
         let device = execution.device();
+        let _drawing = super::alone();
         device.seed(0);
         let model = Odd::new(Oddity::Loud(factor), &recipe, device);
         let mut training = Training::begin(model, &recipe, &data, &execution).unwrap();
