@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
+use crate::cost::prefers_dense;
 use crate::dense::{self, Rows};
 use crate::layout::turn;
 use crate::planes::{Planes, Tap};
@@ -16,9 +17,6 @@ use crate::tiles::Tiles;
 use crate::wired::Edges;
 
 pub use crate::planes::ConvolutionShape;
-
-/// The share of real edges from which all taps are computed as dense products.
-const DENSE_FROM: f64 = 0.35;
 
 fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeIndex>) {
     let given = shape.given().expect("a kernel that fits its maps");
@@ -48,9 +46,11 @@ fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeInde
     }
 }
 
+/// Whether all taps are computed as dense products.
 fn is_dense(shape: &ConvolutionShape, index: &EdgeIndex) -> bool {
     let entries = shape.targets * shape.sources_of_group() * shape.taps();
-    index.len() as f64 >= DENSE_FROM * entries as f64
+    let [height, width] = shape.given().expect("checked");
+    prefers_dense(index.len(), entries, shape.images * height * width)
 }
 
 /// The pixels of maps that need not be laid out in rows: those of a kernel that is a single tap on every pixel, where few edges are real

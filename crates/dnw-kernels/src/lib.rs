@@ -25,6 +25,7 @@
 
 mod buffers;
 pub mod convolution;
+mod cost;
 mod dense;
 pub mod descent;
 mod index;

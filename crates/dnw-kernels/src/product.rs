@@ -75,7 +75,7 @@ impl ProductShape {
 pub fn forward(shape: ProductShape, x: &[f32], weights: &[f32], index: &EdgeIndex, y: &mut [f32]) {
     shape.check(x, y, Some(index));
     let edges = Edges::new(index, weights);
-    if edges.suits_maps(shape.pixels) {
+    if edges.suits_maps(shape.images, shape.pixels) {
         return match shape.layout {
             Layout::TargetsFirst => edges.maps_into_targets(shape.images, shape.pixels, x, y),
             Layout::SourcesFirst => edges.maps_into_sources(shape.images, shape.pixels, x, y),
@@ -104,7 +104,7 @@ pub fn input_gradient(
 ) {
     shape.check(dx, dy, Some(index));
     let edges = Edges::new(index, weights);
-    if edges.suits_maps(shape.pixels) {
+    if edges.suits_maps(shape.images, shape.pixels) {
         return match shape.layout {
             Layout::TargetsFirst => edges.maps_into_sources(shape.images, shape.pixels, dy, dx),
             Layout::SourcesFirst => edges.maps_into_targets(shape.images, shape.pixels, dy, dx),

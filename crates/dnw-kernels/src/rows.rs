@@ -138,9 +138,9 @@ impl Place for OfSource {
 /// wait for each other need company.
 #[inline(always)]
 fn at_once<const SET: u8>(vectors: usize) -> usize {
-    let most = if SET == AVX512 { 8 } else { 4 };
+    let most = if SET == AVX512 { 12 } else { 4 };
     match vectors {
-        0..=8 if vectors <= most => vectors,
+        0..=12 if vectors <= most => vectors,
         _ if vectors < 2 * most => vectors.div_ceil(2),
         _ => most,
     }
@@ -172,7 +172,11 @@ fn sum<const SET: u8, P: Place>(
             5 => sum_5::<SET, P>(places, apart, weights, source, these),
             6 => sum_6::<SET, P>(places, apart, weights, source, these),
             7 => sum_7::<SET, P>(places, apart, weights, source, these),
-            _ => sum_8::<SET, P>(places, apart, weights, source, these),
+            8 => sum_8::<SET, P>(places, apart, weights, source, these),
+            9 => sum_9::<SET, P>(places, apart, weights, source, these),
+            10 => sum_10::<SET, P>(places, apart, weights, source, these),
+            11 => sum_11::<SET, P>(places, apart, weights, source, these),
+            _ => sum_12::<SET, P>(places, apart, weights, source, these),
         }
         column += these.len();
         left = behind;
@@ -211,25 +215,26 @@ macro_rules! sum_vectors {
     };
 }
 
-sum_vectors!(sum_1, 1, a = 0);
-sum_vectors!(sum_2, 2, a = 0, b = 1);
-sum_vectors!(sum_3, 3, a = 0, b = 1, c = 2);
-sum_vectors!(sum_4, 4, a = 0, b = 1, c = 2, d = 3);
-sum_vectors!(sum_5, 5, a = 0, b = 1, c = 2, d = 3, e = 4);
-sum_vectors!(sum_6, 6, a = 0, b = 1, c = 2, d = 3, e = 4, f = 5);
-sum_vectors!(sum_7, 7, a = 0, b = 1, c = 2, d = 3, e = 4, f = 5, g = 6);
-sum_vectors!(
-    sum_8,
-    8,
-    a = 0,
-    b = 1,
-    c = 2,
-    d = 3,
-    e = 4,
-    f = 5,
-    g = 6,
-    h = 7
-);
+macro_rules! sums {
+    ($($name:ident = $vectors:literal: $($s:ident = $i:literal)*;)*) => {
+        $(sum_vectors!($name, $vectors, $($s = $i),*);)*
+    };
+}
+
+sums! {
+    sum_1 = 1: s0 = 0;
+    sum_2 = 2: s0 = 0 s1 = 1;
+    sum_3 = 3: s0 = 0 s1 = 1 s2 = 2;
+    sum_4 = 4: s0 = 0 s1 = 1 s2 = 2 s3 = 3;
+    sum_5 = 5: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4;
+    sum_6 = 6: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5;
+    sum_7 = 7: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6;
+    sum_8 = 8: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7;
+    sum_9 = 9: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8;
+    sum_10 = 10: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8 s9 = 9;
+    sum_11 = 11: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8 s9 = 9 s10 = 10;
+    sum_12 = 12: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8 s9 = 9 s10 = 10 s11 = 11;
+}
 
 /// As [`sum_rows`], of maps that lie by image: each row of an image is the sum of some of its channels, `of_row` telling which and times
 /// what. `source` is `[images, distinct, pixels]`, `out` `[images, rows, pixels]`.

@@ -11,10 +11,12 @@ pub(crate) const LANES: usize = 16;
 
 /// What a copy of a loop was compiled for.
 pub(crate) const BASELINE: u8 = 0;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(crate) const AVX2: u8 = 1;
 pub(crate) const AVX512: u8 = 2;
 
 /// The copy that this process runs: the widest that the machine has, unless a narrower one was asked for.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 #[inline(always)]
 pub(crate) fn set() -> u8 {
     static SET: OnceLock<u8> = OnceLock::new();
@@ -22,6 +24,7 @@ pub(crate) fn set() -> u8 {
 }
 
 /// The widest that was asked for.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn asked(name: Option<&str>) -> u8 {
     match name {
         Some("baseline") => BASELINE,
@@ -31,6 +34,7 @@ fn asked(name: Option<&str>) -> u8 {
 }
 
 /// The widest that the machine has.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn widest() -> u8 {
     #[cfg(target_arch = "x86_64")]
     {
@@ -81,10 +85,11 @@ macro_rules! vectorised {
 }
 pub(crate) use vectorised;
 
-/// `a * b + c`, fused where the copy has the instruction; elsewhere a fused product would be a slow library call.
+/// `a * b + c`, fused where the copy has the instruction, as every machine of AArch64 has; elsewhere a fused product would be a slow
+/// library call.
 #[inline(always)]
 pub(crate) fn multiply_add<const SET: u8>(a: f32, b: f32, c: f32) -> f32 {
-    if SET == BASELINE {
+    if SET == BASELINE && !cfg!(target_arch = "aarch64") {
         a * b + c
     } else {
         a.mul_add(b, c)

@@ -1,7 +1,7 @@
 //! Products with the real edges of a matrix, in the direction of the edges and against it.
 //!
-//! How much is real decides how: a few edges are visited one by one; where most are real, the dense product over a matrix with zeros
-//! for the others is quicker, because it uses each number that it loads many times.
+//! How much is real decides how ([`cost`](crate::cost)): a few edges are visited one by one; where most are real, the dense product over
+//! a matrix with zeros for the others is quicker, because it uses each number that it loads many times.
 
 use std::ops::Range;
 
@@ -9,12 +9,10 @@ use rayon::prelude::*;
 
 use crate::EdgeIndex;
 use crate::buffers::Buffer;
+use crate::cost::prefers_dense;
 use crate::dense::{self, Rows};
 use crate::rows::{Channel, Sums, Terms, sum_maps, sum_rows};
 use crate::simd::LANES;
-
-/// The share of real edges from which the dense product is quicker. Measured: `cargo xtask bench-peers kernels`.
-const DENSE_FROM: f64 = 0.35;
 
 /// Edges that a task goes through.
 const AT_ONCE: usize = 1 << 13;
@@ -102,14 +100,15 @@ impl<'a> Edges<'a> {
         sum(sums, dy, targets.len(), edges, terms_of);
     }
 
-    fn is_dense(self) -> bool {
+    /// Whether the product of all of it, over so many pixels in so many images, is cheaper densely.
+    fn prefers_dense(self, images: usize, pixels: usize) -> bool {
         let entries = self.index.targets() * self.index.sources();
-        self.index.len() as f64 >= DENSE_FROM * entries as f64
+        prefers_dense(self.index.len(), entries, images * pixels)
     }
 
     /// Whether products are quicker over maps as they lie, by image, than over rows: where vectors fill, or a dense product's tiles.
-    pub(crate) fn suits_maps(self, pixels: usize) -> bool {
-        match self.is_dense() {
+    pub(crate) fn suits_maps(self, images: usize, pixels: usize) -> bool {
+        match self.prefers_dense(images, pixels) {
             true => pixels >= 4 * LANES,
             false => pixels >= 4 * LANES || pixels >= LANES && pixels.is_multiple_of(LANES),
         }
@@ -129,7 +128,7 @@ impl<'a> Edges<'a> {
             (self.index.sources_of(target), weights)
         };
         let sizes = [images, self.index.targets(), pixels];
-        if self.is_dense() {
+        if self.prefers_dense(images, pixels) {
             return dense_maps(out, sizes, x, self.index.sources(), of_row);
         }
         sum_maps(out, sizes, x, self.index.sources(), of_row);
@@ -159,7 +158,7 @@ impl<'a> Edges<'a> {
             (&by_source[own.clone()], &weights[own])
         };
         let sizes = [images, self.index.sources(), pixels];
-        if self.is_dense() {
+        if self.prefers_dense(images, pixels) {
             return dense_maps(out, sizes, dy, self.index.targets(), of_row);
         }
         sum_maps(out, sizes, dy, self.index.targets(), of_row);
@@ -207,7 +206,7 @@ fn sum(
     let Sums {
         rows, length, onto, ..
     } = sums;
-    if length == 0 || (edges as f64) < DENSE_FROM * (rows * columns) as f64 {
+    if !prefers_dense(edges, rows * columns, length) {
         return sum_rows(sums, x, columns, terms_of);
     }
     let mut matrix = Buffer::zeros(rows * columns);
