@@ -24,8 +24,10 @@ mod host;
 mod index;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod served;
+mod watch;
 
 pub(crate) use index::IndexCache;
+pub(crate) use watch::{Sighting, Sightings, Watch, during};
 
 /// Which bodies are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -321,6 +323,25 @@ pub(crate) struct Wanted {
     pub(crate) guess: Option<f32>,
 }
 
+impl Wanted {
+    /// The candidates, a bit each, where not all entries are.
+    #[cfg(any(feature = "flex", feature = "ndarray", feature = "cube"))]
+    pub(crate) fn candidate_words(&self) -> Option<&[u64]> {
+        let all = self.candidates.count() == self.candidates.entries();
+        (!all).then(|| self.candidates.words())
+    }
+}
+
+/// Where the numbers of a contiguous tensor lie, if kernels serve it on this process's memory.
+pub(crate) fn place<const D: usize>(weights: &Tensor<D>) -> Option<usize> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    if Kernels::default().serve(weights) {
+        return served::place(weights.clone());
+    }
+    let _ = weights;
+    None
+}
+
 /// What was chosen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chosen {
@@ -338,7 +359,7 @@ pub(crate) struct Chosen {
 
 /// How the mask of the largest weights differs from the one that is, where kernels serve.
 ///
-/// `weights`, `real`: `[entries]`.
+/// `weights`, `real`: `[entries]`. What was seen of the weights when they were moved makes it quicker.
 ///
 /// # Errors
 /// The first candidate that is not a number.
@@ -346,16 +367,17 @@ pub(crate) fn keep_largest(
     weights: Tensor<1>,
     real: Tensor<1, Bool>,
     wanted: Wanted,
+    sighting: Option<Sighting>,
 ) -> Result<Chosen, usize> {
     #[cfg(feature = "cube")]
     if cube::serves(&weights) {
         return cube::keep_largest(weights, real, wanted);
     }
     #[cfg(any(feature = "flex", feature = "ndarray"))]
-    return served::keep_largest(weights, real, wanted);
+    return served::keep_largest(weights, real, wanted, sighting);
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
     {
-        let _ = (weights, real, wanted);
+        let _ = (weights, real, wanted, sighting);
         unreachable!("no kernels serve in this build")
     }
 }

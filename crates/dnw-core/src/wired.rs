@@ -9,6 +9,7 @@ use burn::module::{
 };
 use burn::tensor::{Device, Tensor};
 
+use crate::ops::{self, Sightings};
 use crate::rule::Choice;
 use crate::score::Sees;
 use crate::{
@@ -180,7 +181,7 @@ impl<M: Module> Wired<M> {
             initial,
             thresholds: BTreeMap::new(),
         };
-        wired.choose()?;
+        wired.choose(Sightings::default())?;
         Ok(wired)
     }
 
@@ -190,6 +191,45 @@ impl<M: Module> Wired<M> {
     /// [`WiringError::NotANumber`] if a weight is NaN; [`WiringError::GradientsUnseen`] if the rule looks at gradients and
     /// [`prepare`](Self::prepare) was not called. The model is then as it was before the call.
     pub fn rewire(&mut self) -> Result<Rewiring, WiringError> {
+        self.rewire_by(Sightings::default())
+    }
+
+    /// Makes an optimizer's step and chooses the real edges again: [`change_model`](Self::change_model) and then
+    /// [`rewire`](Self::rewire), with the same result. On CPU backends the step of [`Sgd`](crate::optim::Sgd) looks at each weight while
+    /// it moves it, so that the choice need not read the weights again.
+    ///
+    /// ```
+    /// # use burn::module::ParamGroup;
+    /// # use burn::nn::LinearConfig;
+    /// # use burn::optim::GradientsParams;
+    /// # use burn::tensor::{Device, Tensor};
+    /// # use dnw_core::optim::Sgd;
+    /// # use dnw_core::{Budget, Wire};
+    /// # fn main() -> Result<(), dnw_core::WiringError> {
+    /// # #[cfg(feature = "flex")] {
+    /// # let device = Device::flex().autodiff();
+    /// # let layer = LinearConfig::new(8, 4).init(&device);
+    /// # let mut model = Wire::dnw(Budget::Density(0.25)).weights(ParamGroup::all()).attach(layer)?;
+    /// let mut optimizer = Sgd::new(0.9).init();
+    /// # for _ in 0..3 {
+    /// # let loss = model.forward(Tensor::<2>::ones([1, 8], &device)).sum();
+    /// let gradients = GradientsParams::from_grads(loss.backward(), &model);
+    /// let rewiring = model.update(|model| optimizer.step(0.1, model, gradients))?;
+    /// # assert_eq!(rewiring.real(), 8);
+    /// # }
+    /// # } Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`rewire`](Self::rewire); the step has been made then.
+    pub fn update(&mut self, step: impl FnOnce(M) -> M) -> Result<Rewiring, WiringError> {
+        let watches = self.watches();
+        let ((), sightings) = ops::during(watches, || self.change_model(step));
+        self.rewire_by(sightings)
+    }
+
+    fn rewire_by(&mut self, sightings: Sightings) -> Result<Rewiring, WiringError> {
+        let _span = tracing::trace_span!("choice of edges").entered();
         self.clock.update += 1;
         if !self.rule.schedule.chooses(self.clock) {
             return Ok(Rewiring {
@@ -197,11 +237,12 @@ impl<M: Module> Wired<M> {
                 ..Rewiring::default()
             });
         }
-        self.choose().inspect_err(|_| self.clock.update -= 1)
+        self.choose(sightings)
+            .inspect_err(|_| self.clock.update -= 1)
     }
 
-    fn choose(&mut self) -> Result<Rewiring, WiringError> {
-        if let Some(made) = self.choose_in_place() {
+    fn choose(&mut self, sightings: Sightings) -> Result<Rewiring, WiringError> {
+        if let Some(made) = self.choose_in_place(sightings) {
             return made;
         }
         let is_first = self.clock.update == 0;

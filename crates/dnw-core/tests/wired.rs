@@ -10,6 +10,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution, Tensor};
+use dnw_core::optim::Sgd;
 use dnw_core::schedule::{EveryUpdate, Once};
 use dnw_core::{
     Budget, Gradient, Rule, Score, TensorView, Unit, Wire, Wired, Wiring, WiringError, rules,
@@ -150,6 +151,39 @@ fn a_hallucinated_edge_that_outgrows_the_weakest_real_one_swaps_in() {
     assert!((rewiring.tensors[0].threshold - 0.55).abs() < 1e-6);
     assert!((rewiring.tensors[0].nearest.unwrap() - 0.5).abs() < 1e-6);
     assert_eq!(rewiring.tensors[0].contenders, 1);
+}
+
+#[test]
+fn an_update_is_a_step_and_a_choice() {
+    let device = device();
+    let start = Wire::new(rules::dnw(), Budget::Density(0.2))
+        .weights(ParamGroup::all())
+        .attach(Nested::new(&device))
+        .unwrap();
+    let inputs: Vec<Tensor<4>> = (0..12)
+        .map(|_| Tensor::random([2, 1, 8, 8], Distribution::Normal(0.0, 1.0), &device))
+        .collect();
+    let trained = |at_once: bool| {
+        let (mut model, mut optimizer) = (start.clone(), Sgd::new(0.9).init());
+        let mut told = Vec::new();
+        for x in &inputs {
+            let loss = model.forward(x.clone()).powi_scalar(2).mean();
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            let step = |model| optimizer.step(0.2, model, gradients);
+            if at_once {
+                told.push(model.update(step).unwrap());
+            } else {
+                model.change_model(step);
+                told.push(model.rewire().unwrap());
+            }
+        }
+        let weights = model.tensors().into_iter().map(|tensor| tensor.weights);
+        let bits = |weights: Vec<f32>| weights.into_iter().map(f32::to_bits).collect();
+        (told, weights.map(bits).collect::<Vec<Vec<u32>>>())
+    };
+    let (told, weights) = trained(true);
+    assert!(told.iter().map(|rewiring| rewiring.born()).sum::<usize>() > 0);
+    assert_eq!((told, weights), trained(false));
 }
 
 #[test]

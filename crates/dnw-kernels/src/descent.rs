@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use crate::selection::{CHUNK, Lookout, Survey};
 use crate::simd::vectorised;
 
 /// How an update is made.
@@ -17,9 +18,6 @@ pub struct Descent {
     /// The weight decay.
     pub decay: Option<f32>,
 }
-
-/// Numbers that a task goes through at once.
-const CHUNK: usize = 1 << 14;
 
 /// Moves `weights` along their `gradient`. `velocity` holds that of the update before and gets that of this one.
 ///
@@ -37,6 +35,34 @@ pub fn descend(descent: Descent, weights: &mut [f32], gradient: &[f32], velocity
     chunks.for_each(|((weights, gradient), velocity)| {
         move_chunk(descent, weights, gradient, velocity)
     });
+}
+
+/// As [`descend`], and looks at the weights while they are at hand, so that the choice that follows need not read them again.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn descend_looking(
+    descent: Descent,
+    weights: &mut [f32],
+    gradient: &[f32],
+    velocity: &mut [f32],
+    lookout: &Lookout<'_>,
+) -> Survey {
+    assert!(
+        weights.len() == gradient.len()
+            && weights.len() == velocity.len()
+            && weights.len() == lookout.entries(),
+        "lengths"
+    );
+    let chunks = weights
+        .par_chunks_mut(CHUNK)
+        .zip(gradient.par_chunks(CHUNK))
+        .zip(velocity.par_chunks_mut(CHUNK))
+        .enumerate();
+    Survey::gathered(chunks.map(|(chunk, ((weights, gradient), velocity))| {
+        move_chunk(descent, weights, gradient, velocity);
+        lookout.look(chunk, weights)
+    }))
 }
 
 vectorised! {

@@ -2,12 +2,16 @@
 //!
 //! The bits of |w| order as the magnitudes do. The k-th is found by a histogram of their leading bits and a search among the few that
 //! share its bin; a second sweep writes one bit per entry. Where a guess is at hand (the threshold of the update before, which few
-//! weights cross), one sweep is enough: what is far from it is settled on sight, and only those near it are looked at again. All sums
-//! are of whole numbers, so that any number of threads gives the same.
+//! weights cross), one sweep is enough ([`Survey`]), and an update makes it while it has the weights in hand. All sums are of whole
+//! numbers, so that any number of threads gives the same.
 
 use rayon::prelude::*;
 
 use crate::simd::{above, not_zero, vectorised};
+
+mod survey;
+
+pub use survey::{Lookout, Survey};
 
 /// A weight is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +32,12 @@ pub struct Kept {
 }
 
 /// Entries that a task goes through at once: a whole number of words.
-const CHUNK: usize = 1 << 14;
+pub(crate) const CHUNK: usize = 1 << 14;
 /// Bits below those that the histogram counts by.
 const LOW: u32 = 20;
 const BINS: usize = 1 << (31 - LOW);
 /// The bits of infinity: what is above is not a number.
 const INFINITY: u32 = 0x7f80_0000;
-/// How far from the guess the k-th is looked for: a 64th of an octave.
-const NEAR: u32 = 1 << 17;
-
 #[inline(always)]
 fn magnitude(weight: f32) -> u32 {
     weight.to_bits() & 0x7fff_ffff
@@ -77,8 +78,8 @@ pub struct Changes {
     pub died: Vec<usize>,
 }
 
-/// How the choice of [`keep_largest`] differs from the mask `before`, a byte an entry, zero for no. A `guess` at the threshold makes it
-/// quicker, whatever it is.
+/// How the choice of [`keep_largest`] differs from the mask `before`, a byte an entry, zero for no. A `survey` of the same weights,
+/// candidates and mask makes it quicker; nothing else depends on it.
 ///
 /// # Errors
 /// [`NotANumber`] if a candidate is none.
@@ -89,12 +90,12 @@ pub fn changes(
     weights: &[f32],
     candidates: Option<&[u64]>,
     k: usize,
-    guess: Option<f32>,
+    survey: Option<Survey>,
     before: &[u8],
 ) -> Result<Changes, NotANumber> {
     assert_eq!(before.len(), weights.len(), "length of the mask");
-    let chunks = Chunks::new(weights, candidates, k);
-    if let Some(found) = guess.and_then(|guess| chunks.near(magnitude(guess), k, before)) {
+    Chunks::new(weights, candidates, k);
+    if let Some(found) = survey.and_then(|survey| survey.settle(k)) {
         return Ok(found);
     }
     let mut real = vec![0; weights.len().div_ceil(64)];
@@ -216,63 +217,6 @@ impl<'a> Chunks<'a> {
         (0..self.weights.len())
             .find(is_none)
             .map(|entry| NotANumber { entry })
-    }
-
-    /// What changes, if the threshold is near the guess, something near it is left out, and all are numbers.
-    fn near(self, guess: u32, k: usize, before: &[u8]) -> Option<Changes> {
-        let band = Band::around(guess)?;
-        let mut seen: Vec<Near> = self
-            .all()
-            .zip(before.par_chunks(CHUNK))
-            .map(|((weights, candidates), before)| {
-                let mut seen = Near::default();
-                look_near(weights, candidates, before, band, &mut seen);
-                seen
-            })
-            .collect();
-        if seen.iter().any(|seen| seen.strange) {
-            return None;
-        }
-        let wanted = k.checked_sub(seen.iter().map(|seen| seen.above).sum())?;
-        let keys = seen.iter().flat_map(|seen| &seen.near);
-        let mut keys: Vec<u32> = keys.map(|near| near.key).collect();
-        // Of those near it the last is kept and another is not.
-        if wanted == 0 || wanted >= keys.len() {
-            return None;
-        }
-        let (threshold, equal_kept) = nth_largest(&mut keys, wanted);
-        let equal = keys.iter().filter(|&&key| key == threshold).count();
-        let contends = magnitude(0.9 * f32::from_bits(threshold));
-        let (mut too_many, mut nearest, mut contending) = (equal - equal_kept, 0, 0);
-        let (mut born, mut died) = (Vec::new(), Vec::new());
-        for (chunk, seen) in seen.iter_mut().enumerate() {
-            for near in &seen.near {
-                let is_left_over = near.key == threshold && too_many > 0;
-                too_many -= usize::from(is_left_over);
-                let is_kept = near.key >= threshold && !is_left_over;
-                if !is_kept {
-                    nearest = nearest.max(near.key);
-                }
-                match (near.was, is_kept) {
-                    (false, true) => seen.born.push(near.place as usize),
-                    (true, false) => seen.died.push(near.place as usize),
-                    _ => {}
-                }
-            }
-            contending +=
-                seen.contending + seen.close.iter().filter(|&&key| key >= contends).count();
-            for (of_chunk, all) in [(&mut seen.born, &mut born), (&mut seen.died, &mut died)] {
-                of_chunk.sort_unstable();
-                all.extend(of_chunk.iter().map(|place| chunk * CHUNK + place));
-            }
-        }
-        let kept = Kept {
-            threshold: f32::from_bits(threshold),
-            nearest: Some(f32::from_bits(nearest)),
-            // All that are kept are among them.
-            contenders: contending - k,
-        };
-        Some(Changes { kept, born, died })
     }
 
     fn by_histogram(self, k: usize) -> Result<(u32, usize), NotANumber> {
@@ -419,97 +363,6 @@ fn count(weights: &[f32], candidates: Option<&[u64]>, counts: &mut [u32]) {
     }
     for (count, other) in counts.iter_mut().zip(other) {
         *count += other;
-    }
-}
-
-/// Where a threshold may lie and be found in one sweep: above the first, and not above the second. And where nine tenths of it lie then,
-/// the same.
-#[derive(Clone, Copy)]
-struct Band {
-    threshold: [u32; 2],
-    contends: [u32; 2],
-}
-
-impl Band {
-    /// None where a guess is so small, or so large, that there is no room around it.
-    fn around(guess: u32) -> Option<Self> {
-        let (low, high) = (guess.checked_sub(NEAR)?, guess + NEAR);
-        let contends = |key: u32| magnitude(0.9 * f32::from_bits(key));
-        let first = contends(low).checked_sub(1)?;
-        (high < INFINITY).then(|| Self {
-            threshold: [low, high],
-            contends: [first, contends(high)],
-        })
-    }
-}
-
-/// A candidate near the guess.
-struct Candidate {
-    key: u32,
-    /// Within its chunk.
-    place: u32,
-    /// Whether it was chosen before.
-    was: bool,
-}
-
-/// What a chunk has above a band, in it, and beyond all numbers.
-#[derive(Default)]
-struct Near {
-    above: usize,
-    /// Those that contend, or are kept, wherever in the band the threshold is.
-    contending: usize,
-    strange: bool,
-    near: Vec<Candidate>,
-    /// Those that contend or do not, as the threshold is.
-    close: Vec<u32>,
-    /// Changes that do not depend on where in the band the threshold is.
-    born: Vec<usize>,
-    died: Vec<usize>,
-}
-
-vectorised! {
-    fn look_near(weights: &[f32], candidates: Option<&[u64]>, before: &[u8], band: Band, seen: &mut Near) = look_near_body;
-}
-
-#[inline(always)]
-fn look_near_body<const SET: u8>(
-    weights: &[f32],
-    candidates: Option<&[u64]>,
-    before: &[u8],
-    band: Band,
-    seen: &mut Near,
-) {
-    let ([low, high], [contends_low, contends_high]) = (band.threshold, band.contends);
-    let bounds = [low, high, contends_low, contends_high, INFINITY];
-    for ((first, (weights, mask)), before) in (0..)
-        .step_by(64)
-        .zip(words(weights, candidates))
-        .zip(before.chunks(64))
-    {
-        let before = word_of::<SET>(before);
-        let found = above_of::<SET, 5>(weights, bounds).map(|word| word & mask);
-        let [low, high, contends_low, contends_high, strange] = found;
-        seen.above += high.count_ones() as usize;
-        seen.contending += contends_high.count_ones() as usize;
-        seen.strange |= strange != 0;
-        push(high & !before, first, &mut seen.born);
-        push(before & !low, first, &mut seen.died);
-        let mut left = low & !high;
-        while left != 0 {
-            let place = left.trailing_zeros();
-            seen.near.push(Candidate {
-                key: magnitude(weights[place as usize]),
-                place: first as u32 + place,
-                was: before >> place & 1 == 1,
-            });
-            left &= left - 1;
-        }
-        let mut left = contends_low & !contends_high;
-        while left != 0 {
-            seen.close
-                .push(magnitude(weights[left.trailing_zeros() as usize]));
-            left &= left - 1;
-        }
     }
 }
 

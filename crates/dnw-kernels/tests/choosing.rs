@@ -1,7 +1,7 @@
 //! Selection against a stable sort, and the update against its definition.
 
 use dnw_kernels::descent::{self, Descent};
-use dnw_kernels::selection::{NotANumber, changes, keep_largest, swaps};
+use dnw_kernels::selection::{Lookout, NotANumber, Survey, changes, keep_largest, swaps};
 use proptest::prelude::*;
 
 /// What the published program does: a stable sort by magnitude, of which the first are dropped.
@@ -57,7 +57,9 @@ proptest! {
         let before: Vec<u8> = entries.iter().map(|entry| u8::from(entry.2)).collect();
         // A guess at random, and the best that there is.
         for guess in [guess, Some(kept.threshold).filter(|t| t.is_finite())] {
-            let found = changes(&weights, given, k, guess, &before).unwrap();
+            let lookout = guess.and_then(|guess| Lookout::around(guess, given, &before));
+            let survey = lookout.map(|lookout| Survey::of(&weights, &lookout));
+            let found = changes(&weights, given, k, survey, &before).unwrap();
             prop_assert_eq!(found.kept, kept);
             prop_assert_eq!((found.born, found.died), swaps(&before, &real));
         }
@@ -92,12 +94,16 @@ fn many_weights_are_chosen_alike_on_any_number_of_threads() {
         .map(|i| ((i * 7919) % 100_003) as f32 - 50_000.0)
         .collect();
     let before: Vec<u8> = (0..weights.len()).map(|i| u8::from(i % 20 == 0)).collect();
-    let choose = |threads, guess| {
+    let choose = |threads, guess: Option<f32>| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
-        let found = pool.install(|| changes(&weights, None, 10_000, guess, &before));
+        let lookout = guess.and_then(|guess| Lookout::around(guess, None, &before));
+        let found = pool.install(|| {
+            let survey = lookout.map(|lookout| Survey::of(&weights, &lookout));
+            changes(&weights, None, 10_000, survey, &before)
+        });
         let found = found.unwrap();
         (found.born, found.died)
     };
@@ -117,7 +123,9 @@ fn the_first_weight_that_is_not_a_number_is_named_and_nothing_is_chosen() {
     assert_eq!(keep_largest(&weights, None, 5, &mut real), Err(expected));
     assert_eq!(real, [3, 3]);
     for guess in [None, Some(1.0)] {
-        let found = changes(&weights, None, 5, guess, &[0; 100]);
+        let lookout = guess.and_then(|guess: f32| Lookout::around(guess, None, &[0; 100]));
+        let survey = lookout.map(|lookout| Survey::of(&weights, &lookout));
+        let found = changes(&weights, None, 5, survey, &[0; 100]);
         assert_eq!(found, Err(expected));
     }
     // What is no candidate may be anything.
@@ -125,6 +133,37 @@ fn the_first_weight_that_is_not_a_number_is_named_and_nothing_is_chosen() {
     let mut real = vec![0; 2];
     keep_largest(&weights, Some(&candidates), 5, &mut real).unwrap();
     assert_eq!(real[1] >> 26 & 1, 0);
+}
+
+proptest! {
+    #[test]
+    fn an_update_that_looks_moves_as_one_that_does_not_and_sees_what_a_sweep_sees(
+        entries in 1usize..40_000, share in 0.0f64..=1.0, guess in 0.001f32..1.0, seed in any::<u32>(),
+    ) {
+        let mut state = seed | 1;
+        let mut numbers = |scale: f32| -> Vec<f32> {
+            let mut next = || {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                scale * (state as f32 / u32::MAX as f32 - 0.5)
+            };
+            (0..entries).map(|_| next()).collect()
+        };
+        let descent = Descent { rate: 0.1, momentum: 0.9, decay: Some(1e-3) };
+        let (weights, gradient, velocity) = (numbers(2.0), numbers(0.2), numbers(0.2));
+        let before: Vec<u8> = weights.iter().map(|weight| u8::from(weight.abs() >= guess)).collect();
+        let (mut w, mut v) = (weights.clone(), velocity.clone());
+        descent::descend(descent, &mut w, &gradient, &mut v);
+        let (mut looked_w, mut looked_v) = (weights, velocity);
+        let lookout = Lookout::around(guess, None, &before).unwrap();
+        let survey = descent::descend_looking(descent, &mut looked_w, &gradient, &mut looked_v, &lookout);
+        let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        prop_assert_eq!((bits(&w), bits(&v)), (bits(&looked_w), bits(&looked_v)));
+        let k = (share * entries as f64) as usize;
+        let expected = changes(&w, None, k, None, &before).unwrap();
+        prop_assert_eq!(changes(&w, None, k, Some(survey), &before).unwrap(), expected);
+    }
 }
 
 #[test]

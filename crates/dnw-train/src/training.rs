@@ -250,14 +250,16 @@ impl<M: Classifier> Training<M> {
         }
         let gradients = self.model.prepare(pass.gradients);
         let rate = self.plan.rate.at(self.updates_made());
-        let optimizer = &mut self.optimizer;
-        trace_span!("optimizer").in_scope(|| {
-            self.model
-                .change_model(|model| optimizer.step(rate, model, gradients));
-            profile::finish(self.plan.execution.device());
-        });
-        let rewiring = trace_span!("choice of edges")
-            .in_scope(|| self.model.rewire())
+        let (optimizer, device) = (&mut self.optimizer, self.plan.execution.device());
+        let step = |model| {
+            let _span = trace_span!("optimizer").entered();
+            let model = optimizer.step(rate, model, gradients);
+            profile::finish(device);
+            model
+        };
+        let rewiring = self
+            .model
+            .update(step)
             .map_err(|source| TrainingError::Wiring { update, source })?;
         if rewiring.rewound || self.begins_a_phase(update) {
             // What the optimizer remembers is of another training.

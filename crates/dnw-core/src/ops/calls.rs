@@ -3,10 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use dnw_kernels::convolution::ConvolutionShape;
+use dnw_kernels::descent::Descent;
 use dnw_kernels::levels::{GraphNorm, LevelsShape};
 use dnw_kernels::product::ProductShape;
 use dnw_kernels::steps::StepsShape;
 
+use super::watch::Sighting;
 use super::{Chosen, IndexCache, Wanted};
 
 /// A wired product.
@@ -91,15 +93,24 @@ pub struct NormCall {
 #[derive(Debug)]
 pub struct ChoiceCall {
     pub(crate) wanted: Wanted,
+    sighting: Mutex<Option<Sighting>>,
     made: Mutex<Option<Result<Chosen, usize>>>,
 }
 
 impl ChoiceCall {
-    pub(crate) fn new(wanted: Wanted) -> Self {
+    pub(crate) fn new(wanted: Wanted, sighting: Option<Sighting>) -> Self {
         Self {
             wanted,
+            sighting: Mutex::new(sighting),
             made: Mutex::new(None),
         }
+    }
+
+    /// What was seen of the weights that lie here.
+    pub(crate) fn sighting(&self, place: usize) -> Option<Sighting> {
+        let sighting = self.sighting.lock();
+        let sighting = sighting.unwrap_or_else(PoisonError::into_inner).take();
+        sighting.filter(|sighting| sighting.place == place)
     }
 
     pub(crate) fn put(&self, made: Result<Chosen, usize>) {
@@ -108,6 +119,35 @@ impl ChoiceCall {
 
     pub(crate) fn take(&self) -> Option<Result<Chosen, usize>> {
         self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+/// An update that looks at the weights which it moves.
+#[derive(Debug)]
+pub struct LookCall {
+    pub(crate) descent: Descent,
+    pub(crate) wanted: Wanted,
+    seen: Mutex<Option<Sighting>>,
+}
+
+impl LookCall {
+    pub(crate) fn new(descent: Descent, wanted: Wanted) -> Self {
+        Self {
+            descent,
+            wanted,
+            seen: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn put(&self, seen: Option<Sighting>) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+
+    pub(crate) fn take(&self) -> Option<Sighting> {
+        self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()

@@ -411,7 +411,7 @@ pub(super) fn keep_largest(
     real: Tensor<1, Bool>,
     wanted: Wanted,
 ) -> Result<Chosen, usize> {
-    let call = Arc::new(ChoiceCall::new(wanted));
+    let call = Arc::new(ChoiceCall::new(wanted, None));
     let (weights, real) = (weights.into_dispatch(), real.into_dispatch());
     <Dispatch as CubeOps>::keep_largest(weights, real, call.clone());
     call.take().expect("the operation puts it there")

@@ -1,6 +1,7 @@
 //! The operations as backends offer them, and their gradients.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -11,7 +12,9 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata, backend_
 use burn::tensor::Shape;
 use tracing::trace_span;
 
-use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
+use super::calls::{
+    ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, ProductCall, StepsCall,
+};
 use dnw_kernels::descent::Descent;
 
 use super::host::{self, Convolution, Host, Levels, Nodes, Norm, Product, Steps};
@@ -91,6 +94,18 @@ pub trait WiredOps: Backend {
         velocity: FloatTensor<Self>,
         descent: Descent,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The same, and looks at the weights for the choice that follows; `real` is the mask, `[entries]`.
+    fn descend_looking(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<LookCall>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Tells where the numbers of a tensor lie, or zero if they have gaps, and gives it back.
+    fn place(tensor: FloatTensor<Self>, place: Arc<AtomicUsize>) -> FloatTensor<Self>;
 
     /// The first update; gives weights and velocity.
     fn begin_descent(
@@ -206,6 +221,22 @@ macro_rules! on_host {
                 descent: Descent,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
                 host::descend::<Self>(weights, Self::contiguous(gradient), velocity, descent)
+            }
+
+            fn descend_looking(
+                weights: FloatTensor<Self>,
+                gradient: FloatTensor<Self>,
+                velocity: FloatTensor<Self>,
+                real: BoolTensor<Self>,
+                call: Arc<LookCall>,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                let gradient = Self::contiguous(gradient);
+                host::descend_looking::<Self>(weights, gradient, velocity, &real, &call)
+            }
+
+            fn place(tensor: FloatTensor<Self>, place: Arc<AtomicUsize>) -> FloatTensor<Self> {
+                host::place::<Self>(&tensor, &place);
+                tensor
             }
 
             fn begin_descent(
@@ -536,6 +567,23 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             [weights, gradient, velocity].map(|tensor| tensor.into_primitive());
         let (weights, velocity) = B::descend(weights, gradient, velocity, descent);
         (Self::from_inner(weights), Self::from_inner(velocity))
+    }
+
+    fn descend_looking(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        real: BoolTensor<Self>,
+        call: Arc<LookCall>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [weights, gradient, velocity] =
+            [weights, gradient, velocity].map(|tensor| tensor.into_primitive());
+        let (weights, velocity) = B::descend_looking(weights, gradient, velocity, real, call);
+        (Self::from_inner(weights), Self::from_inner(velocity))
+    }
+
+    fn place(tensor: FloatTensor<Self>, place: Arc<AtomicUsize>) -> FloatTensor<Self> {
+        Self::from_inner(B::place(tensor.into_primitive(), place))
     }
 
     fn begin_descent(

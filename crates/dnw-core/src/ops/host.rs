@@ -5,23 +5,32 @@ use std::sync::Arc;
 
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{DType, Shape, TensorData};
+use burn::tensor::Shape;
 use dnw_kernels::convolution::{self, ConvolutionPass};
-use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::levels::{self, LevelsPass};
 use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
-use dnw_kernels::selection::{self, NotANumber};
 use dnw_kernels::steps::{self, StepsPass};
-use dnw_kernels::{Buffer, EdgeIndex, give_back, product, room};
+use dnw_kernels::{Buffer, EdgeIndex, product, room};
 
-use super::calls::{ChoiceCall, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
-use super::{Chosen, IndexCache};
+use super::IndexCache;
+use super::calls::{ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
+
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod update;
+
+pub(crate) use update::{begin_descent, descend, descend_looking, keep_largest, place};
 
 /// A backend that computes on the CPU, on numbers that can be read where they lie.
 pub(crate) trait Host: Backend {
     /// The same numbers, row-major and without gaps.
     fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Whether the numbers lie row-major and without gaps.
+    fn is_contiguous(tensor: &FloatTensor<Self>) -> bool;
 
     /// The numbers of a contiguous tensor of 32-bit floats.
     fn floats(tensor: &FloatTensor<Self>) -> &[f32];
@@ -41,141 +50,6 @@ pub(crate) trait Host: Backend {
     /// Takes what is not needed any more; its memory is used again if nobody else holds it.
     fn recycle(tensor: FloatTensor<Self>) {
         drop(tensor);
-    }
-}
-
-#[cfg(feature = "flex")]
-mod flex {
-    use super::*;
-    use burn::backend::Flex;
-    use burn::backend::flex::FlexTensor;
-
-    /// The same numbers without gaps, and no second handle on them if there were none.
-    fn owned(tensor: FlexTensor) -> FlexTensor {
-        if tensor.is_contiguous() {
-            tensor
-        } else {
-            tensor.to_contiguous()
-        }
-    }
-
-    impl Host for Flex {
-        fn contiguous(tensor: FlexTensor) -> FlexTensor {
-            tensor.to_contiguous()
-        }
-
-        fn floats(tensor: &FlexTensor) -> &[f32] {
-            tensor
-                .as_slice()
-                .expect("contiguous, and of 32-bit floats, or the kernels would not serve it")
-        }
-
-        fn bytes(tensor: &FlexTensor) -> Cow<'_, [u8]> {
-            let of = |tensor: &FlexTensor| tensor.layout().contiguous_offsets();
-            match of(tensor) {
-                Some((start, end)) => Cow::Borrowed(&tensor.bytes()[start..end]),
-                None => {
-                    let copy = tensor.to_contiguous();
-                    let (start, end) = of(&copy).expect("made contiguous");
-                    Cow::Owned(copy.bytes()[start..end].to_vec())
-                }
-            }
-        }
-
-        fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-            FlexTensor::from_data(TensorData::new(values, shape))
-        }
-
-        fn change(tensor: FlexTensor, change: impl FnOnce(&mut [f32])) -> FlexTensor {
-            let mut tensor = owned(tensor);
-            let (start, end) = tensor
-                .layout()
-                .contiguous_offsets()
-                .expect("made contiguous");
-            change(&mut tensor.storage_mut::<f32>()[start..end]);
-            tensor
-        }
-
-        fn toggle(mask: FlexTensor, entries: &[usize]) -> FlexTensor {
-            let mut mask = owned(mask);
-            let (start, end) = mask.layout().contiguous_offsets().expect("made contiguous");
-            let bytes = &mut mask.storage_mut::<u8>()[start..end];
-            for &entry in entries {
-                bytes[entry] ^= 1;
-            }
-            mask
-        }
-
-        fn recycle(tensor: FlexTensor) {
-            let numbers = tensor.layout().num_elements();
-            let is_whole = tensor.layout().contiguous_offsets() == Some((0, numbers))
-                && tensor.bytes().len() == numbers * size_of::<f32>();
-            if tensor.dtype() == DType::F32 && tensor.is_unique() && is_whole {
-                // The block itself comes out, since nobody else holds it.
-                if let Ok(block) = tensor.into_data().try_into_vec() {
-                    give_back(block);
-                }
-            }
-        }
-    }
-}
-
-#[cfg(feature = "ndarray")]
-mod ndarray {
-    use super::*;
-    use burn::backend::NdArray;
-    use burn::backend::ndarray::NdArrayTensor;
-
-    impl Host for NdArray {
-        fn contiguous(tensor: NdArrayTensor) -> NdArrayTensor {
-            let NdArrayTensor::F32(storage) = &tensor else {
-                unreachable!("of 32-bit floats, or the kernels would not serve it");
-            };
-            let view = storage.view();
-            if view.is_standard_layout() {
-                return tensor;
-            }
-            let values: Vec<f32> = view.iter().copied().collect();
-            Self::tensor(values, tensor.shape())
-        }
-
-        fn floats(tensor: &NdArrayTensor) -> &[f32] {
-            let NdArrayTensor::F32(storage) = tensor else {
-                unreachable!("of 32-bit floats, or the kernels would not serve it");
-            };
-            storage.view().to_slice().expect("made contiguous")
-        }
-
-        fn bytes(tensor: &NdArrayTensor) -> Cow<'_, [u8]> {
-            let NdArrayTensor::Bool(storage) = tensor else {
-                unreachable!("a tensor of yes and no");
-            };
-            Cow::Owned(storage.view().iter().map(|&yes| u8::from(yes)).collect())
-        }
-
-        fn tensor(values: Vec<f32>, shape: Shape) -> NdArrayTensor {
-            NdArrayTensor::from_data(TensorData::new(values, shape))
-        }
-
-        fn change(tensor: NdArrayTensor, change: impl FnOnce(&mut [f32])) -> NdArrayTensor {
-            let NdArrayTensor::F32(storage) = Self::contiguous(tensor) else {
-                unreachable!("of 32-bit floats, or the kernels would not serve it");
-            };
-            let mut array = storage.into_owned();
-            change(array.as_slice_mut().expect("made contiguous"));
-            NdArrayTensor::F32(array.into())
-        }
-
-        fn toggle(mask: NdArrayTensor, entries: &[usize]) -> NdArrayTensor {
-            let NdArrayTensor::Bool(storage) = mask else {
-                unreachable!("a tensor of yes and no");
-            };
-            let mut array = storage.into_owned();
-            for &entry in entries {
-                array[[entry].as_slice()] ^= true;
-            }
-            NdArrayTensor::Bool(array.into())
-        }
     }
 }
 
@@ -585,72 +459,4 @@ impl Steps {
         let (dx, dw) = (B::tensor(dx, x.shape()), B::tensor(dw, weight.shape()));
         [dx, dw, gamma, beta, kernel]
     }
-}
-
-/// Finds how the mask of the largest weights differs from the one before, `[entries]`.
-pub(crate) fn keep_largest<B: Host>(
-    weights: &FloatTensor<B>,
-    real: &BoolTensor<B>,
-    call: &ChoiceCall,
-) {
-    let wanted = &call.wanted;
-    let weights = B::floats(weights);
-    let all = wanted.candidates.count() == weights.len();
-    let candidates = (!all).then(|| wanted.candidates.words());
-    let found = selection::changes(
-        weights,
-        candidates,
-        wanted.edges,
-        wanted.guess,
-        &B::bytes(real),
-    );
-    call.put(found.map_err(|NotANumber { entry }| entry).map(|found| {
-        let with_magnitudes = |entries: Vec<usize>| {
-            let pairs = entries
-                .into_iter()
-                .map(|entry| (entry, weights[entry].abs()));
-            pairs.collect()
-        };
-        let kept = found.kept;
-        Chosen {
-            born: with_magnitudes(found.born),
-            died: with_magnitudes(found.died),
-            threshold: kept.threshold,
-            nearest: kept.nearest,
-            contenders: kept.contenders,
-        }
-    }));
-}
-
-/// An update of weights that have a velocity.
-pub(crate) fn descend<B: Host>(
-    weights: FloatTensor<B>,
-    gradient: FloatTensor<B>,
-    velocity: FloatTensor<B>,
-    descent: Descent,
-) -> (FloatTensor<B>, FloatTensor<B>) {
-    let numbers = B::floats(&gradient);
-    let mut moved = None;
-    let velocity = B::change(velocity, |velocity| {
-        moved = Some(B::change(weights, |weights| {
-            descent::descend(descent, weights, numbers, velocity);
-        }));
-    });
-    B::recycle(gradient);
-    (moved.expect("changed just now"), velocity)
-}
-
-/// The first update, in which the gradient becomes the velocity.
-pub(crate) fn begin_descent<B: Host>(
-    weights: FloatTensor<B>,
-    gradient: FloatTensor<B>,
-    descent: Descent,
-) -> (FloatTensor<B>, FloatTensor<B>) {
-    let mut moved = None;
-    let velocity = B::change(gradient, |gradient| {
-        moved = Some(B::change(weights, |weights| {
-            descent::begin(descent, weights, gradient);
-        }));
-    });
-    (moved.expect("changed just now"), velocity)
 }

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::backend::Dispatch;
+use burn::backend::tensor::FloatTensor;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bool, Tensor};
 use dnw_kernels::convolution::ConvolutionShape;
@@ -13,9 +15,11 @@ use dnw_kernels::product::{Layout, ProductShape};
 use dnw_kernels::steps::StepsShape;
 
 use super::calls::{
-    CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, NormCall, Observed, ProductCall, StepsCall,
+    CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, Observed, ProductCall,
+    StepsCall,
 };
 use super::extension::WiredOps;
+use super::watch::{self, Sighting, Watch};
 use super::{Chosen, Descent, IndexCache, Moments, Wanted, WholeNodes, WholeNorm};
 use crate::graph::{GraphSpec, Outputs};
 
@@ -222,8 +226,9 @@ pub(super) fn keep_largest(
     weights: Tensor<1>,
     real: Tensor<1, Bool>,
     wanted: Wanted,
+    sighting: Option<Sighting>,
 ) -> Result<Chosen, usize> {
-    let call = Arc::new(ChoiceCall::new(wanted));
+    let call = Arc::new(ChoiceCall::new(wanted, sighting));
     <Dispatch as WiredOps>::keep_largest(
         weights.into_dispatch(),
         real.into_dispatch(),
@@ -253,18 +258,50 @@ pub(super) fn descend<const D: usize>(
         momentum: descent.momentum,
         decay: descent.decay,
     };
+    let watched = match velocity.is_some() && watch::is_watching() {
+        true => place(weights.clone()).and_then(watch::take),
+        false => None,
+    };
     let (weights, gradient) = (weights.into_dispatch(), gradient.into_dispatch());
-    let (weights, velocity) = match velocity {
-        Some(velocity) => {
-            let velocity = velocity.into_dispatch();
-            <Dispatch as WiredOps>::descend(weights, gradient, velocity, descent)
-        }
+    let (weights, velocity) = match velocity.map(Tensor::into_dispatch) {
+        Some(velocity) => match watched {
+            Some(watch) => descend_looking(weights, gradient, velocity, descent, watch),
+            None => <Dispatch as WiredOps>::descend(weights, gradient, velocity, descent),
+        },
         None => <Dispatch as WiredOps>::begin_descent(weights, gradient, descent),
     };
     (
         Tensor::from_dispatch(weights),
         Tensor::from_dispatch(velocity),
     )
+}
+
+/// An update of weights that are watched.
+fn descend_looking(
+    weights: FloatTensor<Dispatch>,
+    gradient: FloatTensor<Dispatch>,
+    velocity: FloatTensor<Dispatch>,
+    descent: descent::Descent,
+    watch: Watch,
+) -> (FloatTensor<Dispatch>, FloatTensor<Dispatch>) {
+    let Watch {
+        name, real, wanted, ..
+    } = watch;
+    let call = Arc::new(LookCall::new(descent, wanted));
+    let real = real.into_dispatch();
+    let moved =
+        <Dispatch as WiredOps>::descend_looking(weights, gradient, velocity, real, call.clone());
+    if let Some(sighting) = call.take() {
+        watch::saw(name, sighting);
+    }
+    moved
+}
+
+/// See [`super::place`].
+pub(super) fn place<const D: usize>(tensor: Tensor<D>) -> Option<usize> {
+    let place = Arc::new(AtomicUsize::new(0));
+    <Dispatch as WiredOps>::place(tensor.into_dispatch(), place.clone());
+    Some(place.load(Ordering::Relaxed)).filter(|&place| place != 0)
 }
 
 /// See [`super::batch_norm`].

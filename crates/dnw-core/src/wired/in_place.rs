@@ -11,9 +11,9 @@ use burn::tensor::{Bool, Tensor};
 
 use super::traversal::Change;
 use super::{Rewiring, TensorFacts, TensorRewiring, Wired};
-use crate::ops::{self, Kernels, Wanted};
+use crate::ops::{self, Kernels, Sightings, Wanted, Watch};
 use crate::real_edges::path;
-use crate::{Swaps, WiringError};
+use crate::{Clock, Swaps, WiringError};
 
 /// A wired tensor on its device.
 struct Handle {
@@ -62,23 +62,66 @@ impl ModuleVisitor for Find<'_> {
 
 impl<M: Module> Wired<M> {
     /// Keeps the largest weights of each tensor. None if the rule does more, or the device has no kernels for it.
-    pub(super) fn choose_in_place(&mut self) -> Option<Result<Rewiring, WiringError>> {
+    pub(super) fn choose_in_place(
+        &mut self,
+        sightings: Sightings,
+    ) -> Option<Result<Rewiring, WiringError>> {
         if !self.rule.keeps_largest() {
             return None;
         }
+        let found = self.find();
+        let serves =
+            |handle: &Handle| handle.real.is_some() && Kernels::default().choose(&handle.weights);
+        let serve = found.iter().all(serves);
+        serve.then(|| self.keep_largest(found, sightings))
+    }
+
+    /// What a step of the optimizer had better look at, because the next choice will ask for it.
+    pub(super) fn watches(&self) -> Vec<Watch> {
+        let clock = Clock {
+            update: self.clock.update + 1,
+            ..self.clock
+        };
+        if !self.rule.keeps_largest() || !self.rule.schedule.chooses(clock) {
+            return Vec::new();
+        }
+        let watch = |handle: Handle| {
+            Some(Watch {
+                place: ops::place(&handle.weights)?,
+                real: handle.real?,
+                wanted: self.wanted(&handle.name, clock),
+                name: handle.name,
+            })
+        };
+        self.find().into_iter().filter_map(watch).collect()
+    }
+
+    fn find(&self) -> Vec<Handle> {
         let mut find = Find {
             facts: &self.tensors.facts,
             path: Vec::new(),
             found: Vec::new(),
         };
         (**self).visit(&mut find);
-        let found = find.found;
-        let serves =
-            |handle: &Handle| handle.real.is_some() && Kernels::default().choose(&handle.weights);
-        found.iter().all(serves).then(|| self.keep_largest(found))
+        find.found
     }
 
-    fn keep_largest(&mut self, found: Vec<Handle>) -> Result<Rewiring, WiringError> {
+    /// What is kept of a tensor.
+    fn wanted(&self, name: &str, clock: Clock) -> Wanted {
+        let facts = &self.tensors.facts[name];
+        let candidates = facts.candidates.count();
+        Wanted {
+            candidates: facts.candidates.clone(),
+            edges: self.rule.schedule.edges(clock, candidates, facts.budget),
+            guess: self.thresholds.get(name).copied(),
+        }
+    }
+
+    fn keep_largest(
+        &mut self,
+        found: Vec<Handle>,
+        mut sightings: Sightings,
+    ) -> Result<Rewiring, WiringError> {
         let mut rewiring = Rewiring {
             update: self.clock.update,
             ..Rewiring::default()
@@ -90,19 +133,11 @@ impl<M: Module> Wired<M> {
             real,
         } in found
         {
-            let facts = &self.tensors.facts[&name];
-            let candidates = facts.candidates.count();
-            let edges = self
-                .rule
-                .schedule
-                .edges(self.clock, candidates, facts.budget);
-            let wanted = Wanted {
-                candidates: facts.candidates.clone(),
-                edges,
-                guess: self.thresholds.get(&name).copied(),
-            };
+            let wanted = self.wanted(&name, self.clock);
+            let edges = wanted.edges;
             let real = real.expect("found with its weights");
-            let chosen = ops::keep_largest(weights, real, wanted).map_err(|entry| {
+            let sighting = sightings.remove(&name);
+            let chosen = ops::keep_largest(weights, real, wanted, sighting).map_err(|entry| {
                 let tensor = name.clone();
                 WiringError::NotANumber { tensor, entry }
             })?;
@@ -130,5 +165,46 @@ impl<M: Module> Wired<M> {
             self.put(&changes);
         }
         Ok(rewiring)
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::module::ParamGroup;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::optim::GradientsParams;
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    use super::*;
+    use crate::optim::Sgd;
+    use crate::{Budget, Wire};
+
+    fn gradients(model: &Wired<Linear>) -> GradientsParams {
+        let x = Tensor::<2>::random([8, 70], Distribution::Default, &model.weight.val().device());
+        let loss = model.forward(x.detach()).powi_scalar(2).mean();
+        GradientsParams::from_grads(loss.backward(), model)
+    }
+
+    #[test]
+    fn a_step_that_has_velocities_sees_the_weights_where_the_choice_looks_for_them() {
+        let device = Device::flex().autodiff();
+        let wire = Wire::dnw(Budget::Density(0.1)).weights(ParamGroup::all());
+        let layer = LinearConfig::new(70, 41).init(&device);
+        let mut model = wire.attach(layer).unwrap();
+        let mut optimizer = Sgd::new(0.9).init();
+        for has_velocities in [false, true, true] {
+            let gradients = gradients(&model);
+            let step = |layer| optimizer.step(0.05, layer, gradients);
+            let watches = model.watches();
+            let ((), sightings) = ops::during(watches, || model.change_model(step));
+            let seen: Vec<(&str, usize)> = sightings
+                .iter()
+                .map(|(name, sighting)| (name.as_str(), sighting.place))
+                .collect();
+            let place = ops::place(&model.weight.base()).unwrap();
+            let expected = [("weight", place)];
+            assert_eq!(seen, &expected[..usize::from(has_velocities)]);
+            model.rewire_by(sightings).unwrap();
+        }
     }
 }

@@ -1,0 +1,120 @@
+//! An update of the weights, and the choice of edges that follows it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::backend::tensor::{BoolTensor, FloatTensor};
+use dnw_kernels::descent::{self, Descent};
+use dnw_kernels::selection::{self, Lookout, NotANumber, Survey};
+
+use super::Host;
+use crate::ops::Chosen;
+use crate::ops::calls::{ChoiceCall, LookCall};
+use crate::ops::watch::Sighting;
+
+/// Finds how the mask of the largest weights differs from the one before, `[entries]`.
+pub(crate) fn keep_largest<B: Host>(
+    weights: &FloatTensor<B>,
+    real: &BoolTensor<B>,
+    call: &ChoiceCall,
+) {
+    let wanted = &call.wanted;
+    let weights = B::floats(weights);
+    let candidates = wanted.candidate_words();
+    let before = B::bytes(real);
+    let survey = match call.sighting(weights.as_ptr() as usize) {
+        Some(sighting) => Some(sighting.survey),
+        None => wanted
+            .guess
+            .and_then(|guess| Lookout::around(guess, candidates, &before))
+            .map(|lookout| Survey::of(weights, &lookout)),
+    };
+    let found = selection::changes(weights, candidates, wanted.edges, survey, &before);
+    call.put(found.map_err(|NotANumber { entry }| entry).map(|found| {
+        let with_magnitudes = |entries: Vec<usize>| {
+            let pairs = entries
+                .into_iter()
+                .map(|entry| (entry, weights[entry].abs()));
+            pairs.collect()
+        };
+        let kept = found.kept;
+        Chosen {
+            born: with_magnitudes(found.born),
+            died: with_magnitudes(found.died),
+            threshold: kept.threshold,
+            nearest: kept.nearest,
+            contenders: kept.contenders,
+        }
+    }));
+}
+
+/// An update of weights that have a velocity.
+pub(crate) fn descend<B: Host>(
+    weights: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    velocity: FloatTensor<B>,
+    descent: Descent,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let numbers = B::floats(&gradient);
+    let mut moved = None;
+    let velocity = B::change(velocity, |velocity| {
+        moved = Some(B::change(weights, |weights| {
+            descent::descend(descent, weights, numbers, velocity);
+        }));
+    });
+    B::recycle(gradient);
+    (moved.expect("changed just now"), velocity)
+}
+
+/// The same, and looks at the weights for the choice that follows.
+pub(crate) fn descend_looking<B: Host>(
+    weights: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    velocity: FloatTensor<B>,
+    real: &BoolTensor<B>,
+    call: &LookCall,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let before = B::bytes(real);
+    let lookout = call.wanted.guess.and_then(|guess| {
+        let candidates = call.wanted.candidate_words();
+        Lookout::around(guess, candidates, &before)
+    });
+    let Some(lookout) = lookout else {
+        return descend::<B>(weights, gradient, velocity, call.descent);
+    };
+    let numbers = B::floats(&gradient);
+    let mut moved = None;
+    let velocity = B::change(velocity, |velocity| {
+        moved = Some(B::change(weights, |weights| {
+            let survey =
+                descent::descend_looking(call.descent, weights, numbers, velocity, &lookout);
+            call.put(Some(Sighting {
+                place: weights.as_ptr() as usize,
+                survey,
+            }));
+        }));
+    });
+    B::recycle(gradient);
+    (moved.expect("changed just now"), velocity)
+}
+
+/// Notes where the numbers of a tensor lie, if they have no gaps.
+pub(crate) fn place<B: Host>(tensor: &FloatTensor<B>, place: &AtomicUsize) {
+    if B::is_contiguous(tensor) {
+        place.store(B::floats(tensor).as_ptr() as usize, Ordering::Relaxed);
+    }
+}
+
+/// The first update, in which the gradient becomes the velocity.
+pub(crate) fn begin_descent<B: Host>(
+    weights: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    descent: Descent,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let mut moved = None;
+    let velocity = B::change(gradient, |gradient| {
+        moved = Some(B::change(weights, |weights| {
+            descent::begin(descent, weights, gradient);
+        }));
+    });
+    (moved.expect("changed just now"), velocity)
+}

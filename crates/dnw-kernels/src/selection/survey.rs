@@ -1,0 +1,226 @@
+//! What one sweep sees of weights, around where the threshold of a choice is guessed to lie.
+//!
+//! Few weights cross the threshold in an update. So what is far from the last one is settled on sight, and what is near it is collected.
+//! If the k-th is among these, a search among them ends the choice; if it is not, the choice is made without the survey.
+
+use rayon::prelude::*;
+
+use super::{
+    CHUNK, Changes, INFINITY, Kept, above_of, magnitude, nth_largest, push, word_of, words,
+};
+use crate::simd::vectorised;
+
+/// How far from the guess the k-th is looked for: a 64th of an octave.
+const NEAR: u32 = 1 << 17;
+
+/// Where a survey looks, and what it compares with.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookout<'a> {
+    candidates: Option<&'a [u64]>,
+    before: &'a [u8],
+    band: Band,
+}
+
+/// Where a threshold may lie and be found in one sweep: above the first, and not above the second. And where nine tenths of it lie then,
+/// the same.
+#[derive(Clone, Copy, Debug)]
+struct Band {
+    threshold: [u32; 2],
+    contends: [u32; 2],
+}
+
+/// What was seen. It holds for the weights as they were then.
+#[derive(Debug)]
+pub struct Survey {
+    chunks: Vec<Seen>,
+}
+
+/// A candidate near the guess.
+#[derive(Debug)]
+struct Candidate {
+    key: u32,
+    /// Within its chunk.
+    place: u32,
+    /// Whether it was chosen before.
+    was: bool,
+}
+
+/// What a chunk has above a band, in it, and beyond all numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    above: usize,
+    /// Those that contend, or are kept, wherever in the band the threshold is.
+    contending: usize,
+    strange: bool,
+    near: Vec<Candidate>,
+    /// Those that contend or do not, as the threshold is.
+    close: Vec<u32>,
+    /// Changes that do not depend on where in the band the threshold is.
+    born: Vec<usize>,
+    died: Vec<usize>,
+}
+
+impl Band {
+    /// None where a guess is so small, or so large, that there is no room around it.
+    fn around(guess: u32) -> Option<Self> {
+        let (low, high) = (guess.checked_sub(NEAR)?, guess.checked_add(NEAR)?);
+        let contends = |key: u32| magnitude(0.9 * f32::from_bits(key));
+        let first = contends(low).checked_sub(1)?;
+        (high < INFINITY).then(|| Self {
+            threshold: [low, high],
+            contends: [first, contends(high)],
+        })
+    }
+}
+
+impl<'a> Lookout<'a> {
+    /// Around a guess at the smallest magnitude that will be kept, among the `candidates` (a bit each; all entries where none are given),
+    /// and beside the mask `before` (a byte an entry, zero for no). None where there is no room around the guess.
+    ///
+    /// # Panics
+    /// If the lengths do not fit each other.
+    pub fn around(guess: f32, candidates: Option<&'a [u64]>, before: &'a [u8]) -> Option<Self> {
+        let fits = |candidates: &[u64]| candidates.len() == before.len().div_ceil(64);
+        assert!(candidates.is_none_or(fits), "length of the candidates");
+        let band = Band::around(magnitude(guess))?;
+        Some(Self {
+            candidates,
+            before,
+            band,
+        })
+    }
+
+    /// How many weights it looks at.
+    pub(crate) fn entries(&self) -> usize {
+        self.before.len()
+    }
+
+    /// Looks at the weights of a chunk.
+    pub(crate) fn look(&self, chunk: usize, weights: &[f32]) -> Seen {
+        let first = chunk * CHUNK;
+        let of_chunk = |words: &'a [u64]| &words[first / 64..][..weights.len().div_ceil(64)];
+        let before = &self.before[first..][..weights.len()];
+        let mut seen = Seen::default();
+        look(
+            weights,
+            self.candidates.map(of_chunk),
+            before,
+            self.band,
+            &mut seen,
+        );
+        seen
+    }
+}
+
+impl Survey {
+    /// Looks at all weights.
+    ///
+    /// # Panics
+    /// If there are more or fewer than the lookout is for.
+    pub fn of(weights: &[f32], lookout: &Lookout<'_>) -> Self {
+        assert_eq!(weights.len(), lookout.entries(), "length of the mask");
+        let chunks = weights.par_chunks(CHUNK).enumerate();
+        Self::gathered(chunks.map(|(chunk, weights)| lookout.look(chunk, weights)))
+    }
+
+    /// Of what was seen of each chunk.
+    pub(crate) fn gathered(chunks: impl IndexedParallelIterator<Item = Seen>) -> Self {
+        Self {
+            chunks: chunks.collect(),
+        }
+    }
+
+    /// What the choice of `k` changes, if the threshold is near the guess, something near it is left out, and all are numbers.
+    pub(super) fn settle(mut self, k: usize) -> Option<Changes> {
+        let seen = &mut self.chunks;
+        if seen.iter().any(|seen| seen.strange) {
+            return None;
+        }
+        let wanted = k.checked_sub(seen.iter().map(|seen| seen.above).sum())?;
+        let keys = seen.iter().flat_map(|seen| &seen.near);
+        let mut keys: Vec<u32> = keys.map(|near| near.key).collect();
+        // Of those near it the last is kept and another is not.
+        if wanted == 0 || wanted >= keys.len() {
+            return None;
+        }
+        let (threshold, equal_kept) = nth_largest(&mut keys, wanted);
+        let equal = keys.iter().filter(|&&key| key == threshold).count();
+        let contends = magnitude(0.9 * f32::from_bits(threshold));
+        let (mut too_many, mut nearest, mut contending) = (equal - equal_kept, 0, 0);
+        let (mut born, mut died) = (Vec::new(), Vec::new());
+        for (chunk, seen) in seen.iter_mut().enumerate() {
+            for near in &seen.near {
+                let is_left_over = near.key == threshold && too_many > 0;
+                too_many -= usize::from(is_left_over);
+                let is_kept = near.key >= threshold && !is_left_over;
+                if !is_kept {
+                    nearest = nearest.max(near.key);
+                }
+                match (near.was, is_kept) {
+                    (false, true) => seen.born.push(near.place as usize),
+                    (true, false) => seen.died.push(near.place as usize),
+                    _ => {}
+                }
+            }
+            contending +=
+                seen.contending + seen.close.iter().filter(|&&key| key >= contends).count();
+            for (of_chunk, all) in [(&mut seen.born, &mut born), (&mut seen.died, &mut died)] {
+                of_chunk.sort_unstable();
+                all.extend(of_chunk.iter().map(|place| chunk * CHUNK + place));
+            }
+        }
+        let kept = Kept {
+            threshold: f32::from_bits(threshold),
+            nearest: Some(f32::from_bits(nearest)),
+            // All that are kept are among them.
+            contenders: contending - k,
+        };
+        Some(Changes { kept, born, died })
+    }
+}
+
+vectorised! {
+    fn look(weights: &[f32], candidates: Option<&[u64]>, before: &[u8], band: Band, seen: &mut Seen) = look_body;
+}
+
+#[inline(always)]
+fn look_body<const SET: u8>(
+    weights: &[f32],
+    candidates: Option<&[u64]>,
+    before: &[u8],
+    band: Band,
+    seen: &mut Seen,
+) {
+    let ([low, high], [contends_low, contends_high]) = (band.threshold, band.contends);
+    let bounds = [low, high, contends_low, contends_high, INFINITY];
+    for ((first, (weights, mask)), before) in (0..)
+        .step_by(64)
+        .zip(words(weights, candidates))
+        .zip(before.chunks(64))
+    {
+        let before = word_of::<SET>(before);
+        let found = above_of::<SET, 5>(weights, bounds).map(|word| word & mask);
+        let [low, high, contends_low, contends_high, strange] = found;
+        seen.above += high.count_ones() as usize;
+        seen.contending += contends_high.count_ones() as usize;
+        seen.strange |= strange != 0;
+        push(high & !before, first, &mut seen.born);
+        push(before & !low, first, &mut seen.died);
+        let mut left = low & !high;
+        while left != 0 {
+            let place = left.trailing_zeros();
+            seen.near.push(Candidate {
+                key: magnitude(weights[place as usize]),
+                place: first as u32 + place,
+                was: before >> place & 1 == 1,
+            });
+            left &= left - 1;
+        }
+        let mut left = contends_low & !contends_high;
+        while left != 0 {
+            seen.close
+                .push(magnitude(weights[left.trailing_zeros() as usize]));
+            left &= left - 1;
+        }
+    }
+}
