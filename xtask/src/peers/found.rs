@@ -67,6 +67,33 @@ impl Roofline {
     pub fn share(&self, multiply_adds: u64, milliseconds: f64) -> f64 {
         multiply_adds as f64 / (1e-3 * milliseconds) / self.multiply_adds
     }
+
+    /// The nearest level in which each thread has room for so many bytes.
+    fn level(&self, bytes: usize) -> &Level {
+        let holds = |level: &&Level| level.bytes.is_none_or(|size| bytes <= size);
+        let last = self.levels.last().expect("a machine has memory");
+        self.levels.iter().find(holds).unwrap_or(last)
+    }
+
+    /// Milliseconds that a product takes at least on this machine. Its numbers are read and written once, from where they all fit. Then it
+    /// is made edge by edge, each bringing its row from where an image's channels fit, or densely, as quickly as the machine multiplies
+    /// and adds: the quicker of the two.
+    pub fn product_ms(&self, case: &Case) -> f64 {
+        let channels = [case.sources, case.targets].map(|n| n * case.pixels);
+        let all = case.images * channels.iter().sum::<usize>() * size_of::<f32>();
+        let once = all as f64 / self.level(all / self.threads).triad;
+        let entries = (case.images * case.pixels * case.targets * case.sources) as f64;
+        let dense = entries / self.multiply_adds;
+        let of_image = match case.operation {
+            Operation::Forward => channels[0],
+            Operation::InputGradient => channels[1],
+            // Every edge learns.
+            Operation::WeightGradient => return 1e3 * once.max(dense),
+        };
+        let brought = entries * case.density * size_of::<f32>() as f64;
+        let from = self.level(of_image * size_of::<f32>());
+        1e3 * once.max(dense.min(brought / from.read))
+    }
 }
 
 /// What a training step has to multiply and add.
@@ -331,6 +358,9 @@ pub struct KernelRow {
     pub spread: KernelSpread,
     /// The share of the machine's multiply-adds that ours makes.
     pub share_of_peak: f64,
+    /// What the product takes at least on this machine ([`Roofline::product_ms`]).
+    #[serde(default)]
+    pub roofline_ms: f64,
 }
 
 /// The quartiles of a row.
@@ -360,8 +390,14 @@ impl KernelRow {
             gemm_ms: spread.gemm_ms.median,
             ratio: spread.ratio.median,
             share_of_peak: roofline.share(case.multiply_adds(), spread.ours_ms.median),
+            roofline_ms: roofline.product_ms(&case),
             spread,
         }
+    }
+
+    /// The share of what the machine could do that ours does.
+    pub fn share_of_roofline(&self) -> f64 {
+        self.roofline_ms / self.ours_ms
     }
 }
 
@@ -481,6 +517,23 @@ pub(super) mod tests {
             (&kernel["operation"], &kernel["ratio"]),
             (&"forward".into(), &2.0.into())
         );
+    }
+
+    #[test]
+    fn a_product_takes_what_the_narrowest_of_its_ways_takes() {
+        let at = |density: f64| {
+            let mut case = kernels()[0].case;
+            case.density = density;
+            roofline().product_ms(&case)
+        };
+        let is = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}");
+        // A megabyte of numbers, once, at 10 GB/s.
+        is(at(0.0), 0.1048576);
+        // An image's channels of 128 KiB fit no cache: 671,088 multiply-adds bring four bytes each at 20 GB/s.
+        is(at(0.01), 0.1342177);
+        // All 67 million multiply-adds at 100 billion a second are quicker than edge by edge.
+        is(at(0.1), 0.67108864);
+        is(at(1.0), 0.67108864);
     }
 
     #[test]
