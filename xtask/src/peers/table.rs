@@ -24,7 +24,7 @@ pub fn markdown(found: &Found) -> String {
         text.push_str(&selection(&found.selection));
     }
     if !found.kernels.is_empty() {
-        text.push_str(&density(&found.kernels));
+        text.push_str(&density(&found.kernels, &found.roofline));
         text.push_str(&nodes(&found.kernels));
     }
     text
@@ -138,7 +138,7 @@ fn selection(rows: &[SelectionRow]) -> String {
 }
 
 /// How many times as long the dense product takes, product by product and density by density; and how near ours comes to the roofline.
-fn density(rows: &[KernelRow]) -> String {
+fn density(rows: &[KernelRow], limits: &Roofline) -> String {
     let rows = rows
         .iter()
         .filter(|row| row.case.growing == Growing::Density);
@@ -157,13 +157,13 @@ fn density(rows: &[KernelRow]) -> String {
     let at_most = |of_it: &[&KernelRow]| {
         let at = |density: f64| of_it.iter().find(|row| row.case.density == density);
         let most = [0.1, 0.05, 0.01].map(at).map(|row| {
-            let most = |row: &&KernelRow| three_digits(row.gemm_ms / row.roofline_ms);
+            let most = |row: &&KernelRow| three_digits(row.gemm_ms / limits.product_ms(&row.case));
             row.map_or_else(String::new, most)
         });
         let known: Vec<String> = most.into_iter().filter(|cell| !cell.is_empty()).collect();
         known.join(", ")
     };
-    let share = |row: &KernelRow| percent(row.share_of_roofline());
+    let share = |row: &KernelRow| percent(limits.product_ms(&row.case) / row.ours_ms);
     let mut text = by_density(&rows, beside, gemm, |row| three_digits(row.ratio));
     text.push_str(&by_density(&rows, roofline, at_most, share));
     text
