@@ -27,7 +27,7 @@ mod served;
 mod watch;
 
 pub(crate) use index::IndexCache;
-pub(crate) use watch::{Sighting, Sightings, Watch, during};
+pub(crate) use watch::{Place, Sighting, Sightings, Watch, during};
 
 /// Which bodies are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -317,6 +317,8 @@ fn moments_over_pixels(x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
 pub(crate) struct Wanted {
     /// The edges that may be.
     pub(crate) candidates: std::sync::Arc<crate::Wiring>,
+    /// Whether these are all entries.
+    pub(crate) all: bool,
     /// How many of them.
     pub(crate) edges: usize,
     /// Where the smallest magnitude that is kept may lie.
@@ -327,13 +329,12 @@ impl Wanted {
     /// The candidates, a bit each, where not all entries are.
     #[cfg(any(feature = "flex", feature = "ndarray", feature = "cube"))]
     pub(crate) fn candidate_words(&self) -> Option<&[u64]> {
-        let all = self.candidates.count() == self.candidates.entries();
-        (!all).then(|| self.candidates.words())
+        (!self.all).then(|| self.candidates.words())
     }
 }
 
 /// Where the numbers of a contiguous tensor lie, if kernels serve it on this process's memory.
-pub(crate) fn place<const D: usize>(weights: &Tensor<D>) -> Option<usize> {
+pub(crate) fn place<const D: usize>(weights: &Tensor<D>) -> Option<Place> {
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     if Kernels::default().serve(weights) {
         return served::place(weights.clone());

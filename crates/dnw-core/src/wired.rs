@@ -57,6 +57,8 @@ pub(crate) struct Tensors {
 struct TensorFacts {
     shape: WeightShape,
     candidates: Arc<Wiring>,
+    /// How many candidates there are.
+    count: usize,
     budget: usize,
 }
 
@@ -80,6 +82,7 @@ impl Tensors {
             name,
             Arc::new(TensorFacts {
                 shape,
+                count: candidates.count(),
                 candidates: Arc::new(candidates),
                 budget,
             }),

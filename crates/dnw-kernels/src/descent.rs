@@ -59,10 +59,11 @@ pub fn descend_looking(
         .zip(gradient.par_chunks(CHUNK))
         .zip(velocity.par_chunks_mut(CHUNK))
         .enumerate();
-    Survey::gathered(chunks.map(|(chunk, ((weights, gradient), velocity))| {
+    let moved = chunks.map(|(chunk, ((weights, gradient), velocity))| {
         move_chunk(descent, weights, gradient, velocity);
         lookout.look(chunk, weights)
-    }))
+    });
+    Survey::gathered(lookout, moved)
 }
 
 vectorised! {

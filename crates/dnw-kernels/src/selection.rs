@@ -95,6 +95,7 @@ pub fn changes(
 ) -> Result<Changes, NotANumber> {
     assert_eq!(before.len(), weights.len(), "length of the mask");
     Chunks::new(weights, candidates, k);
+    let survey = survey.filter(|survey| survey.entries() == weights.len());
     if let Some(found) = survey.and_then(|survey| survey.settle(k)) {
         return Ok(found);
     }

@@ -75,24 +75,31 @@ impl Roofline {
         self.levels.iter().find(holds).unwrap_or(last)
     }
 
-    /// Milliseconds that a product takes at least on this machine. Its numbers are read and written once, from where they all fit. Then it
-    /// is made edge by edge, each bringing its row from where an image's channels fit, or densely, as quickly as the machine multiplies
-    /// and adds: the quicker of the two.
+    /// Milliseconds that a product takes at least on this machine, in either of two ways. Edge by edge, where each edge brings its row from
+    /// where an image's channels fit; or densely, as quickly as the machine multiplies and adds. Either reads and writes all numbers once,
+    /// weights among them, from where they fit. (Of products edge by edge: one that used a row for several targets while it is in a
+    /// register would bring less.)
     pub fn product_ms(&self, case: &Case) -> f64 {
         let channels = [case.sources, case.targets].map(|n| n * case.pixels);
-        let all = case.images * channels.iter().sum::<usize>() * size_of::<f32>();
-        let once = all as f64 / self.level(all / self.threads).triad;
-        let entries = (case.images * case.pixels * case.targets * case.sources) as f64;
-        let dense = entries / self.multiply_adds;
+        let maps = case.images * channels.iter().sum::<usize>();
+        let once = |weights: usize| {
+            let bytes = (maps + weights) * size_of::<f32>();
+            bytes as f64 / self.level(bytes / self.threads).triad
+        };
+        let weights = case.targets * case.sources;
+        let terms = (case.images * case.pixels * weights) as f64;
+        let dense = once(weights).max(terms / self.multiply_adds);
         let of_image = match case.operation {
             Operation::Forward => channels[0],
             Operation::InputGradient => channels[1],
             // Every edge learns.
-            Operation::WeightGradient => return 1e3 * once.max(dense),
+            Operation::WeightGradient => return 1e3 * dense,
         };
-        let brought = entries * case.density * size_of::<f32>() as f64;
+        let brought = terms * case.density * size_of::<f32>() as f64;
         let from = self.level(of_image * size_of::<f32>());
-        1e3 * once.max(dense.min(brought / from.read))
+        // A weight and a place each.
+        let real = (2.0 * weights as f64 * case.density) as usize;
+        1e3 * dense.min(once(real).max(brought / from.read))
     }
 }
 

@@ -152,7 +152,7 @@ fn density(rows: &[KernelRow], limits: &Roofline) -> String {
     };
     let roofline = "\nThe share of the roofline that ours reaches: what the product takes at least on this machine, in what it takes. \
          Beside it how many times as long as the roofline the dense product of density 0.1, 0.05, 0.01 takes, which is what a ratio could be \
-         at most.\n\n\
+         at most while each edge brings its row.\n\n\
          | product | at most |";
     let at_most = |of_it: &[&KernelRow]| {
         let at = |density: f64| of_it.iter().find(|row| row.case.density == density);

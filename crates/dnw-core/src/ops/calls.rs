@@ -8,7 +8,7 @@ use dnw_kernels::levels::{GraphNorm, LevelsShape};
 use dnw_kernels::product::ProductShape;
 use dnw_kernels::steps::StepsShape;
 
-use super::watch::Sighting;
+use super::watch::{Place, Seen};
 use super::{Chosen, IndexCache, Wanted};
 
 /// A wired product.
@@ -93,24 +93,24 @@ pub struct NormCall {
 #[derive(Debug)]
 pub struct ChoiceCall {
     pub(crate) wanted: Wanted,
-    sighting: Mutex<Option<Sighting>>,
+    seen: Mutex<Option<Seen>>,
     made: Mutex<Option<Result<Chosen, usize>>>,
 }
 
 impl ChoiceCall {
-    pub(crate) fn new(wanted: Wanted, sighting: Option<Sighting>) -> Self {
+    pub(crate) fn new(wanted: Wanted, seen: Option<Seen>) -> Self {
         Self {
             wanted,
-            sighting: Mutex::new(sighting),
+            seen: Mutex::new(seen),
             made: Mutex::new(None),
         }
     }
 
-    /// What was seen of the weights that lie here.
-    pub(crate) fn sighting(&self, place: usize) -> Option<Sighting> {
-        let sighting = self.sighting.lock();
-        let sighting = sighting.unwrap_or_else(PoisonError::into_inner).take();
-        sighting.filter(|sighting| sighting.place == place)
+    /// Takes what was seen, if it was of the weights and the mask that lie here.
+    pub(crate) fn take_seen(&self, weights: Place, real: Place) -> Option<Seen> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of_these = |seen: &Seen| seen.weights == weights && seen.real == real;
+        seen.take().filter(is_of_these)
     }
 
     pub(crate) fn put(&self, made: Result<Chosen, usize>) {
@@ -130,7 +130,7 @@ impl ChoiceCall {
 pub struct LookCall {
     pub(crate) descent: Descent,
     pub(crate) wanted: Wanted,
-    seen: Mutex<Option<Sighting>>,
+    seen: Mutex<Option<Seen>>,
 }
 
 impl LookCall {
@@ -142,14 +142,28 @@ impl LookCall {
         }
     }
 
-    pub(crate) fn put(&self, seen: Option<Sighting>) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    pub(crate) fn put(&self, seen: Seen) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }
 
-    pub(crate) fn take(&self) -> Option<Sighting> {
+    pub(crate) fn take(&self) -> Option<Seen> {
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+}
+
+/// A question where the numbers of a tensor lie.
+#[derive(Debug, Default)]
+pub struct PlaceCall(Mutex<Option<Place>>);
+
+impl PlaceCall {
+    pub(crate) fn put(&self, place: Place) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    pub(crate) fn take(&self) -> Option<Place> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -227,22 +227,20 @@ impl CubeOps for CubeBackend {
     fn keep_largest(weights: CubeTensor, real: CubeTensor, call: Arc<ChoiceCall>) -> CubeTensor {
         let given = real.clone();
         let (weights, real) = (into_contiguous(weights), into_contiguous(real));
-        let Wanted {
-            candidates, edges, ..
-        } = &call.wanted;
+        let Wanted { edges, all, .. } = call.wanted;
         let entries = weights.shape().num_elements();
-        let all = candidates.count() == entries;
-        let halves: Vec<u32> = match all {
-            true => Vec::new(),
-            false => {
-                let words = candidates.words().iter();
-                let halves = words.flat_map(|&word| [word as u32, (word >> 32) as u32]);
+        let halves: Vec<u32> = match call.wanted.candidate_words() {
+            None => Vec::new(),
+            Some(words) => {
+                let halves = words
+                    .iter()
+                    .flat_map(|&word| [word as u32, (word >> 32) as u32]);
                 halves.take(entries.div_ceil(32)).collect()
             }
         };
         let wanted = selection::Wanted {
             candidates: (!all).then_some(&halves),
-            k: *edges,
+            k: edges,
         };
         let store = dtype_to_storage_type(real.dtype);
         let (weights, real) = (&buffer(&weights), buffer(&real));

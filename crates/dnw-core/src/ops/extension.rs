@@ -1,7 +1,6 @@
 //! The operations as backends offer them, and their gradients.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -13,7 +12,7 @@ use burn::tensor::Shape;
 use tracing::trace_span;
 
 use super::calls::{
-    ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, ProductCall, StepsCall,
+    ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, PlaceCall, ProductCall, StepsCall,
 };
 use dnw_kernels::descent::Descent;
 
@@ -104,8 +103,8 @@ pub trait WiredOps: Backend {
         call: Arc<LookCall>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// Tells where the numbers of a tensor lie, or zero if they have gaps, and gives it back.
-    fn place(tensor: FloatTensor<Self>, place: Arc<AtomicUsize>) -> FloatTensor<Self>;
+    /// Tells where the numbers of a tensor lie, if they have no gaps, and gives it back.
+    fn place(tensor: FloatTensor<Self>, call: Arc<PlaceCall>) -> FloatTensor<Self>;
 
     /// The first update; gives weights and velocity.
     fn begin_descent(
@@ -234,8 +233,8 @@ macro_rules! on_host {
                 host::descend_looking::<Self>(weights, gradient, velocity, &real, &call)
             }
 
-            fn place(tensor: FloatTensor<Self>, place: Arc<AtomicUsize>) -> FloatTensor<Self> {
-                host::place::<Self>(&tensor, &place);
+            fn place(tensor: FloatTensor<Self>, call: Arc<PlaceCall>) -> FloatTensor<Self> {
+                host::place::<Self>(&tensor, &call);
                 tensor
             }
 
@@ -582,8 +581,8 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         (Self::from_inner(weights), Self::from_inner(velocity))
     }
 
-    fn place(tensor: FloatTensor<Self>, place: Arc<AtomicUsize>) -> FloatTensor<Self> {
-        Self::from_inner(B::place(tensor.into_primitive(), place))
+    fn place(tensor: FloatTensor<Self>, call: Arc<PlaceCall>) -> FloatTensor<Self> {
+        Self::from_inner(B::place(tensor.into_primitive(), call))
     }
 
     fn begin_descent(

@@ -15,6 +15,7 @@ use dnw_kernels::{Buffer, EdgeIndex, product, room};
 
 use super::IndexCache;
 use super::calls::{ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
+use super::watch::Place;
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -37,6 +38,9 @@ pub(crate) trait Host: Backend {
 
     /// A byte for each entry, zero for no, in the tensor's order.
     fn bytes(tensor: &BoolTensor<Self>) -> Cow<'_, [u8]>;
+
+    /// Where the entries lie.
+    fn mask_place(tensor: &BoolTensor<Self>) -> Place;
 
     /// A tensor of these numbers.
     fn tensor(values: Vec<f32>, shape: Shape) -> FloatTensor<Self>;

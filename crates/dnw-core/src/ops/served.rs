@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::backend::Dispatch;
 use burn::backend::tensor::FloatTensor;
@@ -15,11 +14,11 @@ use dnw_kernels::product::{Layout, ProductShape};
 use dnw_kernels::steps::StepsShape;
 
 use super::calls::{
-    CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, Observed, ProductCall,
-    StepsCall,
+    CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, Observed, PlaceCall,
+    ProductCall, StepsCall,
 };
 use super::extension::WiredOps;
-use super::watch::{self, Sighting, Watch};
+use super::watch::{self, Place, Sighting, Watch};
 use super::{Chosen, Descent, IndexCache, Moments, Wanted, WholeNodes, WholeNorm};
 use crate::graph::{GraphSpec, Outputs};
 
@@ -228,12 +227,18 @@ pub(super) fn keep_largest(
     wanted: Wanted,
     sighting: Option<Sighting>,
 ) -> Result<Chosen, usize> {
-    let call = Arc::new(ChoiceCall::new(wanted, sighting));
+    let (seen, held) = match sighting {
+        Some(Sighting { seen, held }) => (Some(seen), Some(held)),
+        None => (None, None),
+    };
+    let call = Arc::new(ChoiceCall::new(wanted, seen));
     <Dispatch as WiredOps>::keep_largest(
         weights.into_dispatch(),
         real.into_dispatch(),
         call.clone(),
     );
+    // Until now the places of what was seen had to be nobody else's.
+    drop(held);
     call.take().expect("the operation puts it there")
 }
 
@@ -259,7 +264,8 @@ pub(super) fn descend<const D: usize>(
         decay: descent.decay,
     };
     let watched = match velocity.is_some() && watch::is_watching() {
-        true => place(weights.clone()).and_then(watch::take),
+        true => place(weights.clone())
+            .and_then(|place| watch::take(place, weights.shape().num_elements())),
         false => None,
     };
     let (weights, gradient) = (weights.into_dispatch(), gradient.into_dispatch());
@@ -289,19 +295,25 @@ fn descend_looking(
     } = watch;
     let call = Arc::new(LookCall::new(descent, wanted));
     let real = real.into_dispatch();
-    let moved =
-        <Dispatch as WiredOps>::descend_looking(weights, gradient, velocity, real, call.clone());
-    if let Some(sighting) = call.take() {
-        watch::saw(name, sighting);
+    let moved = <Dispatch as WiredOps>::descend_looking(
+        weights,
+        gradient,
+        velocity,
+        real.clone(),
+        call.clone(),
+    );
+    if let Some(seen) = call.take() {
+        let held = (moved.0.clone(), real);
+        watch::saw(name, Sighting { seen, held });
     }
     moved
 }
 
 /// See [`super::place`].
-pub(super) fn place<const D: usize>(tensor: Tensor<D>) -> Option<usize> {
-    let place = Arc::new(AtomicUsize::new(0));
-    <Dispatch as WiredOps>::place(tensor.into_dispatch(), place.clone());
-    Some(place.load(Ordering::Relaxed)).filter(|&place| place != 0)
+pub(super) fn place<const D: usize>(tensor: Tensor<D>) -> Option<Place> {
+    let call = Arc::new(PlaceCall::default());
+    <Dispatch as WiredOps>::place(tensor.into_dispatch(), call.clone());
+    call.take()
 }
 
 /// See [`super::batch_norm`].

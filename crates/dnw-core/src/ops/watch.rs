@@ -7,29 +7,52 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use burn::backend::Dispatch;
+use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::tensor::{Bool, Tensor};
 use dnw_kernels::selection::Survey;
 
 use super::Wanted;
 
+/// Where the numbers of a tensor begin in this process's memory. It names them for as long as somebody holds a handle on them: nobody
+/// changes numbers that others hold where they lie, or gets their memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(usize);
+
+impl Place {
+    /// Where a slice begins.
+    pub(crate) fn of<T>(numbers: &[T]) -> Self {
+        Self(numbers.as_ptr() as usize)
+    }
+}
+
 /// A wired tensor whose choice comes next.
 pub(crate) struct Watch {
     /// Of the tensor.
     pub(crate) name: String,
-    /// Where its weights lie; see [`super::place`].
-    pub(crate) place: usize,
+    /// Where its weights lie. They are not held, because the step is to move them where they lie.
+    pub(crate) place: Place,
     /// Its mask, `[entries]`.
     pub(crate) real: Tensor<1, Bool>,
     /// What will be kept.
     pub(crate) wanted: Wanted,
 }
 
-/// What was seen of a tensor.
+/// What was seen of a tensor, when its weights had been moved.
 #[derive(Debug)]
-pub(crate) struct Sighting {
-    /// Where its weights lay when they had been moved: it says nothing of others.
-    pub(crate) place: usize,
+pub(crate) struct Seen {
     pub(crate) survey: Survey,
+    /// Where its weights lay.
+    pub(crate) weights: Place,
+    /// Where its mask lay.
+    pub(crate) real: Place,
+}
+
+/// What was seen, and handles on the weights and the mask, without which their places would say nothing: whoever changes either after that
+/// changes a copy, which lies elsewhere.
+pub(crate) struct Sighting {
+    pub(crate) seen: Seen,
+    pub(crate) held: (FloatTensor<Dispatch>, BoolTensor<Dispatch>),
 }
 
 /// By the tensors' names.
@@ -71,12 +94,13 @@ pub(crate) fn is_watching() -> bool {
     WATCHED.with_borrow(Option::is_some)
 }
 
-/// The watch of the weights that lie here, which there is once.
-pub(crate) fn take(place: usize) -> Option<Watch> {
+/// The watch of so many weights that lie here, which there is once.
+pub(crate) fn take(place: Place, entries: usize) -> Option<Watch> {
     WATCHED.with_borrow_mut(|watched| {
         let watches = &mut watched.as_mut()?.watches;
-        let found = watches.iter().position(|watch| watch.place == place)?;
-        Some(watches.swap_remove(found))
+        let is_it = |watch: &Watch| watch.place == place && watch.real.dims() == [entries];
+        let found = watches.iter().position(is_it)?;
+        Some(watches.remove(found))
     })
 }
 

@@ -82,7 +82,8 @@ impl<M: Module> Wired<M> {
             update: self.clock.update + 1,
             ..self.clock
         };
-        if !self.rule.keeps_largest() || !self.rule.schedule.chooses(clock) {
+        let on_host = || (**self).devices().iter().all(ops::is_host);
+        if !self.rule.keeps_largest() || !self.rule.schedule.chooses(clock) || !on_host() {
             return Vec::new();
         }
         let watch = |handle: Handle| {
@@ -109,10 +110,10 @@ impl<M: Module> Wired<M> {
     /// What is kept of a tensor.
     fn wanted(&self, name: &str, clock: Clock) -> Wanted {
         let facts = &self.tensors.facts[name];
-        let candidates = facts.candidates.count();
         Wanted {
             candidates: facts.candidates.clone(),
-            edges: self.rule.schedule.edges(clock, candidates, facts.budget),
+            all: facts.count == facts.candidates.entries(),
+            edges: self.rule.schedule.edges(clock, facts.count, facts.budget),
             guess: self.thresholds.get(name).copied(),
         }
     }
@@ -176,6 +177,7 @@ mod tests {
     use burn::tensor::{Device, Distribution, Tensor};
 
     use super::*;
+    use crate::ops::Place;
     use crate::optim::Sgd;
     use crate::{Budget, Wire};
 
@@ -197,9 +199,9 @@ mod tests {
             let step = |layer| optimizer.step(0.05, layer, gradients);
             let watches = model.watches();
             let ((), sightings) = ops::during(watches, || model.change_model(step));
-            let seen: Vec<(&str, usize)> = sightings
+            let seen: Vec<(&str, Place)> = sightings
                 .iter()
-                .map(|(name, sighting)| (name.as_str(), sighting.place))
+                .map(|(name, sighting)| (name.as_str(), sighting.seen.weights))
                 .collect();
             let place = ops::place(&model.weight.base()).unwrap();
             let expected = [("weight", place)];

@@ -29,10 +29,11 @@ struct Band {
     contends: [u32; 2],
 }
 
-/// What was seen. It holds for the weights as they were then.
+/// What was seen. It holds for the weights, the candidates and the mask as they were then.
 #[derive(Debug)]
 pub struct Survey {
-    chunks: Vec<Seen>,
+    entries: usize,
+    chunks: Vec<View>,
 }
 
 /// A candidate near the guess.
@@ -45,13 +46,17 @@ struct Candidate {
     was: bool,
 }
 
-/// What a chunk has above a band, in it, and beyond all numbers.
+/// Candidates near the guess that a chunk may have. Where magnitudes crowd, a histogram is quicker than a list.
+const CROWD: usize = CHUNK / 8;
+
+/// What a chunk has above a band and in it.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct View {
     above: usize,
     /// Those that contend, or are kept, wherever in the band the threshold is.
     contending: usize,
-    strange: bool,
+    /// Whether the chunk says nothing: something in it is no number, or a crowd is near the guess.
+    is_void: bool,
     near: Vec<Candidate>,
     /// Those that contend or do not, as the threshold is.
     close: Vec<u32>,
@@ -96,11 +101,11 @@ impl<'a> Lookout<'a> {
     }
 
     /// Looks at the weights of a chunk.
-    pub(crate) fn look(&self, chunk: usize, weights: &[f32]) -> Seen {
+    pub(crate) fn look(&self, chunk: usize, weights: &[f32]) -> View {
         let first = chunk * CHUNK;
         let of_chunk = |words: &'a [u64]| &words[first / 64..][..weights.len().div_ceil(64)];
         let before = &self.before[first..][..weights.len()];
-        let mut seen = Seen::default();
+        let mut seen = View::default();
         look(
             weights,
             self.candidates.map(of_chunk),
@@ -120,20 +125,32 @@ impl Survey {
     pub fn of(weights: &[f32], lookout: &Lookout<'_>) -> Self {
         assert_eq!(weights.len(), lookout.entries(), "length of the mask");
         let chunks = weights.par_chunks(CHUNK).enumerate();
-        Self::gathered(chunks.map(|(chunk, weights)| lookout.look(chunk, weights)))
+        Self::gathered(
+            lookout,
+            chunks.map(|(chunk, weights)| lookout.look(chunk, weights)),
+        )
     }
 
     /// Of what was seen of each chunk.
-    pub(crate) fn gathered(chunks: impl IndexedParallelIterator<Item = Seen>) -> Self {
+    pub(crate) fn gathered(
+        lookout: &Lookout<'_>,
+        chunks: impl IndexedParallelIterator<Item = View>,
+    ) -> Self {
         Self {
+            entries: lookout.entries(),
             chunks: chunks.collect(),
         }
+    }
+
+    /// Of how many weights it is.
+    pub(super) fn entries(&self) -> usize {
+        self.entries
     }
 
     /// What the choice of `k` changes, if the threshold is near the guess, something near it is left out, and all are numbers.
     pub(super) fn settle(mut self, k: usize) -> Option<Changes> {
         let seen = &mut self.chunks;
-        if seen.iter().any(|seen| seen.strange) {
+        if seen.iter().any(|seen| seen.is_void) {
             return None;
         }
         let wanted = k.checked_sub(seen.iter().map(|seen| seen.above).sum())?;
@@ -180,7 +197,7 @@ impl Survey {
 }
 
 vectorised! {
-    fn look(weights: &[f32], candidates: Option<&[u64]>, before: &[u8], band: Band, seen: &mut Seen) = look_body;
+    fn look(weights: &[f32], candidates: Option<&[u64]>, before: &[u8], band: Band, seen: &mut View) = look_body;
 }
 
 #[inline(always)]
@@ -189,7 +206,7 @@ fn look_body<const SET: u8>(
     candidates: Option<&[u64]>,
     before: &[u8],
     band: Band,
-    seen: &mut Seen,
+    seen: &mut View,
 ) {
     let ([low, high], [contends_low, contends_high]) = (band.threshold, band.contends);
     let bounds = [low, high, contends_low, contends_high, INFINITY];
@@ -203,7 +220,10 @@ fn look_body<const SET: u8>(
         let [low, high, contends_low, contends_high, strange] = found;
         seen.above += high.count_ones() as usize;
         seen.contending += contends_high.count_ones() as usize;
-        seen.strange |= strange != 0;
+        seen.is_void |= strange != 0 || seen.near.len().max(seen.close.len()) > CROWD;
+        if seen.is_void {
+            return;
+        }
         push(high & !before, first, &mut seen.born);
         push(before & !low, first, &mut seen.died);
         let mut left = low & !high;
@@ -222,5 +242,40 @@ fn look_body<const SET: u8>(
                 .push(magnitude(weights[left.trailing_zeros() as usize]));
             left &= left - 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_near_the_guess_is_settled_and_one_far_from_it_is_not() {
+        let weights: Vec<f32> = (0..40_000).map(|i| 1.0 + 1e-4 * i as f32).collect();
+        let before = vec![0; weights.len()];
+        let settle = |guess, k| {
+            let lookout = Lookout::around(guess, None, &before).unwrap();
+            Survey::of(&weights, &lookout).settle(k)
+        };
+        // The k-th is 5 - 1e-4 k.
+        let found = settle(4.003, 10_000).unwrap();
+        assert!((found.kept.threshold - 4.0).abs() < 1e-3);
+        assert_eq!(found.born, Vec::from_iter(30_000..40_000));
+        assert_eq!(settle(3.0, 10_000), None);
+    }
+
+    #[test]
+    fn a_crowd_and_what_is_no_number_are_left_to_the_histogram() {
+        let before = vec![0; 40_000];
+        let settle = |weights: &[f32]| {
+            let lookout = Lookout::around(1.0, None, &before).unwrap();
+            Survey::of(weights, &lookout).settle(10_000)
+        };
+        assert_eq!(settle(&vec![1.0; 40_000]), None);
+        // The k-th is 1.
+        let mut weights: Vec<f32> = (0..40_000).map(|i| i as f32 / 30_000.0).collect();
+        assert!(settle(&weights).is_some());
+        weights[7] = f32::NAN;
+        assert_eq!(settle(&weights), None);
     }
 }

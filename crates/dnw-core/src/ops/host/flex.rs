@@ -7,7 +7,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape, TensorData};
 use dnw_kernels::give_back;
 
-use super::Host;
+use super::{Host, Place};
 
 /// The same numbers without gaps, and no second handle on them if there were none.
 fn owned(tensor: FlexTensor) -> FlexTensor {
@@ -43,6 +43,10 @@ impl Host for Flex {
                 Cow::Owned(copy.bytes()[start..end].to_vec())
             }
         }
+    }
+
+    fn mask_place(tensor: &FlexTensor) -> Place {
+        Place::of(tensor.bytes())
     }
 
     fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {

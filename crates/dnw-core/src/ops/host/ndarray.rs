@@ -7,7 +7,7 @@ use burn::backend::TensorMetadata;
 use burn::backend::ndarray::NdArrayTensor;
 use burn::tensor::{Shape, TensorData};
 
-use super::Host;
+use super::{Host, Place};
 
 impl Host for NdArray {
     fn contiguous(tensor: NdArrayTensor) -> NdArrayTensor {
@@ -41,6 +41,13 @@ impl Host for NdArray {
             unreachable!("a tensor of yes and no");
         };
         Cow::Owned(storage.view().iter().map(|&yes| u8::from(yes)).collect())
+    }
+
+    fn mask_place(tensor: &NdArrayTensor) -> Place {
+        let NdArrayTensor::Bool(storage) = tensor else {
+            unreachable!("a tensor of yes and no");
+        };
+        Place::of(storage.view().to_slice().unwrap_or_default())
     }
 
     fn tensor(values: Vec<f32>, shape: Shape) -> NdArrayTensor {

@@ -1,15 +1,13 @@
 //! An update of the weights, and the choice of edges that follows it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::selection::{self, Lookout, NotANumber, Survey};
 
 use super::Host;
 use crate::ops::Chosen;
-use crate::ops::calls::{ChoiceCall, LookCall};
-use crate::ops::watch::Sighting;
+use crate::ops::calls::{ChoiceCall, LookCall, PlaceCall};
+use crate::ops::watch::{Place, Seen};
 
 /// Finds how the mask of the largest weights differs from the one before, `[entries]`.
 pub(crate) fn keep_largest<B: Host>(
@@ -21,8 +19,8 @@ pub(crate) fn keep_largest<B: Host>(
     let weights = B::floats(weights);
     let candidates = wanted.candidate_words();
     let before = B::bytes(real);
-    let survey = match call.sighting(weights.as_ptr() as usize) {
-        Some(sighting) => Some(sighting.survey),
+    let survey = match call.take_seen(Place::of(weights), B::mask_place(real)) {
+        Some(seen) => Some(seen.survey),
         None => wanted
             .guess
             .and_then(|guess| Lookout::around(guess, candidates, &before))
@@ -87,10 +85,11 @@ pub(crate) fn descend_looking<B: Host>(
         moved = Some(B::change(weights, |weights| {
             let survey =
                 descent::descend_looking(call.descent, weights, numbers, velocity, &lookout);
-            call.put(Some(Sighting {
-                place: weights.as_ptr() as usize,
+            call.put(Seen {
                 survey,
-            }));
+                weights: Place::of(weights),
+                real: B::mask_place(real),
+            });
         }));
     });
     B::recycle(gradient);
@@ -98,9 +97,9 @@ pub(crate) fn descend_looking<B: Host>(
 }
 
 /// Notes where the numbers of a tensor lie, if they have no gaps.
-pub(crate) fn place<B: Host>(tensor: &FloatTensor<B>, place: &AtomicUsize) {
+pub(crate) fn place<B: Host>(tensor: &FloatTensor<B>, call: &PlaceCall) {
     if B::is_contiguous(tensor) {
-        place.store(B::floats(tensor).as_ptr() as usize, Ordering::Relaxed);
+        call.put(Place::of(B::floats(tensor)));
     }
 }
 
