@@ -62,7 +62,8 @@ proptest! {
 
     #[test]
     fn the_wired_convolution_and_its_gradients_equal_their_definitions(
-        shape in prop_oneof![3 => shapes(), 1 => wide_shapes()], density in 0.0f32..1.0, seed in any::<u64>(),
+        shape in prop_oneof![3 => shapes(), 1 => wide_shapes()],
+        density in prop_oneof![5 => 0.0f32..1.0, 1 => Just(1.0)], seed in any::<u64>(),
     ) {
         agrees(shape, density, seed)?;
     }

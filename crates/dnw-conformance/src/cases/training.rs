@@ -1,10 +1,9 @@
 //! Ten training steps of the network of the recipe `mnist`.
 
-use burn::optim::decay::WeightDecayConfig;
+use burn::optim::GradientsParams;
 use burn::optim::grad_clipping::GradientClippingConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, TensorData};
+use dnw_core::optim::Sgd;
 use dnw_core::{Budget, Rule, Wire, rules};
 use dnw_models::{Classifier, GraphClassifierConfig};
 
@@ -65,12 +64,8 @@ fn losses(device: &Device, rule: &Rule, nudge: f32) -> Result<Vec<f32>, Shortfal
     let model = filled(config.init([1, SIDE, SIDE], 10, device)?, 3);
     let wire = Wire::new(rule.clone(), Budget::Density(0.08)).over(STEPS);
     let mut model = wire.attach(model)?;
-    let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
-    let mut optimizer = SgdConfig::new()
-        .with_momentum(Some(momentum))
-        .with_weight_decay(Some(WeightDecayConfig::new(5e-4)))
-        .with_gradient_clipping(Some(GradientClippingConfig::Norm(1.0)))
-        .init();
+    let optimizer = Sgd::new(0.9).with_weight_decay(Some(5e-4)).init();
+    let mut optimizer = optimizer.with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
     let mut numbers = Numbers::new(4);
     let mut losses = Vec::new();
     for _ in 0..STEPS {
@@ -81,8 +76,7 @@ fn losses(device: &Device, rule: &Rule, nudge: f32) -> Result<Vec<f32>, Shortfal
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         losses.push(loss.into_scalar::<f32>());
         let gradients = model.prepare(gradients);
-        model = optimizer.step(0.1, model, gradients);
-        model.rewire()?;
+        model.update(|model| optimizer.step(0.1, model, gradients))?;
     }
     Ok(losses)
 }

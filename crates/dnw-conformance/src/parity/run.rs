@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, SgdConfig};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use dnw_core::optim::Sgd;
 use dnw_core::{Budget, Wired, Wiring};
 use dnw_device::Backend;
 use dnw_models::{Classifier, Published};
@@ -124,12 +123,7 @@ impl<M: Classifier> Run<'_, M> {
             logits_after: 0.0,
             same_edges: false,
         };
-        let mut optimizer = SgdConfig::new()
-            .with_momentum(Some(
-                MomentumConfig::new().with_momentum(0.9).with_dampening(0.0),
-            ))
-            .with_weight_decay(Some(WeightDecayConfig::new(1e-4)))
-            .init();
+        let mut optimizer = Sgd::new(0.9).with_weight_decay(Some(1e-4)).init();
         for (step, recorded) in self.record.losses().into_iter().enumerate() {
             let (images, labels) = self.record.batch(step, &device);
             let logits = model.forward(disturb(images));
@@ -152,8 +146,8 @@ impl<M: Classifier> Run<'_, M> {
                 }
             }
             let grads = GradientsParams::from_grads(grads, &model);
-            model = optimizer.step(self.learning_rate, model, grads);
-            model.rewire()?;
+            let rate = self.learning_rate;
+            model.update(|model| optimizer.step(rate, model, grads))?;
         }
         if !fixed.is_empty() {
             let kept = model.tensors().into_iter();

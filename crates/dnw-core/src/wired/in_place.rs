@@ -169,9 +169,9 @@ impl<M: Module> Wired<M> {
     }
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(all(test, any(feature = "flex", feature = "ndarray")))]
 mod tests {
-    use burn::module::ParamGroup;
+    use burn::module::{ModuleMapper, ParamGroup};
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::GradientsParams;
     use burn::tensor::{Device, Distribution, Tensor};
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::ops::Place;
     use crate::optim::Sgd;
-    use crate::{Budget, Wire};
+    use crate::{Budget, Wire, Wiring};
 
     fn gradients(model: &Wired<Linear>) -> GradientsParams {
         let x = Tensor::<2>::random([8, 70], Distribution::Default, &model.weight.val().device());
@@ -187,26 +187,118 @@ mod tests {
         GradientsParams::from_grads(loss.backward(), model)
     }
 
+    fn devices() -> Vec<Device> {
+        vec![
+            #[cfg(feature = "flex")]
+            Device::flex().autodiff(),
+            #[cfg(feature = "ndarray")]
+            Device::ndarray().autodiff(),
+        ]
+    }
+
+    fn wired(device: &Device) -> Wired<Linear> {
+        let wire = Wire::dnw(Budget::Density(0.1)).weights(ParamGroup::all());
+        wire.attach(LinearConfig::new(70, 41).init(device)).unwrap()
+    }
+
     #[test]
     fn a_step_that_has_velocities_sees_the_weights_where_the_choice_looks_for_them() {
-        let device = Device::flex().autodiff();
-        let wire = Wire::dnw(Budget::Density(0.1)).weights(ParamGroup::all());
-        let layer = LinearConfig::new(70, 41).init(&device);
-        let mut model = wire.attach(layer).unwrap();
-        let mut optimizer = Sgd::new(0.9).init();
-        for has_velocities in [false, true, true] {
-            let gradients = gradients(&model);
-            let step = |layer| optimizer.step(0.05, layer, gradients);
-            let watches = model.watches();
-            let ((), sightings) = ops::during(watches, || model.change_model(step));
-            let seen: Vec<(&str, Place)> = sightings
-                .iter()
-                .map(|(name, sighting)| (name.as_str(), sighting.seen.weights))
-                .collect();
-            let place = ops::place(&model.weight.base()).unwrap();
-            let expected = [("weight", place)];
-            assert_eq!(seen, &expected[..usize::from(has_velocities)]);
-            model.rewire_by(sightings).unwrap();
+        for device in devices() {
+            let (mut model, mut optimizer) = (wired(&device), Sgd::new(0.9).init());
+            for has_velocities in [false, true, true] {
+                let gradients = gradients(&model);
+                let step = |layer| optimizer.step(0.05, layer, gradients);
+                let watches = model.watches();
+                let ((), sightings) = ops::during(watches, || model.change_model(step));
+                let seen: Vec<(&str, Place)> = sightings
+                    .iter()
+                    .map(|(name, sighting)| (name.as_str(), sighting.seen.weights))
+                    .collect();
+                let place = ops::place(&model.weight.base()).unwrap();
+                let expected = [("weight", place)];
+                assert_eq!(seen, &expected[..usize::from(has_velocities)]);
+                model.rewire_by(sightings).unwrap();
+            }
+        }
+    }
+
+    /// What may be done to a model behind the optimizer's back.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Meddling {
+        /// Other weights, where the old ones lie if nobody else holds them.
+        Weights,
+        /// Another mask.
+        Mask,
+    }
+
+    impl ModuleMapper for Meddling {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if *self != Self::Weights || D != 2 {
+                return param;
+            }
+            param.map(|weights| {
+                let learns = weights.is_require_grad();
+                Tensor::from_inner(weights.inner() * -0.5 + 0.1).set_require_grad(learns)
+            })
+        }
+
+        fn map_bool<const D: usize>(
+            &mut self,
+            param: Param<Tensor<D, Bool>>,
+        ) -> Param<Tensor<D, Bool>> {
+            if *self != Self::Mask || param.val().shape().num_elements() < 40 {
+                return param;
+            }
+            param.map(|mask| ops::turn_over(mask, (0..40).collect()))
+        }
+    }
+
+    #[test]
+    fn what_changes_after_the_look_is_chosen_by_as_it_is() {
+        for device in devices() {
+            for mut meddling in [Meddling::Weights, Meddling::Mask] {
+                let (mut model, mut optimizer) = (wired(&device), Sgd::new(0.9).init());
+                for _ in 0..3 {
+                    let gradients = gradients(&model);
+                    let step =
+                        |layer: Linear| optimizer.step(0.05, layer, gradients).map(&mut meddling);
+                    model.update(step).unwrap();
+                    let tensor = model.tensors().remove(0);
+                    let magnitude = |&entry: &usize| tensor.weights[entry].abs();
+                    let mut order: Vec<usize> = (0..tensor.weights.len()).collect();
+                    order.sort_by(|a, b| magnitude(a).total_cmp(&magnitude(b)));
+                    let kept = order[order.len() - tensor.budget..].iter().copied();
+                    let expected = Wiring::from_entries(order.len(), kept);
+                    assert_eq!(tensor.wiring, expected, "{meddling:?}");
+                }
+            }
+        }
+    }
+
+    /// Two steps of the optimizer before one choice.
+    #[test]
+    fn a_second_step_is_seen_too() {
+        for device in devices() {
+            let (mut model, mut optimizer) = (wired(&device), Sgd::new(0.9).init());
+            for _ in 0..4 {
+                let [first, second] = [gradients(&model), gradients(&model)];
+                let step = |layer| {
+                    let layer = optimizer.step(0.5, layer, first);
+                    optimizer.step(0.5, layer, second)
+                };
+                model.update(step).unwrap();
+                let tensor = model.tensors().remove(0);
+                let weakest = tensor
+                    .wiring
+                    .iter()
+                    .map(|entry| tensor.weights[entry].abs());
+                let weakest = weakest.fold(f32::INFINITY, f32::min);
+                let above = tensor
+                    .weights
+                    .iter()
+                    .filter(|weight| weight.abs() > weakest);
+                assert!(tensor.wiring.count() == tensor.budget && above.count() < tensor.budget);
+            }
         }
     }
 }
