@@ -254,22 +254,26 @@ pub(crate) fn fire(
 ) -> Buffer {
     let _span = tracing::trace_span!("nodes").entered();
     check(shape, x, z, parameters);
-    let moments = moments_of(shape, norm, x);
+    let of_node = 2 * shape.moments(norm);
     let (row, given) = (
         shape.images * shape.pixels(),
         shape.images * shape.given_pixels(),
     );
     if row == 0 {
-        return moments;
+        return moments_of(shape, norm, x);
     }
-    let of_node = 2 * shape.moments(norm);
+    let mut moments = Buffer::stale(shape.nodes * of_node);
+    let tiles = Tiles::new(&mut moments, of_node);
     z.par_chunks_exact_mut(given)
         .zip(x.par_chunks_exact(row))
         .enumerate()
         .for_each_init(
             || vec![0.0; shape.buffer() + shape.stride()],
             |scratch, (node, (z, x))| {
-                let moments = &moments[node * of_node..][..of_node];
+                // SAFETY: a task writes its own node's moments.
+                let moments = unsafe { tiles.row(node, 0..of_node) };
+                // The row is at hand when it fires.
+                find_moments(norm, node, x, shape.pixels(), moments);
                 fire_row(shape, parameters.node(node), moments, x, scratch, z);
             },
         );
@@ -343,6 +347,21 @@ enum Way {
     ByMap,
     /// All maps of the node have the same.
     ByNode,
+}
+
+/// Writes mean and variance of each map, or of all maps, of a node's row.
+fn find_moments(norm: Norm<'_>, node: usize, x: &[f32], pixels: usize, moments: &mut [f32]) {
+    match norm {
+        Norm::None => {}
+        Norm::Running { mean, variance } => {
+            moments.copy_from_slice(&[mean[node], variance[node]]);
+        }
+        Norm::Instance => {
+            let maps = moments.chunks_exact_mut(2).zip(x.chunks_exact(pixels));
+            maps.for_each(|(moments, map)| measure(map, moments));
+        }
+        Norm::Batch => measure(x, moments),
+    }
 }
 
 /// Mean and variance of each map or row.
