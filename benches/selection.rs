@@ -2,8 +2,8 @@
 
 use dnw_kernels::selection::{Kept, keep_largest};
 
-/// The `k` weights of largest magnitude, a bit each in `real`, as training chooses them where it has no threshold to begin from. **The**
-/// place to change when training chooses in another way: the benches and `cargo xtask bench-peers` measure what stands here.
+/// The `k` weights of largest magnitude, a bit each in `real`, as training chooses them where it has no threshold to begin from: the longest
+/// way there is, and so what the benches and `cargo xtask bench-peers` measure.
 ///
 /// # Panics
 /// If a weight is NaN, there are fewer than `k`, or `real` is not a word for each 64 weights.

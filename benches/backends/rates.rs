@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use burn::module::ParamGroup;
 use burn::nn::LinearConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, SgdConfig};
+use burn::optim::GradientsParams;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -82,16 +81,14 @@ fn weights(device: &Device) -> Result<f64, Failure> {
         .init(&training);
     let wire = Wire::dnw(Budget::Density(0.1)).weights(ParamGroup::all());
     let mut layer = wire.attach(layer)?;
-    let momentum = MomentumConfig::new().with_dampening(0.0);
-    let mut optimizer = SgdConfig::new().with_momentum(Some(momentum)).init();
+    let mut optimizer = Sgd::new(0.9).init();
     let taken = seconds(|| {
         let x = Tensor::<2>::random([1, side], Distribution::Default, &training);
         let gradients = layer.forward(x).sum().backward();
         let gradients = GradientsParams::from_grads(gradients, &layer);
         device.sync()?;
         let began = Instant::now();
-        layer = optimizer.step(0.01, layer.clone(), gradients);
-        layer.rewire()?;
+        layer.update(|layer| optimizer.step(0.01, layer, gradients))?;
         device.sync()?;
         Ok(began.elapsed().as_secs_f64())
     })?;

@@ -2,7 +2,7 @@
 //!
 //! A wired product `y = (M * W) x` costs its real edges forward and for the input's gradient, and one
 //! dense product for the weights' gradient, because every hallucinated edge learns too. The node
-//! function (instance norm, ReLU, depthwise 3 x 3) is fused so that activations are read and written
+//! function (instance norm, ReLU, depthwise 3 x 3) is fused so that activations are brought and written
 //! once. No framework is known here: training calls these kernels through a backend's operations, and
 //! whatever runs a finished wiring can call the same ones.
 //!

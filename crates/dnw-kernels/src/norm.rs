@@ -1,4 +1,4 @@
-//! Batch norm, and the ReLU that mostly follows it, in one pass each way.
+//! Batch norm, and the ReLU that mostly follows it, in one operation each way.
 //!
 //! `y = gamma (x - mean) / sqrt(var + eps) + beta` with the mean and the (biased) variance of a channel's pixels in the whole batch
 //! (Ioffe and Szegedy 2015).
