@@ -9,6 +9,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use dnw_benches::timing::rounds;
+use dnw_core::optim::Sgd;
 use dnw_core::{Budget, Wire};
 use dnw_train::scaling::Rates;
 

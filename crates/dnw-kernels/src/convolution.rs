@@ -53,13 +53,12 @@ fn is_dense(shape: &ConvolutionShape, index: &EdgeIndex) -> bool {
     prefers_dense(index.len(), entries, shape.images * height * width)
 }
 
-/// The pixels of maps that need not be laid out in rows: those of a kernel that is a single tap on every pixel, where few edges are real
-/// and a map fills vectors enough.
-fn pixels_by_maps(shape: &ConvolutionShape, index: &EdgeIndex) -> Option<usize> {
+/// The pixels of maps that need not be laid out in rows: those of a kernel that is a single tap on every pixel, where a map fills vectors
+/// enough.
+fn pixels_by_maps(shape: &ConvolutionShape) -> Option<usize> {
     let is_product = shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.padding == [0, 0];
     let pixels = shape.maps[0] * shape.maps[1];
-    let suits = is_product && shape.groups == 1 && pixels >= 4 * LANES && !is_dense(shape, index);
-    suits.then_some(pixels)
+    (is_product && shape.groups == 1 && pixels >= 4 * LANES).then_some(pixels)
 }
 
 /// What a pass leaves for its way back: the channels that came in, laid out by taps.
@@ -83,7 +82,7 @@ pub fn forward(
 ) -> ConvolutionPass {
     check(shape, x, y, Some(index));
     let planes = Planes::new(*shape);
-    if let Some(pixels) = pixels_by_maps(shape, index) {
+    if let Some(pixels) = pixels_by_maps(shape) {
         let edges = Edges::new(index, weights);
         let (rows, ()) = rayon::join(
             || planes.lay_out(x),
@@ -204,7 +203,7 @@ pub fn backward(
     let to_input = || {
         let Some(dx) = dx else { return };
         check(shape, dx, dy, Some(index));
-        if let Some(pixels) = pixels_by_maps(shape, index) {
+        if let Some(pixels) = pixels_by_maps(shape) {
             let edges = Edges::new(index, weights);
             edges.maps_into_sources(shape.images, pixels, dy, dx);
         } else if shape.images > 0 {

@@ -140,8 +140,8 @@ impl Place for OfSource {
 fn at_once<const SET: u8>(vectors: usize) -> usize {
     let most = if SET == AVX512 { 12 } else { 4 };
     match vectors {
-        0..=12 if vectors <= most => vectors,
-        _ if vectors < 2 * most => vectors.div_ceil(2),
+        few if few <= most => few,
+        some if some < 2 * most => some.div_ceil(2),
         _ => most,
     }
 }
