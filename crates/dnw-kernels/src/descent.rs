@@ -54,16 +54,19 @@ pub fn descend_looking(
             && weights.len() == lookout.entries(),
         "lengths"
     );
+    let mut survey = Survey::blank(lookout);
     let chunks = weights
         .par_chunks_mut(CHUNK)
         .zip(gradient.par_chunks(CHUNK))
         .zip(velocity.par_chunks_mut(CHUNK))
-        .enumerate();
-    let moved = chunks.map(|(chunk, ((weights, gradient), velocity))| {
-        move_chunk(descent, weights, gradient, velocity);
-        lookout.look(chunk, weights)
-    });
-    Survey::gathered(lookout, moved)
+        .zip(survey.views());
+    chunks
+        .enumerate()
+        .for_each(|(chunk, (((weights, gradient), velocity), view))| {
+            move_chunk(descent, weights, gradient, velocity);
+            lookout.look(chunk, weights, view);
+        });
+    survey
 }
 
 vectorised! {

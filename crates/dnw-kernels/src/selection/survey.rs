@@ -3,6 +3,8 @@
 //! Few weights cross the threshold in an update. So what is far from the last one is settled on sight, and what is near it is collected.
 //! If the k-th is among these, a search among them ends the choice; if it is not, the choice is made without the survey.
 
+use std::sync::{Mutex, PoisonError};
+
 use rayon::prelude::*;
 
 use super::{
@@ -33,7 +35,29 @@ struct Band {
 #[derive(Debug)]
 pub struct Survey {
     entries: usize,
+    room: Room,
+}
+
+/// Room for what is seen. It comes back, so that an update allocates none.
+#[derive(Debug, Default)]
+struct Room {
     chunks: Vec<View>,
+    /// The magnitudes near the guess.
+    keys: Vec<u32>,
+}
+
+/// Rooms that are kept: a large network has some fifty wired tensors, which are all looked at before any is chosen from.
+const ROOMS: usize = 256;
+static ROOM: Mutex<Vec<Room>> = Mutex::new(Vec::new());
+
+impl Drop for Survey {
+    fn drop(&mut self) {
+        // A panic elsewhere leaves whole rooms behind.
+        let mut rooms = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooms.len() < ROOMS {
+            rooms.push(std::mem::take(&mut self.room));
+        }
+    }
 }
 
 /// A candidate near the guess.
@@ -101,19 +125,28 @@ impl<'a> Lookout<'a> {
     }
 
     /// Looks at the weights of a chunk.
-    pub(crate) fn look(&self, chunk: usize, weights: &[f32]) -> View {
+    pub(crate) fn look(&self, chunk: usize, weights: &[f32], seen: &mut View) {
         let first = chunk * CHUNK;
         let of_chunk = |words: &'a [u64]| &words[first / 64..][..weights.len().div_ceil(64)];
         let before = &self.before[first..][..weights.len()];
-        let mut seen = View::default();
+        seen.clear();
         look(
             weights,
             self.candidates.map(of_chunk),
             before,
             self.band,
-            &mut seen,
+            seen,
         );
-        seen
+    }
+}
+
+impl View {
+    fn clear(&mut self) {
+        (self.above, self.contending, self.is_void) = (0, 0, false);
+        self.near.clear();
+        self.close.clear();
+        self.born.clear();
+        self.died.clear();
     }
 }
 
@@ -124,22 +157,32 @@ impl Survey {
     /// If there are more or fewer than the lookout is for.
     pub fn of(weights: &[f32], lookout: &Lookout<'_>) -> Self {
         assert_eq!(weights.len(), lookout.entries(), "length of the mask");
-        let chunks = weights.par_chunks(CHUNK).enumerate();
-        Self::gathered(
-            lookout,
-            chunks.map(|(chunk, weights)| lookout.look(chunk, weights)),
-        )
+        let mut survey = Self::blank(lookout);
+        let chunks = weights.par_chunks(CHUNK).zip(survey.views());
+        let look = |(chunk, (weights, view))| lookout.look(chunk, weights, view);
+        chunks.enumerate().for_each(look);
+        survey
     }
 
-    /// Of what was seen of each chunk.
-    pub(crate) fn gathered(
-        lookout: &Lookout<'_>,
-        chunks: impl IndexedParallelIterator<Item = View>,
-    ) -> Self {
+    /// Before anything was seen.
+    pub(crate) fn blank(lookout: &Lookout<'_>) -> Self {
+        let room = ROOM.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut room = room.unwrap_or_default();
+        let chunks = lookout.entries().div_ceil(CHUNK);
+        // One that had more keeps them for the next that has.
+        if room.chunks.len() < chunks {
+            room.chunks.resize_with(chunks, View::default);
+        }
         Self {
             entries: lookout.entries(),
-            chunks: chunks.collect(),
+            room,
         }
+    }
+
+    /// What is seen of each chunk, for those who look.
+    pub(crate) fn views(&mut self) -> rayon::slice::IterMut<'_, View> {
+        let chunks = self.entries.div_ceil(CHUNK);
+        self.room.chunks[..chunks].par_iter_mut()
     }
 
     /// Of how many weights it is.
@@ -149,18 +192,19 @@ impl Survey {
 
     /// What the choice of `k` changes, if the threshold is near the guess, something near it is left out, and all are numbers.
     pub(super) fn settle(mut self, k: usize) -> Option<Changes> {
-        let seen = &mut self.chunks;
+        let Room { chunks, keys } = &mut self.room;
+        let seen = &mut chunks[..self.entries.div_ceil(CHUNK)];
         if seen.iter().any(|seen| seen.is_void) {
             return None;
         }
         let wanted = k.checked_sub(seen.iter().map(|seen| seen.above).sum())?;
-        let keys = seen.iter().flat_map(|seen| &seen.near);
-        let mut keys: Vec<u32> = keys.map(|near| near.key).collect();
+        keys.clear();
+        keys.extend(seen.iter().flat_map(|seen| &seen.near).map(|near| near.key));
         // Of those near it the last is kept and another is not.
         if wanted == 0 || wanted >= keys.len() {
             return None;
         }
-        let (threshold, equal_kept) = nth_largest(&mut keys, wanted);
+        let (threshold, equal_kept) = nth_largest(keys, wanted);
         let equal = keys.iter().filter(|&&key| key == threshold).count();
         let contends = magnitude(0.9 * f32::from_bits(threshold));
         let (mut too_many, mut nearest, mut contending) = (equal - equal_kept, 0, 0);
