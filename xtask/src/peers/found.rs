@@ -76,7 +76,7 @@ impl Roofline {
     }
 
     /// Milliseconds that a product takes at least on this machine, in either of two ways. Edge by edge, where each edge brings its row from
-    /// where an image's channels fit; or densely, as quickly as the machine multiplies and adds. Either reads and writes all numbers once,
+    /// where all rows fit, which are the maps of an image, or of the whole batch where a map is less than a vector; or densely, as quickly as the machine multiplies and adds. Either reads and writes all numbers once,
     /// weights among them, from where they fit. (Of products edge by edge: one that used a row for several targets while it is in a
     /// register would bring less.)
     pub fn product_ms(&self, case: &Case) -> f64 {
@@ -89,14 +89,16 @@ impl Roofline {
         let weights = case.targets * case.sources;
         let terms = (case.images * case.pixels * weights) as f64;
         let dense = once(weights).max(terms / self.multiply_adds);
-        let of_image = match case.operation {
-            Operation::Forward => channels[0],
-            Operation::InputGradient => channels[1],
-            // Every edge learns.
-            Operation::WeightGradient => return 1e3 * dense,
-        };
+        let images = if case.pixels < 16 { case.images } else { 1 };
+        let rows = images
+            * match case.operation {
+                Operation::Forward => channels[0],
+                Operation::InputGradient => channels[1],
+                // Every edge learns.
+                Operation::WeightGradient => return 1e3 * dense,
+            };
         let brought = terms * case.density * size_of::<f32>() as f64;
-        let from = self.level(of_image * size_of::<f32>());
+        let from = self.level(rows * size_of::<f32>());
         // A weight and a place each.
         let real = (2.0 * weights as f64 * case.density) as usize;
         1e3 * dense.min(once(real).max(brought / from.read))
