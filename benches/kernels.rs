@@ -1,28 +1,42 @@
 //! Each kernel beside what one would use without it: `cargo bench -p dnw-benches`.
 //!
-//! Wired products stand beside the dense ones of the `gemm` crate on the same shapes, over densities; selection beside the sort
-//! that the published program makes; the fused node function beside Burn's own layers.
+//! Wired products stand beside the dense ones of the `gemm` crate on the same shapes, over densities; convolutions, norms and the fused
+//! node function beside Burn's own layers; selection beside the sort that the published program makes; the update beside itself with the
+//! choice behind it.
 
 use std::hint::black_box;
 use std::time::Duration;
 
+use burn::nn::BatchNormConfig;
 use burn::nn::InstanceNormConfig;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2dConfig;
 use burn::tensor::{Device, Distribution, Tensor, activation};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use dnw_benches::numbers;
 use dnw_benches::products::{Bench, Case, Growing, Operation, SHAPES};
 use dnw_benches::selection::choose;
+use dnw_benches::{edges, numbers};
+use dnw_kernels::convolution::{self, ConvolutionShape};
+use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
-use dnw_kernels::product::ProductShape;
+use dnw_kernels::norm::{self, NormParameters, NormShape};
+use dnw_kernels::product::{Layout, ProductShape};
+use dnw_kernels::selection::{Lookout, Survey, changes, keep_largest};
 
 /// Densities at which a product stands beside the dense one.
 const DENSITIES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.5, 1.0];
 
 /// Every product that needs the edges, over densities, and the one that does not.
 fn products(criterion: &mut Criterion) {
-    for shape in [SHAPES[0], SHAPES[1]] {
+    // A linear layer is a product of maps of one pixel.
+    let linear = ProductShape {
+        images: 64,
+        targets: 1000,
+        sources: 2048,
+        pixels: 1,
+        layout: Layout::TargetsFirst,
+    };
+    for shape in [SHAPES[0], SHAPES[1], linear] {
         for (operation, name) in [
             (Operation::Forward, "forward"),
             (Operation::InputGradient, "input gradient"),
@@ -53,6 +67,127 @@ fn products(criterion: &mut Criterion) {
             group.finish();
         }
     }
+}
+
+/// Convolutions of 3 x 3 and their gradients, beside Burn's dense one.
+fn convolutions(criterion: &mut Criterion) {
+    let device = Device::flex();
+    for stride in [1, 2] {
+        let shape = ConvolutionShape {
+            images: 8,
+            sources: 128,
+            targets: 128,
+            maps: [16, 16],
+            kernel: [3, 3],
+            stride: [stride; 2],
+            padding: [1, 1],
+            dilation: [1, 1],
+            groups: 1,
+        };
+        let given = shape.given().expect("a kernel that fits");
+        let columns = shape.sources * shape.taps();
+        let x = numbers(6, 8 * 128 * 256);
+        let w = numbers(7, shape.targets * columns);
+        let dy = numbers(8, 8 * 128 * given[0] * given[1]);
+        let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+        let title = format!("3 x 3, step {stride}, 128 to 128 channels, 16 x 16, batch 8");
+        let mut group = criterion.benchmark_group(title);
+        let layer = Conv2dConfig::new([128, 128], [3, 3])
+            .with_stride([stride; 2])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            .with_bias(false)
+            .init(&device);
+        let tensor = Tensor::<4>::random([8, 128, 16, 16], Distribution::Default, &device);
+        group.bench_function("Burn's, forward", |bench| {
+            bench.iter(|| layer.forward(tensor.clone()).into_data());
+        });
+        for density in DENSITIES {
+            let index = edges(shape.targets, columns, density);
+            let weights = index.weights(&w);
+            group.bench_function(BenchmarkId::new("forward", density), |bench| {
+                bench.iter(|| convolution::forward(&shape, &x, &weights, &index, &mut y));
+            });
+            let pass = convolution::forward(&shape, &x, &weights, &index, &mut y);
+            group.bench_function(BenchmarkId::new("both gradients", density), |bench| {
+                bench.iter(|| {
+                    let wanted = [Some(&mut dx[..]), Some(&mut dw[..])];
+                    convolution::backward(&shape, &pass, &weights, &index, &dy, wanted);
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+/// Batch norm with its ReLU, beside Burn's layers.
+fn batch_norm(criterion: &mut Criterion) {
+    let shape = NormShape {
+        images: 8,
+        channels: 256,
+        pixels: 256,
+    };
+    let x = numbers(9, 8 * 256 * 256);
+    let (gamma, beta) = (vec![1.0; 256], vec![0.0; 256]);
+    let parameters = NormParameters {
+        gamma: &gamma,
+        beta: &beta,
+        epsilon: 1e-5,
+        rectified: true,
+    };
+    let mut y = vec![0.0; x.len()];
+    let device = Device::flex();
+    let layer = BatchNormConfig::new(256).init(&device);
+    let tensor = Tensor::<4>::random([8, 256, 16, 16], Distribution::Default, &device);
+    let mut group = criterion.benchmark_group("batch norm, ReLU, 256 channels, 16 x 16, batch 8");
+    group.bench_function("Burn's layers, forward by running moments", |bench| {
+        bench.iter(|| activation::relu(layer.forward(tensor.clone())).into_data());
+    });
+    group.bench_function("forward by the batch's", |bench| {
+        bench.iter(|| norm::forward(shape, &x, &parameters, black_box(&mut y)));
+    });
+    group.finish();
+}
+
+/// An update of a million weights and the choice of a twentieth of them: the choice from the start, by a survey of its own, and by what
+/// the update saw.
+fn update(criterion: &mut Criterion) {
+    let (n, k) = (1_000_000, 50_000);
+    let descent = Descent {
+        rate: 1e-6,
+        momentum: 0.9,
+        decay: Some(1e-4),
+    };
+    let (mut weights, gradient, mut velocity) = (numbers(3, n), numbers(4, n), numbers(5, n));
+    let mut words = vec![0; n.div_ceil(64)];
+    let kept = keep_largest(&weights, None, k, &mut words).expect("numbers");
+    let is_real = |entry: usize| words[entry / 64] >> (entry % 64) & 1;
+    let before: Vec<u8> = (0..n).map(|entry| is_real(entry) as u8).collect();
+    let lookout = Lookout::around(kept.threshold, None, &before).expect("room");
+    let mut group = criterion.benchmark_group("an update of a million weights, and the choice");
+    group.bench_function("the update alone", |bench| {
+        bench.iter(|| descent::descend(descent, &mut weights, &gradient, &mut velocity));
+    });
+    group.bench_function("then by histogram", |bench| {
+        bench.iter(|| {
+            descent::descend(descent, &mut weights, &gradient, &mut velocity);
+            changes(&weights, None, k, None, &before)
+        });
+    });
+    group.bench_function("then by a survey", |bench| {
+        bench.iter(|| {
+            descent::descend(descent, &mut weights, &gradient, &mut velocity);
+            let survey = Survey::of(&weights, &lookout);
+            changes(&weights, None, k, Some(survey), &before)
+        });
+    });
+    group.bench_function("in one sweep", |bench| {
+        bench.iter(|| {
+            let (w, v) = (&mut weights, &mut velocity);
+            let survey = descent::descend_looking(descent, w, &gradient, v, &lookout);
+            changes(&weights, None, k, Some(survey), &before)
+        });
+    });
+    group.finish();
 }
 
 fn selection(criterion: &mut Criterion) {
@@ -117,7 +252,7 @@ fn node_function(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Less than Criterion takes by itself, so that all of it takes about a minute.
+/// Less than Criterion takes by itself, so that all of it takes about two minutes.
 fn quick() -> Criterion {
     Criterion::default()
         .sample_size(15)
@@ -128,6 +263,6 @@ fn quick() -> Criterion {
 criterion_group! {
     name = benches;
     config = quick();
-    targets = products, selection, node_function
+    targets = products, convolutions, batch_norm, node_function, selection, update
 }
 criterion_main!(benches);
