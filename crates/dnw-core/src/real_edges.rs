@@ -17,6 +17,9 @@ use crate::{Forward, Gradient, Wiring};
 /// gradient reaches every entry of `W`, scaled by [`Gradient::hallucinated`] where the edge is not real: forward `M * W`,
 /// backward `dL/dW = dL/d(M * W)` for all entries in the published method (Wortsman et al. 2019, section 2.2).
 ///
+/// Burn keeps it through every traversal of a module, but not through [`Param::map`] of a parameter by itself, which leaves the weight
+/// without its wiring: change weights by a [`ModuleMapper`](burn::module::ModuleMapper) or by [`Wired::set_weights`](crate::Wired::set_weights).
+///
 /// Weights must be finite: the gradient travels as `x - x`, which is zero for every number but not for an infinite one.
 #[derive(Module, Debug)]
 pub struct RealEdges {
