@@ -20,7 +20,7 @@ use dnw_kernels::convolution::{self, ConvolutionShape};
 use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
-use dnw_kernels::product::{Layout, ProductShape};
+use dnw_kernels::product::ProductShape;
 use dnw_kernels::selection::{Lookout, Survey, changes, keep_largest};
 
 /// Densities at which a product stands beside the dense one.
@@ -28,15 +28,7 @@ const DENSITIES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.5, 1.0];
 
 /// Every product that needs the edges, over densities, and the one that does not.
 fn products(criterion: &mut Criterion) {
-    // A linear layer is a product of maps of one pixel.
-    let linear = ProductShape {
-        images: 64,
-        targets: 1000,
-        sources: 2048,
-        pixels: 1,
-        layout: Layout::TargetsFirst,
-    };
-    for shape in [SHAPES[0], SHAPES[1], linear] {
+    for shape in [SHAPES[0], SHAPES[1]] {
         for (operation, name) in [
             (Operation::Forward, "forward"),
             (Operation::InputGradient, "input gradient"),
