@@ -364,28 +364,17 @@ fn find_moments(norm: Norm<'_>, node: usize, x: &[f32], pixels: usize, moments: 
     }
 }
 
-/// Mean and variance of each map or row.
+/// Mean and variance of each map or row, zero where there are no images.
 fn moments_of(shape: NodeShape, norm: Norm<'_>, x: &[f32]) -> Buffer {
-    let mut moments = Buffer::stale(2 * shape.nodes * shape.moments(norm));
-    let at_once = match norm {
-        Norm::None => return moments,
-        Norm::Running { mean, variance } => {
-            for (moments, (mean, variance)) in
-                moments.chunks_exact_mut(2).zip(mean.iter().zip(variance))
-            {
-                moments.copy_from_slice(&[*mean, *variance]);
-            }
-            return moments;
-        }
-        Norm::Instance => shape.pixels(),
-        Norm::Batch => shape.images * shape.pixels(),
-    };
-    if at_once > 0 {
-        moments
-            .par_chunks_exact_mut(2)
-            .zip(x.par_chunks_exact(at_once))
-            .with_min_len(16)
-            .for_each(|(moments, x)| measure(x, moments));
+    let (row, of_node) = (shape.images * shape.pixels(), 2 * shape.moments(norm));
+    let mut moments = Buffer::zeros(shape.nodes * of_node);
+    if row > 0 && of_node > 0 {
+        let rows = moments
+            .par_chunks_exact_mut(of_node)
+            .zip(x.par_chunks_exact(row));
+        rows.enumerate().for_each(|(node, (moments, x))| {
+            find_moments(norm, node, x, shape.pixels(), moments);
+        });
     }
     moments
 }

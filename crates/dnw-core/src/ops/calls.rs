@@ -38,19 +38,28 @@ pub struct LevelsCall {
     pub(crate) moments: Observed,
 }
 
-/// Mean and biased variance of what each node gathered in a batch, once they are known.
-#[derive(Debug, Default)]
-pub struct Observed(Mutex<Option<[Vec<f32>; 2]>>);
+/// What an operation says besides the tensors that it gives, once it is known.
+#[derive(Debug)]
+pub struct Told<T>(Mutex<Option<T>>);
 
-impl Observed {
-    pub(crate) fn put(&self, moments: [Vec<f32>; 2]) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(moments);
+impl<T> Default for Told<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Told<T> {
+    pub(crate) fn put(&self, said: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
     }
 
-    pub(crate) fn take(&self) -> Option<[Vec<f32>; 2]> {
+    pub(crate) fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
+
+/// Mean and biased variance of what each node gathered in a batch.
+pub type Observed = Told<[Vec<f32>; 2]>;
 
 /// How the norms of a graph are computed.
 #[derive(Clone, Debug)]
@@ -93,35 +102,24 @@ pub struct NormCall {
 #[derive(Debug)]
 pub struct ChoiceCall {
     pub(crate) wanted: Wanted,
-    seen: Mutex<Option<Seen>>,
-    made: Mutex<Option<Result<Chosen, usize>>>,
+    /// What an update saw of the weights.
+    pub(crate) seen: Told<Seen>,
+    pub(crate) made: Told<Result<Chosen, usize>>,
 }
 
 impl ChoiceCall {
     pub(crate) fn new(wanted: Wanted, seen: Option<Seen>) -> Self {
         Self {
             wanted,
-            seen: Mutex::new(seen),
-            made: Mutex::new(None),
+            seen: Told(Mutex::new(seen)),
+            made: Told::default(),
         }
     }
 
     /// Takes what was seen, if it was of the weights and the mask that lie here.
     pub(crate) fn take_seen(&self, weights: Place, real: Place) -> Option<Seen> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let is_of_these = |seen: &Seen| seen.weights == weights && seen.real == real;
-        seen.take().filter(is_of_these)
-    }
-
-    pub(crate) fn put(&self, made: Result<Chosen, usize>) {
-        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
-    }
-
-    pub(crate) fn take(&self) -> Option<Result<Chosen, usize>> {
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.seen.take().filter(is_of_these)
     }
 }
 
@@ -130,40 +128,11 @@ impl ChoiceCall {
 pub struct LookCall {
     pub(crate) descent: Descent,
     pub(crate) wanted: Wanted,
-    seen: Mutex<Option<Seen>>,
-}
-
-impl LookCall {
-    pub(crate) fn new(descent: Descent, wanted: Wanted) -> Self {
-        Self {
-            descent,
-            wanted,
-            seen: Mutex::new(None),
-        }
-    }
-
-    pub(crate) fn put(&self, seen: Seen) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
-    }
-
-    pub(crate) fn take(&self) -> Option<Seen> {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
+    pub(crate) seen: Told<Seen>,
 }
 
 /// A question where the numbers of a tensor lie.
 #[derive(Debug, Default)]
-pub struct PlaceCall(Mutex<Option<Place>>);
-
-impl PlaceCall {
-    pub(crate) fn put(&self, place: Place) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
-    }
-
-    pub(crate) fn take(&self) -> Option<Place> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+pub struct PlaceCall {
+    pub(crate) place: Told<Place>,
 }

@@ -245,7 +245,7 @@ impl CubeOps for CubeBackend {
         let store = dtype_to_storage_type(real.dtype);
         let (weights, real) = (&buffer(&weights), buffer(&real));
         let made = selection::keep_largest(&given.client, weights, &real, store, wanted);
-        call.put(match made {
+        call.made.put(match made {
             Ok(choice) => Ok(Chosen {
                 born: choice.born,
                 died: choice.died,
@@ -412,7 +412,7 @@ pub(super) fn keep_largest(
     let call = Arc::new(ChoiceCall::new(wanted, None));
     let (weights, real) = (weights.into_dispatch(), real.into_dispatch());
     <Dispatch as CubeOps>::keep_largest(weights, real, call.clone());
-    call.take().expect("the operation puts it there")
+    call.made.take().expect("the operation puts it there")
 }
 
 /// See [`super::turn_over`].

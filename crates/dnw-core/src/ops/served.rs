@@ -15,7 +15,7 @@ use dnw_kernels::steps::StepsShape;
 
 use super::calls::{
     CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, Observed, PlaceCall,
-    ProductCall, StepsCall,
+    ProductCall, StepsCall, Told,
 };
 use super::extension::WiredOps;
 use super::watch::{self, Place, Sighting, Watch};
@@ -239,7 +239,7 @@ pub(super) fn keep_largest(
     );
     // Until now the places of what was seen had to be nobody else's.
     drop(held);
-    call.take().expect("the operation puts it there")
+    call.made.take().expect("the operation puts it there")
 }
 
 /// See [`super::turn_over`].
@@ -293,7 +293,11 @@ fn descend_looking(
     let Watch {
         name, real, wanted, ..
     } = watch;
-    let call = Arc::new(LookCall::new(descent, wanted));
+    let call = Arc::new(LookCall {
+        descent,
+        wanted,
+        seen: Told::default(),
+    });
     let real = real.into_dispatch();
     let moved = <Dispatch as WiredOps>::descend_looking(
         weights,
@@ -302,7 +306,7 @@ fn descend_looking(
         real.clone(),
         call.clone(),
     );
-    if let Some(seen) = call.take() {
+    if let Some(seen) = call.seen.take() {
         let held = (moved.0.clone(), real);
         watch::saw(name, Sighting { seen, held });
     }
@@ -313,7 +317,7 @@ fn descend_looking(
 pub(super) fn place<const D: usize>(tensor: Tensor<D>) -> Option<Place> {
     let call = Arc::new(PlaceCall::default());
     <Dispatch as WiredOps>::place(tensor.into_dispatch(), call.clone());
-    call.take()
+    call.place.take()
 }
 
 /// See [`super::batch_norm`].

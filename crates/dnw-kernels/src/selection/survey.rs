@@ -47,14 +47,14 @@ struct Room {
 }
 
 /// Rooms that are kept: a large network has some fifty wired tensors, which are all looked at before any is chosen from.
-const ROOMS: usize = 256;
-static ROOM: Mutex<Vec<Room>> = Mutex::new(Vec::new());
+const KEPT: usize = 256;
+static SHELF: Mutex<Vec<Room>> = Mutex::new(Vec::new());
 
 impl Drop for Survey {
     fn drop(&mut self) {
         // A panic elsewhere leaves whole rooms behind.
-        let mut rooms = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
-        if rooms.len() < ROOMS {
+        let mut rooms = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooms.len() < KEPT {
             rooms.push(std::mem::take(&mut self.room));
         }
     }
@@ -166,7 +166,7 @@ impl Survey {
 
     /// Before anything was seen.
     pub(crate) fn blank(lookout: &Lookout<'_>) -> Self {
-        let room = ROOM.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let room = SHELF.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut room = room.unwrap_or_default();
         let chunks = lookout.entries().div_ceil(CHUNK);
         // One that had more keeps them for the next that has.

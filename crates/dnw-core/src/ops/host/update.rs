@@ -27,22 +27,41 @@ pub(crate) fn keep_largest<B: Host>(
             .map(|lookout| Survey::of(weights, &lookout)),
     };
     let found = selection::changes(weights, candidates, wanted.edges, survey, &before);
-    call.put(found.map_err(|NotANumber { entry }| entry).map(|found| {
-        let with_magnitudes = |entries: Vec<usize>| {
-            let pairs = entries
-                .into_iter()
-                .map(|entry| (entry, weights[entry].abs()));
-            pairs.collect()
-        };
-        let kept = found.kept;
-        Chosen {
-            born: with_magnitudes(found.born),
-            died: with_magnitudes(found.died),
-            threshold: kept.threshold,
-            nearest: kept.nearest,
-            contenders: kept.contenders,
-        }
-    }));
+    call.made
+        .put(found.map_err(|NotANumber { entry }| entry).map(|found| {
+            let with_magnitudes = |entries: Vec<usize>| {
+                let pairs = entries
+                    .into_iter()
+                    .map(|entry| (entry, weights[entry].abs()));
+                pairs.collect()
+            };
+            let kept = found.kept;
+            Chosen {
+                born: with_magnitudes(found.born),
+                died: with_magnitudes(found.died),
+                threshold: kept.threshold,
+                nearest: kept.nearest,
+                contenders: kept.contenders,
+            }
+        }));
+}
+
+/// Weights and velocity, moved where they lie by a function of these and the gradient.
+fn moved<B: Host>(
+    weights: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    velocity: FloatTensor<B>,
+    how: impl FnOnce(&mut [f32], &[f32], &mut [f32]),
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let numbers = B::floats(&gradient);
+    let mut moved = None;
+    let velocity = B::change(velocity, |velocity| {
+        moved = Some(B::change(weights, |weights| {
+            how(weights, numbers, velocity);
+        }));
+    });
+    B::recycle(gradient);
+    (moved.expect("changed just now"), velocity)
 }
 
 /// An update of weights that have a velocity.
@@ -52,15 +71,14 @@ pub(crate) fn descend<B: Host>(
     velocity: FloatTensor<B>,
     descent: Descent,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let numbers = B::floats(&gradient);
-    let mut moved = None;
-    let velocity = B::change(velocity, |velocity| {
-        moved = Some(B::change(weights, |weights| {
-            descent::descend(descent, weights, numbers, velocity);
-        }));
-    });
-    B::recycle(gradient);
-    (moved.expect("changed just now"), velocity)
+    moved::<B>(
+        weights,
+        gradient,
+        velocity,
+        |weights, gradient, velocity| {
+            descent::descend(descent, weights, gradient, velocity);
+        },
+    )
 }
 
 /// The same, and looks at the weights for the choice that follows.
@@ -79,27 +97,26 @@ pub(crate) fn descend_looking<B: Host>(
     let Some(lookout) = lookout else {
         return descend::<B>(weights, gradient, velocity, call.descent);
     };
-    let numbers = B::floats(&gradient);
-    let mut moved = None;
-    let velocity = B::change(velocity, |velocity| {
-        moved = Some(B::change(weights, |weights| {
+    moved::<B>(
+        weights,
+        gradient,
+        velocity,
+        |weights, gradient, velocity| {
             let survey =
-                descent::descend_looking(call.descent, weights, numbers, velocity, &lookout);
-            call.put(Seen {
+                descent::descend_looking(call.descent, weights, gradient, velocity, &lookout);
+            call.seen.put(Seen {
                 survey,
                 weights: Place::of(weights),
                 real: B::mask_place(real),
             });
-        }));
-    });
-    B::recycle(gradient);
-    (moved.expect("changed just now"), velocity)
+        },
+    )
 }
 
 /// Notes where the numbers of a tensor lie, if they have no gaps.
 pub(crate) fn place<B: Host>(tensor: &FloatTensor<B>, call: &PlaceCall) {
     if B::is_contiguous(tensor) {
-        call.put(Place::of(B::floats(tensor)));
+        call.place.put(Place::of(B::floats(tensor)));
     }
 }
 
