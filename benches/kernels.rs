@@ -17,11 +17,11 @@ use dnw_benches::products::{Bench, Case, Growing, Operation, SHAPES};
 use dnw_benches::selection::choose;
 use dnw_benches::{edges, numbers};
 use dnw_kernels::convolution::{self, ConvolutionShape};
-use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
 use dnw_kernels::product::ProductShape;
-use dnw_kernels::selection::{Lookout, Survey, changes, keep_largest};
+use dnw_kernels::selection::{Lookout, Survey, changes, select_top_k};
+use dnw_kernels::sgd::{self, SgdStep};
 
 /// Densities at which a product stands beside the dense one.
 const DENSITIES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.5, 1.0];
@@ -76,7 +76,7 @@ fn convolutions(criterion: &mut Criterion) {
             dilation: [1, 1],
             groups: 1,
         };
-        let given = shape.given().expect("a kernel that fits");
+        let given = shape.output().expect("a kernel that fits");
         let columns = shape.sources * shape.taps();
         let x = numbers(6, 8 * 128 * 256);
         let w = numbers(7, shape.targets * columns);
@@ -144,30 +144,30 @@ fn batch_norm(criterion: &mut Criterion) {
 /// the update saw.
 fn update(criterion: &mut Criterion) {
     let (n, k) = (1_000_000, 50_000);
-    let descent = Descent {
+    let sgd = SgdStep {
         rate: 1e-6,
         momentum: 0.9,
         decay: Some(1e-4),
     };
     let (mut weights, gradient, mut velocity) = (numbers(3, n), numbers(4, n), numbers(5, n));
     let mut words = vec![0; n.div_ceil(64)];
-    let kept = keep_largest(&weights, None, k, &mut words).expect("numbers");
+    let kept = select_top_k(&weights, None, k, &mut words).expect("numbers");
     let is_real = |entry: usize| words[entry / 64] >> (entry % 64) & 1;
     let before: Vec<u8> = (0..n).map(|entry| is_real(entry) as u8).collect();
-    let lookout = Lookout::around(kept.threshold, None, &before).expect("room");
+    let lookout = Lookout::around(kept.threshold, None, &before).expect("a usable guess");
     let mut group = criterion.benchmark_group("an update of a million weights, and the choice");
     group.bench_function("the update alone", |bench| {
-        bench.iter(|| descent::descend(descent, &mut weights, &gradient, &mut velocity));
+        bench.iter(|| sgd::step(sgd, &mut weights, &gradient, &mut velocity));
     });
     group.bench_function("then by histogram", |bench| {
         bench.iter(|| {
-            descent::descend(descent, &mut weights, &gradient, &mut velocity);
+            sgd::step(sgd, &mut weights, &gradient, &mut velocity);
             changes(&weights, None, k, None, &before)
         });
     });
     group.bench_function("then by a survey", |bench| {
         bench.iter(|| {
-            descent::descend(descent, &mut weights, &gradient, &mut velocity);
+            sgd::step(sgd, &mut weights, &gradient, &mut velocity);
             let survey = Survey::of(&weights, &lookout);
             changes(&weights, None, k, Some(survey), &before)
         });
@@ -175,7 +175,7 @@ fn update(criterion: &mut Criterion) {
     group.bench_function("in one sweep", |bench| {
         bench.iter(|| {
             let (w, v) = (&mut weights, &mut velocity);
-            let survey = descent::descend_looking(descent, w, &gradient, v, &lookout);
+            let survey = sgd::step_and_survey(sgd, w, &gradient, v, &lookout);
             changes(&weights, None, k, Some(survey), &before)
         });
     });

@@ -1,6 +1,6 @@
 //! The choice of edges that is measured.
 
-use dnw_kernels::selection::{Kept, keep_largest};
+use dnw_kernels::selection::{Kept, select_top_k};
 
 /// The `k` weights of largest magnitude, a bit each in `real`, as training chooses them where it has no threshold to begin from: the longest
 /// way there is, and so what the benches and `cargo xtask bench-peers` measure.
@@ -8,7 +8,7 @@ use dnw_kernels::selection::{Kept, keep_largest};
 /// # Panics
 /// If a weight is NaN, there are fewer than `k`, or `real` is not a word for each 64 weights.
 pub fn choose(weights: &[f32], k: usize, real: &mut [u64]) -> Kept {
-    keep_largest(weights, None, k, real).expect("numbers, and enough of them")
+    select_top_k(weights, None, k, real).expect("numbers, and enough of them")
 }
 
 #[cfg(test)]

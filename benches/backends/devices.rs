@@ -13,7 +13,7 @@ pub struct Listing {
     models: Vec<String>,
 }
 
-/// One device of each backend that is compiled in and finds any: the card that it would take by itself, or else software.
+/// One device of each backend that is compiled in and finds any: the GPU that it would take by itself, or else software.
 pub fn list() -> Listing {
     // A driver that panics here is one that nothing could be measured on.
     let present = backends(&probe::here);

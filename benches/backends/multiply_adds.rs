@@ -99,7 +99,7 @@ mod tests {
         let depthwise = found.weight_gradient - work.dense_products;
         let hallucinated = work.graph_products - work.real_products;
         assert_eq!(found.forward, found.weight_gradient - hallucinated);
-        // All 800 nodes fire with kernels of 3 x 3 on maps of 8 x 8, and so do 16 channels of the stem.
+        // All 800 nodes run with kernels of 3 x 3 on maps of 8 x 8, and so do 16 channels of the stem.
         assert_eq!(depthwise, (800 + 16) * 9 * 64);
         assert!(found.weight_gradient <= dense, "{found:?} of {dense}");
         // The first convolution alone reads the image: 16 channels of 3 x 3 x 3 on maps of 16 x 16.

@@ -1,7 +1,7 @@
 //! The operations that a backend may do better than its plain tensors can.
 //!
 //! Each has a body in plain tensors, which is the reference and serves every backend, and one for the CPU backends flex and ndarray
-//! on the kernels of `dnw-kernels`. Some have a third for graphics cards, on the kernels of `dnw-cube`. The choice is made by the device of
+//! on the kernels of `dnw-kernels`. Some have a third for GPUs, on the kernels of `dnw-cube`. The choice is made by the device of
 //! the tensors, at run time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ mod served;
 mod watch;
 
 pub(crate) use index::IndexCache;
-pub(crate) use watch::{Place, Sighting, Sightings, Watch, during};
+pub(crate) use watch::{Place, Surveyed, Surveys, Watch, during};
 
 /// Which bodies are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +57,8 @@ impl Kernels {
         self == Self::Fastest && !REFERENCE_ONLY.load(Ordering::Relaxed)
     }
 
-    /// Whether kernels for graphics cards serve this tensor: there, of 32-bit floats.
-    pub(crate) fn serve_on_card<const D: usize>(self, x: &Tensor<D>) -> bool {
+    /// Whether kernels for GPUs serve this tensor: there, of 32-bit floats.
+    pub(crate) fn serve_on_gpu<const D: usize>(self, x: &Tensor<D>) -> bool {
         #[cfg(feature = "cube")]
         return self.are_wanted() && cube::serves(x);
         #[cfg(not(feature = "cube"))]
@@ -70,7 +70,7 @@ impl Kernels {
 
     /// Whether kernels choose the largest of these weights.
     pub(crate) fn choose<const D: usize>(self, weights: &Tensor<D>) -> bool {
-        self.serve(weights) || self.serve_on_card(weights)
+        self.serve(weights) || self.serve_on_gpu(weights)
     }
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn wired_product(
         return served::wired_product(x, weight, real, index);
     }
     #[cfg(feature = "cube")]
-    if kernels.serve_on_card(&x) && kernels.serve_on_card(&weight) {
+    if kernels.serve_on_gpu(&x) && kernels.serve_on_gpu(&weight) {
         return cube::wired_product(x, weight, real);
     }
     let _ = (kernels, index);
@@ -178,7 +178,7 @@ pub(crate) fn node_function(
         return served::fused_nodes(x, gamma, beta, kernel, epsilon);
     }
     #[cfg(feature = "cube")]
-    if kernels.serve_on_card(&x) && kernels.serve_on_card(&kernel) && cube::serves_nodes(&x) {
+    if kernels.serve_on_gpu(&x) && kernels.serve_on_gpu(&kernel) && cube::serves_nodes(&x) {
         return cube::fused_nodes(x, gamma, beta, kernel, epsilon);
     }
     let _ = kernels;
@@ -188,14 +188,14 @@ pub(crate) fn node_function(
     conv2d(activation::relu(normed), kernel, None, options)
 }
 
-/// Nodes that fire by a norm, ReLU and a depthwise 3 x 3 convolution, all of a graph, described for kernels that run it whole.
+/// All nodes of a graph whose function is a norm, ReLU and a depthwise 3 x 3 convolution, described for kernels that run it whole.
 #[derive(Clone, Debug)]
 pub struct WholeNodes {
-    /// Scale after the norm, `[nodes that fire]`.
+    /// Scale after the norm, `[nodes with a node function]`.
     pub gamma: Tensor<1>,
-    /// Shift after the norm, `[nodes that fire]`.
+    /// Shift after the norm, `[nodes with a node function]`.
     pub beta: Tensor<1>,
-    /// `[nodes that fire, 1, 3, 3]`.
+    /// `[nodes with a node function, 1, 3, 3]`.
     pub kernel: Tensor<4>,
     /// Added to the variance.
     pub epsilon: f64,
@@ -212,11 +212,11 @@ pub enum WholeNorm {
     Instance,
     /// Those of the node's maps in the whole batch.
     Batch,
-    /// Known ones: mean and variance, `[nodes that fire]` each.
+    /// Known ones: mean and variance, `[nodes with a node function]` each.
     Running([Vec<f32>; 2]),
 }
 
-/// Mean and biased variance of what each node gathered in a batch, `[nodes that fire]` each.
+/// Mean and biased variance of what each node gathered in a batch, `[nodes with a node function]` each.
 pub type Moments = [Vec<f32>; 2];
 
 /// A whole graph of levels, if kernels serve it: what the outputs gather, and the moments where the norm is that of the batch.
@@ -364,36 +364,36 @@ pub(crate) struct Chosen {
 ///
 /// # Errors
 /// The first candidate that is not a number.
-pub(crate) fn keep_largest(
+pub(crate) fn select_top_k(
     weights: Tensor<1>,
     real: Tensor<1, Bool>,
     wanted: Wanted,
-    sighting: Option<Sighting>,
+    surveyed: Option<Surveyed>,
 ) -> Result<Chosen, usize> {
     #[cfg(feature = "cube")]
     if cube::serves(&weights) {
-        return cube::keep_largest(weights, real, wanted);
+        return cube::select_top_k(weights, real, wanted);
     }
     #[cfg(any(feature = "flex", feature = "ndarray"))]
-    return served::keep_largest(weights, real, wanted, sighting);
+    return served::select_top_k(weights, real, wanted, surveyed);
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
     {
-        let _ = (weights, real, wanted, sighting);
+        let _ = (weights, real, wanted, surveyed);
         unreachable!("no kernels serve in this build")
     }
 }
 
 /// The mask with some entries turned over, where kernels serve.
-pub(crate) fn turn_over<const D: usize>(
+pub(crate) fn toggle_mask<const D: usize>(
     mask: Tensor<D, Bool>,
     entries: Vec<usize>,
 ) -> Tensor<D, Bool> {
     #[cfg(feature = "cube")]
     if cube::has(&mask.device()) {
-        return cube::turn_over(mask, entries);
+        return cube::toggle_mask(mask, entries);
     }
     #[cfg(any(feature = "flex", feature = "ndarray"))]
-    return served::turn_over(mask, entries);
+    return served::toggle_mask(mask, entries);
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
     {
         let _ = (mask, entries);
@@ -403,7 +403,7 @@ pub(crate) fn turn_over<const D: usize>(
 
 /// How an update is made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Descent {
+pub(crate) struct SgdStep {
     /// The learning rate.
     pub(crate) rate: f64,
     /// The share of the velocity that stays.
@@ -413,28 +413,25 @@ pub(crate) struct Descent {
 }
 
 /// An update of stochastic gradient descent: the weights and their velocity.
-pub(crate) fn descend<const D: usize>(
+pub(crate) fn sgd_step<const D: usize>(
     weights: Tensor<D>,
     gradient: Tensor<D>,
     velocity: Option<Tensor<D>>,
-    descent: Descent,
+    sgd: SgdStep,
 ) -> (Tensor<D>, Tensor<D>) {
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     if Kernels::default().serve(&weights) && Kernels::default().serve(&gradient) {
-        return served::descend(weights, gradient, velocity, descent);
+        return served::sgd_step(weights, gradient, velocity, sgd);
     }
-    let decayed = match descent.decay {
+    let decayed = match sgd.decay {
         Some(decay) => weights.clone().mul_scalar(decay).add(gradient),
         None => gradient,
     };
     let velocity = match velocity {
-        Some(velocity) => decayed.add(velocity.mul_scalar(descent.momentum)),
+        Some(velocity) => decayed.add(velocity.mul_scalar(sgd.momentum)),
         None => decayed,
     };
-    (
-        weights - velocity.clone().mul_scalar(descent.rate),
-        velocity,
-    )
+    (weights - velocity.clone().mul_scalar(sgd.rate), velocity)
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -77,12 +77,12 @@ impl Optimizer for Sgd {
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
         let velocity = state.and_then(|state| state.velocity);
-        let descent = ops::Descent {
+        let sgd = ops::SgdStep {
             rate,
             momentum: self.momentum,
             decay: self.weight_decay,
         };
-        let (weights, velocity) = ops::descend(weights, gradient, velocity, descent);
+        let (weights, velocity) = ops::sgd_step(weights, gradient, velocity, sgd);
         let velocity = (self.momentum != 0.0).then_some(velocity);
         (weights, Some(SgdState { velocity }))
     }

@@ -9,7 +9,7 @@ use burn::module::{
 };
 use burn::tensor::{Device, Tensor};
 
-use crate::ops::{self, Sightings};
+use crate::ops::{self, Surveys};
 use crate::rule::Choice;
 use crate::score::Sees;
 use crate::{
@@ -184,7 +184,7 @@ impl<M: Module> Wired<M> {
             initial,
             thresholds: BTreeMap::new(),
         };
-        wired.choose(Sightings::default())?;
+        wired.choose(Surveys::default())?;
         Ok(wired)
     }
 
@@ -194,7 +194,7 @@ impl<M: Module> Wired<M> {
     /// [`WiringError::NotANumber`] if a weight is NaN; [`WiringError::GradientsUnseen`] if the rule looks at gradients and
     /// [`prepare`](Self::prepare) was not called. The model is then as it was before the call.
     pub fn rewire(&mut self) -> Result<Rewiring, WiringError> {
-        self.rewire_by(Sightings::default())
+        self.rewire_by(Surveys::default())
     }
 
     /// Makes an optimizer's step and chooses the real edges again: [`change_model`](Self::change_model) and then
@@ -227,11 +227,11 @@ impl<M: Module> Wired<M> {
     /// As [`rewire`](Self::rewire); the step has been made then.
     pub fn update(&mut self, step: impl FnOnce(M) -> M) -> Result<Rewiring, WiringError> {
         let watches = self.watches();
-        let ((), sightings) = ops::during(watches, || self.change_model(step));
-        self.rewire_by(sightings)
+        let ((), surveys) = ops::during(watches, || self.change_model(step));
+        self.rewire_by(surveys)
     }
 
-    fn rewire_by(&mut self, sightings: Sightings) -> Result<Rewiring, WiringError> {
+    fn rewire_by(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
         let _span = tracing::trace_span!("choice of edges").entered();
         self.clock.update += 1;
         if !self.rule.schedule.chooses(self.clock) {
@@ -240,12 +240,11 @@ impl<M: Module> Wired<M> {
                 ..Rewiring::default()
             });
         }
-        self.choose(sightings)
-            .inspect_err(|_| self.clock.update -= 1)
+        self.choose(surveys).inspect_err(|_| self.clock.update -= 1)
     }
 
-    fn choose(&mut self, sightings: Sightings) -> Result<Rewiring, WiringError> {
-        if let Some(made) = self.choose_in_place(sightings) {
+    fn choose(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
+        if let Some(made) = self.choose_in_place(surveys) {
             return made;
         }
         let is_first = self.clock.update == 0;

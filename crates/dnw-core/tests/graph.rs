@@ -285,8 +285,8 @@ fn the_input_level_of_batch_nodes_steps_over_the_image_and_later_levels_do_not()
     let spec = GraphSpec::levels(vec![2, 3, 3], Outputs::OwnLevel(3)).unwrap();
     let nodes = BatchNodes::new(&spec, 2, &device);
     let x = Tensor::<4>::ones([1, 2, 7, 8], &device);
-    let fired = nodes.fire(0, spec.level(0), x.clone(), Kernels::default());
-    assert_eq!(fired.dims(), [1, 2, 4, 4]);
+    let activations = nodes.forward(0, spec.level(0), x.clone(), Kernels::default());
+    assert_eq!(activations.dims(), [1, 2, 4, 4]);
     let graph = GraphConfig::new(spec).init(nodes, &device);
     assert_eq!(graph.forward(x).dims(), [1, 3, 4, 4]);
 }

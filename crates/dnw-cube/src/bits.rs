@@ -51,7 +51,7 @@ impl MaskBits {
         store: ElemType,
     ) -> Self {
         assert_eq!(mask.length(), rows * columns, "length of the mask");
-        let words = Buffer::room(client, rows * columns.div_ceil(32));
+        let words = Buffer::uninitialised(client, rows * columns.div_ceil(32));
         // SAFETY: units beyond the last word end at once, and a word's columns are checked against their number.
         unsafe {
             pack::launch_unchecked(
@@ -105,11 +105,11 @@ fn pack<B: Int>(
     words[(row * ((columns + 31) / 32) + word) as usize] = packed;
 }
 
-/// Turns the named entries of a mask over, where they lie. Each is named once.
+/// Toggles the given entries of a mask in place. Each is given once.
 ///
 /// # Panics
 /// If there are no entries, or the mask is longer than 32-bit numbers count.
-pub fn turn_over(client: &Client, mask: &Buffer, entries: &[u32], store: ElemType) {
+pub fn toggle(client: &Client, mask: &Buffer, entries: &[u32], store: ElemType) {
     let within = entries
         .iter()
         .all(|&entry| (entry as usize) < mask.length());
@@ -117,7 +117,7 @@ pub fn turn_over(client: &Client, mask: &Buffer, entries: &[u32], store: ElemTyp
     let entries = Buffer::of(client, entries);
     // SAFETY: units beyond the last entry end at once; the entries were checked against the mask.
     unsafe {
-        turn::launch_unchecked(
+        toggle_entries::launch_unchecked(
             client,
             groups(entries.length()),
             CubeDim::new_1d(UNITS),
@@ -129,7 +129,7 @@ pub fn turn_over(client: &Client, mask: &Buffer, entries: &[u32], store: ElemTyp
 }
 
 #[cube(launch_unchecked)]
-fn turn<B: Int>(mask: &mut [B], entries: &[u32], #[define(B)] _store: ElemType) {
+fn toggle_entries<B: Int>(mask: &mut [B], entries: &[u32], #[define(B)] _store: ElemType) {
     if ABSOLUTE_POS >= entries.len() {
         terminate!();
     }

@@ -24,8 +24,8 @@ impl Buffer {
         Self { handle, length }
     }
 
-    /// Room for so many numbers of 32 bits. What is in it is not said.
-    pub fn room(client: &Client, length: usize) -> Self {
+    /// An uninitialised buffer of `length` 32-bit elements.
+    pub fn uninitialised(client: &Client, length: usize) -> Self {
         Self::new(client.empty(4 * length.max(1)), length, 4)
     }
 

@@ -1,4 +1,4 @@
-//! Kernels of learned wirings for graphics cards.
+//! Kernels of learned wirings for GPUs.
 //!
 //! Written once in [CubeCL](https://docs.rs/cubecl), they run wherever it does: wgpu, Vulkan, Metal, CUDA, ROCm. Like the kernels for CPUs
 //! in `dnw-kernels` they know no framework: a [`Buffer`] is a device's memory and a length, and shapes are numbers. Results of one device

@@ -106,7 +106,7 @@ pub fn forward(
     }
     // SAFETY: there is a group for each map, and pixels are counted against its size.
     unsafe {
-        fire::launch_unchecked(
+        forward_kernel::launch_unchecked(
             client,
             shape.groups(),
             CubeDim::new_1d(shape.units()),
@@ -145,16 +145,16 @@ pub fn backward(
     );
     parameters.check(shape.nodes);
     let maps = shape.images * shape.nodes;
-    let sums = Buffer::room(client, maps * NUMBERS);
+    let sums = Buffer::uninitialised(client, maps * NUMBERS);
     let found = NodeGradients {
-        gamma: Buffer::room(client, shape.nodes),
-        beta: Buffer::room(client, shape.nodes),
-        kernel: Buffer::room(client, 9 * shape.nodes),
+        gamma: Buffer::uninitialised(client, shape.nodes),
+        beta: Buffer::uninitialised(client, shape.nodes),
+        kernel: Buffer::uninitialised(client, 9 * shape.nodes),
     };
     if dx.length() > 0 {
         // SAFETY: there is a group for each map, and pixels are counted against its size.
         unsafe {
-            recall::launch_unchecked(
+            backward_kernel::launch_unchecked(
                 client,
                 shape.groups(),
                 CubeDim::new_1d(shape.units()),
@@ -251,7 +251,7 @@ fn clear(map: &mut [f32], #[comptime] length: u32, #[comptime] units: u32) {
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn fire(
+fn forward_kernel(
     x: &[f32],
     gamma: &[f32],
     beta: &[f32],
@@ -316,7 +316,7 @@ fn back(dy: &[f32], kernel: &[f32], node: u32, pixel: u32, #[comptime] width: u3
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn recall(
+fn backward_kernel(
     x: &[f32],
     gamma: &[f32],
     beta: &[f32],
@@ -337,9 +337,9 @@ fn recall(
     let first = map * pixels;
     // The units' sums, eleven of each; the norm uses the first line of it before.
     let mut shared = Shared::<[f32]>::new_slice(comptime!((11 * units) as usize));
-    let mut fired = Shared::<[f32]>::new_slice(padded as usize);
+    let mut activations = Shared::<[f32]>::new_slice(padded as usize);
     let mut given = Shared::<[f32]>::new_slice(padded as usize);
-    clear(&mut fired, padded, units);
+    clear(&mut activations, padded, units);
     clear(&mut given, padded, units);
     let (mean, scale) = moments(x, first, epsilon, &mut shared, pixels, units);
     let (by, shift) = (gamma[node as usize], beta[node as usize]);
@@ -347,7 +347,7 @@ fn recall(
     while pixel < pixels {
         let normed = (x[(first + pixel) as usize] - mean) * scale * by + shift;
         let place = (pixel / width + 1) * pitch + pixel % width + 1;
-        fired[place as usize] = max(normed, 0.0f32);
+        activations[place as usize] = max(normed, 0.0f32);
         given[place as usize] = dy[(first + pixel) as usize];
         pixel += units;
     }
@@ -369,10 +369,10 @@ fn recall(
             #[unroll]
             for column in 0..3u32 {
                 of_kernel[comptime!((row * 3 + column) as usize)] +=
-                    gradient * fired[(place + row * pitch + column) as usize];
+                    gradient * activations[(place + row * pitch + column) as usize];
             }
         }
-        if fired[(place + pitch + 1) as usize] > 0.0f32 {
+        if activations[(place + pitch + 1) as usize] > 0.0f32 {
             let through = back(&given, kernel, node, pixel, width);
             of_gamma += through * (x[(first + pixel) as usize] - mean) * scale;
             of_beta += through;
@@ -409,7 +409,7 @@ fn recall(
     while pixel < pixels {
         let place = (pixel / width + 1) * pitch + pixel % width + 1;
         let mut through = 0.0f32;
-        if fired[place as usize] > 0.0f32 {
+        if activations[place as usize] > 0.0f32 {
             through = back(&given, kernel, node, pixel, width);
         }
         let centred = (x[(first + pixel) as usize] - mean) * scale;

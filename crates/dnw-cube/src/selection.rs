@@ -81,7 +81,7 @@ const INFINITY: u32 = 0x7f80_0000;
 ///
 /// # Panics
 /// If there are fewer than `k` candidates, a length does not fit, or entries are more than 32-bit numbers count.
-pub fn keep_largest(
+pub fn select_top_k(
     client: &Client,
     weights: &Buffer,
     real: &Buffer,
@@ -110,7 +110,7 @@ pub fn keep_largest(
     let blocks = (entries as usize).div_ceil(BLOCK).max(1);
     let line = CubeDim::new_1d(UNITS);
     let one = CubeCount::Static(1, 1, 1);
-    // A group for some thousand entries, up to as many as fill a large card.
+    // A group for some thousand entries, up to as many as fill a large GPU.
     let sweep = CubeCount::Static(blocks.min(1024) as u32, 1, 1);
     let ordered =
         || CubeCount::Static(blocks.min(32_768) as u32, blocks.div_ceil(32_768) as u32, 1);
@@ -142,11 +142,20 @@ pub fn keep_largest(
             );
         }
     }
-    let equal = Buffer::room(client, blocks);
-    let equal_before = Buffer::room(client, blocks);
-    let changed = [Buffer::room(client, words), Buffer::room(client, words)];
-    let counts = [Buffer::room(client, blocks), Buffer::room(client, blocks)];
-    let before = [Buffer::room(client, blocks), Buffer::room(client, blocks)];
+    let equal = Buffer::uninitialised(client, blocks);
+    let equal_before = Buffer::uninitialised(client, blocks);
+    let changed = [
+        Buffer::uninitialised(client, words),
+        Buffer::uninitialised(client, words),
+    ];
+    let counts = [
+        Buffer::uninitialised(client, blocks),
+        Buffer::uninitialised(client, blocks),
+    ];
+    let before = [
+        Buffer::uninitialised(client, blocks),
+        Buffer::uninitialised(client, blocks),
+    ];
     // SAFETY: entries, words and blocks are counted against their numbers.
     unsafe {
         count_equal::launch_unchecked(
@@ -209,7 +218,10 @@ pub fn keep_largest(
         if total == 0 {
             return Vec::new();
         }
-        let named = [Buffer::room(client, total), Buffer::room(client, total)];
+        let named = [
+            Buffer::uninitialised(client, total),
+            Buffer::uninitialised(client, total),
+        ];
         // SAFETY: as many entries are written as were counted.
         unsafe {
             name_entries::launch_unchecked(

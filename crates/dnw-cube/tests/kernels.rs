@@ -92,7 +92,7 @@ fn products_gather_what_those_for_cpus_do() {
             row: 1,
             column: sources,
         };
-        let found = Buffer::room(&client, y.len());
+        let found = Buffer::uninitialised(&client, y.len());
         product::gather(
             &client,
             &floats(&client, &x),
@@ -103,7 +103,7 @@ fn products_gather_what_those_for_cpus_do() {
             &found,
         );
         close("y", &read(&client, &found), &y);
-        let found = Buffer::room(&client, dx.len());
+        let found = Buffer::uninitialised(&client, dx.len());
         product::gather(
             &client,
             &floats(&client, &dy),
@@ -156,10 +156,10 @@ fn nodes_fire_and_learn_as_those_for_cpus_do() {
             epsilon: 1e-3,
         };
         assert!(shape.fits(&client), "{shape:?}");
-        let found = Buffer::room(&client, maps);
+        let found = Buffer::uninitialised(&client, maps);
         node::forward(&client, shape, &x, &parameters, &found);
         close("y", &read(&client, &found), &y);
-        let found = Buffer::room(&client, maps);
+        let found = Buffer::uninitialised(&client, maps);
         let gradients = node::backward(&client, shape, &x, &parameters, &dy, &found);
         close("dx", &read(&client, &found), &dx);
         close("gamma", &read(&client, &gradients.gamma), &expected.gamma);
@@ -242,7 +242,7 @@ fn choices_are_those_of_a_stable_sort() {
             k,
         };
         let (w, mask) = (floats(&client, &weights), Buffer::of(&client, &real));
-        let found = selection::keep_largest(&client, &w, &mask, STORE, wanted).expect("numbers");
+        let found = selection::select_top_k(&client, &w, &mask, STORE, wanted).expect("numbers");
         assert_eq!(
             found,
             sorted(&weights, &real, &may_be, k),
@@ -256,11 +256,11 @@ fn choices_are_those_of_a_stable_sort() {
             .map(|&(entry, _)| entry as u32)
             .collect();
         if !turned.is_empty() {
-            bits::turn_over(&client, &mask, &turned, STORE);
+            bits::toggle(&client, &mask, &turned, STORE);
         }
         let real = mask.read(&client).iter().filter(|&&real| real != 0).count();
         assert_eq!(real, k, "round {round}");
-        let again = selection::keep_largest(&client, &w, &mask, STORE, wanted).expect("numbers");
+        let again = selection::select_top_k(&client, &w, &mask, STORE, wanted).expect("numbers");
         assert!(
             again.born.is_empty() && again.died.is_empty(),
             "round {round}"
@@ -278,6 +278,6 @@ fn what_is_not_a_number_is_named() {
         candidates: None,
         k: 100,
     };
-    let found = selection::keep_largest(&client, &floats(&client, &weights), &mask, STORE, wanted);
+    let found = selection::select_top_k(&client, &floats(&client, &weights), &mask, STORE, wanted);
     assert_eq!(found, Err(NotANumber { entry: 12_345 }));
 }

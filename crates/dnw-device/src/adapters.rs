@@ -73,7 +73,7 @@ fn indexed(backend: Backend, runtime: burn::tensor::DeviceType) -> Vec<Adapter> 
     };
     let adapter = |(index, (model, memory)): (usize, (Option<String>, Option<u64>))| Adapter {
         name: DeviceName::Of(backend, crate::name::Which::Index(index)),
-        model: model.unwrap_or_else(|| "a card that does not say its name".into()),
+        model: model.unwrap_or_else(|| "a GPU that does not say its name".into()),
         driver: String::new(),
         memory,
         kind: Kind::Discrete,
@@ -122,7 +122,7 @@ mod graphics {
         }
     }
 
-    /// The adapters of the first API that reaches a graphics card, or else of the first that reaches any.
+    /// The adapters of the first API that reaches a GPU, or else of the first that reaches any.
     pub(super) fn adapters(backend: Backend) -> Vec<Adapter> {
         let mut software = Vec::new();
         for api in apis(backend) {

@@ -13,15 +13,15 @@ pub enum Backend {
     Flex,
     /// Burn's older CPU backend.
     NdArray,
-    /// Graphics cards through the first graphics API that reaches one; shaders in WGSL.
+    /// GPUs through the first graphics API that reaches one; shaders in WGSL.
     Wgpu,
-    /// Graphics cards through Vulkan; shaders in SPIR-V.
+    /// GPUs through Vulkan; shaders in SPIR-V.
     Vulkan,
-    /// Apple's graphics cards.
+    /// Apple's GPUs.
     Metal,
-    /// NVIDIA's graphics cards.
+    /// NVIDIA's GPUs.
     Cuda,
-    /// AMD's graphics cards.
+    /// AMD's GPUs.
     Rocm,
     /// PyTorch's library.
     LibTorch,
@@ -85,11 +85,11 @@ impl Backend {
             Self::Wgpu | Self::Vulkan => {
                 "a graphics driver (on Debian `mesa-vulkan-drivers libvulkan1`, which also has a software adapter, `wgpu:cpu`)"
             }
-            Self::Metal => "a Mac with a graphics card",
+            Self::Metal => "a Mac with a GPU",
             Self::Cuda => {
-                "an NVIDIA graphics card, its driver and the CUDA toolkit (and, to be built, LLVM from the network)"
+                "an NVIDIA GPU, its driver and the CUDA toolkit (and, to be built, LLVM from the network)"
             }
-            Self::Rocm => "an AMD graphics card and ROCm (and, to be built, LLVM from the network)",
+            Self::Rocm => "an AMD GPU and ROCm (and, to be built, LLVM from the network)",
             Self::LibTorch => {
                 "PyTorch's library (see LIBTORCH in the documentation of the crate tch)"
             }

@@ -211,7 +211,7 @@ impl ServeError {
     pub fn help(&self) -> String {
         match self {
             Self::Device(error) => error.help(),
-            Self::Unserved { .. } => "offer flex, ndarray or a graphics card".into(),
+            Self::Unserved { .. } => "offer flex, ndarray or a GPU".into(),
             Self::Mixed { .. } => "start a server for each, at ports of their own".into(),
             Self::Token { .. } => {
                 "leave the token out, and one is made and printed; or offer the devices to this machine alone, with \

@@ -35,7 +35,7 @@ pub enum Which {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A card with memory of its own.
+    /// A GPU with memory of its own.
     Discrete,
     /// A graphics unit that shares the CPU's memory.
     Integrated,

@@ -39,7 +39,7 @@ impl fmt::Display for Opened {
 
 /// Opens a device and lets it add two numbers.
 ///
-/// `auto` is the best graphics card that the program was built for and finds, or else the CPU; a software adapter is only taken when
+/// `auto` is the best GPU that the program was built for and finds, or else the CPU; a software adapter is only taken when
 /// it is asked for. The token of a server is that of the environment ([`TOKEN_VARIABLE`](crate::TOKEN_VARIABLE)).
 ///
 /// # Errors
@@ -97,8 +97,8 @@ fn session(_: &RemoteAddress) -> Result<Device, DeviceError> {
     })
 }
 
-/// The order in which `auto` looks for graphics cards.
-const CARDS: [Backend; 5] = [
+/// The order in which `auto` looks for GPUs.
+const GPUS: [Backend; 5] = [
     Backend::Cuda,
     Backend::Rocm,
     Backend::Metal,
@@ -117,27 +117,27 @@ pub fn host() -> DeviceName {
 
 /// What `auto` takes, and why, where there was a choice.
 pub fn best(find: Find<'_>) -> (DeviceName, Option<String>) {
-    let cards = CARDS.into_iter().filter(|backend| backend.is_built());
+    let gpus = GPUS.into_iter().filter(|backend| backend.is_built());
     let mut found: Vec<Adapter> = Vec::new();
     let mut looked = Vec::new();
-    for backend in cards {
+    for backend in gpus {
         match find(backend) {
             Ok(adapters) => {
                 looked.push(backend.to_string());
-                let cards = adapters.into_iter();
-                found.extend(cards.filter(|adapter| adapter.kind != Kind::Cpu));
+                let gpus = adapters.into_iter();
+                found.extend(gpus.filter(|adapter| adapter.kind != Kind::Cpu));
             }
             Err(said) => looked.push(format!("{backend} ({said})")),
         }
     }
-    if let Some(card) = (!found.is_empty()).then(|| found.swap_remove(preferred(&found))) {
-        let why = format!("the best graphics card found: {}", card.model);
-        return (card.name, Some(why));
+    if let Some(gpu) = (!found.is_empty()).then(|| found.swap_remove(preferred(&found))) {
+        let why = format!("the best GPU found: {}", gpu.model);
+        return (gpu.name, Some(why));
     }
     let cpu = CPUS.into_iter().find(|backend| backend.is_built());
     let why = match looked.as_slice() {
         [] => None,
-        looked => Some(format!("no graphics card found by {}", looked.join(", "))),
+        looked => Some(format!("no GPU found by {}", looked.join(", "))),
     };
     (DeviceName::of(cpu.unwrap_or(Backend::Wgpu)), why)
 }
@@ -175,7 +175,7 @@ fn find_named(name: &DeviceName, find: Find<'_>) -> Result<Adapter, DeviceError>
     }
 }
 
-/// A graphics card before software, a discrete one before others.
+/// A GPU before software, a discrete one before others.
 pub fn preferred(present: &[Adapter]) -> usize {
     let order = |adapter: &Adapter| match adapter.kind {
         Kind::Discrete => 0,

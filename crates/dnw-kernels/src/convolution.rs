@@ -6,11 +6,11 @@
 use rayon::prelude::*;
 
 use crate::EdgeIndex;
-use crate::buffers::Buffer;
 use crate::cost::prefers_dense;
 use crate::dense::{self, Rows};
-use crate::layout::turn;
+use crate::layout::transpose;
 use crate::planes::{Planes, Tap};
+use crate::pool::Buffer;
 use crate::rows::{Sums, Terms, sum_rows};
 use crate::simd::LANES;
 use crate::tiles::Tiles;
@@ -19,7 +19,7 @@ use crate::wired::Edges;
 pub use crate::planes::ConvolutionShape;
 
 fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeIndex>) {
-    let given = shape.given().expect("a kernel that fits its maps");
+    let output = shape.output().expect("a kernel that fits its maps");
     assert!(
         shape.groups > 0
             && shape.sources.is_multiple_of(shape.groups)
@@ -33,7 +33,7 @@ fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeInde
     );
     assert_eq!(
         y.len(),
-        shape.images * shape.targets * given[0] * given[1],
+        shape.images * shape.targets * output[0] * output[1],
         "length of y"
     );
     let columns = shape.sources_of_group() * shape.taps();
@@ -49,7 +49,7 @@ fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeInde
 /// Whether all taps are computed as dense products.
 fn is_dense(shape: &ConvolutionShape, index: &EdgeIndex) -> bool {
     let entries = shape.targets * shape.sources_of_group() * shape.taps();
-    let [height, width] = shape.given().expect("checked");
+    let [height, width] = shape.output().expect("checked");
     prefers_dense(index.len(), entries, shape.images * height * width)
 }
 
@@ -68,7 +68,7 @@ pub struct ConvolutionPass {
     rows: Buffer,
 }
 
-/// Writes `y [images, targets, given height, given width]` from `x [images, sources, height, width]`; an edge's source in the index is its
+/// Writes `y [images, targets, output height, output width]` from `x [images, sources, height, width]`; an edge's source in the index is its
 /// place in `[sources / groups, kernel height, kernel width]`, and `weights` are those of the edges by their numbers.
 ///
 /// # Panics
@@ -94,7 +94,7 @@ pub fn forward(
     if shape.images == 0 {
         return ConvolutionPass { planes, rows };
     }
-    let mut flat = Buffer::stale(shape.targets * planes.length);
+    let mut flat = Buffer::uninitialised(shape.targets * planes.length);
     if is_dense(shape, index) {
         forward_dense(shape, &planes, &rows, weights, index, &mut flat);
     } else {
@@ -236,18 +236,18 @@ fn input_gradient(
     let of_channel = planes.remainders.len();
     let (taps, spread_length) = (shape.taps(), planes.spread_length());
     let (targets, sources) = (shape.targets_of_group(), shape.sources_of_group());
-    let mut rows = Buffer::stale(shape.sources * of_channel * planes.total);
+    let mut rows = Buffer::uninitialised(shape.sources * of_channel * planes.total);
     if is_dense(shape, index) {
         rows.fill(0.0);
         for group in 0..shape.groups {
             for (i, tap) in planes.taps.iter().enumerate() {
                 let matrix = matrix_of_tap(shape, weights, index, group, i);
-                let mut turned = Buffer::stale(matrix.len());
-                turn(&matrix, [targets, sources], 1, &mut turned);
+                let mut transposed = Buffer::uninitialised(matrix.len());
+                transpose(&matrix, [targets, sources], 1, &mut transposed);
                 let mut from = Rows::new(spread, targets, spread_length);
                 from.start = group * targets * spread_length + planes.reach - tap.shift;
                 let out = &mut rows[(group * sources * of_channel + tap.row) * planes.total..];
-                let matrix = Rows::new(&turned, sources, targets);
+                let matrix = Rows::new(&transposed, sources, targets);
                 dense::product(
                     matrix,
                     from,
@@ -319,8 +319,8 @@ fn weight_gradient(shape: &ConvolutionShape, pass: &ConvolutionPass, dy: &[f32],
     if outputs == 0 {
         return dw.fill(0.0);
     }
-    let mut by_target = Buffer::stale(dy.len());
-    turn(dy, [shape.images, shape.targets], pixels, &mut by_target);
+    let mut by_target = Buffer::uninitialised(dy.len());
+    transpose(dy, [shape.images, shape.targets], pixels, &mut by_target);
     let [of_task, targets_of_task] = at_once(shape);
     let parts = sources.div_ceil(of_task);
     let cuts = targets.div_ceil(targets_of_task);

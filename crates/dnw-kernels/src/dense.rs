@@ -122,7 +122,7 @@ pub(crate) struct Place {
 }
 
 /// `out[i, j] (+)= sum over p of a[i, p] b[j, p]`. Entries of rows that are zero throughout, at the beginning or the end of `a` or `b`,
-/// cost nothing: nodes that do not fire yet, and those that no loss depends on any more.
+/// cost nothing: nodes that do not run yet, and those that no loss depends on any more.
 pub(crate) fn outer(
     a: Rows<'_>,
     b: Rows<'_>,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::buffers::Buffer;
+use crate::pool::Buffer;
 use crate::simd::{not_zero, vectorised};
 
 /// The real edges of a `[targets, sources]` matrix, by target and by source.
@@ -64,7 +64,7 @@ impl EdgeIndex {
         Self::from_targets(targets, sources, target_starts, edge_sources, Vec::new())
     }
 
-    /// From the order by target. The last is room for the order by source.
+    /// From the order by target. The last is a buffer for the order by source.
     fn from_targets(
         targets: usize,
         sources: usize,
@@ -258,7 +258,7 @@ impl EdgeIndex {
             self.targets * self.sources,
             "length of the weight"
         );
-        let mut weights = Buffer::stale(self.len());
+        let mut weights = Buffer::uninitialised(self.len());
         let rows = rows_at_once(self.sources);
         let firsts = (0..self.targets).step_by(rows);
         let ends = firsts.map(|first| self.target_starts[self.targets.min(first + rows)]);
@@ -279,9 +279,9 @@ impl EdgeIndex {
 }
 
 /// Room of this length, the given one if it fits; all of it is written.
-fn of_length<T: Clone + Default>(room: Vec<T>, length: usize) -> Vec<T> {
-    match room.len() == length {
-        true => room,
+fn of_length<T: Clone + Default>(buffer: Vec<T>, length: usize) -> Vec<T> {
+    match buffer.len() == length {
+        true => buffer,
         false => vec![T::default(); length],
     }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::tiles::Tiles;
 
 /// `[images, channels, pixels]` into `[channels, images, pixels]`, or the other way: the two first dimensions change places.
-pub(crate) fn turn(from: &[f32], [first, second]: [usize; 2], pixels: usize, to: &mut [f32]) {
+pub(crate) fn transpose(from: &[f32], [first, second]: [usize; 2], pixels: usize, to: &mut [f32]) {
     let _span = tracing::trace_span!("layout").entered();
     assert_eq!(from.len(), first * second * pixels);
     assert_eq!(to.len(), from.len());

@@ -7,18 +7,18 @@
 use std::ops::Range;
 
 use crate::EdgeIndex;
-use crate::buffers::Buffer;
 use crate::dense::{self, Place, Rows};
-use crate::layout::turn;
+use crate::layout::transpose;
 use crate::node::{self, GRADIENTS, NodeGradients, NodeParameters, NodeShape, Norm};
+use crate::pool::Buffer;
 use crate::wired::Edges;
 
 /// Which nodes are the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outputs {
-    /// So many nodes of a level of their own, which do not fire; targets are all nodes but the inputs.
+    /// So many nodes of a level of their own, which have no node function; targets are all nodes but the inputs.
     OwnLevel(usize),
-    /// The last so many of the last level, which the whole level feeds again after it has fired; all nodes are targets.
+    /// The last so many of the last level, which the whole level feeds again after it has activations; all nodes are targets.
     InLastLevel(usize),
 }
 
@@ -31,7 +31,7 @@ pub struct LevelsShape {
     pub entering: [usize; 2],
     /// The step of the input level's convolution; all later maps are as large as what it gives.
     pub step: usize,
-    /// Nodes of each level that fires, the inputs first.
+    /// Nodes of each level with a node function, the inputs first.
     pub levels: Vec<usize>,
     /// Which nodes are the outputs.
     pub outputs: Outputs,
@@ -44,7 +44,7 @@ pub enum GraphNorm<'a> {
     Instance,
     /// All maps of a node by the moments of the batch.
     Batch,
-    /// By moments known before, `[nodes that fire]` each.
+    /// By moments known before, `[nodes with a node function]` each.
     Running {
         /// The means.
         mean: &'a [f32],
@@ -71,13 +71,13 @@ pub struct LevelsPass {
     /// What the nodes behind the inputs gathered.
     gathered: Buffer,
     /// What nodes gave.
-    fired: Buffer,
+    activations: Buffer,
     /// The moments of each level's norms.
     moments: Vec<Buffer>,
 }
 
 impl LevelsPass {
-    /// Mean and biased variance of what each node that fires gathered in the whole batch, where the norm is that of the batch:
+    /// Mean and biased variance of what each node with a function gathered in the whole batch, where the norm is that of the batch:
     /// `[nodes]` each.
     pub fn batch_moments(&self) -> [Vec<f32>; 2] {
         let pairs = || self.moments.iter().flat_map(|level| level.chunks_exact(2));
@@ -115,7 +115,7 @@ impl LevelsShape {
 
     /// Height and width of the maps behind the input level.
     pub fn maps(&self) -> [usize; 2] {
-        self.input().given()
+        self.input().output()
     }
 
     /// A channel's pixels in all images.
@@ -211,12 +211,12 @@ pub fn forward(
     shape.check(x, y, edges);
     let (row, inputs, firing) = (shape.row(), shape.levels[0], shape.firing());
     let mut pass = LevelsPass {
-        entered: Buffer::stale(x.len()),
-        gathered: Buffer::stale((firing - inputs) * row),
-        fired: Buffer::stale(firing * row),
+        entered: Buffer::uninitialised(x.len()),
+        gathered: Buffer::uninitialised((firing - inputs) * row),
+        activations: Buffer::uninitialised(firing * row),
         moments: Vec::new(),
     };
-    turn(
+    transpose(
         x,
         [shape.images, inputs],
         x.len() / (shape.images * inputs).max(1),
@@ -224,7 +224,7 @@ pub fn forward(
     );
     for level in 0..shape.levels.len() {
         let own = shape.level(level);
-        let (before, fired) = pass.fired.split_at_mut(own.start * row);
+        let (before, activations) = pass.activations.split_at_mut(own.start * row);
         let gathered = match level {
             0 => &pass.entered[..],
             _ => {
@@ -241,16 +241,16 @@ pub fn forward(
                 gathered
             }
         };
-        let moments = node::fire(
+        let moments = node::forward_rows(
             shape.level_shape(level),
             norm.of(own.clone()),
             gathered,
             &nodes.of(own.clone()),
-            &mut fired[..own.len() * row],
+            &mut activations[..own.len() * row],
         );
         pass.moments.push(moments);
     }
-    let mut outputs = Buffer::stale(y.len());
+    let mut outputs = Buffer::uninitialised(y.len());
     let feeds_again = matches!(shape.outputs, Outputs::InLastLevel(_));
     if feeds_again {
         let held = if shape.levels.len() == 1 {
@@ -261,10 +261,10 @@ pub fn forward(
         outputs.copy_from_slice(&held[held.len() - y.len()..]);
     }
     let [rows, sources] = shape.product_of_outputs();
-    let from = &pass.fired[sources.start * row..sources.end * row];
+    let from = &pass.activations[sources.start * row..sources.end * row];
     edges.into_targets(rows, sources, from, row, &mut outputs, feeds_again);
     let n = shape.output_nodes();
-    turn(&outputs, [n, shape.images], row / shape.images.max(1), y);
+    transpose(&outputs, [n, shape.images], row / shape.images.max(1), y);
     pass
 }
 
@@ -291,15 +291,15 @@ pub fn backward(
     let (row, inputs, firing) = (shape.row(), shape.levels[0], shape.firing());
     let (n, last) = (shape.output_nodes(), shape.levels.len() - 1);
     // Gradients of what was gathered: by the nodes behind the inputs, then by the outputs.
-    let mut pulls = Buffer::stale((firing - inputs + n) * row);
+    let mut pulls = Buffer::uninitialised((firing - inputs + n) * row);
     let (_, d_outputs) = pulls.split_at_mut((firing - inputs) * row);
-    turn(dy, [shape.images, n], row / shape.images.max(1), d_outputs);
-    let mut d_entered = Buffer::stale(dx.len());
+    transpose(dy, [shape.images, n], row / shape.images.max(1), d_outputs);
+    let mut d_entered = Buffer::uninitialised(dx.len());
     let mut gradients = vec![0.0; GRADIENTS * firing];
     let feeds_again = matches!(shape.outputs, Outputs::InLastLevel(_));
     for level in (0..=last).rev() {
         let own = shape.level(level);
-        let mut d_fired = Buffer::stale(own.len() * row);
+        let mut d_activations = Buffer::uninitialised(own.len() * row);
         let (earlier, later) = pulls.split_at_mut((own.end - inputs) * row);
         let targets = match (feeds_again, level == last) {
             // The last level feeds the outputs alone; the others do not feed them again.
@@ -307,7 +307,7 @@ pub fn backward(
             (true, false) => shape.rows_of(own.end..firing),
             (false, _) => shape.rows_of(own.end..firing + n),
         };
-        edges.into_sources(own.clone(), targets, later, row, &mut d_fired, false);
+        edges.into_sources(own.clone(), targets, later, row, &mut d_activations, false);
         let here = match level {
             0 => &mut d_entered[..],
             _ => &mut earlier[(own.start - inputs) * row..],
@@ -316,13 +316,13 @@ pub fn backward(
             0 => &pass.entered[..],
             _ => &pass.gathered[(own.start - inputs) * row..(own.end - inputs) * row],
         };
-        node::recall(
+        node::backward_rows(
             shape.level_shape(level),
             norm.of(own.clone()),
             entered,
             &pass.moments[level],
             &nodes.of(own.clone()),
-            &d_fired,
+            &d_activations,
             here,
             &mut gradients[GRADIENTS * own.start..GRADIENTS * own.end],
         );
@@ -334,7 +334,7 @@ pub fn backward(
         }
     }
     weight_gradient(shape, pass, &pulls, dw);
-    turn(
+    transpose(
         &d_entered,
         [inputs, shape.images],
         dx.len() / (shape.images * inputs).max(1),
@@ -351,10 +351,10 @@ fn weight_gradient(shape: &LevelsShape, pass: &LevelsPass, pulls: &[f32], dw: &m
             row: sources,
             column: 1,
         };
-        let fired = &pass.fired[from.start * row..from.end * row];
+        let activations = &pass.activations[from.start * row..from.end * row];
         dense::outer(
             Rows::new(pulls, rows.len(), row),
-            Rows::new(fired, from.len(), row),
+            Rows::new(activations, from.len(), row),
             row,
             dw,
             place,

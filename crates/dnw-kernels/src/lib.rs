@@ -23,26 +23,26 @@
 
 #![deny(missing_docs)]
 
-mod buffers;
 pub mod convolution;
 mod cost;
 mod dense;
-pub mod descent;
 mod index;
 mod layout;
 pub mod levels;
 pub mod node;
 pub mod norm;
 mod planes;
+pub mod pool;
 pub mod product;
 mod rows;
 pub mod selection;
+pub mod sgd;
 mod simd;
 pub mod steps;
 mod tiles;
 mod wired;
 mod workers;
 
-pub use buffers::{Buffer, give_back, room};
 pub use index::{EdgeIndex, OfSource, words_of};
+pub use pool::Buffer;
 pub use workers::on_workers;

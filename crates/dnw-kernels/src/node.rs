@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 mod padded;
 
-use crate::buffers::Buffer;
-use crate::layout::turn;
+use crate::layout::transpose;
+use crate::pool::Buffer;
 use crate::simd::{LANES, multiply_add, sum, sum_lanes, vectorised};
 use crate::tiles::Tiles;
 use padded::{collect, correlate, pad, shift, spread};
@@ -33,19 +33,19 @@ pub struct NodeShape {
 }
 
 impl NodeShape {
-    /// Pixels of a map that a node is given.
+    /// Pixels of a node's input.
     pub fn pixels(&self) -> usize {
         self.height * self.width
     }
 
-    /// Height and width of a map that a node gives.
-    pub fn given(&self) -> [usize; 2] {
+    /// Height and width of a node's output.
+    pub fn output(&self) -> [usize; 2] {
         [self.height, self.width].map(|side| side.div_ceil(self.step))
     }
 
-    /// Pixels of a map that a node gives.
-    pub fn given_pixels(&self) -> usize {
-        let [height, width] = self.given();
+    /// Pixels of a node's output.
+    pub fn output_pixels(&self) -> usize {
+        let [height, width] = self.output();
         height * width
     }
 
@@ -181,7 +181,7 @@ fn check(shape: NodeShape, x: &[f32], y: &[f32], parameters: &NodeParameters<'_>
     let maps = shape.images * shape.nodes;
     assert!(shape.step > 0, "a step of nothing");
     assert_eq!(x.len(), maps * shape.pixels(), "length of x");
-    assert_eq!(y.len(), maps * shape.given_pixels(), "length of y");
+    assert_eq!(y.len(), maps * shape.output_pixels(), "length of y");
     assert_eq!(parameters.gamma.len(), shape.nodes, "length of gamma");
     assert_eq!(parameters.beta.len(), shape.nodes, "length of beta");
     assert_eq!(
@@ -191,17 +191,22 @@ fn check(shape: NodeShape, x: &[f32], y: &[f32], parameters: &NodeParameters<'_>
     );
 }
 
-/// Writes `y [images, nodes, given height, given width]` from `x [images, nodes, height, width]`, each map with its own norm.
+/// Writes `y [images, nodes, output height, output width]` from `x [images, nodes, height, width]`, each map with its own norm.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn forward(shape: NodeShape, x: &[f32], parameters: &NodeParameters<'_>, y: &mut [f32]) {
     check(shape, x, y, parameters);
-    let mut rows = Buffer::stale(x.len());
-    turn(x, [shape.images, shape.nodes], shape.pixels(), &mut rows);
-    let mut fired = Buffer::stale(y.len());
-    fire(shape, Norm::Instance, &rows, parameters, &mut fired);
-    turn(&fired, [shape.nodes, shape.images], shape.given_pixels(), y);
+    let mut rows = Buffer::uninitialised(x.len());
+    transpose(x, [shape.images, shape.nodes], shape.pixels(), &mut rows);
+    let mut activations = Buffer::uninitialised(y.len());
+    forward_rows(shape, Norm::Instance, &rows, parameters, &mut activations);
+    transpose(
+        &activations,
+        [shape.nodes, shape.images],
+        shape.output_pixels(),
+        y,
+    );
 }
 
 /// Writes the gradient to `x` and returns those to the parameters, from `dy` and the same `x` as forward.
@@ -218,34 +223,34 @@ pub fn backward(
     check(shape, x, dy, parameters);
     assert_eq!(dx.len(), x.len(), "length of dx");
     let by_node = |maps: &[f32], pixels| {
-        let mut rows = Buffer::stale(maps.len());
-        turn(maps, [shape.images, shape.nodes], pixels, &mut rows);
+        let mut rows = Buffer::uninitialised(maps.len());
+        transpose(maps, [shape.images, shape.nodes], pixels, &mut rows);
         rows
     };
-    let (rows, d_fired) = (
+    let (rows, d_activations) = (
         by_node(x, shape.pixels()),
-        by_node(dy, shape.given_pixels()),
+        by_node(dy, shape.output_pixels()),
     );
     let moments = moments_of(shape, Norm::Instance, &rows);
-    let mut d_rows = Buffer::stale(x.len());
+    let mut d_rows = Buffer::uninitialised(x.len());
     let mut gradients = vec![0.0; GRADIENTS * shape.nodes];
-    recall(
+    backward_rows(
         shape,
         Norm::Instance,
         &rows,
         &moments,
         parameters,
-        &d_fired,
+        &d_activations,
         &mut d_rows,
         &mut gradients,
     );
-    turn(&d_rows, [shape.nodes, shape.images], shape.pixels(), dx);
+    transpose(&d_rows, [shape.nodes, shape.images], shape.pixels(), dx);
     NodeGradients::of(&gradients)
 }
 
 /// Fires nodes whose maps lie `[nodes, images, pixels]`, and gives the moments of their norms: `[nodes, maps or 1, 2]`, mean and
 /// (biased) variance.
-pub(crate) fn fire(
+pub(crate) fn forward_rows(
     shape: NodeShape,
     norm: Norm<'_>,
     x: &[f32],
@@ -255,16 +260,16 @@ pub(crate) fn fire(
     let _span = tracing::trace_span!("nodes").entered();
     check(shape, x, z, parameters);
     let of_node = 2 * shape.moments(norm);
-    let (row, given) = (
+    let (row, output) = (
         shape.images * shape.pixels(),
-        shape.images * shape.given_pixels(),
+        shape.images * shape.output_pixels(),
     );
     if row == 0 {
         return moments_of(shape, norm, x);
     }
-    let mut moments = Buffer::stale(shape.nodes * of_node);
+    let mut moments = Buffer::uninitialised(shape.nodes * of_node);
     let tiles = Tiles::new(&mut moments, of_node);
-    z.par_chunks_exact_mut(given)
+    z.par_chunks_exact_mut(output)
         .zip(x.par_chunks_exact(row))
         .enumerate()
         .for_each_init(
@@ -272,18 +277,18 @@ pub(crate) fn fire(
             |scratch, (node, (z, x))| {
                 // SAFETY: a task writes its own node's moments.
                 let moments = unsafe { tiles.row(node, 0..of_node) };
-                // The row is at hand when it fires.
+                // The row is at hand when it runs.
                 find_moments(norm, node, x, shape.pixels(), moments);
-                fire_row(shape, parameters.node(node), moments, x, scratch, z);
+                forward_row(shape, parameters.node(node), moments, x, scratch, z);
             },
         );
     moments
 }
 
 /// Writes the gradient to `x` and adds those to the parameters, `[nodes, 11]`: nine taps, gamma, beta. `moments` are those of
-/// [`fire`].
+/// [`forward_rows`].
 #[allow(clippy::too_many_arguments)]
-pub(crate) fn recall(
+pub(crate) fn backward_rows(
     shape: NodeShape,
     norm: Norm<'_>,
     x: &[f32],
@@ -296,9 +301,9 @@ pub(crate) fn recall(
     let _span = tracing::trace_span!("nodes").entered();
     check(shape, x, dz, parameters);
     assert_eq!(dx.len(), x.len(), "length of dx");
-    let (row, given) = (
+    let (row, output) = (
         shape.images * shape.pixels(),
-        shape.images * shape.given_pixels(),
+        shape.images * shape.output_pixels(),
     );
     if row == 0 {
         return;
@@ -313,7 +318,7 @@ pub(crate) fn recall(
     let tiles = Tiles::new(dx, row);
     gradients
         .par_chunks_exact_mut(GRADIENTS)
-        .zip(x.par_chunks_exact(row).zip(dz.par_chunks_exact(given)))
+        .zip(x.par_chunks_exact(row).zip(dz.par_chunks_exact(output)))
         .enumerate()
         .for_each_init(
             || vec![0.0; 2 * shape.buffer() + shape.stride()],
@@ -321,7 +326,7 @@ pub(crate) fn recall(
                 let moments = &moments[node * of_node..][..of_node];
                 // SAFETY: a task writes its own node's row.
                 let dx = unsafe { tiles.row(node, 0..row) };
-                recall_row(
+                backward_row(
                     shape,
                     way,
                     parameters.node(node),
@@ -432,11 +437,11 @@ fn rectified(x: f32) -> f32 {
 }
 
 vectorised! {
-    fn fire_row(shape: NodeShape, node: Node<'_>, moments: &[f32], x: &[f32], scratch: &mut [f32], z: &mut [f32]) = fire_row_body;
+    fn forward_row(shape: NodeShape, node: Node<'_>, moments: &[f32], x: &[f32], scratch: &mut [f32], z: &mut [f32]) = forward_row_body;
 }
 
 #[inline(always)]
-fn fire_row_body<const SET: u8>(
+fn forward_row_body<const SET: u8>(
     shape: NodeShape,
     node: Node<'_>,
     moments: &[f32],
@@ -447,7 +452,7 @@ fn fire_row_body<const SET: u8>(
     let (active, flat) = scratch.split_at_mut(shape.buffer());
     let maps = x
         .chunks_exact(shape.pixels())
-        .zip(z.chunks_exact_mut(shape.given_pixels()));
+        .zip(z.chunks_exact_mut(shape.output_pixels()));
     for (image, (x, z)) in maps.enumerate() {
         let (a, b) = affine(node, moments_of_map(moments, image));
         pad(shape, x, active, |x| {
@@ -459,7 +464,7 @@ fn fire_row_body<const SET: u8>(
 }
 
 vectorised! {
-    fn recall_row(
+    fn backward_row(
         shape: NodeShape,
         way: Way,
         node: Node<'_>,
@@ -469,12 +474,12 @@ vectorised! {
         scratch: &mut [f32],
         gradients: &mut [f32],
         dx: &mut [f32],
-    ) = recall_row_body;
+    ) = backward_row_body;
 }
 
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
-fn recall_row_body<const SET: u8>(
+fn backward_row_body<const SET: u8>(
     shape: NodeShape,
     way: Way,
     node: Node<'_>,
@@ -487,7 +492,7 @@ fn recall_row_body<const SET: u8>(
 ) {
     let (pixels, row) = (shape.pixels(), shape.width + 1);
     let (active, rest) = scratch.split_at_mut(shape.buffer());
-    let (d_given, d_active) = rest.split_at_mut(shape.buffer());
+    let (d_outputs, d_active) = rest.split_at_mut(shape.buffer());
     let mut taps = [[0.0f32; LANES]; 9];
     let mut flipped = [0.0; 9];
     for (tap, k) in flipped.iter_mut().enumerate() {
@@ -496,7 +501,7 @@ fn recall_row_body<const SET: u8>(
     let (mut sum_d, mut sum_dn) = (0.0f32, 0.0f32);
     let maps = x
         .chunks_exact(pixels)
-        .zip(dz.chunks_exact(shape.given_pixels()))
+        .zip(dz.chunks_exact(shape.output_pixels()))
         .zip(dx.chunks_exact_mut(pixels));
     for (image, ((x, dz), dx)) in maps.enumerate() {
         let own = moments_of_map(moments, image);
@@ -504,10 +509,10 @@ fn recall_row_body<const SET: u8>(
         pad(shape, x, active, |x| {
             rectified(multiply_add::<SET>(a, x, b))
         });
-        spread(shape, dz, d_given);
+        spread(shape, dz, d_outputs);
 
         // The outputs' gradient starts one row and one column into its buffer, at the centre tap.
-        let centre = &d_given[row + 1..][..shape.stride()];
+        let centre = &d_outputs[row + 1..][..shape.stride()];
         for (tap, sums) in taps.iter_mut().enumerate() {
             let active = &active[shift(shape, tap)..][..shape.stride()];
             for (d, a) in centre.chunks_exact(LANES).zip(active.chunks_exact(LANES)) {
@@ -516,7 +521,7 @@ fn recall_row_body<const SET: u8>(
                 }
             }
         }
-        correlate::<SET>(shape, d_given, &flipped, d_active);
+        correlate::<SET>(shape, d_outputs, &flipped, d_active);
 
         // Through the ReLU, on the map without its padding. What is not above zero and not NaN was cut.
         for ((line, active), d) in dx

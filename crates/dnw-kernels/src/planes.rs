@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::buffers::Buffer;
+use crate::pool::Buffer;
 use crate::simd::LANES;
 use crate::tiles::Tiles;
 
@@ -37,12 +37,12 @@ pub struct ConvolutionShape {
 }
 
 impl ConvolutionShape {
-    /// Height and width of the maps that go out; none if the kernel does not fit.
-    pub fn given(&self) -> Option<[usize; 2]> {
+    /// Height and width of the output; none if the kernel does not fit.
+    pub fn output(&self) -> Option<[usize; 2]> {
         let side = |i: usize| {
             let reach = self.dilation[i] * self.kernel[i].checked_sub(1)?;
-            let room = (self.maps[i] + 2 * self.padding[i]).checked_sub(reach + 1)?;
-            Some(room / self.stride[i] + 1)
+            let last = (self.maps[i] + 2 * self.padding[i]).checked_sub(reach + 1)?;
+            Some(last / self.stride[i] + 1)
         };
         Some([side(0)?, side(1)?])
     }
@@ -76,7 +76,7 @@ pub(crate) struct Tap {
 #[derive(Clone, Debug)]
 pub(crate) struct Planes {
     shape: ConvolutionShape,
-    given: [usize; 2],
+    output: [usize; 2],
     /// Lines of an image, and places of a line.
     lines: usize,
     across: usize,
@@ -95,13 +95,13 @@ pub(crate) struct Planes {
 
 impl Planes {
     pub(crate) fn new(shape: ConvolutionShape) -> Self {
-        let given = shape.given().expect("a kernel that fits its maps");
+        let output = shape.output().expect("a kernel that fits its maps");
         let is_dense = shape.stride == [1, 1];
         let side = |i: usize| {
             let padded = shape.maps[i] + 2 * shape.padding[i];
             if is_dense {
                 // A line's zeros at its end serve the next line's beginning.
-                (shape.maps[i] + shape.padding[i]).max(given[i])
+                (shape.maps[i] + shape.padding[i]).max(output[i])
             } else {
                 padded.div_ceil(shape.stride[i])
             }
@@ -134,7 +134,7 @@ impl Planes {
         let length = (shape.images * lines * across).next_multiple_of(LANES);
         Self {
             shape,
-            given,
+            output,
             lines,
             across,
             lead,
@@ -172,7 +172,7 @@ impl Planes {
             ..
         } = self.shape;
         let rows = self.remainders.len();
-        let mut planes = Buffer::stale(sources * rows * self.total);
+        let mut planes = Buffer::uninitialised(sources * rows * self.total);
         planes
             .par_chunks_exact_mut((rows * self.total).max(1))
             .enumerate()
@@ -238,10 +238,10 @@ impl Planes {
             });
     }
 
-    /// Outputs by channel, `[targets, length]`, as `y [images, targets, given]`.
+    /// Outputs by channel, `[targets, length]`, as `y [images, targets, output pixels]`.
     pub(crate) fn collect(&self, flat: &[f32], y: &mut [f32]) {
         let _span = tracing::trace_span!("layout").entered();
-        let [height, width] = self.given;
+        let [height, width] = self.output;
         let targets = self.shape.targets;
         if y.is_empty() {
             return;
@@ -262,17 +262,17 @@ impl Planes {
     /// Whether there is nothing between the outputs, so that the rows of [`lay_out`](Self::lay_out) are those of the only tap, output by
     /// output.
     pub(crate) fn is_compact(&self) -> bool {
-        self.taps == [Tap { row: 0, shift: 0 }] && self.given == [self.lines, self.across]
+        self.taps == [Tap { row: 0, shift: 0 }] && self.output == [self.lines, self.across]
     }
 
     /// What each tap of some sources reads for each output, without what lies between outputs, `[these sources, taps, outputs]`, from the
     /// rows of [`lay_out`](Self::lay_out).
     pub(crate) fn columns(&self, rows: &[f32], sources: Range<usize>) -> Buffer {
         let _span = tracing::trace_span!("layout").entered();
-        let [height, width] = self.given;
+        let [height, width] = self.output;
         let outputs = self.shape.images * height * width;
         let apart = self.remainders.len() * self.total;
-        let mut columns = Buffer::stale(sources.len() * self.taps.len() * outputs);
+        let mut columns = Buffer::uninitialised(sources.len() * self.taps.len() * outputs);
         let of_source = columns.chunks_exact_mut((self.taps.len() * outputs).max(1));
         for (source, columns) in sources.zip(of_source) {
             for (tap, column) in self.taps.iter().zip(columns.chunks_exact_mut(outputs)) {
@@ -291,13 +291,13 @@ impl Planes {
         self.reach + self.total
     }
 
-    /// `dy [images, targets, given]` by channel at the outputs' places, zeros between, and as many before the first and behind the last
+    /// `dy [images, targets, output pixels]` by channel at the outputs' places, zeros between, and as many before the first and behind the last
     /// as the taps reach: `[targets, reach + total]`.
     pub(crate) fn spread(&self, dy: &[f32]) -> Buffer {
         let _span = tracing::trace_span!("layout").entered();
-        let [height, width] = self.given;
+        let [height, width] = self.output;
         let targets = self.shape.targets;
-        let mut rows = Buffer::stale(targets * self.spread_length());
+        let mut rows = Buffer::uninitialised(targets * self.spread_length());
         rows.par_chunks_exact_mut(self.spread_length().max(1))
             .enumerate()
             .for_each(|(channel, row)| {

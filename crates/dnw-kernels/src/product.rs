@@ -5,9 +5,9 @@
 //! for every entry.
 
 use crate::EdgeIndex;
-use crate::buffers::Buffer;
 use crate::dense::{self, Place, Rows};
-use crate::layout::turn;
+use crate::layout::transpose;
+use crate::pool::Buffer;
 use crate::wired::Edges;
 
 /// The sizes of a product.
@@ -57,13 +57,13 @@ impl ProductShape {
     }
 
     fn by_channel(&self, maps: &[f32], channels: usize) -> Buffer {
-        let mut rows = Buffer::stale(maps.len());
-        turn(maps, [self.images, channels], self.pixels, &mut rows);
+        let mut rows = Buffer::uninitialised(maps.len());
+        transpose(maps, [self.images, channels], self.pixels, &mut rows);
         rows
     }
 
     fn by_image(&self, rows: &[f32], channels: usize, maps: &mut [f32]) {
-        turn(rows, [channels, self.images], self.pixels, maps);
+        transpose(rows, [channels, self.images], self.pixels, maps);
     }
 }
 
@@ -82,7 +82,7 @@ pub fn forward(shape: ProductShape, x: &[f32], weights: &[f32], index: &EdgeInde
         };
     }
     let from = shape.by_channel(x, shape.sources);
-    let mut to = Buffer::stale(y.len());
+    let mut to = Buffer::uninitialised(y.len());
     let (targets, sources, row) = (0..shape.targets, 0..shape.sources, shape.row());
     match shape.layout {
         Layout::TargetsFirst => edges.into_targets(targets, sources, &from, row, &mut to, false),
@@ -111,7 +111,7 @@ pub fn input_gradient(
         };
     }
     let from = shape.by_channel(dy, shape.targets);
-    let mut to = Buffer::stale(dx.len());
+    let mut to = Buffer::uninitialised(dx.len());
     let (targets, sources, row) = (0..shape.targets, 0..shape.sources, shape.row());
     match shape.layout {
         Layout::TargetsFirst => edges.into_sources(sources, targets, &from, row, &mut to, false),

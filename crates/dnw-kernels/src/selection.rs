@@ -51,7 +51,7 @@ fn magnitude(weight: f32) -> u32 {
 ///
 /// # Panics
 /// If `k` is larger than the number of candidates, or a length does not fit.
-pub fn keep_largest(
+pub fn select_top_k(
     weights: &[f32],
     candidates: Option<&[u64]>,
     k: usize,
@@ -78,14 +78,14 @@ pub struct Changes {
     pub died: Vec<usize>,
 }
 
-/// How the choice of [`keep_largest`] differs from the mask `before`, a byte an entry, zero for no. A `survey` of the same weights,
+/// How the choice of [`select_top_k`] differs from the mask `before`, a byte an entry, zero for no. A `survey` of the same weights,
 /// candidates and mask makes it quicker; nothing else depends on it.
 ///
 /// # Errors
 /// [`NotANumber`] if a candidate is none.
 ///
 /// # Panics
-/// As [`keep_largest`].
+/// As [`select_top_k`].
 pub fn changes(
     weights: &[f32],
     candidates: Option<&[u64]>,
@@ -100,7 +100,7 @@ pub fn changes(
         return Ok(found);
     }
     let mut real = vec![0; weights.len().div_ceil(64)];
-    let kept = keep_largest(weights, candidates, k, &mut real)?;
+    let kept = select_top_k(weights, candidates, k, &mut real)?;
     let (born, died) = swaps(before, &real);
     Ok(Changes { kept, born, died })
 }

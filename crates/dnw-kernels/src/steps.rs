@@ -1,4 +1,4 @@
-//! A graph with cycles, whose nodes fire all at once, a number of times; forward and backward, in one pass each.
+//! A graph with cycles, whose nodes run all at once, a number of times; forward and backward, in one pass each.
 //!
 //! `Z = K * relu(state)`, `state = norm(W Z)` (the published tiny classifier in discrete time; its continuous one is a step of this,
 //! seen as a rate of change). Nodes behind the inputs begin at zero, and only some of the last state may be asked for: what is
@@ -7,10 +7,10 @@
 use std::ops::Range;
 
 use crate::EdgeIndex;
-use crate::buffers::Buffer;
 use crate::dense::{self, Place, Rows};
-use crate::layout::turn;
+use crate::layout::transpose;
 use crate::node::{self, GRADIENTS, NodeGradients, NodeParameters, NodeShape, Norm};
+use crate::pool::Buffer;
 use crate::wired::Edges;
 
 /// The sizes of a cyclic graph at work.
@@ -28,7 +28,7 @@ pub struct StepsShape {
     pub inputs: usize,
     /// Nodes whose last state is asked for.
     pub outputs: Range<usize>,
-    /// How often all nodes fire, at least once.
+    /// How often all nodes run, at least once.
     pub steps: usize,
 }
 
@@ -40,7 +40,7 @@ pub struct StepsPass {
     /// What the nodes gathered in each step; in the last, the outputs alone.
     gathered: Vec<Buffer>,
     /// What they gave before it.
-    fired: Vec<Buffer>,
+    activations: Vec<Buffer>,
     /// The moments of each step's norms.
     moments: Vec<Buffer>,
 }
@@ -110,12 +110,12 @@ pub fn forward(
     shape.check(x, y, index);
     let row = shape.row();
     let mut pass = StepsPass {
-        entered: Buffer::stale(x.len()),
+        entered: Buffer::uninitialised(x.len()),
         gathered: Vec::new(),
-        fired: Vec::new(),
+        activations: Vec::new(),
         moments: Vec::new(),
     };
-    turn(
+    transpose(
         x,
         [shape.images, shape.inputs],
         shape.pixels(),
@@ -123,25 +123,25 @@ pub fn forward(
     );
     for step in 0..shape.steps {
         let (sources, targets) = (shape.sources(step), shape.targets(step));
-        let mut fired = Buffer::stale(sources.len() * row);
+        let mut activations = Buffer::uninitialised(sources.len() * row);
         let (norm, state) = match step {
             0 => (Norm::None, &pass.entered),
             _ => (Norm::Instance, &pass.gathered[step - 1]),
         };
-        let moments = node::fire(
+        let moments = node::forward_rows(
             shape.of(sources.len()),
             norm,
             state,
             &nodes.of(sources.clone()),
-            &mut fired,
+            &mut activations,
         );
-        let mut gathered = Buffer::stale(targets.len() * row);
-        edges.into_targets(targets, sources, &fired, row, &mut gathered, false);
+        let mut gathered = Buffer::uninitialised(targets.len() * row);
+        edges.into_targets(targets, sources, &activations, row, &mut gathered, false);
         pass.gathered.push(gathered);
-        pass.fired.push(fired);
+        pass.activations.push(activations);
         pass.moments.push(moments);
     }
-    let mut state = Buffer::stale(y.len());
+    let mut state = Buffer::uninitialised(y.len());
     let outputs = nodes.of(shape.outputs.clone());
     let last = &pass.gathered[shape.steps - 1];
     let moments = node::normalise(
@@ -152,7 +152,7 @@ pub fn forward(
         &mut state,
     );
     pass.moments.push(moments);
-    turn(
+    transpose(
         &state,
         [shape.outputs.len(), shape.images],
         shape.pixels(),
@@ -183,14 +183,14 @@ pub fn backward(
     let mut gradients = vec![0.0; GRADIENTS * shape.nodes];
     let of = |nodes: &Range<usize>| GRADIENTS * nodes.start..GRADIENTS * nodes.end;
 
-    let mut d_state = Buffer::stale(dy.len());
-    turn(
+    let mut d_state = Buffer::uninitialised(dy.len());
+    transpose(
         dy,
         [shape.images, shape.outputs.len()],
         shape.pixels(),
         &mut d_state,
     );
-    let mut pulls = Buffer::stale(dy.len());
+    let mut pulls = Buffer::uninitialised(dy.len());
     node::denormalise(
         shape.of(shape.outputs.len()),
         &pass.gathered[shape.steps - 1],
@@ -210,28 +210,35 @@ pub fn backward(
         };
         let (a, b) = (
             Rows::new(&pulls, targets.len(), row),
-            Rows::new(&pass.fired[step], sources.len(), row),
+            Rows::new(&pass.activations[step], sources.len(), row),
         );
         dense::outer(a, b, row, dw, place, true);
-        let mut d_fired = Buffer::stale(sources.len() * row);
-        edges.into_sources(sources.clone(), targets, &pulls, row, &mut d_fired, false);
+        let mut d_activations = Buffer::uninitialised(sources.len() * row);
+        edges.into_sources(
+            sources.clone(),
+            targets,
+            &pulls,
+            row,
+            &mut d_activations,
+            false,
+        );
         let (norm, state) = match step {
             0 => (Norm::None, &pass.entered),
             _ => (Norm::Instance, &pass.gathered[step - 1]),
         };
-        let mut before = Buffer::stale(sources.len() * row);
-        node::recall(
+        let mut before = Buffer::uninitialised(sources.len() * row);
+        node::backward_rows(
             shape.of(sources.len()),
             norm,
             state,
             &pass.moments[step],
             &nodes.of(sources.clone()),
-            &d_fired,
+            &d_activations,
             &mut before,
             &mut gradients[of(&sources)],
         );
         pulls = before;
     }
-    turn(&pulls, [shape.inputs, shape.images], shape.pixels(), dx);
+    transpose(&pulls, [shape.inputs, shape.images], shape.pixels(), dx);
     NodeGradients::of(&gradients)
 }

@@ -8,9 +8,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::EdgeIndex;
-use crate::buffers::Buffer;
 use crate::cost::prefers_dense;
 use crate::dense::{self, Rows};
+use crate::pool::Buffer;
 use crate::rows::{Channel, Sums, Terms, sum_maps, sum_rows};
 use crate::simd::LANES;
 
@@ -144,7 +144,7 @@ impl<'a> Edges<'a> {
     ) {
         let _span = tracing::trace_span!("sums over edges").entered();
         let by_source = self.index.by_source();
-        let mut weights = Buffer::stale(by_source.len());
+        let mut weights = Buffer::uninitialised(by_source.len());
         weights
             .par_chunks_mut(AT_ONCE)
             .zip(by_source.par_chunks(AT_ONCE))
@@ -174,7 +174,7 @@ fn dense_maps<'a, P: Channel + 'a>(
     columns: usize,
     of_row: impl Fn(usize) -> (&'a [P], &'a [f32]) + Sync,
 ) {
-    let mut matrix = Buffer::stale(rows * columns);
+    let mut matrix = Buffer::uninitialised(rows * columns);
     matrix
         .par_chunks_mut(columns.max(1))
         .enumerate()

@@ -1,7 +1,7 @@
 //! Selection against a stable sort, and the update against its definition.
 
-use dnw_kernels::descent::{self, Descent};
-use dnw_kernels::selection::{Lookout, NotANumber, Survey, changes, keep_largest, swaps};
+use dnw_kernels::selection::{Lookout, NotANumber, Survey, changes, select_top_k, swaps};
+use dnw_kernels::sgd::{self, SgdStep};
 use proptest::prelude::*;
 
 /// What the published program does: a stable sort by magnitude, of which the first are dropped.
@@ -50,7 +50,7 @@ proptest! {
         let candidate_words = words(&candidates);
         let mut real = vec![u64::MAX; candidate_words.len()];
         let given = (!all).then_some(&candidate_words[..]);
-        let kept = keep_largest(&weights, given, k, &mut real).unwrap();
+        let kept = select_top_k(&weights, given, k, &mut real).unwrap();
         let expected = by_sorting(&weights, &candidates, k);
         prop_assert_eq!(&real, &words(&expected));
 
@@ -120,7 +120,7 @@ fn the_first_weight_that_is_not_a_number_is_named_and_nothing_is_chosen() {
     (weights[70], weights[90]) = (f32::NAN, -f32::NAN);
     let mut real = vec![3; 2];
     let expected = NotANumber { entry: 70 };
-    assert_eq!(keep_largest(&weights, None, 5, &mut real), Err(expected));
+    assert_eq!(select_top_k(&weights, None, 5, &mut real), Err(expected));
     assert_eq!(real, [3, 3]);
     for guess in [None, Some(1.0)] {
         let lookout = guess.and_then(|guess: f32| Lookout::around(guess, None, &[0; 100]));
@@ -131,7 +131,7 @@ fn the_first_weight_that_is_not_a_number_is_named_and_nothing_is_chosen() {
     // What is no candidate may be anything.
     let candidates = [u64::MAX, !(1 << 6 | 1 << 26)];
     let mut real = vec![0; 2];
-    keep_largest(&weights, Some(&candidates), 5, &mut real).unwrap();
+    select_top_k(&weights, Some(&candidates), 5, &mut real).unwrap();
     assert_eq!(real[1] >> 26 & 1, 0);
 }
 
@@ -150,14 +150,14 @@ proptest! {
             };
             (0..entries).map(|_| next()).collect()
         };
-        let descent = Descent { rate: 0.1, momentum: 0.9, decay: Some(1e-3) };
+        let sgd = SgdStep { rate: 0.1, momentum: 0.9, decay: Some(1e-3) };
         let (weights, gradient, velocity) = (numbers(2.0), numbers(0.2), numbers(0.2));
         let before: Vec<u8> = weights.iter().map(|weight| u8::from(weight.abs() >= guess)).collect();
         let (mut w, mut v) = (weights.clone(), velocity.clone());
-        descent::descend(descent, &mut w, &gradient, &mut v);
+        sgd::step(sgd, &mut w, &gradient, &mut v);
         let (mut looked_w, mut looked_v) = (weights, velocity);
         let lookout = Lookout::around(guess, None, &before).unwrap();
-        let survey = descent::descend_looking(descent, &mut looked_w, &gradient, &mut looked_v, &lookout);
+        let survey = sgd::step_and_survey(sgd, &mut looked_w, &gradient, &mut looked_v, &lookout);
         let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!((bits(&w), bits(&v)), (bits(&looked_w), bits(&looked_v)));
         let k = (share * entries as f64) as usize;
@@ -168,7 +168,7 @@ proptest! {
 
 #[test]
 fn an_update_is_the_operations_one_after_the_other() {
-    let descent = Descent {
+    let sgd = SgdStep {
         rate: 0.1,
         momentum: 0.9,
         decay: Some(1e-4),
@@ -185,7 +185,7 @@ fn an_update_is_the_operations_one_after_the_other() {
             (w[i] - velocity * 0.1, velocity)
         })
         .collect();
-    descent::descend(descent, &mut w, &g, &mut v);
+    sgd::step(sgd, &mut w, &g, &mut v);
     let found: Vec<(f32, f32)> = w.into_iter().zip(v).collect();
     assert_eq!(found, expected);
 }

@@ -70,7 +70,7 @@ proptest! {
 }
 
 fn agrees(shape: ConvolutionShape, density: f32, seed: u64) -> Result<(), TestCaseError> {
-    let Some([height, width]) = shape.given() else {
+    let Some([height, width]) = shape.output() else {
         return Ok(());
     };
     let columns = shape.sources_of_group() * shape.taps();

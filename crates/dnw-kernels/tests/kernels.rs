@@ -31,7 +31,7 @@ fn close(a: &[f32], b: &[f64]) -> Result<(), TestCaseError> {
 
 fn node_definition(shape: NodeShape, x: &[f32], p: &NodeParameters<'_>) -> Vec<f64> {
     let (h, w) = (shape.height as isize, shape.width as isize);
-    let [given_height, given_width] = shape.given();
+    let [given_height, given_width] = shape.output();
     let mut y = Vec::new();
     for (i, map) in x.chunks(shape.pixels()).enumerate() {
         let v = i % shape.nodes;
@@ -116,7 +116,7 @@ proptest! {
     ) {
         let shape = NodeShape { images, nodes, height, width, step };
         let n = images * nodes * shape.pixels();
-        let given = images * nodes * shape.given_pixels();
+        let given = images * nodes * shape.output_pixels();
         let (x, dy) = (numbers(seed, n), numbers(seed ^ 1, given));
         let (gamma, beta, kernel) = (numbers(seed ^ 2, nodes), numbers(seed ^ 3, nodes), numbers(seed ^ 4, 9 * nodes));
         let p = NodeParameters { gamma: &gamma, beta: &beta, kernel: &kernel, epsilon: 0.1 };

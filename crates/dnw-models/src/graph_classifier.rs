@@ -227,7 +227,7 @@ impl Classifier for GraphClassifier {
         let pass = self.graph.pass(self.fold(images));
         let outputs = activation::relu(instance_norm(&self.norm, pass.outputs));
         Some(Tensor::cat(
-            pass.fired.into_iter().chain([outputs]).collect(),
+            pass.activations.into_iter().chain([outputs]).collect(),
             1,
         ))
     }

@@ -4,7 +4,7 @@
 //! take the stem's channels and the last 100 are outputs. Head: the 3 x 3 centre of the output maps, its top-left 2 x 2
 //! averaged, and a linear layer.
 //!
-//! The three differ in how the nodes fire, and in nothing else: level by level ([`TinyStatic`]), all at once in so many steps, or
+//! The three differ in how the nodes run, and in nothing else: level by level ([`TinyStatic`]), all at once in so many steps, or
 //! as a differential equation (both [`TinyCyclic`]).
 
 mod continuous;
@@ -63,7 +63,7 @@ pub struct TinyDiscreteConfig {
     pub nodes: usize,
     /// Output nodes, the last of all.
     pub outputs: usize,
-    /// How often all nodes fire.
+    /// How often all nodes run.
     pub steps: usize,
 }
 
@@ -78,10 +78,10 @@ impl Default for TinyDiscreteConfig {
     }
 }
 
-/// Nodes that fire level by level, edges that lead to later levels.
+/// Nodes that run level by level, edges that lead to later levels.
 pub type TinyStatic = Tiny<NeuralGraph<ImageNodes>>;
 
-/// Nodes that fire together, edges that may close cycles.
+/// Nodes that run together, edges that may close cycles.
 pub type TinyCyclic = Tiny<CyclicGraph>;
 
 /// A tiny classifier.
@@ -98,7 +98,7 @@ pub struct Tiny<G: TinyGraph> {
     outputs: usize,
 }
 
-/// How nodes fire that do so all at once.
+/// How nodes run that do so all at once.
 #[derive(Clone, Debug)]
 pub enum Time {
     /// So often.
@@ -109,7 +109,7 @@ pub enum Time {
 
 /// What stands between the stem and the head.
 pub trait TinyGraph: Module + ModuleDisplay {
-    /// How its nodes fire.
+    /// How its nodes run.
     type Time: Clone + std::fmt::Debug + Send + Sync;
 
     /// What the last `outputs` nodes hold in the end, `[batch, outputs, height, width]`.
@@ -153,7 +153,7 @@ impl TinyGraph for NeuralGraph<ImageNodes> {
     }
 
     fn given(&self, stem: Tensor<4>, (): &()) -> Result<Vec<Tensor<4>>, OdeError> {
-        Ok(self.pass(stem).fired)
+        Ok(self.pass(stem).activations)
     }
 
     fn write(

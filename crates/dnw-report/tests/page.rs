@@ -236,7 +236,7 @@ fn fifty_thousand_edges_are_drawn_in_time() {
     let renderer = page.eval("dnw.renderer()");
     let strokes = page.number("dnw.strokes()");
     eprintln!(
-        "{strokes} strokes drawn in {average:.1} ms on average ({renderer}, headless, no graphics card)"
+        "{strokes} strokes drawn in {average:.1} ms on average ({renderer}, headless, no GPU)"
     );
     assert!(average < 1000.0, "{average} ms");
 

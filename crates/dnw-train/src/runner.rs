@@ -6,9 +6,9 @@ use burn::module::ModuleDisplay;
 use dnw_models::{Classifier, UseModel};
 
 use crate::data::{DataError, DataSet};
-use crate::keeper::Keeper;
 use crate::recipe::Recipe;
 use crate::run::{Facts, RunError, RunFolder, Status};
+use crate::run_writer::RunWriter;
 use crate::training::{Evaluation, Execution, Training, TrainingError, Update};
 
 /// Whoever watches a training.
@@ -67,20 +67,20 @@ impl UseModel for Runner<'_> {
         let mut training = Training::begin(model, self.recipe, self.data, self.execution)?;
         let mut facts = training.on_device(|| self.first_facts(&training))?;
         self.folder.write_recipe(self.recipe)?;
-        let mut keeper =
-            training.on_device(|| Keeper::begin(self.folder, &training, self.data))??;
+        let mut writer =
+            training.on_device(|| RunWriter::begin(self.folder, &training, self.data))??;
         // Last, because a folder with facts is a run, and a run can be shown.
         self.folder.write_facts(&facts)?;
         self.watcher.begins(&facts);
         let began = Instant::now();
-        let ended = self.train(&mut training, &mut keeper, &mut facts, began);
+        let ended = self.train(&mut training, &mut writer, &mut facts, began);
         facts.seconds = began.elapsed().as_secs_f64();
         facts.updates = training.updates_made();
         let ended = match ended {
-            Ok(()) => keep_the_end(&training, keeper),
+            Ok(()) => keep_the_end(&training, writer),
             // What broke off is not written over the last sound weights.
             Err(error) => {
-                let _ = keeper.flush();
+                let _ = writer.flush();
                 Err(error)
             }
         };
@@ -96,16 +96,16 @@ impl UseModel for Runner<'_> {
 
 fn keep_the_end<M: Classifier>(
     training: &Training<M>,
-    keeper: Keeper<'_>,
+    writer: RunWriter<'_>,
 ) -> Result<(), RunnerError> {
-    Ok(training.on_device(|| keeper.end(training))??)
+    Ok(training.on_device(|| writer.end(training))??)
 }
 
 impl Runner<'_> {
     fn train<M: Classifier>(
         &mut self,
         training: &mut Training<M>,
-        keeper: &mut Keeper<'_>,
+        writer: &mut RunWriter<'_>,
         facts: &mut Facts,
         began: Instant,
     ) -> Result<(), RunnerError> {
@@ -113,7 +113,7 @@ impl Runner<'_> {
             let mut stops = false;
             for batch in training.batches()? {
                 let update = training.step(&batch?)?;
-                training.on_device(|| keeper.keep(training, &update))??;
+                training.on_device(|| writer.keep(training, &update))??;
                 self.watcher.updated(&update);
                 stops = self.watcher.stops();
                 if stops {
@@ -146,7 +146,7 @@ impl Runner<'_> {
             (facts.test_accuracy, facts.test_loss) = (found.accuracy, found.loss);
             facts.updates = training.updates_made();
             facts.seconds = began.elapsed().as_secs_f64();
-            training.on_device(|| keeper.evaluated(training, epoch, &found, is_best))??;
+            training.on_device(|| writer.evaluated(training, epoch, &found, is_best))??;
             self.folder.write_facts(facts)?;
             self.watcher.evaluated(epoch, &found, facts);
             if stops {

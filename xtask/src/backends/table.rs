@@ -257,7 +257,7 @@ pub(super) mod tests {
 
     /// Two networks on three devices, one of which does not do well.
     pub(crate) fn recorded() -> Recorded {
-        let card = "A card of 8 | 16";
+        let gpu = "A GPU of 8 | 16";
         Recorded {
             machine: "a machine, 2 threads".into(),
             rows: vec![
@@ -269,7 +269,7 @@ pub(super) mod tests {
                 row(
                     "wgpu:cpu",
                     "mnist",
-                    measured("wgpu:cpu", card, 0.5, 2.00002, Some(99_000_000)),
+                    measured("wgpu:cpu", gpu, 0.5, 2.00002, Some(99_000_000)),
                 ),
                 row(
                     "cuda:0",

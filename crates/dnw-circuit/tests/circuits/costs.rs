@@ -20,7 +20,7 @@ fn levels() -> Made<Circuit> {
     let kernels = b.tensor(ones("graph.kernel", [5, 1, 3, 3]))?;
     let shifts = b.tensor(Tensor::norm("graph.beta", vec![0.5; 5]))?;
     let scales = b.tensor(Tensor::norm("graph.gamma", vec![1.0; 5]))?;
-    let fire = |b: &mut CircuitBuilder, x, nodes: std::ops::Range<usize>| {
+    let node_function = |b: &mut CircuitBuilder, x, nodes: std::ops::Range<usize>| {
         let norm = [scales, shifts].map(|norm| Block::rows(norm, nodes.clone()));
         let normed = b.instance_norm(x, norm, 1e-5)?;
         let active = b.relu(normed)?;
@@ -33,17 +33,17 @@ fn levels() -> Made<Circuit> {
     };
     b.layer("graph");
     let input = b.input();
-    let first = fire(&mut b, input, 0..2)?;
+    let first = node_function(&mut b, input, 0..2)?;
     let gathered = b.conv(
         first,
         Block::new(weight, 0..3, 0..2),
         None,
         Window::default(),
     )?;
-    let second = fire(&mut b, gathered, 2..5)?;
-    let fired = b.concat(&[first, second])?;
+    let second = node_function(&mut b, gathered, 2..5)?;
+    let activations = b.concat(&[first, second])?;
     let outputs = b.conv(
-        fired,
+        activations,
         Block::new(weight, 3..5, 0..5),
         None,
         Window::default(),
@@ -113,12 +113,12 @@ fn a_graph_of_levels_costs_what_the_paper_counts() -> Made<()> {
 #[test]
 fn one_pass_forward_and_one_back_see_through_chains_of_dead_nodes() -> Made<()> {
     let circuit = levels()?;
-    let fired: Vec<ValueId> = circuit
+    let activations: Vec<ValueId> = circuit
         .values()
         .filter(|&value| matches!(circuit.step(value).op, Op::Depthwise { .. }))
         .collect();
-    let [first, second] = fired[..] else {
-        panic!("two levels fire")
+    let [first, second] = activations[..] else {
+        panic!("two levels run")
     };
     let paths = Liveness::along_paths(&circuit);
     assert_eq!(paths.used(first), [true, false]); // 1 leads to 3, which leads nowhere
@@ -170,7 +170,7 @@ fn a_constant_node_is_folded_into_a_map_because_padding_shows_at_the_rim() -> Ma
 
 #[test]
 fn a_weight_that_every_time_shares_counts_once_but_runs_every_time() -> Made<()> {
-    // Three nodes, of which the first takes the image and the last is the result, fire three times on 2 x 2 pixels. Real:
+    // Three nodes, of which the first takes the image and the last is the result, run three times on 2 x 2 pixels. Real:
     // 0 -> 1 -> 2 and 2 -> 0.
     let mut b = CircuitBuilder::new([1, 2, 2])?;
     b.layer("graph");

@@ -63,10 +63,10 @@ fn mobilenet(stages: &[Stage], image: usize, classes: usize, real: &[Vec<bool>])
             let here = b.select(x, 0..nodes)?;
             let later = b.select(x, nodes..all)?;
             let active = b.relu(here)?;
-            let fired = b.depthwise(active, kernel, None, Window::square(1, 1))?;
+            let activations = b.depthwise(active, kernel, None, Window::square(1, 1))?;
             let column = inputs + (level - 1) * nodes;
             let block = Block::new(edges, level * nodes..targets(stage), column..column + nodes);
-            let gathered = b.conv(fired, block, None, Window::default())?;
+            let gathered = b.conv(activations, block, None, Window::default())?;
             x = b.add(&[later, gathered])?;
         }
     }

@@ -97,7 +97,7 @@ fn image_nodes(numbers: &mut Numbers) -> Operation {
             ];
             (function.norm[0].gamma, function.norm[0].beta) = (Some(gamma), Some(beta));
             let x = upload(&inputs[0].values, shape, device).require_grad();
-            let y = function.fire(0, 0..nodes, x.clone(), Kernels::Fastest);
+            let y = function.forward(0, 0..nodes, x.clone(), Kernels::Fastest);
             Ok(made(y, x, learns))
         }),
         loops: Box::new(move |inputs| {
@@ -134,7 +134,7 @@ fn batch_nodes(numbers: &mut Numbers) -> Operation {
             ];
             function.norm[0] = norm;
             let x = upload(&inputs[0].values, shape, device).require_grad();
-            let y = function.fire(0, 0..nodes, x.clone(), Kernels::Fastest);
+            let y = function.forward(0, 0..nodes, x.clone(), Kernels::Fastest);
             Ok(made(y, x, learns))
         }),
         loops: Box::new(move |inputs| {

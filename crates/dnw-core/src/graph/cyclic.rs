@@ -1,6 +1,6 @@
-//! Graphs with cycles, whose nodes all fire at once.
+//! Graphs with cycles, whose nodes all run at once.
 //!
-//! Without levels there is no order in which nodes could fire, so time takes its place: the nodes hold a state, and a
+//! Without levels there is no order in which nodes could run, so time takes its place: the nodes hold a state, and a
 //! [`field`](CyclicGraph::field) says what they gather from it. Stepping along it is the paper's discrete-time setting,
 //! integrating it the continuous one (Wortsman et al. 2019, section 2.1).
 

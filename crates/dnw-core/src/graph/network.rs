@@ -83,7 +83,7 @@ pub struct NeuralGraph<F: NodeFunction> {
 #[derive(Clone, Debug)]
 pub struct GraphPass {
     /// What the nodes of each firing level gave, `[batch, nodes, height, width]`.
-    pub fired: Vec<Tensor<4>>,
+    pub activations: Vec<Tensor<4>>,
     /// What the output nodes gathered, `[batch, outputs, height, width]`.
     pub outputs: Tensor<4>,
 }
@@ -132,41 +132,45 @@ impl<F: NodeFunction> NeuralGraph<F> {
     pub fn pass(&self, input: Tensor<4>) -> GraphPass {
         let edges = Edges::new(&self.weight, self.kernels);
         let spec = &self.spec;
-        let mut fired: Vec<Tensor<4>> = Vec::new();
+        let mut activations: Vec<Tensor<4>> = Vec::new();
         let mut gathered = input;
         for level in 0..spec.firing_levels().len() {
             let nodes = spec.level(level);
             if level > 0 {
-                gathered = edges.gather(spec, &fired, 0..nodes.start, nodes.clone());
+                gathered = edges.gather(spec, &activations, 0..nodes.start, nodes.clone());
             }
-            fired.push(
+            activations.push(
                 self.function
-                    .fire(level, nodes, gathered.clone(), self.kernels),
+                    .forward(level, nodes, gathered.clone(), self.kernels),
             );
         }
         let outputs = spec.output_nodes();
         let outputs = match spec.outputs() {
-            Outputs::OwnLevel(_) => edges.gather(spec, &fired, 0..spec.firing(), outputs),
+            Outputs::OwnLevel(_) => edges.gather(spec, &activations, 0..spec.firing(), outputs),
             Outputs::InLastLevel(n) => {
                 let last = spec.level(spec.firing_levels().len() - 1);
-                let held = gathered.slice([0..fired[0].dims()[0], last.len() - n..last.len()]);
-                held + edges.gather(spec, &fired[fired.len() - 1..], last, outputs)
+                let held =
+                    gathered.slice([0..activations[0].dims()[0], last.len() - n..last.len()]);
+                held + edges.gather(spec, &activations[activations.len() - 1..], last, outputs)
             }
         };
-        GraphPass { fired, outputs }
+        GraphPass {
+            activations,
+            outputs,
+        }
     }
 }
 
 impl Edges {
-    /// What the `targets` gather from the `sources`, whose maps `fired` holds level by level.
+    /// What the `targets` gather from the `sources`, whose maps `activations` holds level by level.
     fn gather(
         &self,
         spec: &GraphSpec,
-        fired: &[Tensor<4>],
+        activations: &[Tensor<4>],
         sources: Range<usize>,
         targets: Range<usize>,
     ) -> Tensor<4> {
-        let x = match fired {
+        let x = match activations {
             [only] => only.clone(),
             several => Tensor::cat(several.to_vec(), 1),
         };

@@ -19,7 +19,7 @@ pub trait NodeFunction: Module {
     /// # Shapes
     /// - `input`: `[batch, nodes of the level, height, width]`
     /// - result: the same; the input level may give maps of another size, which are those of the whole graph from there on
-    fn fire(
+    fn forward(
         &self,
         level: usize,
         nodes: Range<usize>,
@@ -65,7 +65,7 @@ impl ImageNodes {
 }
 
 impl NodeFunction for ImageNodes {
-    fn fire(
+    fn forward(
         &self,
         level: usize,
         nodes: Range<usize>,
@@ -111,7 +111,7 @@ impl NodeFunction for ImageNodes {
 pub struct BatchNodes {
     /// One 3 x 3 kernel per input node, `[inputs, 1, 3, 3]`.
     pub input_kernel: Param<Tensor<4>>,
-    /// One 3 x 3 kernel per later node that fires, `[nodes, 1, 3, 3]`; none where only the input level fires.
+    /// One 3 x 3 kernel per later node with a function, `[nodes, 1, 3, 3]`; none where only the input level has a function.
     pub kernel: Option<Param<Tensor<4>>>,
     /// One norm per level.
     pub norm: Vec<BatchNorm>,
@@ -136,7 +136,13 @@ impl BatchNodes {
 }
 
 impl NodeFunction for BatchNodes {
-    fn fire(&self, level: usize, nodes: Range<usize>, input: Tensor<4>, _: Kernels) -> Tensor<4> {
+    fn forward(
+        &self,
+        level: usize,
+        nodes: Range<usize>,
+        input: Tensor<4>,
+        _: Kernels,
+    ) -> Tensor<4> {
         let x = activation::relu(batch_norm(&self.norm[level], input));
         let (kernel, stride) = match &self.kernel {
             Some(kernel) if level > 0 => {
@@ -226,7 +232,13 @@ impl ScalarNodes {
 }
 
 impl NodeFunction for ScalarNodes {
-    fn fire(&self, level: usize, nodes: Range<usize>, input: Tensor<4>, _: Kernels) -> Tensor<4> {
+    fn forward(
+        &self,
+        level: usize,
+        nodes: Range<usize>,
+        input: Tensor<4>,
+        _: Kernels,
+    ) -> Tensor<4> {
         if level == 0 {
             return input;
         }

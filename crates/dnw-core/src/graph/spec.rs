@@ -12,7 +12,7 @@ use crate::Wiring;
 pub enum Outputs {
     /// From a level of their own after the last: so many nodes that gather and carry no node function.
     OwnLevel(usize),
-    /// From the last nodes of the last level, as in the published tiny classifier: they fire with their level, and what that
+    /// From the last nodes of the last level, as in the published tiny classifier: they run with their level, and what that
     /// level gives feeds them once more, on top of what they hold.
     InLastLevel(usize),
 }
@@ -31,7 +31,7 @@ pub enum Outputs {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphSpec {
-    /// Nodes of each level that fires.
+    /// Nodes of each level with a node function.
     levels: Vec<usize>,
     outputs: Outputs,
     /// The legal edges, one bit per entry of the weight.
@@ -206,7 +206,7 @@ impl GraphSpec {
         Ok((spec, number))
     }
 
-    /// Nodes of each level that fires; the first is the input.
+    /// Nodes of each level with a node function; the first is the input.
     pub fn firing_levels(&self) -> &[usize] {
         &self.levels
     }
@@ -221,7 +221,7 @@ impl GraphSpec {
         self.levels[0]
     }
 
-    /// Nodes that fire.
+    /// Nodes with a node function.
     pub fn firing(&self) -> usize {
         self.levels.iter().sum()
     }
@@ -241,7 +241,7 @@ impl GraphSpec {
         }
     }
 
-    /// The nodes of a level that fires.
+    /// The nodes of a level with a node function.
     pub fn level(&self, level: usize) -> Range<usize> {
         let start = self.levels[..level].iter().sum();
         start..start + self.levels[level]
@@ -265,7 +265,7 @@ impl GraphSpec {
         self.nodes() - self.first_target()
     }
 
-    /// Columns of the weight: the nodes that fire.
+    /// Columns of the weight: the nodes with a node function.
     pub fn sources(&self) -> usize {
         self.firing()
     }

@@ -3,9 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use dnw_kernels::convolution::ConvolutionShape;
-use dnw_kernels::descent::Descent;
 use dnw_kernels::levels::{GraphNorm, LevelsShape};
 use dnw_kernels::product::ProductShape;
+use dnw_kernels::sgd::SgdStep;
 use dnw_kernels::steps::StepsShape;
 
 use super::watch::{Place, Seen};
@@ -40,15 +40,15 @@ pub struct LevelsCall {
 
 /// What an operation says besides the tensors that it gives, once it is known.
 #[derive(Debug)]
-pub struct Told<T>(Mutex<Option<T>>);
+pub struct ResultSlot<T>(Mutex<Option<T>>);
 
-impl<T> Default for Told<T> {
+impl<T> Default for ResultSlot<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }
 }
 
-impl<T> Told<T> {
+impl<T> ResultSlot<T> {
     pub(crate) fn put(&self, said: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
     }
@@ -59,7 +59,7 @@ impl<T> Told<T> {
 }
 
 /// Mean and biased variance of what each node gathered in a batch.
-pub type Observed = Told<[Vec<f32>; 2]>;
+pub type Observed = ResultSlot<[Vec<f32>; 2]>;
 
 /// How the norms of a graph are computed.
 #[derive(Clone, Debug)]
@@ -103,16 +103,16 @@ pub struct NormCall {
 pub struct ChoiceCall {
     pub(crate) wanted: Wanted,
     /// What an update saw of the weights.
-    pub(crate) seen: Told<Seen>,
-    pub(crate) made: Told<Result<Chosen, usize>>,
+    pub(crate) seen: ResultSlot<Seen>,
+    pub(crate) made: ResultSlot<Result<Chosen, usize>>,
 }
 
 impl ChoiceCall {
     pub(crate) fn new(wanted: Wanted, seen: Option<Seen>) -> Self {
         Self {
             wanted,
-            seen: Told(Mutex::new(seen)),
-            made: Told::default(),
+            seen: ResultSlot(Mutex::new(seen)),
+            made: ResultSlot::default(),
         }
     }
 
@@ -126,13 +126,13 @@ impl ChoiceCall {
 /// An update that looks at the weights which it moves.
 #[derive(Debug)]
 pub struct LookCall {
-    pub(crate) descent: Descent,
+    pub(crate) sgd: SgdStep,
     pub(crate) wanted: Wanted,
-    pub(crate) seen: Told<Seen>,
+    pub(crate) seen: ResultSlot<Seen>,
 }
 
 /// A question where the numbers of a tensor lie.
 #[derive(Debug, Default)]
 pub struct PlaceCall {
-    pub(crate) place: Told<Place>,
+    pub(crate) place: ResultSlot<Place>,
 }

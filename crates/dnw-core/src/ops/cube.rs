@@ -1,7 +1,7 @@
-//! The operations on graphics cards: Burn's CubeCL backend with the kernels of `dnw-cube`, and their gradients.
+//! The operations on GPUs: Burn's CubeCL backend with the kernels of `dnw-cube`, and their gradients.
 //!
-//! This is a trait of its own, beside [`WiredOps`](super::extension::WiredOps) for CPUs, because the two serve different operations (a card
-//! goes through a graph level by level, a CPU in one pass) and because what a pass leaves for its gradient is slices there and a card's
+//! This is a trait of its own, beside [`WiredOps`](super::extension::WiredOps) for CPUs, because the two serve different operations (a GPU
+//! goes through a graph level by level, a CPU in one pass) and because what a pass leaves for its gradient is slices there and a GPU's
 //! memory here.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use tracing::trace_span;
 use super::calls::ChoiceCall;
 use super::{Chosen, Wanted};
 
-/// The operations of wired networks that graphics cards have kernels for. Each has a reference in plain tensors in the module above.
+/// The operations of wired networks that GPUs have kernels for. Each has a reference in plain tensors in the module above.
 #[backend_extension(Cube, Autodiff)]
 pub trait CubeOps: Backend {
     /// Every target gathers from its real edges.
@@ -49,14 +49,14 @@ pub trait CubeOps: Backend {
     ) -> FloatTensor<Self>;
 
     /// Finds how the mask of the largest weights differs from the given one, which is given back as it is.
-    fn keep_largest(
+    fn select_top_k(
         weights: FloatTensor<Self>,
         real: BoolTensor<Self>,
         call: Arc<ChoiceCall>,
     ) -> BoolTensor<Self>;
 
     /// The mask with these entries turned over.
-    fn turn_over(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self>;
+    fn toggle_mask(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self>;
 }
 
 /// A contiguous tensor's numbers.
@@ -65,9 +65,9 @@ fn buffer(tensor: &CubeTensor) -> Buffer {
     Buffer::new(tensor.handle.clone(), length, tensor.dtype.size())
 }
 
-/// Room for 32-bit floats on the device of another tensor.
-fn room(like: &CubeTensor, shape: Shape) -> (CubeTensor, Buffer) {
-    let found = Buffer::room(&like.client, shape.num_elements());
+/// An uninitialised tensor of 32-bit floats on the device of another tensor, and its buffer.
+fn empty(like: &CubeTensor, shape: Shape) -> (CubeTensor, Buffer) {
+    let found = Buffer::uninitialised(&like.client, shape.num_elements());
     (tensor(like, shape, &found), found)
 }
 
@@ -103,13 +103,13 @@ impl Product {
         let mut shape = self.x.shape();
         let images = shape[0];
         shape[1] = targets;
-        let (y, room) = room(&self.x, shape);
+        let (y, output) = empty(&self.x, shape);
         let steps = Steps {
             row: sources,
             column: 1,
         };
         let (x, weight) = (buffer(&self.x), buffer(&self.weight));
-        product::gather(client, &x, &weight, steps, &mask, images, &room);
+        product::gather(client, &x, &weight, steps, &mask, images, &output);
         y
     }
 
@@ -118,17 +118,17 @@ impl Product {
         let store = dtype_to_storage_type(self.real.dtype);
         let mask = MaskBits::of_sources(client, &buffer(&self.real), [targets, sources], store);
         let images = self.x.shape()[0];
-        let (dx, room) = room(&self.x, self.x.shape());
+        let (dx, output) = empty(&self.x, self.x.shape());
         let steps = Steps {
             row: 1,
             column: sources,
         };
         let (dy, weight) = (buffer(dy), buffer(&self.weight));
-        product::gather(client, &dy, &weight, steps, &mask, images, &room);
+        product::gather(client, &dy, &weight, steps, &mask, images, &output);
         dx
     }
 
-    /// One dense product over all images, by Burn's own: it has the card's matrix units.
+    /// One dense product over all images, by Burn's own: it has the GPU's matrix units.
     fn weight_gradient(&self, dy: CubeTensor) -> CubeTensor {
         let [targets, sources] = self.sizes();
         let pixels = dy.shape().num_elements() / targets.max(1);
@@ -172,24 +172,24 @@ impl Nodes {
     }
 
     fn forward(&self) -> CubeTensor {
-        let (y, room) = room(&self.x, self.x.shape());
+        let (y, output) = empty(&self.x, self.x.shape());
         let shape = node_shape(&self.x.shape());
         node::forward(
             &self.x.client,
             shape,
             &buffer(&self.x),
             &self.parameters(),
-            &room,
+            &output,
         );
         y
     }
 
     /// The gradients to what the nodes are given, to gamma, to beta and to the kernels.
     fn backward(&self, dy: &CubeTensor) -> [CubeTensor; 4] {
-        let (dx, room) = room(&self.x, self.x.shape());
+        let (dx, output) = empty(&self.x, self.x.shape());
         let (client, shape) = (&self.x.client, node_shape(&self.x.shape()));
         let (x, dy) = (buffer(&self.x), buffer(dy));
-        let found = node::backward(client, shape, &x, &self.parameters(), &dy, &room);
+        let found = node::backward(client, shape, &x, &self.parameters(), &dy, &output);
         let of = |like: &CubeTensor, found: &Buffer| tensor(like, like.shape(), found);
         [
             dx,
@@ -224,7 +224,7 @@ impl CubeOps for CubeBackend {
         Nodes::new([x, gamma, beta, kernel], epsilon).forward()
     }
 
-    fn keep_largest(weights: CubeTensor, real: CubeTensor, call: Arc<ChoiceCall>) -> CubeTensor {
+    fn select_top_k(weights: CubeTensor, real: CubeTensor, call: Arc<ChoiceCall>) -> CubeTensor {
         let given = real.clone();
         let (weights, real) = (into_contiguous(weights), into_contiguous(real));
         let Wanted { edges, all, .. } = call.wanted;
@@ -244,7 +244,7 @@ impl CubeOps for CubeBackend {
         };
         let store = dtype_to_storage_type(real.dtype);
         let (weights, real) = (&buffer(&weights), buffer(&real));
-        let made = selection::keep_largest(&given.client, weights, &real, store, wanted);
+        let made = selection::select_top_k(&given.client, weights, &real, store, wanted);
         call.made.put(match made {
             Ok(choice) => Ok(Chosen {
                 born: choice.born,
@@ -258,7 +258,7 @@ impl CubeOps for CubeBackend {
         given
     }
 
-    fn turn_over(mask: CubeTensor, entries: Arc<Vec<usize>>) -> CubeTensor {
+    fn toggle_mask(mask: CubeTensor, entries: Arc<Vec<usize>>) -> CubeTensor {
         if entries.is_empty() {
             return mask;
         }
@@ -267,7 +267,7 @@ impl CubeOps for CubeBackend {
         let mask = if mask.can_mut() { mask } else { mask.copy() };
         let entries: Vec<u32> = entries.iter().map(|&entry| entry as u32).collect();
         let store = dtype_to_storage_type(mask.dtype);
-        bits::turn_over(&mask.client, &buffer(&mask), &entries, store);
+        bits::toggle(&mask.client, &buffer(&mask), &entries, store);
         mask
     }
 }
@@ -343,26 +343,26 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<CubeBackend, C> {
         }
     }
 
-    fn keep_largest(
+    fn select_top_k(
         weights: FloatTensor<Self>,
         real: CubeTensor,
         call: Arc<ChoiceCall>,
     ) -> CubeTensor {
-        CubeBackend::keep_largest(weights.into_primitive(), real, call)
+        CubeBackend::select_top_k(weights.into_primitive(), real, call)
     }
 
-    fn turn_over(mask: CubeTensor, entries: Arc<Vec<usize>>) -> CubeTensor {
-        CubeBackend::turn_over(mask, entries)
+    fn toggle_mask(mask: CubeTensor, entries: Arc<Vec<usize>>) -> CubeTensor {
+        CubeBackend::toggle_mask(mask, entries)
     }
 }
 
-/// Whether a device is a graphics card.
+/// Whether a device is a GPU.
 pub(super) fn has(device: &Device) -> bool {
     let device = device.clone().inner();
     matches!(device.as_dispatch(), DispatchDevice::Cube(_))
 }
 
-/// Whether these kernels serve a tensor: on a graphics card, of 32-bit floats.
+/// Whether these kernels serve a tensor: on a GPU, of 32-bit floats.
 pub(super) fn serves<const D: usize>(x: &Tensor<D>) -> bool {
     has(&x.device()) && x.dtype() == DType::F32
 }
@@ -371,7 +371,7 @@ pub(super) fn serves<const D: usize>(x: &Tensor<D>) -> bool {
 pub(super) fn serves_nodes(x: &Tensor<4>) -> bool {
     let device = x.device().inner();
     match device.as_dispatch() {
-        DispatchDevice::Cube(card) => node_shape(&x.shape()).fits(&card.client()),
+        DispatchDevice::Cube(gpu) => node_shape(&x.shape()).fits(&gpu.client()),
         #[allow(unreachable_patterns)]
         _ => false,
     }
@@ -403,23 +403,23 @@ pub(super) fn fused_nodes(
     ))
 }
 
-/// See [`super::keep_largest`].
-pub(super) fn keep_largest(
+/// See [`super::select_top_k`].
+pub(super) fn select_top_k(
     weights: Tensor<1>,
     real: Tensor<1, Bool>,
     wanted: Wanted,
 ) -> Result<Chosen, usize> {
     let call = Arc::new(ChoiceCall::new(wanted, None));
     let (weights, real) = (weights.into_dispatch(), real.into_dispatch());
-    <Dispatch as CubeOps>::keep_largest(weights, real, call.clone());
+    <Dispatch as CubeOps>::select_top_k(weights, real, call.clone());
     call.made.take().expect("the operation puts it there")
 }
 
-/// See [`super::turn_over`].
-pub(super) fn turn_over<const D: usize>(
+/// See [`super::toggle_mask`].
+pub(super) fn toggle_mask<const D: usize>(
     mask: Tensor<D, Bool>,
     entries: Vec<usize>,
 ) -> Tensor<D, Bool> {
     let mask = mask.into_dispatch();
-    Tensor::from_dispatch(<Dispatch as CubeOps>::turn_over(mask, Arc::new(entries)))
+    Tensor::from_dispatch(<Dispatch as CubeOps>::toggle_mask(mask, Arc::new(entries)))
 }

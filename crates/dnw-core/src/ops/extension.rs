@@ -14,7 +14,7 @@ use tracing::trace_span;
 use super::calls::{
     ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, PlaceCall, ProductCall, StepsCall,
 };
-use dnw_kernels::descent::Descent;
+use dnw_kernels::sgd::SgdStep;
 
 use super::host::{self, Convolution, Host, Levels, Nodes, Norm, Product, Steps};
 
@@ -77,25 +77,25 @@ pub trait WiredOps: Backend {
     ) -> FloatTensor<Self>;
 
     /// Finds how the mask of the largest weights differs from the given one, which is given back as it is.
-    fn keep_largest(
+    fn select_top_k(
         weights: FloatTensor<Self>,
         real: BoolTensor<Self>,
         call: Arc<ChoiceCall>,
     ) -> BoolTensor<Self>;
 
     /// The mask with these entries turned over.
-    fn turn_over(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self>;
+    fn toggle_mask(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self>;
 
     /// An update of weights that have a velocity; gives both.
-    fn descend(
+    fn sgd_step(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         velocity: FloatTensor<Self>,
-        descent: Descent,
+        sgd: SgdStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// The same, and looks at the weights for the choice that follows; `real` is the mask, `[entries]`.
-    fn descend_looking(
+    fn sgd_step_and_survey(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         velocity: FloatTensor<Self>,
@@ -107,10 +107,10 @@ pub trait WiredOps: Backend {
     fn place(tensor: FloatTensor<Self>, call: Arc<PlaceCall>) -> FloatTensor<Self>;
 
     /// The first update; gives weights and velocity.
-    fn begin_descent(
+    fn sgd_first_step(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        descent: Descent,
+        sgd: SgdStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
@@ -149,7 +149,7 @@ macro_rules! on_host {
                     beta,
                     kernel,
                 };
-                host::fire::<Self>(&Self::contiguous(x), &nodes.contiguous(), epsilon)
+                host::nodes_forward::<Self>(&Self::contiguous(x), &nodes.contiguous(), epsilon)
             }
 
             fn batch_norm_by_batch(
@@ -200,29 +200,29 @@ macro_rules! on_host {
                 Steps::forward::<Self>(&x, &weight, &real, &nodes, call).0
             }
 
-            fn keep_largest(
+            fn select_top_k(
                 weights: FloatTensor<Self>,
                 real: BoolTensor<Self>,
                 call: Arc<ChoiceCall>,
             ) -> BoolTensor<Self> {
-                host::keep_largest::<Self>(&Self::contiguous(weights), &real, &call);
+                host::select_top_k::<Self>(&Self::contiguous(weights), &real, &call);
                 real
             }
 
-            fn turn_over(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self> {
+            fn toggle_mask(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self> {
                 Self::toggle(mask, &entries)
             }
 
-            fn descend(
+            fn sgd_step(
                 weights: FloatTensor<Self>,
                 gradient: FloatTensor<Self>,
                 velocity: FloatTensor<Self>,
-                descent: Descent,
+                sgd: SgdStep,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                host::descend::<Self>(weights, Self::contiguous(gradient), velocity, descent)
+                host::sgd_step::<Self>(weights, Self::contiguous(gradient), velocity, sgd)
             }
 
-            fn descend_looking(
+            fn sgd_step_and_survey(
                 weights: FloatTensor<Self>,
                 gradient: FloatTensor<Self>,
                 velocity: FloatTensor<Self>,
@@ -230,7 +230,7 @@ macro_rules! on_host {
                 call: Arc<LookCall>,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
                 let gradient = Self::contiguous(gradient);
-                host::descend_looking::<Self>(weights, gradient, velocity, &real, &call)
+                host::sgd_step_and_survey::<Self>(weights, gradient, velocity, &real, &call)
             }
 
             fn place(tensor: FloatTensor<Self>, call: Arc<PlaceCall>) -> FloatTensor<Self> {
@@ -238,12 +238,12 @@ macro_rules! on_host {
                 tensor
             }
 
-            fn begin_descent(
+            fn sgd_first_step(
                 weights: FloatTensor<Self>,
                 gradient: FloatTensor<Self>,
-                descent: Descent,
+                sgd: SgdStep,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                host::begin_descent::<Self>(weights, gradient, descent)
+                host::sgd_first_step::<Self>(weights, gradient, sgd)
             }
         }
     };
@@ -384,7 +384,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
                 let dy = B::contiguous(grads.consume::<B>(&ops.node));
                 register::<B, 4>(
                     ops.parents.map(|node| node.map(|node| node.id)),
-                    host::recall::<B>(&x, &nodes, epsilon, &dy),
+                    host::nodes_backward::<B>(&x, &nodes, epsilon, &dy),
                     grads,
                 );
                 [x, dy].into_iter().for_each(B::recycle);
@@ -397,7 +397,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             B::contiguous(x.into_primitive()),
             plain::<B, C>(gamma, beta, kernel),
         );
-        let y = host::fire::<B>(&x, &nodes, epsilon);
+        let y = host::nodes_forward::<B>(&x, &nodes, epsilon);
         match FusedNodes.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, nodes, epsilon), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
@@ -544,31 +544,31 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         }
     }
 
-    fn keep_largest(
+    fn select_top_k(
         weights: FloatTensor<Self>,
         real: BoolTensor<Self>,
         call: Arc<ChoiceCall>,
     ) -> BoolTensor<Self> {
-        B::keep_largest(weights.into_primitive(), real, call)
+        B::select_top_k(weights.into_primitive(), real, call)
     }
 
-    fn turn_over(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self> {
-        B::turn_over(mask, entries)
+    fn toggle_mask(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self> {
+        B::toggle_mask(mask, entries)
     }
 
-    fn descend(
+    fn sgd_step(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         velocity: FloatTensor<Self>,
-        descent: Descent,
+        sgd: SgdStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [weights, gradient, velocity] =
             [weights, gradient, velocity].map(|tensor| tensor.into_primitive());
-        let (weights, velocity) = B::descend(weights, gradient, velocity, descent);
+        let (weights, velocity) = B::sgd_step(weights, gradient, velocity, sgd);
         (Self::from_inner(weights), Self::from_inner(velocity))
     }
 
-    fn descend_looking(
+    fn sgd_step_and_survey(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         velocity: FloatTensor<Self>,
@@ -577,7 +577,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [weights, gradient, velocity] =
             [weights, gradient, velocity].map(|tensor| tensor.into_primitive());
-        let (weights, velocity) = B::descend_looking(weights, gradient, velocity, real, call);
+        let (weights, velocity) = B::sgd_step_and_survey(weights, gradient, velocity, real, call);
         (Self::from_inner(weights), Self::from_inner(velocity))
     }
 
@@ -585,13 +585,13 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         Self::from_inner(B::place(tensor.into_primitive(), call))
     }
 
-    fn begin_descent(
+    fn sgd_first_step(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        descent: Descent,
+        sgd: SgdStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [weights, gradient] = [weights, gradient].map(|tensor| tensor.into_primitive());
-        let (weights, velocity) = B::begin_descent(weights, gradient, descent);
+        let (weights, velocity) = B::sgd_first_step(weights, gradient, sgd);
         (Self::from_inner(weights), Self::from_inner(velocity))
     }
 }

@@ -11,7 +11,7 @@ use dnw_kernels::levels::{self, LevelsPass};
 use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
 use dnw_kernels::steps::{self, StepsPass};
-use dnw_kernels::{Buffer, EdgeIndex, product, room};
+use dnw_kernels::{Buffer, EdgeIndex, pool, product};
 
 use super::IndexCache;
 use super::calls::{ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
@@ -23,7 +23,7 @@ mod flex;
 mod ndarray;
 mod update;
 
-pub(crate) use update::{begin_descent, descend, descend_looking, keep_largest, place};
+pub(crate) use update::{place, select_top_k, sgd_first_step, sgd_step, sgd_step_and_survey};
 
 /// A backend that computes on the CPU, on numbers that can be read where they lie.
 pub(crate) trait Host: Backend {
@@ -126,14 +126,14 @@ impl<B: Backend> std::fmt::Debug for Nodes<B> {
     }
 }
 
-/// Room for as many numbers as a tensor has, all of which are to be written.
-fn room_as<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
-    room(tensor.shape().num_elements())
+/// A block for as many elements as a tensor has, from the pool. The caller writes all of them.
+fn uninitialised_like<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
+    pool::acquire(tensor.shape().num_elements())
 }
 
-/// Zeros, as many as a tensor has numbers.
-fn zeros_as<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
-    let mut zeros = room_as::<B>(tensor);
+/// Zeros, as many as a tensor has elements.
+fn zeros_like<B: Host>(tensor: &FloatTensor<B>) -> Vec<f32> {
+    let mut zeros = uninitialised_like::<B>(tensor);
     zeros.fill(0.0);
     zeros
 }
@@ -157,7 +157,7 @@ impl Product {
 
     pub(crate) fn forward<B: Host>(&self, x: &FloatTensor<B>) -> FloatTensor<B> {
         let shape = self.call.shape;
-        let mut y = room(shape.images * shape.targets * shape.pixels);
+        let mut y = pool::acquire(shape.images * shape.targets * shape.pixels);
         let Edges { index, weights } = &self.edges;
         product::forward(shape, B::floats(x), weights, index, &mut y);
         B::tensor(y, Shape::from(self.call.given.clone()))
@@ -168,7 +168,7 @@ impl Product {
         x: &FloatTensor<B>,
         dy: &FloatTensor<B>,
     ) -> FloatTensor<B> {
-        let mut dx = room_as::<B>(x);
+        let mut dx = uninitialised_like::<B>(x);
         let Edges { index, weights } = &self.edges;
         product::input_gradient(self.call.shape, B::floats(dy), weights, index, &mut dx);
         B::tensor(dx, x.shape())
@@ -180,7 +180,7 @@ impl Product {
         weight: &FloatTensor<B>,
         dy: &FloatTensor<B>,
     ) -> FloatTensor<B> {
-        let mut dw = room_as::<B>(weight);
+        let mut dw = uninitialised_like::<B>(weight);
         product::weight_gradient(self.call.shape, B::floats(x), B::floats(dy), &mut dw);
         B::tensor(dw, weight.shape())
     }
@@ -203,7 +203,7 @@ impl Convolution {
     ) -> (FloatTensor<B>, Self) {
         let edges = Edges::new::<B>(weight, real, &call.index);
         let (shape, [height, width]) = (&call.shape, call.given);
-        let mut y = room(shape.images * shape.targets * height * width);
+        let mut y = pool::acquire(shape.images * shape.targets * height * width);
         let Edges { index, weights } = &edges;
         let pass = convolution::forward(shape, B::floats(x), weights, index, &mut y);
         let given = Shape::from([shape.images, shape.targets, height, width]);
@@ -217,7 +217,7 @@ impl Convolution {
         [x, weight]: [Option<Shape>; 2],
         dy: FloatTensor<B>,
     ) -> [Option<FloatTensor<B>>; 2] {
-        let of = |shape: &Option<Shape>| Some(room(shape.as_ref()?.num_elements()));
+        let of = |shape: &Option<Shape>| Some(pool::acquire(shape.as_ref()?.num_elements()));
         let (mut dx, mut dw) = (of(&x), of(&weight));
         let Edges { index, weights } = &self.edges;
         let wanted = [dx.as_deref_mut(), dw.as_deref_mut()];
@@ -243,8 +243,12 @@ fn node_shape<B: Host>(x: &FloatTensor<B>) -> NodeShape {
 }
 
 /// Fires nodes.
-pub(crate) fn fire<B: Host>(x: &FloatTensor<B>, nodes: &Nodes<B>, epsilon: f32) -> FloatTensor<B> {
-    let mut y = room_as::<B>(x);
+pub(crate) fn nodes_forward<B: Host>(
+    x: &FloatTensor<B>,
+    nodes: &Nodes<B>,
+    epsilon: f32,
+) -> FloatTensor<B> {
+    let mut y = uninitialised_like::<B>(x);
     node::forward(
         node_shape::<B>(x),
         B::floats(x),
@@ -255,13 +259,13 @@ pub(crate) fn fire<B: Host>(x: &FloatTensor<B>, nodes: &Nodes<B>, epsilon: f32) 
 }
 
 /// The gradients to what nodes are given and to their numbers.
-pub(crate) fn recall<B: Host>(
+pub(crate) fn nodes_backward<B: Host>(
     x: &FloatTensor<B>,
     nodes: &Nodes<B>,
     epsilon: f32,
     dy: &FloatTensor<B>,
 ) -> [FloatTensor<B>; 4] {
-    let mut dx = room_as::<B>(x);
+    let mut dx = uninitialised_like::<B>(x);
     let found = node::backward(
         node_shape::<B>(x),
         B::floats(x),
@@ -308,7 +312,7 @@ impl Norm {
         affine: &[FloatTensor<B>; 2],
         call: Arc<NormCall>,
     ) -> (FloatTensor<B>, Self) {
-        let mut y = room_as::<B>(x);
+        let mut y = uninitialised_like::<B>(x);
         let parameters = Self::parameters::<B>(&call, affine);
         let moments = norm::forward(norm_shape::<B>(x), B::floats(x), &parameters, &mut y);
         let pairs = || moments.chunks_exact(2);
@@ -327,7 +331,7 @@ impl Norm {
         affine: &[FloatTensor<B>; 2],
         dy: &FloatTensor<B>,
     ) -> [FloatTensor<B>; 3] {
-        let mut dx = room_as::<B>(x);
+        let mut dx = uninitialised_like::<B>(x);
         let parameters = Self::parameters::<B>(&self.call, affine);
         let [gamma, beta] = norm::backward(
             norm_shape::<B>(x),
@@ -364,7 +368,7 @@ impl Levels {
         let edges = Edges::new::<B>(weight, real, &call.index);
         let shape = &call.shape;
         let ([height, width], outputs) = (shape.maps(), shape.output_nodes());
-        let mut y = room(shape.images * outputs * height * width);
+        let mut y = pool::acquire(shape.images * outputs * height * width);
         let parameters = nodes.parameters(call.epsilon);
         let norm = call.norm.graph_norm();
         let Edges { index, weights } = &edges;
@@ -394,7 +398,7 @@ impl Levels {
         dy: &FloatTensor<B>,
     ) -> [FloatTensor<B>; 5] {
         // What no edge could lead to has no gradient, and the kernel adds.
-        let (mut dx, mut dw) = (room_as::<B>(x), zeros_as::<B>(weight));
+        let (mut dx, mut dw) = (uninitialised_like::<B>(x), zeros_like::<B>(weight));
         let found = levels::backward(
             &self.call.shape,
             &self.pass,
@@ -431,7 +435,7 @@ impl Steps {
         let edges = Edges::new::<B>(weight, real, &call.index);
         let shape = &call.shape;
         let given = [shape.images, shape.outputs.len(), shape.height, shape.width];
-        let mut y = room(given.iter().product());
+        let mut y = pool::acquire(given.iter().product());
         let parameters = nodes.parameters(call.epsilon);
         let Edges { index, weights } = &edges;
         let pass = steps::forward(shape, B::floats(x), weights, index, &parameters, &mut y);
@@ -448,7 +452,7 @@ impl Steps {
         dy: &FloatTensor<B>,
     ) -> [FloatTensor<B>; 5] {
         // What no edge could lead to has no gradient, and the kernel adds.
-        let (mut dx, mut dw) = (room_as::<B>(x), zeros_as::<B>(weight));
+        let (mut dx, mut dw) = (uninitialised_like::<B>(x), zeros_like::<B>(weight));
         let found = steps::backward(
             &self.call.shape,
             &self.pass,

@@ -8,18 +8,18 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Bool, Tensor};
 use dnw_kernels::convolution::ConvolutionShape;
-use dnw_kernels::descent;
 use dnw_kernels::levels::{self, LevelsShape};
 use dnw_kernels::product::{Layout, ProductShape};
+use dnw_kernels::sgd;
 use dnw_kernels::steps::StepsShape;
 
 use super::calls::{
     CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, Observed, PlaceCall,
-    ProductCall, StepsCall, Told,
+    ProductCall, ResultSlot, StepsCall,
 };
 use super::extension::WiredOps;
-use super::watch::{self, Place, Sighting, Watch};
-use super::{Chosen, Descent, IndexCache, Moments, Wanted, WholeNodes, WholeNorm};
+use super::watch::{self, Place, Surveyed, Watch};
+use super::{Chosen, IndexCache, Moments, SgdStep, Wanted, WholeNodes, WholeNorm};
 use crate::graph::{GraphSpec, Outputs};
 
 /// See [`super::wired_product`].
@@ -103,7 +103,7 @@ pub(super) fn convolution(
     };
     let fits = (top, left) == (bottom, right) && sources == of_group * options.groups;
     let is_for_kernels = options.groups == 1 || of_group >= FEW;
-    let given = shape.given().filter(|_| fits && is_for_kernels)?;
+    let given = shape.output().filter(|_| fits && is_for_kernels)?;
     Some(ConvolutionCall {
         shape,
         given,
@@ -220,19 +220,19 @@ pub(super) fn steps(
     ))
 }
 
-/// See [`super::keep_largest`].
-pub(super) fn keep_largest(
+/// See [`super::select_top_k`].
+pub(super) fn select_top_k(
     weights: Tensor<1>,
     real: Tensor<1, Bool>,
     wanted: Wanted,
-    sighting: Option<Sighting>,
+    surveyed: Option<Surveyed>,
 ) -> Result<Chosen, usize> {
-    let (seen, held) = match sighting {
-        Some(Sighting { seen, held }) => (Some(seen), Some(held)),
+    let (seen, held) = match surveyed {
+        Some(Surveyed { seen, held }) => (Some(seen), Some(held)),
         None => (None, None),
     };
     let call = Arc::new(ChoiceCall::new(wanted, seen));
-    <Dispatch as WiredOps>::keep_largest(
+    <Dispatch as WiredOps>::select_top_k(
         weights.into_dispatch(),
         real.into_dispatch(),
         call.clone(),
@@ -242,26 +242,26 @@ pub(super) fn keep_largest(
     call.made.take().expect("the operation puts it there")
 }
 
-/// See [`super::turn_over`].
-pub(super) fn turn_over<const D: usize>(
+/// See [`super::toggle_mask`].
+pub(super) fn toggle_mask<const D: usize>(
     mask: Tensor<D, Bool>,
     entries: Vec<usize>,
 ) -> Tensor<D, Bool> {
     let mask = mask.into_dispatch();
-    Tensor::from_dispatch(<Dispatch as WiredOps>::turn_over(mask, Arc::new(entries)))
+    Tensor::from_dispatch(<Dispatch as WiredOps>::toggle_mask(mask, Arc::new(entries)))
 }
 
-/// See [`super::descend`].
-pub(super) fn descend<const D: usize>(
+/// See [`super::sgd_step`].
+pub(super) fn sgd_step<const D: usize>(
     weights: Tensor<D>,
     gradient: Tensor<D>,
     velocity: Option<Tensor<D>>,
-    descent: Descent,
+    sgd: SgdStep,
 ) -> (Tensor<D>, Tensor<D>) {
-    let descent = descent::Descent {
-        rate: descent.rate as f32,
-        momentum: descent.momentum,
-        decay: descent.decay,
+    let sgd = sgd::SgdStep {
+        rate: sgd.rate as f32,
+        momentum: sgd.momentum,
+        decay: sgd.decay,
     };
     let watched = match velocity.is_some() && watch::is_watching() {
         true => place(weights.clone())
@@ -271,10 +271,10 @@ pub(super) fn descend<const D: usize>(
     let (weights, gradient) = (weights.into_dispatch(), gradient.into_dispatch());
     let (weights, velocity) = match velocity.map(Tensor::into_dispatch) {
         Some(velocity) => match watched {
-            Some(watch) => descend_looking(weights, gradient, velocity, descent, watch),
-            None => <Dispatch as WiredOps>::descend(weights, gradient, velocity, descent),
+            Some(watch) => sgd_step_and_survey(weights, gradient, velocity, sgd, watch),
+            None => <Dispatch as WiredOps>::sgd_step(weights, gradient, velocity, sgd),
         },
-        None => <Dispatch as WiredOps>::begin_descent(weights, gradient, descent),
+        None => <Dispatch as WiredOps>::sgd_first_step(weights, gradient, sgd),
     };
     (
         Tensor::from_dispatch(weights),
@@ -283,23 +283,23 @@ pub(super) fn descend<const D: usize>(
 }
 
 /// An update of weights that are watched.
-fn descend_looking(
+fn sgd_step_and_survey(
     weights: FloatTensor<Dispatch>,
     gradient: FloatTensor<Dispatch>,
     velocity: FloatTensor<Dispatch>,
-    descent: descent::Descent,
+    sgd: sgd::SgdStep,
     watch: Watch,
 ) -> (FloatTensor<Dispatch>, FloatTensor<Dispatch>) {
     let Watch {
         name, real, wanted, ..
     } = watch;
     let call = Arc::new(LookCall {
-        descent,
+        sgd,
         wanted,
-        seen: Told::default(),
+        seen: ResultSlot::default(),
     });
     let real = real.into_dispatch();
-    let moved = <Dispatch as WiredOps>::descend_looking(
+    let moved = <Dispatch as WiredOps>::sgd_step_and_survey(
         weights,
         gradient,
         velocity,
@@ -308,7 +308,7 @@ fn descend_looking(
     );
     if let Some(seen) = call.seen.take() {
         let held = (moved.0.clone(), real);
-        watch::saw(name, Sighting { seen, held });
+        watch::record(name, Surveyed { seen, held });
     }
     moved
 }

@@ -38,7 +38,7 @@ pub(crate) struct Watch {
     pub(crate) wanted: Wanted,
 }
 
-/// What was seen of a tensor, when its weights had been moved.
+/// The survey of a tensor, made while its weights were updated.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) survey: Survey,
@@ -50,18 +50,18 @@ pub(crate) struct Seen {
 
 /// What was seen, and handles on the weights and the mask, without which their places would say nothing: whoever changes either after that
 /// changes a copy, which lies elsewhere.
-pub(crate) struct Sighting {
+pub(crate) struct Surveyed {
     pub(crate) seen: Seen,
     pub(crate) held: (FloatTensor<Dispatch>, BoolTensor<Dispatch>),
 }
 
 /// By the tensors' names.
-pub(crate) type Sightings = BTreeMap<String, Sighting>;
+pub(crate) type Surveys = BTreeMap<String, Surveyed>;
 
 #[derive(Default)]
 struct Watched {
     watches: Vec<Watch>,
-    sightings: Sightings,
+    surveys: Surveys,
 }
 
 thread_local! {
@@ -78,15 +78,15 @@ impl Drop for Before {
 }
 
 /// Makes a step; besides what it gives, what it saw.
-pub(crate) fn during<T>(watches: Vec<Watch>, step: impl FnOnce() -> T) -> (T, Sightings) {
+pub(crate) fn during<T>(watches: Vec<Watch>, step: impl FnOnce() -> T) -> (T, Surveys) {
     let watched = Watched {
         watches,
-        sightings: Sightings::default(),
+        surveys: Surveys::default(),
     };
     let _before = Before(WATCHED.replace(Some(watched)));
     let made = step();
-    let sightings = WATCHED.take().map(|watched| watched.sightings);
-    (made, sightings.unwrap_or_default())
+    let surveys = WATCHED.take().map(|watched| watched.surveys);
+    (made, surveys.unwrap_or_default())
 }
 
 /// Whether anything is watched.
@@ -104,11 +104,11 @@ pub(crate) fn take(place: Place, entries: usize) -> Option<Watch> {
     })
 }
 
-/// Notes what was seen.
-pub(crate) fn saw(name: String, sighting: Sighting) {
+/// Records a survey.
+pub(crate) fn record(name: String, surveyed: Surveyed) {
     WATCHED.with_borrow_mut(|watched| {
         if let Some(watched) = watched {
-            watched.sightings.insert(name, sighting);
+            watched.surveys.insert(name, surveyed);
         }
     });
 }

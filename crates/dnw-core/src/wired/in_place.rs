@@ -11,7 +11,7 @@ use burn::tensor::{Bool, Tensor};
 
 use super::traversal::Change;
 use super::{Rewiring, TensorFacts, TensorRewiring, Wired};
-use crate::ops::{self, Kernels, Sightings, Wanted, Watch};
+use crate::ops::{self, Kernels, Surveys, Wanted, Watch};
 use crate::real_edges::path;
 use crate::{Clock, Swaps, WiringError};
 
@@ -64,7 +64,7 @@ impl<M: Module> Wired<M> {
     /// Keeps the largest weights of each tensor. None if the rule does more, or the device has no kernels for it.
     pub(super) fn choose_in_place(
         &mut self,
-        sightings: Sightings,
+        surveys: Surveys,
     ) -> Option<Result<Rewiring, WiringError>> {
         if !self.rule.keeps_largest() {
             return None;
@@ -73,7 +73,7 @@ impl<M: Module> Wired<M> {
         let serves =
             |handle: &Handle| handle.real.is_some() && Kernels::default().choose(&handle.weights);
         let serve = found.iter().all(serves);
-        serve.then(|| self.keep_largest(found, sightings))
+        serve.then(|| self.select_top_k(found, surveys))
     }
 
     /// What a step of the optimizer had better look at, because the next choice will ask for it.
@@ -118,10 +118,10 @@ impl<M: Module> Wired<M> {
         }
     }
 
-    fn keep_largest(
+    fn select_top_k(
         &mut self,
         found: Vec<Handle>,
-        mut sightings: Sightings,
+        mut surveys: Surveys,
     ) -> Result<Rewiring, WiringError> {
         let mut rewiring = Rewiring {
             update: self.clock.update,
@@ -137,8 +137,8 @@ impl<M: Module> Wired<M> {
             let wanted = self.wanted(&name, self.clock);
             let edges = wanted.edges;
             let real = real.expect("found with its weights");
-            let sighting = sightings.remove(&name);
-            let chosen = ops::keep_largest(weights, real, wanted, sighting).map_err(|entry| {
+            let surveyed = surveys.remove(&name);
+            let chosen = ops::select_top_k(weights, real, wanted, surveyed).map_err(|entry| {
                 let tensor = name.clone();
                 WiringError::NotANumber { tensor, entry }
             })?;
@@ -209,15 +209,15 @@ mod tests {
                 let gradients = gradients(&model);
                 let step = |layer| optimizer.step(0.05, layer, gradients);
                 let watches = model.watches();
-                let ((), sightings) = ops::during(watches, || model.change_model(step));
-                let seen: Vec<(&str, Place)> = sightings
+                let ((), surveys) = ops::during(watches, || model.change_model(step));
+                let seen: Vec<(&str, Place)> = surveys
                     .iter()
-                    .map(|(name, sighting)| (name.as_str(), sighting.seen.weights))
+                    .map(|(name, surveyed)| (name.as_str(), surveyed.seen.weights))
                     .collect();
                 let place = ops::place(&model.weight.base()).unwrap();
                 let expected = [("weight", place)];
                 assert_eq!(seen, &expected[..usize::from(has_velocities)]);
-                model.rewire_by(sightings).unwrap();
+                model.rewire_by(surveys).unwrap();
             }
         }
     }
@@ -249,7 +249,7 @@ mod tests {
             if *self != Self::Mask || param.val().shape().num_elements() < 40 {
                 return param;
             }
-            param.map(|mask| ops::turn_over(mask, (0..40).collect()))
+            param.map(|mask| ops::toggle_mask(mask, (0..40).collect()))
         }
     }
 

@@ -198,7 +198,7 @@ impl ModuleMapper for Put<'_> {
         if part == path::REAL
             && let Some(turned) = change.and_then(|change| change.turned.clone())
         {
-            return param.map(|mask| ops::turn_over(mask, turned));
+            return param.map(|mask| ops::toggle_mask(mask, turned));
         }
         let mask = match part {
             path::REAL => change.and_then(|change| change.wiring.as_ref()),

@@ -21,7 +21,7 @@ pub(super) fn pad(shape: NodeShape, map: &[f32], buffer: &mut [f32], value: impl
 /// Copies a map of outputs into a padded buffer of the inputs' size, `step` apart; all other places must be zero already.
 #[inline(always)]
 pub(super) fn spread(shape: NodeShape, map: &[f32], buffer: &mut [f32]) {
-    let [_, width] = shape.given();
+    let [_, width] = shape.output();
     if shape.step == 1 {
         return pad(shape, map, buffer, |x| x);
     }
@@ -36,7 +36,7 @@ pub(super) fn spread(shape: NodeShape, map: &[f32], buffer: &mut [f32]) {
 /// Copies the flat outputs that are pixels of the result (not the separating column, not between steps) into the map.
 #[inline(always)]
 pub(super) fn collect(shape: NodeShape, flat: &[f32], map: &mut [f32]) {
-    let ([_, width], row) = (shape.given(), shape.width + 1);
+    let ([_, width], row) = (shape.output(), shape.width + 1);
     for (y, line) in map.chunks_exact_mut(width).enumerate() {
         let flat = &flat[y * shape.step * row..];
         if shape.step == 1 {

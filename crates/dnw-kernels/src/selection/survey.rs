@@ -35,12 +35,12 @@ struct Band {
 #[derive(Debug)]
 pub struct Survey {
     entries: usize,
-    room: Room,
+    scratch: Scratch,
 }
 
-/// Room for what is seen. It comes back, so that an update allocates none.
+/// Scratch memory of a survey. It is pooled, so that an update allocates none.
 #[derive(Debug, Default)]
-struct Room {
+struct Scratch {
     chunks: Vec<View>,
     /// The magnitudes near the guess.
     keys: Vec<u32>,
@@ -48,14 +48,14 @@ struct Room {
 
 /// Rooms that are kept: a large network has some fifty wired tensors, which are all looked at before any is chosen from.
 const KEPT: usize = 256;
-static SHELF: Mutex<Vec<Room>> = Mutex::new(Vec::new());
+static POOL: Mutex<Vec<Scratch>> = Mutex::new(Vec::new());
 
 impl Drop for Survey {
     fn drop(&mut self) {
-        // A panic elsewhere leaves whole rooms behind.
-        let mut rooms = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
-        if rooms.len() < KEPT {
-            rooms.push(std::mem::take(&mut self.room));
+        // A panic elsewhere leaves the pool consistent.
+        let mut pooled = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        if pooled.len() < KEPT {
+            pooled.push(std::mem::take(&mut self.scratch));
         }
     }
 }
@@ -166,23 +166,23 @@ impl Survey {
 
     /// Before anything was seen.
     pub(crate) fn blank(lookout: &Lookout<'_>) -> Self {
-        let room = SHELF.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut room = room.unwrap_or_default();
+        let scratch = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = scratch.unwrap_or_default();
         let chunks = lookout.entries().div_ceil(CHUNK);
         // One that had more keeps them for the next that has.
-        if room.chunks.len() < chunks {
-            room.chunks.resize_with(chunks, View::default);
+        if scratch.chunks.len() < chunks {
+            scratch.chunks.resize_with(chunks, View::default);
         }
         Self {
             entries: lookout.entries(),
-            room,
+            scratch,
         }
     }
 
     /// What is seen of each chunk, for those who look.
     pub(crate) fn views(&mut self) -> rayon::slice::IterMut<'_, View> {
         let chunks = self.entries.div_ceil(CHUNK);
-        self.room.chunks[..chunks].par_iter_mut()
+        self.scratch.chunks[..chunks].par_iter_mut()
     }
 
     /// Of how many weights it is.
@@ -192,7 +192,7 @@ impl Survey {
 
     /// What the choice of `k` changes, if the threshold is near the guess, something near it is left out, and all are numbers.
     pub(super) fn settle(mut self, k: usize) -> Option<Changes> {
-        let Room { chunks, keys } = &mut self.room;
+        let Scratch { chunks, keys } = &mut self.scratch;
         let seen = &mut chunks[..self.entries.div_ceil(CHUNK)];
         if seen.iter().any(|seen| seen.is_void) {
             return None;

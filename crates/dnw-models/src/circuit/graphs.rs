@@ -22,7 +22,7 @@ pub trait NodeSteps: NodeFunction {
         path: &str,
     ) -> Result<Vec<TensorId>, CircuitError>;
 
-    /// Adds what [`NodeFunction::fire`] does to `x`.
+    /// Adds what [`NodeFunction::forward`] does to `x`.
     ///
     /// # Errors
     /// [`CircuitError`] if the steps do not fit.
@@ -125,26 +125,27 @@ impl CircuitWriter {
         let block = |targets: Range<usize>, sources: Range<usize>| {
             Block::new(edges, targets.start - first..targets.end - first, sources)
         };
-        let (mut fired, mut gathered) = (Vec::new(), input);
+        let (mut activations, mut gathered) = (Vec::new(), input);
         for level in 0..spec.firing_levels().len() {
             let nodes = spec.level(level);
             if level > 0 {
                 let edges = block(nodes.clone(), 0..nodes.start);
-                gathered = self.gather(&fired, edges)?;
+                gathered = self.gather(&activations, edges)?;
             }
             let level = (level, nodes);
             let given = graph
                 .function
                 .steps(self, &function, &tensors, level, gathered)?;
-            fired.push(given);
+            activations.push(given);
         }
         let outputs = spec.output_nodes();
         match spec.outputs() {
-            Outputs::OwnLevel(_) => self.gather(&fired, block(outputs, 0..spec.firing())),
+            Outputs::OwnLevel(_) => self.gather(&activations, block(outputs, 0..spec.firing())),
             Outputs::InLastLevel(n) => {
                 let last = spec.level(spec.firing_levels().len() - 1);
                 let held = self.steps.select(gathered, last.len() - n..last.len())?;
-                let again = self.gather(&fired[fired.len() - 1..], block(outputs, last))?;
+                let again =
+                    self.gather(&activations[activations.len() - 1..], block(outputs, last))?;
                 self.steps.add(&[held, again])
             }
         }
@@ -176,8 +177,8 @@ impl CircuitWriter {
         })
     }
 
-    fn gather(&mut self, fired: &[ValueId], edges: Block) -> Result<ValueId, CircuitError> {
-        let x = self.steps.concat(fired)?;
+    fn gather(&mut self, activations: &[ValueId], edges: Block) -> Result<ValueId, CircuitError> {
+        let x = self.steps.concat(activations)?;
         self.steps.conv(x, edges, None, Window::default())
     }
 }

@@ -58,8 +58,8 @@ pub fn given(folder: &Option<PathBuf>) -> Option<&Path> {
 const DEVICE_HELP: &str = "Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, \
 remote:ADDRESS
 
-auto is the best graphics card that this program was built for and finds, or else the CPU. KIND is discrete, integrated, virtual, \
-cpu (software) or a number; N counts cards from 0. `dnw devices` lists what is here, and how to build for what is not. ADDRESS is \
+auto is the best GPU that this program was built for and finds, or else the CPU. KIND is discrete, integrated, virtual, \
+cpu (software) or a number; N counts GPUs from 0. `dnw devices` lists what is here, and how to build for what is not. ADDRESS is \
 what `dnw serve` prints; the token of the server is read from DNW_TOKEN.";
 
 /// What to do.
@@ -177,7 +177,7 @@ pub struct TrainSettings {
     /// The numbers that the network is computed in while it trains: f32, f16, bf16, mixed
     ///
     /// Weights, optimizer and the choice of edges stay in f32, and so do evaluations. f16 scales the loss so that small gradients are
-    /// not lost. mixed takes bf16, or f16 where the device lacks that, and keeps norms in f32. Worth its while on graphics cards;
+    /// not lost. mixed takes bf16, or f16 where the device lacks that, and keeps norms in f32. Worth its while on GPUs;
     /// CPUs get slower.
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
     pub precision: Precision,
@@ -190,7 +190,7 @@ pub struct TrainSettings {
     /// Say at the end what a step costs, part by part
     ///
     /// A table, and two files in the run folder: `profile.txt` with the table, `profile.folded` with the same as folded stacks, which
-    /// flamegraph.pl, inferno and speedscope draw. On a graphics card each part waits for the card, which makes steps longer.
+    /// flamegraph.pl, inferno and speedscope draw. On a GPU each part waits for the GPU, which makes steps longer.
     #[arg(long)]
     pub profile: bool,
     /// Print what the training would come to and the resolved recipe, and stop

@@ -114,7 +114,7 @@ fn row(adapter: &Adapter) -> Row {
     if !adapter.driver.is_empty() {
         what += &format!("; {}", adapter.driver);
     }
-    // The CPU's own backends have no driver; what has one and is a CPU only pretends to be a graphics card.
+    // The CPU's own backends have no driver; what has one and is a CPU only pretends to be a GPU.
     if adapter.kind == Kind::Cpu && !adapter.driver.is_empty() {
         what += "; software, taken only when asked for";
     }

@@ -83,9 +83,9 @@ fn tiny(list: &mut List) {
     ];
     for (time, random, dnw) in times {
         let kind = format!("model.kind=tiny-{time}");
-        let about = |fires: &str| {
+        let about = |how: &str| {
             format!(
-                "about=CIFAR-10; 800 nodes that fire {fires}, five edges in a hundred, about 41k parameters."
+                "about=CIFAR-10; 800 nodes that run {how}, five edges in a hundred, about 41k parameters."
             )
         };
         let about = about(match time {

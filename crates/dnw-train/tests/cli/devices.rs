@@ -161,7 +161,7 @@ fn where_no_driver_is_an_adapter_is_refused_and_auto_takes_the_cpu() {
     assert!(shell.files(".").is_empty(), "nothing is written");
     let said = without_drivers(&shell, &device("auto")).succeeded().stderr;
     assert!(
-        said.contains("which `auto` takes: no graphics card found by wgpu"),
+        said.contains("which `auto` takes: no GPU found by wgpu"),
         "{said}"
     );
     let table = without_drivers(&shell, &["devices"]).succeeded().stdout;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape, TensorData};
-use dnw_kernels::give_back;
+use dnw_kernels::pool;
 
 use super::{Host, Place};
 
@@ -80,7 +80,7 @@ impl Host for Flex {
         if tensor.dtype() == DType::F32 && tensor.is_unique() && is_whole {
             // The block itself comes out, since nobody else holds it.
             if let Ok(block) = tensor.into_data().try_into_vec() {
-                give_back(block);
+                pool::release(block);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! An update of the weights, and the choice of edges that follows it.
 
 use burn::backend::tensor::{BoolTensor, FloatTensor};
-use dnw_kernels::descent::{self, Descent};
 use dnw_kernels::selection::{self, Lookout, NotANumber, Survey};
+use dnw_kernels::sgd::{self, SgdStep};
 
 use super::Host;
 use crate::ops::Chosen;
@@ -10,7 +10,7 @@ use crate::ops::calls::{ChoiceCall, LookCall, PlaceCall};
 use crate::ops::watch::{Place, Seen};
 
 /// Finds how the mask of the largest weights differs from the one before, `[entries]`.
-pub(crate) fn keep_largest<B: Host>(
+pub(crate) fn select_top_k<B: Host>(
     weights: &FloatTensor<B>,
     real: &BoolTensor<B>,
     call: &ChoiceCall,
@@ -65,24 +65,24 @@ fn moved<B: Host>(
 }
 
 /// An update of weights that have a velocity.
-pub(crate) fn descend<B: Host>(
+pub(crate) fn sgd_step<B: Host>(
     weights: FloatTensor<B>,
     gradient: FloatTensor<B>,
     velocity: FloatTensor<B>,
-    descent: Descent,
+    sgd: SgdStep,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     moved::<B>(
         weights,
         gradient,
         velocity,
         |weights, gradient, velocity| {
-            descent::descend(descent, weights, gradient, velocity);
+            sgd::step(sgd, weights, gradient, velocity);
         },
     )
 }
 
 /// The same, and looks at the weights for the choice that follows.
-pub(crate) fn descend_looking<B: Host>(
+pub(crate) fn sgd_step_and_survey<B: Host>(
     weights: FloatTensor<B>,
     gradient: FloatTensor<B>,
     velocity: FloatTensor<B>,
@@ -95,15 +95,14 @@ pub(crate) fn descend_looking<B: Host>(
         Lookout::around(guess, candidates, &before)
     });
     let Some(lookout) = lookout else {
-        return descend::<B>(weights, gradient, velocity, call.descent);
+        return sgd_step::<B>(weights, gradient, velocity, call.sgd);
     };
     moved::<B>(
         weights,
         gradient,
         velocity,
         |weights, gradient, velocity| {
-            let survey =
-                descent::descend_looking(call.descent, weights, gradient, velocity, &lookout);
+            let survey = sgd::step_and_survey(call.sgd, weights, gradient, velocity, &lookout);
             call.seen.put(Seen {
                 survey,
                 weights: Place::of(weights),
@@ -121,15 +120,15 @@ pub(crate) fn place<B: Host>(tensor: &FloatTensor<B>, call: &PlaceCall) {
 }
 
 /// The first update, in which the gradient becomes the velocity.
-pub(crate) fn begin_descent<B: Host>(
+pub(crate) fn sgd_first_step<B: Host>(
     weights: FloatTensor<B>,
     gradient: FloatTensor<B>,
-    descent: Descent,
+    sgd: SgdStep,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let mut moved = None;
     let velocity = B::change(gradient, |gradient| {
         moved = Some(B::change(weights, |weights| {
-            descent::begin(descent, weights, gradient);
+            sgd::first_step(sgd, weights, gradient);
         }));
     });
     (moved.expect("changed just now"), velocity)

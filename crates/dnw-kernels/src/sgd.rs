@@ -8,12 +8,12 @@ use rayon::prelude::*;
 use crate::selection::{CHUNK, Lookout, Survey};
 use crate::simd::vectorised;
 
-/// How an update is made.
+/// The hyperparameters of an SGD step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Descent {
+pub struct SgdStep {
     /// The learning rate.
     pub rate: f32,
-    /// The share of the velocity that stays.
+    /// The momentum factor.
     pub momentum: f32,
     /// The weight decay.
     pub decay: Option<f32>,
@@ -23,7 +23,7 @@ pub struct Descent {
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn descend(descent: Descent, weights: &mut [f32], gradient: &[f32], velocity: &mut [f32]) {
+pub fn step(sgd: SgdStep, weights: &mut [f32], gradient: &[f32], velocity: &mut [f32]) {
     assert!(
         weights.len() == gradient.len() && weights.len() == velocity.len(),
         "lengths"
@@ -32,17 +32,15 @@ pub fn descend(descent: Descent, weights: &mut [f32], gradient: &[f32], velocity
         .par_chunks_mut(CHUNK)
         .zip(gradient.par_chunks(CHUNK))
         .zip(velocity.par_chunks_mut(CHUNK));
-    chunks.for_each(|((weights, gradient), velocity)| {
-        move_chunk(descent, weights, gradient, velocity)
-    });
+    chunks.for_each(|((weights, gradient), velocity)| move_chunk(sgd, weights, gradient, velocity));
 }
 
-/// As [`descend`], and looks at the weights while they are at hand, so that the choice that follows need not read them again.
+/// As [`step`], and looks at the weights while they are in cache, so that the selection that follows need not read them again.
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn descend_looking(
-    descent: Descent,
+pub fn step_and_survey(
+    sgd: SgdStep,
     weights: &mut [f32],
     gradient: &[f32],
     velocity: &mut [f32],
@@ -63,26 +61,26 @@ pub fn descend_looking(
     chunks
         .enumerate()
         .for_each(|(chunk, (((weights, gradient), velocity), view))| {
-            move_chunk(descent, weights, gradient, velocity);
+            move_chunk(sgd, weights, gradient, velocity);
             lookout.look(chunk, weights, view);
         });
     survey
 }
 
 vectorised! {
-    fn move_chunk(descent: Descent, weights: &mut [f32], gradient: &[f32], velocity: &mut [f32]) = move_chunk_body;
+    fn move_chunk(sgd: SgdStep, weights: &mut [f32], gradient: &[f32], velocity: &mut [f32]) = move_chunk_body;
 }
 
 #[inline(always)]
 fn move_chunk_body<const SET: u8>(
-    descent: Descent,
+    sgd: SgdStep,
     weights: &mut [f32],
     gradient: &[f32],
     velocity: &mut [f32],
 ) {
     for ((w, &g), v) in weights.iter_mut().zip(gradient).zip(velocity) {
-        *v = decayed(descent, *w, g) + *v * descent.momentum;
-        *w -= *v * descent.rate;
+        *v = decayed(sgd, *w, g) + *v * sgd.momentum;
+        *w -= *v * sgd.rate;
     }
 }
 
@@ -90,22 +88,22 @@ fn move_chunk_body<const SET: u8>(
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn begin(descent: Descent, weights: &mut [f32], gradient: &mut [f32]) {
+pub fn first_step(sgd: SgdStep, weights: &mut [f32], gradient: &mut [f32]) {
     assert_eq!(weights.len(), gradient.len(), "lengths");
     let chunks = weights
         .par_chunks_mut(CHUNK)
         .zip(gradient.par_chunks_mut(CHUNK));
     chunks.for_each(|(weights, gradient)| {
         for (w, g) in weights.iter_mut().zip(gradient) {
-            *g = decayed(descent, *w, *g);
-            *w -= *g * descent.rate;
+            *g = decayed(sgd, *w, *g);
+            *w -= *g * sgd.rate;
         }
     });
 }
 
 #[inline(always)]
-fn decayed(descent: Descent, w: f32, g: f32) -> f32 {
-    match descent.decay {
+fn decayed(sgd: SgdStep, w: f32, g: f32) -> f32 {
+    match sgd.decay {
         Some(decay) => w * decay + g,
         None => g,
     }

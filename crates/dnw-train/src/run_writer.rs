@@ -28,7 +28,7 @@ const SAMPLES_PER_CLASS: usize = 1;
 const MOST_SAMPLED_CLASSES: usize = 20;
 
 /// Writes metrics, histories, frames and weights.
-pub struct Keeper<'a> {
+pub struct RunWriter<'a> {
     folder: &'a RunFolder,
     metrics: MetricsWriter,
     histories: Vec<(String, HistoryWriter)>,
@@ -56,7 +56,7 @@ struct Samples {
     count: usize,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> RunWriter<'a> {
     /// Writes the first wiring, the first frame, the first weights and the sample images.
     pub(crate) fn begin<M: Classifier>(
         folder: &'a RunFolder,
@@ -73,7 +73,7 @@ impl<'a> Keeper<'a> {
         let histories = histories.collect::<Result<_, RunError>>()?;
         let entries: usize = tensors.iter().map(|tensor| tensor.weights.len()).sum();
         let updates = training.updates();
-        let mut keeper = Self {
+        let mut writer = Self {
             folder,
             metrics: MetricsWriter::create(folder.metrics())?,
             histories,
@@ -83,10 +83,10 @@ impl<'a> Keeper<'a> {
             frames: frame_moments(updates, entries as u64),
             kept: 0,
         };
-        keeper.frame(training, true)?;
+        writer.frame(training, true)?;
         save_weights(&*training.model, &folder.weights("last"))?;
-        keeper.draw(training)?;
-        Ok(keeper)
+        writer.draw(training)?;
+        Ok(writer)
     }
 
     /// Keeps an update.
