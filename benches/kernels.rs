@@ -82,7 +82,7 @@ fn convolutions(criterion: &mut Criterion) {
         let w = numbers(7, shape.targets * columns);
         let dy = numbers(8, 8 * 128 * given[0] * given[1]);
         let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
-        let title = format!("3 x 3, step {stride}, 128 to 128 channels, 16 x 16, batch 8");
+        let title = format!("3 x 3, stride {stride}, 128 to 128 channels, 16 x 16, batch 8");
         let mut group = criterion.benchmark_group(title);
         let layer = Conv2dConfig::new([128, 128], [3, 3])
             .with_stride([stride; 2])
@@ -131,7 +131,7 @@ fn batch_norm(criterion: &mut Criterion) {
     let layer = BatchNormConfig::new(256).init(&device);
     let tensor = Tensor::<4>::random([8, 256, 16, 16], Distribution::Default, &device);
     let mut group = criterion.benchmark_group("batch norm, ReLU, 256 channels, 16 x 16, batch 8");
-    group.bench_function("Burn's layers, forward by running moments", |bench| {
+    group.bench_function("Burn's layers, forward by running statistics", |bench| {
         bench.iter(|| activation::relu(layer.forward(tensor.clone())).into_data());
     });
     group.bench_function("forward by the batch's", |bench| {
@@ -207,7 +207,7 @@ fn node_function(criterion: &mut Criterion) {
         nodes: 192,
         height: 8,
         width: 8,
-        step: 1,
+        stride: 1,
     };
     let n = shape.images * shape.nodes * shape.pixels();
     let (x, kernel) = (numbers(4, n), numbers(5, 9 * shape.nodes));

@@ -199,13 +199,13 @@ pub struct WholeNodes {
     pub kernel: Tensor<4>,
     /// Added to the variance.
     pub epsilon: f64,
-    /// The step of the input level's convolution.
-    pub step: usize,
-    /// By what moments nodes are normed.
+    /// The stride of the input level's convolution.
+    pub stride: usize,
+    /// Which statistics normalise the nodes.
     pub norm: WholeNorm,
 }
 
-/// By what moments nodes are normed.
+/// Which statistics normalise the nodes.
 #[derive(Clone, Debug)]
 pub enum WholeNorm {
     /// Those of each map.
@@ -217,9 +217,9 @@ pub enum WholeNorm {
 }
 
 /// Mean and biased variance of what each node gathered in a batch, `[nodes with a node function]` each.
-pub type Moments = [Vec<f32>; 2];
+pub type BatchStatistics = [Vec<f32>; 2];
 
-/// A whole graph of levels, if kernels serve it: what the outputs gather, and the moments where the norm is that of the batch.
+/// A whole graph of levels, if kernels serve it: what the outputs gather, and the statistics where the norm is that of the batch.
 ///
 /// `x`: `[batch, inputs, height, width]`; `weight`, `real`: `[targets, sources, 1, 1]`.
 pub(crate) fn levels(
@@ -229,7 +229,7 @@ pub(crate) fn levels(
     nodes: WholeNodes,
     spec: &crate::graph::GraphSpec,
     index: &IndexCache,
-) -> (Tensor<4>, Option<Moments>) {
+) -> (Tensor<4>, Option<BatchStatistics>) {
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     return served::levels(x, weight, real, nodes, spec, index);
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
@@ -261,7 +261,7 @@ pub(crate) fn steps(
     }
 }
 
-/// Batch norm by the moments of the batch, `[channels]` each, which are given besides; and the ReLU behind it, if it is wanted.
+/// Batch norm by the statistics of the batch, `[channels]` each, which are given besides; and the ReLU behind it, if it is wanted.
 ///
 /// `x`: `[batch, channels, height, width]`; `gamma`, `beta`: `[channels]`.
 pub(crate) fn batch_norm(
@@ -274,10 +274,10 @@ pub(crate) fn batch_norm(
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     if Kernels::default().serve(&x) && Kernels::default().serve(&gamma) {
         let device = x.device().inner();
-        let (y, moments) = served::batch_norm(x, gamma, beta, epsilon, rectified);
+        let (y, statistics) = served::batch_norm(x, gamma, beta, epsilon, rectified);
         return (
             y,
-            moments.map(|of| Tensor::from_floats(of.as_slice(), &device)),
+            statistics.map(|of| Tensor::from_floats(of.as_slice(), &device)),
         );
     }
     let found = batch_norm_train(x, gamma, beta, epsilon);
@@ -299,14 +299,14 @@ pub(crate) fn instance_norm(
 ) -> Tensor<4> {
     let (nodes, given) = (x.dims()[1], x.dtype());
     let x = x.cast(gamma.dtype());
-    let (variance, mean) = moments_over_pixels(x.clone());
+    let (variance, mean) = variance_and_mean_over_pixels(x.clone());
     let normed = (x - mean) / (variance + epsilon).sqrt();
     let normed = normed * gamma.reshape([1, nodes, 1, 1]) + beta.reshape([1, nodes, 1, 1]);
     normed.cast(given)
 }
 
 /// The biased variance and the mean over height and width, kept as dimensions of one.
-fn moments_over_pixels(x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+fn variance_and_mean_over_pixels(x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
     let mean = x.clone().mean_dim(3).mean_dim(2);
     let centred = x - mean.clone();
     ((centred.clone() * centred).mean_dim(3).mean_dim(2), mean)

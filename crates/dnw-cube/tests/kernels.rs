@@ -132,7 +132,7 @@ fn nodes_fire_and_learn_as_those_for_cpus_do() {
             nodes: shape.nodes,
             height,
             width,
-            step: 1,
+            stride: 1,
         };
         let maps = shape.images * shape.nodes * height * width;
         let (x, dy) = (normal(&mut random, maps), normal(&mut random, maps));

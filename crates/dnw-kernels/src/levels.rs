@@ -29,8 +29,8 @@ pub struct LevelsShape {
     pub images: usize,
     /// Height and width of the maps that come in.
     pub entering: [usize; 2],
-    /// The step of the input level's convolution; all later maps are as large as what it gives.
-    pub step: usize,
+    /// The stride of the input level's convolution; all later maps are as large as its output.
+    pub stride: usize,
     /// Nodes of each level with a node function, the inputs first.
     pub levels: Vec<usize>,
     /// Which nodes are the outputs.
@@ -40,11 +40,11 @@ pub struct LevelsShape {
 /// How the norms of a graph are computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum GraphNorm<'a> {
-    /// Each map of each image by its own moments.
+    /// Each map of each image by its own statistics.
     Instance,
-    /// All maps of a node by the moments of the batch.
+    /// All maps of a node by the statistics of the batch.
     Batch,
-    /// By moments known before, `[nodes with a node function]` each.
+    /// By running statistics, `[nodes with a node function]` each.
     Running {
         /// The means.
         mean: &'a [f32],
@@ -72,15 +72,19 @@ pub struct LevelsPass {
     gathered: Buffer,
     /// What nodes gave.
     activations: Buffer,
-    /// The moments of each level's norms.
-    moments: Vec<Buffer>,
+    /// The statistics of each level's norms.
+    statistics: Vec<Buffer>,
 }
 
 impl LevelsPass {
     /// Mean and biased variance of what each node with a function gathered in the whole batch, where the norm is that of the batch:
     /// `[nodes]` each.
-    pub fn batch_moments(&self) -> [Vec<f32>; 2] {
-        let pairs = || self.moments.iter().flat_map(|level| level.chunks_exact(2));
+    pub fn batch_statistics(&self) -> [Vec<f32>; 2] {
+        let pairs = || {
+            self.statistics
+                .iter()
+                .flat_map(|level| level.chunks_exact(2))
+        };
         [
             pairs().map(|pair| pair[0]).collect(),
             pairs().map(|pair| pair[1]).collect(),
@@ -95,7 +99,7 @@ impl LevelsShape {
             nodes: self.levels[0],
             height: self.entering[0],
             width: self.entering[1],
-            step: self.step,
+            stride: self.stride,
         }
     }
 
@@ -108,7 +112,7 @@ impl LevelsShape {
                 nodes: self.levels[level],
                 height,
                 width,
-                step: 1,
+                stride: 1,
             },
         }
     }
@@ -174,7 +178,7 @@ impl LevelsShape {
 
     fn check(&self, x: &[f32], y: &[f32], edges: Edges<'_>) {
         assert!(
-            !self.levels.is_empty() && self.step > 0,
+            !self.levels.is_empty() && self.stride > 0,
             "a graph without inputs"
         );
         let [height, width] = self.entering;
@@ -214,7 +218,7 @@ pub fn forward(
         entered: Buffer::uninitialised(x.len()),
         gathered: Buffer::uninitialised((firing - inputs) * row),
         activations: Buffer::uninitialised(firing * row),
-        moments: Vec::new(),
+        statistics: Vec::new(),
     };
     transpose(
         x,
@@ -241,14 +245,14 @@ pub fn forward(
                 gathered
             }
         };
-        let moments = node::forward_rows(
+        let statistics = node::forward_rows(
             shape.level_shape(level),
             norm.of(own.clone()),
             gathered,
             &nodes.of(own.clone()),
             &mut activations[..own.len() * row],
         );
-        pass.moments.push(moments);
+        pass.statistics.push(statistics);
     }
     let mut outputs = Buffer::uninitialised(y.len());
     let feeds_again = matches!(shape.outputs, Outputs::InLastLevel(_));
@@ -320,7 +324,7 @@ pub fn backward(
             shape.level_shape(level),
             norm.of(own.clone()),
             entered,
-            &pass.moments[level],
+            &pass.statistics[level],
             &nodes.of(own.clone()),
             &d_activations,
             here,

@@ -28,8 +28,8 @@ pub struct NodeShape {
     pub height: usize,
     /// Width of a map.
     pub width: usize,
-    /// The step of the depthwise convolution, down and across.
-    pub step: usize,
+    /// The stride of the depthwise convolution, vertical and horizontal.
+    pub stride: usize,
 }
 
 impl NodeShape {
@@ -40,7 +40,7 @@ impl NodeShape {
 
     /// Height and width of a node's output.
     pub fn output(&self) -> [usize; 2] {
-        [self.height, self.width].map(|side| side.div_ceil(self.step))
+        [self.height, self.width].map(|side| side.div_ceil(self.stride))
     }
 
     /// Pixels of a node's output.
@@ -50,17 +50,17 @@ impl NodeShape {
     }
 
     /// Flat length of a map with its separating column, rounded up to whole vectors.
-    fn stride(&self) -> usize {
+    fn padded_length(&self) -> usize {
         (self.height * (self.width + 1)).next_multiple_of(LANES)
     }
 
     /// Length of a buffer in which every tap of every output is in range.
     fn buffer(&self) -> usize {
-        self.stride() + 2 * (self.width + 2)
+        self.padded_length() + 2 * (self.width + 2)
     }
 
     /// Means and variances that the norm has for each node.
-    fn moments(&self, norm: Norm<'_>) -> usize {
+    fn statistics(&self, norm: Norm<'_>) -> usize {
         match norm {
             Norm::None => 0,
             Norm::Instance => self.images,
@@ -74,11 +74,11 @@ impl NodeShape {
 pub enum Norm<'a> {
     /// Nothing.
     None,
-    /// Each map of each image by its own moments.
+    /// Each map of each image by its own statistics.
     Instance,
-    /// All maps of a node by the moments of the batch.
+    /// All maps of a node by the statistics of the batch.
     Batch,
-    /// By moments known before.
+    /// By running statistics.
     Running {
         /// `[nodes]`.
         mean: &'a [f32],
@@ -179,7 +179,7 @@ impl NodeGradients {
 
 fn check(shape: NodeShape, x: &[f32], y: &[f32], parameters: &NodeParameters<'_>) {
     let maps = shape.images * shape.nodes;
-    assert!(shape.step > 0, "a step of nothing");
+    assert!(shape.stride > 0, "a stride of zero");
     assert_eq!(x.len(), maps * shape.pixels(), "length of x");
     assert_eq!(y.len(), maps * shape.output_pixels(), "length of y");
     assert_eq!(parameters.gamma.len(), shape.nodes, "length of gamma");
@@ -231,14 +231,14 @@ pub fn backward(
         by_node(x, shape.pixels()),
         by_node(dy, shape.output_pixels()),
     );
-    let moments = moments_of(shape, Norm::Instance, &rows);
+    let statistics = statistics_of(shape, Norm::Instance, &rows);
     let mut d_rows = Buffer::uninitialised(x.len());
     let mut gradients = vec![0.0; GRADIENTS * shape.nodes];
     backward_rows(
         shape,
         Norm::Instance,
         &rows,
-        &moments,
+        &statistics,
         parameters,
         &d_activations,
         &mut d_rows,
@@ -248,7 +248,7 @@ pub fn backward(
     NodeGradients::of(&gradients)
 }
 
-/// Fires nodes whose maps lie `[nodes, images, pixels]`, and gives the moments of their norms: `[nodes, maps or 1, 2]`, mean and
+/// Forward pass of nodes whose feature maps lie `[nodes, images, pixels]`; returns the statistics of their norms: `[nodes, maps or 1, 2]`, mean and
 /// (biased) variance.
 pub(crate) fn forward_rows(
     shape: NodeShape,
@@ -259,40 +259,40 @@ pub(crate) fn forward_rows(
 ) -> Buffer {
     let _span = tracing::trace_span!("nodes").entered();
     check(shape, x, z, parameters);
-    let of_node = 2 * shape.moments(norm);
+    let of_node = 2 * shape.statistics(norm);
     let (row, output) = (
         shape.images * shape.pixels(),
         shape.images * shape.output_pixels(),
     );
     if row == 0 {
-        return moments_of(shape, norm, x);
+        return statistics_of(shape, norm, x);
     }
-    let mut moments = Buffer::uninitialised(shape.nodes * of_node);
-    let tiles = Tiles::new(&mut moments, of_node);
+    let mut statistics = Buffer::uninitialised(shape.nodes * of_node);
+    let tiles = Tiles::new(&mut statistics, of_node);
     z.par_chunks_exact_mut(output)
         .zip(x.par_chunks_exact(row))
         .enumerate()
         .for_each_init(
-            || vec![0.0; shape.buffer() + shape.stride()],
+            || vec![0.0; shape.buffer() + shape.padded_length()],
             |scratch, (node, (z, x))| {
-                // SAFETY: a task writes its own node's moments.
-                let moments = unsafe { tiles.row(node, 0..of_node) };
+                // SAFETY: a task writes its own node's statistics.
+                let statistics = unsafe { tiles.row(node, 0..of_node) };
                 // The row is at hand when it runs.
-                find_moments(norm, node, x, shape.pixels(), moments);
-                forward_row(shape, parameters.node(node), moments, x, scratch, z);
+                compute_statistics(norm, node, x, shape.pixels(), statistics);
+                forward_row(shape, parameters.node(node), statistics, x, scratch, z);
             },
         );
-    moments
+    statistics
 }
 
-/// Writes the gradient to `x` and adds those to the parameters, `[nodes, 11]`: nine taps, gamma, beta. `moments` are those of
+/// Writes the gradient to `x` and adds those to the parameters, `[nodes, 11]`: nine taps, gamma, beta. `statistics` are those of
 /// [`forward_rows`].
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward_rows(
     shape: NodeShape,
     norm: Norm<'_>,
     x: &[f32],
-    moments: &[f32],
+    statistics: &[f32],
     parameters: &NodeParameters<'_>,
     dz: &[f32],
     dx: &mut [f32],
@@ -308,7 +308,7 @@ pub(crate) fn backward_rows(
     if row == 0 {
         return;
     }
-    let of_node = 2 * shape.moments(norm);
+    let of_node = 2 * shape.statistics(norm);
     let way = match norm {
         Norm::None => Way::Straight,
         Norm::Running { .. } => Way::Scaled,
@@ -321,16 +321,16 @@ pub(crate) fn backward_rows(
         .zip(x.par_chunks_exact(row).zip(dz.par_chunks_exact(output)))
         .enumerate()
         .for_each_init(
-            || vec![0.0; 2 * shape.buffer() + shape.stride()],
+            || vec![0.0; 2 * shape.buffer() + shape.padded_length()],
             |scratch, (node, (gradients, (x, dz)))| {
-                let moments = &moments[node * of_node..][..of_node];
+                let statistics = &statistics[node * of_node..][..of_node];
                 // SAFETY: a task writes its own node's row.
                 let dx = unsafe { tiles.row(node, 0..row) };
                 backward_row(
                     shape,
                     way,
                     parameters.node(node),
-                    moments,
+                    statistics,
                     x,
                     dz,
                     scratch,
@@ -346,50 +346,56 @@ pub(crate) fn backward_rows(
 enum Way {
     /// There is no norm.
     Straight,
-    /// Its moments do not depend on what comes in.
+    /// Its statistics do not depend on the input.
     Scaled,
-    /// Each map has its own moments.
+    /// Each map has its own statistics.
     ByMap,
     /// All maps of the node have the same.
     ByNode,
 }
 
 /// Writes mean and variance of each map, or of all maps, of a node's row.
-fn find_moments(norm: Norm<'_>, node: usize, x: &[f32], pixels: usize, moments: &mut [f32]) {
+fn compute_statistics(
+    norm: Norm<'_>,
+    node: usize,
+    x: &[f32],
+    pixels: usize,
+    statistics: &mut [f32],
+) {
     match norm {
         Norm::None => {}
         Norm::Running { mean, variance } => {
-            moments.copy_from_slice(&[mean[node], variance[node]]);
+            statistics.copy_from_slice(&[mean[node], variance[node]]);
         }
         Norm::Instance => {
-            let maps = moments.chunks_exact_mut(2).zip(x.chunks_exact(pixels));
-            maps.for_each(|(moments, map)| measure(map, moments));
+            let maps = statistics.chunks_exact_mut(2).zip(x.chunks_exact(pixels));
+            maps.for_each(|(statistics, map)| measure(map, statistics));
         }
-        Norm::Batch => measure(x, moments),
+        Norm::Batch => measure(x, statistics),
     }
 }
 
 /// Mean and variance of each map or row, zero where there are no images.
-fn moments_of(shape: NodeShape, norm: Norm<'_>, x: &[f32]) -> Buffer {
-    let (row, of_node) = (shape.images * shape.pixels(), 2 * shape.moments(norm));
-    let mut moments = Buffer::zeros(shape.nodes * of_node);
+fn statistics_of(shape: NodeShape, norm: Norm<'_>, x: &[f32]) -> Buffer {
+    let (row, of_node) = (shape.images * shape.pixels(), 2 * shape.statistics(norm));
+    let mut statistics = Buffer::zeros(shape.nodes * of_node);
     if row > 0 && of_node > 0 {
-        let rows = moments
+        let rows = statistics
             .par_chunks_exact_mut(of_node)
             .zip(x.par_chunks_exact(row));
-        rows.enumerate().for_each(|(node, (moments, x))| {
-            find_moments(norm, node, x, shape.pixels(), moments);
+        rows.enumerate().for_each(|(node, (statistics, x))| {
+            compute_statistics(norm, node, x, shape.pixels(), statistics);
         });
     }
-    moments
+    statistics
 }
 
 vectorised! {
-    fn measure(x: &[f32], moments: &mut [f32]) = measure_body;
+    fn measure(x: &[f32], statistics: &mut [f32]) = measure_body;
 }
 
 #[inline(always)]
-fn measure_body<const SET: u8>(x: &[f32], moments: &mut [f32]) {
+fn measure_body<const SET: u8>(x: &[f32], statistics: &mut [f32]) {
     let mean = sum(x) / x.len() as f32;
     let mut lanes = [0.0f32; LANES];
     let chunks = x.chunks_exact(LANES);
@@ -405,13 +411,13 @@ fn measure_body<const SET: u8>(x: &[f32], moments: &mut [f32]) {
         }
     }
     let variance = (sum_lanes(lanes) + square) / x.len() as f32;
-    moments.copy_from_slice(&[mean, variance]);
+    statistics.copy_from_slice(&[mean, variance]);
 }
 
 /// Factor and summand of the norm of a map, `gamma / deviation` and `beta - factor mean`.
 #[inline(always)]
-fn affine(node: Node<'_>, moments: &[f32]) -> (f32, f32) {
-    match *moments {
+fn affine(node: Node<'_>, statistics: &[f32]) -> (f32, f32) {
+    match *statistics {
         [mean, variance] => {
             let factor = node.gamma * node.scale(variance);
             (factor, node.beta - factor * mean)
@@ -420,13 +426,13 @@ fn affine(node: Node<'_>, moments: &[f32]) -> (f32, f32) {
     }
 }
 
-/// The moments of an image's map, where a node has one pair for each or one for all.
+/// The statistics of an image's map, where a node has one pair for each or one for all.
 #[inline(always)]
-fn moments_of_map(moments: &[f32], image: usize) -> &[f32] {
-    if moments.len() > 2 {
-        &moments[2 * image..][..2]
+fn statistics_of_image(statistics: &[f32], image: usize) -> &[f32] {
+    if statistics.len() > 2 {
+        &statistics[2 * image..][..2]
     } else {
-        moments
+        statistics
     }
 }
 
@@ -437,14 +443,14 @@ fn rectified(x: f32) -> f32 {
 }
 
 vectorised! {
-    fn forward_row(shape: NodeShape, node: Node<'_>, moments: &[f32], x: &[f32], scratch: &mut [f32], z: &mut [f32]) = forward_row_body;
+    fn forward_row(shape: NodeShape, node: Node<'_>, statistics: &[f32], x: &[f32], scratch: &mut [f32], z: &mut [f32]) = forward_row_body;
 }
 
 #[inline(always)]
 fn forward_row_body<const SET: u8>(
     shape: NodeShape,
     node: Node<'_>,
-    moments: &[f32],
+    statistics: &[f32],
     x: &[f32],
     scratch: &mut [f32],
     z: &mut [f32],
@@ -454,7 +460,7 @@ fn forward_row_body<const SET: u8>(
         .chunks_exact(shape.pixels())
         .zip(z.chunks_exact_mut(shape.output_pixels()));
     for (image, (x, z)) in maps.enumerate() {
-        let (a, b) = affine(node, moments_of_map(moments, image));
+        let (a, b) = affine(node, statistics_of_image(statistics, image));
         pad(shape, x, active, |x| {
             rectified(multiply_add::<SET>(a, x, b))
         });
@@ -468,7 +474,7 @@ vectorised! {
         shape: NodeShape,
         way: Way,
         node: Node<'_>,
-        moments: &[f32],
+        statistics: &[f32],
         x: &[f32],
         dz: &[f32],
         scratch: &mut [f32],
@@ -483,7 +489,7 @@ fn backward_row_body<const SET: u8>(
     shape: NodeShape,
     way: Way,
     node: Node<'_>,
-    moments: &[f32],
+    statistics: &[f32],
     x: &[f32],
     dz: &[f32],
     scratch: &mut [f32],
@@ -504,7 +510,7 @@ fn backward_row_body<const SET: u8>(
         .zip(dz.chunks_exact(shape.output_pixels()))
         .zip(dx.chunks_exact_mut(pixels));
     for (image, ((x, dz), dx)) in maps.enumerate() {
-        let own = moments_of_map(moments, image);
+        let own = statistics_of_image(statistics, image);
         let (a, b) = affine(node, own);
         pad(shape, x, active, |x| {
             rectified(multiply_add::<SET>(a, x, b))
@@ -512,9 +518,9 @@ fn backward_row_body<const SET: u8>(
         spread(shape, dz, d_outputs);
 
         // The outputs' gradient starts one row and one column into its buffer, at the centre tap.
-        let centre = &d_outputs[row + 1..][..shape.stride()];
+        let centre = &d_outputs[row + 1..][..shape.padded_length()];
         for (tap, sums) in taps.iter_mut().enumerate() {
-            let active = &active[shift(shape, tap)..][..shape.stride()];
+            let active = &active[shift(shape, tap)..][..shape.padded_length()];
             for (d, a) in centre.chunks_exact(LANES).zip(active.chunks_exact(LANES)) {
                 for i in 0..LANES {
                     sums[i] = multiply_add::<SET>(d[i], a[i], sums[i]);
@@ -558,7 +564,7 @@ fn backward_row_body<const SET: u8>(
         }
     }
     if way == Way::ByNode
-        && let [mean, variance] = *moments
+        && let [mean, variance] = *statistics
     {
         let scale = node.scale(variance);
         centre_gradient::<SET>(
@@ -595,7 +601,7 @@ fn sums_with_normed<const SET: u8>(d: &[f32], x: &[f32], mean: f32, scale: f32) 
     (sum(d), (sum_lanes(lanes) + rest) * scale)
 }
 
-/// Through a norm whose moments are those of `n` numbers: `d = a (d - sum d / n - x' sum(d x') / n)`, `x'` the normed `x`.
+/// Through a norm whose statistics are those of `n` numbers: `d = a (d - sum d / n - x' sum(d x') / n)`, `x'` the normed `x`.
 #[inline(always)]
 fn centre_gradient<const SET: u8>(
     d: &mut [f32],
@@ -612,7 +618,7 @@ fn centre_gradient<const SET: u8>(
     }
 }
 
-/// Norms maps `[nodes, images, pixels]` without firing them, and gives the moments.
+/// Norms maps `[nodes, images, pixels]` without the rest of the node function; returns the statistics.
 pub(crate) fn normalise(
     shape: NodeShape,
     norm: Norm<'_>,
@@ -622,10 +628,10 @@ pub(crate) fn normalise(
 ) -> Buffer {
     let _span = tracing::trace_span!("nodes").entered();
     assert_eq!(x.len(), y.len(), "length of y");
-    let moments = moments_of(shape, norm, x);
+    let statistics = statistics_of(shape, norm, x);
     let (row, of_node, pixels) = (
         shape.images * shape.pixels(),
-        2 * shape.moments(norm),
+        2 * shape.statistics(norm),
         shape.pixels(),
     );
     if row > 0 {
@@ -633,7 +639,7 @@ pub(crate) fn normalise(
             .zip(x.par_chunks_exact(row))
             .enumerate()
             .for_each(|(node, (y, x))| {
-                let moments = &moments[node * of_node..][..of_node];
+                let statistics = &statistics[node * of_node..][..of_node];
                 let node = Node {
                     gamma: parameters.gamma[node],
                     beta: parameters.beta[node],
@@ -645,21 +651,21 @@ pub(crate) fn normalise(
                     .zip(x.chunks_exact(pixels))
                     .enumerate()
                 {
-                    let (a, b) = affine(node, moments_of_map(moments, image));
+                    let (a, b) = affine(node, statistics_of_image(statistics, image));
                     for (y, &x) in y.iter_mut().zip(x) {
                         *y = a * x + b;
                     }
                 }
             });
     }
-    moments
+    statistics
 }
 
-/// The gradient through [`normalise`] by each map's own moments; adds to `gradients`, of which only gamma and beta have any.
+/// The gradient through [`normalise`] by each map's own statistics; adds to `gradients`, of which only gamma and beta have any.
 pub(crate) fn denormalise(
     shape: NodeShape,
     x: &[f32],
-    moments: &[f32],
+    statistics: &[f32],
     parameters: &NodeParameters<'_>,
     dy: &[f32],
     dx: &mut [f32],
@@ -680,13 +686,13 @@ pub(crate) fn denormalise(
         .enumerate()
         .for_each(|(node, (gradients, ((x, dy), dx)))| {
             let gamma = parameters.gamma[node];
-            let moments = &moments[2 * shape.images * node..];
+            let statistics = &statistics[2 * shape.images * node..];
             let maps = x
                 .chunks_exact(pixels)
                 .zip(dy.chunks_exact(pixels))
                 .zip(dx.chunks_exact_mut(pixels));
             for (image, ((x, dy), dx)) in maps.enumerate() {
-                let (mean, variance) = (moments[2 * image], moments[2 * image + 1]);
+                let (mean, variance) = (statistics[2 * image], statistics[2 * image + 1]);
                 let scale = 1.0 / (variance + parameters.epsilon).sqrt();
                 dx.copy_from_slice(dy);
                 let (d, dn) = sums_with_normed::<{ crate::simd::BASELINE }>(dx, x, mean, scale);

@@ -97,35 +97,44 @@ pub fn forward(
     y: &mut [f32],
 ) -> Vec<f32> {
     shape.check(x, y, parameters);
-    let mut moments = vec![0.0; 2 * shape.channels];
+    let mut statistics = vec![0.0; 2 * shape.channels];
     if x.is_empty() {
-        return moments;
+        return statistics;
     }
     let tiles = Tiles::new(y, shape.pixels);
-    moments
+    statistics
         .par_chunks_exact_mut(2)
         .enumerate()
-        .for_each(|(channel, moments)| {
-            normalise(Channel::of(shape, channel, parameters), x, moments, &tiles);
+        .for_each(|(channel, statistics)| {
+            normalise(
+                Channel::of(shape, channel, parameters),
+                x,
+                statistics,
+                &tiles,
+            );
         });
-    moments
+    statistics
 }
 
-/// Writes the gradient to `x` and gives those to gamma and beta, from the moments of [`forward`].
+/// Writes the gradient to `x` and gives those to gamma and beta, from the statistics of [`forward`].
 ///
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn backward(
     shape: NormShape,
     x: &[f32],
-    moments: &[f32],
+    statistics: &[f32],
     parameters: &NormParameters<'_>,
     dy: &[f32],
     dx: &mut [f32],
 ) -> [Vec<f32>; 2] {
     shape.check(x, dy, parameters);
     assert_eq!(dx.len(), x.len(), "length of dx");
-    assert_eq!(moments.len(), 2 * shape.channels, "length of the moments");
+    assert_eq!(
+        statistics.len(),
+        2 * shape.channels,
+        "length of the statistics"
+    );
     let (mut gamma, mut beta) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
     if !x.is_empty() {
         let tiles = Tiles::new(dx, shape.pixels);
@@ -134,10 +143,10 @@ pub fn backward(
             .zip(&mut beta)
             .enumerate()
             .for_each(|(channel, (gamma, beta))| {
-                let moments = [moments[2 * channel], moments[2 * channel + 1]];
+                let statistics = [statistics[2 * channel], statistics[2 * channel + 1]];
                 let mut found = [0.0; 2];
                 let channel = Channel::of(shape, channel, parameters);
-                denormalise(channel, x, moments, dy, &mut found, &tiles);
+                denormalise(channel, x, statistics, dy, &mut found, &tiles);
                 [*gamma, *beta] = found;
             });
     }
@@ -166,7 +175,7 @@ impl Sum {
 }
 
 vectorised! {
-    fn normalise(channel: Channel, x: &[f32], moments: &mut [f32], y: &Tiles<'_>) = normalise_body;
+    fn normalise(channel: Channel, x: &[f32], statistics: &mut [f32], y: &Tiles<'_>) = normalise_body;
 }
 
 #[inline(always)]
@@ -174,7 +183,12 @@ vectorised! {
     clippy::needless_range_loop,
     reason = "lanes go side by side, and the compiler sees it so"
 )]
-fn normalise_body<const SET: u8>(channel: Channel, x: &[f32], moments: &mut [f32], y: &Tiles<'_>) {
+fn normalise_body<const SET: u8>(
+    channel: Channel,
+    x: &[f32],
+    statistics: &mut [f32],
+    y: &Tiles<'_>,
+) {
     let NormShape { images, pixels, .. } = channel.shape;
     let n = (images * pixels) as f32;
     let whole = pixels - pixels % LANES;
@@ -206,7 +220,7 @@ fn normalise_body<const SET: u8>(channel: Channel, x: &[f32], moments: &mut [f32
         }
     }
     let variance = squares.value() / n;
-    moments.copy_from_slice(&[mean, variance]);
+    statistics.copy_from_slice(&[mean, variance]);
     let (a, b) = channel.affine([mean, variance]);
     for image in 0..images {
         // SAFETY: a task writes its own channel.
@@ -224,7 +238,7 @@ fn normalise_body<const SET: u8>(channel: Channel, x: &[f32], moments: &mut [f32
 }
 
 vectorised! {
-    fn denormalise(channel: Channel, x: &[f32], moments: [f32; 2], dy: &[f32], found: &mut [f32; 2], dx: &Tiles<'_>) = denormalise_body;
+    fn denormalise(channel: Channel, x: &[f32], statistics: [f32; 2], dy: &[f32], found: &mut [f32; 2], dx: &Tiles<'_>) = denormalise_body;
 }
 
 #[inline(always)]
@@ -232,7 +246,7 @@ vectorised! {
 fn denormalise_body<const SET: u8>(
     channel: Channel,
     x: &[f32],
-    moments: [f32; 2],
+    statistics: [f32; 2],
     dy: &[f32],
     found: &mut [f32; 2],
     dx: &Tiles<'_>,
@@ -240,9 +254,9 @@ fn denormalise_body<const SET: u8>(
     let NormShape { images, pixels, .. } = channel.shape;
     let n = (images * pixels) as f32;
     let whole = pixels - pixels % LANES;
-    let [mean, variance] = moments;
+    let [mean, variance] = statistics;
     let scale = 1.0 / (variance + channel.epsilon).sqrt();
-    let (a, b) = channel.affine(moments);
+    let (a, b) = channel.affine(statistics);
     let rectified = channel.rectified;
     let passed = |x: f32, d: f32| {
         let value = multiply_add::<SET>(a, x, b);

@@ -41,8 +41,8 @@ pub struct StepsPass {
     gathered: Vec<Buffer>,
     /// What they gave before it.
     activations: Vec<Buffer>,
-    /// The moments of each step's norms.
-    moments: Vec<Buffer>,
+    /// The statistics of each step's norms.
+    statistics: Vec<Buffer>,
 }
 
 impl StepsShape {
@@ -52,7 +52,7 @@ impl StepsShape {
             nodes,
             height: self.height,
             width: self.width,
-            step: 1,
+            stride: 1,
         }
     }
 
@@ -113,7 +113,7 @@ pub fn forward(
         entered: Buffer::uninitialised(x.len()),
         gathered: Vec::new(),
         activations: Vec::new(),
-        moments: Vec::new(),
+        statistics: Vec::new(),
     };
     transpose(
         x,
@@ -128,7 +128,7 @@ pub fn forward(
             0 => (Norm::None, &pass.entered),
             _ => (Norm::Instance, &pass.gathered[step - 1]),
         };
-        let moments = node::forward_rows(
+        let statistics = node::forward_rows(
             shape.of(sources.len()),
             norm,
             state,
@@ -139,19 +139,19 @@ pub fn forward(
         edges.into_targets(targets, sources, &activations, row, &mut gathered, false);
         pass.gathered.push(gathered);
         pass.activations.push(activations);
-        pass.moments.push(moments);
+        pass.statistics.push(statistics);
     }
     let mut state = Buffer::uninitialised(y.len());
     let outputs = nodes.of(shape.outputs.clone());
     let last = &pass.gathered[shape.steps - 1];
-    let moments = node::normalise(
+    let statistics = node::normalise(
         shape.of(shape.outputs.len()),
         Norm::Instance,
         last,
         &outputs,
         &mut state,
     );
-    pass.moments.push(moments);
+    pass.statistics.push(statistics);
     transpose(
         &state,
         [shape.outputs.len(), shape.images],
@@ -194,7 +194,7 @@ pub fn backward(
     node::denormalise(
         shape.of(shape.outputs.len()),
         &pass.gathered[shape.steps - 1],
-        &pass.moments[shape.steps],
+        &pass.statistics[shape.steps],
         &nodes.of(shape.outputs.clone()),
         &d_state,
         &mut pulls,
@@ -231,7 +231,7 @@ pub fn backward(
             shape.of(sources.len()),
             norm,
             state,
-            &pass.moments[step],
+            &pass.statistics[step],
             &nodes.of(sources.clone()),
             &d_activations,
             &mut before,

@@ -51,7 +51,7 @@ fn node_definition(shape: NodeShape, x: &[f32], p: &NodeParameters<'_>) -> Vec<f
         };
         for yy in 0..given_height {
             for xx in 0..given_width {
-                let [yy, xx] = [yy, xx].map(|at| (at * shape.step) as isize);
+                let [yy, xx] = [yy, xx].map(|at| (at * shape.stride) as isize);
                 let taps = (0..9).map(|t| {
                     f64::from(p.kernel[9 * v + t as usize]) * active(yy + t / 3 - 1, xx + t % 3 - 1)
                 });
@@ -112,9 +112,9 @@ proptest! {
 
     #[test]
     fn the_node_function_equals_its_definition_and_its_gradients_the_finite_differences(
-        images in 1usize..4, nodes in 1usize..4, height in 1usize..9, width in 1usize..19, step in 1usize..4, seed in any::<u64>(),
+        images in 1usize..4, nodes in 1usize..4, height in 1usize..9, width in 1usize..19, stride in 1usize..4, seed in any::<u64>(),
     ) {
-        let shape = NodeShape { images, nodes, height, width, step };
+        let shape = NodeShape { images, nodes, height, width, stride };
         let n = images * nodes * shape.pixels();
         let given = images * nodes * shape.output_pixels();
         let (x, dy) = (numbers(seed, n), numbers(seed ^ 1, given));
@@ -222,7 +222,7 @@ fn a_parameter_that_is_not_a_number_shows_in_the_result() {
         nodes: 1,
         height: 3,
         width: 3,
-        step: 1,
+        stride: 1,
     };
     let (x, kernel) = (numbers(1, 9), numbers(2, 9));
     let p = NodeParameters {

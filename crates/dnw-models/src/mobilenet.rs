@@ -37,7 +37,7 @@ pub struct MobileNetConfig {
 pub struct StageConfig {
     /// Nodes of each level after the inputs, and so outputs, which are the last.
     pub nodes: usize,
-    /// The step of the inputs' kernels over the image.
+    /// The stride of the inputs' kernels over the image.
     pub stride: usize,
     /// Levels after the inputs.
     pub levels: usize,

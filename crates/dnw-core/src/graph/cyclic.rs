@@ -178,7 +178,7 @@ impl Field {
                 beta: self.beta.clone(),
                 kernel: self.kernel.clone(),
                 epsilon: self.epsilon,
-                step: 1,
+                stride: 1,
                 norm: WholeNorm::Instance,
             };
             let (weight, real) = (self.edges.weight().clone(), self.edges.real().clone());

@@ -119,11 +119,12 @@ impl<F: NodeFunction> NeuralGraph<F> {
         let edges = Edges::new(&self.weight, self.kernels);
         let [batch, _, height, width] = input.dims();
         let (weight, real) = (edges.weight().clone(), edges.real().clone());
-        let (outputs, moments) = ops::levels(input, weight, real, nodes, &self.spec, edges.index());
-        if let Some(moments) = moments {
+        let (outputs, statistics) =
+            ops::levels(input, weight, real, nodes, &self.spec, edges.index());
+        if let Some(statistics) = statistics {
             let [_, _, later_height, later_width] = outputs.dims();
             let numbers = [height * width, later_height * later_width].map(|pixels| batch * pixels);
-            self.function.observe(moments, numbers);
+            self.function.observe(statistics, numbers);
         }
         outputs
     }

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, activation};
 
 use super::norms::move_averages;
 use super::{GraphSpec, batch_norm};
-use crate::ops::{self, Kernels, Moments, WholeNodes, WholeNorm};
+use crate::ops::{self, BatchStatistics, Kernels, WholeNodes, WholeNorm};
 
 /// `Z_v = f_v(I_v)` for the nodes of a level, all at once.
 pub trait NodeFunction: Module {
@@ -34,10 +34,10 @@ pub trait NodeFunction: Module {
         None
     }
 
-    /// Sees the moments of what all nodes gathered in a batch that such a pass went through, where their norm is that of the batch;
+    /// Receives the statistics of the inputs of all nodes in a batch that such a pass went through, where their norm is that of the batch;
     /// `numbers` says of how many numbers those of a node are, in the input level and in the later ones.
-    fn observe(&self, moments: Moments, numbers: [usize; 2]) {
-        let _ = (moments, numbers);
+    fn observe(&self, statistics: BatchStatistics, numbers: [usize; 2]) {
+        let _ = (statistics, numbers);
     }
 }
 
@@ -100,7 +100,7 @@ impl NodeFunction for ImageNodes {
             beta: Tensor::cat(betas?, 0),
             kernel: self.kernel.val(),
             epsilon,
-            step: 1,
+            stride: 1,
             norm: WholeNorm::Instance,
         })
     }
@@ -115,7 +115,7 @@ pub struct BatchNodes {
     pub kernel: Option<Param<Tensor<4>>>,
     /// One norm per level.
     pub norm: Vec<BatchNorm>,
-    /// The step of the input level's kernels.
+    /// The stride of the input level's kernels.
     pub stride: usize,
 }
 
@@ -186,12 +186,12 @@ impl NodeFunction for BatchNodes {
             beta: Tensor::cat(self.norm.iter().map(|norm| norm.beta.val()).collect(), 0),
             kernel: Tensor::cat(kernels.collect(), 0),
             epsilon,
-            step: self.stride,
+            stride: self.stride,
             norm,
         })
     }
 
-    fn observe(&self, [mean, variance]: Moments, numbers: [usize; 2]) {
+    fn observe(&self, [mean, variance]: BatchStatistics, numbers: [usize; 2]) {
         let (mut mean, mut variance) = (&mean[..], &variance[..]);
         for (level, norm) in self.norm.iter().enumerate() {
             let (own_mean, later_mean) = mean.split_at(norm.gamma.lazy_shape()[0]);

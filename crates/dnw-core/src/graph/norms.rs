@@ -62,7 +62,7 @@ fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
     output.cast(given)
 }
 
-/// Moves the running averages towards the moments of a batch, of which the variance is the biased one of so many numbers a channel.
+/// Moves the running averages towards the statistics of a batch, of which the variance is the biased one of so many numbers a channel.
 pub(super) fn move_averages(
     norm: &BatchNorm,
     mean: Tensor<1>,

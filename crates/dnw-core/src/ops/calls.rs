@@ -35,7 +35,7 @@ pub struct LevelsCall {
     pub(crate) norm: CallNorm,
     pub(crate) epsilon: f32,
     pub(crate) index: IndexCache,
-    pub(crate) moments: Observed,
+    pub(crate) statistics: Observed,
 }
 
 /// What an operation says besides the tensors that it gives, once it is known.
@@ -64,11 +64,11 @@ pub type Observed = ResultSlot<[Vec<f32>; 2]>;
 /// How the norms of a graph are computed.
 #[derive(Clone, Debug)]
 pub(crate) enum CallNorm {
-    /// By each map's moments.
+    /// By each map's statistics.
     Instance,
     /// By the batch's.
     Batch,
-    /// By moments known before.
+    /// By statistics known before.
     Running([Vec<f32>; 2]),
 }
 
@@ -95,7 +95,7 @@ pub struct StepsCall {
 pub struct NormCall {
     pub(crate) epsilon: f32,
     pub(crate) rectified: bool,
-    pub(crate) moments: Observed,
+    pub(crate) statistics: Observed,
 }
 
 /// A choice of the largest weights.

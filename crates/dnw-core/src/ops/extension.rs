@@ -46,7 +46,7 @@ pub trait WiredOps: Backend {
         epsilon: f32,
     ) -> FloatTensor<Self>;
 
-    /// Batch norm by the moments of the batch, which the call gets, and the ReLU behind it if the call says so.
+    /// Batch norm by the statistics of the batch, which the call gets, and the ReLU behind it if the call says so.
     fn batch_norm_by_batch(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,

@@ -238,7 +238,7 @@ fn node_shape<B: Host>(x: &FloatTensor<B>) -> NodeShape {
         nodes: shape[1],
         height: shape[2],
         width: shape[3],
-        step: 1,
+        stride: 1,
     }
 }
 
@@ -281,7 +281,7 @@ pub(crate) fn nodes_backward<B: Host>(
 #[derive(Clone, Debug)]
 pub(crate) struct Norm {
     call: Arc<NormCall>,
-    moments: Arc<Vec<f32>>,
+    statistics: Arc<Vec<f32>>,
 }
 
 /// The sizes of a norm.
@@ -314,14 +314,14 @@ impl Norm {
     ) -> (FloatTensor<B>, Self) {
         let mut y = uninitialised_like::<B>(x);
         let parameters = Self::parameters::<B>(&call, affine);
-        let moments = norm::forward(norm_shape::<B>(x), B::floats(x), &parameters, &mut y);
-        let pairs = || moments.chunks_exact(2);
-        call.moments.put([
+        let statistics = norm::forward(norm_shape::<B>(x), B::floats(x), &parameters, &mut y);
+        let pairs = || statistics.chunks_exact(2);
+        call.statistics.put([
             pairs().map(|pair| pair[0]).collect(),
             pairs().map(|pair| pair[1]).collect(),
         ]);
-        let moments = Arc::new(moments);
-        (B::tensor(y, x.shape()), Self { call, moments })
+        let statistics = Arc::new(statistics);
+        (B::tensor(y, x.shape()), Self { call, statistics })
     }
 
     /// The gradients to the input, to gamma and to beta.
@@ -336,7 +336,7 @@ impl Norm {
         let [gamma, beta] = norm::backward(
             norm_shape::<B>(x),
             B::floats(x),
-            &self.moments,
+            &self.statistics,
             &parameters,
             B::floats(dy),
             &mut dx,
@@ -382,7 +382,7 @@ impl Levels {
             &mut y,
         );
         if let super::calls::CallNorm::Batch = call.norm {
-            call.moments.put(pass.batch_moments());
+            call.statistics.put(pass.batch_statistics());
         }
         let y = B::tensor(y, Shape::from([shape.images, outputs, height, width]));
         let pass = Arc::new(pass);

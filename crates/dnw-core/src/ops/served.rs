@@ -19,7 +19,7 @@ use super::calls::{
 };
 use super::extension::WiredOps;
 use super::watch::{self, Place, Surveyed, Watch};
-use super::{Chosen, IndexCache, Moments, SgdStep, Wanted, WholeNodes, WholeNorm};
+use super::{BatchStatistics, Chosen, IndexCache, SgdStep, Wanted, WholeNodes, WholeNorm};
 use crate::graph::{GraphSpec, Outputs};
 
 /// See [`super::wired_product`].
@@ -151,13 +151,13 @@ pub(super) fn levels(
     nodes: WholeNodes,
     spec: &GraphSpec,
     index: &IndexCache,
-) -> (Tensor<4>, Option<Moments>) {
+) -> (Tensor<4>, Option<BatchStatistics>) {
     let [images, _, height, width] = x.dims();
     let call = Arc::new(LevelsCall {
         shape: LevelsShape {
             images,
             entering: [height, width],
-            step: nodes.step,
+            stride: nodes.stride,
             levels: spec.firing_levels().to_vec(),
             outputs: match spec.outputs() {
                 Outputs::OwnLevel(n) => levels::Outputs::OwnLevel(n),
@@ -167,11 +167,11 @@ pub(super) fn levels(
         norm: match nodes.norm {
             WholeNorm::Instance => CallNorm::Instance,
             WholeNorm::Batch => CallNorm::Batch,
-            WholeNorm::Running(moments) => CallNorm::Running(moments),
+            WholeNorm::Running(statistics) => CallNorm::Running(statistics),
         },
         epsilon: nodes.epsilon as f32,
         index: index.clone(),
-        moments: Observed::default(),
+        statistics: Observed::default(),
     });
     let y = Tensor::from_dispatch(<Dispatch as WiredOps>::graph_levels(
         x.into_dispatch(),
@@ -182,7 +182,7 @@ pub(super) fn levels(
         nodes.kernel.into_dispatch(),
         call.clone(),
     ));
-    (y, call.moments.take())
+    (y, call.statistics.take())
 }
 
 /// See [`super::steps`].
@@ -327,11 +327,11 @@ pub(super) fn batch_norm(
     beta: Tensor<1>,
     epsilon: f64,
     rectified: bool,
-) -> (Tensor<4>, Moments) {
+) -> (Tensor<4>, BatchStatistics) {
     let call = Arc::new(NormCall {
         epsilon: epsilon as f32,
         rectified,
-        moments: Observed::default(),
+        statistics: Observed::default(),
     });
     let y = Tensor::from_dispatch(<Dispatch as WiredOps>::batch_norm_by_batch(
         x.into_dispatch(),
@@ -341,6 +341,8 @@ pub(super) fn batch_norm(
     ));
     (
         y,
-        call.moments.take().expect("the operation puts them there"),
+        call.statistics
+            .take()
+            .expect("the operation puts them there"),
     )
 }

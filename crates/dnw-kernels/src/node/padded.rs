@@ -18,17 +18,17 @@ pub(super) fn pad(shape: NodeShape, map: &[f32], buffer: &mut [f32], value: impl
     }
 }
 
-/// Copies a map of outputs into a padded buffer of the inputs' size, `step` apart; all other places must be zero already.
+/// Copies a map of outputs into a padded buffer of the inputs' size, `stride` apart; all other places must be zero already.
 #[inline(always)]
 pub(super) fn spread(shape: NodeShape, map: &[f32], buffer: &mut [f32]) {
     let [_, width] = shape.output();
-    if shape.step == 1 {
+    if shape.stride == 1 {
         return pad(shape, map, buffer, |x| x);
     }
     for (y, line) in map.chunks_exact(width).enumerate() {
-        let out = &mut buffer[(y * shape.step + 1) * (shape.width + 1) + 1..];
+        let out = &mut buffer[(y * shape.stride + 1) * (shape.width + 1) + 1..];
         for (x, &value) in line.iter().enumerate() {
-            out[x * shape.step] = value;
+            out[x * shape.stride] = value;
         }
     }
 }
@@ -38,12 +38,12 @@ pub(super) fn spread(shape: NodeShape, map: &[f32], buffer: &mut [f32]) {
 pub(super) fn collect(shape: NodeShape, flat: &[f32], map: &mut [f32]) {
     let ([_, width], row) = (shape.output(), shape.width + 1);
     for (y, line) in map.chunks_exact_mut(width).enumerate() {
-        let flat = &flat[y * shape.step * row..];
-        if shape.step == 1 {
+        let flat = &flat[y * shape.stride * row..];
+        if shape.stride == 1 {
             line.copy_from_slice(&flat[..width]);
         } else {
             for (x, value) in line.iter_mut().enumerate() {
-                *value = flat[x * shape.step];
+                *value = flat[x * shape.stride];
             }
         }
     }
@@ -63,7 +63,7 @@ pub(super) fn correlate<const SET: u8>(
     kernel: &[f32; 9],
     flat: &mut [f32],
 ) {
-    let stride = shape.stride();
+    let stride = shape.padded_length();
     let tap = |i: usize| &buffer[shift(shape, i)..][..stride];
     let (t0, t1, t2) = (tap(0), tap(1), tap(2));
     let (t3, t4, t5) = (tap(3), tap(4), tap(5));
