@@ -314,7 +314,7 @@ fn variance_and_mean_over_pixels(x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
 
 /// What is to be kept.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
+pub struct Wanted {
     /// The edges that may be.
     pub(crate) candidates: std::sync::Arc<crate::Wiring>,
     /// Whether these are all entries.
@@ -345,7 +345,7 @@ pub(crate) fn place<const D: usize>(weights: &Tensor<D>) -> Option<Place> {
 
 /// What was chosen.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Chosen {
+pub struct Chosen {
     /// Entries that became real, ascending, and their magnitudes.
     pub(crate) born: Vec<(usize, f32)>,
     /// Entries that ceased to be, the same.

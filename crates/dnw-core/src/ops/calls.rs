@@ -1,15 +1,11 @@
-//! What operations are told besides their tensors.
-
-use std::sync::{Mutex, PoisonError};
+//! The arguments of operations besides their tensors.
 
 use dnw_kernels::convolution::ConvolutionShape;
 use dnw_kernels::levels::{GraphNorm, LevelsShape};
 use dnw_kernels::product::ProductShape;
-use dnw_kernels::sgd::SgdStep;
 use dnw_kernels::steps::StepsShape;
 
-use super::watch::{Place, Seen};
-use super::{Chosen, IndexCache, Wanted};
+use super::IndexCache;
 
 /// A wired product.
 #[derive(Clone, Debug)]
@@ -35,40 +31,16 @@ pub struct LevelsCall {
     pub(crate) norm: CallNorm,
     pub(crate) epsilon: f32,
     pub(crate) index: IndexCache,
-    pub(crate) statistics: Observed,
 }
-
-/// What an operation says besides the tensors that it gives, once it is known.
-#[derive(Debug)]
-pub struct ResultSlot<T>(Mutex<Option<T>>);
-
-impl<T> Default for ResultSlot<T> {
-    fn default() -> Self {
-        Self(Mutex::new(None))
-    }
-}
-
-impl<T> ResultSlot<T> {
-    pub(crate) fn put(&self, said: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
-    }
-
-    pub(crate) fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// Mean and biased variance of what each node gathered in a batch.
-pub type Observed = ResultSlot<[Vec<f32>; 2]>;
 
 /// How the norms of a graph are computed.
 #[derive(Clone, Debug)]
 pub(crate) enum CallNorm {
-    /// By each map's statistics.
+    /// By the statistics of each feature map.
     Instance,
     /// By the batch's.
     Batch,
-    /// By statistics known before.
+    /// By running statistics.
     Running([Vec<f32>; 2]),
 }
 
@@ -95,44 +67,4 @@ pub struct StepsCall {
 pub struct NormCall {
     pub(crate) epsilon: f32,
     pub(crate) rectified: bool,
-    pub(crate) statistics: Observed,
-}
-
-/// A choice of the largest weights.
-#[derive(Debug)]
-pub struct ChoiceCall {
-    pub(crate) wanted: Wanted,
-    /// What an update saw of the weights.
-    pub(crate) seen: ResultSlot<Seen>,
-    pub(crate) made: ResultSlot<Result<Chosen, usize>>,
-}
-
-impl ChoiceCall {
-    pub(crate) fn new(wanted: Wanted, seen: Option<Seen>) -> Self {
-        Self {
-            wanted,
-            seen: ResultSlot(Mutex::new(seen)),
-            made: ResultSlot::default(),
-        }
-    }
-
-    /// Takes what was seen, if it was of the weights and the mask that lie here.
-    pub(crate) fn take_seen(&self, weights: Place, real: Place) -> Option<Seen> {
-        let is_of_these = |seen: &Seen| seen.weights == weights && seen.real == real;
-        self.seen.take().filter(is_of_these)
-    }
-}
-
-/// An update that looks at the weights which it moves.
-#[derive(Debug)]
-pub struct LookCall {
-    pub(crate) sgd: SgdStep,
-    pub(crate) wanted: Wanted,
-    pub(crate) seen: ResultSlot<Seen>,
-}
-
-/// A question where the numbers of a tensor lie.
-#[derive(Debug, Default)]
-pub struct PlaceCall {
-    pub(crate) place: ResultSlot<Place>,
 }

@@ -26,7 +26,6 @@ use dnw_cube::product::{self, Steps};
 use dnw_cube::selection::{self, NotANumber};
 use tracing::trace_span;
 
-use super::calls::ChoiceCall;
 use super::{Chosen, Wanted};
 
 /// The operations of wired networks that GPUs have kernels for. Each has a reference in plain tensors in the module above.
@@ -48,14 +47,14 @@ pub trait CubeOps: Backend {
         epsilon: f32,
     ) -> FloatTensor<Self>;
 
-    /// Finds how the mask of the largest weights differs from the given one, which is given back as it is.
+    /// How the mask of the largest weights differs from `real`, `[entries]`. The error is the first candidate that is NaN.
     fn select_top_k(
         weights: FloatTensor<Self>,
         real: BoolTensor<Self>,
-        call: Arc<ChoiceCall>,
-    ) -> BoolTensor<Self>;
+        wanted: Wanted,
+    ) -> Result<Chosen, usize>;
 
-    /// The mask with these entries turned over.
+    /// The mask with these entries toggled.
     fn toggle_mask(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self>;
 }
 
@@ -224,12 +223,14 @@ impl CubeOps for CubeBackend {
         Nodes::new([x, gamma, beta, kernel], epsilon).forward()
     }
 
-    fn select_top_k(weights: CubeTensor, real: CubeTensor, call: Arc<ChoiceCall>) -> CubeTensor {
-        let given = real.clone();
+    fn select_top_k(
+        weights: CubeTensor,
+        real: CubeTensor,
+        wanted: Wanted,
+    ) -> Result<Chosen, usize> {
         let (weights, real) = (into_contiguous(weights), into_contiguous(real));
-        let Wanted { edges, all, .. } = call.wanted;
         let entries = weights.shape().num_elements();
-        let halves: Vec<u32> = match call.wanted.candidate_words() {
+        let halves: Vec<u32> = match wanted.candidate_words() {
             None => Vec::new(),
             Some(words) => {
                 let halves = words
@@ -239,13 +240,13 @@ impl CubeOps for CubeBackend {
             }
         };
         let wanted = selection::Wanted {
-            candidates: (!all).then_some(&halves),
-            k: edges,
+            candidates: (!wanted.all).then_some(&halves),
+            k: wanted.edges,
         };
-        let store = dtype_to_storage_type(real.dtype);
+        let (store, client) = (dtype_to_storage_type(real.dtype), real.client.clone());
         let (weights, real) = (&buffer(&weights), buffer(&real));
-        let made = selection::select_top_k(&given.client, weights, &real, store, wanted);
-        call.made.put(match made {
+        let made = selection::select_top_k(&client, weights, &real, store, wanted);
+        match made {
             Ok(choice) => Ok(Chosen {
                 born: choice.born,
                 died: choice.died,
@@ -254,8 +255,7 @@ impl CubeOps for CubeBackend {
                 contenders: choice.contenders,
             }),
             Err(NotANumber { entry }) => Err(entry),
-        });
-        given
+        }
     }
 
     fn toggle_mask(mask: CubeTensor, entries: Arc<Vec<usize>>) -> CubeTensor {
@@ -346,9 +346,9 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<CubeBackend, C> {
     fn select_top_k(
         weights: FloatTensor<Self>,
         real: CubeTensor,
-        call: Arc<ChoiceCall>,
-    ) -> CubeTensor {
-        CubeBackend::select_top_k(weights.into_primitive(), real, call)
+        wanted: Wanted,
+    ) -> Result<Chosen, usize> {
+        CubeBackend::select_top_k(weights.into_primitive(), real, wanted)
     }
 
     fn toggle_mask(mask: CubeTensor, entries: Arc<Vec<usize>>) -> CubeTensor {
@@ -409,10 +409,7 @@ pub(super) fn select_top_k(
     real: Tensor<1, Bool>,
     wanted: Wanted,
 ) -> Result<Chosen, usize> {
-    let call = Arc::new(ChoiceCall::new(wanted, None));
-    let (weights, real) = (weights.into_dispatch(), real.into_dispatch());
-    <Dispatch as CubeOps>::select_top_k(weights, real, call.clone());
-    call.made.take().expect("the operation puts it there")
+    <Dispatch as CubeOps>::select_top_k(weights.into_dispatch(), real.into_dispatch(), wanted)
 }
 
 /// See [`super::toggle_mask`].

@@ -11,9 +11,9 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata, backend_
 use burn::tensor::Shape;
 use tracing::trace_span;
 
-use super::calls::{
-    ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, PlaceCall, ProductCall, StepsCall,
-};
+use super::calls::{ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
+use super::watch::{Place, Seen};
+use super::{BatchStatistics, Chosen, Wanted};
 use dnw_kernels::sgd::SgdStep;
 
 use super::host::{self, Convolution, Host, Levels, Nodes, Norm, Product, Steps};
@@ -46,13 +46,13 @@ pub trait WiredOps: Backend {
         epsilon: f32,
     ) -> FloatTensor<Self>;
 
-    /// Batch norm by the statistics of the batch, which the call gets, and the ReLU behind it if the call says so.
+    /// Batch norm by the statistics of the batch, which are returned too, and the ReLU behind it if the call says so.
     fn batch_norm_by_batch(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         call: Arc<NormCall>,
-    ) -> FloatTensor<Self>;
+    ) -> (FloatTensor<Self>, BatchStatistics);
 
     /// A graph of levels, from what comes in to what the outputs gather.
     fn graph_levels(
@@ -63,7 +63,7 @@ pub trait WiredOps: Backend {
         beta: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         call: Arc<LevelsCall>,
-    ) -> FloatTensor<Self>;
+    ) -> (FloatTensor<Self>, Option<BatchStatistics>);
 
     /// A cyclic graph's steps, from the inputs' state to the outputs'.
     fn graph_steps(
@@ -76,14 +76,16 @@ pub trait WiredOps: Backend {
         call: Arc<StepsCall>,
     ) -> FloatTensor<Self>;
 
-    /// Finds how the mask of the largest weights differs from the given one, which is given back as it is.
+    /// How the mask of the largest weights differs from `real`, `[entries]`; `seen` is the survey of a step just before. The error is the
+    /// first candidate that is NaN.
     fn select_top_k(
         weights: FloatTensor<Self>,
         real: BoolTensor<Self>,
-        call: Arc<ChoiceCall>,
-    ) -> BoolTensor<Self>;
+        wanted: Wanted,
+        seen: Option<Seen>,
+    ) -> Result<Chosen, usize>;
 
-    /// The mask with these entries turned over.
+    /// The mask with these entries toggled.
     fn toggle_mask(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self>;
 
     /// An update of weights that have a velocity; gives both.
@@ -94,17 +96,18 @@ pub trait WiredOps: Backend {
         sgd: SgdStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// The same, and looks at the weights for the choice that follows; `real` is the mask, `[entries]`.
+    /// [`sgd_step`](Self::sgd_step), and a survey of the weights for the selection that follows; `real` is the mask, `[entries]`.
     fn sgd_step_and_survey(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         velocity: FloatTensor<Self>,
         real: BoolTensor<Self>,
-        call: Arc<LookCall>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+        sgd: SgdStep,
+        wanted: Wanted,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, Option<Seen>);
 
-    /// Tells where the numbers of a tensor lie, if they have no gaps, and gives it back.
-    fn place(tensor: FloatTensor<Self>, call: Arc<PlaceCall>) -> FloatTensor<Self>;
+    /// Where the elements of a tensor begin in memory, if it is contiguous.
+    fn place(tensor: FloatTensor<Self>) -> Option<Place>;
 
     /// The first update; gives weights and velocity.
     fn sgd_first_step(
@@ -157,9 +160,10 @@ macro_rules! on_host {
                 gamma: FloatTensor<Self>,
                 beta: FloatTensor<Self>,
                 call: Arc<NormCall>,
-            ) -> FloatTensor<Self> {
+            ) -> (FloatTensor<Self>, BatchStatistics) {
                 let [x, gamma, beta] = [x, gamma, beta].map(Self::contiguous);
-                Norm::forward::<Self>(&x, &[gamma, beta], call).0
+                let (y, norm) = Norm::forward::<Self>(&x, &[gamma, beta], call);
+                (y, norm.statistics())
             }
 
             fn graph_levels(
@@ -170,7 +174,7 @@ macro_rules! on_host {
                 beta: FloatTensor<Self>,
                 kernel: FloatTensor<Self>,
                 call: Arc<LevelsCall>,
-            ) -> FloatTensor<Self> {
+            ) -> (FloatTensor<Self>, Option<BatchStatistics>) {
                 let (x, weight) = (Self::contiguous(x), Self::contiguous(weight));
                 let nodes = Nodes {
                     gamma,
@@ -178,7 +182,8 @@ macro_rules! on_host {
                     kernel,
                 }
                 .contiguous();
-                Levels::forward::<Self>(&x, &weight, &real, &nodes, call).0
+                let (y, levels) = Levels::forward::<Self>(&x, &weight, &real, &nodes, call);
+                (y, levels.batch_statistics())
             }
 
             fn graph_steps(
@@ -203,10 +208,10 @@ macro_rules! on_host {
             fn select_top_k(
                 weights: FloatTensor<Self>,
                 real: BoolTensor<Self>,
-                call: Arc<ChoiceCall>,
-            ) -> BoolTensor<Self> {
-                host::select_top_k::<Self>(&Self::contiguous(weights), &real, &call);
-                real
+                wanted: Wanted,
+                seen: Option<Seen>,
+            ) -> Result<Chosen, usize> {
+                host::select_top_k::<Self>(&Self::contiguous(weights), &real, &wanted, seen)
             }
 
             fn toggle_mask(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self> {
@@ -227,15 +232,15 @@ macro_rules! on_host {
                 gradient: FloatTensor<Self>,
                 velocity: FloatTensor<Self>,
                 real: BoolTensor<Self>,
-                call: Arc<LookCall>,
-            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                sgd: SgdStep,
+                wanted: Wanted,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>, Option<Seen>) {
                 let gradient = Self::contiguous(gradient);
-                host::sgd_step_and_survey::<Self>(weights, gradient, velocity, &real, &call)
+                host::sgd_step_and_survey::<Self>(weights, gradient, velocity, &real, sgd, &wanted)
             }
 
-            fn place(tensor: FloatTensor<Self>, call: Arc<PlaceCall>) -> FloatTensor<Self> {
-                host::place::<Self>(&tensor, &call);
-                tensor
+            fn place(tensor: FloatTensor<Self>) -> Option<Place> {
+                host::place::<Self>(&tensor)
             }
 
             fn sgd_first_step(
@@ -409,7 +414,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         call: Arc<NormCall>,
-    ) -> FloatTensor<Self> {
+    ) -> (FloatTensor<Self>, BatchStatistics) {
         #[derive(Debug)]
         struct BatchNormByBatch;
 
@@ -437,11 +442,13 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
             [x, gamma, beta].map(|tensor| B::contiguous(tensor.into_primitive()));
         let affine = [gamma, beta];
         let (y, norm) = Norm::forward::<B>(&x, &affine, call);
+        let statistics = norm.statistics();
         let prep = BatchNormByBatch.prepare::<C>(parents);
-        match prep.compute_bound().stateful() {
+        let y = match prep.compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, affine, norm), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        };
+        (y, statistics)
     }
 
     fn graph_levels(
@@ -452,7 +459,7 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         beta: FloatTensor<Self>,
         kernel: FloatTensor<Self>,
         call: Arc<LevelsCall>,
-    ) -> FloatTensor<Self> {
+    ) -> (FloatTensor<Self>, Option<BatchStatistics>) {
         #[derive(Debug)]
         struct GraphLevels;
 
@@ -488,10 +495,12 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         let [x, weight] = [x, weight].map(|tensor| B::contiguous(tensor.into_primitive()));
         let nodes = plain::<B, C>(gamma, beta, kernel);
         let (y, levels) = Levels::forward::<B>(&x, &weight, &real, &nodes, call);
-        match GraphLevels.prepare::<C>(parents).compute_bound().stateful() {
+        let statistics = levels.batch_statistics();
+        let y = match GraphLevels.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(([x, weight], nodes, levels), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        };
+        (y, statistics)
     }
 
     fn graph_steps(
@@ -547,9 +556,10 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
     fn select_top_k(
         weights: FloatTensor<Self>,
         real: BoolTensor<Self>,
-        call: Arc<ChoiceCall>,
-    ) -> BoolTensor<Self> {
-        B::select_top_k(weights.into_primitive(), real, call)
+        wanted: Wanted,
+        seen: Option<Seen>,
+    ) -> Result<Chosen, usize> {
+        B::select_top_k(weights.into_primitive(), real, wanted, seen)
     }
 
     fn toggle_mask(mask: BoolTensor<Self>, entries: Arc<Vec<usize>>) -> BoolTensor<Self> {
@@ -573,16 +583,18 @@ impl<B: Host + WiredOps, C: CheckpointStrategy> WiredOps for Autodiff<B, C> {
         gradient: FloatTensor<Self>,
         velocity: FloatTensor<Self>,
         real: BoolTensor<Self>,
-        call: Arc<LookCall>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        sgd: SgdStep,
+        wanted: Wanted,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, Option<Seen>) {
         let [weights, gradient, velocity] =
             [weights, gradient, velocity].map(|tensor| tensor.into_primitive());
-        let (weights, velocity) = B::sgd_step_and_survey(weights, gradient, velocity, real, call);
-        (Self::from_inner(weights), Self::from_inner(velocity))
+        let (weights, velocity, seen) =
+            B::sgd_step_and_survey(weights, gradient, velocity, real, sgd, wanted);
+        (Self::from_inner(weights), Self::from_inner(velocity), seen)
     }
 
-    fn place(tensor: FloatTensor<Self>, call: Arc<PlaceCall>) -> FloatTensor<Self> {
-        Self::from_inner(B::place(tensor.into_primitive(), call))
+    fn place(tensor: FloatTensor<Self>) -> Option<Place> {
+        B::place(tensor.into_primitive())
     }
 
     fn sgd_first_step(

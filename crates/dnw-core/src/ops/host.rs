@@ -13,9 +13,9 @@ use dnw_kernels::norm::{self, NormParameters, NormShape};
 use dnw_kernels::steps::{self, StepsPass};
 use dnw_kernels::{Buffer, EdgeIndex, pool, product};
 
-use super::IndexCache;
-use super::calls::{ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
+use super::calls::{CallNorm, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use super::watch::Place;
+use super::{BatchStatistics, IndexCache};
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -315,13 +315,17 @@ impl Norm {
         let mut y = uninitialised_like::<B>(x);
         let parameters = Self::parameters::<B>(&call, affine);
         let statistics = norm::forward(norm_shape::<B>(x), B::floats(x), &parameters, &mut y);
-        let pairs = || statistics.chunks_exact(2);
-        call.statistics.put([
-            pairs().map(|pair| pair[0]).collect(),
-            pairs().map(|pair| pair[1]).collect(),
-        ]);
         let statistics = Arc::new(statistics);
         (B::tensor(y, x.shape()), Self { call, statistics })
+    }
+
+    /// Mean and biased variance of each channel.
+    pub(crate) fn statistics(&self) -> BatchStatistics {
+        let pairs = || self.statistics.chunks_exact(2);
+        [
+            pairs().map(|pair| pair[0]).collect(),
+            pairs().map(|pair| pair[1]).collect(),
+        ]
     }
 
     /// The gradients to the input, to gamma and to beta.
@@ -381,12 +385,14 @@ impl Levels {
             norm,
             &mut y,
         );
-        if let super::calls::CallNorm::Batch = call.norm {
-            call.statistics.put(pass.batch_statistics());
-        }
         let y = B::tensor(y, Shape::from([shape.images, outputs, height, width]));
         let pass = Arc::new(pass);
         (y, Self { call, edges, pass })
+    }
+
+    /// The statistics of the nodes, if their norm is that of the batch.
+    pub(crate) fn batch_statistics(&self) -> Option<BatchStatistics> {
+        matches!(self.call.norm, CallNorm::Batch).then(|| self.pass.batch_statistics())
     }
 
     /// The gradients to the input, to the weight, and to the nodes' numbers.

@@ -13,10 +13,7 @@ use dnw_kernels::product::{Layout, ProductShape};
 use dnw_kernels::sgd;
 use dnw_kernels::steps::StepsShape;
 
-use super::calls::{
-    CallNorm, ChoiceCall, ConvolutionCall, LevelsCall, LookCall, NormCall, Observed, PlaceCall,
-    ProductCall, ResultSlot, StepsCall,
-};
+use super::calls::{CallNorm, ConvolutionCall, LevelsCall, NormCall, ProductCall, StepsCall};
 use super::extension::WiredOps;
 use super::watch::{self, Place, Surveyed, Watch};
 use super::{BatchStatistics, Chosen, IndexCache, SgdStep, Wanted, WholeNodes, WholeNorm};
@@ -171,18 +168,17 @@ pub(super) fn levels(
         },
         epsilon: nodes.epsilon as f32,
         index: index.clone(),
-        statistics: Observed::default(),
     });
-    let y = Tensor::from_dispatch(<Dispatch as WiredOps>::graph_levels(
+    let (y, statistics) = <Dispatch as WiredOps>::graph_levels(
         x.into_dispatch(),
         weight.into_dispatch(),
         real.into_dispatch(),
         nodes.gamma.into_dispatch(),
         nodes.beta.into_dispatch(),
         nodes.kernel.into_dispatch(),
-        call.clone(),
-    ));
-    (y, call.statistics.take())
+        call,
+    );
+    (Tensor::from_dispatch(y), statistics)
 }
 
 /// See [`super::steps`].
@@ -231,15 +227,15 @@ pub(super) fn select_top_k(
         Some(Surveyed { seen, held }) => (Some(seen), Some(held)),
         None => (None, None),
     };
-    let call = Arc::new(ChoiceCall::new(wanted, seen));
-    <Dispatch as WiredOps>::select_top_k(
+    let chosen = <Dispatch as WiredOps>::select_top_k(
         weights.into_dispatch(),
         real.into_dispatch(),
-        call.clone(),
+        wanted,
+        seen,
     );
-    // Until now the places of what was seen had to be nobody else's.
+    // The handles keep the surveyed memory from being reused for other tensors until the survey was compared with where these lie.
     drop(held);
-    call.made.take().expect("the operation puts it there")
+    chosen
 }
 
 /// See [`super::toggle_mask`].
@@ -293,31 +289,25 @@ fn sgd_step_and_survey(
     let Watch {
         name, real, wanted, ..
     } = watch;
-    let call = Arc::new(LookCall {
-        sgd,
-        wanted,
-        seen: ResultSlot::default(),
-    });
     let real = real.into_dispatch();
-    let moved = <Dispatch as WiredOps>::sgd_step_and_survey(
+    let (weights, velocity, seen) = <Dispatch as WiredOps>::sgd_step_and_survey(
         weights,
         gradient,
         velocity,
         real.clone(),
-        call.clone(),
+        sgd,
+        wanted,
     );
-    if let Some(seen) = call.seen.take() {
-        let held = (moved.0.clone(), real);
+    if let Some(seen) = seen {
+        let held = (weights.clone(), real);
         watch::record(name, Surveyed { seen, held });
     }
-    moved
+    (weights, velocity)
 }
 
 /// See [`super::place`].
 pub(super) fn place<const D: usize>(tensor: Tensor<D>) -> Option<Place> {
-    let call = Arc::new(PlaceCall::default());
-    <Dispatch as WiredOps>::place(tensor.into_dispatch(), call.clone());
-    call.place.take()
+    <Dispatch as WiredOps>::place(tensor.into_dispatch())
 }
 
 /// See [`super::batch_norm`].
@@ -331,18 +321,12 @@ pub(super) fn batch_norm(
     let call = Arc::new(NormCall {
         epsilon: epsilon as f32,
         rectified,
-        statistics: Observed::default(),
     });
-    let y = Tensor::from_dispatch(<Dispatch as WiredOps>::batch_norm_by_batch(
+    let (y, statistics) = <Dispatch as WiredOps>::batch_norm_by_batch(
         x.into_dispatch(),
         gamma.into_dispatch(),
         beta.into_dispatch(),
-        call.clone(),
-    ));
-    (
-        y,
-        call.statistics
-            .take()
-            .expect("the operation puts them there"),
-    )
+        call,
+    );
+    (Tensor::from_dispatch(y), statistics)
 }

@@ -17,7 +17,7 @@ use super::Wanted;
 /// Where the numbers of a tensor begin in this process's memory. It names them for as long as somebody holds a handle on them: nobody
 /// changes numbers that others hold where they lie, or gets their memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(usize);
+pub struct Place(usize);
 
 impl Place {
     /// Where a slice begins.
@@ -40,7 +40,7 @@ pub(crate) struct Watch {
 
 /// The survey of a tensor, made while its weights were updated.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub struct Seen {
     pub(crate) survey: Survey,
     /// Where its weights lay.
     pub(crate) weights: Place,

@@ -5,21 +5,23 @@ use dnw_kernels::selection::{self, Lookout, NotANumber, Survey};
 use dnw_kernels::sgd::{self, SgdStep};
 
 use super::Host;
-use crate::ops::Chosen;
-use crate::ops::calls::{ChoiceCall, LookCall, PlaceCall};
 use crate::ops::watch::{Place, Seen};
+use crate::ops::{Chosen, Wanted};
 
 /// Finds how the mask of the largest weights differs from the one before, `[entries]`.
 pub(crate) fn select_top_k<B: Host>(
     weights: &FloatTensor<B>,
     real: &BoolTensor<B>,
-    call: &ChoiceCall,
-) {
-    let wanted = &call.wanted;
+    wanted: &Wanted,
+    seen: Option<Seen>,
+) -> Result<Chosen, usize> {
     let weights = B::floats(weights);
     let candidates = wanted.candidate_words();
     let before = B::bytes(real);
-    let survey = match call.take_seen(Place::of(weights), B::mask_place(real)) {
+    // A survey holds for the weights and the mask that it was made of.
+    let (place, mask_place) = (Place::of(weights), B::mask_place(real));
+    let seen = seen.filter(|seen| seen.weights == place && seen.real == mask_place);
+    let survey = match seen {
         Some(seen) => Some(seen.survey),
         None => wanted
             .guess
@@ -27,23 +29,21 @@ pub(crate) fn select_top_k<B: Host>(
             .map(|lookout| Survey::of(weights, &lookout)),
     };
     let found = selection::changes(weights, candidates, wanted.edges, survey, &before);
-    call.made
-        .put(found.map_err(|NotANumber { entry }| entry).map(|found| {
-            let with_magnitudes = |entries: Vec<usize>| {
-                let pairs = entries
-                    .into_iter()
-                    .map(|entry| (entry, weights[entry].abs()));
-                pairs.collect()
-            };
-            let kept = found.kept;
-            Chosen {
-                born: with_magnitudes(found.born),
-                died: with_magnitudes(found.died),
-                threshold: kept.threshold,
-                nearest: kept.nearest,
-                contenders: kept.contenders,
-            }
-        }));
+    let found = found.map_err(|NotANumber { entry }| entry)?;
+    let with_magnitudes = |entries: Vec<usize>| {
+        let pairs = entries
+            .into_iter()
+            .map(|entry| (entry, weights[entry].abs()));
+        pairs.collect()
+    };
+    let kept = found.kept;
+    Ok(Chosen {
+        born: with_magnitudes(found.born),
+        died: with_magnitudes(found.died),
+        threshold: kept.threshold,
+        nearest: kept.nearest,
+        contenders: kept.contenders,
+    })
 }
 
 /// Weights and velocity, moved where they lie by a function of these and the gradient.
@@ -87,36 +87,38 @@ pub(crate) fn sgd_step_and_survey<B: Host>(
     gradient: FloatTensor<B>,
     velocity: FloatTensor<B>,
     real: &BoolTensor<B>,
-    call: &LookCall,
-) -> (FloatTensor<B>, FloatTensor<B>) {
+    sgd: SgdStep,
+    wanted: &Wanted,
+) -> (FloatTensor<B>, FloatTensor<B>, Option<Seen>) {
     let before = B::bytes(real);
-    let lookout = call.wanted.guess.and_then(|guess| {
-        let candidates = call.wanted.candidate_words();
+    let lookout = wanted.guess.and_then(|guess| {
+        let candidates = wanted.candidate_words();
         Lookout::around(guess, candidates, &before)
     });
     let Some(lookout) = lookout else {
-        return sgd_step::<B>(weights, gradient, velocity, call.sgd);
+        let (weights, velocity) = sgd_step::<B>(weights, gradient, velocity, sgd);
+        return (weights, velocity, None);
     };
-    moved::<B>(
+    let mut seen = None;
+    let (weights, velocity) = moved::<B>(
         weights,
         gradient,
         velocity,
         |weights, gradient, velocity| {
-            let survey = sgd::step_and_survey(call.sgd, weights, gradient, velocity, &lookout);
-            call.seen.put(Seen {
+            let survey = sgd::step_and_survey(sgd, weights, gradient, velocity, &lookout);
+            seen = Some(Seen {
                 survey,
                 weights: Place::of(weights),
                 real: B::mask_place(real),
             });
         },
-    )
+    );
+    (weights, velocity, seen)
 }
 
-/// Notes where the numbers of a tensor lie, if they have no gaps.
-pub(crate) fn place<B: Host>(tensor: &FloatTensor<B>, call: &PlaceCall) {
-    if B::is_contiguous(tensor) {
-        call.place.put(Place::of(B::floats(tensor)));
-    }
+/// Where the elements of a tensor begin in memory, if it is contiguous.
+pub(crate) fn place<B: Host>(tensor: &FloatTensor<B>) -> Option<Place> {
+    B::is_contiguous(tensor).then(|| Place::of(B::floats(tensor)))
 }
 
 /// The first update, in which the gradient becomes the velocity.
