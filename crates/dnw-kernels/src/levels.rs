@@ -18,7 +18,7 @@ use crate::wired::Edges;
 pub enum Outputs {
     /// So many nodes of a level of their own, which have no node function; targets are all nodes but the inputs.
     OwnLevel(usize),
-    /// The last so many of the last level, which the whole level feeds again after it has activations; all nodes are targets.
+    /// The last so many of the last level, which the whole level feeds again after its forward pass; all nodes are targets.
     InLastLevel(usize),
 }
 
