@@ -61,6 +61,7 @@ pub mod rules;
 pub mod schedule;
 pub mod score;
 mod selection;
+mod surveys;
 mod swaps;
 mod unit;
 mod wire;

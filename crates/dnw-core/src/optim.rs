@@ -7,7 +7,7 @@
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 
-use crate::ops;
+use crate::{ops, surveys};
 
 /// Stochastic gradient descent with momentum and weight decay: `v <- momentum v + (g + decay w)`, `w <- w - rate v`. The velocity begins
 /// as the first gradient, without dampening: PyTorch's definition.
@@ -78,11 +78,20 @@ impl Optimizer for Sgd {
     ) -> (Tensor<D>, Option<SgdState<D>>) {
         let velocity = state.and_then(|state| state.velocity);
         let sgd = ops::SgdStep {
-            rate,
+            learning_rate: rate,
             momentum: self.momentum,
-            decay: self.weight_decay,
+            weight_decay: self.weight_decay,
         };
-        let (weights, velocity) = ops::sgd_step(weights, gradient, velocity, sgd);
+        // The first update makes no survey.
+        let request = velocity.as_ref().and_then(|_| surveys::take(&weights));
+        let (name, survey) = match request {
+            Some(of) => (Some(of.name), Some((of.real, of.top_k))),
+            None => (None, None),
+        };
+        let (weights, velocity, surveyed) = ops::sgd_step(weights, gradient, velocity, sgd, survey);
+        if let (Some(name), Some(surveyed)) = (name, surveyed) {
+            surveys::store(name, surveyed);
+        }
         let velocity = (self.momentum != 0.0).then_some(velocity);
         (weights, Some(SgdState { velocity }))
     }

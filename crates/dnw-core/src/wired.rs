@@ -9,9 +9,9 @@ use burn::module::{
 };
 use burn::tensor::{Device, Tensor};
 
-use crate::ops::{self, Surveys};
 use crate::rule::Choice;
 use crate::score::Sees;
+use crate::surveys::{self, Surveys};
 use crate::{
     Birth, Clock, Forward, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError, carry_masks,
 };
@@ -226,8 +226,8 @@ impl<M: Module> Wired<M> {
     /// # Errors
     /// As [`rewire`](Self::rewire); the step has been made then.
     pub fn update(&mut self, step: impl FnOnce(M) -> M) -> Result<Rewiring, WiringError> {
-        let watches = self.watches();
-        let ((), surveys) = ops::during(watches, || self.change_model(step));
+        let requests = self.survey_requests();
+        let ((), surveys) = surveys::during(requests, || self.change_model(step));
         self.rewire_by(surveys)
     }
 
@@ -302,7 +302,7 @@ impl<M: Module> Wired<M> {
         let begins_at_zero = self.rule.birth == Birth::Zero && tensor.clock.update > 0;
         let born = || Wiring::from_entries(tensor.weights.len(), swaps.born.iter().copied());
         Change {
-            turned: None,
+            toggled: None,
             wiring: (rewinds || !swaps.is_empty()).then(|| choice.wiring.clone()),
             joined: choice.joined.clone(),
             law: choice.threshold.map(|t| self.rule.forward.law(t)),

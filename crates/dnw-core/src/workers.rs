@@ -19,7 +19,7 @@ use burn::tensor::Device;
 /// ```
 pub fn on_workers<T: Send>(device: &Device, work: impl FnOnce() -> T + Send) -> T {
     #[cfg(any(feature = "flex", feature = "ndarray"))]
-    if crate::ops::is_host(device) {
+    if crate::ops::is_cpu(device) {
         return dnw_kernels::on_workers(work);
     }
     let _ = device;

@@ -20,3 +20,5 @@ pub mod product;
 pub mod selection;
 
 pub use buffer::Buffer;
+// How a device stores booleans, which masks are.
+pub use cubecl::ir::ElemType;

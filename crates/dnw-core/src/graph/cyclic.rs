@@ -15,7 +15,7 @@ use burn::tensor::{Device, Tensor, activation};
 use super::edges::Edges;
 use super::node::kernels;
 use crate::layers::{attach, edges_of};
-use crate::ops::{self, Kernels, WholeNodes, WholeNorm};
+use crate::ops::{self, GraphNodes, GraphNorm, Kernels};
 use crate::real_edges::RealEdges;
 use crate::{Gradient, Wiring};
 
@@ -172,14 +172,14 @@ impl Field {
     /// - `state`: `[batch, nodes that are given a state, height, width]`
     /// - result: `[batch, outputs, height, width]`
     pub fn after(&self, state: Tensor<4>, steps: usize, outputs: Range<usize>) -> Tensor<4> {
-        if steps > 0 && self.kernels.serve(&state) {
-            let nodes = WholeNodes {
+        if steps > 0 && self.kernels.on_cpu(&state) {
+            let nodes = GraphNodes {
                 gamma: self.gamma.clone(),
                 beta: self.beta.clone(),
                 kernel: self.kernel.clone(),
                 epsilon: self.epsilon,
                 stride: 1,
-                norm: WholeNorm::Instance,
+                norm: GraphNorm::Instance,
             };
             let (weight, real) = (self.edges.weight().clone(), self.edges.real().clone());
             return ops::steps(

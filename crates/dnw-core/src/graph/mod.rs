@@ -22,4 +22,4 @@ pub use node::{BatchNodes, ImageNodes, NodeFunction, ScalarNodes};
 pub use norms::{batch_norm, batch_norm_rectified, instance_norm};
 pub use spec::{GraphError, GraphSpec, Outputs};
 
-pub use crate::ops::{BatchStatistics, Kernels, WholeNodes, WholeNorm};
+pub use crate::ops::{BatchStatistics, GraphNodes, GraphNorm, Kernels};

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use super::edges::Edges;
 use super::{GraphSpec, NodeFunction, Outputs};
 use crate::layers::{attach, edges_of};
-use crate::ops::{self, Kernels, WholeNodes};
+use crate::ops::{self, GraphNodes, Kernels};
 use crate::real_edges::RealEdges;
 use crate::{Gradient, Wiring};
 
@@ -106,7 +106,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
     /// - result: `[batch, outputs, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let trains = input.is_autodiff();
-        if self.kernels.serve(&input)
+        if self.kernels.on_cpu(&input)
             && let Some(nodes) = self.function.whole(trains)
         {
             return self.at_once(nodes, input);
@@ -115,7 +115,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
     }
 
     /// The whole graph in one pass.
-    fn at_once(&self, nodes: WholeNodes, input: Tensor<4>) -> Tensor<4> {
+    fn at_once(&self, nodes: GraphNodes, input: Tensor<4>) -> Tensor<4> {
         let edges = Edges::new(&self.weight, self.kernels);
         let [batch, _, height, width] = input.dims();
         let (weight, real) = (edges.weight().clone(), edges.real().clone());

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, activation};
 
 use super::norms::move_averages;
 use super::{GraphSpec, batch_norm};
-use crate::ops::{self, BatchStatistics, Kernels, WholeNodes, WholeNorm};
+use crate::ops::{self, BatchStatistics, GraphNodes, GraphNorm, Kernels};
 
 /// `Z_v = f_v(I_v)` for the nodes of a level, all at once.
 pub trait NodeFunction: Module {
@@ -29,7 +29,7 @@ pub trait NodeFunction: Module {
 
     /// The nodes of all levels at once, where they are a norm, ReLU and a depthwise 3 x 3 convolution: kernels then run the whole graph
     /// in one pass. `trains` says whether gradients are wanted. None where nodes are of another kind.
-    fn whole(&self, trains: bool) -> Option<WholeNodes> {
+    fn whole(&self, trains: bool) -> Option<GraphNodes> {
         let _ = trains;
         None
     }
@@ -82,7 +82,7 @@ impl NodeFunction for ImageNodes {
         ops::node_function(input, gamma, beta, kernel, norm.epsilon, kernels)
     }
 
-    fn whole(&self, _: bool) -> Option<WholeNodes> {
+    fn whole(&self, _: bool) -> Option<GraphNodes> {
         let gammas: Option<Vec<_>> = self
             .norm
             .iter()
@@ -95,13 +95,13 @@ impl NodeFunction for ImageNodes {
             .collect();
         let epsilon = self.norm[0].epsilon;
         let is_one = self.norm.iter().all(|norm| norm.epsilon == epsilon);
-        is_one.then_some(WholeNodes {
+        is_one.then_some(GraphNodes {
             gamma: Tensor::cat(gammas?, 0),
             beta: Tensor::cat(betas?, 0),
             kernel: self.kernel.val(),
             epsilon,
             stride: 1,
-            norm: WholeNorm::Instance,
+            norm: GraphNorm::Instance,
         })
     }
 }
@@ -156,7 +156,7 @@ impl NodeFunction for BatchNodes {
         conv2d(x, kernel, None, options)
     }
 
-    fn whole(&self, trains: bool) -> Option<WholeNodes> {
+    fn whole(&self, trains: bool) -> Option<GraphNodes> {
         let by_batch = self.norm.iter().all(|norm| norm.training.is_enabled());
         let by_running = self.norm.iter().all(|norm| !norm.training.is_enabled());
         let epsilon = self.norm[0].epsilon;
@@ -165,7 +165,7 @@ impl NodeFunction for BatchNodes {
             return None;
         }
         let norm = if trains && by_batch {
-            WholeNorm::Batch
+            GraphNorm::Batch
         } else {
             let of = |running: fn(&BatchNorm) -> Tensor<1>| {
                 let numbers = self.norm.iter().flat_map(|norm| {
@@ -174,14 +174,14 @@ impl NodeFunction for BatchNodes {
                 });
                 numbers.collect()
             };
-            WholeNorm::Running([
+            GraphNorm::Running([
                 of(|norm| norm.running_mean.value_sync()),
                 of(|norm| norm.running_var.value_sync()),
             ])
         };
         let kernels =
             std::iter::once(self.input_kernel.val()).chain(self.kernel.as_ref().map(Param::val));
-        Some(WholeNodes {
+        Some(GraphNodes {
             gamma: Tensor::cat(self.norm.iter().map(|norm| norm.gamma.val()).collect(), 0),
             beta: Tensor::cat(self.norm.iter().map(|norm| norm.beta.val()).collect(), 0),
             kernel: Tensor::cat(kernels.collect(), 0),

@@ -8,7 +8,7 @@ use burn::nn::{BatchNorm, InstanceNorm};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use crate::ops;
+use crate::ops::{self, Kernels};
 
 /// Applies Burn's layer in the type of its parameters.
 ///
@@ -57,7 +57,14 @@ fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
         return output.cast(given);
     }
     let [batch, _, height, width] = input.dims();
-    let (output, [mean, variance]) = ops::batch_norm(input, gamma, beta, norm.epsilon, rectified);
+    let (output, [mean, variance]) = ops::batch_norm(
+        input,
+        gamma,
+        beta,
+        norm.epsilon,
+        rectified,
+        Kernels::default(),
+    );
     move_averages(norm, mean, variance, batch * height * width);
     output.cast(given)
 }

@@ -155,7 +155,7 @@ pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     let Some(edges) = conv.weight.reparameterization::<RealEdges>() else {
         return conv.forward(input);
     };
-    if !kernels.serve(&input) && !kernels.serve_on_gpu(&input) {
+    if !kernels.on_cpu(&input) && !kernels.on_gpu(&input) {
         return conv.forward(input);
     }
     let padding = match conv.padding {
@@ -171,7 +171,7 @@ pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
         && conv.groups == 1
         && padding == [(0, 0); 2];
     // A GPU has a kernel for products; a CPU lays products out like other convolutions.
-    let output = if is_product && kernels.serve_on_gpu(&input) {
+    let output = if is_product && kernels.on_gpu(&input) {
         ops::wired_product(input, weight, real, edges.index(), kernels)
     } else {
         ops::wired_convolution(input, weight, real, options, edges.index(), kernels)

@@ -113,7 +113,7 @@ pub fn apply<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
     let Some(edges) = linear.weight.reparameterization::<RealEdges>() else {
         return linear.forward(input);
     };
-    if !kernels.serve(&input) {
+    if !kernels.on_cpu(&input) {
         return linear.forward(input);
     }
     let mut shape = input.dims();

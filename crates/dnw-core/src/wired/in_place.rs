@@ -11,8 +11,9 @@ use burn::tensor::{Bool, Tensor};
 
 use super::traversal::Change;
 use super::{Rewiring, TensorFacts, TensorRewiring, Wired};
-use crate::ops::{self, Kernels, Surveys, Wanted, Watch};
+use crate::ops::{self, Kernels, TopK};
 use crate::real_edges::path;
+use crate::surveys::{Request, Surveys};
 use crate::{Clock, Swaps, WiringError};
 
 /// A wired tensor on its device.
@@ -70,31 +71,33 @@ impl<M: Module> Wired<M> {
             return None;
         }
         let found = self.find();
-        let serves =
-            |handle: &Handle| handle.real.is_some() && Kernels::default().choose(&handle.weights);
-        let serve = found.iter().all(serves);
-        serve.then(|| self.select_top_k(found, surveys))
+        let kernels = Kernels::default();
+        let has_kernel = |Handle { weights, real, .. }: &Handle| {
+            real.is_some() && (kernels.on_cpu(weights) || kernels.on_gpu(weights))
+        };
+        let all = found.iter().all(has_kernel);
+        all.then(|| self.select_top_k(found, surveys))
     }
 
-    /// What a step of the optimizer had better look at, because the next choice will ask for it.
-    pub(super) fn watches(&self) -> Vec<Watch> {
+    /// The surveys that the selection after the next update can use.
+    pub(super) fn survey_requests(&self) -> Vec<Request> {
         let clock = Clock {
             update: self.clock.update + 1,
             ..self.clock
         };
-        let on_host = || (**self).devices().iter().all(ops::is_host);
-        if !self.rule.keeps_largest() || !self.rule.schedule.chooses(clock) || !on_host() {
+        let on_cpu = || (**self).devices().iter().all(ops::is_cpu);
+        if !self.rule.keeps_largest() || !self.rule.schedule.chooses(clock) || !on_cpu() {
             return Vec::new();
         }
-        let watch = |handle: Handle| {
-            Some(Watch {
-                place: ops::place(&handle.weights)?,
+        let request = |handle: Handle| {
+            Some(Request {
+                weights: ops::address(&handle.weights)?,
                 real: handle.real?,
-                wanted: self.wanted(&handle.name, clock),
+                top_k: self.top_k(&handle.name, clock),
                 name: handle.name,
             })
         };
-        self.find().into_iter().filter_map(watch).collect()
+        self.find().into_iter().filter_map(request).collect()
     }
 
     fn find(&self) -> Vec<Handle> {
@@ -107,20 +110,20 @@ impl<M: Module> Wired<M> {
         find.found
     }
 
-    /// What is kept of a tensor.
-    fn wanted(&self, name: &str, clock: Clock) -> Wanted {
+    /// Which edges of a tensor are to be real.
+    fn top_k(&self, name: &str, clock: Clock) -> TopK {
         let facts = &self.tensors.facts[name];
-        Wanted {
+        TopK {
             candidates: facts.candidates.clone(),
             all: facts.count == facts.candidates.entries(),
-            edges: self.rule.schedule.edges(clock, facts.count, facts.budget),
+            k: self.rule.schedule.edges(clock, facts.count, facts.budget),
             guess: self.thresholds.get(name).copied(),
         }
     }
 
     fn select_top_k(
         &mut self,
-        found: Vec<Handle>,
+        handles: Vec<Handle>,
         mut surveys: Surveys,
     ) -> Result<Rewiring, WiringError> {
         let mut rewiring = Rewiring {
@@ -132,33 +135,33 @@ impl<M: Module> Wired<M> {
             name,
             weights,
             real,
-        } in found
+        } in handles
         {
-            let wanted = self.wanted(&name, self.clock);
-            let edges = wanted.edges;
+            let top_k = self.top_k(&name, self.clock);
+            let edges = top_k.k;
             let real = real.expect("found with its weights");
             let surveyed = surveys.remove(&name);
-            let chosen = ops::select_top_k(weights, real, wanted, surveyed).map_err(|entry| {
+            let found = ops::select_top_k(weights, real, top_k, surveyed).map_err(|entry| {
                 let tensor = name.clone();
                 WiringError::NotANumber { tensor, entry }
             })?;
-            let swaps = Swaps::of(chosen.born, chosen.died);
+            let swaps = Swaps::of(found.added, found.removed);
             if !swaps.is_empty() {
-                let turned = [swaps.born.as_slice(), &swaps.died].concat();
+                let toggled = [swaps.born.as_slice(), &swaps.died].concat();
                 let change = Change {
-                    turned: Some(turned),
+                    toggled: Some(toggled),
                     ..Change::default()
                 };
                 changes.insert(name.clone(), change);
             }
-            thresholds.insert(name.clone(), chosen.threshold);
+            thresholds.insert(name.clone(), found.threshold);
             rewiring.tensors.push(TensorRewiring {
                 name,
                 real: edges,
                 swaps,
-                threshold: chosen.threshold,
-                nearest: chosen.nearest,
-                contenders: chosen.contenders,
+                threshold: found.threshold,
+                nearest: found.nearest,
+                contenders: found.contenders,
             });
         }
         self.thresholds = thresholds;
@@ -177,8 +180,9 @@ mod tests {
     use burn::tensor::{Device, Distribution, Tensor};
 
     use super::*;
-    use crate::ops::Place;
+    use crate::ops::Address;
     use crate::optim::Sgd;
+    use crate::surveys;
     use crate::{Budget, Wire, Wiring};
 
     fn gradients(model: &Wired<Linear>) -> GradientsParams {
@@ -208,14 +212,14 @@ mod tests {
             for has_velocities in [false, true, true] {
                 let gradients = gradients(&model);
                 let step = |layer| optimizer.step(0.05, layer, gradients);
-                let watches = model.watches();
-                let ((), surveys) = ops::during(watches, || model.change_model(step));
-                let seen: Vec<(&str, Place)> = surveys
+                let requests = model.survey_requests();
+                let ((), surveys) = surveys::during(requests, || model.change_model(step));
+                let seen: Vec<(&str, Address)> = surveys
                     .iter()
-                    .map(|(name, surveyed)| (name.as_str(), surveyed.seen.weights))
+                    .map(|(name, surveyed)| (name.as_str(), surveyed.weights()))
                     .collect();
-                let place = ops::place(&model.weight.base()).unwrap();
-                let expected = [("weight", place)];
+                let address = ops::address(&model.weight.base()).unwrap();
+                let expected = [("weight", address)];
                 assert_eq!(seen, &expected[..usize::from(has_velocities)]);
                 model.rewire_by(surveys).unwrap();
             }
@@ -249,7 +253,7 @@ mod tests {
             if *self != Self::Mask || param.val().shape().num_elements() < 40 {
                 return param;
             }
-            param.map(|mask| ops::toggle_mask(mask, (0..40).collect()))
+            param.map(|mask| ops::toggle_mask(mask, &(0..40).collect::<Vec<_>>()))
         }
     }
 

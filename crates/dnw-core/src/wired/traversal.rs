@@ -126,7 +126,7 @@ pub(super) struct Change {
     /// The real edges.
     pub(super) wiring: Option<Wiring>,
     /// The entries of the mask that turn over, where kernels chose them.
-    pub(super) turned: Option<Vec<usize>>,
+    pub(super) toggled: Option<Vec<usize>>,
     /// The hallucinated edges that take part while training.
     pub(super) joined: Option<Wiring>,
     /// What an edge gives.
@@ -196,9 +196,9 @@ impl ModuleMapper for Put<'_> {
         };
         let change = self.changes.get(&weight);
         if part == path::REAL
-            && let Some(turned) = change.and_then(|change| change.turned.clone())
+            && let Some(toggled) = change.and_then(|change| change.toggled.clone())
         {
-            return param.map(|mask| ops::toggle_mask(mask, turned));
+            return param.map(|mask| ops::toggle_mask(mask, &toggled));
         }
         let mask = match part {
             path::REAL => change.and_then(|change| change.wiring.as_ref()),

@@ -7,9 +7,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape, TensorData};
 use dnw_kernels::pool;
 
-use super::{Host, Place};
+use super::{Address, CpuBackend};
 
-/// The same numbers without gaps, and no second handle on them if there were none.
+/// The same elements without gaps, and no second handle on them if there were none.
 fn owned(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() {
         tensor
@@ -18,7 +18,7 @@ fn owned(tensor: FlexTensor) -> FlexTensor {
     }
 }
 
-impl Host for Flex {
+impl CpuBackend for Flex {
     fn contiguous(tensor: FlexTensor) -> FlexTensor {
         tensor.to_contiguous()
     }
@@ -30,7 +30,7 @@ impl Host for Flex {
     fn floats(tensor: &FlexTensor) -> &[f32] {
         tensor
             .as_slice()
-            .expect("contiguous, and of 32-bit floats, or the kernels would not serve it")
+            .expect("contiguous, and of 32-bit floats, which is checked before a kernel runs")
     }
 
     fn bytes(tensor: &FlexTensor) -> Cow<'_, [u8]> {
@@ -45,12 +45,12 @@ impl Host for Flex {
         }
     }
 
-    fn mask_place(tensor: &FlexTensor) -> Place {
-        Place::of(tensor.bytes())
+    fn mask_address(tensor: &FlexTensor) -> Address {
+        Address::of(tensor.bytes())
     }
 
-    fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-        FlexTensor::from_data(TensorData::new(values, shape))
+    fn tensor(elements: Vec<f32>, shape: Shape) -> FlexTensor {
+        FlexTensor::from_data(TensorData::new(elements, shape))
     }
 
     fn change(tensor: FlexTensor, change: impl FnOnce(&mut [f32])) -> FlexTensor {
@@ -74,9 +74,9 @@ impl Host for Flex {
     }
 
     fn recycle(tensor: FlexTensor) {
-        let numbers = tensor.layout().num_elements();
-        let is_whole = tensor.layout().contiguous_offsets() == Some((0, numbers))
-            && tensor.bytes().len() == numbers * size_of::<f32>();
+        let elements = tensor.layout().num_elements();
+        let is_whole = tensor.layout().contiguous_offsets() == Some((0, elements))
+            && tensor.bytes().len() == elements * size_of::<f32>();
         if tensor.dtype() == DType::F32 && tensor.is_unique() && is_whole {
             // The block itself comes out, since nobody else holds it.
             if let Ok(block) = tensor.into_data().try_into_vec() {

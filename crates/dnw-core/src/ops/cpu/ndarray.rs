@@ -7,12 +7,12 @@ use burn::backend::TensorMetadata;
 use burn::backend::ndarray::NdArrayTensor;
 use burn::tensor::{Shape, TensorData};
 
-use super::{Host, Place};
+use super::{Address, CpuBackend};
 
-impl Host for NdArray {
+impl CpuBackend for NdArray {
     fn contiguous(tensor: NdArrayTensor) -> NdArrayTensor {
         let NdArrayTensor::F32(storage) = &tensor else {
-            unreachable!("of 32-bit floats, or the kernels would not serve it");
+            unreachable!("of 32-bit floats, which is checked before a kernel runs");
         };
         let view = storage.view();
         if view.is_standard_layout() {
@@ -24,39 +24,45 @@ impl Host for NdArray {
 
     fn is_contiguous(tensor: &NdArrayTensor) -> bool {
         let NdArrayTensor::F32(storage) = tensor else {
-            unreachable!("of 32-bit floats, or the kernels would not serve it");
+            unreachable!("of 32-bit floats, which is checked before a kernel runs");
         };
         storage.view().is_standard_layout()
     }
 
     fn floats(tensor: &NdArrayTensor) -> &[f32] {
         let NdArrayTensor::F32(storage) = tensor else {
-            unreachable!("of 32-bit floats, or the kernels would not serve it");
+            unreachable!("of 32-bit floats, which is checked before a kernel runs");
         };
         storage.view().to_slice().expect("made contiguous")
     }
 
     fn bytes(tensor: &NdArrayTensor) -> Cow<'_, [u8]> {
         let NdArrayTensor::Bool(storage) = tensor else {
-            unreachable!("a tensor of yes and no");
+            unreachable!("a mask is a tensor of booleans");
         };
-        Cow::Owned(storage.view().iter().map(|&yes| u8::from(yes)).collect())
+        Cow::Owned(
+            storage
+                .view()
+                .iter()
+                .map(|&is_real| u8::from(is_real))
+                .collect(),
+        )
     }
 
-    fn mask_place(tensor: &NdArrayTensor) -> Place {
+    fn mask_address(tensor: &NdArrayTensor) -> Address {
         let NdArrayTensor::Bool(storage) = tensor else {
-            unreachable!("a tensor of yes and no");
+            unreachable!("a mask is a tensor of booleans");
         };
-        Place::of(storage.view().to_slice().unwrap_or_default())
+        Address::of(storage.view().to_slice().unwrap_or_default())
     }
 
-    fn tensor(values: Vec<f32>, shape: Shape) -> NdArrayTensor {
-        NdArrayTensor::from_data(TensorData::new(values, shape))
+    fn tensor(elements: Vec<f32>, shape: Shape) -> NdArrayTensor {
+        NdArrayTensor::from_data(TensorData::new(elements, shape))
     }
 
     fn change(tensor: NdArrayTensor, change: impl FnOnce(&mut [f32])) -> NdArrayTensor {
         let NdArrayTensor::F32(storage) = Self::contiguous(tensor) else {
-            unreachable!("of 32-bit floats, or the kernels would not serve it");
+            unreachable!("of 32-bit floats, which is checked before a kernel runs");
         };
         let mut array = storage.into_owned();
         change(array.as_slice_mut().expect("made contiguous"));
@@ -65,7 +71,7 @@ impl Host for NdArray {
 
     fn toggle(mask: NdArrayTensor, entries: &[usize]) -> NdArrayTensor {
         let NdArrayTensor::Bool(storage) = mask else {
-            unreachable!("a tensor of yes and no");
+            unreachable!("a mask is a tensor of booleans");
         };
         let mut array = storage.into_owned();
         for &entry in entries {

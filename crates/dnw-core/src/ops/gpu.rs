@@ -1,0 +1,30 @@
+//! Tensors of Burn's CubeCL backend as buffers of `dnw-cube`.
+
+use burn::backend::TensorMetadata;
+use burn::backend::cubecl::dtype_to_storage_type;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::tensor::CubeTensor;
+use dnw_cube::{Buffer, ElemType};
+
+/// The elements of a contiguous tensor.
+pub(super) fn buffer(tensor: &CubeTensor) -> Buffer {
+    let length = tensor.shape().num_elements();
+    Buffer::new(tensor.handle.clone(), length, tensor.dtype.size())
+}
+
+/// An uninitialised tensor of 32-bit floats on the device of another tensor, and its buffer.
+pub(super) fn empty(like: &CubeTensor, shape: Shape) -> (CubeTensor, Buffer) {
+    let found = Buffer::uninitialised(&like.client, shape.num_elements());
+    (tensor(like, shape, &found), found)
+}
+
+/// A buffer of 32-bit floats as a tensor on the device of another one.
+pub(super) fn tensor(like: &CubeTensor, shape: Shape, buffer: &Buffer) -> CubeTensor {
+    let (client, device) = (like.client.clone(), like.device.clone());
+    CubeTensor::new_contiguous(client, device, shape, buffer.handle(), DType::F32)
+}
+
+/// How the device stores a mask's booleans.
+pub(super) fn storage(mask: &CubeTensor) -> ElemType {
+    dtype_to_storage_type(mask.dtype)
+}
