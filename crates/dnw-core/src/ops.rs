@@ -7,6 +7,8 @@
 mod batch_norm;
 mod convolution;
 mod cpu;
+// Burn calls its ndarray backend deprecated; it is one of ours for as long as Burn publishes it.
+#[cfg_attr(feature = "ndarray", allow(deprecated))]
 mod dispatch;
 #[cfg(feature = "cube")]
 mod gpu;

@@ -170,12 +170,14 @@ impl<B: Backend> ExtensionType<B> for Tensors<B> {
 )]
 pub trait Run: Backend {
     /// The output of an operation, and what it returns besides.
+    #[allow(unused_variables)] // where no backend is compiled in
     fn run<const N: usize, const M: usize, O: Operation<N, M>>(
         #[extension_type] tensors: Tensors<Self>,
         operation: O,
     ) -> (FloatTensor<Self>, O::Extra);
 
     /// Runs an operation that autodiff does not follow.
+    #[allow(unused_variables)] // where no backend is compiled in
     fn run_untracked<U: Untracked>(
         #[extension_type] tensors: Tensors<Self>,
         operation: U,
