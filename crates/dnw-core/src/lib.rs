@@ -43,7 +43,6 @@
 
 mod agnostic;
 mod allocation;
-mod birth;
 mod budget;
 mod error;
 mod forward;
@@ -56,6 +55,7 @@ mod moving;
 mod ops;
 pub mod optim;
 mod real_edges;
+mod regrowth;
 pub mod rule;
 pub mod rules;
 pub mod schedule;
@@ -74,7 +74,6 @@ pub use burn::module::ParamGroup;
 
 pub use agnostic::Weights;
 pub use allocation::Allocation;
-pub use birth::Birth;
 pub use budget::Budget;
 pub use error::WiringError;
 pub use forward::Forward;
@@ -83,6 +82,7 @@ pub use graph::{GraphSpec, NeuralGraph, NodeFunction};
 pub use layers::{DnwLinear, DnwLinearConfig, MaskedConv2d, MaskedConv2dConfig};
 pub use moving::carry_masks;
 pub use real_edges::RealEdges;
+pub use regrowth::Regrowth;
 pub use rule::{Rule, TensorView, WeightShape};
 pub use schedule::{Clock, Schedule};
 pub use score::Score;

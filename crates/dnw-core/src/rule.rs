@@ -8,7 +8,7 @@
 //! | gradient | which edges learn, and what else pulls at them? | [`Gradient`], [`Penalty`] |
 //! | unit | what swaps as one? | [`Unit`] |
 //! | forward | what does an edge give? | [`Forward`] |
-//! | birth | what does an edge begin with when it becomes real? | [`Birth`] |
+//! | regrowth | what does an edge begin with when it becomes real? | [`Regrowth`] |
 //!
 //! Discovering neural wirings is magnitude, a fixed budget per tensor, every update, all edges, single edges, and an edge
 //! gives the weight that it has and keeps it. A rule of your own needs no change here:
@@ -34,7 +34,9 @@
 use std::sync::Arc;
 
 use crate::score::Sees;
-use crate::{Allocation, Birth, Clock, Forward, Gradient, Penalty, Schedule, Score, Unit, Wiring};
+use crate::{
+    Allocation, Clock, Forward, Gradient, Penalty, Regrowth, Schedule, Score, Unit, Wiring,
+};
 
 mod choice;
 
@@ -64,7 +66,7 @@ pub struct Rule {
     /// What an edge gives.
     pub forward: Forward,
     /// What an edge begins with when it becomes real.
-    pub birth: Birth,
+    pub regrowth: Regrowth,
 }
 
 impl Rule {
@@ -94,7 +96,7 @@ impl Rule {
             && by_tensor
             && self.unit == Unit::Edge
             && matches!(self.forward, Forward::Weight)
-            && self.birth == Birth::Kept
+            && self.regrowth == Regrowth::Kept
     }
 
     /// What the weight itself multiplies the gradient of hallucinated edges by. A rule that sees gradients must see those of all

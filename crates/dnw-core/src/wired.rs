@@ -13,7 +13,8 @@ use crate::rule::Choice;
 use crate::score::Sees;
 use crate::surveys::{self, Surveys};
 use crate::{
-    Birth, Clock, Forward, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError, carry_masks,
+    Clock, Forward, Regrowth, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError,
+    carry_masks,
 };
 
 mod gradients;
@@ -98,7 +99,7 @@ pub struct Rewiring {
     /// The tensors whose edges were chosen, in the order of the model's fields. Empty when the rule did not choose.
     pub tensors: Vec<TensorRewiring>,
     /// Whether everything in the model but the wiring went back to what it was before the first update
-    /// ([`Birth::Rewound`]): whoever holds an optimizer for it begins with a fresh one.
+    /// ([`Regrowth::Rewound`]): whoever holds an optimizer for it begins with a fresh one.
     pub rewound: bool,
 }
 
@@ -173,7 +174,7 @@ impl<M: Module> Wired<M> {
         seed: u64,
     ) -> Result<Self, WiringError> {
         // A clone would share the running averages of batch norms, which training moves; `valid` makes new ones.
-        let initial = (rule.birth == Birth::Rewound).then(|| Module::train(model.valid()));
+        let initial = (rule.regrowth == Regrowth::Rewound).then(|| Module::train(model.valid()));
         let mut wired = Self {
             model: Some(model),
             rule,
@@ -299,7 +300,7 @@ impl<M: Module> Wired<M> {
     /// What a choice changes in the model.
     fn change(&self, tensor: &TensorView<'_>, choice: &Choice, swaps: &Swaps) -> Change {
         let rewinds = self.initial.is_some() && self.clock.update > 0;
-        let begins_at_zero = self.rule.birth == Birth::Zero && tensor.clock.update > 0;
+        let begins_at_zero = self.rule.regrowth == Regrowth::Zero && tensor.clock.update > 0;
         let born = || Wiring::from_entries(tensor.weights.len(), swaps.born.iter().copied());
         Change {
             toggled: None,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::schedule::{EveryUpdate, Shrinking};
 use crate::score::Magnitude;
-use crate::{Allocation, Birth, Forward, Gradient, Rule, Unit};
+use crate::{Allocation, Forward, Gradient, Regrowth, Rule, Unit};
 
 /// Discovering neural wirings: the k edges of largest magnitude, chosen after every update, while every edge learns
 /// (Wortsman et al. 2019, algorithm 1).
@@ -17,7 +17,7 @@ pub fn dnw() -> Rule {
         penalty: None,
         unit: Unit::Edge,
         forward: Forward::Weight,
-        birth: Birth::Kept,
+        regrowth: Regrowth::Kept,
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::schedule::Exchange;
 use crate::score::Chance;
-use crate::{Allocation, Birth, Gradient, Rule};
+use crate::{Allocation, Gradient, Regrowth, Rule};
 
 /// Sparse evolutionary training: every so many updates the weakest `turnover` of the real edges give way to as many drawn by chance,
 /// which begin at zero (Mocanu et al. 2018, algorithm 2). The share falls along half a cosine and is zero from `until` on, as Evci et
@@ -18,7 +18,7 @@ pub fn set(every: u64, turnover: f64, until: f64) -> Rule {
             until,
         }),
         gradient: Gradient::RealEdges,
-        birth: Birth::Zero,
+        regrowth: Regrowth::Zero,
         ..super::dnw()
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::schedule::CompleteUntil;
-use crate::{Birth, Gradient, Rule};
+use crate::{Gradient, Regrowth, Rule};
 
 /// The complete network is trained until the share `switch` of the run is done; its k largest weights become the wiring, which is
 /// trained on (Han et al. 2015; the *fine tune* of Wortsman et al. 2019, table 2). The smaller learning rate of the second phase is
@@ -20,7 +20,7 @@ pub fn fine_tune(switch: f64) -> Rule {
 pub fn lottery_ticket(switch: f64) -> Rule {
     Rule {
         name: "lottery-ticket".into(),
-        birth: Birth::Rewound,
+        regrowth: Regrowth::Rewound,
         ..fine_tune(switch)
     }
 }

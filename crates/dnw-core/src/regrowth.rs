@@ -2,7 +2,7 @@
 
 /// The weight with which an edge becomes real.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Birth {
+pub enum Regrowth {
     /// The weight that it learned while it was hallucinated.
     #[default]
     Kept,
