@@ -36,7 +36,7 @@ pub enum Forward {
 impl Forward {
     /// How the choice of this kind is held in a tensor, whose *length* says the kind: lengths are known on the host, so that no
     /// forward pass has to wait for the device to learn it.
-    pub(crate) fn law(self, threshold: f32) -> Vec<f32> {
+    pub(crate) fn threshold_parameters(self, threshold: f32) -> Vec<f32> {
         match self {
             Self::Weight | Self::Dropout { .. } => vec![0.0],
             Self::SoftThreshold => vec![threshold, 1.0],

@@ -32,8 +32,8 @@ pub struct RealEdges {
     /// What the gradient of a hallucinated edge is multiplied by, `[1]`. A tensor, so that it is set and kept as the mask
     /// is; it takes no gradient of its own.
     hallucinated: Param<Tensor<1>>,
-    /// What a real edge gives, as [`Forward::law`] writes it.
-    law: Param<Tensor<1>>,
+    /// What a real edge gives, as [`Forward::threshold_parameters`] writes it.
+    threshold: Param<Tensor<1>>,
     /// Whether a real edge gives its weight and all edges learn alike, which is when a kernel may take the stored weight as it is.
     plain: Param<Flag>,
     /// Whether the model is being trained: Burn switches it off in `valid` and on in `train`.
@@ -53,7 +53,7 @@ pub(crate) mod path {
     pub(crate) const LEGAL: &str = "legal";
     pub(crate) const JOINED: &str = "joined";
     pub(crate) const HALLUCINATED: &str = "hallucinated";
-    pub(crate) const LAW: &str = "law";
+    pub(crate) const THRESHOLD: &str = "threshold";
     pub(crate) const PLAIN: &str = "plain";
 
     /// A step of a traversal's path. Burn says of what type the thing entered is part; a reparameterization is told from a
@@ -87,7 +87,7 @@ impl RealEdges {
             legal: legal.map(|legal| mask_param(legal, device)),
             joined: mask_param(&Wiring::empty(1), device),
             hallucinated: constant(vec![gradient.hallucinated()]),
-            law: constant(Forward::Weight.law(0.0)),
+            threshold: constant(Forward::Weight.threshold_parameters(0.0)),
             plain: Param::from_bool(gradient == Gradient::AllEdges),
             training: Param::from_bool(true),
             index: IndexCache::default(),
@@ -127,10 +127,10 @@ impl RealEdges {
 
     /// What the edges of a mask give.
     fn given<const D: usize>(&self, base: Tensor<D>, real: Tensor<D, Bool>) -> Tensor<D> {
-        let law = self.law.val();
-        let entry = |i: usize| law.clone().narrow(0, i, 1).reshape([1; D]);
+        let parameters = self.threshold.val();
+        let entry = |i: usize| parameters.clone().narrow(0, i, 1).reshape([1; D]);
         let sign = || base.clone().sign().detach();
-        let value = match law.dims() {
+        let value = match parameters.dims() {
             [2] => (base.clone().abs() - entry(0)).clamp_min(0.0) * sign(),
             [3] => {
                 let (threshold, power) = (entry(0), entry(1));
@@ -157,7 +157,7 @@ impl Reparameterization for RealEdges {
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         let real = self.mask(base.dims());
-        let is_learned = self.law.val().dims() == [4];
+        let is_learned = self.threshold.val().dims() == [4];
         if !base.is_autodiff() || is_learned {
             return self.given(base, real);
         }

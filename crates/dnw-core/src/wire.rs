@@ -178,7 +178,7 @@ impl Wire {
             update: 0,
             total: self.updates,
         };
-        let model = model.map(&mut SetLaw {
+        let model = model.map(&mut SetRule {
             path: Vec::new(),
             rule: &self.rule,
         });
@@ -321,12 +321,12 @@ impl ModuleVisitor for Find {
 }
 
 /// Puts a rule's gradient and forward axes into every wiring of a model.
-struct SetLaw<'a> {
+struct SetRule<'a> {
     path: Vec<String>,
     rule: &'a Rule,
 }
 
-impl ModuleMapper for SetLaw<'_> {
+impl ModuleMapper for SetRule<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.push(path::step(name, container));
     }
@@ -341,16 +341,18 @@ impl ModuleMapper for SetLaw<'_> {
                 let scale = self.rule.hallucinated();
                 param.map(|tensor| tensor.full_like(scale))
             }
-            Some((_, path::LAW)) => {
-                let law = self.rule.forward.law(0.0);
-                let shape = [law.len()];
-                let law =
-                    Tensor::<1>::from_data(TensorData::new(law, shape), &param.base().device());
+            Some((_, path::THRESHOLD)) => {
+                let parameters = self.rule.forward.threshold_parameters(0.0);
+                let shape = [parameters.len()];
+                let parameters = Tensor::<1>::from_data(
+                    TensorData::new(parameters, shape),
+                    &param.base().device(),
+                );
                 // D is 1, which the type cannot say.
-                let law = law.reshape([shape[0]; D]);
+                let parameters = parameters.reshape([shape[0]; D]);
                 match self.rule.forward {
-                    Forward::LearnedThreshold { .. } => Param::from_tensor(law),
-                    _ => Param::initialized(param.id, law),
+                    Forward::LearnedThreshold { .. } => Param::from_tensor(parameters),
+                    _ => Param::initialized(param.id, parameters),
                 }
             }
             _ => param,

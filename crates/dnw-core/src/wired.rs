@@ -306,7 +306,9 @@ impl<M: Module> Wired<M> {
             toggled: None,
             wiring: (rewinds || !swaps.is_empty()).then(|| choice.wiring.clone()),
             joined: choice.joined.clone(),
-            law: choice.threshold.map(|t| self.rule.forward.law(t)),
+            threshold: choice
+                .threshold
+                .map(|t| self.rule.forward.threshold_parameters(t)),
             zeroed: (begins_at_zero && !swaps.born.is_empty()).then(born),
             weights: None,
         }
@@ -412,7 +414,7 @@ impl<M: Module> Wired<M> {
     pub(crate) fn give_weights_plainly(&mut self) {
         let plain = |name: &String| {
             let change = Change {
-                law: Some(Forward::Weight.law(0.0)),
+                threshold: Some(Forward::Weight.threshold_parameters(0.0)),
                 ..Change::default()
             };
             (name.clone(), change)

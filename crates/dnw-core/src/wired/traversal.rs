@@ -41,8 +41,8 @@ impl ModuleVisitor for Read<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match path::part(&self.path) {
-            // The law of a learned threshold is four long; see `Forward::law`.
-            Some((weight, path::LAW)) if param.base().shape().num_elements() == 4 => {
+            // Four parameters: a learned threshold; see `Forward::threshold_parameters`.
+            Some((weight, path::THRESHOLD)) if param.base().shape().num_elements() == 4 => {
                 let learned = values(&param.base())[0];
                 if let Some(now) = self.tensors.iter_mut().find(|now| now.name == weight) {
                     now.threshold = 1.0 / (1.0 + (-learned).exp());
@@ -130,7 +130,7 @@ pub(super) struct Change {
     /// The hallucinated edges that take part while training.
     pub(super) joined: Option<Wiring>,
     /// What an edge gives.
-    pub(super) law: Option<Vec<f32>>,
+    pub(super) threshold: Option<Vec<f32>>,
     /// Entries whose weight becomes zero.
     pub(super) zeroed: Option<Wiring>,
     /// The weights, row-major.
@@ -158,9 +158,15 @@ impl ModuleMapper for Put<'_> {
             None => (self.path.join("."), None),
         };
         match (self.changes.get(&weight), part) {
-            (Some(Change { law: Some(law), .. }), Some(path::LAW)) => param.map(|old| {
-                let data = TensorData::new(law.clone(), [law.len()]);
-                Tensor::<1>::from_data(data, &old.device()).reshape([law.len(); D])
+            (
+                Some(Change {
+                    threshold: Some(parameters),
+                    ..
+                }),
+                Some(path::THRESHOLD),
+            ) => param.map(|old| {
+                let data = TensorData::new(parameters.clone(), [parameters.len()]);
+                Tensor::<1>::from_data(data, &old.device()).reshape([parameters.len(); D])
             }),
             (
                 Some(Change {

@@ -190,8 +190,8 @@ fn the_learned_threshold_has_the_gradient_of_finite_differences() {
     let numeric = (value(-2.0 + 1e-2) - value(-2.0 - 1e-2)) / 2e-2;
     let (found, model) = loss(-2.0);
     let grads = found.backward();
-    struct Law<'a>(&'a burn::tensor::Gradients, Option<f32>);
-    impl burn::module::ModuleVisitor for Law<'_> {
+    struct ThresholdGradient<'a>(&'a burn::tensor::Gradients, Option<f32>);
+    impl burn::module::ModuleVisitor for ThresholdGradient<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if D == 1 && param.base().shape().num_elements() == 4 {
                 let gradient = param.base().grad(self.0);
@@ -199,8 +199,8 @@ fn the_learned_threshold_has_the_gradient_of_finite_differences() {
             }
         }
     }
-    let mut law = Law(&grads, None);
-    model.visit(&mut law);
-    let analytic = law.1.expect("the threshold learns");
+    let mut found = ThresholdGradient(&grads, None);
+    model.visit(&mut found);
+    let analytic = found.1.expect("the threshold learns");
     assert!((analytic - numeric).abs() < 1e-3, "{analytic} {numeric}");
 }
