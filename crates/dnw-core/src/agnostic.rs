@@ -51,7 +51,7 @@ impl<M: Module> Wired<M> {
                         budget: tensor.budget,
                         clock: Clock::default(),
                         seed,
-                        seen: None,
+                        gradients: None,
                         threshold: 0.0,
                     };
                     (0..entries)

@@ -85,7 +85,7 @@ pub enum WiringError {
     #[error(
         "the rule `{rule}` looks at the gradients: pass them through `Wired::prepare` before each optimizer step"
     )]
-    GradientsUnseen {
+    GradientsMissing {
         /// The rule.
         rule: String,
     },

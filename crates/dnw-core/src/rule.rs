@@ -33,7 +33,7 @@
 
 use std::sync::Arc;
 
-use crate::score::Sees;
+use crate::score::GradientUse;
 use crate::{
     Allocation, Clock, Forward, Gradient, Penalty, Regrowth, Schedule, Score, Unit, Wiring,
 };
@@ -71,18 +71,18 @@ pub struct Rule {
 
 impl Rule {
     /// What of the gradients the rule's scores read.
-    pub fn sees(&self) -> Sees {
-        let growth = self.growth.as_ref().map(|growth| growth.sees());
-        match (self.score.sees(), growth) {
-            (Sees::Nothing, Some(sees)) => sees,
-            (sees, _) => sees,
+    pub fn gradient_use(&self) -> GradientUse {
+        let growth = self.growth.as_ref().map(|score| score.gradient_use());
+        match (self.score.gradient_use(), growth) {
+            (GradientUse::None, Some(growth)) => growth,
+            (score, _) => score,
         }
     }
 
     /// Whether the rule looks at gradients, or changes them, so that they must pass through
     /// [`Wired::prepare`](crate::Wired::prepare) on their way to the optimizer.
     pub fn needs_gradients(&self) -> bool {
-        self.sees() != Sees::Nothing || self.penalty.is_some()
+        self.gradient_use() != GradientUse::None || self.penalty.is_some()
     }
 
     /// Whether a choice is of the largest weights of each tensor and changes nothing but what is real.
@@ -102,8 +102,8 @@ impl Rule {
     /// What the weight itself multiplies the gradient of hallucinated edges by. A rule that sees gradients must see those of all
     /// edges, and silences hallucinated ones afterwards.
     pub(crate) fn hallucinated(&self) -> f32 {
-        match self.sees() {
-            Sees::Nothing => self.gradient.hallucinated(),
+        match self.gradient_use() {
+            GradientUse::None => self.gradient.hallucinated(),
             _ => 1.0,
         }
     }
@@ -129,7 +129,7 @@ pub struct TensorView<'a> {
     /// The seed of rules that draw lots.
     pub seed: u64,
     /// What the rule's scores asked to see of the gradients, row-major; `None` before the first update.
-    pub seen: Option<&'a [f32]>,
+    pub gradients: Option<&'a [f32]>,
     /// The magnitude below which an edge gives nothing; 0 where there is no threshold.
     pub threshold: f32,
 }

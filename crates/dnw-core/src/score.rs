@@ -9,9 +9,9 @@ pub trait Score: std::fmt::Debug + Send + Sync {
     /// Writes one score per entry of the tensor. `scores` comes empty; only candidates' scores are read.
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>);
 
-    /// What of the gradients the score reads, as [`TensorView::seen`].
-    fn sees(&self) -> Sees {
-        Sees::Nothing
+    /// What of the gradients the score reads, as [`TensorView::gradients`].
+    fn gradient_use(&self) -> GradientUse {
+        GradientUse::None
     }
 
     /// The magnitude that a weight of this tensor must have for such a score, for rules whose edges give less than their weight
@@ -29,10 +29,10 @@ pub trait Score: std::fmt::Debug + Send + Sync {
 
 /// What a score reads of the gradients.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Sees {
+pub enum GradientUse {
     /// Nothing.
     #[default]
-    Nothing,
+    None,
     /// The gradient of every entry, real or not, of the last update.
     Gradient,
     /// The running mean of the gradients of every entry: `m <- decay m + (1 - decay) g`.
@@ -109,11 +109,11 @@ pub struct GradientMagnitude;
 
 impl Score for GradientMagnitude {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
-        by_what_was_seen(tensor, scores);
+        by_gradient_magnitude(tensor, scores);
     }
 
-    fn sees(&self) -> Sees {
-        Sees::Gradient
+    fn gradient_use(&self) -> GradientUse {
+        GradientUse::Gradient
     }
 }
 
@@ -126,17 +126,17 @@ pub struct MomentumMagnitude {
 
 impl Score for MomentumMagnitude {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
-        by_what_was_seen(tensor, scores);
+        by_gradient_magnitude(tensor, scores);
     }
 
-    fn sees(&self) -> Sees {
-        Sees::Momentum { decay: self.decay }
+    fn gradient_use(&self) -> GradientUse {
+        GradientUse::Momentum { decay: self.decay }
     }
 }
 
-fn by_what_was_seen(tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
-    match tensor.seen {
-        Some(seen) => scores.extend(seen.iter().map(|g| g.abs())),
+fn by_gradient_magnitude(tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
+    match tensor.gradients {
+        Some(gradients) => scores.extend(gradients.iter().map(|g| g.abs())),
         None => scores.resize(tensor.weights.len(), 0.0),
     }
 }

@@ -284,7 +284,7 @@ mod tests {
             budget: k,
             clock: Clock::default(),
             seed: 0,
-            seen: None,
+            gradients: None,
             threshold: 0.0,
         };
         unit.parse::<Unit>().unwrap().select(&view, scores, k)

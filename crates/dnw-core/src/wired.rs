@@ -10,7 +10,7 @@ use burn::module::{
 use burn::tensor::{Device, Tensor};
 
 use crate::rule::Choice;
-use crate::score::Sees;
+use crate::score::GradientUse;
 use crate::surveys::{self, Surveys};
 use crate::{
     Clock, Forward, Regrowth, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError,
@@ -37,7 +37,7 @@ pub struct Wired<M> {
     clock: Clock,
     seed: u64,
     /// What the rule's scores asked to see of the gradients, by tensor, `[entries]`.
-    seen: BTreeMap<String, Tensor<1>>,
+    gradients: BTreeMap<String, Tensor<1>>,
     /// The model before the first update, where the rule goes back to it.
     initial: Option<M>,
     /// The smallest magnitude that was kept last, by tensor: where the next is looked for first. It changes nothing else.
@@ -181,7 +181,7 @@ impl<M: Module> Wired<M> {
             tensors,
             clock,
             seed,
-            seen: BTreeMap::new(),
+            gradients: BTreeMap::new(),
             initial,
             thresholds: BTreeMap::new(),
         };
@@ -192,7 +192,7 @@ impl<M: Module> Wired<M> {
     /// Chooses the real edges again. To be called once after each optimizer update.
     ///
     /// # Errors
-    /// [`WiringError::NotANumber`] if a weight is NaN; [`WiringError::GradientsUnseen`] if the rule looks at gradients and
+    /// [`WiringError::NotANumber`] if a weight is NaN; [`WiringError::GradientsMissing`] if the rule looks at gradients and
     /// [`prepare`](Self::prepare) was not called. The model is then as it was before the call.
     pub fn rewire(&mut self) -> Result<Rewiring, WiringError> {
         self.rewire_by(Surveys::default())
@@ -249,16 +249,16 @@ impl<M: Module> Wired<M> {
             return made;
         }
         let is_first = self.clock.update == 0;
-        if self.rule.sees() != Sees::Nothing && self.seen.is_empty() && !is_first {
-            return Err(WiringError::GradientsUnseen {
+        if self.rule.gradient_use() != GradientUse::None && self.gradients.is_empty() && !is_first {
+            return Err(WiringError::GradientsMissing {
                 rule: self.rule.name.clone(),
             });
         }
         let now = self.read();
-        let seen: BTreeMap<&str, Vec<f32>> = self
+        let gradients: BTreeMap<&str, Vec<f32>> = self
             .seen
             .iter()
-            .map(|(name, seen)| (name.as_str(), seen.to_data().iter::<f32>().collect()))
+            .map(|(name, values)| (name.as_str(), values.to_data().iter::<f32>().collect()))
             .collect();
         let views: Vec<TensorView<'_>> = now
             .iter()
@@ -273,7 +273,7 @@ impl<M: Module> Wired<M> {
                     budget: facts.budget,
                     clock: self.clock,
                     seed: self.seed,
-                    seen: seen.get(tensor.name.as_str()).map(Vec::as_slice),
+                    gradients: gradients.get(tensor.name.as_str()).map(Vec::as_slice),
                     threshold: tensor.threshold,
                 }
             })
@@ -532,7 +532,7 @@ impl<M: Module> Wired<M> {
             tensors,
             clock,
             seed,
-            seen,
+            gradients,
             initial,
             thresholds,
         } = self;
@@ -543,7 +543,7 @@ impl<M: Module> Wired<M> {
             tensors,
             clock,
             seed,
-            seen,
+            gradients,
             initial,
             thresholds,
         })

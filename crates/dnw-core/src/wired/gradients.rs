@@ -9,7 +9,7 @@ use burn::tensor::{Bool, Tensor};
 
 use super::{TensorFacts, WHOLE, Wired};
 use crate::real_edges::path;
-use crate::score::Sees;
+use crate::score::GradientUse;
 use crate::{Clock, Rule};
 
 impl<M: Module> Wired<M> {
@@ -56,7 +56,7 @@ impl<M: Module> Wired<M> {
             facts: &self.tensors.facts,
             next,
             masks: masks.found,
-            seen: &mut self.seen,
+            used: &mut self.gradients,
             gradients: &mut gradients,
             path: Vec::new(),
         };
@@ -96,28 +96,29 @@ struct Prepare<'a> {
     /// The clock after the update that the gradients are for.
     next: Clock,
     masks: BTreeMap<String, Tensor<1, Bool>>,
-    seen: &'a mut BTreeMap<String, Tensor<1>>,
+    /// What the scores use, kept for the next selection, by tensor.
+    used: &'a mut BTreeMap<String, Tensor<1>>,
     gradients: &'a mut GradientsParams,
     path: Vec<String>,
 }
 
 impl Prepare<'_> {
     /// Keeps what the rule's scores asked to see.
-    fn see(&mut self, name: &str, gradient: Tensor<1>) {
-        match self.rule.sees() {
-            Sees::Nothing => {}
-            Sees::Gradient => {
+    fn store(&mut self, name: &str, gradient: Tensor<1>) {
+        match self.rule.gradient_use() {
+            GradientUse::None => {}
+            GradientUse::Gradient => {
                 if self.rule.schedule.chooses(self.next) {
-                    self.seen.insert(name.to_owned(), gradient);
+                    self.used.insert(name.to_owned(), gradient);
                 }
             }
-            Sees::Momentum { decay } => {
+            GradientUse::Momentum { decay } => {
                 let fresh = gradient * (1.0 - decay);
-                let mean = match self.seen.remove(name) {
+                let mean = match self.used.remove(name) {
                     Some(mean) => mean.to_device(&fresh.device()) * decay + fresh,
                     None => fresh,
                 };
-                self.seen.insert(name.to_owned(), mean);
+                self.used.insert(name.to_owned(), mean);
             }
         }
     }
@@ -140,9 +141,9 @@ impl ModuleVisitor for Prepare<'_> {
         let Some(mut gradient) = self.gradients.remove::<D>(param.id) else {
             return;
         };
-        self.see(&name, gradient.clone().reshape([-1]));
-        let silence = self.rule.gradient.hallucinated() != self.rule.hallucinated();
-        if let Some(real) = self.masks.get(&name).filter(|_| silence) {
+        self.store(&name, gradient.clone().reshape([-1]));
+        let scales = self.rule.gradient.hallucinated() != self.rule.hallucinated();
+        if let Some(real) = self.masks.get(&name).filter(|_| scales) {
             let hallucinated = real.clone().bool_not().reshape(gradient.dims());
             let scaled = gradient.clone() * self.rule.gradient.hallucinated();
             gradient = gradient.mask_where(hallucinated, scaled);

@@ -55,7 +55,7 @@ fn rigl_grows_where_the_gradient_is_largest() {
 fn rigl_without_gradients_is_an_error_that_says_what_to_do() {
     let mut model = wired(rules::rigl(1, 0.5, 1.0), 2, &[1.0, 2.0, 3.0], 10);
     let error = model.rewire().unwrap_err();
-    assert!(matches!(error, WiringError::GradientsUnseen { .. }));
+    assert!(matches!(error, WiringError::GradientsMissing { .. }));
     assert!(error.to_string().contains("prepare"), "{error}");
 }
 
