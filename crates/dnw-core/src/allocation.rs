@@ -15,7 +15,7 @@ pub enum Allocation {
     /// dimensions over their product, and at most one: small layers stay denser (Erdős–Rényi-kernel; Evci et al. 2020,
     /// section 3). The sum is met exactly.
     ErdosRenyiKernel,
-    /// All tensors compete for the sum of their budgets, at every choice.
+    /// All tensors compete for the sum of their budgets, at every selection.
     Global,
     /// Tensors start with their own budgets; at each choice, the places that became free go to tensors in proportion to the mean
     /// growth score of their real edges (sparse momentum; Dettmers and Zettlemoyer 2019, section 3).

@@ -1,4 +1,4 @@
-//! What can go wrong while a wiring is chosen.
+//! What can go wrong while a wiring is selected.
 
 use crate::{Budget, Unit};
 

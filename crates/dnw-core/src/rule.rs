@@ -38,11 +38,11 @@ use crate::{
     Allocation, Clock, Forward, Gradient, Penalty, Regrowth, Schedule, Score, Unit, Wiring,
 };
 
-mod choice;
+mod selection;
 
-pub use choice::Choice;
+pub use selection::Selection;
 
-/// How edges are chosen. New ones are made from another: `Rule { .., ..rules::dnw() }`.
+/// How edges are selected. New ones are made from another: `Rule { .., ..rules::dnw() }`.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// The name that recipes and reports use.
@@ -86,7 +86,7 @@ impl Rule {
     }
 
     /// Whether a choice is of the largest weights of each tensor and changes nothing but what is real.
-    pub(crate) fn keeps_largest(&self) -> bool {
+    pub(crate) fn is_top_k(&self) -> bool {
         let by_tensor = matches!(
             self.allocation,
             Allocation::PerTensor | Allocation::ErdosRenyiKernel
@@ -118,7 +118,7 @@ pub struct TensorView<'a> {
     pub shape: &'a WeightShape,
     /// The weights, row-major.
     pub weights: &'a [f32],
-    /// The edges that may be chosen.
+    /// The edges that may be selected.
     pub candidates: &'a Wiring,
     /// The edges that are real now.
     pub wiring: &'a Wiring,

@@ -25,7 +25,7 @@ impl Clock {
 /// When the edges are chosen again, how many stay then, and how many may be others than before.
 pub trait Schedule: std::fmt::Debug + Send + Sync {
     /// Whether to choose after the update that the clock shows. The choice at update 0 is always made.
-    fn chooses(&self, clock: Clock) -> bool;
+    fn is_due(&self, clock: Clock) -> bool;
 
     /// How many of `candidates` stay when the budget at the end is `budget`.
     fn edges(&self, clock: Clock, candidates: usize, budget: usize) -> usize {
@@ -50,7 +50,7 @@ pub trait Schedule: std::fmt::Debug + Send + Sync {
 pub struct EveryUpdate;
 
 impl Schedule for EveryUpdate {
-    fn chooses(&self, _: Clock) -> bool {
+    fn is_due(&self, _: Clock) -> bool {
         true
     }
 }
@@ -63,7 +63,7 @@ pub struct Every {
 }
 
 impl Schedule for Every {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update.is_multiple_of(self.updates.max(1))
     }
 }
@@ -73,7 +73,7 @@ impl Schedule for Every {
 pub struct Once;
 
 impl Schedule for Once {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update == 0
     }
 }
@@ -83,7 +83,7 @@ impl Schedule for Once {
 pub struct Complete;
 
 impl Schedule for Complete {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update == 0
     }
 
@@ -92,7 +92,7 @@ impl Schedule for Complete {
     }
 }
 
-/// Every candidate is real until a share of the run is done; then the budget is chosen, once.
+/// Every candidate is real until a share of the run is done; then the budget is selected, once.
 #[derive(Clone, Copy, Debug)]
 pub struct CompleteUntil {
     /// The share of the run, `(0, 1]`; at 1 the choice is made after the last update.
@@ -100,14 +100,14 @@ pub struct CompleteUntil {
 }
 
 impl CompleteUntil {
-    /// The update after which the budget is chosen.
+    /// The update after which the budget is selected.
     fn end(self, clock: Clock) -> u64 {
         (self.share * clock.total as f64).round() as u64
     }
 }
 
 impl Schedule for CompleteUntil {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update == 0 || clock.update == self.end(clock)
     }
 
@@ -175,7 +175,7 @@ impl Shrinking {
 }
 
 impl Schedule for Shrinking {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update.is_multiple_of(self.every.max(1)) || clock.update == clock.total
     }
 
@@ -202,7 +202,7 @@ pub struct Exchange {
 }
 
 impl Schedule for Exchange {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update.is_multiple_of(self.every.max(1)) && clock.share() < self.until
             || clock.update == 0
     }
@@ -254,7 +254,7 @@ impl Phases {
 }
 
 impl Schedule for Phases {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update == 0
             || self.is_dense(clock)
                 != self.is_dense(Clock {
@@ -313,10 +313,10 @@ mod tests {
             every: 300,
             ..Shrinking::over(1.0)
         };
-        let chosen: Vec<u64> = (0..=1000)
-            .filter(|&update| schedule.chooses(at(update)))
+        let selected: Vec<u64> = (0..=1000)
+            .filter(|&update| schedule.is_due(at(update)))
             .collect();
-        assert_eq!(chosen, [0, 300, 600, 900, 1000]);
+        assert_eq!(selected, [0, 300, 600, 900, 1000]);
     }
 
     #[test]
@@ -326,10 +326,10 @@ mod tests {
             first: 0.3,
             until: 0.75,
         };
-        let chosen: Vec<u64> = (0..=1000)
-            .filter(|&update| schedule.chooses(at(update)))
+        let selected: Vec<u64> = (0..=1000)
+            .filter(|&update| schedule.is_due(at(update)))
             .collect();
-        assert_eq!(chosen, [0, 100, 200, 300, 400, 500, 600, 700]);
+        assert_eq!(selected, [0, 100, 200, 300, 400, 500, 600, 700]);
         assert_eq!(schedule.turnover(at(0)), 0.3);
         assert!((schedule.turnover(at(375)) - 0.15).abs() < 1e-12);
     }
@@ -352,11 +352,11 @@ mod tests {
                 && !dense(200)
         );
         assert!((850..=1000).all(|update| !dense(update)));
-        let chosen = (0..=1000)
-            .filter(|&update| schedule.chooses(at(update)))
+        let selected = (0..=1000)
+            .filter(|&update| schedule.is_due(at(update)))
             .count();
         assert_eq!(
-            chosen,
+            selected,
             1 + 15,
             "the beginning, the end of the warm-up, and every change until 0.85"
         );
@@ -365,10 +365,10 @@ mod tests {
     #[test]
     fn a_complete_beginning_is_cut_once() {
         let schedule = CompleteUntil { share: 0.5 };
-        let chosen: Vec<u64> = (0..=1000)
-            .filter(|&update| schedule.chooses(at(update)))
+        let selected: Vec<u64> = (0..=1000)
+            .filter(|&update| schedule.is_due(at(update)))
             .collect();
-        assert_eq!(chosen, [0, 500]);
+        assert_eq!(selected, [0, 500]);
         let edges = |update| schedule.edges(at(update), 10, 3);
         assert_eq!((edges(0), edges(499), edges(500)), (10, 10, 3));
     }

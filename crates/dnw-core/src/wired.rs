@@ -9,7 +9,7 @@ use burn::module::{
 };
 use burn::tensor::{Device, Tensor};
 
-use crate::rule::Choice;
+use crate::rule::Selection;
 use crate::score::GradientUse;
 use crate::surveys::{self, Surveys};
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 mod gradients;
-mod in_place;
+mod on_device;
 mod traversal;
 
 use traversal::{Change, CountOthers, Put, Read, ReadLegal};
@@ -96,7 +96,7 @@ impl Tensors {
 pub struct Rewiring {
     /// The update after which it was made.
     pub update: u64,
-    /// The tensors whose edges were chosen, in the order of the model's fields. Empty when the rule did not choose.
+    /// The tensors whose edges were selected, in the order of the model's fields. Empty when the rule did not choose.
     pub tensors: Vec<TensorRewiring>,
     /// Whether everything in the model but the wiring went back to what it was before the first update
     /// ([`Regrowth::Rewound`]): whoever holds an optimizer for it begins with a fresh one.
@@ -185,7 +185,7 @@ impl<M: Module> Wired<M> {
             initial,
             thresholds: BTreeMap::new(),
         };
-        wired.choose(Surveys::default())?;
+        wired.select(Surveys::default())?;
         Ok(wired)
     }
 
@@ -235,17 +235,17 @@ impl<M: Module> Wired<M> {
     fn rewire_by(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
         let _span = tracing::trace_span!("choice of edges").entered();
         self.clock.update += 1;
-        if !self.rule.schedule.chooses(self.clock) {
+        if !self.rule.schedule.is_due(self.clock) {
             return Ok(Rewiring {
                 update: self.clock.update,
                 ..Rewiring::default()
             });
         }
-        self.choose(surveys).inspect_err(|_| self.clock.update -= 1)
+        self.select(surveys).inspect_err(|_| self.clock.update -= 1)
     }
 
-    fn choose(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
-        if let Some(made) = self.choose_in_place(surveys) {
+    fn select(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
+        if let Some(made) = self.select_on_device(surveys) {
             return made;
         }
         let is_first = self.clock.update == 0;
@@ -256,7 +256,7 @@ impl<M: Module> Wired<M> {
         }
         let now = self.read();
         let gradients: BTreeMap<&str, Vec<f32>> = self
-            .seen
+            .gradients
             .iter()
             .map(|(name, values)| (name.as_str(), values.to_data().iter::<f32>().collect()))
             .collect();
@@ -278,16 +278,16 @@ impl<M: Module> Wired<M> {
                 }
             })
             .collect();
-        let choices = self.rule.choose(&views)?;
+        let selections = self.rule.select(&views)?;
         let mut rewiring = Rewiring {
             update: self.clock.update,
             ..Rewiring::default()
         };
         let mut changes = BTreeMap::new();
-        for (view, choice) in views.iter().zip(choices) {
-            let swaps = Swaps::between(view.wiring, &choice.wiring, &choice.scores);
-            changes.insert(view.name.to_owned(), self.change(view, &choice, &swaps));
-            rewiring.tensors.push(report(view, &choice, swaps));
+        for (view, selection) in views.iter().zip(selections) {
+            let swaps = Swaps::between(view.wiring, &selection.wiring, &selection.scores);
+            changes.insert(view.name.to_owned(), self.change(view, &selection, &swaps));
+            rewiring.tensors.push(report(view, &selection, swaps));
         }
         if !is_first && let Some(initial) = self.initial.take() {
             self.model = Some(initial);
@@ -298,15 +298,15 @@ impl<M: Module> Wired<M> {
     }
 
     /// What a choice changes in the model.
-    fn change(&self, tensor: &TensorView<'_>, choice: &Choice, swaps: &Swaps) -> Change {
+    fn change(&self, tensor: &TensorView<'_>, selection: &Selection, swaps: &Swaps) -> Change {
         let rewinds = self.initial.is_some() && self.clock.update > 0;
         let begins_at_zero = self.rule.regrowth == Regrowth::Zero && tensor.clock.update > 0;
         let born = || Wiring::from_entries(tensor.weights.len(), swaps.born.iter().copied());
         Change {
             toggled: None,
-            wiring: (rewinds || !swaps.is_empty()).then(|| choice.wiring.clone()),
-            joined: choice.joined.clone(),
-            threshold: choice
+            wiring: (rewinds || !swaps.is_empty()).then(|| selection.wiring.clone()),
+            joined: selection.joined.clone(),
+            threshold: selection
                 .threshold
                 .map(|t| self.rule.forward.threshold_parameters(t)),
             zeroed: (begins_at_zero && !swaps.born.is_empty()).then(born),
@@ -479,17 +479,17 @@ impl<M: Module> Wired<M> {
 }
 
 /// What a choice did to a tensor.
-fn report(tensor: &TensorView<'_>, choice: &Choice, swaps: Swaps) -> TensorRewiring {
-    let scores = &choice.scores;
-    let threshold = choice
+fn report(tensor: &TensorView<'_>, selection: &Selection, swaps: Swaps) -> TensorRewiring {
+    let scores = &selection.scores;
+    let threshold = selection
         .wiring
         .iter()
         .map(|entry| scores[entry])
         .fold(f32::INFINITY, f32::min);
-    let hallucinated = tensor.candidates.difference(&choice.wiring);
+    let hallucinated = tensor.candidates.difference(&selection.wiring);
     TensorRewiring {
         name: tensor.name.to_owned(),
-        real: choice.wiring.count(),
+        real: selection.wiring.count(),
         swaps,
         threshold,
         nearest: hallucinated

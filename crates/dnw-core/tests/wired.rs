@@ -1,4 +1,4 @@
-//! A model whose edges are chosen.
+//! A model whose edges are selected.
 
 #![cfg(feature = "flex")]
 
@@ -298,7 +298,7 @@ mod elsewhere {
     struct EveryThird;
 
     impl dnw_core::Schedule for EveryThird {
-        fn chooses(&self, clock: dnw_core::Clock) -> bool {
+        fn is_due(&self, clock: dnw_core::Clock) -> bool {
             clock.update.is_multiple_of(3)
         }
     }
@@ -408,5 +408,5 @@ fn once_and_every_update_are_told_apart_by_the_clock() {
         update: 7,
         total: 10,
     };
-    assert!(EveryUpdate.chooses(later) && !Once.chooses(later) && Once.chooses(Clock::default()));
+    assert!(EveryUpdate.is_due(later) && !Once.is_due(later) && Once.is_due(Clock::default()));
 }

@@ -1,7 +1,7 @@
 //! Selection of the edges of largest magnitude, and the update of the mask that follows.
 //!
 //! The reference in plain tensors is the way of all other scores: weights are read and sorted on the host
-//! ([`Rule::choose`](crate::Rule)).
+//! ([`Rule::select`](crate::Rule)).
 
 use std::sync::Arc;
 
@@ -141,12 +141,12 @@ impl Untracked for SelectTopK {
         let (store, client) = (storage(&real), &real.client);
         let (weights, real) = (buffer(&weights), buffer(&real));
         let made = gpu_selection::select_top_k(client, &weights, &real, store, wanted);
-        let changes = made.map(|choice| MaskChanges {
-            added: choice.born,
-            removed: choice.died,
-            threshold: choice.threshold,
-            nearest: choice.nearest,
-            contenders: choice.contenders,
+        let changes = made.map(|selection| MaskChanges {
+            added: selection.born,
+            removed: selection.died,
+            threshold: selection.threshold,
+            nearest: selection.nearest,
+            contenders: selection.contenders,
         });
         let changes = changes.map_err(|gpu_selection::NotANumber { entry }| entry);
         (Tensors::new([], []), changes)

@@ -108,7 +108,7 @@ impl Prepare<'_> {
         match self.rule.gradient_use() {
             GradientUse::None => {}
             GradientUse::Gradient => {
-                if self.rule.schedule.chooses(self.next) {
+                if self.rule.schedule.is_due(self.next) {
                     self.used.insert(name.to_owned(), gradient);
                 }
             }

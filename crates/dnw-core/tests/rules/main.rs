@@ -56,7 +56,7 @@ fn given_in_evaluation(model: &Wired<Linear>) -> Vec<f32> {
     model.valid().weight.val().to_data().iter().collect()
 }
 
-/// One update of plain gradient descent along a loss whose gradient to the effective weights is `slope`; then the edges are chosen.
+/// One update of plain gradient descent along a loss whose gradient to the effective weights is `slope`; then the edges are selected.
 fn update(model: Wired<Linear>, slope: &[f32], rate: f64) -> Wired<Linear> {
     let x = Tensor::<2>::ones([1, 1], &device());
     let slope = Tensor::<1>::from_floats(slope, &device()).reshape([1, slope.len()]);

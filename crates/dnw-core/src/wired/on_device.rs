@@ -63,11 +63,11 @@ impl ModuleVisitor for Find<'_> {
 
 impl<M: Module> Wired<M> {
     /// Keeps the largest weights of each tensor. None if the rule does more, or the device has no kernels for it.
-    pub(super) fn choose_in_place(
+    pub(super) fn select_on_device(
         &mut self,
         surveys: Surveys,
     ) -> Option<Result<Rewiring, WiringError>> {
-        if !self.rule.keeps_largest() {
+        if !self.rule.is_top_k() {
             return None;
         }
         let found = self.find();
@@ -86,7 +86,7 @@ impl<M: Module> Wired<M> {
             ..self.clock
         };
         let on_cpu = || (**self).devices().iter().all(ops::is_cpu);
-        if !self.rule.keeps_largest() || !self.rule.schedule.chooses(clock) || !on_cpu() {
+        if !self.rule.is_top_k() || !self.rule.schedule.is_due(clock) || !on_cpu() {
             return Vec::new();
         }
         let request = |handle: Handle| {
@@ -279,7 +279,7 @@ mod tests {
         }
     }
 
-    /// Two steps of the optimizer before one choice.
+    /// Two steps of the optimizer before one selection.
     #[test]
     fn a_second_step_is_seen_too() {
         for device in devices() {

@@ -7,7 +7,7 @@ use crate::{Allocation, Clock, Forward, Score, Wiring, WiringError, select_top_e
 
 /// What a rule chose for a tensor, and why.
 #[derive(Clone, Debug)]
-pub struct Choice {
+pub struct Selection {
     /// The edges that are real from now on.
     pub wiring: Wiring,
     /// The scores that decided it, one per entry.
@@ -24,19 +24,19 @@ impl Rule {
     ///
     /// # Errors
     /// [`WiringError::NotANumber`] if a score is none; [`WiringError::Unit`] if a tensor does not divide into units.
-    pub fn choose(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Choice>, WiringError> {
+    pub fn select(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Selection>, WiringError> {
         let scores = all_scores(self.score.as_ref(), tensors);
         let wirings = match &self.growth {
-            None => self.choose_best(tensors, &scores)?,
+            None => self.select_best(tensors, &scores)?,
             Some(growth) => self.exchange(growth.as_ref(), tensors, &scores)?,
         };
         let thresholds = self.thresholds(tensors, &scores, &wirings);
-        let choices = tensors
+        let selections = tensors
             .iter()
             .zip(scores)
             .zip(wirings.into_iter().zip(thresholds));
-        Ok(choices
-            .map(|((tensor, scores), (wiring, threshold))| Choice {
+        Ok(selections
+            .map(|((tensor, scores), (wiring, threshold))| Selection {
                 joined: joined(self.forward, tensor, &wiring),
                 wiring,
                 scores,
@@ -46,14 +46,14 @@ impl Rule {
     }
 
     /// The best edges by one score.
-    fn choose_best(
+    fn select_best(
         &self,
         tensors: &[TensorView<'_>],
         scores: &[Vec<f32>],
     ) -> Result<Vec<Wiring>, WiringError> {
         let counts = self.counts(tensors, scores)?;
-        let chosen = tensors.iter().zip(scores).zip(counts);
-        chosen
+        let selected = tensors.iter().zip(scores).zip(counts);
+        selected
             .map(|((tensor, scores), k)| self.unit.select(tensor, scores, k))
             .collect()
     }
@@ -105,7 +105,7 @@ impl Rule {
             .first()
             .is_some_and(|tensor| tensor.clock.update == 0)
         {
-            return self.choose_best(tensors, &all_scores(&Chance, tensors));
+            return self.select_best(tensors, &all_scores(&Chance, tensors));
         }
         let growth = all_scores(growth, tensors);
         let kept: Vec<Wiring> = tensors
@@ -199,8 +199,8 @@ fn best_of_all(
         .zip(starts.clone())
         .flat_map(|(tensor, start)| tensor.candidates.iter().map(move |entry| start + entry));
     let candidates = Wiring::from_entries(ends.last().copied().unwrap_or(0), candidates);
-    let chosen = select_top_edges("", &scores.concat(), &candidates, k);
-    let chosen = chosen.map_err(|error| match error {
+    let selected = select_top_edges("", &scores.concat(), &candidates, k);
+    let selected = selected.map_err(|error| match error {
         WiringError::NotANumber { entry, .. } => {
             let tensor = ends.iter().position(|&end| entry < end).unwrap_or(0);
             WiringError::NotANumber {
@@ -212,7 +212,7 @@ fn best_of_all(
     })?;
     let mut counts = vec![0; tensors.len()];
     let mut tensor = 0;
-    for entry in chosen.iter() {
+    for entry in selected.iter() {
         while entry >= ends[tensor] {
             tensor += 1;
         }
