@@ -139,7 +139,7 @@ pub enum Curve {
 
 impl Curve {
     /// What is left of the way when the share `t` of it has gone by; 1 before, 0 after.
-    pub fn left(self, t: f64) -> f64 {
+    pub fn remaining(self, t: f64) -> f64 {
         let t = t.clamp(0.0, 1.0);
         match self {
             Self::Linear => 1.0 - t,
@@ -149,7 +149,7 @@ impl Curve {
     }
 }
 
-/// A budget that starts at every candidate and shrinks to the one asked for: `k + (n - k) left(t)`.
+/// A budget that starts at every candidate and shrinks to the one asked for: `k + (n - k) remaining(t)`.
 ///
 /// A node that loses its last edge gets no gradient and seldom comes back; while the budget is wide,
 /// each node has time to find edges worth keeping.
@@ -180,8 +180,8 @@ impl Schedule for Shrinking {
     }
 
     fn edges(&self, clock: Clock, candidates: usize, budget: usize) -> usize {
-        let left = self.curve.left(clock.share() / self.share);
-        budget + ((candidates.saturating_sub(budget)) as f64 * left).round() as usize
+        let remaining = self.curve.remaining(clock.share() / self.share);
+        budget + ((candidates.saturating_sub(budget)) as f64 * remaining).round() as usize
     }
 
     fn needs_length(&self) -> bool {
@@ -208,7 +208,7 @@ impl Schedule for Exchange {
     }
 
     fn turnover(&self, clock: Clock) -> f64 {
-        self.first * Curve::Cosine.left(clock.share() / self.until)
+        self.first * Curve::Cosine.remaining(clock.share() / self.until)
     }
 
     fn needs_length(&self) -> bool {

@@ -144,9 +144,9 @@ fn by_gradient_magnitude(tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
 /// By chance: a function of the seed, the tensor's name, the update and the entry, so that the same seed draws the same edges on
 /// every machine and backend.
 #[derive(Clone, Copy, Debug)]
-pub struct Chance;
+pub struct Random;
 
-impl Score for Chance {
+impl Score for Random {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
         scores.extend((0..tensor.weights.len()).map(|entry| (draw(tensor, entry) >> 40) as f32));
     }

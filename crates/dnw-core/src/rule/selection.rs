@@ -2,7 +2,7 @@
 
 use super::{Rule, TensorView};
 use crate::allocation::fill;
-use crate::score::{Chance, draw};
+use crate::score::{Random, draw};
 use crate::{Allocation, Clock, Forward, Score, Wiring, WiringError, select_top_edges};
 
 /// What a rule chose for a tensor, and why.
@@ -105,7 +105,7 @@ impl Rule {
             .first()
             .is_some_and(|tensor| tensor.clock.update == 0)
         {
-            return self.select_best(tensors, &all_scores(&Chance, tensors));
+            return self.select_best(tensors, &all_scores(&Random, tensors));
         }
         let growth = all_scores(growth, tensors);
         let kept: Vec<Wiring> = tensors
@@ -255,8 +255,8 @@ fn joined(forward: Forward, tensor: &TensorView<'_>, wiring: &Wiring) -> Option<
     let dropped = forward.drop_probability(tensor.clock.share());
     let others = tensor.candidates.difference(wiring);
     let stays = |&entry: &usize| {
-        let chance = (draw(tensor, entry) >> 11) as f64 / (1u64 << 53) as f64;
-        chance >= dropped
+        let random = (draw(tensor, entry) >> 11) as f64 / (1u64 << 53) as f64;
+        random >= dropped
     };
     let joined: Vec<usize> = others.iter().filter(stays).collect();
     Some(Wiring::from_entries(wiring.entries(), joined))

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::schedule::Exchange;
-use crate::score::Chance;
+use crate::score::Random;
 use crate::{Allocation, Gradient, Regrowth, Rule};
 
 /// Sparse evolutionary training: every so many updates the weakest `turnover` of the real edges give way to as many drawn by chance,
@@ -10,7 +10,7 @@ use crate::{Allocation, Gradient, Regrowth, Rule};
 pub fn set(every: u64, turnover: f64, until: f64) -> Rule {
     Rule {
         name: "set".into(),
-        growth: Some(Arc::new(Chance)),
+        growth: Some(Arc::new(Random)),
         allocation: Allocation::ErdosRenyiKernel,
         schedule: Arc::new(Exchange {
             every,
