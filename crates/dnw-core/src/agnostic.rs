@@ -31,7 +31,7 @@ impl<M: Module> Wired<M> {
     /// # Errors
     /// None for a model that was wired by this crate; the type is that of [`set_weights`](Self::set_weights).
     pub fn with_weights(&self, weights: Weights) -> Result<Self, WiringError> {
-        let mut given = BTreeMap::new();
+        let mut replaced = BTreeMap::new();
         for tensor in self.tensors() {
             let entries = tensor.weights.len();
             let values = match weights {
@@ -59,11 +59,11 @@ impl<M: Module> Wired<M> {
                         .collect()
                 }
             };
-            given.insert(tensor.name, values);
+            replaced.insert(tensor.name, values);
         }
         let mut model = self.clone();
         model.give_weights_plainly();
-        model.set_weights(given)?;
+        model.set_weights(replaced)?;
         Ok(model)
     }
 }

@@ -25,7 +25,7 @@ pub enum Allocation {
 }
 
 /// The sum of the budgets of some tensors, given as shape, candidates and own budget, spread by Erdős–Rényi-kernel. No tensor
-/// gets more than its candidates, none is left without an edge unless the sum is smaller than the number of tensors.
+/// gets more than its candidates, none is remaining without an edge unless the sum is smaller than the number of tensors.
 pub(crate) fn erdos_renyi_kernel(tensors: &[(&WeightShape, usize, usize)]) -> Vec<usize> {
     let total = tensors.iter().map(|(_, _, budget)| budget).sum();
     let weight = |shape: &WeightShape, candidates: usize| {
@@ -58,23 +58,23 @@ pub(crate) fn erdos_renyi_kernel(tensors: &[(&WeightShape, usize, usize)]) -> Ve
 /// cannot take goes to the others.
 pub(crate) fn fill(weights: &[f64], most: &[usize], total: usize) -> Vec<usize> {
     let mut counts = vec![0; weights.len()];
-    let mut left = total.min(most.iter().sum());
+    let mut remaining = total.min(most.iter().sum());
     let sound = |i: usize| weights[i] > 0.0 && weights[i].is_finite();
     let mut open: Vec<usize> = (0..weights.len())
         .filter(|&i| sound(i) && most[i] > 0)
         .collect();
-    while left > 0 {
+    while remaining > 0 {
         if open.is_empty() {
             // Only bins of no weight have room.
             for (count, &most) in counts.iter_mut().zip(most) {
-                let more = left.min(most - *count);
+                let more = remaining.min(most - *count);
                 *count += more;
-                left -= more;
+                remaining -= more;
             }
             break;
         }
         let sum: f64 = open.iter().map(|&i| weights[i]).sum();
-        let share = |i: usize| left as f64 * weights[i] / sum;
+        let share = |i: usize| remaining as f64 * weights[i] / sum;
         let full: Vec<usize> = open
             .iter()
             .copied()
@@ -84,18 +84,18 @@ pub(crate) fn fill(weights: &[f64], most: &[usize], total: usize) -> Vec<usize> 
             for &i in &open {
                 counts[i] = share(i).floor() as usize;
             }
-            let given: usize = open.iter().map(|&i| counts[i]).sum();
-            // The largest remainders take what rounding down has left; of equal ones the first.
+            let assigned: usize = open.iter().map(|&i| counts[i]).sum();
+            // The largest remainders take what rounding down has remaining; of equal ones the first.
             let mut by_remainder = open.clone();
             by_remainder.sort_by(|&a, &b| share(b).fract().total_cmp(&share(a).fract()));
-            for &i in by_remainder.iter().take(left - given) {
+            for &i in by_remainder.iter().take(remaining - assigned) {
                 counts[i] += 1;
             }
             break;
         }
         for i in full {
             counts[i] = most[i];
-            left -= most[i];
+            remaining -= most[i];
             open.retain(|&other| other != i);
         }
     }

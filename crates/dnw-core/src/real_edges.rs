@@ -126,7 +126,7 @@ impl RealEdges {
     }
 
     /// What the edges of a mask give.
-    fn given<const D: usize>(&self, base: Tensor<D>, real: Tensor<D, Bool>) -> Tensor<D> {
+    fn effective<const D: usize>(&self, base: Tensor<D>, real: Tensor<D, Bool>) -> Tensor<D> {
         let parameters = self.threshold.val();
         let entry = |i: usize| parameters.clone().narrow(0, i, 1).reshape([1; D]);
         let sign = || base.clone().sign().detach();
@@ -159,14 +159,14 @@ impl Reparameterization for RealEdges {
         let real = self.mask(base.dims());
         let is_learned = self.threshold.val().dims() == [4];
         if !base.is_autodiff() || is_learned {
-            return self.given(base, real);
+            return self.effective(base, real);
         }
-        let given = self.given(base.clone().detach(), real.clone());
-        // The gradient flows through `passed`, the value comes from `given`: x - x is exactly zero.
+        let effective = self.effective(base.clone().detach(), real.clone());
+        // The gradient flows through `passed`, the value comes from `effective`: x - x is exactly zero.
         let scale = self.hallucinated.val().detach().reshape([1; D]);
         let scale = scale.expand(base.dims()).mask_fill(real, 1.0);
         let passed = base * scale;
-        given.detach() + (passed.clone() - passed.detach())
+        effective.detach() + (passed.clone() - passed.detach())
     }
 }
 

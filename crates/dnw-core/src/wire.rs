@@ -202,14 +202,14 @@ impl Wire {
             let (real, legal) = (found.real.count(), found.legal.count());
             let candidate = self.candidates(found);
             let count = candidate.count();
-            let given = self.budgets.get(&found.name);
-            let budget = match given {
+            let own_budget = self.budgets.get(&found.name);
+            let budget = match own_budget {
                 Some(budget) => budget.resolve(&found.name, count)?,
                 None if real < legal => real,
                 None => self.budget.resolve(&found.name, count)?,
             };
             // A tensor that was given its own budget keeps it; one that is to stay dense does not divide into units.
-            own.push(given.is_some() || real < legal);
+            own.push(own_budget.is_some() || real < legal);
             budgets.push(if budget == count {
                 budget
             } else {

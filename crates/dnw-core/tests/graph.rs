@@ -28,40 +28,40 @@ fn interpret(graph: &Wired<NeuralGraph<ScalarNodes>>, input: &[f32]) -> Vec<f64>
     let tensor = &graph.tensors()[0];
     let bias: Vec<f32> = graph.function.bias.val().to_data().iter().collect();
     let mut gathered = vec![0.0f64; spec.nodes()];
-    let mut given = vec![0.0f64; spec.nodes()];
+    let mut activations = vec![0.0f64; spec.nodes()];
     for (node, &x) in input.iter().enumerate() {
         gathered[node] = f64::from(x);
     }
-    let incoming = |node: usize, given: &[f64], from: std::ops::Range<usize>| -> f64 {
+    let incoming = |node: usize, activations: &[f64], from: std::ops::Range<usize>| -> f64 {
         from.filter_map(|source| {
             let row = node.checked_sub(spec.first_target())?;
             let entry = row * spec.sources() + source;
             tensor
                 .wiring
                 .contains(entry)
-                .then(|| f64::from(tensor.weights[entry]) * given[source])
+                .then(|| f64::from(tensor.weights[entry]) * activations[source])
         })
         .sum()
     };
     for node in 0..spec.nodes() {
         let level = spec.level_of(node);
-        let before = spec.firing_levels()[..level.min(spec.firing_levels().len())]
+        let before = spec.function_levels()[..level.min(spec.function_levels().len())]
             .iter()
             .sum();
         if level > 0 {
-            gathered[node] = incoming(node, &given, 0..before);
+            gathered[node] = incoming(node, &activations, 0..before);
             if node < spec.sources() {
-                given[node] = (gathered[node] + f64::from(bias[node])).max(0.0);
+                activations[node] = (gathered[node] + f64::from(bias[node])).max(0.0);
             }
         } else {
-            given[node] = gathered[node];
+            activations[node] = gathered[node];
         }
     }
-    let last = spec.level(spec.firing_levels().len() - 1);
+    let last = spec.level(spec.function_levels().len() - 1);
     spec.output_nodes()
         .map(|node| match spec.outputs() {
             Outputs::OwnLevel(_) => gathered[node],
-            Outputs::InLastLevel(_) => gathered[node] + incoming(node, &given, last.clone()),
+            Outputs::InLastLevel(_) => gathered[node] + incoming(node, &activations, last.clone()),
         })
         .collect()
 }
@@ -176,14 +176,14 @@ fn an_impossible_edge_takes_no_place_unless_all_entries_are_ranked() {
 fn gather_one_by_one(
     weights: &[f32],
     real: &dnw_core::Wiring,
-    given: &[Vec<f64>],
+    activations: &[Vec<f64>],
 ) -> Vec<Vec<f64>> {
-    let nodes = given.len();
+    let nodes = activations.len();
     let gathered = (0..nodes).map(|target| {
-        let mut map = vec![0.0; given[target].len()];
+        let mut map = vec![0.0; activations[target].len()];
         for source in (0..nodes).filter(|source| real.contains(target * nodes + source)) {
             let weight = f64::from(weights[target * nodes + source]);
-            for (sum, x) in map.iter_mut().zip(&given[source]) {
+            for (sum, x) in map.iter_mut().zip(&activations[source]) {
                 *sum += weight * x;
             }
         }
@@ -229,10 +229,10 @@ fn a_cyclic_graph_steps_as_its_nodes_do_one_by_one() {
     let mut state: Vec<Vec<f64>> = numbers.chunks(side * side).map(<[f64]>::to_vec).collect();
     state.resize(nodes, vec![0.0; side * side]);
     for _ in 0..3 {
-        let given: Vec<Vec<f64>> = (0..nodes)
+        let activations: Vec<Vec<f64>> = (0..nodes)
             .map(|node| convolve(&state[node], &kernels[9 * node..], side))
             .collect();
-        state = gather_one_by_one(&tensor.weights, &tensor.wiring, &given);
+        state = gather_one_by_one(&tensor.weights, &tensor.wiring, &activations);
     }
     let expected = burn::tensor::TensorData::new(state.concat(), [1, nodes, side, side]);
     let field = graph.field();

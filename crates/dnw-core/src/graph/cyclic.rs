@@ -46,14 +46,17 @@ impl CyclicGraphConfig {
     /// Makes the graph. Every edge is legal, from a node to itself too, and real until the model is wired.
     pub fn init(self, device: &Device) -> CyclicGraph {
         let bound = 1.0 / (self.nodes as f64).sqrt();
-        let begin = Initializer::Uniform {
+        let initializer = Initializer::Uniform {
             min: -bound,
             max: bound,
         };
         let all = Wiring::full(self.nodes * self.nodes);
         let edges = RealEdges::new(&all, None, Gradient::AllEdges, device);
         CyclicGraph {
-            weight: attach(begin.init([self.nodes, self.nodes, 1, 1], device), edges),
+            weight: attach(
+                initializer.init([self.nodes, self.nodes, 1, 1], device),
+                edges,
+            ),
             function: StateNodes {
                 kernel: kernels(self.nodes, device),
                 norm: InstanceNormConfig::new(self.nodes).init(device),
@@ -104,7 +107,7 @@ impl CyclicGraph {
     /// # Panics
     /// If there are more inputs than nodes.
     pub fn start(&self, input: Tensor<4>) -> Tensor<4> {
-        begun(input, self.nodes())
+        padded_state(input, self.nodes())
     }
 
     /// The edges and the nodes' numbers, read once for the many evaluations of a pass.
@@ -137,7 +140,7 @@ pub struct Field {
 }
 
 /// The state of all nodes, of which those behind the given ones hold zeros.
-fn begun(input: Tensor<4>, nodes: usize) -> Tensor<4> {
+fn padded_state(input: Tensor<4>, nodes: usize) -> Tensor<4> {
     let [batch, inputs, height, width] = input.dims();
     let others = nodes - inputs;
     if others == 0 {
@@ -192,9 +195,9 @@ impl Field {
                 self.edges.index(),
             );
         }
-        let state = begun(state, self.nodes());
+        let state = padded_state(state, self.nodes());
         let state = match steps {
-            1 => self.normalised(self.edges.product(self.given(state))),
+            1 => self.normalised(self.edges.product(self.output(state))),
             _ => self.steps(state, steps).state,
         };
         let batch = state.dims()[0];
@@ -234,13 +237,13 @@ impl Field {
     /// - `state`: `[batch, nodes, height, width]`
     /// - result: twice the same
     pub fn steps(&self, state: Tensor<4>, steps: usize) -> CyclicPass {
-        let mut given = self.given(state.clone());
+        let mut output = self.output(state.clone());
         if steps == 0 {
-            return CyclicPass { state, given };
+            return CyclicPass { state, output };
         }
         for _ in 1..steps {
-            given = ops::node_function(
-                self.edges.product(given),
+            output = ops::node_function(
+                self.edges.product(output),
                 self.gamma.clone(),
                 self.beta.clone(),
                 self.kernel.clone(),
@@ -248,12 +251,12 @@ impl Field {
                 self.kernels,
             );
         }
-        let state = self.normalised(self.edges.product(given.clone()));
-        CyclicPass { state, given }
+        let state = self.normalised(self.edges.product(output.clone()));
+        CyclicPass { state, output }
     }
 
     /// What nodes of this state give.
-    pub fn given(&self, state: Tensor<4>) -> Tensor<4> {
+    pub fn output(&self, state: Tensor<4>) -> Tensor<4> {
         let nodes = self.nodes();
         let options = ConvOptions::new([1, 1], [1, 1], [1, 1], nodes);
         conv2d(activation::relu(state), self.kernel.clone(), None, options)
@@ -275,5 +278,5 @@ pub struct CyclicPass {
     /// The nodes' state, `[batch, nodes, height, width]`.
     pub state: Tensor<4>,
     /// What they gave in the last step, `[batch, nodes, height, width]`.
-    pub given: Tensor<4>,
+    pub output: Tensor<4>,
 }

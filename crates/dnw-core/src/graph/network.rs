@@ -50,11 +50,11 @@ impl GraphConfig {
     /// Makes the graph with these node functions. Every legal edge is real until the model is wired.
     pub fn init<F: NodeFunction>(self, function: F, device: &Device) -> NeuralGraph<F> {
         let bound = 1.0 / (self.spec.sources() as f64).sqrt();
-        let begin = self.initializer.unwrap_or(Initializer::Uniform {
+        let initializer = self.initializer.unwrap_or(Initializer::Uniform {
             min: -bound,
             max: bound,
         });
-        let weight = begin.init([self.spec.targets(), self.spec.sources(), 1, 1], device);
+        let weight = initializer.init([self.spec.targets(), self.spec.sources(), 1, 1], device);
         let legal = self.spec.legal();
         let edges = RealEdges::new(legal, Some(legal), Gradient::AllEdges, device);
         NeuralGraph {
@@ -107,15 +107,15 @@ impl<F: NodeFunction> NeuralGraph<F> {
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let trains = input.is_autodiff();
         if self.kernels.on_cpu(&input)
-            && let Some(nodes) = self.function.whole(trains)
+            && let Some(nodes) = self.function.as_graph_nodes(trains)
         {
-            return self.at_once(nodes, input);
+            return self.forward_fused(nodes, input);
         }
         self.pass(input).outputs
     }
 
     /// The whole graph in one pass.
-    fn at_once(&self, nodes: GraphNodes, input: Tensor<4>) -> Tensor<4> {
+    fn forward_fused(&self, nodes: GraphNodes, input: Tensor<4>) -> Tensor<4> {
         let edges = Edges::new(&self.weight, self.kernels);
         let [batch, _, height, width] = input.dims();
         let (weight, real) = (edges.weight().clone(), edges.real().clone());
@@ -123,8 +123,8 @@ impl<F: NodeFunction> NeuralGraph<F> {
             ops::levels(input, weight, real, nodes, &self.spec, edges.index());
         if let Some(statistics) = statistics {
             let [_, _, later_height, later_width] = outputs.dims();
-            let numbers = [height * width, later_height * later_width].map(|pixels| batch * pixels);
-            self.function.observe(statistics, numbers);
+            let counts = [height * width, later_height * later_width].map(|pixels| batch * pixels);
+            self.function.update_statistics(statistics, counts);
         }
         outputs
     }
@@ -135,7 +135,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
         let spec = &self.spec;
         let mut activations: Vec<Tensor<4>> = Vec::new();
         let mut gathered = input;
-        for level in 0..spec.firing_levels().len() {
+        for level in 0..spec.function_levels().len() {
             let nodes = spec.level(level);
             if level > 0 {
                 gathered = edges.gather(spec, &activations, 0..nodes.start, nodes.clone());
@@ -147,9 +147,11 @@ impl<F: NodeFunction> NeuralGraph<F> {
         }
         let outputs = spec.output_nodes();
         let outputs = match spec.outputs() {
-            Outputs::OwnLevel(_) => edges.gather(spec, &activations, 0..spec.firing(), outputs),
+            Outputs::OwnLevel(_) => {
+                edges.gather(spec, &activations, 0..spec.function_nodes(), outputs)
+            }
             Outputs::InLastLevel(n) => {
-                let last = spec.level(spec.firing_levels().len() - 1);
+                let last = spec.level(spec.function_levels().len() - 1);
                 let held =
                     gathered.slice([0..activations[0].dims()[0], last.len() - n..last.len()]);
                 held + edges.gather(spec, &activations[activations.len() - 1..], last, outputs)

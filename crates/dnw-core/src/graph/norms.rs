@@ -16,12 +16,12 @@ use crate::ops::{self, Kernels};
 /// - `input`: `[batch, channels, height, width]`
 /// - result: the same
 pub fn instance_norm(norm: &InstanceNorm, input: Tensor<4>) -> Tensor<4> {
-    let given = input.dtype();
+    let dtype = input.dtype();
     let own = norm
         .gamma
         .as_ref()
-        .map_or(given, |gamma| gamma.val().dtype());
-    norm.forward(input.cast(own)).cast(given)
+        .map_or(dtype, |gamma| gamma.val().dtype());
+    norm.forward(input.cast(own)).cast(dtype)
 }
 
 /// Applies the layer as PyTorch's does, in the type of its parameters. The running averages keep their own.
@@ -49,12 +49,12 @@ pub fn batch_norm_rectified(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
 fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
     let device = input.device();
     let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
-    let given = input.dtype();
+    let dtype = input.dtype();
     let input = input.cast(gamma.dtype());
     if !(device.is_autodiff() && norm.training.is_enabled()) {
         let output = norm.forward(input);
         let output = if rectified { relu(output) } else { output };
-        return output.cast(given);
+        return output.cast(dtype);
     }
     let [batch, _, height, width] = input.dims();
     let (output, [mean, variance]) = ops::batch_norm(
@@ -65,18 +65,18 @@ fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
         rectified,
         Kernels::default(),
     );
-    move_averages(norm, mean, variance, batch * height * width);
-    output.cast(given)
+    update_running_averages(norm, mean, variance, batch * height * width);
+    output.cast(dtype)
 }
 
 /// Moves the running averages towards the statistics of a batch, of which the variance is the biased one of so many numbers a channel.
-pub(super) fn move_averages(
+pub(super) fn update_running_averages(
     norm: &BatchNorm,
     mean: Tensor<1>,
     variance: Tensor<1>,
-    numbers: usize,
+    count: usize,
 ) {
-    let n = numbers as f64;
+    let n = count as f64;
     let unbiased = n / (n - 1.0).max(1.0);
     let moved = |running: Tensor<1>, of_batch: Tensor<1>| {
         let running = running.to_device(&of_batch.device());

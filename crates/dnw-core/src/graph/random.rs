@@ -254,7 +254,7 @@ mod tests {
     fn sources_take_every_input_and_sinks_feed_every_output() {
         // 0 -> 2 <- 1 and 3 alone.
         let (spec, _) = around(2, 4, 3, &[(0, 2), (1, 2)]).unwrap();
-        assert_eq!(spec.firing_levels(), [2, 3, 1]);
+        assert_eq!(spec.function_levels(), [2, 3, 1]);
         // Into 0, 1 and 3 from two inputs each, two inside, out of 2 and 3 to three outputs each.
         assert_eq!(spec.legal().count(), 3 * 2 + 2 + 2 * 3);
     }

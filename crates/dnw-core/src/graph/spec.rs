@@ -182,8 +182,8 @@ impl GraphSpec {
         if let Some(node) = (nodes - outputs..nodes).find(|&node| !reached[node]) {
             return Err(GraphError::Unreachable { node });
         }
-        let firing = nodes - outputs;
-        let mut order: Vec<usize> = (0..firing).collect();
+        let function_nodes = nodes - outputs;
+        let mut order: Vec<usize> = (0..function_nodes).collect();
         order.sort_by_key(|&node| level_of[node]);
         let mut number: Vec<usize> = (0..nodes).collect();
         for (place, &node) in order.iter().enumerate() {
@@ -207,7 +207,7 @@ impl GraphSpec {
     }
 
     /// Nodes of each level with a node function; the first is the input.
-    pub fn firing_levels(&self) -> &[usize] {
+    pub fn function_levels(&self) -> &[usize] {
         &self.levels
     }
 
@@ -222,15 +222,15 @@ impl GraphSpec {
     }
 
     /// Nodes with a node function.
-    pub fn firing(&self) -> usize {
+    pub fn function_nodes(&self) -> usize {
         self.levels.iter().sum()
     }
 
     /// All nodes.
     pub fn nodes(&self) -> usize {
         match self.outputs {
-            Outputs::OwnLevel(n) => self.firing() + n,
-            Outputs::InLastLevel(_) => self.firing(),
+            Outputs::OwnLevel(n) => self.function_nodes() + n,
+            Outputs::InLastLevel(_) => self.function_nodes(),
         }
     }
 
@@ -267,7 +267,7 @@ impl GraphSpec {
 
     /// Columns of the weight: the nodes with a node function.
     pub fn sources(&self) -> usize {
-        self.firing()
+        self.function_nodes()
     }
 
     /// The node that row 0 is.
@@ -411,7 +411,7 @@ mod tests {
         // 0 and 1 are inputs, 4 is the output; 3 waits for 2.
         let edges = [(0, 3), (1, 2), (2, 3), (3, 4), (0, 4)];
         let (spec, number) = GraphSpec::from_edges(5, 2, 1, &edges).unwrap();
-        assert_eq!(spec.firing_levels(), [2, 1, 1]);
+        assert_eq!(spec.function_levels(), [2, 1, 1]);
         assert_eq!(number, [0, 1, 2, 3, 4]);
         assert_eq!(spec.legal().count(), 5);
     }

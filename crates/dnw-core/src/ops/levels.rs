@@ -37,7 +37,7 @@ pub(crate) fn levels(
             images,
             entering: [height, width],
             stride: nodes.stride,
-            levels: spec.firing_levels().to_vec(),
+            levels: spec.function_levels().to_vec(),
             outputs: match spec.outputs() {
                 Outputs::OwnLevel(n) => levels::Outputs::OwnLevel(n),
                 Outputs::InLastLevel(n) => levels::Outputs::InLastLevel(n),

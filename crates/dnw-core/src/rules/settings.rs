@@ -78,7 +78,7 @@ pub enum SettingError {
 
 impl Settings {
     /// Every setting that was given: its name, its value, and what it must be if it is not.
-    fn given(&self) -> Vec<(&'static str, f64, Option<&'static str>)> {
+    fn entries(&self) -> Vec<(&'static str, f64, Option<&'static str>)> {
         type Range = (fn(f64) -> bool, &'static str);
         const COUNT: Range = (|x| x >= 1.0, "at least 1");
         const SHARE: Range = (|x| x > 0.0 && x <= 1.0, "above 0 and at most 1");
@@ -104,13 +104,13 @@ impl Settings {
             ("phase", self.phase, SHARE),
             ("warm-up", self.warm_up, PART),
         ];
-        let given = all
+        let set = all
             .into_iter()
             .filter_map(|(key, value, (fits, expected))| {
                 let value = value?;
                 Some((key, value, (!fits(value)).then_some(expected)))
             });
-        given.collect()
+        set.collect()
     }
 
     /// Checks that a rule reads every setting that was given, and that each is in its range.
@@ -119,7 +119,7 @@ impl Settings {
         rule: &'static str,
         known: &'static [&'static str],
     ) -> Result<(), SettingError> {
-        for (key, value, expected) in self.given() {
+        for (key, value, expected) in self.entries() {
             if !known.contains(&key) {
                 return Err(SettingError::NotRead { rule, key, known });
             }

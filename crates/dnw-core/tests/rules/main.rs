@@ -48,11 +48,11 @@ fn stored(model: &Wired<Linear>) -> Vec<f32> {
     model.weight.base().to_data().iter().collect()
 }
 
-fn given(model: &Wired<Linear>) -> Vec<f32> {
+fn effective_weights(model: &Wired<Linear>) -> Vec<f32> {
     model.weight.val().to_data().iter().collect()
 }
 
-fn given_in_evaluation(model: &Wired<Linear>) -> Vec<f32> {
+fn effective_weights_in_evaluation(model: &Wired<Linear>) -> Vec<f32> {
     model.valid().weight.val().to_data().iter().collect()
 }
 
