@@ -8,7 +8,7 @@
 
 mod cyclic;
 mod edges;
-mod life;
+mod liveness;
 mod network;
 mod node;
 mod norms;
@@ -16,7 +16,7 @@ pub mod random;
 mod spec;
 
 pub use cyclic::{CyclicGraph, CyclicGraphConfig, CyclicPass, Field, StateNodes};
-pub use life::{Life, life_along, life_of_nodes};
+pub use liveness::{Liveness, liveness_along_edges, node_liveness};
 pub use network::{GraphConfig, GraphPass, NeuralGraph};
 pub use node::{BatchNodes, ImageNodes, NodeFunction, ScalarNodes};
 pub use norms::{batch_norm, batch_norm_rectified, instance_norm};
