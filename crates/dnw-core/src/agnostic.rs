@@ -62,7 +62,7 @@ impl<M: Module> Wired<M> {
             replaced.insert(tensor.name, values);
         }
         let mut model = self.clone();
-        model.give_weights_plainly();
+        model.remove_thresholds();
         model.set_weights(replaced)?;
         Ok(model)
     }

@@ -21,7 +21,7 @@ mod gradients;
 mod on_device;
 mod traversal;
 
-use traversal::{Change, CountOthers, Put, Read, ReadLegal};
+use traversal::{ApplyChanges, Change, CountOthers, Read, ReadLegal};
 
 /// A model whose weights carry wirings, and the rule that chooses them.
 ///
@@ -45,7 +45,7 @@ pub struct Wired<M> {
 }
 
 /// What can be said of a model that is asked for.
-const WHOLE: &str = "the model is there: no change of it was cut short by a panic";
+const MODEL_IS_SET: &str = "the model is there: no change of it was cut short by a panic";
 
 /// What was decided about each wired tensor when the model was wired.
 #[derive(Clone, Debug)]
@@ -254,13 +254,13 @@ impl<M: Module> Wired<M> {
                 rule: self.rule.name.clone(),
             });
         }
-        let now = self.read();
+        let states = self.read();
         let gradients: BTreeMap<&str, Vec<f32>> = self
             .gradients
             .iter()
             .map(|(name, values)| (name.as_str(), values.to_data().iter::<f32>().collect()))
             .collect();
-        let views: Vec<TensorView<'_>> = now
+        let views: Vec<TensorView<'_>> = states
             .iter()
             .map(|tensor| {
                 let facts = &self.tensors.facts[&tensor.name];
@@ -293,7 +293,7 @@ impl<M: Module> Wired<M> {
             self.model = Some(initial);
             rewiring.rewound = true;
         }
-        self.put(&changes);
+        self.apply(&changes);
         Ok(rewiring)
     }
 
@@ -314,16 +314,16 @@ impl<M: Module> Wired<M> {
         }
     }
 
-    fn put(&mut self, changes: &BTreeMap<String, Change>) {
+    fn apply(&mut self, changes: &BTreeMap<String, Change>) {
         self.change_model(|model| {
-            model.map(&mut Put {
+            model.map(&mut ApplyChanges {
                 changes,
                 path: Vec::new(),
             })
         });
     }
 
-    fn read(&self) -> Vec<traversal::Now> {
+    fn read(&self) -> Vec<traversal::TensorState> {
         let mut read = Read {
             facts: &self.tensors.facts,
             path: Vec::new(),
@@ -337,20 +337,20 @@ impl<M: Module> Wired<M> {
     pub fn tensors(&self) -> Vec<WiredTensor> {
         let mut legal = ReadLegal::default();
         (**self).visit(&mut legal);
-        let now = self.read().into_iter().map(|now| {
-            let facts = &self.tensors.facts[&now.name];
-            let legal = legal.found.remove(&now.name);
+        let tensors = self.read().into_iter().map(|state| {
+            let facts = &self.tensors.facts[&state.name];
+            let legal = legal.found.remove(&state.name);
             WiredTensor {
                 shape: facts.shape.clone(),
-                wiring: now.wiring,
+                wiring: state.wiring,
                 candidates: Wiring::clone(&facts.candidates),
-                legal: legal.unwrap_or_else(|| Wiring::full(now.weights.len())),
+                legal: legal.unwrap_or_else(|| Wiring::full(state.weights.len())),
                 budget: facts.budget,
-                name: now.name,
-                weights: now.weights,
+                name: state.name,
+                weights: state.weights,
             }
         });
-        now.collect()
+        tensors.collect()
     }
 
     /// Learned numbers of the model that are no edges: biases, norms, the weights that are not wired. What is not trained, such as
@@ -386,7 +386,7 @@ impl<M: Module> Wired<M> {
             };
             (name.clone(), change)
         });
-        self.put(&changes.collect());
+        self.apply(&changes.collect());
         Ok(())
     }
 
@@ -406,12 +406,12 @@ impl<M: Module> Wired<M> {
             };
             (name, change)
         });
-        self.put(&changes.collect());
+        self.apply(&changes.collect());
         Ok(())
     }
 
     /// Lets every real edge give its weight, without the threshold that a rule may have set.
-    pub(crate) fn give_weights_plainly(&mut self) {
+    pub(crate) fn remove_thresholds(&mut self) {
         let plain = |name: &String| {
             let change = Change {
                 threshold: Some(Forward::Weight.threshold_parameters(0.0)),
@@ -420,7 +420,7 @@ impl<M: Module> Wired<M> {
             (name.clone(), change)
         };
         let changes = self.tensors.names.iter().map(plain).collect();
-        self.put(&changes);
+        self.apply(&changes);
     }
 
     /// What was decided about the tensor of this name, if it has so many entries.
@@ -465,7 +465,7 @@ impl<M: Module> Wired<M> {
 
     /// The model without its rule; its weights keep their wirings.
     pub fn into_model(self) -> M {
-        self.model.expect(WHOLE)
+        self.model.expect(MODEL_IS_SET)
     }
 
     /// Changes the model by a function that takes and gives it, such as an optimizer's step. It is not copied on the way, so that
@@ -473,7 +473,7 @@ impl<M: Module> Wired<M> {
     ///
     /// If the function panics, the model is gone.
     pub fn change_model(&mut self, change: impl FnOnce(M) -> M) {
-        let model = self.model.take().expect(WHOLE);
+        let model = self.model.take().expect(MODEL_IS_SET);
         self.model = Some(change(model));
     }
 }
@@ -507,13 +507,13 @@ impl<M> Deref for Wired<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
-        self.model.as_ref().expect(WHOLE)
+        self.model.as_ref().expect(MODEL_IS_SET)
     }
 }
 
 impl<M> DerefMut for Wired<M> {
     fn deref_mut(&mut self) -> &mut M {
-        self.model.as_mut().expect(WHOLE)
+        self.model.as_mut().expect(MODEL_IS_SET)
     }
 }
 
@@ -536,7 +536,7 @@ impl<M: Module> Wired<M> {
             initial,
             thresholds,
         } = self;
-        let model = model.expect(WHOLE);
+        let model = model.expect(MODEL_IS_SET);
         (model, move |model| Self {
             model: Some(model),
             rule,

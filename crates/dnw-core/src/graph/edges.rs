@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::module::Param;
 use burn::tensor::{Bool, Tensor};
 
-use crate::layers::{edges_of, learning};
+use crate::layers::{edges_of, trainable_weight};
 use crate::ops::{self, IndexCache, Kernels};
 
 /// The weight of a graph's edges and which of them are real, read once for a forward pass.
@@ -21,7 +21,7 @@ impl Edges {
     /// Of a weight `[targets, sources, 1, 1]` that carries a wiring.
     pub(super) fn new(weight: &Param<Tensor<4>>, kernels: Kernels) -> Self {
         let edges = edges_of(weight);
-        let weight = learning(weight, edges);
+        let weight = trainable_weight(weight, edges);
         let real = edges.mask(weight.dims());
         Self {
             weight,

@@ -20,9 +20,9 @@ pub type Edge = (usize, usize);
 /// [`GraphError::Random`] if the probability is not between 0 and 1.
 pub fn erdos_renyi(nodes: usize, probability: f64, seed: u64) -> Result<Vec<Edge>, GraphError> {
     check_share("the probability of an edge", probability)?;
-    let mut draws = Draws::new(seed);
+    let mut generator = Generator::new(seed);
     let pairs = (0..nodes).flat_map(|low| (low + 1..nodes).map(move |high| (low, high)));
-    Ok(pairs.filter(|_| draws.share() < probability).collect())
+    Ok(pairs.filter(|_| generator.share() < probability).collect())
 }
 
 /// Nodes come one by one, each with so many edges to earlier ones, which get them in proportion to the edges that they have
@@ -36,14 +36,14 @@ pub fn barabasi_albert(nodes: usize, edges: usize, seed: u64) -> Result<Vec<Edge
         let expected = format!("at least 1 and fewer than the {nodes} nodes");
         return Err(GraphError::Random { what, expected });
     }
-    let mut draws = Draws::new(seed);
+    let mut generator = Generator::new(seed);
     let mut drawn: Vec<Edge> = (0..edges).map(|earlier| (earlier, edges)).collect();
     // Every node as often as it has edges.
     let mut ends: Vec<usize> = drawn.iter().flat_map(|&(low, high)| [low, high]).collect();
     for node in edges + 1..nodes {
         let mut earlier: Vec<usize> = Vec::new();
         while earlier.len() < edges {
-            let candidate = ends[draws.below(ends.len())];
+            let candidate = ends[generator.below(ends.len())];
             if !earlier.contains(&candidate) {
                 earlier.push(candidate);
             }
@@ -75,30 +75,30 @@ pub fn watts_strogatz(
         let expected = format!("even, at least 2 and smaller than that of nodes, {nodes}");
         return Err(GraphError::Random { what, expected });
     }
-    let mut draws = Draws::new(seed);
+    let mut generator = Generator::new(seed);
     let ring = (1..=neighbours / 2).flat_map(|far| (0..nodes).map(move |node| (node, far)));
     let ring: Vec<Edge> = ring
         .map(|(node, far)| (node, (node + far) % nodes))
         .collect();
     let mut drawn: std::collections::BTreeSet<Edge> =
-        ring.iter().map(|&edge| upwards(edge)).collect();
+        ring.iter().map(|&edge| directed(edge)).collect();
     for (node, end) in ring {
-        if draws.share() >= rewired {
+        if generator.share() >= rewired {
             continue;
         }
-        let is_free = |other: usize| other != node && !drawn.contains(&upwards((node, other)));
+        let is_free = |other: usize| other != node && !drawn.contains(&directed((node, other)));
         // A node that is joined to all others keeps its edge.
         if !(0..nodes).any(is_free) {
             continue;
         }
         let other = loop {
-            let other = draws.below(nodes);
+            let other = generator.below(nodes);
             if is_free(other) {
                 break other;
             }
         };
-        drawn.remove(&upwards((node, end)));
-        drawn.insert(upwards((node, other)));
+        drawn.remove(&directed((node, end)));
+        drawn.insert(directed((node, other)));
     }
     Ok(drawn.into_iter().collect())
 }
@@ -143,7 +143,7 @@ pub fn around(
 }
 
 /// The edge from its lower node to its higher.
-fn upwards((a, b): Edge) -> Edge {
+fn directed((a, b): Edge) -> Edge {
     (a.min(b), a.max(b))
 }
 
@@ -156,11 +156,11 @@ fn check_share(what: &'static str, share: f64) -> Result<(), GraphError> {
 }
 
 /// The numbers of a seed, by SplitMix64 (Steele, Lea and Flood 2014).
-struct Draws {
+struct Generator {
     state: u64,
 }
 
-impl Draws {
+impl Generator {
     fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -190,8 +190,8 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_splitmix64() {
         // The generator's first outputs for this seed, as its authors' program prints them.
-        let mut draws = Draws::new(1_234_567);
-        let bits = [draws.bits(), draws.bits(), draws.bits()];
+        let mut generator = Generator::new(1_234_567);
+        let bits = [generator.bits(), generator.bits(), generator.bits()];
         let expected = [
             6_457_827_717_110_365_317,
             3_203_168_211_198_807_973,

@@ -7,7 +7,7 @@ use burn::nn::{Initializer, PaddingConfig2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
-use super::{edges_of, learning, wire_weight};
+use super::{edges_of, trainable_weight, wire_weight};
 use crate::ops::{self, Kernels};
 use crate::real_edges::RealEdges;
 use crate::{Budget, Wiring, WiringError};
@@ -164,7 +164,7 @@ pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
         PaddingConfig2d::Same => return conv.forward(input),
     };
     let options = ConvOptions::new_with_padding(conv.stride, padding, conv.dilation, conv.groups);
-    let weight = learning(&conv.weight, edges);
+    let weight = trainable_weight(&conv.weight, edges);
     let real = edges.mask(weight.dims());
     let is_product = conv.kernel_size == [1, 1]
         && conv.stride == [1, 1]

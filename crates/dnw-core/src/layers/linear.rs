@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::{edges_of, learning, wire_weight};
+use super::{edges_of, trainable_weight, wire_weight};
 use crate::ops::{self, Kernels};
 use crate::real_edges::RealEdges;
 use crate::{Budget, Wiring, WiringError};
@@ -119,7 +119,7 @@ pub fn apply<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
     let mut shape = input.dims();
     let inputs = shape[D - 1];
     let rows = shape[..D - 1].iter().product::<usize>();
-    let weight = learning(&linear.weight, edges);
+    let weight = trainable_weight(&linear.weight, edges);
     let outputs = weight.dims()[1];
     let real = edges.mask(weight.dims());
     let output = ops::wired_linear(

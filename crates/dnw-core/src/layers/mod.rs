@@ -41,9 +41,9 @@ pub(crate) fn attach<const D: usize>(
     param: Param<Tensor<D>>,
     edges: RealEdges,
 ) -> Param<Tensor<D>> {
-    struct Give(Option<RealEdges>);
+    struct AttachOnce(Option<RealEdges>);
 
-    impl Reparameterizer for Give {
+    impl Reparameterizer for AttachOnce {
         type Reparam = RealEdges;
 
         fn reparameterize<const D: usize>(
@@ -55,7 +55,7 @@ pub(crate) fn attach<const D: usize>(
         }
     }
 
-    param.apply_reparameterization(Give(Some(edges)))
+    param.apply_reparameterization(AttachOnce(Some(edges)))
 }
 
 /// The wiring that [`attach`] gave.
@@ -67,7 +67,10 @@ pub(crate) fn edges_of<const D: usize>(param: &Param<Tensor<D>>) -> &RealEdges {
 
 /// The weight that an operation learns which hands its gradient to all entries: the stored one, or, where hallucinated edges get
 /// another gradient or edges give less than their weight, the effective one, which sees to that itself.
-pub(crate) fn learning<const D: usize>(weight: &Param<Tensor<D>>, edges: &RealEdges) -> Tensor<D> {
+pub(crate) fn trainable_weight<const D: usize>(
+    weight: &Param<Tensor<D>>,
+    edges: &RealEdges,
+) -> Tensor<D> {
     if edges.all_edges_learn() {
         weight.base()
     } else {

@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Tensor};
 
-use super::{TensorFacts, WHOLE, Wired};
+use super::{MODEL_IS_SET, TensorFacts, Wired};
 use crate::real_edges::path;
 use crate::score::GradientUse;
 use crate::{Clock, Rule};
@@ -60,7 +60,7 @@ impl<M: Module> Wired<M> {
             gradients: &mut gradients,
             path: Vec::new(),
         };
-        self.model.as_ref().expect(WHOLE).visit(&mut prepare);
+        self.model.as_ref().expect(MODEL_IS_SET).visit(&mut prepare);
         gradients
     }
 }

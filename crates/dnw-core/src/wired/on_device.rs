@@ -166,7 +166,7 @@ impl<M: Module> Wired<M> {
         }
         self.thresholds = thresholds;
         if !changes.is_empty() {
-            self.put(&changes);
+            self.apply(&changes);
         }
         Ok(rewiring)
     }
@@ -228,14 +228,14 @@ mod tests {
 
     /// What may be done to a model behind the optimizer's back.
     #[derive(Clone, Copy, Debug, PartialEq)]
-    enum Meddling {
+    enum ModelChange {
         /// Other weights, where the old ones lie if nobody else holds them.
         Weights,
         /// Another mask.
         Mask,
     }
 
-    impl ModuleMapper for Meddling {
+    impl ModuleMapper for ModelChange {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             if *self != Self::Weights || D != 2 {
                 return param;
@@ -260,12 +260,12 @@ mod tests {
     #[test]
     fn what_changes_after_the_look_is_chosen_by_as_it_is() {
         for device in devices() {
-            for mut meddling in [Meddling::Weights, Meddling::Mask] {
+            for mut change in [ModelChange::Weights, ModelChange::Mask] {
                 let (mut model, mut optimizer) = (wired(&device), Sgd::new(0.9).init());
                 for _ in 0..3 {
                     let gradients = gradients(&model);
                     let step =
-                        |layer: Linear| optimizer.step(0.05, layer, gradients).map(&mut meddling);
+                        |layer: Linear| optimizer.step(0.05, layer, gradients).map(&mut change);
                     model.update(step).unwrap();
                     let tensor = model.tensors().remove(0);
                     let magnitude = |&entry: &usize| tensor.weights[entry].abs();
@@ -273,7 +273,7 @@ mod tests {
                     order.sort_by(|a, b| magnitude(a).total_cmp(&magnitude(b)));
                     let kept = order[order.len() - tensor.budget..].iter().copied();
                     let expected = Wiring::from_entries(order.len(), kept);
-                    assert_eq!(tensor.wiring, expected, "{meddling:?}");
+                    assert_eq!(tensor.wiring, expected, "{change:?}");
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::ops;
 use crate::real_edges::{mask_tensor, path, wiring_of};
 
 /// What a wired tensor is like now, on the host.
-pub(super) struct Now {
+pub(super) struct TensorState {
     pub(super) name: String,
     pub(super) weights: Vec<f32>,
     pub(super) wiring: Wiring,
@@ -27,7 +27,7 @@ pub(super) struct Now {
 pub(super) struct Read<'a> {
     pub(super) facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     pub(super) path: Vec<String>,
-    pub(super) tensors: Vec<Now>,
+    pub(super) tensors: Vec<TensorState>,
 }
 
 impl ModuleVisitor for Read<'_> {
@@ -44,14 +44,14 @@ impl ModuleVisitor for Read<'_> {
             // Four parameters: a learned threshold; see `Forward::threshold_parameters`.
             Some((weight, path::THRESHOLD)) if param.base().shape().num_elements() == 4 => {
                 let learned = values(&param.base())[0];
-                if let Some(now) = self.tensors.iter_mut().find(|now| now.name == weight) {
-                    now.threshold = 1.0 / (1.0 + (-learned).exp());
+                if let Some(state) = self.tensors.iter_mut().find(|state| state.name == weight) {
+                    state.threshold = 1.0 / (1.0 + (-learned).exp());
                 }
             }
             None => {
                 let name = self.path.join(".");
                 if self.facts.contains_key(&name) {
-                    self.tensors.push(Now {
+                    self.tensors.push(TensorState {
                         name,
                         weights: values(&param.base()),
                         wiring: Wiring::empty(0),
@@ -65,9 +65,9 @@ impl ModuleVisitor for Read<'_> {
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
         if let Some((weight, path::REAL)) = path::part(&self.path)
-            && let Some(now) = self.tensors.iter_mut().find(|now| now.name == weight)
+            && let Some(state) = self.tensors.iter_mut().find(|state| state.name == weight)
         {
-            now.wiring = wiring_of(&param.val().flatten::<1>(0, D - 1));
+            state.wiring = wiring_of(&param.val().flatten::<1>(0, D - 1));
         }
     }
 }
@@ -138,12 +138,12 @@ pub(super) struct Change {
 }
 
 /// The traversal that makes changes.
-pub(super) struct Put<'a> {
+pub(super) struct ApplyChanges<'a> {
     pub(super) changes: &'a BTreeMap<String, Change>,
     pub(super) path: Vec<String>,
 }
 
-impl ModuleMapper for Put<'_> {
+impl ModuleMapper for ApplyChanges<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.push(path::step(name, container));
     }
