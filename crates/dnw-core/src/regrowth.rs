@@ -1,14 +1,14 @@
-//! The seventh axis of a rule: what an edge begins with when it becomes real.
+//! The initial weight of an edge that becomes real: the seventh axis of a rule.
 
-/// The weight with which an edge becomes real.
+/// The initial weight of an edge that becomes real.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Regrowth {
     /// The weight that it learned while it was hallucinated.
     #[default]
     Kept,
-    /// Zero, so that its arrival does not change what the network computes.
+    /// Zero, so that the network's output does not change.
     Zero,
-    /// At the choice that ends the first phase, **everything** in the model goes back to what it was before the first update, and
-    /// only the wiring stays (the lottery ticket, Frankle and Carbin 2019).
+    /// At the selection that ends the first phase, **everything** in the model except the wiring is reset to
+    /// its value before the first update (the lottery ticket, Frankle and Carbin 2019).
     Rewound,
 }

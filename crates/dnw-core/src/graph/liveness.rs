@@ -1,24 +1,24 @@
-//! Which nodes do anything.
+//! Which nodes affect the output, and which are dead.
 
 use std::ops::Range;
 
 use super::GraphSpec;
 use crate::Wiring;
 
-/// Whether a node does anything, and if not, why.
+/// Whether a node affects the output, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
     /// It lies on a path from an input to an output.
     Alive,
-    /// No path of real edges leads from an input to it: what it gives is a constant.
+    /// No path of real edges leads from an input to it: its output is constant.
     NoInput,
-    /// No path of real edges leads from it to an output: nobody asks what it gives.
+    /// No path of real edges leads from it to an output: its output is never used.
     NoOutput,
 }
 
-/// The life of every node of a graph with this wiring.
+/// The liveness of every node of a graph with this wiring.
 ///
-/// Output nodes are alive when something comes in, input nodes when something goes out.
+/// Output nodes are alive if an input reaches them, input nodes if they reach an output.
 ///
 /// # Panics
 /// If the wiring is of another tensor.
@@ -31,10 +31,10 @@ pub fn node_liveness(spec: &GraphSpec, wiring: &Wiring) -> Vec<Liveness> {
     liveness_along_edges(spec.nodes(), 0..spec.inputs(), spec.output_nodes(), &edges)
 }
 
-/// The life of `nodes` nodes joined by `edges` (source, target).
+/// The liveness of `nodes` nodes joined by `edges` (source, target).
 ///
 /// # Panics
-/// If an edge, an input or an output is no node.
+/// If an edge, an input or an output is outside the graph.
 pub fn liveness_along_edges(
     nodes: usize,
     inputs: Range<usize>,
@@ -58,7 +58,7 @@ pub fn liveness_along_edges(
         .collect()
 }
 
-/// Which nodes can be reached from some along directed edges.
+/// Which nodes can be reached from the nodes `from` along directed edges.
 fn reached(
     nodes: usize,
     from: Range<usize>,

@@ -2,9 +2,9 @@
 //!
 //! `I_v = sum over real edges (u, v) of w_uv Z_u`, `Z_v = f_v(I_v)` (Wortsman et al. 2019, section 2).
 //!
-//! In a static graph nodes stand in levels, and edges lead from earlier levels to later ones: a [`GraphSpec`] says which nodes
-//! and edges there are, a [`NodeFunction`] what `f` is, a [`NeuralGraph`] runs them. In a [`CyclicGraph`] any node
-//! may feed any node, and time takes the place of levels. None is written for a particular model.
+//! In a static graph, edges lead from earlier levels of nodes to later ones: a [`GraphSpec`] lists nodes and
+//! edges, a [`NodeFunction`] is `f`, a [`NeuralGraph`] runs them. In a [`CyclicGraph`] any node may feed any
+//! node, and nodes evolve in time. Neither depends on a particular model.
 
 mod cyclic;
 mod edges;

@@ -1,4 +1,4 @@
-//! What a node does with what it gathered.
+//! Node functions: what a node computes from its input.
 
 use std::ops::Range;
 
@@ -12,13 +12,13 @@ use super::norms::update_running_averages;
 use super::{GraphSpec, batch_norm};
 use crate::ops::{self, BatchStatistics, GraphNodes, GraphNorm, Kernels};
 
-/// `Z_v = f_v(I_v)` for the nodes of a level, all at once.
+/// `Z_v = f_v(I_v)` for all nodes of a level.
 pub trait NodeFunction: Module {
-    /// What the nodes of a level give.
+    /// The output of the nodes of a level.
     ///
     /// # Shapes
     /// - `input`: `[batch, nodes of the level, height, width]`
-    /// - result: the same; the input level may give maps of another size, which are those of the whole graph from there on
+    /// - result: the same; the input level may change height and width, which all later levels then have
     fn forward(
         &self,
         level: usize,
@@ -27,22 +27,23 @@ pub trait NodeFunction: Module {
         kernels: Kernels,
     ) -> Tensor<4>;
 
-    /// The nodes of all levels at once, where they are a norm, ReLU and a depthwise 3 x 3 convolution: kernels then run the whole graph
-    /// in one pass. `trains` says whether gradients are wanted. None where nodes are of another kind.
+    /// The parameters of all nodes, if each is a norm, ReLU and a depthwise 3 x 3 convolution: kernels then
+    /// run the whole graph in one pass. `None` for other node functions. `trains`: whether gradients are
+    /// needed.
     fn as_graph_nodes(&self, trains: bool) -> Option<GraphNodes> {
         let _ = trains;
         None
     }
 
-    /// Receives the statistics of the inputs of all nodes in a batch that such a pass went through, where their norm is that of the batch;
-    /// `numbers` says of how many numbers those of a node are, in the input level and in the later ones.
+    /// Receives the batch statistics of all nodes' inputs after a fused pass whose norm is that of the batch.
+    /// `counts`: the number of values per node behind the statistics, in the input level and in later levels.
     fn update_statistics(&self, statistics: BatchStatistics, counts: [usize; 2]) {
         let _ = (statistics, counts);
     }
 }
 
-/// Nodes that hold an image each: instance norm, ReLU, depthwise 3 x 3 (the node function of the published tiny
-/// classifiers).
+/// Nodes that hold an image: instance norm, ReLU, depthwise 3 x 3 convolution (the node function of the
+/// published tiny classifiers).
 #[derive(Module, Debug)]
 pub struct ImageNodes {
     /// One 3 x 3 kernel per node, `[nodes, 1, 3, 3]`.
@@ -52,7 +53,7 @@ pub struct ImageNodes {
 }
 
 impl ImageNodes {
-    /// Nodes for a graph. Kernels begin uniform in -1/3..1/3, as PyTorch's depthwise convolution does.
+    /// Nodes for a graph. Kernels start uniform in -1/3..1/3, as in PyTorch's depthwise convolution.
     pub fn new(spec: &GraphSpec, device: &Device) -> Self {
         let norms = spec.function_levels().iter();
         Self {
@@ -106,12 +107,13 @@ impl NodeFunction for ImageNodes {
     }
 }
 
-/// Nodes of MobileNetV1: batch norm, ReLU, depthwise 3 x 3, which in the input level steps over the image by a stride.
+/// Nodes of MobileNetV1: batch norm, ReLU, depthwise 3 x 3 convolution, with a stride in the input level.
 #[derive(Module, Debug)]
 pub struct BatchNodes {
     /// One 3 x 3 kernel per input node, `[inputs, 1, 3, 3]`.
     pub input_kernel: Param<Tensor<4>>,
-    /// One 3 x 3 kernel per later node with a function, `[nodes, 1, 3, 3]`; none where only the input level has a function.
+    /// One 3 x 3 kernel per later node with a function, `[nodes, 1, 3, 3]`; `None` if only the input level
+    /// has a function.
     pub kernel: Option<Param<Tensor<4>>>,
     /// One norm per level.
     pub norm: Vec<BatchNorm>,
@@ -120,7 +122,7 @@ pub struct BatchNodes {
 }
 
 impl BatchNodes {
-    /// Nodes for a graph. Kernels begin uniform in -1/3..1/3, as PyTorch's depthwise convolution does.
+    /// Nodes for a graph. Kernels start uniform in -1/3..1/3, as in PyTorch's depthwise convolution.
     pub fn new(spec: &GraphSpec, stride: usize, device: &Device) -> Self {
         let later = spec.function_nodes() - spec.inputs();
         let norms = spec.function_levels().iter();
@@ -215,7 +217,7 @@ pub(super) fn kernels(nodes: usize, device: &Device) -> Param<Tensor<4>> {
     initializer.init([nodes, 1, 3, 3], device)
 }
 
-/// Nodes that hold one number each: bias and ReLU. Input nodes pass on what they are given.
+/// Nodes that hold one value: bias and ReLU. The output of input nodes is their input.
 #[derive(Module, Debug)]
 pub struct ScalarNodes {
     /// `[nodes]`.

@@ -1,8 +1,8 @@
 //! Norms in the type of their own parameters, and batch norm with PyTorch's running variance.
 //!
-//! A model may compute in a type of 16 bits while its norms stay in 32: sums over many pixels are where few digits hurt first. Which
-//! of them do is said by nothing but their parameters. What comes in is cast to their type, and what goes out to the type that came
-//! in; where the two are the same, nothing is done.
+//! A model may compute in 16 bits while its norms stay in 32, because sums over many pixels lose precision
+//! first. The parameters of a norm determine its type: the input is cast to it, and the output back to the
+//! type of the input. Equal types need no cast.
 
 use burn::nn::{BatchNorm, InstanceNorm};
 use burn::tensor::Tensor;
@@ -10,7 +10,7 @@ use burn::tensor::activation::relu;
 
 use crate::ops::{self, Kernels};
 
-/// Applies Burn's layer in the type of its parameters.
+/// Applies Burn's instance norm in the type of its parameters.
 ///
 /// # Shapes
 /// - `input`: `[batch, channels, height, width]`
@@ -24,11 +24,13 @@ pub fn instance_norm(norm: &InstanceNorm, input: Tensor<4>) -> Tensor<4> {
     norm.forward(input.cast(own)).cast(dtype)
 }
 
-/// Applies the layer as PyTorch's does, in the type of its parameters. The running averages keep their own.
+/// Applies batch norm as PyTorch does, in the type of its parameters. The running averages keep their own
+/// type.
 ///
-/// Burn's own `forward` keeps the running mean of the *biased* variance of its batches, PyTorch that of the unbiased one
-/// (times `n / (n - 1)` for `n` numbers a channel). The two train alike and evaluate apart where maps are small: of four
-/// 2 x 2 maps, by a fifteenth. Published checkpoints hold the latter, and so must their continuation.
+/// Burn's own `forward` averages the *biased* variance of its batches, PyTorch the unbiased one (times
+/// `n / (n - 1)` for `n` values per channel). Training is the same, but evaluation differs on small feature
+/// maps: by a fifteenth for four 2 x 2 maps. Published checkpoints hold the unbiased variance, so continuing
+/// them needs it.
 ///
 /// # Shapes
 /// - `input`: `[batch, channels, height, width]`
@@ -37,7 +39,7 @@ pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     normed(norm, input, false)
 }
 
-/// [`batch_norm`] and the ReLU behind it, which on CPU backends are one operation.
+/// [`batch_norm`] followed by ReLU, one operation on CPU backends.
 ///
 /// # Shapes
 /// - `input`: `[batch, channels, height, width]`
@@ -69,7 +71,8 @@ fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
     output.cast(dtype)
 }
 
-/// Moves the running averages towards the statistics of a batch, of which the variance is the biased one of so many numbers a channel.
+/// Updates the running averages with the statistics of a batch. `variance`: the biased variance of `count`
+/// values per channel.
 pub(super) fn update_running_averages(
     norm: &BatchNorm,
     mean: Tensor<1>,

@@ -19,7 +19,7 @@ use super::index::{Edges, IndexCache};
 use super::node::{self, GraphNodes, GraphNorm};
 use crate::graph::{GraphSpec, Outputs};
 
-/// What the output nodes sum, and the statistics where the norm is that of the batch. On CPU backends only.
+/// The sums of the output nodes, and the batch statistics if the norm uses them. CPU backends only.
 ///
 /// `x`: `[batch, inputs, height, width]`; `weight`, `real`: `[targets, sources, 1, 1]`; the result:
 /// `[batch, outputs, height, width]`.

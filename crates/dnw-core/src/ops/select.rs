@@ -1,6 +1,6 @@
 //! Selection of the edges of largest magnitude, and the update of the mask that follows.
 //!
-//! The reference in plain tensors is the way of all other scores: weights are read and sorted on the host
+//! The reference reads and sorts the weights on the host, as for all other scores
 //! ([`Rule::select`](crate::Rule)).
 
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub(super) struct AddressedSurvey {
     pub(super) real: Address,
 }
 
-/// A survey of weights that an update made, which shortens the selection that follows.
+/// A survey of weights from an update, which shortens the selection that follows.
 ///
 /// It holds handles on the weights and the mask: whoever changes either later changes a copy, at another address.
 pub(crate) struct Surveyed {
@@ -101,7 +101,7 @@ pub(crate) fn select_top_k(
     let select = SelectTopK { top_k, survey };
     let (floats, masks) = ([weights.into_dispatch()], [real.into_dispatch()]);
     let (_, changes) = dispatch::run_untracked(select, floats, masks);
-    // Until here nobody gets the surveyed memory for other tensors, so that equal addresses mean equal tensors.
+    // The surveyed memory is held until here, so that no other tensor has the same address.
     drop(held);
     changes
 }

@@ -1,29 +1,30 @@
-//! How a rule's axes come together into one choice, over all tensors of a model.
+//! How the axes of a rule combine into one selection over all tensors of a model.
 
 use super::{Rule, TensorView};
 use crate::allocation::fill;
 use crate::score::{Random, draw};
 use crate::{Allocation, Clock, Forward, Score, Wiring, WiringError, select_top_edges};
 
-/// What a rule chose for a tensor, and why.
+/// The edges that a rule selected in a tensor, with their scores.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// The edges that are real from now on.
+    /// The new real edges.
     pub wiring: Wiring,
-    /// The scores that decided it, one per entry.
+    /// The scores, one per entry.
     pub scores: Vec<f32>,
-    /// The magnitude below which an edge gives nothing, where the rule sets one.
+    /// The magnitude below which an edge contributes nothing, if the rule sets one.
     pub threshold: Option<f32>,
-    /// The hallucinated edges that take part while training, where the rule lets some.
+    /// The hallucinated edges that take part in training, if the rule allows any.
     pub joined: Option<Wiring>,
 }
 
 impl Rule {
-    /// The wirings that this rule gives the tensors of a model now. Whether it is time to choose is the schedule's to say, and
-    /// [`Wired::rewire`](crate::Wired::rewire)'s to ask.
+    /// Selects the real edges of all tensors of a model. It does not check whether a selection is due;
+    /// [`Wired::rewire`](crate::Wired::rewire) does.
     ///
     /// # Errors
-    /// [`WiringError::NotANumber`] if a score is none; [`WiringError::Unit`] if a tensor does not divide into units.
+    /// [`WiringError::NotANumber`] if a score is NaN; [`WiringError::Unit`] if a tensor does not divide into
+    /// units.
     pub fn select(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Selection>, WiringError> {
         let scores = all_scores(self.score.as_ref(), tensors);
         let wirings = match &self.growth {
@@ -94,7 +95,7 @@ impl Rule {
         })
     }
 
-    /// Keeps the best of the real edges and lets others grow in the places that are made free.
+    /// Keeps the best real edges and grows others in the places of those removed.
     fn exchange(
         &self,
         growth: &dyn Score,
@@ -113,8 +114,8 @@ impl Rule {
             .zip(scores)
             .map(|(tensor, scores)| {
                 let real = tensor.wiring.intersection(tensor.candidates);
-                let leaving = self.schedule.turnover(tensor.clock) * real.count() as f64;
-                let stays = real.count() - leaving.round() as usize;
+                let removed = self.schedule.turnover(tensor.clock) * real.count() as f64;
+                let stays = real.count() - removed.round() as usize;
                 let among_real = TensorView {
                     candidates: &real,
                     ..*tensor
@@ -140,8 +141,8 @@ impl Rule {
             .collect()
     }
 
-    /// The magnitude below which edges give nothing: that of the strongest candidate that is not real. Where all tensors compete,
-    /// it is one score for all.
+    /// The magnitude below which edges contribute nothing: that of the strongest candidate that is not real.
+    /// If all tensors compete, they share one threshold score.
     fn thresholds(
         &self,
         tensors: &[TensorView<'_>],
@@ -179,7 +180,7 @@ fn all_scores(score: &dyn Score, tensors: &[TensorView<'_>]) -> Vec<Vec<f32>> {
     tensors.iter().map(of).collect()
 }
 
-/// How many of the `k` best edges of a whole model lie in each of its tensors.
+/// How many of the `k` best edges of the model each tensor has.
 fn best_of_all(
     tensors: &[TensorView<'_>],
     scores: &[Vec<f32>],
@@ -221,7 +222,7 @@ fn best_of_all(
     Ok(counts)
 }
 
-/// How many edges each tensor has once the places that became free have moved to where the growth score is highest.
+/// The number of edges of each tensor after the removed edges were redistributed by growth score.
 fn moved(tensors: &[TensorView<'_>], growth: &[Vec<f32>], kept: &[Wiring]) -> Vec<usize> {
     let mean = |(tensor, growth): (&TensorView<'_>, &Vec<f32>)| {
         let real = tensor.wiring.intersection(tensor.candidates);
@@ -230,16 +231,16 @@ fn moved(tensors: &[TensorView<'_>], growth: &[Vec<f32>], kept: &[Wiring]) -> Ve
     };
     let weights: Vec<f64> = tensors.iter().zip(growth).map(mean).collect();
     let stayed: Vec<usize> = kept.iter().map(Wiring::count).collect();
-    let now: usize = tensors
+    let before: usize = tensors
         .iter()
         .map(|tensor| tensor.wiring.intersection(tensor.candidates).count())
         .sum();
-    let room: Vec<usize> = tensors
+    let capacity: Vec<usize> = tensors
         .iter()
         .zip(&stayed)
         .map(|(tensor, stayed)| tensor.candidates.count() - stayed)
         .collect();
-    let free = fill(&weights, &room, now - stayed.iter().sum::<usize>());
+    let free = fill(&weights, &capacity, before - stayed.iter().sum::<usize>());
     stayed
         .iter()
         .zip(free)
@@ -247,7 +248,7 @@ fn moved(tensors: &[TensorView<'_>], growth: &[Vec<f32>], kept: &[Wiring]) -> Ve
         .collect()
 }
 
-/// The hallucinated candidates that take part while training.
+/// The hallucinated candidates that take part in training.
 fn joined(forward: Forward, tensor: &TensorView<'_>, wiring: &Wiring) -> Option<Wiring> {
     if !matches!(forward, Forward::Dropout { .. }) {
         return None;

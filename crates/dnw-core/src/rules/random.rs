@@ -4,7 +4,7 @@ use crate::schedule::Once;
 use crate::score::Random;
 use crate::{Allocation, Gradient, Rule};
 
-/// Edges drawn once among the candidates, then fixed: what a discovered wiring must beat.
+/// Random edges among the candidates, drawn once and then fixed: the baseline of a discovered wiring.
 pub fn random() -> Rule {
     Rule {
         name: "random".into(),

@@ -4,9 +4,9 @@ use crate::schedule::Exchange;
 use crate::score::Random;
 use crate::{Allocation, Gradient, Regrowth, Rule};
 
-/// Sparse evolutionary training: every so many updates the weakest `turnover` of the real edges give way to as many drawn by chance,
-/// which begin at zero (Mocanu et al. 2018, algorithm 2). The share falls along half a cosine and is zero from `until` on, as Evci et
-/// al. (2020) run it.
+/// Sparse evolutionary training: every `every` updates the weakest `turnover` of the real edges are exchanged
+/// for as many random ones, which start at zero (Mocanu et al. 2018, algorithm 2). The share decays along
+/// half a cosine and is zero from `until` on, as in Evci et al. (2020).
 pub fn set(every: u64, turnover: f64, until: f64) -> Rule {
     Rule {
         name: "set".into(),

@@ -1,4 +1,4 @@
-//! What a rule does with gradients on their way to the optimizer.
+//! How a rule reads and changes gradients before the optimizer step.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use crate::score::GradientUse;
 use crate::{Clock, Rule};
 
 impl<M: Module> Wired<M> {
-    /// Lets the rule see the gradients of an update, and change them as it does: hallucinated edges are silenced where they are
-    /// not to learn, an L1 penalty is added where there is one. To be called before each optimizer step with rules that ask for it
-    /// ([`Rule::needs_gradients`]); for others it does nothing.
+    /// Passes the gradients of an update to the rule, which may change them: it scales those of hallucinated
+    /// edges and adds an L1 penalty, if it has one. Call it before each optimizer step with rules that need
+    /// it ([`Rule::needs_gradients`]); for other rules it does nothing.
     ///
     /// ```
     /// # use burn::module::ParamGroup;
@@ -65,7 +65,7 @@ impl<M: Module> Wired<M> {
     }
 }
 
-/// The traversal that finds the real edges of every wired tensor, on the device.
+/// Collects the mask of every wired tensor, on the device.
 #[derive(Default)]
 struct Masks {
     path: Vec<String>,
@@ -89,21 +89,21 @@ impl ModuleVisitor for Masks {
     }
 }
 
-/// The traversal that shows each gradient to the rule.
+/// Passes each gradient to the rule.
 struct Prepare<'a> {
     rule: &'a Rule,
     facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     /// The clock after the update that the gradients are for.
     next: Clock,
     masks: BTreeMap<String, Tensor<1, Bool>>,
-    /// What the scores use, kept for the next selection, by tensor.
+    /// The gradients that the rule's scores use, by tensor, kept for the next selection.
     used: &'a mut BTreeMap<String, Tensor<1>>,
     gradients: &'a mut GradientsParams,
     path: Vec<String>,
 }
 
 impl Prepare<'_> {
-    /// Keeps what the rule's scores asked to see.
+    /// Stores the gradients that the rule's scores use.
     fn store(&mut self, name: &str, gradient: Tensor<1>) {
         match self.rule.gradient_use() {
             GradientUse::None => {}

@@ -1,7 +1,7 @@
-//! Walks over a model that read or change its wirings.
+//! Traversals of a model that read or change its wirings.
 //!
-//! Burn's traversals meet parameters, not the structs that hold them. A weight is met first, under its own path; the parts of its
-//! wiring follow, under the weight's path and the wiring's name.
+//! Burn's traversals visit parameters, not the structs that hold them. A weight is visited first, under its
+//! own path. The parts of its wiring follow, under the weight's path and the wiring's name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::Wiring;
 use crate::ops;
 use crate::real_edges::{mask_tensor, path, wiring_of};
 
-/// What a wired tensor is like now, on the host.
+/// The state of a wired tensor, on the host.
 pub(super) struct TensorState {
     pub(super) name: String,
     pub(super) weights: Vec<f32>,
     pub(super) wiring: Wiring,
-    /// The learned threshold, where there is one.
+    /// The learned threshold, or 0.
     pub(super) threshold: f32,
 }
 
-/// The traversal that reads every wired tensor.
+/// Reads every wired tensor.
 pub(super) struct Read<'a> {
     pub(super) facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     pub(super) path: Vec<String>,
@@ -72,7 +72,7 @@ impl ModuleVisitor for Read<'_> {
     }
 }
 
-/// The traversal that reads which edges are legal, where not all are.
+/// Reads the legal edges of every wired tensor in which not all are legal.
 #[derive(Default)]
 pub(super) struct ReadLegal {
     path: Vec<String>,
@@ -96,7 +96,7 @@ impl ModuleVisitor for ReadLegal {
     }
 }
 
-/// The traversal that counts learned numbers that are no edges.
+/// Counts trained parameters that are not edges.
 pub(super) struct CountOthers<'a> {
     pub(super) facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     pub(super) path: Vec<String>,
@@ -120,16 +120,16 @@ impl ModuleVisitor for CountOthers<'_> {
     }
 }
 
-/// What is to change about a wired tensor.
+/// Changes to a wired tensor; a part that is `None` stays.
 #[derive(Default)]
 pub(super) struct Change {
     /// The real edges.
     pub(super) wiring: Option<Wiring>,
-    /// The entries of the mask that turn over, where kernels chose them.
+    /// The mask entries to toggle, as kernels return them.
     pub(super) toggled: Option<Vec<usize>>,
-    /// The hallucinated edges that take part while training.
+    /// The hallucinated edges that take part in training.
     pub(super) joined: Option<Wiring>,
-    /// What an edge gives.
+    /// The parameters of the threshold function.
     pub(super) threshold: Option<Vec<f32>>,
     /// Entries whose weight becomes zero.
     pub(super) zeroed: Option<Wiring>,
@@ -137,7 +137,7 @@ pub(super) struct Change {
     pub(super) weights: Option<Vec<f32>>,
 }
 
-/// The traversal that makes changes.
+/// Applies changes.
 pub(super) struct ApplyChanges<'a> {
     pub(super) changes: &'a BTreeMap<String, Change>,
     pub(super) path: Vec<String>,

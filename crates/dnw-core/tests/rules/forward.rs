@@ -1,4 +1,4 @@
-//! What an edge gives: dropped edges, thresholds.
+//! What a real edge contributes: dropout and thresholds.
 
 use burn::module::{Module, Param, ParamGroup};
 use burn::nn::{Linear, LinearConfig};
@@ -11,7 +11,7 @@ use super::{
 };
 
 #[test]
-fn targeted_dropout_drops_by_chance_while_training_all_in_evaluation_and_keeps_signs() {
+fn targeted_dropout_drops_some_in_training_and_all_in_evaluation_and_keeps_signs() {
     let weights: Vec<f32> = (0..400)
         .map(|i| if i % 2 == 0 { -1.0 } else { 1.0 } * (1.0 + i as f32))
         .collect();
@@ -50,7 +50,7 @@ fn targeted_dropout_drops_by_chance_while_training_all_in_evaluation_and_keeps_s
 }
 
 #[test]
-fn a_model_that_is_loaded_to_be_evaluated_lets_no_dropped_edge_take_part() {
+fn a_model_loaded_for_evaluation_drops_all_hallucinated_edges() {
     let weights: Vec<f32> = (1..=40).map(|i| i as f32).collect();
     let trained = wired(rules::targeted_dropout(0.5, 0.0), 10, &weights, 10);
     assert!(
@@ -85,7 +85,7 @@ fn targeted_dropout_per_output_keeps_as_many_edges_into_each_target() {
 }
 
 #[test]
-fn st_3_gives_the_weight_less_the_threshold_of_the_whole_model() {
+fn st_3_subtracts_the_threshold_of_the_whole_model() {
     let rule = rules::st3(1.0);
     let mut model = two(rule, Budget::Edges(1), &[5.0, -3.0], &[0.5, -4.0], 1).unwrap();
     let effective = |layer: &Linear| {
@@ -99,7 +99,7 @@ fn st_3_gives_the_weight_less_the_threshold_of_the_whole_model() {
     assert_eq!(
         effective(&model.a),
         [5.0, -3.0],
-        "at first every edge is real and gives its weight"
+        "at first every edge is real and contributes its weight"
     );
     model.rewire().unwrap();
     // Two of four edges stay: 5 and -4; the strongest of the others, -3, is the threshold of both tensors.
@@ -119,7 +119,7 @@ fn st_3_gives_the_weight_less_the_threshold_of_the_whole_model() {
 }
 
 #[test]
-fn normalised_st_3_lets_tensors_of_different_scale_compete_as_equals() {
+fn normalised_st_3_lets_tensors_of_different_scale_compete_equally() {
     let counts = |rule| {
         let mut model = two(
             rule,

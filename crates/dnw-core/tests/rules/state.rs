@@ -1,4 +1,4 @@
-//! What a rule leaves in a model, and a wiring without its weights.
+//! The state that a rule stores in a model, and a wiring without its weights.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
@@ -7,7 +7,7 @@ use dnw_core::{Forward, Weights, rules};
 use super::{effective_weights, wired};
 
 #[test]
-fn what_a_rule_left_in_a_model_is_saved_and_loaded_with_it() {
+fn the_state_of_a_rule_is_saved_and_loaded_with_the_model() {
     let mut model = wired(rules::st3(1.0), 1, &[3.0, -2.0, 1.0], 1);
     model.rewire().unwrap();
     let fresh = wired(rules::st3(1.0), 1, &[0.0, 0.1, 0.2], 1);
@@ -36,13 +36,12 @@ fn a_threshold_is_state_too() {
     assert_eq!(
         effective_weights(&model),
         [4.0, 0.0, 0.0],
-        "6 less the threshold of the last choice"
+        "6 less the threshold of the last selection"
     );
     assert!(matches!(model.rule().forward, Forward::SoftThreshold));
 }
 
 #[test]
-
 fn a_wiring_keeps_its_edges_with_one_shared_weight_and_with_redrawn_ones() {
     let weights: Vec<f32> = (0..1000).map(|i| (i as f32 - 500.0) / 100.0).collect();
     let mut model = wired(rules::st3(1.0), 400, &weights, 1);
