@@ -7,6 +7,7 @@ use crate::WeightShape;
 /// How the budget is spread over tensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Allocation {
     /// Each tensor keeps its own budget, as in the published method. With one density for all tensors the
     /// literature calls this *uniform*.

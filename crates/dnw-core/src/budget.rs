@@ -17,6 +17,7 @@ use crate::WiringError;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Budget {
     /// Exactly this many edges.
     Edges(usize),

@@ -5,6 +5,7 @@
 /// `t` is the threshold of the last selection: the magnitude of the strongest candidate that is not real. An
 /// edge that has just become real therefore starts near zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Forward {
     /// A real edge contributes its weight, other edges contribute zero (hard threshold).
     #[default]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Which edges the weight gradient reaches. The input gradient passes through real edges only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Gradient {
     /// Every entry receives the gradient of the masked weight, real or not (straight-through).
     #[default]

@@ -2,6 +2,7 @@
 
 /// The initial weight of an edge that becomes real.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Regrowth {
     /// The weight that it learned while it was hallucinated.
     #[default]

@@ -112,6 +112,7 @@ impl Rule {
 
 /// A tensor as a rule reads it for a selection.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct TensorView<'a> {
     /// The tensor's path in the model, such as `graph.weight`.
     pub name: &'a str,
@@ -138,6 +139,7 @@ pub struct TensorView<'a> {
 
 /// How the entries of a weight map to edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WeightShape {
     /// The tensor's own shape.
     pub dims: Vec<usize>,

@@ -128,6 +128,7 @@ impl Schedule for CompleteUntil {
 /// How a value changes over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Curve {
     /// Linear: the remaining share is `1 - t`.
     Linear,

@@ -30,6 +30,7 @@ pub trait Score: std::fmt::Debug + Send + Sync {
 
 /// Which gradients a score uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum GradientUse {
     /// None.
     #[default]

@@ -12,6 +12,7 @@ use crate::{TensorView, WeightShape, Wiring, WiringError, select_top_edges};
 /// Its text form is `edge`, `fan-in`, `block-4` or `2-of-4`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Unit {
     /// Single edges; all edges of a tensor compete.
     #[default]

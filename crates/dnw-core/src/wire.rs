@@ -16,6 +16,7 @@ use crate::{
 /// Which entries compete for the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Ranking {
     /// The entries that the layer can use.
     #[default]

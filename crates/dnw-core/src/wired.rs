@@ -94,6 +94,7 @@ impl Tensors {
 
 /// The result of one rewiring.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Rewiring {
     /// The update after which it was made.
     pub update: u64,
@@ -124,6 +125,7 @@ impl Rewiring {
 
 /// The result of one rewiring for a tensor.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TensorRewiring {
     /// The tensor's path in the model.
     pub name: String,
@@ -141,6 +143,7 @@ pub struct TensorRewiring {
 
 /// The current state of a wired tensor.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WiredTensor {
     /// Its path in the model, such as `graph.weight`.
     pub name: String,

@@ -275,6 +275,7 @@ impl Field {
 
 /// The result of a number of steps.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CyclicPass {
     /// The nodes' state, `[batch, nodes, height, width]`.
     pub state: Tensor<4>,

@@ -7,6 +7,7 @@ use crate::Wiring;
 
 /// Whether a node affects the output, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Liveness {
     /// It lies on a path from an input to an output.
     Alive,

@@ -82,6 +82,7 @@ pub struct NeuralGraph<F: NodeFunction> {
 
 /// The intermediate and final results of a forward pass.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct GraphPass {
     /// The output of the nodes of each level with a node function, `[batch, nodes, height, width]`.
     pub activations: Vec<Tensor<4>>,

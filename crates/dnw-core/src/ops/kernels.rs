@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Tensor};
 
 /// Which implementations are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kernels {
     /// The fastest that the device has.
     #[default]

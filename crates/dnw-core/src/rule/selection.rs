@@ -7,6 +7,7 @@ use crate::{Allocation, Clock, Forward, Score, Wiring, WiringError, select_top_e
 
 /// The edges that a rule selected in a tensor, with their scores.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Selection {
     /// The new real edges.
     pub wiring: Wiring,

@@ -41,6 +41,7 @@ use crate::schedule::Phases;
 
 /// A rule with a name.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Named {
     /// The name.
     pub name: &'static str,
