@@ -1,8 +1,8 @@
-//! What a wiring is worth whatever its weights are.
+//! How well a wiring performs without its learned weights.
 //!
-//! A network whose wiring does the work classifies better than chance even when all its edges share one weight, or draw new ones
-//! (weight-agnostic networks; Gaier and Ha 2019). Only the weights of wired tensors are replaced; what is no edge stays as it was
-//! learned.
+//! A network whose wiring carries its function classifies better than a random guess even when all edges
+//! share one weight or draw new random weights (weight-agnostic networks; Gaier and Ha 2019). Only the
+//! weights of wired tensors are replaced; all other parameters stay as trained.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,13 @@ use crate::score::draw;
 use crate::wired::Wired;
 use crate::{Clock, TensorView, WiringError};
 
-/// Which weights take the place of the learned ones.
+/// The weights that replace the learned ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weights {
     /// Every edge has this weight.
     Shared(f32),
-    /// Every edge draws its own from a normal distribution of mean zero and the standard deviation of its tensor's real edges.
+    /// Each edge draws its weight from a normal distribution with mean zero and the standard deviation of its
+    /// tensor's real edges.
     Redrawn {
         /// The seed of the draw.
         seed: u64,
@@ -25,13 +26,13 @@ pub enum Weights {
 }
 
 impl<M: Module> Wired<M> {
-    /// The model with other weights on its edges and the wiring that it has. A real edge gives its new weight, whatever threshold the
-    /// rule had set.
+    /// A copy of the model with other weights on its edges and the same wiring. Real edges contribute the new
+    /// weight in full: any threshold of the rule is removed.
     ///
     /// # Errors
-    /// None for a model that was wired by this crate; the type is that of [`set_weights`](Self::set_weights).
+    /// None for a model that this crate wired; the type is that of [`set_weights`](Self::set_weights).
     pub fn with_weights(&self, weights: Weights) -> Result<Self, WiringError> {
-        let mut given = BTreeMap::new();
+        let mut replaced = BTreeMap::new();
         for tensor in self.tensors() {
             let entries = tensor.weights.len();
             let values = match weights {
@@ -51,7 +52,7 @@ impl<M: Module> Wired<M> {
                         budget: tensor.budget,
                         clock: Clock::default(),
                         seed,
-                        seen: None,
+                        gradients: None,
                         threshold: 0.0,
                     };
                     (0..entries)
@@ -59,18 +60,18 @@ impl<M: Module> Wired<M> {
                         .collect()
                 }
             };
-            given.insert(tensor.name, values);
+            replaced.insert(tensor.name, values);
         }
         let mut model = self.clone();
-        model.give_weights_plainly();
-        model.set_weights(given)?;
+        model.remove_thresholds();
+        model.set_weights(replaced)?;
         Ok(model)
     }
 }
 
-/// A number drawn from the standard normal distribution for an entry (Box and Muller 1958).
+/// A sample of the standard normal distribution for an entry (Box and Muller 1958).
 fn normal(tensor: &TensorView<'_>, entry: usize) -> f64 {
-    // Two halves of one draw; the first is kept from zero, whose logarithm is none.
+    // The two halves of one draw. The first is kept above zero, because its logarithm is taken.
     let bits = draw(tensor, entry);
     let unit = |half: u64| (half as f64 + 0.5) / f64::from(u32::MAX);
     let (radius, angle) = (unit(bits >> 32), unit(bits & u64::from(u32::MAX)));

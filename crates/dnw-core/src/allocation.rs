@@ -1,31 +1,35 @@
-//! The second half of the budget axis: how a budget is spread over the tensors of a model.
+//! How a budget is spread over the tensors of a model: the second half of the budget axis.
 
 use serde::{Deserialize, Serialize};
 
 use crate::WeightShape;
 
-/// How the edges that may be real are spread over tensors.
+/// How the budget is spread over tensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Allocation {
-    /// Each tensor keeps its own budget: the published method. (With one density for all, the field says *uniform*.)
+    /// Each tensor keeps its own budget, as in the published method. With one density for all tensors the
+    /// literature calls this *uniform*.
     #[default]
     PerTensor,
-    /// The sum of the budgets is spread once, before training, so that a tensor's density is proportional to the sum of its
-    /// dimensions over their product, and at most one: small layers stay denser (Erdős–Rényi-kernel; Evci et al. 2020,
-    /// section 3). The sum is met exactly.
+    /// The sum of the budgets is spread once, before training. A tensor's density is proportional to the sum
+    /// of its dimensions over their product, and at most one, so small layers stay denser
+    /// (Erdős–Rényi-kernel; Evci et al. 2020, section 3). The sum is met exactly.
     ErdosRenyiKernel,
-    /// All tensors compete for the sum of their budgets, at every choice.
+    /// All tensors compete for the sum of their budgets at every selection.
     Global,
-    /// Tensors start with their own budgets; at each choice, the places that became free go to tensors in proportion to the mean
-    /// growth score of their real edges (sparse momentum; Dettmers and Zettlemoyer 2019, section 3).
+    /// Tensors start with their own budgets. At each selection the edges that were removed are redistributed
+    /// over tensors in proportion to the mean growth score of their real edges (sparse momentum; Dettmers and
+    /// Zettlemoyer 2019, section 3).
     Moving,
-    /// Every candidate with a positive score is real, however many those are; the budget is not looked at.
+    /// Every candidate with a positive score is real, however many those are. The budget is ignored.
     Free,
 }
 
-/// The sum of the budgets of some tensors, given as shape, candidates and own budget, spread by Erdős–Rényi-kernel. No tensor
-/// gets more than its candidates, none is left without an edge unless the sum is smaller than the number of tensors.
+/// Spreads the sum of the budgets by Erdős–Rényi-kernel. Each tensor is its shape, its number of candidates
+/// and its own budget. No tensor gets more edges than candidates, and none gets zero edges unless the sum is
+/// smaller than the number of tensors.
 pub(crate) fn erdos_renyi_kernel(tensors: &[(&WeightShape, usize, usize)]) -> Vec<usize> {
     let total = tensors.iter().map(|(_, _, budget)| budget).sum();
     let weight = |shape: &WeightShape, candidates: usize| {
@@ -54,27 +58,27 @@ pub(crate) fn erdos_renyi_kernel(tensors: &[(&WeightShape, usize, usize)]) -> Ve
     counts
 }
 
-/// Spreads `total` over bins in proportion to their weights, exactly, and none beyond its `most`. What bins that are full
-/// cannot take goes to the others.
+/// Spreads `total` over bins in proportion to their weights, exactly, with at most `most` in each bin. The
+/// excess of full bins goes to the others.
 pub(crate) fn fill(weights: &[f64], most: &[usize], total: usize) -> Vec<usize> {
     let mut counts = vec![0; weights.len()];
-    let mut left = total.min(most.iter().sum());
+    let mut remaining = total.min(most.iter().sum());
     let sound = |i: usize| weights[i] > 0.0 && weights[i].is_finite();
     let mut open: Vec<usize> = (0..weights.len())
         .filter(|&i| sound(i) && most[i] > 0)
         .collect();
-    while left > 0 {
+    while remaining > 0 {
         if open.is_empty() {
-            // Only bins of no weight have room.
+            // Only bins of weight zero have capacity left.
             for (count, &most) in counts.iter_mut().zip(most) {
-                let more = left.min(most - *count);
+                let more = remaining.min(most - *count);
                 *count += more;
-                left -= more;
+                remaining -= more;
             }
             break;
         }
         let sum: f64 = open.iter().map(|&i| weights[i]).sum();
-        let share = |i: usize| left as f64 * weights[i] / sum;
+        let share = |i: usize| remaining as f64 * weights[i] / sum;
         let full: Vec<usize> = open
             .iter()
             .copied()
@@ -84,18 +88,18 @@ pub(crate) fn fill(weights: &[f64], most: &[usize], total: usize) -> Vec<usize> 
             for &i in &open {
                 counts[i] = share(i).floor() as usize;
             }
-            let given: usize = open.iter().map(|&i| counts[i]).sum();
-            // The largest remainders take what rounding down has left; of equal ones the first.
+            let assigned: usize = open.iter().map(|&i| counts[i]).sum();
+            // Rounding down leaves a rest, which goes to the largest remainders; of equal ones to the first.
             let mut by_remainder = open.clone();
             by_remainder.sort_by(|&a, &b| share(b).fract().total_cmp(&share(a).fract()));
-            for &i in by_remainder.iter().take(left - given) {
+            for &i in by_remainder.iter().take(remaining - assigned) {
                 counts[i] += 1;
             }
             break;
         }
         for i in full {
             counts[i] = most[i];
-            left -= most[i];
+            remaining -= most[i];
             open.retain(|&other| other != i);
         }
     }
@@ -109,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_spread_is_met_exactly_within_every_capacity(
+        fn the_total_is_met_exactly_within_every_capacity(
             bins in proptest::collection::vec((0.0f64..5.0, 0usize..50), 1..12), share in 0.0f64..=1.2,
         ) {
             let (weights, most): (Vec<f64>, Vec<usize>) = bins.into_iter().unzip();
@@ -132,7 +136,7 @@ mod tests {
             let total: usize = tensors.iter().map(|t| t.2).sum();
             let counts = erdos_renyi_kernel(&tensors);
             prop_assert_eq!(counts.iter().sum::<usize>(), total);
-            // Below capacity, density times product over sum of the dimensions is one number for all layers.
+            // Below capacity, density times product over sum of the dimensions is the same for all layers.
             let scale = |i: usize| counts[i] as f64 / shapes[i].dims.iter().sum::<usize>() as f64;
             let slack = |i: usize| 1.0 / shapes[i].dims.iter().sum::<usize>() as f64;
             for i in 0..shapes.len() {

@@ -17,13 +17,14 @@ use crate::WiringError;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Budget {
-    /// Exactly so many edges.
+    /// Exactly this many edges.
     Edges(usize),
     /// This share of the candidates, rounded to the nearest count: `(0, 1]`.
     Density(f64),
-    /// The share that is **not** kept, as the paper's configurations give it, with their rounding: of `n` candidates
-    /// `n - int(rate * n)` stay, computed in 64-bit floats, `[0, 1)`.
+    /// The share that is **not** kept, as in the paper's configurations, with their rounding: of `n`
+    /// candidates `n - int(rate * n)` stay, computed in 64-bit floats. Range `[0, 1)`.
     PruneRate(f64),
 }
 
@@ -31,7 +32,7 @@ impl Budget {
     /// The number of edges that stay of `candidates`, for the tensor called `name`.
     ///
     /// # Errors
-    /// [`WiringError::Budget`] if the budget is not a number, keeps nothing, or asks for more edges than there are.
+    /// [`WiringError::Budget`] if the budget is NaN, keeps no edge, or exceeds the number of candidates.
     pub fn resolve(self, name: &str, candidates: usize) -> Result<usize, WiringError> {
         let kept = match self {
             Self::Edges(edges) => Some(edges),

@@ -1,8 +1,8 @@
-//! What can go wrong while a wiring is chosen.
+//! Errors of selecting and storing wirings.
 
 use crate::{Budget, Unit};
 
-/// An error of choosing or holding a wiring.
+/// An error of selecting or storing a wiring.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WiringError {
@@ -15,7 +15,7 @@ pub enum WiringError {
         tensor: String,
         /// The budget asked for.
         budget: Budget,
-        /// Edges that could be real.
+        /// The number of candidate edges.
         candidates: usize,
     },
     /// A score is not a number, so the edges cannot be ranked.
@@ -28,12 +28,12 @@ pub enum WiringError {
         /// The first such entry, row-major.
         entry: usize,
     },
-    /// No parameter of the model carries a wiring, and none was named that could.
+    /// No parameter of the model has a wiring, and `Wire::weights` selected none.
     #[error(
         "the model has no weight to wire: use MaskedConv2d, DnwLinear or a NeuralGraph, or name plain weights of two or more dimensions with `Wire::weights`"
     )]
     NothingToWire,
-    /// A budget was given for a tensor that is not wired.
+    /// A budget names a tensor that is not wired.
     #[error("there is no wired tensor `{name}`; the model has {}", .known.join(", "))]
     UnknownTensor {
         /// The name asked for.
@@ -41,29 +41,27 @@ pub enum WiringError {
         /// The names of the wired tensors.
         known: Vec<String>,
     },
-    /// A wiring is of another tensor.
-    #[error("the wiring given for `{tensor}` has {found} entries, the tensor {expected}")]
+    /// A wiring or a list of weights has another length than the tensor.
+    #[error("`{tensor}` has {expected} entries, but the new wiring or weights have {found}")]
     Size {
         /// The tensor's path in the model.
         tensor: String,
-        /// Entries of the wiring.
+        /// Entries of the wiring, or number of weights.
         found: usize,
         /// Entries of the tensor.
         expected: usize,
     },
-    /// A wiring has an edge that is no candidate.
-    #[error(
-        "the wiring given for `{tensor}` has an edge at entry {entry} that cannot be real there"
-    )]
+    /// A wiring has an edge that is not a candidate.
+    #[error("the wiring for `{tensor}` has an edge at entry {entry}, which is not a candidate")]
     Illegal {
         /// The tensor's path in the model.
         tensor: String,
         /// The first such entry, row-major.
         entry: usize,
     },
-    /// The schedule moves over the run, but the run's length was not said.
+    /// The schedule needs the length of the run, which is unknown.
     #[error(
-        "the rule `{rule}` spreads its budget over the run: say how many updates that has with `Wire::over`"
+        "the rule `{rule}` needs the length of the run: set its number of updates with `Wire::over`"
     )]
     UnknownLength {
         /// The rule.
@@ -71,7 +69,7 @@ pub enum WiringError {
     },
     /// A tensor does not divide into the rule's units.
     #[error(
-        "`{tensor}` has {sources} sources, which do not divide into groups of {unit}: give it a budget of its own (1.0 keeps it dense), or another unit"
+        "`{tensor}` has {sources} sources, which do not divide into groups of {unit}: keep it dense with a budget of density 1.0, or use another unit"
     )]
     Unit {
         /// The tensor's path in the model.
@@ -81,15 +79,15 @@ pub enum WiringError {
         /// Its sources.
         sources: usize,
     },
-    /// The rule looks at gradients, which nobody showed it.
+    /// The rule uses gradients, but [`Wired::prepare`](crate::Wired::prepare) was not called.
     #[error(
-        "the rule `{rule}` looks at the gradients: pass them through `Wired::prepare` before each optimizer step"
+        "the rule `{rule}` uses the gradients: pass them through `Wired::prepare` before each optimizer step"
     )]
-    GradientsUnseen {
+    GradientsMissing {
         /// The rule.
         rule: String,
     },
-    /// A stored wiring is not one.
+    /// The bytes of a stored wiring are invalid.
     #[error("these bytes are not a wiring: {0}")]
     Bytes(&'static str),
 }

@@ -1,22 +1,23 @@
-//! The fourth axis of a rule: which edges learn, and what pulls at them besides the loss.
+//! Which edges learn, and the penalty on their weights: the fourth axis of a rule.
 
 use serde::{Deserialize, Serialize};
 
-/// Which edges the weight's gradient reaches. The input's gradient always passes through real edges only.
+/// Which edges the weight gradient reaches. The input gradient passes through real edges only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Gradient {
-    /// Every entry receives the gradient of the masked weight, as if it were real (straight-through).
+    /// Every entry receives the gradient of the masked weight, real or not (straight-through).
     #[default]
     AllEdges,
     /// Real edges only.
     RealEdges,
-    /// Every entry, with that of hallucinated edges multiplied by this.
+    /// Every entry; the gradient of hallucinated edges is multiplied by this factor.
     Scaled(f32),
 }
 
 impl Gradient {
-    /// What the gradient of a hallucinated edge is multiplied by.
+    /// The factor on the gradient of hallucinated edges.
     pub fn hallucinated(self) -> f32 {
         match self {
             Self::AllEdges => 1.0,
@@ -29,14 +30,14 @@ impl Gradient {
 /// An L1 penalty on the wired weights: `strength * sign(w)` is added to their gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Penalty {
-    /// The strength at the end.
+    /// The strength at the end of the rise.
     pub strength: f64,
-    /// The share of the run over which the strength rises to that from zero; 0 for at once.
+    /// The share of the run over which the strength rises from zero; 0 starts at full strength.
     pub rises_over: f64,
 }
 
 impl Penalty {
-    /// The strength when so much of the run is done.
+    /// The strength after this share of the run.
     pub fn at(self, share: f64) -> f64 {
         if self.rises_over > 0.0 {
             self.strength * (share / self.rises_over).min(1.0)

@@ -1,10 +1,10 @@
-//! Wired models under Burn's own learner.
+//! Wired models under Burn's learner.
 //!
-//! Burn's training strategies call [`TrainStep::optimize`] for each update. A [`Wired`] model makes its optimizer step as its
-//! model would and rewires after it, so that nothing in the user's steps changes.
+//! Burn's training strategies call [`TrainStep::optimize`] for each update. A [`Wired`] model runs the
+//! optimizer step of its model and then rewires, so the user's steps stay the same.
 //!
-//! Burn's checkpoints hold the weights and their wirings, not the [`Clock`](crate::Clock): a run resumed from one whose schedule
-//! moves with the run needs [`Wired::set_clock`] first.
+//! Burn's checkpoints store weights and wirings but not the [`Clock`](crate::Clock). Before resuming a run
+//! whose schedule depends on progress, call [`Wired::set_clock`].
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl<M: Module + TrainStep> TrainStep for Wired<M> {
     }
 
     /// # Panics
-    /// If the updated weights cannot be ranked because one is NaN: the trait leaves no other way to stop.
+    /// If an updated weight is NaN, so that the edges cannot be ranked: the trait returns no error.
     fn optimize(
         self,
         optimizer: &mut ModuleOptimizer,
@@ -37,8 +37,8 @@ impl<M: Module + TrainStep> TrainStep for Wired<M> {
     }
 
     /// # Panics
-    /// As [`optimize`](Self::optimize), and if the rule looks at gradients: here each device brings its own, which are no longer to
-    /// be had as one once they are added.
+    /// As [`optimize`](Self::optimize), and if the rule uses gradients: each device has its own, and their
+    /// sum is not available here.
     fn optimize_multi(
         self,
         optimizer: &mut ModuleOptimizer,
@@ -47,7 +47,7 @@ impl<M: Module + TrainStep> TrainStep for Wired<M> {
     ) -> Self {
         assert!(
             !self.rule().needs_gradients(),
-            "the rule `{}` looks at gradients, which a strategy of several devices does not show as one: train on one device",
+            "the rule `{}` uses gradients, whose sum over several devices is not available: train on one device",
             self.rule().name
         );
         rewired(optimizer.step_multi(rate, self, gradients))

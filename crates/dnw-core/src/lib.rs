@@ -1,12 +1,12 @@
 //! Networks whose wiring is learned together with their weights, as Burn modules.
 //!
-//! Every possible edge of a network keeps a weight during the whole of training. The k of largest magnitude are
-//! **real**: they take part in the forward pass. All others are **hallucinated**: absent from it, yet
-//! updated as if present, so that an edge which grows past the weakest real one swaps in (Wortsman, Farhadi and
-//! Rastegari, *Discovering Neural Wirings*, NeurIPS 2019).
+//! Every possible edge of a network has a weight throughout training. The k edges of largest magnitude are
+//! **real**: they take part in the forward pass. All others are **hallucinated**: absent from the forward
+//! pass, yet updated as if present, so that an edge which grows past the weakest real one swaps in (Wortsman,
+//! Farhadi and Rastegari, *Discovering Neural Wirings*, NeurIPS 2019).
 //!
-//! Any Burn model whose layers read their weights by `Param::val`, as Burn's own do, is wired in a few lines: attach, train as
-//! before, rewire after each update.
+//! Any Burn model whose layers read their weights through `Param::val`, as Burn's own layers do, is wired in
+//! three steps: attach, train as before, rewire after each update.
 //!
 //! ```
 //! use burn::module::{Module, ParamGroup};
@@ -34,16 +34,15 @@
 //! # } Ok(()) }
 //! ```
 //!
-//! With the feature `train`, a [`Wired`] model runs under Burn's own learner and rewires by itself.
+//! With the feature `train`, a [`Wired`] model runs under Burn's learner, which rewires it after each update.
 //!
-//! The crate knows no model, no file format and no terminal.
+//! The crate contains no models, file formats or terminal output.
 
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
 
 mod agnostic;
 mod allocation;
-mod birth;
 mod budget;
 mod error;
 mod forward;
@@ -56,6 +55,7 @@ mod moving;
 mod ops;
 pub mod optim;
 mod real_edges;
+mod regrowth;
 pub mod rule;
 pub mod rules;
 pub mod schedule;
@@ -69,12 +69,11 @@ mod wired;
 mod wiring;
 mod workers;
 
-/// Burn's own: which parameters of a model, for [`Wire::weights`].
+/// Burn's selection of a model's parameters, for [`Wire::weights`].
 pub use burn::module::ParamGroup;
 
 pub use agnostic::Weights;
 pub use allocation::Allocation;
-pub use birth::Birth;
 pub use budget::Budget;
 pub use error::WiringError;
 pub use forward::Forward;
@@ -83,6 +82,7 @@ pub use graph::{GraphSpec, NeuralGraph, NodeFunction};
 pub use layers::{DnwLinear, DnwLinearConfig, MaskedConv2d, MaskedConv2dConfig};
 pub use moving::carry_masks;
 pub use real_edges::RealEdges;
+pub use regrowth::Regrowth;
 pub use rule::{Rule, TensorView, WeightShape};
 pub use schedule::{Clock, Schedule};
 pub use score::Score;

@@ -1,14 +1,16 @@
-//! Models from one backend to another.
+//! Moving models between backends.
 
 use std::mem::discriminant;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
-/// The model with its masks on `device`, by way of the host where that is another backend's; everything else stays where it is.
+/// Moves the masks of a model to `device`, through the host if the backends differ. All other tensors stay
+/// where they are.
 ///
-/// To be called before [`Module::fork`] and [`Module::to_device`], as [`Wired`](crate::Wired) does by itself. Backends store yes and no
-/// as numbers of different sizes, and Burn 0.22.1 moves them between backends as they are, which the other one then refuses.
+/// Call it before [`Module::fork`] and [`Module::to_device`], as [`Wired`](crate::Wired) does. Backends store
+/// booleans in different sizes, and Burn 0.22.1 moves them between backends unconverted, which the target
+/// backend rejects.
 #[must_use]
 pub fn carry_masks<M: Module>(model: M, device: &Device) -> M {
     model.map(&mut Masks(device))
@@ -27,8 +29,8 @@ impl ModuleMapper for Masks<'_> {
                 return mask;
             }
             let shape = mask.dims();
-            let yes: Vec<bool> = mask.into_data().iter().collect();
-            Tensor::from_data(TensorData::new(yes, shape), self.0)
+            let elements: Vec<bool> = mask.into_data().iter().collect();
+            Tensor::from_data(TensorData::new(elements, shape), self.0)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The operations of wired networks that a backend may compute better than its plain tensors can.
+//! Operations of wired networks that a backend may implement faster than plain tensors.
 //!
 //! Each file is one operation: its reference in plain tensors, which runs on every backend; its implementation on CPUs, by the kernels
 //! of `dnw-kernels`; on GPUs, where there is one, by those of `dnw-cube`; its gradient; and its tests. [`dispatch`] alone knows how

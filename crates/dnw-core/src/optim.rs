@@ -1,16 +1,16 @@
-//! Stochastic gradient descent in one sweep over the weights.
+//! Stochastic gradient descent in one pass over the weights.
 //!
-//! Burn's own [`Sgd`](burn::optim::Sgd) makes each of its operations over whole tensors: weights are read twice, gradients and
-//! velocities three times, and five tensors are written. On CPU backends this one reads each number once and writes where it lies, with
-//! the same bits as a result.
+//! Burn's own [`Sgd`](burn::optim::Sgd) runs each of its operations over whole tensors: it reads weights
+//! twice, gradients and momentum buffers three times, and writes five tensors. On CPU backends this optimizer
+//! reads each element once and updates in place, with bit-identical results.
 
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 
 use crate::{ops, surveys};
 
-/// Stochastic gradient descent with momentum and weight decay: `v <- momentum v + (g + decay w)`, `w <- w - rate v`. The velocity begins
-/// as the first gradient, without dampening: PyTorch's definition.
+/// Stochastic gradient descent with momentum and weight decay: `v <- momentum v + (g + decay w)`,
+/// `w <- w - rate v`. The momentum buffer starts as the first gradient, without dampening, as in PyTorch.
 ///
 /// ```
 /// use dnw_core::optim::Sgd;
@@ -24,7 +24,7 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// With this momentum, which may be zero, and without weight decay.
+    /// An optimizer with this momentum, which may be zero, and no weight decay.
     pub fn new(momentum: f64) -> Self {
         Self {
             momentum: momentum as f32,
@@ -32,26 +32,26 @@ impl Sgd {
         }
     }
 
-    /// Draws weights towards zero by this share of them, times the learning rate, in each update.
+    /// Sets the weight decay: `decay` times the weights is added to their gradient.
     #[must_use]
     pub fn with_weight_decay(mut self, decay: Option<f64>) -> Self {
         self.weight_decay = decay.map(|decay| decay as f32);
         self
     }
 
-    /// The optimizer of a whole module.
+    /// The optimizer of a module.
     pub fn init(self) -> burn::optim::ModuleOptimizer {
         burn::optim::ModuleOptimizer::from(self)
     }
 }
 
-/// What the optimizer remembers of a parameter.
+/// The optimizer state of a parameter.
 #[derive(Clone, Debug)]
 pub struct SgdState<const D: usize> {
     velocity: Option<Tensor<D>>,
 }
 
-/// Burn's derive of this is for its own crate only.
+/// Burn's derive macro for this works in its own crate only.
 impl<const D: usize> RecordState for SgdState<D> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
         if let Some(velocity) = &self.velocity {
@@ -131,19 +131,12 @@ mod tests {
         (layer, optimizer)
     }
 
-    fn numbers(layer: &Linear) -> Vec<u32> {
-        let numbers = |data: burn::tensor::TensorData| {
+    fn bits(layer: &Linear) -> Vec<u32> {
+        let bits = |data: burn::tensor::TensorData| {
             data.iter::<f32>().map(f32::to_bits).collect::<Vec<_>>()
         };
-        let bias = layer
-            .bias
-            .as_ref()
-            .map(|bias| numbers(bias.val().to_data()));
-        [
-            numbers(layer.weight.val().to_data()),
-            bias.unwrap_or_default(),
-        ]
-        .concat()
+        let bias = layer.bias.as_ref().map(|bias| bits(bias.val().to_data()));
+        [bits(layer.weight.val().to_data()), bias.unwrap_or_default()].concat()
     }
 
     fn layer() -> Linear {
@@ -158,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn updates_give_the_bits_of_burns_own_optimizer() {
+    fn updates_are_bit_identical_to_burns_optimizer() {
         let start = layer();
         for decay in [None, Some(1e-3)] {
             let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
@@ -171,17 +164,17 @@ mod tests {
                 start.clone(),
                 5,
             );
-            assert_eq!(numbers(&found), numbers(&expected));
+            assert_eq!(bits(&found), bits(&expected));
         }
     }
 
     #[test]
-    fn what_is_remembered_goes_through_a_record() {
+    fn the_state_survives_a_record() {
         let (start, updates) = (layer(), 3);
         let (half, optimizer) = trained(Sgd::new(0.9).init(), start, updates);
         let again = Sgd::new(0.9).init().load_record(optimizer.to_record());
         let (expected, _) = trained(optimizer, half.clone(), updates);
         let (found, _) = trained(again, half, updates);
-        assert_eq!(numbers(&found), numbers(&expected));
+        assert_eq!(bits(&found), bits(&expected));
     }
 }

@@ -1,9 +1,9 @@
 //! The wiring inside the model: a reparameterization of a weight.
 //!
-//! Burn lets a parameter carry state through which its stored value becomes its effective one. Here the stored
-//! value is the weight of every possible edge, and the effective one keeps the real edges and zeroes the rest. So
-//! **any** layer that reads its weight by `Param::val` is wired without knowing it, the mask travels, is
-//! saved and is loaded with the weight it belongs to, and `Module::materialize` writes the zeros in.
+//! Burn lets a parameter carry state that maps its stored value to its effective value. Here the stored value
+//! is the weight of every possible edge; the effective value keeps the real edges and zeroes the rest.
+//! **Any** layer that reads its weight through `Param::val` is therefore wired unchanged. The mask moves, is
+//! saved and is loaded with its weight, and `Module::materialize` writes the zeros into the weight.
 
 use burn::module::{Flag, Module, Param, ParamId, Reparameterization};
 use burn::tensor::{Bool, Device, Tensor, TensorData, activation};
@@ -11,59 +11,61 @@ use burn::tensor::{Bool, Device, Tensor, TensorData, activation};
 use crate::ops::IndexCache;
 use crate::{Forward, Gradient, Wiring};
 
-/// The real edges of the parameter that it is attached to.
+/// The real edges of the parameter it is attached to.
 ///
-/// The effective weight is `M * W`, or `M * f(W)` where edges give less than their weight by a threshold ([`Forward`]). Its
-/// gradient reaches every entry of `W`, scaled by [`Gradient::hallucinated`] where the edge is not real: forward `M * W`,
-/// backward `dL/dW = dL/d(M * W)` for all entries in the published method (Wortsman et al. 2019, section 2.2).
+/// The effective weight is `M * W`, or `M * f(W)` with a threshold function `f` ([`Forward`]). Its gradient
+/// reaches every entry of `W`, multiplied by [`Gradient::hallucinated`] where the edge is not real. In the
+/// published method `dL/dW = dL/d(M * W)` for all entries (Wortsman et al. 2019, section 2.2).
 ///
-/// Burn keeps it through every traversal of a module, but not through [`Param::map`] of a parameter by itself, which leaves the weight
-/// without its wiring: change weights by a [`ModuleMapper`](burn::module::ModuleMapper) or by [`Wired::set_weights`](crate::Wired::set_weights).
+/// Burn keeps it through every traversal of a module, but [`Param::map`] on a single parameter drops it.
+/// Change weights with a [`ModuleMapper`](burn::module::ModuleMapper) or
+/// [`Wired::set_weights`](crate::Wired::set_weights).
 ///
-/// Weights must be finite: the gradient travels as `x - x`, which is zero for every number but not for an infinite one.
+/// Weights must be finite: the gradient flows through `x - x`, which is zero for finite values only.
 #[derive(Module, Debug)]
 pub struct RealEdges {
     /// Which entries are real, `[entries]`.
     real: Param<Tensor<1, Bool>>,
-    /// Which entries may become real, `[entries]`; all may where there is none.
+    /// Which entries may become real, `[entries]`; `None` if all may.
     legal: Option<Param<Tensor<1, Bool>>>,
-    /// Which other entries take part while training, `[entries]`; none do where it has another length.
+    /// Which hallucinated entries take part in training, `[entries]`; a tensor of another length means none.
     joined: Param<Tensor<1, Bool>>,
-    /// What the gradient of a hallucinated edge is multiplied by, `[1]`. A tensor, so that it is set and kept as the mask
-    /// is; it takes no gradient of its own.
+    /// The factor on the gradient of hallucinated edges, `[1]`. It is a tensor so that it is saved and loaded
+    /// as the mask is; it has no gradient.
     hallucinated: Param<Tensor<1>>,
-    /// What a real edge gives, as [`Forward::law`] writes it.
-    law: Param<Tensor<1>>,
-    /// Whether a real edge gives its weight and all edges learn alike, which is when a kernel may take the stored weight as it is.
+    /// The parameters of the threshold function, see [`Forward::threshold_parameters`].
+    threshold: Param<Tensor<1>>,
+    /// Whether real edges contribute their weight unchanged and all edges receive the same gradient. A kernel
+    /// may then use the stored weight directly.
     plain: Param<Flag>,
-    /// Whether the model is being trained: Burn switches it off in `valid` and on in `train`.
+    /// Whether the model is in training: Burn disables it in `valid` and enables it in `train`.
     training: Param<Flag>,
-    /// Where kernels find the real edges.
+    /// The index of the real edges, for kernels.
     #[module(skip)]
     index: IndexCache,
 }
 
-/// The names under which traversals of a module meet [`RealEdges`] and its parts.
+/// The names of [`RealEdges`] and its parts on the paths of module traversals.
 pub(crate) mod path {
-    /// The name that files see.
+    /// The name in files.
     pub(crate) const NAME: &str = "wiring";
-    /// What stands for it on a traversal's path: a mark that no field of a user's module can have.
+    /// Its name on a traversal's path, which no field of a user's module can have.
     pub(crate) const WIRING: &str = "(wiring)";
     pub(crate) const REAL: &str = "real";
     pub(crate) const LEGAL: &str = "legal";
     pub(crate) const JOINED: &str = "joined";
     pub(crate) const HALLUCINATED: &str = "hallucinated";
-    pub(crate) const LAW: &str = "law";
+    pub(crate) const THRESHOLD: &str = "threshold";
     pub(crate) const PLAIN: &str = "plain";
 
-    /// A step of a traversal's path. Burn says of what type the thing entered is part; a reparameterization is told from a
-    /// field of the same name by that.
+    /// One element of a traversal's path. The container type that Burn reports distinguishes a
+    /// reparameterization from a field of the same name.
     pub(crate) fn step(name: &str, container: &str) -> String {
         let is_wiring = container == "Reparameterization" && name == NAME;
         if is_wiring { WIRING } else { name }.to_owned()
     }
 
-    /// The weight's path and the part's name, where a path leads to a part of a wiring.
+    /// The weight's path and the part's name, if the path leads to a part of a wiring.
     pub(crate) fn part(path: &[String]) -> Option<(String, &str)> {
         match path {
             [weight @ .., container, part] if container == WIRING => {
@@ -75,7 +77,8 @@ pub(crate) mod path {
 }
 
 impl RealEdges {
-    /// The given edges real, each giving its weight; the legal ones, if not all are; the gradient of the others.
+    /// Makes the edges of `real` real; each contributes its weight. `legal`: the edges that may become real,
+    /// `None` for all. `gradient`: the gradient of hallucinated edges.
     pub fn new(real: &Wiring, legal: Option<&Wiring>, gradient: Gradient, device: &Device) -> Self {
         let constant = |values: Vec<f32>| {
             let length = values.len();
@@ -87,7 +90,7 @@ impl RealEdges {
             legal: legal.map(|legal| mask_param(legal, device)),
             joined: mask_param(&Wiring::empty(1), device),
             hallucinated: constant(vec![gradient.hallucinated()]),
-            law: constant(Forward::Weight.law(0.0)),
+            threshold: constant(Forward::Weight.threshold_parameters(0.0)),
             plain: Param::from_bool(gradient == Gradient::AllEdges),
             training: Param::from_bool(true),
             index: IndexCache::default(),
@@ -99,11 +102,13 @@ impl RealEdges {
         wiring_of(&self.real.val())
     }
 
-    /// The edges that take part, in the weight's own shape: the real ones that are legal (where all entries are ranked, an edge
-    /// may be chosen that the layer cannot use), and while training those that a rule lets join.
+    /// The edges that take part in the forward pass, in the shape of the weight: the edges that are real and
+    /// legal (if all entries are ranked, illegal ones may be selected), and in training those that the rule
+    /// lets join.
     pub fn mask<const D: usize>(&self, shape: [usize; D]) -> Tensor<D, Bool> {
         let mut mask = self.real.val();
-        // A model made to be evaluated is on a plain device, and nobody need have called `valid` on it.
+        // A model built for evaluation is on a device without autodiff, and `valid` may not have been called
+        // on it.
         let trains = self.training.is_enabled() && self.hallucinated.val().is_autodiff();
         if trains && self.joined.val().dims() == mask.dims() {
             mask = mask.bool_or(self.joined.val());
@@ -114,23 +119,23 @@ impl RealEdges {
         mask.reshape(shape)
     }
 
-    /// Where kernels find the real edges.
+    /// The index of the real edges, for kernels.
     pub(crate) fn index(&self) -> &IndexCache {
         &self.index
     }
 
-    /// Whether hallucinated edges learn exactly as real ones do and real ones give their weight, which is when a kernel may take
-    /// the stored weight and compute the gradient of all edges at once.
+    /// Whether real edges contribute their weight unchanged and hallucinated edges receive the same gradient.
+    /// A kernel may then use the stored weight and compute the gradient of all edges.
     pub(crate) fn all_edges_learn(&self) -> bool {
         self.plain.is_enabled()
     }
 
-    /// What the edges of a mask give.
-    fn given<const D: usize>(&self, base: Tensor<D>, real: Tensor<D, Bool>) -> Tensor<D> {
-        let law = self.law.val();
-        let entry = |i: usize| law.clone().narrow(0, i, 1).reshape([1; D]);
+    /// The effective weight: the threshold function of the real edges, zero elsewhere.
+    fn effective<const D: usize>(&self, base: Tensor<D>, real: Tensor<D, Bool>) -> Tensor<D> {
+        let parameters = self.threshold.val();
+        let entry = |i: usize| parameters.clone().narrow(0, i, 1).reshape([1; D]);
         let sign = || base.clone().sign().detach();
-        let value = match law.dims() {
+        let value = match parameters.dims() {
             [2] => (base.clone().abs() - entry(0)).clamp_min(0.0) * sign(),
             [3] => {
                 let (threshold, power) = (entry(0), entry(1));
@@ -138,9 +143,9 @@ impl RealEdges {
                     let shape = x.dims();
                     x.powf(p.expand(shape))
                 };
-                let left =
+                let difference =
                     powers(base.clone().abs(), power.clone()) - threshold.powf(power.clone());
-                powers(left.clamp_min(0.0), power.recip()) * sign()
+                powers(difference.clamp_min(0.0), power.recip()) * sign()
             }
             [4] => {
                 let threshold = activation::sigmoid(entry(0));
@@ -157,16 +162,16 @@ impl Reparameterization for RealEdges {
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         let real = self.mask(base.dims());
-        let is_learned = self.law.val().dims() == [4];
+        let is_learned = self.threshold.val().dims() == [4];
         if !base.is_autodiff() || is_learned {
-            return self.given(base, real);
+            return self.effective(base, real);
         }
-        let given = self.given(base.clone().detach(), real.clone());
-        // The gradient flows through `passed`, the value comes from `given`: x - x is exactly zero.
+        let effective = self.effective(base.clone().detach(), real.clone());
+        // The value comes from `effective` and the gradient flows through `passed`: x - x is exactly zero.
         let scale = self.hallucinated.val().detach().reshape([1; D]);
         let scale = scale.expand(base.dims()).mask_fill(real, 1.0);
         let passed = base * scale;
-        given.detach() + (passed.clone() - passed.detach())
+        effective.detach() + (passed.clone() - passed.detach())
     }
 }
 

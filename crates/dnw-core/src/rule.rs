@@ -1,17 +1,17 @@
-//! A rule for choosing edges: one value for each of seven axes.
+//! A rule for selecting edges: one value for each of seven axes.
 //!
 //! | axis | question | here |
 //! | --- | --- | --- |
-//! | score | how is an edge ranked? | [`Score`], and another for edges that are to grow |
-//! | budget | how many stay, and where? | [`Budget`](crate::Budget) per tensor, given by [`Wire`](crate::Wire), and [`Allocation`] |
-//! | schedule | when is the set chosen again, and does the budget move? | [`Schedule`] |
-//! | gradient | which edges learn, and what else pulls at them? | [`Gradient`], [`Penalty`] |
+//! | score | how is an edge ranked? | [`Score`], and a second one for growth |
+//! | budget | how many stay, and where? | [`Budget`](crate::Budget) per tensor, set by [`Wire`](crate::Wire), and [`Allocation`] |
+//! | schedule | when are the edges selected again, and does the budget change? | [`Schedule`] |
+//! | gradient | which edges learn, and is there a penalty? | [`Gradient`], [`Penalty`] |
 //! | unit | what swaps as one? | [`Unit`] |
-//! | forward | what does an edge give? | [`Forward`] |
-//! | birth | what does an edge begin with when it becomes real? | [`Birth`] |
+//! | forward | what does a real edge contribute? | [`Forward`] |
+//! | regrowth | what is the initial weight of an edge that becomes real? | [`Regrowth`] |
 //!
-//! Discovering neural wirings is magnitude, a fixed budget per tensor, every update, all edges, single edges, and an edge
-//! gives the weight that it has and keeps it. A rule of your own needs no change here:
+//! Discovering neural wirings combines magnitude, a fixed budget per tensor, every update, all edges, single
+//! edges, the weight itself, and the weight kept. A custom rule needs no change in this crate:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -33,58 +33,60 @@
 
 use std::sync::Arc;
 
-use crate::score::Sees;
-use crate::{Allocation, Birth, Clock, Forward, Gradient, Penalty, Schedule, Score, Unit, Wiring};
+use crate::score::GradientUse;
+use crate::{
+    Allocation, Clock, Forward, Gradient, Penalty, Regrowth, Schedule, Score, Unit, Wiring,
+};
 
-mod choice;
+mod selection;
 
-pub use choice::Choice;
+pub use selection::Selection;
 
-/// How edges are chosen. New ones are made from another: `Rule { .., ..rules::dnw() }`.
+/// How edges are selected. A new rule starts from another: `Rule { .., ..rules::dnw() }`.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// The name that recipes and reports use.
     pub name: String,
     /// How an edge is ranked.
     pub score: Arc<dyn Score>,
-    /// Where there is one, the edges that are real keep their places by `score`, save those that the schedule's
-    /// [turnover](Schedule::turnover) makes free, for which all others compete by this. The first edges are then drawn by
-    /// chance, since nothing has been seen yet.
+    /// The score by which new edges grow. If set, real edges keep their places by `score`, except the share
+    /// that the schedule's [turnover](Schedule::turnover) removes; all other candidates compete for those
+    /// places by this score. The first edges are random, because there are no gradients yet.
     pub growth: Option<Arc<dyn Score>>,
     /// How the budget is spread over tensors.
     pub allocation: Allocation,
-    /// When the set is chosen again, and how the budget moves.
+    /// When edges are selected again, and how the budget changes.
     pub schedule: Arc<dyn Schedule>,
     /// Which edges learn.
     pub gradient: Gradient,
-    /// What pulls at all wired weights besides the loss.
+    /// The L1 penalty on all wired weights, if any.
     pub penalty: Option<Penalty>,
-    /// What swaps as one.
+    /// The unit that swaps as a whole.
     pub unit: Unit,
-    /// What an edge gives.
+    /// What a real edge contributes to the forward pass.
     pub forward: Forward,
-    /// What an edge begins with when it becomes real.
-    pub birth: Birth,
+    /// The initial weight of an edge that becomes real.
+    pub regrowth: Regrowth,
 }
 
 impl Rule {
-    /// What of the gradients the rule's scores read.
-    pub fn sees(&self) -> Sees {
-        let growth = self.growth.as_ref().map(|growth| growth.sees());
-        match (self.score.sees(), growth) {
-            (Sees::Nothing, Some(sees)) => sees,
-            (sees, _) => sees,
+    /// Which gradients the rule's scores use.
+    pub fn gradient_use(&self) -> GradientUse {
+        let growth = self.growth.as_ref().map(|score| score.gradient_use());
+        match (self.score.gradient_use(), growth) {
+            (GradientUse::None, Some(growth)) => growth,
+            (score, _) => score,
         }
     }
 
-    /// Whether the rule looks at gradients, or changes them, so that they must pass through
-    /// [`Wired::prepare`](crate::Wired::prepare) on their way to the optimizer.
+    /// Whether the rule reads or changes gradients, which must then pass through
+    /// [`Wired::prepare`](crate::Wired::prepare) before the optimizer step.
     pub fn needs_gradients(&self) -> bool {
-        self.sees() != Sees::Nothing || self.penalty.is_some()
+        self.gradient_use() != GradientUse::None || self.penalty.is_some()
     }
 
-    /// Whether a choice is of the largest weights of each tensor and changes nothing but what is real.
-    pub(crate) fn keeps_largest(&self) -> bool {
+    /// Whether each selection keeps the largest weights of each tensor and changes only the mask.
+    pub(crate) fn is_top_k(&self) -> bool {
         let by_tensor = matches!(
             self.allocation,
             Allocation::PerTensor | Allocation::ErdosRenyiKernel
@@ -94,46 +96,50 @@ impl Rule {
             && by_tensor
             && self.unit == Unit::Edge
             && matches!(self.forward, Forward::Weight)
-            && self.birth == Birth::Kept
+            && self.regrowth == Regrowth::Kept
     }
 
-    /// What the weight itself multiplies the gradient of hallucinated edges by. A rule that sees gradients must see those of all
-    /// edges, and silences hallucinated ones afterwards.
+    /// The factor that the weight applies to the gradient of hallucinated edges. A rule that uses gradients
+    /// needs those of all edges, so the factor is 1 and [`Wired::prepare`](crate::Wired::prepare) scales them
+    /// afterwards.
     pub(crate) fn hallucinated(&self) -> f32 {
-        match self.sees() {
-            Sees::Nothing => self.gradient.hallucinated(),
+        match self.gradient_use() {
+            GradientUse::None => self.gradient.hallucinated(),
             _ => 1.0,
         }
     }
 }
 
-/// What a rule sees of a tensor when it chooses.
+/// A tensor as a rule reads it for a selection.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct TensorView<'a> {
     /// The tensor's path in the model, such as `graph.weight`.
     pub name: &'a str,
-    /// How entries lie as targets and sources.
+    /// How entries map to targets and sources.
     pub shape: &'a WeightShape,
     /// The weights, row-major.
     pub weights: &'a [f32],
-    /// The edges that may be chosen.
+    /// The edges that may become real.
     pub candidates: &'a Wiring,
     /// The edges that are real now.
     pub wiring: &'a Wiring,
-    /// The edges to keep at the end of the run.
+    /// The number of edges at the end of the run.
     pub budget: usize,
-    /// Where the run is.
+    /// The progress of the run.
     pub clock: Clock,
-    /// The seed of rules that draw lots.
+    /// The seed of random rules.
     pub seed: u64,
-    /// What the rule's scores asked to see of the gradients, row-major; `None` before the first update.
-    pub seen: Option<&'a [f32]>,
-    /// The magnitude below which an edge gives nothing; 0 where there is no threshold.
+    /// The gradients that the rule's scores use, row-major ([`Score::gradient_use`]); `None` before the first
+    /// update.
+    pub gradients: Option<&'a [f32]>,
+    /// The magnitude below which an edge contributes nothing; 0 without a threshold.
     pub threshold: f32,
 }
 
-/// How the entries of a weight are edges.
+/// How the entries of a weight map to edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WeightShape {
     /// The tensor's own shape.
     pub dims: Vec<usize>,
@@ -162,24 +168,24 @@ impl WeightShape {
         }
     }
 
-    /// Entries in all.
+    /// The number of entries.
     pub fn entries(&self) -> usize {
         self.targets * self.sources * self.kernel
     }
 
-    /// The target, the source and the place in the kernel of an entry.
+    /// The target, the source and the kernel position of an entry.
     pub fn edge(&self, entry: usize) -> (usize, usize, usize) {
         if self.dims.len() == 2 {
             (entry % self.targets, entry / self.targets, 0)
         } else {
-            let (pair, place) = (entry / self.kernel, entry % self.kernel);
-            (pair / self.sources, pair % self.sources, place)
+            let (pair, position) = (entry / self.kernel, entry % self.kernel);
+            (pair / self.sources, pair % self.sources, position)
         }
     }
 
-    /// The entry's number when the weight is laid out `[targets, sources, kernel]`, whatever its own layout.
+    /// The index of the entry in the layout `[targets, sources, kernel]`, whatever the weight's own layout.
     pub fn by_target(&self, entry: usize) -> usize {
-        let (target, source, place) = self.edge(entry);
-        (target * self.sources + source) * self.kernel + place
+        let (target, source, position) = self.edge(entry);
+        (target * self.sources + source) * self.kernel + position
     }
 }

@@ -1,18 +1,18 @@
-//! The third axis of a rule: when the set is chosen again, and how the budget moves.
+//! When edges are selected again, and how the budget changes: the third axis of a rule.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a run is.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
-    /// Optimizer updates made. The first choice, before any, is made at 0.
+    /// Optimizer updates made so far. The first selection, before any update, is at 0.
     pub update: u64,
-    /// Updates that the whole run will make; 0 where nobody said.
+    /// Updates of the whole run; 0 if unknown.
     pub total: u64,
 }
 
 impl Clock {
-    /// The share of the run that is done, 0 to 1; 1 where the length is unknown.
+    /// The share of the run that is done, 0 to 1; 1 if the length is unknown.
     pub fn share(&self) -> f64 {
         if self.total == 0 {
             1.0
@@ -22,24 +22,25 @@ impl Clock {
     }
 }
 
-/// When the edges are chosen again, how many stay then, and how many may be others than before.
+/// When edges are selected, how many stay, and how many are exchanged.
 pub trait Schedule: std::fmt::Debug + Send + Sync {
-    /// Whether to choose after the update that the clock shows. The choice at update 0 is always made.
-    fn chooses(&self, clock: Clock) -> bool;
+    /// Whether edges are selected after the update that the clock shows. A selection at update 0 is always
+    /// made.
+    fn is_due(&self, clock: Clock) -> bool;
 
-    /// How many of `candidates` stay when the budget at the end is `budget`.
+    /// How many of `candidates` stay now, if `budget` stay at the end of the run.
     fn edges(&self, clock: Clock, candidates: usize, budget: usize) -> usize {
         let _ = (clock, candidates);
         budget
     }
 
-    /// For rules that grow edges by a score of its own: the share of the real edges that gives way to others, 0 to 1.
+    /// For rules with a growth score: the share of the real edges that is exchanged for others, 0 to 1.
     fn turnover(&self, clock: Clock) -> f64 {
         let _ = clock;
         1.0
     }
 
-    /// Whether the schedule must know how long the run is.
+    /// Whether the schedule needs the length of the run.
     fn needs_length(&self) -> bool {
         false
     }
@@ -50,30 +51,30 @@ pub trait Schedule: std::fmt::Debug + Send + Sync {
 pub struct EveryUpdate;
 
 impl Schedule for EveryUpdate {
-    fn chooses(&self, _: Clock) -> bool {
+    fn is_due(&self, _: Clock) -> bool {
         true
     }
 }
 
-/// After every so many updates, with a fixed budget.
+/// After every `updates` updates, with a fixed budget.
 #[derive(Clone, Copy, Debug)]
 pub struct Every {
-    /// Updates from one choice to the next; 0 is taken for 1.
+    /// Updates between selections; 0 means 1.
     pub updates: u64,
 }
 
 impl Schedule for Every {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update.is_multiple_of(self.updates.max(1))
     }
 }
 
-/// Before the first update, and never again.
+/// Before the first update only.
 #[derive(Clone, Copy, Debug)]
 pub struct Once;
 
 impl Schedule for Once {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update == 0
     }
 }
@@ -83,7 +84,7 @@ impl Schedule for Once {
 pub struct Complete;
 
 impl Schedule for Complete {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update == 0
     }
 
@@ -92,22 +93,22 @@ impl Schedule for Complete {
     }
 }
 
-/// Every candidate is real until a share of the run is done; then the budget is chosen, once.
+/// Every candidate is real until a share of the run is done; then the budget is applied, once.
 #[derive(Clone, Copy, Debug)]
 pub struct CompleteUntil {
-    /// The share of the run, `(0, 1]`; at 1 the choice is made after the last update.
+    /// The share of the run, `(0, 1]`; at 1 the selection follows the last update.
     pub share: f64,
 }
 
 impl CompleteUntil {
-    /// The update after which the budget is chosen.
+    /// The update after which the budget applies.
     fn end(self, clock: Clock) -> u64 {
         (self.share * clock.total as f64).round() as u64
     }
 }
 
 impl Schedule for CompleteUntil {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update == 0 || clock.update == self.end(clock)
     }
 
@@ -124,22 +125,24 @@ impl Schedule for CompleteUntil {
     }
 }
 
-/// How something goes from one value to another.
+/// How a value changes over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Curve {
-    /// In proportion.
+    /// Linear: the remaining share is `1 - t`.
     Linear,
-    /// Fast, then ever slower: what is left is `(1 - t)^3` (Zhu and Gupta 2017, equation 1).
+    /// Fast at first, then slower: the remaining share is `(1 - t)^3` (Zhu and Gupta 2017, equation 1).
     #[default]
     Cubic,
-    /// Slow, fast, slow: what is left is `(1 + cos(pi t)) / 2`.
+    /// Slow, fast, slow: the remaining share is `(1 + cos(pi t)) / 2`.
     Cosine,
 }
 
 impl Curve {
-    /// What is left of the way when the share `t` of it has gone by; 1 before, 0 after.
-    pub fn left(self, t: f64) -> f64 {
+    /// The share of the change that remains after the share `t` of the time; 1 before the start, 0 after the
+    /// end.
+    pub fn remaining(self, t: f64) -> f64 {
         let t = t.clamp(0.0, 1.0);
         match self {
             Self::Linear => 1.0 - t,
@@ -149,22 +152,22 @@ impl Curve {
     }
 }
 
-/// A budget that starts at every candidate and shrinks to the one asked for: `k + (n - k) left(t)`.
+/// A budget that starts at every candidate and shrinks to the final one: `k + (n - k) remaining(t)`.
 ///
-/// A node that loses its last edge gets no gradient and seldom comes back; while the budget is wide,
-/// each node has time to find edges worth keeping.
+/// A node that loses its last edge gets no gradient and rarely recovers. While the budget is large, each node
+/// has time to find edges worth keeping.
 #[derive(Clone, Copy, Debug)]
 pub struct Shrinking {
     /// The share of the run after which the budget is reached, `(0, 1]`.
     pub share: f64,
-    /// The way there.
+    /// The curve along which it shrinks.
     pub curve: Curve,
-    /// Updates from one choice to the next; 0 is taken for 1. The last update of the run chooses in any case.
+    /// Updates between selections; 0 means 1. The last update of the run always selects.
     pub every: u64,
 }
 
 impl Shrinking {
-    /// Along a cubic, choosing after every update.
+    /// A cubic curve with a selection after every update.
     pub fn over(share: f64) -> Self {
         Self {
             share,
@@ -175,13 +178,13 @@ impl Shrinking {
 }
 
 impl Schedule for Shrinking {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update.is_multiple_of(self.every.max(1)) || clock.update == clock.total
     }
 
     fn edges(&self, clock: Clock, candidates: usize, budget: usize) -> usize {
-        let left = self.curve.left(clock.share() / self.share);
-        budget + ((candidates.saturating_sub(budget)) as f64 * left).round() as usize
+        let remaining = self.curve.remaining(clock.share() / self.share);
+        budget + ((candidates.saturating_sub(budget)) as f64 * remaining).round() as usize
     }
 
     fn needs_length(&self) -> bool {
@@ -189,26 +192,26 @@ impl Schedule for Shrinking {
     }
 }
 
-/// A fixed budget of which, every so many updates, a share that falls along half a cosine gives way to other edges (Evci et al.
-/// 2020, section 3, f_decay).
+/// A fixed budget with periodic exchange: every `every` updates a share of the real edges is exchanged for
+/// others. The share decays along half a cosine (Evci et al. 2020, section 3, f_decay).
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
-    /// Updates from one exchange to the next; 0 is taken for 1.
+    /// Updates between exchanges; 0 means 1.
     pub every: u64,
     /// The share of the real edges that is exchanged at first, `(0, 1]`.
     pub first: f64,
-    /// The share of the run after which nothing is exchanged any more, `(0, 1]`.
+    /// The share of the run after which no edge is exchanged, `(0, 1]`.
     pub until: f64,
 }
 
 impl Schedule for Exchange {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update.is_multiple_of(self.every.max(1)) && clock.share() < self.until
             || clock.update == 0
     }
 
     fn turnover(&self, clock: Clock) -> f64 {
-        self.first * Curve::Cosine.left(clock.share() / self.until)
+        self.first * Curve::Cosine.remaining(clock.share() / self.until)
     }
 
     fn needs_length(&self) -> bool {
@@ -216,19 +219,20 @@ impl Schedule for Exchange {
     }
 }
 
-/// Dense and sparse phases in turn, of one length, between a dense beginning and a sparse end (AC/DC; Peste et al. 2021).
+/// Alternating dense and sparse phases of equal length, between a dense start and a sparse end (AC/DC; Peste
+/// et al. 2021).
 #[derive(Clone, Copy, Debug)]
 pub struct Phases {
     /// The share of the run at which the first sparse phase begins.
     pub warm_up: f64,
-    /// The share of the run that a phase lasts, above 0.
+    /// The length of a phase as a share of the run, above 0.
     pub length: f64,
     /// The share of the run after which the network stays sparse.
     pub end: f64,
 }
 
 impl Phases {
-    /// The number of the phase: even ones are dense, the first is 0.
+    /// The index of the phase, from 0; even phases are dense.
     fn phase(&self, update: u64, total: u64) -> u64 {
         let at = |share: f64| (share * total as f64).round() as u64;
         let (warm_up, end) = (at(self.warm_up), at(self.end));
@@ -238,7 +242,7 @@ impl Phases {
         } else {
             let phase = |update: u64| 1 + (update - warm_up) / length;
             let last = phase(end.max(warm_up));
-            // Whatever phase the end falls into, from there on it is a sparse one.
+            // From the end on the phase is sparse, whichever phase the end falls into.
             if update >= end {
                 last | 1
             } else {
@@ -254,7 +258,7 @@ impl Phases {
 }
 
 impl Schedule for Phases {
-    fn chooses(&self, clock: Clock) -> bool {
+    fn is_due(&self, clock: Clock) -> bool {
         clock.update == 0
             || self.is_dense(clock)
                 != self.is_dense(Clock {
@@ -308,15 +312,15 @@ mod tests {
     }
 
     #[test]
-    fn a_gradual_schedule_chooses_every_so_often_and_at_the_end() {
+    fn a_gradual_schedule_is_due_at_intervals_and_at_the_end() {
         let schedule = Shrinking {
             every: 300,
             ..Shrinking::over(1.0)
         };
-        let chosen: Vec<u64> = (0..=1000)
-            .filter(|&update| schedule.chooses(at(update)))
+        let selected: Vec<u64> = (0..=1000)
+            .filter(|&update| schedule.is_due(at(update)))
             .collect();
-        assert_eq!(chosen, [0, 300, 600, 900, 1000]);
+        assert_eq!(selected, [0, 300, 600, 900, 1000]);
     }
 
     #[test]
@@ -326,10 +330,10 @@ mod tests {
             first: 0.3,
             until: 0.75,
         };
-        let chosen: Vec<u64> = (0..=1000)
-            .filter(|&update| schedule.chooses(at(update)))
+        let selected: Vec<u64> = (0..=1000)
+            .filter(|&update| schedule.is_due(at(update)))
             .collect();
-        assert_eq!(chosen, [0, 100, 200, 300, 400, 500, 600, 700]);
+        assert_eq!(selected, [0, 100, 200, 300, 400, 500, 600, 700]);
         assert_eq!(schedule.turnover(at(0)), 0.3);
         assert!((schedule.turnover(at(375)) - 0.15).abs() < 1e-12);
     }
@@ -352,23 +356,23 @@ mod tests {
                 && !dense(200)
         );
         assert!((850..=1000).all(|update| !dense(update)));
-        let chosen = (0..=1000)
-            .filter(|&update| schedule.chooses(at(update)))
+        let selected = (0..=1000)
+            .filter(|&update| schedule.is_due(at(update)))
             .count();
         assert_eq!(
-            chosen,
+            selected,
             1 + 15,
             "the beginning, the end of the warm-up, and every change until 0.85"
         );
     }
 
     #[test]
-    fn a_complete_beginning_is_cut_once() {
+    fn a_complete_start_is_pruned_once() {
         let schedule = CompleteUntil { share: 0.5 };
-        let chosen: Vec<u64> = (0..=1000)
-            .filter(|&update| schedule.chooses(at(update)))
+        let selected: Vec<u64> = (0..=1000)
+            .filter(|&update| schedule.is_due(at(update)))
             .collect();
-        assert_eq!(chosen, [0, 500]);
+        assert_eq!(selected, [0, 500]);
         let edges = |update| schedule.edges(at(update), 10, 3);
         assert_eq!((edges(0), edges(499), edges(500)), (10, 10, 3));
     }

@@ -1,48 +1,50 @@
-//! The first axis of a rule: how an edge is ranked.
+//! How an edge is ranked: the first axis of a rule.
 
 use crate::TensorView;
 
 /// Ranks the edges of a tensor: higher is better.
 ///
-/// Implement it outside this crate for a rule of your own; [`crate::rule`] shows how.
+/// Implement it for a custom rule; [`crate::rule`] shows how.
 pub trait Score: std::fmt::Debug + Send + Sync {
-    /// Writes one score per entry of the tensor. `scores` comes empty; only candidates' scores are read.
+    /// Appends one score per entry of the tensor to `scores`, which is empty. Only the scores of candidates
+    /// are read.
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>);
 
-    /// What of the gradients the score reads, as [`TensorView::seen`].
-    fn sees(&self) -> Sees {
-        Sees::Nothing
+    /// Which gradients the score reads from [`TensorView::gradients`].
+    fn gradient_use(&self) -> GradientUse {
+        GradientUse::None
     }
 
-    /// The magnitude that a weight of this tensor must have for such a score, for rules whose edges give less than their weight
-    /// by a threshold.
+    /// The magnitude of a weight that has this score, for rules with a threshold.
     fn magnitude(&self, tensor: &TensorView<'_>, score: f32) -> f32 {
         let _ = tensor;
         score
     }
 
-    /// Whether a weight's score is its magnitude, so that the largest can be found without writing scores down.
+    /// Whether the score is the magnitude of the weight, so that backends may select without computing
+    /// scores.
     fn is_magnitude(&self) -> bool {
         false
     }
 }
 
-/// What a score reads of the gradients.
+/// Which gradients a score uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Sees {
-    /// Nothing.
+#[non_exhaustive]
+pub enum GradientUse {
+    /// None.
     #[default]
-    Nothing,
+    None,
     /// The gradient of every entry, real or not, of the last update.
     Gradient,
     /// The running mean of the gradients of every entry: `m <- decay m + (1 - decay) g`.
     Momentum {
-        /// What is kept of the mean at each update, 0 to 1.
+        /// The decay of the running mean per update, 0 to 1.
         decay: f32,
     },
 }
 
-/// By the magnitude of the weight (Wortsman et al. 2019, section 2.2).
+/// The magnitude of the weight (Wortsman et al. 2019, section 2.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Magnitude;
 
@@ -56,13 +58,13 @@ impl Score for Magnitude {
     }
 }
 
-/// By the magnitude of the weight over the standard deviation of its tensor's weights, so that tensors of different scale
-/// compete as equals (the layer-normalised ST-3).
+/// The magnitude of the weight divided by the standard deviation of its tensor's weights, so that tensors of
+/// different scale compete equally (layer-normalised ST-3).
 #[derive(Clone, Copy, Debug)]
 pub struct NormalisedMagnitude;
 
 impl NormalisedMagnitude {
-    /// The standard deviation of the candidates' weights, or 1 where they are all the same.
+    /// The standard deviation of the candidates' weights, or 1 if they are all equal.
     fn deviation(tensor: &TensorView<'_>) -> f32 {
         let weights = || {
             tensor
@@ -92,7 +94,7 @@ impl Score for NormalisedMagnitude {
     }
 }
 
-/// By how far the magnitude of the weight lies over the tensor's learned threshold; edges below it have a negative score.
+/// The magnitude of the weight minus the tensor's learned threshold; negative below the threshold.
 #[derive(Clone, Copy, Debug)]
 pub struct AboveThreshold;
 
@@ -103,50 +105,51 @@ impl Score for AboveThreshold {
     }
 }
 
-/// By the magnitude of the gradient in the last update: the edge whose arrival would change the loss most (Evci et al. 2020).
+/// The magnitude of the gradient of the last update: the edge whose growth would change the loss most (Evci
+/// et al. 2020).
 #[derive(Clone, Copy, Debug)]
 pub struct GradientMagnitude;
 
 impl Score for GradientMagnitude {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
-        by_what_was_seen(tensor, scores);
+        by_gradient_magnitude(tensor, scores);
     }
 
-    fn sees(&self) -> Sees {
-        Sees::Gradient
+    fn gradient_use(&self) -> GradientUse {
+        GradientUse::Gradient
     }
 }
 
-/// By the magnitude of the running mean of the gradients (Dettmers and Zettlemoyer 2019).
+/// The magnitude of the running mean of the gradients (Dettmers and Zettlemoyer 2019).
 #[derive(Clone, Copy, Debug)]
 pub struct MomentumMagnitude {
-    /// What is kept of the mean at each update, 0 to 1.
+    /// The decay of the running mean per update, 0 to 1.
     pub decay: f32,
 }
 
 impl Score for MomentumMagnitude {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
-        by_what_was_seen(tensor, scores);
+        by_gradient_magnitude(tensor, scores);
     }
 
-    fn sees(&self) -> Sees {
-        Sees::Momentum { decay: self.decay }
+    fn gradient_use(&self) -> GradientUse {
+        GradientUse::Momentum { decay: self.decay }
     }
 }
 
-fn by_what_was_seen(tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
-    match tensor.seen {
-        Some(seen) => scores.extend(seen.iter().map(|g| g.abs())),
+fn by_gradient_magnitude(tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
+    match tensor.gradients {
+        Some(gradients) => scores.extend(gradients.iter().map(|g| g.abs())),
         None => scores.resize(tensor.weights.len(), 0.0),
     }
 }
 
-/// By chance: a function of the seed, the tensor's name, the update and the entry, so that the same seed draws the same edges on
-/// every machine and backend.
+/// A random score: a function of the seed, the tensor's name, the update and the entry. The same seed selects
+/// the same edges on every machine and backend.
 #[derive(Clone, Copy, Debug)]
-pub struct Chance;
+pub struct Random;
 
-impl Score for Chance {
+impl Score for Random {
     fn score(&self, tensor: &TensorView<'_>, scores: &mut Vec<f32>) {
         scores.extend((0..tensor.weights.len()).map(|entry| (draw(tensor, entry) >> 40) as f32));
     }
@@ -154,7 +157,7 @@ impl Score for Chance {
 
 /// 64 random bits for an entry of a tensor at the update that its clock shows.
 pub(crate) fn draw(tensor: &TensorView<'_>, entry: usize) -> u64 {
-    // FNV-1a of the name, so that tensors of one model draw apart.
+    // FNV-1a of the name, so that the tensors of a model draw different values.
     let name = tensor
         .name
         .bytes()

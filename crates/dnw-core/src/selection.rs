@@ -1,11 +1,11 @@
-//! Choosing the k best edges in linear time.
+//! Selection of the k best edges in linear time.
 
 use crate::{Wiring, WiringError};
 
 /// The `k` candidates of highest score.
 ///
-/// Of equal scores the **later** entry stays, as a stable ascending sort of which the first are dropped
-/// would leave it. The scores are partitioned around the k-th, never sorted: the cost is linear.
+/// Of equal scores the **later** entry stays, as in a stable ascending sort that drops the first entries. The
+/// scores are partitioned around the k-th and never sorted, so the cost is linear.
 ///
 /// `name` is the tensor's name for the error.
 ///
@@ -57,7 +57,7 @@ pub fn select_top_edges(
     }
     let mut keys: Vec<u32> = candidates.iter().map(|entry| key(scores[entry])).collect();
     let (_, &mut threshold, above) = keys.select_nth_unstable(all - k);
-    // Those above the threshold are in; the places left go to the latest of those that equal it.
+    // Entries above the threshold are selected; the remaining places go to the last entries that equal it.
     let mut equal = k - above.iter().filter(|&&key| key > threshold).count();
     let mut real = Wiring::empty(scores.len());
     let entries: Vec<usize> = candidates.iter().collect();
@@ -73,7 +73,7 @@ pub fn select_top_edges(
     Ok(real)
 }
 
-/// Bits that order as the floats do; `-0.0` and `0.0` are one value.
+/// Bits in the order of the floats; `-0.0` equals `0.0`.
 fn key(score: f32) -> u32 {
     let bits = (score + 0.0).to_bits();
     if bits >> 31 == 1 {
@@ -88,14 +88,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What the published program does: a stable sort of everything, the first dropped.
+    /// The published program: a stable sort of all entries, of which the first are dropped.
     fn by_sorting(scores: &[f32], candidates: &Wiring, k: usize) -> Wiring {
         let mut order: Vec<usize> = candidates.iter().collect();
         order.sort_by(|&a, &b| scores[a].partial_cmp(&scores[b]).unwrap());
         Wiring::from_entries(scores.len(), order[order.len() - k..].iter().copied())
     }
 
-    /// Few different values, so that ties are common, and now and then any number.
+    /// Few distinct values, so that ties are common, and sometimes an arbitrary float.
     fn score() -> impl Strategy<Value = f32> {
         prop_oneof![
             4 => (-3i8..3).prop_map(f32::from),
@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_choice_is_that_of_a_stable_sort(
+        fn the_selection_is_that_of_a_stable_sort(
             entries in proptest::collection::vec((score(), any::<bool>()), 1..200),
             share in 0.0f64..=1.0,
         ) {

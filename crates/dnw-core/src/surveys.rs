@@ -16,7 +16,8 @@ use crate::ops::{self, Address, Surveyed, TopK};
 pub(crate) struct Request {
     /// The tensor's name.
     pub(crate) name: String,
-    /// Of its weights. They are not held, because the update is to change them in place.
+    /// The address of its weights. The weights themselves are not held, because the update changes them in
+    /// place.
     pub(crate) weights: Address,
     /// Its mask, `[entries]`.
     pub(crate) real: Tensor<1, Bool>,
@@ -24,7 +25,7 @@ pub(crate) struct Request {
     pub(crate) top_k: TopK,
 }
 
-/// By the tensors' names.
+/// Surveys by tensor name.
 pub(crate) type Surveys = BTreeMap<String, Surveyed>;
 
 #[derive(Default)]
@@ -37,7 +38,7 @@ thread_local! {
     static PENDING: RefCell<Option<Pending>> = const { RefCell::new(None) };
 }
 
-/// Puts the outer requests back, even if the step panics.
+/// Restores the outer requests, even if the step panics.
 struct Outer(Option<Pending>);
 
 impl Drop for Outer {

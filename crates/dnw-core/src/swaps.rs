@@ -9,16 +9,17 @@ pub struct Swaps {
     pub born: Vec<usize>,
     /// Entries that ceased to be real, ascending.
     pub died: Vec<usize>,
-    /// Who took whose place, as `(born, died)`: the weakest newcomer is set against the strongest that left, so that every
-    /// pair is as close as the update allows. While a budget shrinks, some deaths have no partner.
+    /// The swaps as pairs `(born, died)`: the weakest edge that was born with the strongest that died, so
+    /// that the scores of each pair are as close as possible. While a budget shrinks, some edges that died
+    /// have no partner.
     pub pairs: Vec<(usize, usize)>,
 }
 
 impl Swaps {
-    /// The swaps from `before` to `after`, paired by the scores that chose `after`.
+    /// The swaps from `before` to `after`, paired by the scores that selected `after`.
     ///
     /// # Panics
-    /// If the three are of tensors of different size.
+    /// If the tensors differ in size.
     pub fn between(before: &Wiring, after: &Wiring, scores: &[f32]) -> Self {
         assert_eq!(scores.len(), after.entries(), "scores of another tensor");
         let scored = |wiring: Wiring| wiring.iter().map(|entry| (entry, scores[entry])).collect();
@@ -28,7 +29,7 @@ impl Swaps {
         )
     }
 
-    /// Those of edges that were born and that died, ascending, each with its score.
+    /// The swaps of edges that were born and that died, ascending, each with its score.
     pub(crate) fn of(born: Vec<(usize, f32)>, died: Vec<(usize, f32)>) -> Self {
         let entries = |scored: &[(usize, f32)]| scored.iter().map(|(entry, _)| *entry).collect();
         let (born_entries, died_entries) = (entries(&born), entries(&died));
@@ -43,7 +44,7 @@ impl Swaps {
         }
     }
 
-    /// Whether nothing changed.
+    /// Whether no edge changed.
     pub fn is_empty(&self) -> bool {
         self.born.is_empty() && self.died.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The fifth axis of a rule: what swaps as one.
+//! The unit that swaps as a whole: the fifth axis of a rule.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,25 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TensorView, WeightShape, Wiring, WiringError, select_top_edges};
 
-/// What competes with what.
+/// Which edges compete with each other, and which swap together.
 ///
-/// Written as text it is `edge`, `fan-in`, `block-4` or `2-of-4`.
+/// Its text form is `edge`, `fan-in`, `block-4` or `2-of-4`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Unit {
-    /// Single edges, all of a tensor against each other.
+    /// Single edges; all edges of a tensor compete.
     #[default]
     Edge,
-    /// Single edges within their target: each target keeps the same number (or all it has, where it has fewer).
+    /// Single edges that compete within their target. Each target keeps the same number, or all its edges if
+    /// it has fewer.
     FanIn,
-    /// So many neighbouring targets of one source, at one place of the kernel, live and die together; what vector units load at
-    /// once. As many whole blocks stay as fit the budget.
+    /// Blocks of neighbouring targets of one source at one kernel position, which swap together and fit a
+    /// vector load. As many complete blocks stay as fit the budget.
     Block {
         /// Targets in a block.
         targets: usize,
     },
-    /// Of every `of` neighbouring sources of a target, at one place of the kernel, `keep` stay, whatever the budget; what sparse
-    /// matrix units compute (2 of 4).
+    /// Of every `of` neighbouring sources of a target at one kernel position, `keep` stay, whatever the
+    /// budget. Sparse matrix units compute this layout (2 of 4).
     NOfM {
         /// Sources that stay of each group.
         keep: usize,
@@ -34,7 +36,7 @@ pub enum Unit {
     },
 }
 
-/// The text names no unit.
+/// The text is not a unit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no unit: there are edge, fan-in, block-TARGETS such as block-4, and KEEP-of-SOURCES such as 2-of-4"
@@ -95,7 +97,7 @@ impl From<Unit> for String {
 }
 
 impl Unit {
-    /// The `k` best candidates of a tensor by these scores, as nearly as whole units allow.
+    /// The `k` best candidates of a tensor by score, as nearly as complete units allow.
     ///
     /// # Errors
     /// As [`select_top_edges`]; [`WiringError::Unit`] if the tensor does not divide into units.
@@ -119,7 +121,7 @@ impl Unit {
         }
     }
 
-    /// The number of edges that stay when `k` are asked for.
+    /// The number of edges that stay for a budget of `k`.
     ///
     /// # Errors
     /// [`WiringError::Unit`] if the tensor does not divide into units.
@@ -151,19 +153,19 @@ impl Unit {
         }
     }
 
-    /// The candidates in groups that are chosen from, or chosen as one. Groups without candidates are left out.
+    /// The candidates, grouped by what competes or swaps together. Groups without candidates are left out.
     fn groups(self, shape: &WeightShape, candidates: &Wiring) -> Vec<Vec<usize>> {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for entry in candidates.iter() {
-            let (target, source, place) = shape.edge(entry);
+            let (target, source, position) = shape.edge(entry);
             let group = match self {
                 Self::Edge => 0,
                 Self::FanIn => target,
                 Self::Block { targets } => {
-                    (target / targets * shape.sources + source) * shape.kernel + place
+                    (target / targets * shape.sources + source) * shape.kernel + position
                 }
                 Self::NOfM { of, .. } => {
-                    (target * (shape.sources / of) + source / of) * shape.kernel + place
+                    (target * (shape.sources / of) + source / of) * shape.kernel + position
                 }
             };
             if group >= groups.len() {
@@ -175,7 +177,8 @@ impl Unit {
         groups
     }
 
-    /// How many edges each group keeps of `k`. A budget that is still wide gives n of m more than n.
+    /// How many of `k` edges each group keeps. While the budget is larger than n of m, each group keeps more
+    /// than n.
     fn quotas(self, groups: &[Vec<usize>], k: usize) -> Vec<usize> {
         let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
         match self {
@@ -199,7 +202,7 @@ fn best_of_each(
     for (group, &quota) in groups.iter().zip(quotas) {
         let of_group: Vec<f32> = group.iter().map(|&entry| scores[entry]).collect();
         let best = select_top_edges(tensor.name, &of_group, &Wiring::full(group.len()), quota);
-        // The error speaks of a place in the group; the tensor's entry is what one can look for.
+        // The error has the position in the group; it is mapped to the entry of the tensor.
         let best = best.map_err(|error| match error {
             WiringError::NotANumber { tensor, entry } => WiringError::NotANumber {
                 tensor,
@@ -207,12 +210,13 @@ fn best_of_each(
             },
             other => other,
         })?;
-        best.iter().for_each(|place| real.insert(group[place]));
+        best.iter()
+            .for_each(|position| real.insert(group[position]));
     }
     Ok(real)
 }
 
-/// The blocks of highest mean score whose edges fit into `k`; of equal ones the later stays.
+/// The blocks of highest mean score that fit into `k` edges; of equal blocks the later stays.
 fn best_blocks(
     tensor: &TensorView<'_>,
     scores: &[f32],
@@ -238,29 +242,29 @@ fn best_blocks(
     };
     blocks.reverse();
     blocks.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
-    let mut left = k;
+    let mut remaining = k;
     let mut real = Wiring::empty(scores.len());
     for block in blocks {
-        if block.len() > left {
+        if block.len() > remaining {
             break;
         }
-        left -= block.len();
+        remaining -= block.len();
         block.into_iter().for_each(|entry| real.insert(entry));
     }
     Ok(real)
 }
 
-/// Splits `k` over bins of the given sizes as evenly as they allow; what does not divide goes to the first bins.
+/// Splits `k` over bins of these sizes as evenly as possible; the rest goes to the first bins.
 fn share_out(sizes: &[usize], k: usize) -> Vec<usize> {
     let mut quotas = vec![0; sizes.len()];
-    let mut left = k.min(sizes.iter().sum());
-    while left > 0 {
+    let mut remaining = k.min(sizes.iter().sum());
+    while remaining > 0 {
         let open: Vec<usize> = (0..sizes.len()).filter(|&i| quotas[i] < sizes[i]).collect();
-        let each = (left / open.len()).max(1);
+        let each = (remaining / open.len()).max(1);
         for &i in &open {
-            let more = each.min(sizes[i] - quotas[i]).min(left);
+            let more = each.min(sizes[i] - quotas[i]).min(remaining);
             quotas[i] += more;
-            left -= more;
+            remaining -= more;
         }
     }
     quotas
@@ -284,7 +288,7 @@ mod tests {
             budget: k,
             clock: Clock::default(),
             seed: 0,
-            seen: None,
+            gradients: None,
             threshold: 0.0,
         };
         unit.parse::<Unit>().unwrap().select(&view, scores, k)
@@ -326,9 +330,9 @@ mod tests {
             prop_assert_eq!(real.count(), k - k % width);
             let shape = WeightShape::new(&[targets, sources, 1, kernel]);
             for entry in real.iter() {
-                let (target, source, place) = shape.edge(entry);
+                let (target, source, position) = shape.edge(entry);
                 for mate in target / width * width..(target / width + 1) * width {
-                    prop_assert!(real.contains((mate * sources + source) * kernel + place));
+                    prop_assert!(real.contains((mate * sources + source) * kernel + position));
                 }
             }
         }

@@ -16,16 +16,17 @@ use crate::{
 /// Which entries compete for the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Ranking {
-    /// Those that the layer can use.
+    /// The entries that the layer can use.
     #[default]
     LegalEdges,
-    /// All entries of the tensor, as the published program ranks them: an edge from a later level to an earlier one holds its
-    /// place in the budget until weight decay has shrunk it. Needed to continue published checkpoints.
+    /// All entries of the tensor, as in the published program. An illegal edge, from a later level to an
+    /// earlier one, uses budget until weight decay has shrunk it. Needed to continue published checkpoints.
     AllEntries,
 }
 
-/// How a model is to be wired.
+/// How to wire a model.
 ///
 /// ```
 /// use burn::nn::{Linear, LinearConfig};
@@ -55,7 +56,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// By this rule, with this budget for every tensor that brings none of its own.
+    /// Wires by this rule, with this budget for every tensor without a budget of its own.
     pub fn new(rule: Rule, budget: Budget) -> Self {
         Self {
             rule,
@@ -69,79 +70,80 @@ impl Wire {
         }
     }
 
-    /// The published method with its budget: [`rules::dnw`].
+    /// Wires by the published method, [`rules::dnw`].
     pub fn dnw(budget: Budget) -> Self {
         Self::new(rules::dnw(), budget)
     }
 
-    /// Wires the plain weights of this group too: every float parameter of two or more dimensions in it. Layers that carry
-    /// a wiring are wired in any case.
+    /// Also wires the plain weights of this group: every float parameter of two or more dimensions. Layers
+    /// with a wiring of their own are always wired.
     #[must_use]
     pub fn weights(mut self, group: ParamGroup) -> Self {
         self.weights = Some(group);
         self
     }
 
-    /// Another budget for the tensor at this path, such as `fc.weight`.
+    /// Sets the budget of the tensor at this path, such as `fc.weight`.
     #[must_use]
     pub fn budget_for(mut self, name: impl Into<String>, budget: Budget) -> Self {
         self.budgets.insert(name.into(), budget);
         self
     }
 
-    /// By another rule.
+    /// Changes the rule.
     #[must_use]
     pub fn rule(mut self, change: impl FnOnce(Rule) -> Rule) -> Self {
         self.rule = change(self.rule);
         self
     }
 
-    /// How the budget is spread over tensors, if not as the rule has it. Tensors with a budget of their own keep it when the
-    /// spreading is done before training.
+    /// Sets how the budget is spread over tensors, in place of the rule's allocation. Tensors with a budget
+    /// of their own keep it if the budget is spread before training.
     #[must_use]
     pub fn allocation(mut self, allocation: Allocation) -> Self {
         self.rule.allocation = allocation;
         self
     }
 
-    /// Which entries compete.
+    /// Sets which entries compete for the budget.
     #[must_use]
     pub fn ranking(mut self, ranking: Ranking) -> Self {
         self.ranking = ranking;
         self
     }
 
-    /// The seed of rules that draw lots.
+    /// Sets the seed of random rules.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// How many updates the run will make; schedules that move with the run need it.
+    /// Sets the number of updates of the run, which schedules that depend on progress need.
     #[must_use]
     pub fn over(mut self, updates: u64) -> Self {
         self.updates = updates;
         self
     }
 
-    /// Takes a model that has nothing to wire as it is, instead of refusing it: a dense baseline under the same training loop.
+    /// Accepts a model without a weight to wire: a dense baseline under the same training loop.
     #[must_use]
     pub fn or_dense(mut self) -> Self {
         self.may_be_dense = true;
         self
     }
 
-    /// Wires the model and makes the first choice, from the weights that it has now; a stored wiring is loaded after this.
+    /// Wires the model and makes the first selection from its current weights. Load a stored wiring
+    /// afterwards.
     ///
-    /// A layer that was configured with a budget of its own (fewer real edges than legal ones) keeps it unless
-    /// [`budget_for`](Self::budget_for) names it.
+    /// A layer configured with a budget of its own (fewer real edges than legal ones) keeps it unless
+    /// [`budget_for`](Self::budget_for) names the layer.
     ///
     /// # Errors
-    /// [`WiringError::NothingToWire`] if no parameter carries a wiring or is named; [`WiringError::Budget`] if a budget does not
-    /// fit its tensor; [`WiringError::UnknownTensor`] if a budget was given for a tensor that is not wired;
-    /// [`WiringError::UnknownLength`] if the rule needs the run's length; [`WiringError::Unit`] if a tensor does not divide into the
-    /// rule's units; [`WiringError::NotANumber`] if a weight is NaN.
+    /// [`WiringError::NothingToWire`] if there is no weight to wire; [`WiringError::Budget`] if a budget does
+    /// not fit its tensor; [`WiringError::UnknownTensor`] if a budget names a tensor that is not wired;
+    /// [`WiringError::UnknownLength`] if the rule needs the length of the run; [`WiringError::Unit`] if a
+    /// tensor does not divide into the rule's units; [`WiringError::NotANumber`] if a weight is NaN.
     pub fn attach<M: Module>(self, model: M) -> Result<Wired<M>, WiringError> {
         if self.rule.schedule.needs_length() && self.updates == 0 {
             return Err(WiringError::UnknownLength {
@@ -178,7 +180,7 @@ impl Wire {
             update: 0,
             total: self.updates,
         };
-        let model = model.map(&mut SetLaw {
+        let model = model.map(&mut SetRule {
             path: Vec::new(),
             rule: &self.rule,
         });
@@ -192,7 +194,7 @@ impl Wire {
         }
     }
 
-    /// The edges that each tensor is to keep at the end.
+    /// The number of edges of each tensor at the end of the run.
     fn resolve(&self, all: &[Found]) -> Result<Vec<usize>, WiringError> {
         let unit = self.rule.unit;
         let mut budgets = Vec::new();
@@ -202,14 +204,14 @@ impl Wire {
             let (real, legal) = (found.real.count(), found.legal.count());
             let candidate = self.candidates(found);
             let count = candidate.count();
-            let given = self.budgets.get(&found.name);
-            let budget = match given {
+            let own_budget = self.budgets.get(&found.name);
+            let budget = match own_budget {
                 Some(budget) => budget.resolve(&found.name, count)?,
                 None if real < legal => real,
                 None => self.budget.resolve(&found.name, count)?,
             };
-            // A tensor that was given its own budget keeps it; one that is to stay dense does not divide into units.
-            own.push(given.is_some() || real < legal);
+            // A tensor with its own budget keeps it. A dense tensor need not divide into units.
+            own.push(own_budget.is_some() || real < legal);
             budgets.push(if budget == count {
                 budget
             } else {
@@ -242,7 +244,7 @@ impl Reparameterizer for Attach {
         path: &str,
         param: Param<Tensor<D>>,
     ) -> (Param<Tensor<D>>, Option<RealEdges>) {
-        // A weight that carries a wiring already gets that one back from the traversal.
+        // The traversal keeps the wiring of a weight that already has one.
         if D < 2 || !self.0.matches(&param.id, Some(path)) {
             return (param, None);
         }
@@ -260,7 +262,7 @@ impl Reparameterizer for Attach {
     }
 }
 
-/// A wired tensor as a traversal meets it.
+/// A wired tensor that a traversal found.
 struct Found {
     name: String,
     shape: WeightShape,
@@ -272,7 +274,7 @@ struct Found {
 #[derive(Default)]
 struct Find {
     path: Vec<String>,
-    /// The float parameter met last: a wiring follows the weight that it belongs to.
+    /// The last float parameter visited: a wiring follows its weight.
     weight: Option<(String, WeightShape)>,
     found: Vec<Found>,
 }
@@ -320,13 +322,13 @@ impl ModuleVisitor for Find {
     }
 }
 
-/// Puts a rule's gradient and forward axes into every wiring of a model.
-struct SetLaw<'a> {
+/// Sets the gradient and forward axes of a rule in every wiring of a model.
+struct SetRule<'a> {
     path: Vec<String>,
     rule: &'a Rule,
 }
 
-impl ModuleMapper for SetLaw<'_> {
+impl ModuleMapper for SetRule<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.push(path::step(name, container));
     }
@@ -341,16 +343,18 @@ impl ModuleMapper for SetLaw<'_> {
                 let scale = self.rule.hallucinated();
                 param.map(|tensor| tensor.full_like(scale))
             }
-            Some((_, path::LAW)) => {
-                let law = self.rule.forward.law(0.0);
-                let shape = [law.len()];
-                let law =
-                    Tensor::<1>::from_data(TensorData::new(law, shape), &param.base().device());
-                // D is 1, which the type cannot say.
-                let law = law.reshape([shape[0]; D]);
+            Some((_, path::THRESHOLD)) => {
+                let parameters = self.rule.forward.threshold_parameters(0.0);
+                let shape = [parameters.len()];
+                let parameters = Tensor::<1>::from_data(
+                    TensorData::new(parameters, shape),
+                    &param.base().device(),
+                );
+                // D is 1, which the type system does not know.
+                let parameters = parameters.reshape([shape[0]; D]);
                 match self.rule.forward {
-                    Forward::LearnedThreshold { .. } => Param::from_tensor(law),
-                    _ => Param::initialized(param.id, law),
+                    Forward::LearnedThreshold { .. } => Param::from_tensor(parameters),
+                    _ => Param::initialized(param.id, parameters),
                 }
             }
             _ => param,

@@ -9,44 +9,46 @@ use burn::module::{
 };
 use burn::tensor::{Device, Tensor};
 
-use crate::rule::Choice;
-use crate::score::Sees;
+use crate::rule::Selection;
+use crate::score::GradientUse;
 use crate::surveys::{self, Surveys};
 use crate::{
-    Birth, Clock, Forward, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError, carry_masks,
+    Clock, Forward, Regrowth, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError,
+    carry_masks,
 };
 
 mod gradients;
-mod in_place;
+mod on_device;
 mod traversal;
 
-use traversal::{Change, CountOthers, Put, Read, ReadLegal};
+use traversal::{ApplyChanges, Change, CountOthers, Read, ReadLegal};
 
-/// A model whose weights carry wirings, and the rule that chooses them.
+/// A model with wired weights, and the rule that selects their edges.
 ///
-/// It is a Burn module that looks like the model itself: same parameters under the same paths, so that
-/// optimizers, records and devices treat it as they would the model. After each optimizer update, call
-/// [`rewire`](Self::rewire). Everything is in this one value; a clone is independent.
+/// It is a Burn module with the same parameters under the same paths as the model, so optimizers, records and
+/// devices treat it as they treat the model. After each optimizer update, call [`rewire`](Self::rewire). All
+/// state is in this one value; a clone is independent.
 #[derive(Clone, Debug)]
 pub struct Wired<M> {
-    /// Away only while it is being changed.
+    /// `None` only while it is being changed.
     model: Option<M>,
     rule: Rule,
     tensors: Tensors,
     clock: Clock,
     seed: u64,
-    /// What the rule's scores asked to see of the gradients, by tensor, `[entries]`.
-    seen: BTreeMap<String, Tensor<1>>,
-    /// The model before the first update, where the rule goes back to it.
+    /// The gradients that the rule's scores use, by tensor, `[entries]`.
+    gradients: BTreeMap<String, Tensor<1>>,
+    /// The model before the first update, if the rule resets to it.
     initial: Option<M>,
-    /// The smallest magnitude that was kept last, by tensor: where the next is looked for first. It changes nothing else.
+    /// The smallest real magnitude of the last selection, by tensor. The next search starts there; results do
+    /// not depend on it.
     thresholds: BTreeMap<String, f32>,
 }
 
-/// What can be said of a model that is asked for.
-const WHOLE: &str = "the model is there: no change of it was cut short by a panic";
+/// The message if the model is missing.
+const MODEL_IS_SET: &str = "the model is present unless a change of it panicked";
 
-/// What was decided about each wired tensor when the model was wired.
+/// What is fixed about each wired tensor when the model is wired.
 #[derive(Clone, Debug)]
 pub(crate) struct Tensors {
     names: Vec<String>,
@@ -57,7 +59,7 @@ pub(crate) struct Tensors {
 struct TensorFacts {
     shape: WeightShape,
     candidates: Arc<Wiring>,
-    /// How many candidates there are.
+    /// The number of candidates.
     count: usize,
     budget: usize,
 }
@@ -90,15 +92,17 @@ impl Tensors {
     }
 }
 
-/// What one rewiring did.
+/// The result of one rewiring.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Rewiring {
     /// The update after which it was made.
     pub update: u64,
-    /// The tensors whose edges were chosen, in the order of the model's fields. Empty when the rule did not choose.
+    /// The tensors whose edges were selected, in the order of the model's fields. Empty if no selection was
+    /// due.
     pub tensors: Vec<TensorRewiring>,
-    /// Whether everything in the model but the wiring went back to what it was before the first update
-    /// ([`Birth::Rewound`]): whoever holds an optimizer for it begins with a fresh one.
+    /// Whether everything in the model except the wiring was reset to its value before the first update
+    /// ([`Regrowth::Rewound`]). The optimizer must then be replaced by a new one.
     pub rewound: bool,
 }
 
@@ -113,36 +117,37 @@ impl Rewiring {
         self.tensors.iter().map(|t| t.swaps.died.len()).sum()
     }
 
-    /// Real edges of the chosen tensors.
+    /// Real edges of all tensors whose edges were selected.
     pub fn real(&self) -> usize {
         self.tensors.iter().map(|t| t.real).sum()
     }
 }
 
-/// What one rewiring did to a tensor.
+/// The result of one rewiring for a tensor.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TensorRewiring {
     /// The tensor's path in the model.
     pub name: String,
-    /// Edges that are real now.
+    /// The number of real edges.
     pub real: usize,
-    /// What changed.
+    /// The edges that changed.
     pub swaps: Swaps,
     /// The lowest score among the real edges.
     pub threshold: f32,
-    /// The highest score among the candidates that are not real, which is how close the nearest hallucinated edge is; `None`
-    /// when every candidate is real.
+    /// The highest score among the candidates that are not real; `None` if every candidate is real.
     pub nearest: Option<f32>,
     /// Hallucinated candidates whose score is at least nine tenths of the threshold.
     pub contenders: usize,
 }
 
-/// A wired tensor as it is now.
+/// The current state of a wired tensor.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WiredTensor {
     /// Its path in the model, such as `graph.weight`.
     pub name: String,
-    /// How its entries are edges.
+    /// How its entries map to edges.
     pub shape: WeightShape,
     /// The weight of every possible edge, row-major.
     pub weights: Vec<f32>,
@@ -150,21 +155,21 @@ pub struct WiredTensor {
     pub wiring: Wiring,
     /// The edges that compete for the budget.
     pub candidates: Wiring,
-    /// The edges that the layer can use. Where all entries compete, some that are chosen may not be among them.
+    /// The edges that the layer can use. If all entries compete, selected edges may be outside this set.
     pub legal: Wiring,
-    /// The edges to keep at the end of the run.
+    /// The number of edges at the end of the run.
     pub budget: usize,
 }
 
 impl WiredTensor {
-    /// The edges that take part in the forward pass: real, and legal.
+    /// The edges that take part in the forward pass: those that are real and legal.
     pub fn active(&self) -> Wiring {
         self.wiring.intersection(&self.legal)
     }
 }
 
 impl<M: Module> Wired<M> {
-    /// Wires the model and makes the first choice; [`crate::Wire::attach`] is the way here.
+    /// Wires the model and makes the first selection, for [`crate::Wire::attach`].
     pub(crate) fn first(
         model: M,
         rule: Rule,
@@ -172,34 +177,36 @@ impl<M: Module> Wired<M> {
         clock: Clock,
         seed: u64,
     ) -> Result<Self, WiringError> {
-        // A clone would share the running averages of batch norms, which training moves; `valid` makes new ones.
-        let initial = (rule.birth == Birth::Rewound).then(|| Module::train(model.valid()));
+        // A clone would share the running averages of batch norms, which training changes; `valid` makes new
+        // ones.
+        let initial = (rule.regrowth == Regrowth::Rewound).then(|| Module::train(model.valid()));
         let mut wired = Self {
             model: Some(model),
             rule,
             tensors,
             clock,
             seed,
-            seen: BTreeMap::new(),
+            gradients: BTreeMap::new(),
             initial,
             thresholds: BTreeMap::new(),
         };
-        wired.choose(Surveys::default())?;
+        wired.select(Surveys::default())?;
         Ok(wired)
     }
 
-    /// Chooses the real edges again. To be called once after each optimizer update.
+    /// Selects the real edges again. Call it once after each optimizer update.
     ///
     /// # Errors
-    /// [`WiringError::NotANumber`] if a weight is NaN; [`WiringError::GradientsUnseen`] if the rule looks at gradients and
-    /// [`prepare`](Self::prepare) was not called. The model is then as it was before the call.
+    /// [`WiringError::NotANumber`] if a weight is NaN; [`WiringError::GradientsMissing`] if the rule uses
+    /// gradients and [`prepare`](Self::prepare) was not called. The model is then unchanged.
     pub fn rewire(&mut self) -> Result<Rewiring, WiringError> {
         self.rewire_by(Surveys::default())
     }
 
-    /// Makes an optimizer's step and chooses the real edges again: [`change_model`](Self::change_model) and then
-    /// [`rewire`](Self::rewire), with the same result. On CPU backends the step of [`Sgd`](crate::optim::Sgd) looks at each weight while
-    /// it moves it, so that the choice need not read the weights again.
+    /// Runs an optimizer step and selects the real edges again: [`change_model`](Self::change_model) followed
+    /// by [`rewire`](Self::rewire), with the same result. On CPU backends the step of
+    /// [`Sgd`](crate::optim::Sgd) surveys each weight while it updates it, so the selection need not read the
+    /// weights again.
     ///
     /// ```
     /// # use burn::module::ParamGroup;
@@ -224,7 +231,7 @@ impl<M: Module> Wired<M> {
     /// ```
     ///
     /// # Errors
-    /// As [`rewire`](Self::rewire); the step has been made then.
+    /// As [`rewire`](Self::rewire); the step has then already been made.
     pub fn update(&mut self, step: impl FnOnce(M) -> M) -> Result<Rewiring, WiringError> {
         let requests = self.survey_requests();
         let ((), surveys) = surveys::during(requests, || self.change_model(step));
@@ -234,32 +241,32 @@ impl<M: Module> Wired<M> {
     fn rewire_by(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
         let _span = tracing::trace_span!("choice of edges").entered();
         self.clock.update += 1;
-        if !self.rule.schedule.chooses(self.clock) {
+        if !self.rule.schedule.is_due(self.clock) {
             return Ok(Rewiring {
                 update: self.clock.update,
                 ..Rewiring::default()
             });
         }
-        self.choose(surveys).inspect_err(|_| self.clock.update -= 1)
+        self.select(surveys).inspect_err(|_| self.clock.update -= 1)
     }
 
-    fn choose(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
-        if let Some(made) = self.choose_in_place(surveys) {
+    fn select(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
+        if let Some(made) = self.select_on_device(surveys) {
             return made;
         }
         let is_first = self.clock.update == 0;
-        if self.rule.sees() != Sees::Nothing && self.seen.is_empty() && !is_first {
-            return Err(WiringError::GradientsUnseen {
+        if self.rule.gradient_use() != GradientUse::None && self.gradients.is_empty() && !is_first {
+            return Err(WiringError::GradientsMissing {
                 rule: self.rule.name.clone(),
             });
         }
-        let now = self.read();
-        let seen: BTreeMap<&str, Vec<f32>> = self
-            .seen
+        let states = self.read();
+        let gradients: BTreeMap<&str, Vec<f32>> = self
+            .gradients
             .iter()
-            .map(|(name, seen)| (name.as_str(), seen.to_data().iter::<f32>().collect()))
+            .map(|(name, values)| (name.as_str(), values.to_data().iter::<f32>().collect()))
             .collect();
-        let views: Vec<TensorView<'_>> = now
+        let views: Vec<TensorView<'_>> = states
             .iter()
             .map(|tensor| {
                 let facts = &self.tensors.facts[&tensor.name];
@@ -272,55 +279,57 @@ impl<M: Module> Wired<M> {
                     budget: facts.budget,
                     clock: self.clock,
                     seed: self.seed,
-                    seen: seen.get(tensor.name.as_str()).map(Vec::as_slice),
+                    gradients: gradients.get(tensor.name.as_str()).map(Vec::as_slice),
                     threshold: tensor.threshold,
                 }
             })
             .collect();
-        let choices = self.rule.choose(&views)?;
+        let selections = self.rule.select(&views)?;
         let mut rewiring = Rewiring {
             update: self.clock.update,
             ..Rewiring::default()
         };
         let mut changes = BTreeMap::new();
-        for (view, choice) in views.iter().zip(choices) {
-            let swaps = Swaps::between(view.wiring, &choice.wiring, &choice.scores);
-            changes.insert(view.name.to_owned(), self.change(view, &choice, &swaps));
-            rewiring.tensors.push(report(view, &choice, swaps));
+        for (view, selection) in views.iter().zip(selections) {
+            let swaps = Swaps::between(view.wiring, &selection.wiring, &selection.scores);
+            changes.insert(view.name.to_owned(), self.change(view, &selection, &swaps));
+            rewiring.tensors.push(report(view, &selection, swaps));
         }
         if !is_first && let Some(initial) = self.initial.take() {
             self.model = Some(initial);
             rewiring.rewound = true;
         }
-        self.put(&changes);
+        self.apply(&changes);
         Ok(rewiring)
     }
 
-    /// What a choice changes in the model.
-    fn change(&self, tensor: &TensorView<'_>, choice: &Choice, swaps: &Swaps) -> Change {
+    /// The changes that a selection makes to a tensor.
+    fn change(&self, tensor: &TensorView<'_>, selection: &Selection, swaps: &Swaps) -> Change {
         let rewinds = self.initial.is_some() && self.clock.update > 0;
-        let begins_at_zero = self.rule.birth == Birth::Zero && tensor.clock.update > 0;
+        let begins_at_zero = self.rule.regrowth == Regrowth::Zero && tensor.clock.update > 0;
         let born = || Wiring::from_entries(tensor.weights.len(), swaps.born.iter().copied());
         Change {
             toggled: None,
-            wiring: (rewinds || !swaps.is_empty()).then(|| choice.wiring.clone()),
-            joined: choice.joined.clone(),
-            law: choice.threshold.map(|t| self.rule.forward.law(t)),
+            wiring: (rewinds || !swaps.is_empty()).then(|| selection.wiring.clone()),
+            joined: selection.joined.clone(),
+            threshold: selection
+                .threshold
+                .map(|t| self.rule.forward.threshold_parameters(t)),
             zeroed: (begins_at_zero && !swaps.born.is_empty()).then(born),
             weights: None,
         }
     }
 
-    fn put(&mut self, changes: &BTreeMap<String, Change>) {
+    fn apply(&mut self, changes: &BTreeMap<String, Change>) {
         self.change_model(|model| {
-            model.map(&mut Put {
+            model.map(&mut ApplyChanges {
                 changes,
                 path: Vec::new(),
             })
         });
     }
 
-    fn read(&self) -> Vec<traversal::Now> {
+    fn read(&self) -> Vec<traversal::TensorState> {
         let mut read = Read {
             facts: &self.tensors.facts,
             path: Vec::new(),
@@ -330,28 +339,29 @@ impl<M: Module> Wired<M> {
         read.tensors
     }
 
-    /// The wired tensors as they are now, in the order of the model's fields. Reads every weight from the device.
+    /// The current state of the wired tensors, in the order of the model's fields. Reads every weight from
+    /// the device.
     pub fn tensors(&self) -> Vec<WiredTensor> {
         let mut legal = ReadLegal::default();
         (**self).visit(&mut legal);
-        let now = self.read().into_iter().map(|now| {
-            let facts = &self.tensors.facts[&now.name];
-            let legal = legal.found.remove(&now.name);
+        let tensors = self.read().into_iter().map(|state| {
+            let facts = &self.tensors.facts[&state.name];
+            let legal = legal.found.remove(&state.name);
             WiredTensor {
                 shape: facts.shape.clone(),
-                wiring: now.wiring,
+                wiring: state.wiring,
                 candidates: Wiring::clone(&facts.candidates),
-                legal: legal.unwrap_or_else(|| Wiring::full(now.weights.len())),
+                legal: legal.unwrap_or_else(|| Wiring::full(state.weights.len())),
                 budget: facts.budget,
-                name: now.name,
-                weights: now.weights,
+                name: state.name,
+                weights: state.weights,
             }
         });
-        now.collect()
+        tensors.collect()
     }
 
-    /// Learned numbers of the model that are no edges: biases, norms, the weights that are not wired. What is not trained, such as
-    /// the running averages of batch norms, is not among them.
+    /// The number of trained parameters that are not edges: biases, norms, weights that are not wired.
+    /// Untrained state, such as the running averages of batch norms, does not count.
     pub fn other_parameters(&self) -> usize {
         let mut count = CountOthers {
             facts: &self.tensors.facts,
@@ -362,12 +372,13 @@ impl<M: Module> Wired<M> {
         count.count
     }
 
-    /// Puts given wirings in the place of those that the tensors of these names have: a drawn graph, a mask from a file. A rule
-    /// that chooses after every update chooses anew at the next.
+    /// Replaces the wirings of the named tensors, for example by a random graph or a mask from a file. A rule
+    /// that selects after every update replaces them again at the next.
     ///
     /// # Errors
-    /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if a wiring is of another
-    /// number of entries; [`WiringError::Illegal`] if it has an edge that is no candidate. Nothing is changed then.
+    /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if a
+    /// wiring has the wrong number of entries; [`WiringError::Illegal`] if it has an edge that is not a
+    /// candidate. The model is then unchanged.
     pub fn set_wirings(&mut self, wirings: &BTreeMap<String, Wiring>) -> Result<(), WiringError> {
         for (name, wiring) in wirings {
             let facts = self.check_size(name, wiring.entries())?;
@@ -383,15 +394,15 @@ impl<M: Module> Wired<M> {
             };
             (name.clone(), change)
         });
-        self.put(&changes.collect());
+        self.apply(&changes.collect());
         Ok(())
     }
 
-    /// Puts given weights, row-major, in the place of those that the tensors of these names have. The wiring stays as it is.
+    /// Replaces the weights of the named tensors, row-major. The wiring stays the same.
     ///
     /// # Errors
-    /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if there are not as many
-    /// weights as the tensor has entries. Nothing is changed then.
+    /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if the
+    /// number of weights is wrong. The model is then unchanged.
     pub fn set_weights(&mut self, weights: BTreeMap<String, Vec<f32>>) -> Result<(), WiringError> {
         for (name, weights) in &weights {
             self.check_size(name, weights.len())?;
@@ -403,24 +414,24 @@ impl<M: Module> Wired<M> {
             };
             (name, change)
         });
-        self.put(&changes.collect());
+        self.apply(&changes.collect());
         Ok(())
     }
 
-    /// Lets every real edge give its weight, without the threshold that a rule may have set.
-    pub(crate) fn give_weights_plainly(&mut self) {
+    /// Makes every real edge contribute its weight, without a threshold.
+    pub(crate) fn remove_thresholds(&mut self) {
         let plain = |name: &String| {
             let change = Change {
-                law: Some(Forward::Weight.law(0.0)),
+                threshold: Some(Forward::Weight.threshold_parameters(0.0)),
                 ..Change::default()
             };
             (name.clone(), change)
         };
         let changes = self.tensors.names.iter().map(plain).collect();
-        self.put(&changes);
+        self.apply(&changes);
     }
 
-    /// What was decided about the tensor of this name, if it has so many entries.
+    /// The fixed properties of the tensor of this name, if it has `found` entries.
     fn check_size(&self, name: &str, found: usize) -> Result<&TensorFacts, WiringError> {
         let Some(facts) = self.tensors.facts.get(name) else {
             let known = self.tensors.names.clone();
@@ -450,43 +461,43 @@ impl<M: Module> Wired<M> {
         &self.rule
     }
 
-    /// Where the run is.
+    /// The progress of the run.
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// Puts the clock where a stored run left it.
+    /// Sets the clock, to resume a stored run.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
     }
 
     /// The model without its rule; its weights keep their wirings.
     pub fn into_model(self) -> M {
-        self.model.expect(WHOLE)
+        self.model.expect(MODEL_IS_SET)
     }
 
-    /// Changes the model by a function that takes and gives it, such as an optimizer's step. It is not copied on the way, so that
-    /// what is changed may be changed where it lies.
+    /// Changes the model by a function that takes and returns it, such as an optimizer step. The model is
+    /// moved, not copied, so it may be changed in place.
     ///
-    /// If the function panics, the model is gone.
+    /// If the function panics, the model is lost.
     pub fn change_model(&mut self, change: impl FnOnce(M) -> M) {
-        let model = self.model.take().expect(WHOLE);
+        let model = self.model.take().expect(MODEL_IS_SET);
         self.model = Some(change(model));
     }
 }
 
-/// What a choice did to a tensor.
-fn report(tensor: &TensorView<'_>, choice: &Choice, swaps: Swaps) -> TensorRewiring {
-    let scores = &choice.scores;
-    let threshold = choice
+/// The report of a selection for a tensor.
+fn report(tensor: &TensorView<'_>, selection: &Selection, swaps: Swaps) -> TensorRewiring {
+    let scores = &selection.scores;
+    let threshold = selection
         .wiring
         .iter()
         .map(|entry| scores[entry])
         .fold(f32::INFINITY, f32::min);
-    let hallucinated = tensor.candidates.difference(&choice.wiring);
+    let hallucinated = tensor.candidates.difference(&selection.wiring);
     TensorRewiring {
         name: tensor.name.to_owned(),
-        real: choice.wiring.count(),
+        real: selection.wiring.count(),
         swaps,
         threshold,
         nearest: hallucinated
@@ -504,13 +515,13 @@ impl<M> Deref for Wired<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
-        self.model.as_ref().expect(WHOLE)
+        self.model.as_ref().expect(MODEL_IS_SET)
     }
 }
 
 impl<M> DerefMut for Wired<M> {
     fn deref_mut(&mut self) -> &mut M {
-        self.model.as_mut().expect(WHOLE)
+        self.model.as_mut().expect(MODEL_IS_SET)
     }
 }
 
@@ -529,18 +540,18 @@ impl<M: Module> Wired<M> {
             tensors,
             clock,
             seed,
-            seen,
+            gradients,
             initial,
             thresholds,
         } = self;
-        let model = model.expect(WHOLE);
+        let model = model.expect(MODEL_IS_SET);
         (model, move |model| Self {
             model: Some(model),
             rule,
             tensors,
             clock,
             seed,
-            seen,
+            gradients,
             initial,
             thresholds,
         })

@@ -1,9 +1,9 @@
 //! Which edges are real.
 //!
-//! A [`Wiring`] is the set of edges that take part in the forward pass: one bit per entry of a weight
-//! tensor, row-major. It is chosen once after each optimizer update and is state from then on: the
-//! forward pass reads it, evaluation reads it, files hold it. The swaps between two updates are the bits
-//! in which two wirings differ.
+//! A [`Wiring`] is the set of edges that take part in the forward pass: one bit per entry of a weight tensor,
+//! row-major. It is selected once after each optimizer update and is state from then on: the forward pass and
+//! evaluation read it, files store it. The swaps between two updates are the bits in which two wirings
+//! differ.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub struct Wiring {
     words: Vec<u64>,
 }
 
-/// The largest tensor that a stored wiring may claim to be of: 2^32 entries.
+/// The largest tensor size accepted from stored bytes: 2^32 entries.
 const MOST_ENTRIES: u64 = 1 << 32;
 
 impl Wiring {
@@ -58,7 +58,7 @@ impl Wiring {
         Self { entries, words }
     }
 
-    /// The edges at the given entries of a tensor with `entries` of them.
+    /// The edges at the entries `real` of a tensor with `entries` entries.
     ///
     /// # Panics
     /// If an entry lies outside the tensor.
@@ -79,17 +79,17 @@ impl Wiring {
         self.words[entry / 64] |= 1 << (entry % 64);
     }
 
-    /// Entries of the tensor, real or not.
+    /// The number of entries of the tensor, real or not.
     pub fn entries(&self) -> usize {
         self.entries
     }
 
-    /// A bit per entry, the first lowest.
+    /// One bit per entry, lowest bit first.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words
     }
 
-    /// How many edges are real.
+    /// The number of real edges.
     pub fn count(&self) -> usize {
         self.words
             .iter()
@@ -132,7 +132,7 @@ impl Wiring {
     /// The edges that are real here and not in `other`.
     ///
     /// # Panics
-    /// If the two are of tensors of different size.
+    /// If the tensors differ in size.
     pub fn difference(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & !b)
     }
@@ -140,7 +140,7 @@ impl Wiring {
     /// The edges that are real in both.
     ///
     /// # Panics
-    /// If the two are of tensors of different size.
+    /// If the tensors differ in size.
     pub fn intersection(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & b)
     }
@@ -148,7 +148,7 @@ impl Wiring {
     /// The edges that are real in either.
     ///
     /// # Panics
-    /// If the two are of tensors of different size.
+    /// If the tensors differ in size.
     pub fn union(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a | b)
     }
@@ -167,8 +167,8 @@ impl Wiring {
         }
     }
 
-    /// A compact form: the entries as a varint, a byte for the layout, then the smaller of the two layouts: the
-    /// bitset (0), or the distances between real entries as varints (1).
+    /// A compact encoding: the number of entries as a varint, one byte for the layout, then the smaller of
+    /// two layouts: the bitset (0), or the gaps between real entries as varints (1).
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         varint(&mut bytes, self.entries as u64);
@@ -193,11 +193,11 @@ impl Wiring {
         bytes
     }
 
-    /// Reads [`to_bytes`](Self::to_bytes)'s form back.
+    /// Decodes the bytes of [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
-    /// [`WiringError::Bytes`] if the bytes are cut short, or name an edge outside the tensor, or claim a tensor of more
-    /// than 2^32 entries. Memory is bounded by 512 MiB whatever the bytes say.
+    /// [`WiringError::Bytes`] if the bytes are truncated, contain an edge outside the tensor, or state more
+    /// than 2^32 entries. Memory is limited to 512 MiB for any input.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, WiringError> {
         let mut rest = bytes;
         let entries = read_varint(&mut rest).ok_or(WiringError::Bytes("the size is missing"))?;
@@ -220,13 +220,13 @@ impl Wiring {
                     Ok(wiring)
                 }
             }
-            0 => Err(WiringError::Bytes("the bitset has another length")),
+            0 => Err(WiringError::Bytes("the bitset has the wrong length")),
             1 => {
                 let mut wiring = Self::empty(entries);
                 let mut next = 0u64;
                 while !rest.is_empty() {
                     let gap = read_varint(&mut rest)
-                        .ok_or(WiringError::Bytes("a number is cut short"))?;
+                        .ok_or(WiringError::Bytes("a varint is truncated"))?;
                     let entry = next.saturating_add(gap);
                     if entry >= entries as u64 {
                         return Err(WiringError::Bytes("an edge lies outside the tensor"));
@@ -292,7 +292,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_bring_the_same_wiring_back(mask in proptest::collection::vec(proptest::bool::weighted(0.2), 0..500)) {
+        fn encoding_and_decoding_returns_the_same_wiring(mask in proptest::collection::vec(proptest::bool::weighted(0.2), 0..500)) {
             let wiring = Wiring::from_mask(mask.iter().copied());
             prop_assert_eq!(wiring.count(), mask.iter().filter(|&&m| m).count());
             prop_assert_eq!(&Wiring::from_bytes(&wiring.to_bytes()).unwrap(), &wiring);

@@ -2,11 +2,12 @@
 
 use burn::tensor::Device;
 
-/// Does something on one of the threads that the device computes with, if these are threads of this process: training steps, say. What
-/// calls many kernels is quicker there, because each of them then has one thread less to wake, and none to come back to. The result is
-/// the same. For other devices it is simply done.
+/// Runs `work`, such as a training step, on one of the worker threads of a CPU device. Kernels called from a
+/// worker thread start faster: there is one thread less to wake, and no thread to return to. The result is
+/// the same. For other devices `work` runs on the calling thread.
 ///
-/// The work must not wait for other threads that compute on the CPU; it would hold up a thread that these may need.
+/// The work must not wait for other threads that compute on the CPU: it would block a thread that these may
+/// need.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {

@@ -11,7 +11,7 @@ use dnw_core::graph::{
 use dnw_core::{Budget, Ranking, Wire, Wired, rules};
 use proptest::prelude::*;
 
-/// A graph of scalar nodes with these levels, wired at random.
+/// A graph of scalar nodes with these levels and a random wiring.
 fn scalar_graph(spec: GraphSpec, seed: u64) -> Wired<NeuralGraph<ScalarNodes>> {
     let device = Device::flex();
     let function = ScalarNodes::new(&spec, &device);
@@ -28,40 +28,40 @@ fn interpret(graph: &Wired<NeuralGraph<ScalarNodes>>, input: &[f32]) -> Vec<f64>
     let tensor = &graph.tensors()[0];
     let bias: Vec<f32> = graph.function.bias.val().to_data().iter().collect();
     let mut gathered = vec![0.0f64; spec.nodes()];
-    let mut given = vec![0.0f64; spec.nodes()];
+    let mut activations = vec![0.0f64; spec.nodes()];
     for (node, &x) in input.iter().enumerate() {
         gathered[node] = f64::from(x);
     }
-    let incoming = |node: usize, given: &[f64], from: std::ops::Range<usize>| -> f64 {
+    let incoming = |node: usize, activations: &[f64], from: std::ops::Range<usize>| -> f64 {
         from.filter_map(|source| {
             let row = node.checked_sub(spec.first_target())?;
             let entry = row * spec.sources() + source;
             tensor
                 .wiring
                 .contains(entry)
-                .then(|| f64::from(tensor.weights[entry]) * given[source])
+                .then(|| f64::from(tensor.weights[entry]) * activations[source])
         })
         .sum()
     };
     for node in 0..spec.nodes() {
         let level = spec.level_of(node);
-        let before = spec.firing_levels()[..level.min(spec.firing_levels().len())]
+        let before = spec.function_levels()[..level.min(spec.function_levels().len())]
             .iter()
             .sum();
         if level > 0 {
-            gathered[node] = incoming(node, &given, 0..before);
+            gathered[node] = incoming(node, &activations, 0..before);
             if node < spec.sources() {
-                given[node] = (gathered[node] + f64::from(bias[node])).max(0.0);
+                activations[node] = (gathered[node] + f64::from(bias[node])).max(0.0);
             }
         } else {
-            given[node] = gathered[node];
+            activations[node] = gathered[node];
         }
     }
-    let last = spec.level(spec.firing_levels().len() - 1);
+    let last = spec.level(spec.function_levels().len() - 1);
     spec.output_nodes()
         .map(|node| match spec.outputs() {
             Outputs::OwnLevel(_) => gathered[node],
-            Outputs::InLastLevel(_) => gathered[node] + incoming(node, &given, last.clone()),
+            Outputs::InLastLevel(_) => gathered[node] + incoming(node, &activations, last.clone()),
         })
         .collect()
 }
@@ -167,23 +167,24 @@ fn an_impossible_edge_takes_no_place_unless_all_entries_are_ranked() {
     assert_eq!(published.wiring.count(), 72);
     assert!(
         published.active().count() < 72,
-        "impossible edges hold budget and take no part"
+        "impossible edges use budget and do not take part"
     );
     assert!(published.wiring.difference(&legal).count() > 0);
 }
 
-/// One node at a time: each gathers along the real edges what the others gave, and is normalised over its pixels.
+/// One node at a time: each gathers the activations of the others along the real edges and is normalised over
+/// its pixels.
 fn gather_one_by_one(
     weights: &[f32],
     real: &dnw_core::Wiring,
-    given: &[Vec<f64>],
+    activations: &[Vec<f64>],
 ) -> Vec<Vec<f64>> {
-    let nodes = given.len();
+    let nodes = activations.len();
     let gathered = (0..nodes).map(|target| {
-        let mut map = vec![0.0; given[target].len()];
+        let mut map = vec![0.0; activations[target].len()];
         for source in (0..nodes).filter(|source| real.contains(target * nodes + source)) {
             let weight = f64::from(weights[target * nodes + source]);
-            for (sum, x) in map.iter_mut().zip(&given[source]) {
+            for (sum, x) in map.iter_mut().zip(&activations[source]) {
                 *sum += weight * x;
             }
         }
@@ -197,7 +198,7 @@ fn gather_one_by_one(
     gathered.collect()
 }
 
-/// The 3 x 3 convolution of a map's positive part, with zeros around it.
+/// The 3 x 3 convolution of the ReLU of a feature map, zero-padded.
 fn convolve(map: &[f64], kernel: &[f32], side: usize) -> Vec<f64> {
     let at = |y: usize, x: usize| {
         let inside = (1..=side).contains(&y) && (1..=side).contains(&x);
@@ -225,14 +226,14 @@ fn a_cyclic_graph_steps_as_its_nodes_do_one_by_one() {
     let input = Tensor::<4>::random([1, 2, side, side], Distribution::Normal(0.0, 1.0), &device);
     let kernels: Vec<f32> = graph.function.kernel.val().to_data().iter().collect();
     let tensor = &graph.tensors()[0];
-    let numbers: Vec<f64> = input.to_data().iter::<f32>().map(f64::from).collect();
-    let mut state: Vec<Vec<f64>> = numbers.chunks(side * side).map(<[f64]>::to_vec).collect();
+    let values: Vec<f64> = input.to_data().iter::<f32>().map(f64::from).collect();
+    let mut state: Vec<Vec<f64>> = values.chunks(side * side).map(<[f64]>::to_vec).collect();
     state.resize(nodes, vec![0.0; side * side]);
     for _ in 0..3 {
-        let given: Vec<Vec<f64>> = (0..nodes)
+        let activations: Vec<Vec<f64>> = (0..nodes)
             .map(|node| convolve(&state[node], &kernels[9 * node..], side))
             .collect();
-        state = gather_one_by_one(&tensor.weights, &tensor.wiring, &given);
+        state = gather_one_by_one(&tensor.weights, &tensor.wiring, &activations);
     }
     let expected = burn::tensor::TensorData::new(state.concat(), [1, nodes, side, side]);
     let field = graph.field();
@@ -252,7 +253,8 @@ fn a_cyclic_graph_steps_as_its_nodes_do_one_by_one() {
 fn the_running_variance_is_that_of_unbiased_estimates() {
     let device = Device::flex().autodiff();
     let norm = burn::nn::BatchNormConfig::new(1).init(&device);
-    // The numbers 1, 2, 3, 6 have mean 3, squared distances 4 + 1 + 0 + 9, and so variance 14 / 3 as an unbiased estimate.
+    // The values 1, 2, 3, 6 have mean 3, squared distances 4 + 1 + 0 + 9, and so variance 14 / 3 as an
+    // unbiased estimate.
     let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 6.0], &device).reshape([2, 1, 1, 2]);
     let y = batch_norm(&norm, x.clone());
     let [mean, variance] = [
@@ -268,9 +270,9 @@ fn the_running_variance_is_that_of_unbiased_estimates() {
     let first: f32 = y.slice([0..1, 0..1, 0..1, 0..1]).into_scalar();
     assert!(
         (first + 2.0 / 3.5f32.sqrt()).abs() < 1e-4,
-        "normed by the biased one: {first}"
+        "normalised by the biased variance: {first}"
     );
-    // Without training the running estimates serve, and stay.
+    // In evaluation the running averages are used and do not change.
     let z = batch_norm(&norm.valid(), x.inner());
     let first: f32 = z.slice([0..1, 0..1, 0..1, 0..1]).into_scalar();
     assert!(

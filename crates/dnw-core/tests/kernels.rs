@@ -1,4 +1,4 @@
-//! Layers and graphs on kernels against the same on plain tensors: what comes out, every gradient, running averages.
+//! Layers and graphs on kernels against the same on plain tensors: outputs, gradients, running averages.
 
 #![cfg(any(feature = "flex", feature = "ndarray"))]
 
@@ -120,7 +120,8 @@ proptest! {
     fn a_graph_of_image_nodes(
         spec in specs(), images in 1usize..4, height in 1usize..8, width in 1usize..8, density in 0.0f64..1.0, seed in 0u64..1000,
     ) {
-        // A map of one pixel is its own mean: what is left of it is rounding, times the square root of a hundred thousand.
+        // A feature map of one pixel equals its own mean: what remains is the rounding error, times the
+        // square root of a hundred thousand.
         prop_assume!(height * width > 3);
         for device in devices().into_iter().map(Device::autodiff) {
             device.seed(seed);
@@ -144,7 +145,7 @@ proptest! {
             let plain = plain.load_record(fast.clone().into_record());
             let x = Tensor::random([images, spec.inputs(), height, width], Distribution::Normal(0.5, 1.0), &device);
             agree(&run(&fast, &x, |graph, x| graph.forward(x)), &run(&plain, &x, |graph, x| graph.forward(x)));
-            // The pass of training has moved the running averages; an evaluation is by them, and leaves them.
+            // The training pass updated the running averages; evaluation uses them and does not change them.
             agree(&averages(&fast.function.norm), &averages(&plain.function.norm));
             let (fast, plain) = (fast.valid(), plain.valid());
             let x = x.inner();
@@ -178,7 +179,7 @@ proptest! {
         kernel in 1usize..4, stride in 1usize..3, padding in 0usize..3, dilation in 1usize..3, density in 0.0f64..1.0, seed in 0u64..1000,
     ) {
         prop_assume!(dilation * (kernel - 1) < 4);
-        // Groups of so few channels are left to plain tensors: eight times as many are not.
+        // Groups of few channels are left to plain tensors, so there are eight times as many.
         let (inputs, outputs) = (8 * inputs * groups, outputs * groups);
         for device in devices().into_iter().map(Device::autodiff) {
             device.seed(seed);
@@ -199,7 +200,7 @@ proptest! {
     fn a_batch_norm_with_and_without_its_relu(
         images in 1usize..5, channels in 1usize..7, height in 1usize..7, width in 1usize..20, rectified: bool, seed in 0u64..1000,
     ) {
-        // Of few numbers the deviation may be small, and what rounding leaves is divided by it.
+        // The deviation of few values may be small, and rounding errors are divided by it.
         prop_assume!(images * height * width > 7);
         for device in devices().into_iter().map(Device::autodiff) {
             device.seed(seed);

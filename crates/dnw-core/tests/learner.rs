@@ -1,4 +1,4 @@
-//! A wired model under Burn's own learner.
+//! A wired model under Burn's learner.
 
 #![cfg(all(feature = "flex", feature = "train"))]
 
@@ -46,15 +46,16 @@ const RATE: f64 = 0.5;
 
 fn wired() -> (Wired<Net>, ModuleOptimizer, Tensor<2>) {
     let device = Device::flex().autodiff();
-    // Numbers of no pattern that are the same in every run: with drawn ones, now and then no edge swaps in five updates.
-    let numbers = |rows: usize, columns: usize, scale: f32| {
-        let number = |i: usize| ((i * i) as f32 * 0.7 + i as f32).sin() * scale;
-        let numbers: Vec<f32> = (0..rows * columns).map(number).collect();
-        Tensor::<2>::from_data(TensorData::new(numbers, [rows, columns]), &device)
+    // Values without a pattern that are the same in every run: with random ones, sometimes no edge swaps in
+    // five updates.
+    let values = |rows: usize, columns: usize, scale: f32| {
+        let value = |i: usize| ((i * i) as f32 * 0.7 + i as f32).sin() * scale;
+        let values: Vec<f32> = (0..rows * columns).map(value).collect();
+        Tensor::<2>::from_data(TensorData::new(values, [rows, columns]), &device)
     };
     let linear = |inputs: usize, outputs: usize| {
         let mut linear = LinearConfig::new(inputs, outputs).init(&device);
-        linear.weight = Param::from_tensor(numbers(inputs, outputs, 0.3));
+        linear.weight = Param::from_tensor(values(inputs, outputs, 0.3));
         linear
     };
     let net = Net {
@@ -66,7 +67,7 @@ fn wired() -> (Wired<Net>, ModuleOptimizer, Tensor<2>) {
         .budget_for("head.weight", Budget::Edges(5))
         .attach(net)
         .unwrap();
-    (model, SgdConfig::new().init(), numbers(16, 8, 1.5))
+    (model, SgdConfig::new().init(), values(16, 8, 1.5))
 }
 
 /// The entries of the `k` largest magnitudes, by a full sort.

@@ -1,4 +1,4 @@
-//! A model whose edges are chosen.
+//! A model whose edges are selected during training.
 
 #![cfg(feature = "flex")]
 
@@ -76,7 +76,7 @@ fn one_call_rewires_every_layer_of_a_nested_model_to_its_budget() {
             "head.weight"
         ]
     );
-    // Of both signs: a stem whose few real weights are all negative would let nothing of positive images through.
+    // Of both signs: a stem whose few real weights are all negative would output nothing for positive images.
     let x = Tensor::random([5, 1, 8, 8], Distribution::Normal(0.0, 1.0), &device);
     let mut swaps = 0;
     for _ in 0..20 {
@@ -154,7 +154,7 @@ fn a_hallucinated_edge_that_outgrows_the_weakest_real_one_swaps_in() {
 }
 
 #[test]
-fn an_update_is_a_step_and_a_choice() {
+fn an_update_is_a_step_and_a_selection() {
     let device = device();
     let start = Wire::new(rules::dnw(), Budget::Density(0.2))
         .weights(ParamGroup::all())
@@ -163,31 +163,37 @@ fn an_update_is_a_step_and_a_choice() {
     let inputs: Vec<Tensor<4>> = (0..12)
         .map(|_| Tensor::random([2, 1, 8, 8], Distribution::Normal(0.0, 1.0), &device))
         .collect();
-    let trained = |at_once: bool| {
+    let trained = |fused: bool| {
         let (mut model, mut optimizer) = (start.clone(), Sgd::new(0.9).init());
-        let mut told = Vec::new();
+        let mut rewirings = Vec::new();
         for x in &inputs {
             let loss = model.forward(x.clone()).powi_scalar(2).mean();
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             let step = |model| optimizer.step(0.2, model, gradients);
-            if at_once {
-                told.push(model.update(step).unwrap());
+            if fused {
+                rewirings.push(model.update(step).unwrap());
             } else {
                 model.change_model(step);
-                told.push(model.rewire().unwrap());
+                rewirings.push(model.rewire().unwrap());
             }
         }
         let weights = model.tensors().into_iter().map(|tensor| tensor.weights);
         let bits = |weights: Vec<f32>| weights.into_iter().map(f32::to_bits).collect();
-        (told, weights.map(bits).collect::<Vec<Vec<u32>>>())
+        (rewirings, weights.map(bits).collect::<Vec<Vec<u32>>>())
     };
-    let (told, weights) = trained(true);
-    assert!(told.iter().map(|rewiring| rewiring.born()).sum::<usize>() > 0);
-    assert_eq!((told, weights), trained(false));
+    let (rewirings, weights) = trained(true);
+    assert!(
+        rewirings
+            .iter()
+            .map(|rewiring| rewiring.born())
+            .sum::<usize>()
+            > 0
+    );
+    assert_eq!((rewirings, weights), trained(false));
 }
 
 #[test]
-fn nothing_is_chosen_between_two_rewirings() {
+fn the_wiring_changes_only_when_rewired() {
     let model = wired(rules::dnw(), 2, [0.9, -0.5, 0.4, 0.1]);
     let grown = model.map(&mut Add(vec![0.0, 0.0, 5.0, 0.0]));
     assert_eq!(
@@ -281,7 +287,7 @@ fn constant_fan_in_gives_each_target_the_same_number() {
     assert_eq!(real(&wired(rule, 2, [0.9, 0.3, 0.8, 0.2])), [0, 1]);
 }
 
-/// A rule that this crate's authors never heard of: the smallest weights, chosen every third update.
+/// A rule defined outside the crate: the smallest weights, selected every third update.
 mod elsewhere {
     use super::*;
 
@@ -298,7 +304,7 @@ mod elsewhere {
     struct EveryThird;
 
     impl dnw_core::Schedule for EveryThird {
-        fn chooses(&self, clock: dnw_core::Clock) -> bool {
+        fn is_due(&self, clock: dnw_core::Clock) -> bool {
             clock.update.is_multiple_of(3)
         }
     }
@@ -339,7 +345,7 @@ fn a_weight_that_is_not_a_number_is_an_error_that_names_it_and_changes_nothing()
 }
 
 #[test]
-fn what_cannot_be_wired_is_said() {
+fn what_cannot_be_wired_is_an_error() {
     let attach = |wire: Wire| wire.attach(matrix([0.0; 4])).unwrap_err();
     assert_eq!(
         attach(Wire::dnw(Budget::Edges(1))),
@@ -354,7 +360,7 @@ fn what_cannot_be_wired_is_said() {
     assert!(unknown.to_string().contains("weight"), "{unknown}");
 }
 
-/// A user's model in which a field bears the name that wirings have on Burn's paths.
+/// A user's model with a field of the name that wirings have on Burn's paths.
 #[derive(Module, Debug)]
 struct Namesake {
     wiring: Linear,
@@ -380,16 +386,16 @@ fn a_field_of_the_wirings_name_is_wired_as_any_other() {
 }
 
 #[test]
-fn a_given_wiring_must_be_of_the_tensor_and_legal() {
+fn a_new_wiring_must_be_of_the_tensor_and_legal() {
     let mut model = wired(rules::random(), 2, [0.9, -0.5, 0.4, 0.1]);
-    let put = |model: &mut Wired<Linear>, name: &str, wiring| {
+    let set = |model: &mut Wired<Linear>, name: &str, wiring| {
         model.set_wirings(&BTreeMap::from([(name.to_owned(), wiring)]))
     };
-    put(&mut model, "weight", Wiring::from_entries(4, [1, 3])).unwrap();
+    set(&mut model, "weight", Wiring::from_entries(4, [1, 3])).unwrap();
     assert_eq!(real(&model), [1, 3]);
-    let unknown = put(&mut model, "w", Wiring::full(4)).unwrap_err();
+    let unknown = set(&mut model, "w", Wiring::full(4)).unwrap_err();
     assert!(matches!(unknown, WiringError::UnknownTensor { .. }));
-    let other = put(&mut model, "weight", Wiring::full(5)).unwrap_err();
+    let other = set(&mut model, "weight", Wiring::full(5)).unwrap_err();
     assert!(matches!(
         other,
         WiringError::Size {
@@ -402,11 +408,11 @@ fn a_given_wiring_must_be_of_the_tensor_and_legal() {
 }
 
 #[test]
-fn once_and_every_update_are_told_apart_by_the_clock() {
+fn once_and_every_update_differ_after_the_first_update() {
     use dnw_core::{Clock, Schedule};
     let later = Clock {
         update: 7,
         total: 10,
     };
-    assert!(EveryUpdate.chooses(later) && !Once.chooses(later) && Once.chooses(Clock::default()));
+    assert!(EveryUpdate.is_due(later) && !Once.is_due(later) && Once.is_due(Clock::default()));
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use dnw_core::WiredTensor;
-use dnw_core::graph::{GraphSpec, Life, life_along};
+use dnw_core::graph::{GraphSpec, Liveness, liveness_along_edges};
 
 /// Nodes in columns, and which node each row and column of a wired tensor is.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,13 +58,16 @@ impl Drawing {
                 })
             })
             .collect();
-        let lives = life_along(
+        let lives = liveness_along_edges(
             self.nodes.len(),
             self.inputs.clone(),
             self.outputs.clone(),
             &edges,
         );
-        lives.iter().filter(|life| **life != Life::Alive).count()
+        lives
+            .iter()
+            .filter(|life| **life != Liveness::Alive)
+            .count()
     }
 
     /// The drawing of a static graph whose weight lies at `name`, with the firing nodes' kernels of `area` numbers each.

@@ -189,10 +189,10 @@ impl TinyGraph for CyclicGraph {
     fn given(&self, stem: Tensor<4>, time: &Time) -> Result<Vec<Tensor<4>>, OdeError> {
         let start = self.start(stem);
         let given = match time {
-            Time::Steps(steps) => self.field().steps(start, *steps).given,
+            Time::Steps(steps) => self.field().steps(start, *steps).output,
             Time::Continuous(integrator) => {
                 let state = continuous::solve(self, start, integrator)?;
-                self.field().given(state)
+                self.field().output(state)
             }
         };
         Ok(vec![given])

@@ -32,11 +32,11 @@ impl Masks {
         let edges = |update| rule.schedule.edges(at(update), 2, 1);
         let is_complete = edges(0) == 2 && edges(UPDATES) == 2;
         let has_threshold = !matches!(rule.forward, Forward::Weight | Forward::Dropout { .. });
-        let is_constant = rule.schedule.chooses(at(1)) && edges(0) == edges(UPDATES);
+        let is_constant = rule.schedule.is_due(at(1)) && edges(0) == edges(UPDATES);
         // Where an edge gives less than its weight, what it gives follows from the choice, too.
         if is_complete || has_threshold || is_constant && rule.growth.is_none() {
             Self::Absent
-        } else if rule.schedule.chooses(at(UPDATES)) {
+        } else if rule.schedule.is_due(at(UPDATES)) {
             Self::Optional
         } else {
             Self::Needed

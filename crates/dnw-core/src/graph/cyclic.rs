@@ -1,8 +1,8 @@
 //! Graphs with cycles, whose nodes all run at once.
 //!
-//! Without levels there is no order in which nodes could run, so time takes its place: the nodes hold a state, and a
-//! [`field`](CyclicGraph::field) says what they gather from it. Stepping along it is the paper's discrete-time setting,
-//! integrating it the continuous one (Wortsman et al. 2019, section 2.1).
+//! A cyclic graph has no levels to order its nodes, so it evolves in time: nodes hold a state, and a
+//! [`field`](CyclicGraph::field) maps the state to what the nodes gather. Repeated steps are the paper's
+//! discrete-time setting, integration the continuous one (Wortsman et al. 2019, section 2.1).
 
 use std::ops::Range;
 
@@ -27,8 +27,8 @@ pub struct CyclicGraphConfig {
 }
 
 impl CyclicGraphConfig {
-    /// A graph of so many nodes, at least one. Edges begin uniform in -1/sqrt(nodes)..1/sqrt(nodes), as the published
-    /// program's do.
+    /// A graph of `nodes` nodes, at least one. Edges start uniform in -1/sqrt(nodes)..1/sqrt(nodes), as in
+    /// the published program.
     pub fn new(nodes: usize) -> Self {
         Self {
             nodes,
@@ -36,24 +36,27 @@ impl CyclicGraphConfig {
         }
     }
 
-    /// Which bodies of the operations are used.
+    /// Sets which implementations of the operations run.
     #[must_use]
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = kernels;
         self
     }
 
-    /// Makes the graph. Every edge is legal, from a node to itself too, and real until the model is wired.
+    /// Creates the graph. Every edge is legal, self-loops included, and real until the model is wired.
     pub fn init(self, device: &Device) -> CyclicGraph {
         let bound = 1.0 / (self.nodes as f64).sqrt();
-        let begin = Initializer::Uniform {
+        let initializer = Initializer::Uniform {
             min: -bound,
             max: bound,
         };
         let all = Wiring::full(self.nodes * self.nodes);
         let edges = RealEdges::new(&all, None, Gradient::AllEdges, device);
         CyclicGraph {
-            weight: attach(begin.init([self.nodes, self.nodes, 1, 1], device), edges),
+            weight: attach(
+                initializer.init([self.nodes, self.nodes, 1, 1], device),
+                edges,
+            ),
             function: StateNodes {
                 kernel: kernels(self.nodes, device),
                 norm: InstanceNormConfig::new(self.nodes).init(device),
@@ -68,24 +71,24 @@ impl CyclicGraphConfig {
 pub struct CyclicGraph {
     /// The weight of every edge, `[nodes, nodes, 1, 1]` (targets, sources), with its wiring.
     pub weight: Param<Tensor<4>>,
-    /// What nodes do.
+    /// The node function.
     pub function: StateNodes,
     #[module(skip)]
     kernels: Kernels,
 }
 
-/// Nodes with a state: they give the depthwise 3 x 3 convolution of its positive part, and what they gather is normalised image
-/// by image.
+/// Nodes with a state. Each outputs a depthwise 3 x 3 convolution of the ReLU of its state; its input is
+/// normalised per image.
 #[derive(Module, Debug)]
 pub struct StateNodes {
     /// One 3 x 3 kernel per node, `[nodes, 1, 3, 3]`.
     pub kernel: Param<Tensor<4>>,
-    /// Over what nodes gather.
+    /// The norm of the nodes' inputs.
     pub norm: InstanceNorm,
 }
 
 impl CyclicGraph {
-    /// Nodes.
+    /// The number of nodes.
     pub fn nodes(&self) -> usize {
         self.weight.lazy_shape()[0]
     }
@@ -95,7 +98,7 @@ impl CyclicGraph {
         edges_of(&self.weight).wiring()
     }
 
-    /// The state at the start: the first nodes take the input, the others hold zero.
+    /// The initial state: the first nodes hold the input, the others zero.
     ///
     /// # Shapes
     /// - `input`: `[batch, inputs, height, width]`
@@ -104,10 +107,10 @@ impl CyclicGraph {
     /// # Panics
     /// If there are more inputs than nodes.
     pub fn start(&self, input: Tensor<4>) -> Tensor<4> {
-        begun(input, self.nodes())
+        padded_state(input, self.nodes())
     }
 
-    /// The edges and the nodes' numbers, read once for the many evaluations of a pass.
+    /// The edges and node parameters, read once for the evaluations of a pass.
     pub fn field(&self) -> Field {
         let norm = &self.function.norm;
         let affine = (norm.gamma.as_ref(), norm.beta.as_ref());
@@ -125,7 +128,8 @@ impl CyclicGraph {
     }
 }
 
-/// What the nodes of a [`CyclicGraph`] gather from a state: `norm(W depthwise(ReLU(state)))`.
+/// The input of the nodes of a [`CyclicGraph`] as a function of their state:
+/// `norm(W depthwise(ReLU(state)))`.
 #[derive(Clone, Debug)]
 pub struct Field {
     edges: Edges,
@@ -136,8 +140,8 @@ pub struct Field {
     kernels: Kernels,
 }
 
-/// The state of all nodes, of which those behind the given ones hold zeros.
-fn begun(input: Tensor<4>, nodes: usize) -> Tensor<4> {
+/// The state of all nodes: the input, then zeros.
+fn padded_state(input: Tensor<4>, nodes: usize) -> Tensor<4> {
     let [batch, inputs, height, width] = input.dims();
     let others = nodes - inputs;
     if others == 0 {
@@ -151,7 +155,7 @@ fn begun(input: Tensor<4>, nodes: usize) -> Tensor<4> {
 }
 
 impl Field {
-    /// One evaluation; the state stays as it is.
+    /// One evaluation of the field.
     ///
     /// # Shapes
     /// - `state`: `[batch, nodes, height, width]`
@@ -165,11 +169,11 @@ impl Field {
         self.kernel.dims()[0]
     }
 
-    /// What some of the nodes hold after so many steps, at least one, in which those before the first step that are given no state
-    /// begin at zero. Kernels take all steps in one pass.
+    /// The state of the nodes `outputs` after `steps` steps, at least one. Nodes without an input state start
+    /// at zero. CPU kernels take all steps in one pass.
     ///
     /// # Shapes
-    /// - `state`: `[batch, nodes that are given a state, height, width]`
+    /// - `state`: `[batch, nodes with an input state, height, width]`
     /// - result: `[batch, outputs, height, width]`
     pub fn after(&self, state: Tensor<4>, steps: usize, outputs: Range<usize>) -> Tensor<4> {
         if steps > 0 && self.kernels.on_cpu(&state) {
@@ -192,23 +196,23 @@ impl Field {
                 self.edges.index(),
             );
         }
-        let state = begun(state, self.nodes());
+        let state = padded_state(state, self.nodes());
         let state = match steps {
-            1 => self.normalised(self.edges.product(self.given(state))),
+            1 => self.normalised(self.edges.product(self.output(state))),
             _ => self.steps(state, steps).state,
         };
         let batch = state.dims()[0];
         state.slice([0..batch, outputs])
     }
 
-    /// The learned numbers, each flattened: weight, kernels, and the norm's factors and summands.
+    /// The parameters, each flattened: weight, kernels, gamma and beta of the norm.
     pub fn parameters(&self) -> [Tensor<1>; 4] {
         let weight = self.edges.weight().clone().flatten(0, 3);
         let kernel = self.kernel.clone().flatten(0, 3);
         [weight, kernel, self.gamma.clone(), self.beta.clone()]
     }
 
-    /// The same field with other [`parameters`](Self::parameters), for those who differentiate it themselves.
+    /// The same field with other [`parameters`](Self::parameters), for custom differentiation.
     ///
     /// # Panics
     /// If they are not four tensors of the same sizes.
@@ -226,21 +230,21 @@ impl Field {
         }
     }
 
-    /// So many steps, each of which puts what the nodes gather in the place of their state; and what they gave in the last one.
+    /// Takes `steps` steps. Each replaces the state by what the nodes gather from it.
     ///
-    /// The norm of a step and the nodes of the next are one operation on the CPU.
+    /// On CPU backends the norm of a step and the node function of the next step are one operation.
     ///
     /// # Shapes
     /// - `state`: `[batch, nodes, height, width]`
     /// - result: twice the same
     pub fn steps(&self, state: Tensor<4>, steps: usize) -> CyclicPass {
-        let mut given = self.given(state.clone());
+        let mut output = self.output(state.clone());
         if steps == 0 {
-            return CyclicPass { state, given };
+            return CyclicPass { state, output };
         }
         for _ in 1..steps {
-            given = ops::node_function(
-                self.edges.product(given),
+            output = ops::node_function(
+                self.edges.product(output),
                 self.gamma.clone(),
                 self.beta.clone(),
                 self.kernel.clone(),
@@ -248,12 +252,12 @@ impl Field {
                 self.kernels,
             );
         }
-        let state = self.normalised(self.edges.product(given.clone()));
-        CyclicPass { state, given }
+        let state = self.normalised(self.edges.product(output.clone()));
+        CyclicPass { state, output }
     }
 
-    /// What nodes of this state give.
-    pub fn given(&self, state: Tensor<4>) -> Tensor<4> {
+    /// The output of nodes with this state.
+    pub fn output(&self, state: Tensor<4>) -> Tensor<4> {
         let nodes = self.nodes();
         let options = ConvOptions::new([1, 1], [1, 1], [1, 1], nodes);
         conv2d(activation::relu(state), self.kernel.clone(), None, options)
@@ -269,11 +273,12 @@ impl Field {
     }
 }
 
-/// What a number of steps led to.
+/// The result of a number of steps.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CyclicPass {
     /// The nodes' state, `[batch, nodes, height, width]`.
     pub state: Tensor<4>,
-    /// What they gave in the last step, `[batch, nodes, height, width]`.
-    pub given: Tensor<4>,
+    /// The nodes' output in the last step, `[batch, nodes, height, width]`.
+    pub output: Tensor<4>,
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::module::Param;
 use burn::tensor::{Bool, Tensor};
 
-use crate::layers::{edges_of, learning};
+use crate::layers::{edges_of, trainable_weight};
 use crate::ops::{self, IndexCache, Kernels};
 
 /// The weight of a graph's edges and which of them are real, read once for a forward pass.
@@ -18,10 +18,10 @@ pub(super) struct Edges {
 }
 
 impl Edges {
-    /// Of a weight `[targets, sources, 1, 1]` that carries a wiring.
+    /// The edges of a wired weight `[targets, sources, 1, 1]`.
     pub(super) fn new(weight: &Param<Tensor<4>>, kernels: Kernels) -> Self {
         let edges = edges_of(weight);
-        let weight = learning(weight, edges);
+        let weight = trainable_weight(weight, edges);
         let real = edges.mask(weight.dims());
         Self {
             weight,
@@ -42,17 +42,17 @@ impl Edges {
         }
     }
 
-    /// The weight that the product learns: of all edges.
+    /// The weight of all edges, which receives the gradient of the product.
     pub(super) fn weight(&self) -> &Tensor<4> {
         &self.weight
     }
 
-    /// Which of them are real.
+    /// The mask of real edges.
     pub(super) fn real(&self) -> &Tensor<4, Bool> {
         &self.real
     }
 
-    /// Where kernels find those.
+    /// The index of the real edges, for kernels.
     pub(super) fn index(&self) -> &IndexCache {
         &self.index
     }
@@ -65,7 +65,7 @@ impl Edges {
         }
     }
 
-    /// What the targets gather.
+    /// The sums that the targets gather from their sources.
     ///
     /// # Shapes
     /// - `x`: `[batch, sources, height, width]`

@@ -2,13 +2,13 @@
 //!
 //! `I_v = sum over real edges (u, v) of w_uv Z_u`, `Z_v = f_v(I_v)` (Wortsman et al. 2019, section 2).
 //!
-//! In a static graph nodes stand in levels, and edges lead from earlier levels to later ones: a [`GraphSpec`] says which nodes
-//! and edges there are, a [`NodeFunction`] what `f` is, a [`NeuralGraph`] runs them. In a [`CyclicGraph`] any node
-//! may feed any node, and time takes the place of levels. None is written for a particular model.
+//! In a static graph, edges lead from earlier levels of nodes to later ones: a [`GraphSpec`] lists nodes and
+//! edges, a [`NodeFunction`] is `f`, a [`NeuralGraph`] runs them. In a [`CyclicGraph`] any node may feed any
+//! node, and nodes evolve in time. Neither depends on a particular model.
 
 mod cyclic;
 mod edges;
-mod life;
+mod liveness;
 mod network;
 mod node;
 mod norms;
@@ -16,7 +16,7 @@ pub mod random;
 mod spec;
 
 pub use cyclic::{CyclicGraph, CyclicGraphConfig, CyclicPass, Field, StateNodes};
-pub use life::{Life, life_along, life_of_nodes};
+pub use liveness::{Liveness, liveness_along_edges, node_liveness};
 pub use network::{GraphConfig, GraphPass, NeuralGraph};
 pub use node::{BatchNodes, ImageNodes, NodeFunction, ScalarNodes};
 pub use norms::{batch_norm, batch_norm_rectified, instance_norm};

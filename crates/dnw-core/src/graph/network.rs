@@ -1,4 +1,4 @@
-//! A static graph at work.
+//! Static graphs as modules.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub struct GraphConfig {
 }
 
 impl GraphConfig {
-    /// A graph of this specification. Edges begin uniform in -1/sqrt(sources)..1/sqrt(sources), as the published
-    /// program's do.
+    /// A graph of this specification. Edges start uniform in -1/sqrt(sources)..1/sqrt(sources), as in the
+    /// published program.
     pub fn new(spec: GraphSpec) -> Self {
         Self {
             spec,
@@ -33,28 +33,29 @@ impl GraphConfig {
         }
     }
 
-    /// How edges begin. Where norms follow, their scale changes nothing forward, but it decides how many edges swap.
+    /// Sets the initializer of the edges. If norms follow, the scale of the edges does not change the output,
+    /// but it affects how many edges swap.
     #[must_use]
     pub fn with_initializer(mut self, initializer: Initializer) -> Self {
         self.initializer = Some(initializer);
         self
     }
 
-    /// Which bodies of the operations are used.
+    /// Sets which implementations of the operations run.
     #[must_use]
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = kernels;
         self
     }
 
-    /// Makes the graph with these node functions. Every legal edge is real until the model is wired.
+    /// Creates the graph with this node function. Every legal edge is real until the model is wired.
     pub fn init<F: NodeFunction>(self, function: F, device: &Device) -> NeuralGraph<F> {
         let bound = 1.0 / (self.spec.sources() as f64).sqrt();
-        let begin = self.initializer.unwrap_or(Initializer::Uniform {
+        let initializer = self.initializer.unwrap_or(Initializer::Uniform {
             min: -bound,
             max: bound,
         });
-        let weight = begin.init([self.spec.targets(), self.spec.sources(), 1, 1], device);
+        let weight = initializer.init([self.spec.targets(), self.spec.sources(), 1, 1], device);
         let legal = self.spec.legal();
         let edges = RealEdges::new(legal, Some(legal), Gradient::AllEdges, device);
         NeuralGraph {
@@ -71,7 +72,7 @@ impl GraphConfig {
 pub struct NeuralGraph<F: NodeFunction> {
     /// The weight of every possible edge, `[targets, sources, 1, 1]`, with its wiring.
     pub weight: Param<Tensor<4>>,
-    /// What nodes do.
+    /// The node function.
     pub function: F,
     #[module(skip)]
     spec: Arc<GraphSpec>,
@@ -79,17 +80,18 @@ pub struct NeuralGraph<F: NodeFunction> {
     kernels: Kernels,
 }
 
-/// Everything that a graph computed on the way to its result.
+/// The intermediate and final results of a forward pass.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct GraphPass {
-    /// What the nodes of each firing level gave, `[batch, nodes, height, width]`.
+    /// The output of the nodes of each level with a node function, `[batch, nodes, height, width]`.
     pub activations: Vec<Tensor<4>>,
-    /// What the output nodes gathered, `[batch, outputs, height, width]`.
+    /// The sums of the output nodes, `[batch, outputs, height, width]`.
     pub outputs: Tensor<4>,
 }
 
 impl<F: NodeFunction> NeuralGraph<F> {
-    /// What the graph is.
+    /// The nodes and possible edges of the graph.
     pub fn spec(&self) -> &GraphSpec {
         &self.spec
     }
@@ -99,7 +101,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
         edges_of(&self.weight).wiring()
     }
 
-    /// What the output nodes gather.
+    /// The sums of the output nodes.
     ///
     /// # Shapes
     /// - `input`: `[batch, inputs, height, width]`
@@ -107,15 +109,15 @@ impl<F: NodeFunction> NeuralGraph<F> {
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let trains = input.is_autodiff();
         if self.kernels.on_cpu(&input)
-            && let Some(nodes) = self.function.whole(trains)
+            && let Some(nodes) = self.function.as_graph_nodes(trains)
         {
-            return self.at_once(nodes, input);
+            return self.forward_fused(nodes, input);
         }
         self.pass(input).outputs
     }
 
-    /// The whole graph in one pass.
-    fn at_once(&self, nodes: GraphNodes, input: Tensor<4>) -> Tensor<4> {
+    /// The whole graph in one fused operation.
+    fn forward_fused(&self, nodes: GraphNodes, input: Tensor<4>) -> Tensor<4> {
         let edges = Edges::new(&self.weight, self.kernels);
         let [batch, _, height, width] = input.dims();
         let (weight, real) = (edges.weight().clone(), edges.real().clone());
@@ -123,19 +125,19 @@ impl<F: NodeFunction> NeuralGraph<F> {
             ops::levels(input, weight, real, nodes, &self.spec, edges.index());
         if let Some(statistics) = statistics {
             let [_, _, later_height, later_width] = outputs.dims();
-            let numbers = [height * width, later_height * later_width].map(|pixels| batch * pixels);
-            self.function.observe(statistics, numbers);
+            let counts = [height * width, later_height * later_width].map(|pixels| batch * pixels);
+            self.function.update_statistics(statistics, counts);
         }
         outputs
     }
 
-    /// As [`forward`](Self::forward), keeping what every node gave.
+    /// As [`forward`](Self::forward), with the output of every node.
     pub fn pass(&self, input: Tensor<4>) -> GraphPass {
         let edges = Edges::new(&self.weight, self.kernels);
         let spec = &self.spec;
         let mut activations: Vec<Tensor<4>> = Vec::new();
         let mut gathered = input;
-        for level in 0..spec.firing_levels().len() {
+        for level in 0..spec.function_levels().len() {
             let nodes = spec.level(level);
             if level > 0 {
                 gathered = edges.gather(spec, &activations, 0..nodes.start, nodes.clone());
@@ -147,9 +149,11 @@ impl<F: NodeFunction> NeuralGraph<F> {
         }
         let outputs = spec.output_nodes();
         let outputs = match spec.outputs() {
-            Outputs::OwnLevel(_) => edges.gather(spec, &activations, 0..spec.firing(), outputs),
+            Outputs::OwnLevel(_) => {
+                edges.gather(spec, &activations, 0..spec.function_nodes(), outputs)
+            }
             Outputs::InLastLevel(n) => {
-                let last = spec.level(spec.firing_levels().len() - 1);
+                let last = spec.level(spec.function_levels().len() - 1);
                 let held =
                     gathered.slice([0..activations[0].dims()[0], last.len() - n..last.len()]);
                 held + edges.gather(spec, &activations[activations.len() - 1..], last, outputs)
@@ -163,7 +167,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
 }
 
 impl Edges {
-    /// What the `targets` gather from the `sources`, whose maps `activations` holds level by level.
+    /// The sums of the `targets` over the `sources`, whose feature maps are in `activations`, level by level.
     fn gather(
         &self,
         spec: &GraphSpec,

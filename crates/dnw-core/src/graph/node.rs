@@ -1,4 +1,4 @@
-//! What a node does with what it gathered.
+//! Node functions: what a node computes from its input.
 
 use std::ops::Range;
 
@@ -8,17 +8,17 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, activation};
 
-use super::norms::move_averages;
+use super::norms::update_running_averages;
 use super::{GraphSpec, batch_norm};
 use crate::ops::{self, BatchStatistics, GraphNodes, GraphNorm, Kernels};
 
-/// `Z_v = f_v(I_v)` for the nodes of a level, all at once.
+/// `Z_v = f_v(I_v)` for all nodes of a level.
 pub trait NodeFunction: Module {
-    /// What the nodes of a level give.
+    /// The output of the nodes of a level.
     ///
     /// # Shapes
     /// - `input`: `[batch, nodes of the level, height, width]`
-    /// - result: the same; the input level may give maps of another size, which are those of the whole graph from there on
+    /// - result: the same; the input level may change height and width, which all later levels then have
     fn forward(
         &self,
         level: usize,
@@ -27,22 +27,23 @@ pub trait NodeFunction: Module {
         kernels: Kernels,
     ) -> Tensor<4>;
 
-    /// The nodes of all levels at once, where they are a norm, ReLU and a depthwise 3 x 3 convolution: kernels then run the whole graph
-    /// in one pass. `trains` says whether gradients are wanted. None where nodes are of another kind.
-    fn whole(&self, trains: bool) -> Option<GraphNodes> {
+    /// The parameters of all nodes, if each is a norm, ReLU and a depthwise 3 x 3 convolution: kernels then
+    /// run the whole graph in one pass. `None` for other node functions. `trains`: whether gradients are
+    /// needed.
+    fn as_graph_nodes(&self, trains: bool) -> Option<GraphNodes> {
         let _ = trains;
         None
     }
 
-    /// Receives the statistics of the inputs of all nodes in a batch that such a pass went through, where their norm is that of the batch;
-    /// `numbers` says of how many numbers those of a node are, in the input level and in the later ones.
-    fn observe(&self, statistics: BatchStatistics, numbers: [usize; 2]) {
-        let _ = (statistics, numbers);
+    /// Receives the batch statistics of all nodes' inputs after a fused pass whose norm is that of the batch.
+    /// `counts`: the number of values per node behind the statistics, in the input level and in later levels.
+    fn update_statistics(&self, statistics: BatchStatistics, counts: [usize; 2]) {
+        let _ = (statistics, counts);
     }
 }
 
-/// Nodes that hold an image each: instance norm, ReLU, depthwise 3 x 3 (the node function of the published tiny
-/// classifiers).
+/// Nodes that hold an image: instance norm, ReLU, depthwise 3 x 3 convolution (the node function of the
+/// published tiny classifiers).
 #[derive(Module, Debug)]
 pub struct ImageNodes {
     /// One 3 x 3 kernel per node, `[nodes, 1, 3, 3]`.
@@ -52,11 +53,11 @@ pub struct ImageNodes {
 }
 
 impl ImageNodes {
-    /// Nodes for a graph. Kernels begin uniform in -1/3..1/3, as PyTorch's depthwise convolution does.
+    /// Nodes for a graph. Kernels start uniform in -1/3..1/3, as in PyTorch's depthwise convolution.
     pub fn new(spec: &GraphSpec, device: &Device) -> Self {
-        let norms = spec.firing_levels().iter();
+        let norms = spec.function_levels().iter();
         Self {
-            kernel: kernels(spec.firing(), device),
+            kernel: kernels(spec.function_nodes(), device),
             norm: norms
                 .map(|&nodes| InstanceNormConfig::new(nodes).init(device))
                 .collect(),
@@ -82,7 +83,7 @@ impl NodeFunction for ImageNodes {
         ops::node_function(input, gamma, beta, kernel, norm.epsilon, kernels)
     }
 
-    fn whole(&self, _: bool) -> Option<GraphNodes> {
+    fn as_graph_nodes(&self, _: bool) -> Option<GraphNodes> {
         let gammas: Option<Vec<_>> = self
             .norm
             .iter()
@@ -106,12 +107,13 @@ impl NodeFunction for ImageNodes {
     }
 }
 
-/// Nodes of MobileNetV1: batch norm, ReLU, depthwise 3 x 3, which in the input level steps over the image by a stride.
+/// Nodes of MobileNetV1: batch norm, ReLU, depthwise 3 x 3 convolution, with a stride in the input level.
 #[derive(Module, Debug)]
 pub struct BatchNodes {
     /// One 3 x 3 kernel per input node, `[inputs, 1, 3, 3]`.
     pub input_kernel: Param<Tensor<4>>,
-    /// One 3 x 3 kernel per later node with a function, `[nodes, 1, 3, 3]`; none where only the input level has a function.
+    /// One 3 x 3 kernel per later node with a function, `[nodes, 1, 3, 3]`; `None` if only the input level
+    /// has a function.
     pub kernel: Option<Param<Tensor<4>>>,
     /// One norm per level.
     pub norm: Vec<BatchNorm>,
@@ -120,10 +122,10 @@ pub struct BatchNodes {
 }
 
 impl BatchNodes {
-    /// Nodes for a graph. Kernels begin uniform in -1/3..1/3, as PyTorch's depthwise convolution does.
+    /// Nodes for a graph. Kernels start uniform in -1/3..1/3, as in PyTorch's depthwise convolution.
     pub fn new(spec: &GraphSpec, stride: usize, device: &Device) -> Self {
-        let later = spec.firing() - spec.inputs();
-        let norms = spec.firing_levels().iter();
+        let later = spec.function_nodes() - spec.inputs();
+        let norms = spec.function_levels().iter();
         Self {
             input_kernel: kernels(spec.inputs(), device),
             kernel: (later > 0).then(|| kernels(later, device)),
@@ -156,7 +158,7 @@ impl NodeFunction for BatchNodes {
         conv2d(x, kernel, None, options)
     }
 
-    fn whole(&self, trains: bool) -> Option<GraphNodes> {
+    fn as_graph_nodes(&self, trains: bool) -> Option<GraphNodes> {
         let by_batch = self.norm.iter().all(|norm| norm.training.is_enabled());
         let by_running = self.norm.iter().all(|norm| !norm.training.is_enabled());
         let epsilon = self.norm[0].epsilon;
@@ -168,11 +170,11 @@ impl NodeFunction for BatchNodes {
             GraphNorm::Batch
         } else {
             let of = |running: fn(&BatchNorm) -> Tensor<1>| {
-                let numbers = self.norm.iter().flat_map(|norm| {
-                    let numbers: Vec<f32> = running(norm).to_data().iter().collect();
-                    numbers
+                let values = self.norm.iter().flat_map(|norm| {
+                    let of_level: Vec<f32> = running(norm).to_data().iter().collect();
+                    of_level
                 });
-                numbers.collect()
+                values.collect()
             };
             GraphNorm::Running([
                 of(|norm| norm.running_mean.value_sync()),
@@ -191,16 +193,16 @@ impl NodeFunction for BatchNodes {
         })
     }
 
-    fn observe(&self, [mean, variance]: BatchStatistics, numbers: [usize; 2]) {
+    fn update_statistics(&self, [mean, variance]: BatchStatistics, counts: [usize; 2]) {
         let (mut mean, mut variance) = (&mean[..], &variance[..]);
         for (level, norm) in self.norm.iter().enumerate() {
             let (own_mean, later_mean) = mean.split_at(norm.gamma.lazy_shape()[0]);
             let (own_variance, later_variance) = variance.split_at(own_mean.len());
             (mean, variance) = (later_mean, later_variance);
-            let of = |numbers: &[f32]| {
-                Tensor::from_floats(numbers, &norm.running_mean.value_sync().device())
+            let of = |values: &[f32]| {
+                Tensor::from_floats(values, &norm.running_mean.value_sync().device())
             };
-            move_averages(norm, of(own_mean), of(own_variance), numbers[level.min(1)]);
+            update_running_averages(norm, of(own_mean), of(own_variance), counts[level.min(1)]);
         }
     }
 }
@@ -208,14 +210,14 @@ impl NodeFunction for BatchNodes {
 /// One 3 x 3 kernel per node, uniform in -1/3..1/3.
 pub(super) fn kernels(nodes: usize, device: &Device) -> Param<Tensor<4>> {
     let third = 1.0 / 3.0;
-    let begin = Initializer::Uniform {
+    let initializer = Initializer::Uniform {
         min: -third,
         max: third,
     };
-    begin.init([nodes, 1, 3, 3], device)
+    initializer.init([nodes, 1, 3, 3], device)
 }
 
-/// Nodes that hold one number each: bias and ReLU. Input nodes pass on what they are given.
+/// Nodes that hold one value: bias and ReLU. The output of input nodes is their input.
 #[derive(Module, Debug)]
 pub struct ScalarNodes {
     /// `[nodes]`.
@@ -226,7 +228,7 @@ impl ScalarNodes {
     /// Nodes for a graph, with biases of zero.
     pub fn new(spec: &GraphSpec, device: &Device) -> Self {
         Self {
-            bias: Initializer::Zeros.init([spec.firing()], device),
+            bias: Initializer::Zeros.init([spec.function_nodes()], device),
         }
     }
 }

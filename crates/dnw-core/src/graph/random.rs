@@ -1,12 +1,12 @@
-//! Random wirings after the classic models of random graphs, as acyclic edges (Xie, Kirillov, Girshick and He 2019, *Exploring
+//! Random graphs by the classic models, as acyclic edges (Xie, Kirillov, Girshick and He 2019, *Exploring
 //! randomly wired neural networks for image recognition*, section 3.3).
 //!
-//! Each function draws an undirected graph and lets its edges run from the lower node to the higher. [`around`] puts inputs and
-//! outputs before and after it. The edges are either all that there is (a fixed wiring) or those among which a wiring
-//! is discovered.
+//! Each function draws an undirected graph and directs its edges from the lower node to the higher.
+//! [`around`] adds inputs and outputs. The edges are either a fixed wiring or the candidates of a discovered
+//! one.
 //!
-//! No crate that we found has all three models; those that have some draw with generators whose numbers their next version may
-//! change, while a recipe must mean the same graph for good.
+//! A recipe must always mean the same graph. No crate with all three models was found, and those with some
+//! use generators whose output may change between versions.
 
 use super::{GraphError, GraphSpec};
 use crate::score::split_mix;
@@ -14,36 +14,36 @@ use crate::score::split_mix;
 /// An edge from a node to a later one.
 pub type Edge = (usize, usize);
 
-/// Every edge with this probability (Erdős and Rényi 1959). Node by node, in order.
+/// Draws every edge with this probability, node by node (Erdős and Rényi 1959).
 ///
 /// # Errors
 /// [`GraphError::Random`] if the probability is not between 0 and 1.
 pub fn erdos_renyi(nodes: usize, probability: f64, seed: u64) -> Result<Vec<Edge>, GraphError> {
     check_share("the probability of an edge", probability)?;
-    let mut draws = Draws::new(seed);
+    let mut generator = Generator::new(seed);
     let pairs = (0..nodes).flat_map(|low| (low + 1..nodes).map(move |high| (low, high)));
-    Ok(pairs.filter(|_| draws.share() < probability).collect())
+    Ok(pairs.filter(|_| generator.share() < probability).collect())
 }
 
-/// Nodes come one by one, each with so many edges to earlier ones, which get them in proportion to the edges that they have
-/// (Albert and Barabási 2002). The first nodes, as many, come without edges.
+/// Adds nodes one by one, each with `edges` edges to earlier nodes, drawn in proportion to their degree
+/// (Albert and Barabási 2002). The first `edges` nodes start without edges.
 ///
 /// # Errors
-/// [`GraphError::Random`] if there are no edges, or not more nodes than each has edges.
+/// [`GraphError::Random`] if `edges` is zero, or not smaller than `nodes`.
 pub fn barabasi_albert(nodes: usize, edges: usize, seed: u64) -> Result<Vec<Edge>, GraphError> {
     if edges == 0 || edges >= nodes {
-        let what = "the edges that each node brings";
+        let what = "the number of edges per node";
         let expected = format!("at least 1 and fewer than the {nodes} nodes");
         return Err(GraphError::Random { what, expected });
     }
-    let mut draws = Draws::new(seed);
+    let mut generator = Generator::new(seed);
     let mut drawn: Vec<Edge> = (0..edges).map(|earlier| (earlier, edges)).collect();
-    // Every node as often as it has edges.
+    // Every node once per edge.
     let mut ends: Vec<usize> = drawn.iter().flat_map(|&(low, high)| [low, high]).collect();
     for node in edges + 1..nodes {
         let mut earlier: Vec<usize> = Vec::new();
         while earlier.len() < edges {
-            let candidate = ends[draws.below(ends.len())];
+            let candidate = ends[generator.below(ends.len())];
             if !earlier.contains(&candidate) {
                 earlier.push(candidate);
             }
@@ -57,12 +57,13 @@ pub fn barabasi_albert(nodes: usize, edges: usize, seed: u64) -> Result<Vec<Edge
     Ok(drawn)
 }
 
-/// A ring in which each node has so many neighbours, half of them on each side; then, going round once for each distance,
-/// every edge moves its far end to a node drawn anew with the probability `rewired` (Watts and Strogatz 1998).
+/// Draws a ring in which each node has `neighbours` neighbours, half on each side. Then, once around the ring
+/// for each distance, every edge moves its far end to a random node with the probability `rewired` (Watts and
+/// Strogatz 1998).
 ///
 /// # Errors
-/// [`GraphError::Random`] if the number of neighbours is odd, zero, or not smaller than that of nodes, or `rewired` not between
-/// 0 and 1.
+/// [`GraphError::Random`] if `neighbours` is odd, zero or not smaller than `nodes`, or `rewired` is not
+/// between 0 and 1.
 pub fn watts_strogatz(
     nodes: usize,
     neighbours: usize,
@@ -75,39 +76,40 @@ pub fn watts_strogatz(
         let expected = format!("even, at least 2 and smaller than that of nodes, {nodes}");
         return Err(GraphError::Random { what, expected });
     }
-    let mut draws = Draws::new(seed);
+    let mut generator = Generator::new(seed);
     let ring = (1..=neighbours / 2).flat_map(|far| (0..nodes).map(move |node| (node, far)));
     let ring: Vec<Edge> = ring
         .map(|(node, far)| (node, (node + far) % nodes))
         .collect();
     let mut drawn: std::collections::BTreeSet<Edge> =
-        ring.iter().map(|&edge| upwards(edge)).collect();
+        ring.iter().map(|&edge| directed(edge)).collect();
     for (node, end) in ring {
-        if draws.share() >= rewired {
+        if generator.share() >= rewired {
             continue;
         }
-        let is_free = |other: usize| other != node && !drawn.contains(&upwards((node, other)));
+        let is_free = |other: usize| other != node && !drawn.contains(&directed((node, other)));
         // A node that is joined to all others keeps its edge.
         if !(0..nodes).any(is_free) {
             continue;
         }
         let other = loop {
-            let other = draws.below(nodes);
+            let other = generator.below(nodes);
             if is_free(other) {
                 break other;
             }
         };
-        drawn.remove(&upwards((node, end)));
-        drawn.insert(upwards((node, other)));
+        drawn.remove(&directed((node, end)));
+        drawn.insert(directed((node, other)));
     }
     Ok(drawn.into_iter().collect())
 }
 
-/// The graph of some nodes with inputs before and outputs after them: nodes that no edge enters take every input, nodes that none
-/// leaves feed every output. The list says which number each node has in the specification, see [`GraphSpec::from_edges`].
+/// Adds inputs before and outputs after a graph: nodes without an incoming edge take every input, nodes
+/// without an outgoing edge feed every output. The list maps each node to its number in the specification,
+/// see [`GraphSpec::from_edges`].
 ///
 /// # Errors
-/// [`GraphError`] if there are no inputs, nodes or outputs, or an edge leads to no node or not upwards.
+/// [`GraphError`] if there are no inputs, nodes or outputs, or an edge leaves the graph or closes a cycle.
 pub fn around(
     inputs: usize,
     nodes: usize,
@@ -143,7 +145,7 @@ pub fn around(
 }
 
 /// The edge from its lower node to its higher.
-fn upwards((a, b): Edge) -> Edge {
+fn directed((a, b): Edge) -> Edge {
     (a.min(b), a.max(b))
 }
 
@@ -155,12 +157,12 @@ fn check_share(what: &'static str, share: f64) -> Result<(), GraphError> {
     Err(GraphError::Random { what, expected })
 }
 
-/// The numbers of a seed, by SplitMix64 (Steele, Lea and Flood 2014).
-struct Draws {
+/// A random generator: SplitMix64 (Steele, Lea and Flood 2014).
+struct Generator {
     state: u64,
 }
 
-impl Draws {
+impl Generator {
     fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -171,12 +173,12 @@ impl Draws {
         bits
     }
 
-    /// In 0..1.
+    /// Uniform in 0..1.
     fn share(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// In 0..n, uniform but for n parts in 2^64.
+    /// Uniform in 0..n, up to n parts in 2^64.
     fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
@@ -188,10 +190,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_numbers_are_those_of_splitmix64() {
+    fn the_generator_is_splitmix64() {
         // The generator's first outputs for this seed, as its authors' program prints them.
-        let mut draws = Draws::new(1_234_567);
-        let bits = [draws.bits(), draws.bits(), draws.bits()];
+        let mut generator = Generator::new(1_234_567);
+        let bits = [generator.bits(), generator.bits(), generator.bits()];
         let expected = [
             6_457_827_717_110_365_317,
             3_203_168_211_198_807_973,
@@ -251,16 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn sources_take_every_input_and_sinks_feed_every_output() {
+    fn nodes_without_incoming_edges_take_every_input_and_those_without_outgoing_ones_feed_every_output()
+     {
         // 0 -> 2 <- 1 and 3 alone.
         let (spec, _) = around(2, 4, 3, &[(0, 2), (1, 2)]).unwrap();
-        assert_eq!(spec.firing_levels(), [2, 3, 1]);
+        assert_eq!(spec.function_levels(), [2, 3, 1]);
         // Into 0, 1 and 3 from two inputs each, two inside, out of 2 and 3 to three outputs each.
         assert_eq!(spec.legal().count(), 3 * 2 + 2 + 2 * 3);
     }
 
     #[test]
-    fn numbers_that_no_graph_has_are_refused() {
+    fn parameters_out_of_range_are_refused() {
         for error in [
             erdos_renyi(4, 1.5, 0),
             erdos_renyi(4, f64::NAN, 0),

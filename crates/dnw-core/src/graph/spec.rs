@@ -1,4 +1,4 @@
-//! Which nodes there are, and which edges could be.
+//! The nodes and the possible edges of a static graph.
 
 use std::ops::Range;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::Wiring;
 
-/// Where the result is read.
+/// Which nodes are the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outputs {
-    /// From a level of their own after the last: so many nodes that gather and carry no node function.
+    /// A level of their own after the last: this many nodes, which gather and have no node function.
     OwnLevel(usize),
-    /// From the last nodes of the last level, as in the published tiny classifier: they run with their level, and what that
-    /// level gives feeds them once more, on top of what they hold.
+    /// The last nodes of the last level, as in the published tiny classifier. They run with their level; the
+    /// result is their input plus what they gather from their own level.
     InLastLevel(usize),
 }
 
-/// A graph of levels: which nodes there are, which edges could be. Valid by construction.
+/// A graph of levels: its nodes and its possible edges. A value of this type is always valid.
 ///
-/// Nodes are numbered level by level from 0. The first level takes the input. The weight of the edges is
-/// a matrix of targets by sources, see [`targets`](Self::targets) and [`sources`](Self::sources).
+/// Nodes are numbered level by level from 0. The first level is the input. The weight of the edges is a
+/// matrix of targets by sources, see [`targets`](Self::targets) and [`sources`](Self::sources).
 ///
 /// ```
 /// use dnw_core::graph::{GraphSpec, Outputs};
@@ -38,23 +38,23 @@ pub struct GraphSpec {
     legal: Wiring,
 }
 
-/// Why a graph is not one.
+/// Why a graph is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {
-    /// The graph takes no data.
+    /// The graph has no inputs.
     #[error("the graph has no input nodes: its first level must have at least one")]
     NoInputs,
-    /// The graph gives no result.
-    #[error("the graph has no output nodes: give it at least one")]
+    /// The graph has no outputs.
+    #[error("the graph has no output nodes: add at least one")]
     NoOutputs,
     /// A level without nodes.
-    #[error("level {level} has no nodes: leave it out or give it some")]
+    #[error("level {level} has no nodes: remove it or add nodes")]
     EmptyLevel {
         /// The level, from 0.
         level: usize,
     },
-    /// More outputs inside the last level than it has nodes.
+    /// The last level has fewer nodes than outputs.
     #[error("{outputs} outputs do not fit in the last level of {nodes} nodes")]
     OutputsDoNotFit {
         /// Outputs asked for.
@@ -62,12 +62,12 @@ pub enum GraphError {
         /// Nodes of the last level.
         nodes: usize,
     },
-    /// An edge with an end that is no node.
+    /// An edge with an end outside the graph.
     #[error("edge {source_node} -> {target_node} leaves the graph of {nodes} nodes")]
     NoSuchNode {
-        /// Where the edge begins.
+        /// The source of the edge.
         source_node: usize,
-        /// Where it ends.
+        /// The target of the edge.
         target_node: usize,
         /// Nodes of the graph.
         nodes: usize,
@@ -75,28 +75,28 @@ pub enum GraphError {
     /// An edge into an input or out of an output.
     #[error("edge {source_node} -> {target_node} enters an input node or leaves an output node")]
     WrongWay {
-        /// Where the edge begins.
+        /// The source of the edge.
         source_node: usize,
-        /// Where it ends.
+        /// The target of the edge.
         target_node: usize,
     },
-    /// The edges run in a circle.
+    /// The edges form a cycle.
     #[error("the graph has a cycle through node {node}: a static graph must be free of them")]
     Cycle {
         /// A node on it.
         node: usize,
     },
-    /// A random graph with such numbers does not exist.
+    /// A parameter of a random graph is out of range.
     #[error("{what} must be {expected}")]
     Random {
-        /// Which number.
+        /// The parameter.
         what: &'static str,
-        /// What it may be.
+        /// Its valid range.
         expected: String,
     },
     /// An output that no input reaches.
     #[error(
-        "output node {node} cannot be reached from any input: add an edge into it or leave it out"
+        "output node {node} cannot be reached from any input: add an edge into it or remove it"
     )]
     Unreachable {
         /// The output.
@@ -105,7 +105,7 @@ pub enum GraphError {
 }
 
 impl GraphSpec {
-    /// Levels of so many nodes, each with edges to every later level.
+    /// Levels with these numbers of nodes, and edges from each level to every later one.
     ///
     /// # Errors
     /// [`GraphError`] if there are no inputs or outputs, a level is empty, or the outputs do not fit.
@@ -138,8 +138,9 @@ impl GraphSpec {
 
     /// Any graph without cycles, from its edges `(source, target)`.
     ///
-    /// Of the `nodes`, the first `inputs` take the data and the last `outputs` give the result. Each node is put into the
-    /// level after its latest source; the returned list says which number each node has in the specification.
+    /// The first `inputs` of the `nodes` are inputs, the last `outputs` are outputs. Each node is placed in
+    /// the level after its latest source. The returned list maps each node to its number in the
+    /// specification.
     ///
     /// # Errors
     /// [`GraphError`] if an edge leaves the graph, enters an input, leaves an output or closes a cycle; if an
@@ -182,8 +183,8 @@ impl GraphSpec {
         if let Some(node) = (nodes - outputs..nodes).find(|&node| !reached[node]) {
             return Err(GraphError::Unreachable { node });
         }
-        let firing = nodes - outputs;
-        let mut order: Vec<usize> = (0..firing).collect();
+        let function_nodes = nodes - outputs;
+        let mut order: Vec<usize> = (0..function_nodes).collect();
         order.sort_by_key(|&node| level_of[node]);
         let mut number: Vec<usize> = (0..nodes).collect();
         for (place, &node) in order.iter().enumerate() {
@@ -207,30 +208,30 @@ impl GraphSpec {
     }
 
     /// Nodes of each level with a node function; the first is the input.
-    pub fn firing_levels(&self) -> &[usize] {
+    pub fn function_levels(&self) -> &[usize] {
         &self.levels
     }
 
-    /// Where the result is read.
+    /// Which nodes are the outputs.
     pub fn outputs(&self) -> Outputs {
         self.outputs
     }
 
-    /// Input nodes.
+    /// The number of input nodes.
     pub fn inputs(&self) -> usize {
         self.levels[0]
     }
 
-    /// Nodes with a node function.
-    pub fn firing(&self) -> usize {
+    /// The number of nodes with a node function.
+    pub fn function_nodes(&self) -> usize {
         self.levels.iter().sum()
     }
 
-    /// All nodes.
+    /// The number of nodes.
     pub fn nodes(&self) -> usize {
         match self.outputs {
-            Outputs::OwnLevel(n) => self.firing() + n,
-            Outputs::InLastLevel(_) => self.firing(),
+            Outputs::OwnLevel(n) => self.function_nodes() + n,
+            Outputs::InLastLevel(_) => self.function_nodes(),
         }
     }
 
@@ -259,18 +260,18 @@ impl GraphSpec {
             .unwrap_or(self.levels.len())
     }
 
-    /// Rows of the weight. With outputs in their own level, row 0 is the first node after the inputs, which nothing enters;
-    /// in the published layout there is a row for every node.
+    /// Rows of the weight. With outputs in their own level, row 0 is the first node after the inputs, which
+    /// have no incoming edges. In the published layout there is a row for every node.
     pub fn targets(&self) -> usize {
         self.nodes() - self.first_target()
     }
 
     /// Columns of the weight: the nodes with a node function.
     pub fn sources(&self) -> usize {
-        self.firing()
+        self.function_nodes()
     }
 
-    /// The node that row 0 is.
+    /// The node of row 0.
     pub fn first_target(&self) -> usize {
         match self.outputs {
             Outputs::OwnLevel(_) => self.inputs(),
@@ -302,8 +303,8 @@ impl GraphSpec {
     }
 }
 
-/// The number of edges on the longest path into each node, found by removing nodes without incoming edges one by one; nodes
-/// that nothing enters and that are no inputs stand in the first level after them.
+/// The number of edges on the longest path into each node, found by removing nodes without incoming edges one
+/// by one. Nodes without incoming edges that are no inputs are in the first level after the inputs.
 fn levels_by_longest_path(
     nodes: usize,
     inputs: usize,
@@ -336,7 +337,7 @@ fn levels_by_longest_path(
     }
 }
 
-/// Follows edges backwards from a node that waits until one repeats, which lies on a cycle.
+/// Follows edges backwards from a node that could not be removed until one repeats, which is on a cycle.
 fn on_a_cycle(mut node: usize, waiting: &[usize], edges: &[(usize, usize)]) -> usize {
     for _ in 0..waiting.len() {
         let before = edges
@@ -377,7 +378,7 @@ mod tests {
     }
 
     proptest! {
-        /// Nodes are numbered by level, so a second trip changes nothing.
+        /// Nodes are numbered by level, so a second conversion changes nothing.
         #[test]
         fn a_specification_is_its_edges(
             inputs in 1usize..5, hidden in 1usize..8, outputs in 1usize..4, drawn in proptest::collection::vec(any::<bool>(), 200),
@@ -387,7 +388,7 @@ mod tests {
             let allowed = pairs.filter(|&(source, target)| target >= inputs && source < nodes - outputs);
             let mut edges: Vec<(usize, usize)> =
                 allowed.zip(drawn).filter(|(_, drawn)| *drawn).map(|(edge, _)| edge).collect();
-            // Every output hears at least from the first input.
+            // Every output has an edge from the first input.
             edges.extend((nodes - outputs..nodes).map(|output| (0, output)));
             let (first, numbers) = GraphSpec::from_edges(nodes, inputs, outputs, &edges).unwrap();
             let of = |spec: &GraphSpec| -> Vec<(usize, usize)> {
@@ -407,11 +408,11 @@ mod tests {
     }
 
     #[test]
-    fn edges_alone_give_the_levels() {
+    fn levels_follow_from_edges() {
         // 0 and 1 are inputs, 4 is the output; 3 waits for 2.
         let edges = [(0, 3), (1, 2), (2, 3), (3, 4), (0, 4)];
         let (spec, number) = GraphSpec::from_edges(5, 2, 1, &edges).unwrap();
-        assert_eq!(spec.firing_levels(), [2, 1, 1]);
+        assert_eq!(spec.function_levels(), [2, 1, 1]);
         assert_eq!(number, [0, 1, 2, 3, 4]);
         assert_eq!(spec.legal().count(), 5);
     }

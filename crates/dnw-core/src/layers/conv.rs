@@ -7,7 +7,7 @@ use burn::nn::{Initializer, PaddingConfig2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
-use super::{edges_of, learning, wire_weight};
+use super::{edges_of, trainable_weight, wire_weight};
 use crate::ops::{self, Kernels};
 use crate::real_edges::RealEdges;
 use crate::{Budget, Wiring, WiringError};
@@ -15,17 +15,17 @@ use crate::{Budget, Wiring, WiringError};
 /// Configuration of a [`MaskedConv2d`]: all options of Burn's [`Conv2dConfig`], and a budget.
 #[derive(Config, Debug)]
 pub struct MaskedConv2dConfig {
-    /// Channels in and out.
+    /// Input and output channels.
     pub channels: [usize; 2],
     /// Height and width of the kernel.
     pub kernel_size: [usize; 2],
-    /// Step between outputs.
+    /// Stride.
     #[config(default = "[1, 1]")]
     pub stride: [usize; 2],
     /// Spacing between kernel elements.
     #[config(default = "[1, 1]")]
     pub dilation: [usize; 2],
-    /// Groups of channels that do not meet.
+    /// Groups of channels.
     #[config(default = "1")]
     pub groups: usize,
     /// Padding.
@@ -34,18 +34,18 @@ pub struct MaskedConv2dConfig {
     /// Whether a bias is added.
     #[config(default = true)]
     pub bias: bool,
-    /// How weights begin.
+    /// The initializer of the weights.
     #[config(default = "Initializer::KaimingUniform{gain:1.0/3.0f64.sqrt(),fan_out_only:false}")]
     pub initializer: Initializer,
-    /// How many entries of the weight are real; every one until the model is wired where there is none.
+    /// How many entries of the weight are real; if `None`, all until the model is wired.
     pub budget: Option<Budget>,
 }
 
 impl MaskedConv2dConfig {
-    /// Makes the layer.
+    /// Creates the layer.
     ///
     /// # Panics
-    /// If the budget does not fit the weight, or the channels do not divide by the groups, as Burn's own layer panics;
+    /// If the budget does not fit the weight, or the groups do not divide the channels.
     /// [`try_init`](Self::try_init) returns the former as an error.
     pub fn init(&self, device: &Device) -> MaskedConv2d {
         match self.try_init(device) {
@@ -54,7 +54,7 @@ impl MaskedConv2dConfig {
         }
     }
 
-    /// Makes the layer.
+    /// Creates the layer.
     ///
     /// # Errors
     /// [`WiringError::Budget`] if the budget does not fit the weight.
@@ -80,13 +80,13 @@ pub struct MaskedConv2d {
     pub weight: Param<Tensor<4>>,
     /// `[channels_out]`.
     pub bias: Option<Param<Tensor<1>>>,
-    /// Step between outputs.
+    /// Stride.
     pub stride: [usize; 2],
     /// Height and width of the kernel.
     pub kernel_size: [usize; 2],
     /// Spacing between kernel elements.
     pub dilation: [usize; 2],
-    /// Groups of channels that do not meet.
+    /// Groups of channels.
     pub groups: usize,
     /// Padding.
     #[module(skip)]
@@ -123,7 +123,7 @@ impl MaskedConv2d {
         }
     }
 
-    /// Burn's own layer with zeros in the place of hallucinated edges.
+    /// Burn's own layer with hallucinated edges set to zero.
     pub fn into_dense(self) -> Conv2d {
         self.as_conv().materialize()
     }
@@ -143,7 +143,8 @@ impl MaskedConv2d {
     }
 }
 
-/// Applies one of Burn's convolutions, which may be wired: where kernels serve its device, at the cost of its real edges.
+/// Applies a Burn convolution, wired or not. If it is wired and the device has kernels, only real edges are
+/// computed.
 ///
 /// The result is that of the layer's own `forward`, which computes every entry.
 ///
@@ -164,13 +165,13 @@ pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
         PaddingConfig2d::Same => return conv.forward(input),
     };
     let options = ConvOptions::new_with_padding(conv.stride, padding, conv.dilation, conv.groups);
-    let weight = learning(&conv.weight, edges);
+    let weight = trainable_weight(&conv.weight, edges);
     let real = edges.mask(weight.dims());
     let is_product = conv.kernel_size == [1, 1]
         && conv.stride == [1, 1]
         && conv.groups == 1
         && padding == [(0, 0); 2];
-    // A GPU has a kernel for products; a CPU lays products out like other convolutions.
+    // A GPU has a kernel for products only; a CPU computes products as convolutions.
     let output = if is_product && kernels.on_gpu(&input) {
         ops::wired_product(input, weight, real, edges.index(), kernels)
     } else {

@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::{edges_of, learning, wire_weight};
+use super::{edges_of, trainable_weight, wire_weight};
 use crate::ops::{self, Kernels};
 use crate::real_edges::RealEdges;
 use crate::{Budget, Wiring, WiringError};
@@ -20,15 +20,15 @@ pub struct DnwLinearConfig {
     /// Whether a bias is added.
     #[config(default = true)]
     pub bias: bool,
-    /// How weights begin.
+    /// The initializer of the weights.
     #[config(default = "Initializer::KaimingUniform{gain:1.0/3.0f64.sqrt(),fan_out_only:false}")]
     pub initializer: Initializer,
-    /// How many entries of the weight are real; every one until the model is wired where there is none.
+    /// How many entries of the weight are real; if `None`, all until the model is wired.
     pub budget: Option<Budget>,
 }
 
 impl DnwLinearConfig {
-    /// Makes the layer.
+    /// Creates the layer.
     ///
     /// # Panics
     /// If the budget does not fit the weight; [`try_init`](Self::try_init) returns that as an error.
@@ -39,7 +39,7 @@ impl DnwLinearConfig {
         }
     }
 
-    /// Makes the layer.
+    /// Creates the layer.
     ///
     /// # Errors
     /// [`WiringError::Budget`] if the budget does not fit the weight.
@@ -73,7 +73,7 @@ impl DnwLinear {
         })
     }
 
-    /// Burn's own layer with zeros in the place of hallucinated edges.
+    /// Burn's own layer with hallucinated edges set to zero.
     pub fn into_dense(self) -> Linear {
         Linear {
             weight: self.weight,
@@ -101,7 +101,8 @@ impl DnwLinear {
     }
 }
 
-/// Applies one of Burn's linear layers, which may be wired: where kernels serve its device, at the cost of its real edges.
+/// Applies a Burn linear layer, wired or not. If it is wired and the device has kernels, only real edges are
+/// computed.
 ///
 /// The result is that of the layer's own `forward`, which computes every entry.
 ///
@@ -119,7 +120,7 @@ pub fn apply<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
     let mut shape = input.dims();
     let inputs = shape[D - 1];
     let rows = shape[..D - 1].iter().product::<usize>();
-    let weight = learning(&linear.weight, edges);
+    let weight = trainable_weight(&linear.weight, edges);
     let outputs = weight.dims()[1];
     let real = edges.mask(weight.dims());
     let output = ops::wired_linear(

@@ -1,9 +1,9 @@
-//! Burn's own layers with a wiring of their own.
+//! Wired variants of Burn's layers.
 //!
-//! Each is configured, made and used as the layer that it is named after, comes from such a layer without losing its
-//! weights, and goes back to one with the zeros written in. A plain Burn layer needs none of this to
-//! be wired ([`Wire::weights`](crate::Wire::weights)); these are for models that say in their own types what
-//! is wired, with which budget.
+//! Each has the configuration and methods of the Burn layer it is named after, is made from such a layer
+//! without losing weights, and converts back to one with the zeros written in. A plain Burn layer can be
+//! wired without these ([`Wire::weights`](crate::Wire::weights)); they are for models whose types state what
+//! is wired, and with which budget.
 
 mod conv;
 mod linear;
@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 use crate::real_edges::RealEdges;
 use crate::{Budget, Gradient, Wiring, WiringError, select_top_edges};
 
-/// Attaches a wiring to a layer's weight: complete, or the largest weights that the budget allows.
+/// Attaches a wiring to a layer's weight: all edges, or the largest weights within the budget.
 fn wire_weight<const D: usize>(
     weight: Param<Tensor<D>>,
     budget: Option<Budget>,
@@ -36,14 +36,15 @@ fn wire_weight<const D: usize>(
     Ok(attach(weight, edges))
 }
 
-/// Gives a parameter its wiring. Burn attaches reparameterizations to whole modules only; a parameter is one.
+/// Attaches a wiring to a parameter. Burn attaches reparameterizations to modules only; a parameter is a
+/// module.
 pub(crate) fn attach<const D: usize>(
     param: Param<Tensor<D>>,
     edges: RealEdges,
 ) -> Param<Tensor<D>> {
-    struct Give(Option<RealEdges>);
+    struct AttachOnce(Option<RealEdges>);
 
-    impl Reparameterizer for Give {
+    impl Reparameterizer for AttachOnce {
         type Reparam = RealEdges;
 
         fn reparameterize<const D: usize>(
@@ -55,19 +56,23 @@ pub(crate) fn attach<const D: usize>(
         }
     }
 
-    param.apply_reparameterization(Give(Some(edges)))
+    param.apply_reparameterization(AttachOnce(Some(edges)))
 }
 
-/// The wiring that [`attach`] gave.
+/// The wiring of a parameter that [`attach`] was called on.
 pub(crate) fn edges_of<const D: usize>(param: &Param<Tensor<D>>) -> &RealEdges {
     param
         .reparameterization()
         .expect("a wired layer's weight carries its wiring from the start")
 }
 
-/// The weight that an operation learns which hands its gradient to all entries: the stored one, or, where hallucinated edges get
-/// another gradient or edges give less than their weight, the effective one, which sees to that itself.
-pub(crate) fn learning<const D: usize>(weight: &Param<Tensor<D>>, edges: &RealEdges) -> Tensor<D> {
+/// The weight to pass to an operation that returns a gradient for all entries: the stored weight if all edges
+/// learn alike, else the effective weight, which scales the gradient of hallucinated edges and applies the
+/// threshold function.
+pub(crate) fn trainable_weight<const D: usize>(
+    weight: &Param<Tensor<D>>,
+    edges: &RealEdges,
+) -> Tensor<D> {
     if edges.all_edges_learn() {
         weight.base()
     } else {

@@ -1,4 +1,5 @@
-//! The convolution by the real entries of a kernel, where every entry receives the dense convolution's gradient.
+//! The convolution over the real entries of a kernel. Every entry receives the gradient of the dense
+//! convolution.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ use super::index::{Edges, IndexCache};
 use super::kernels::Kernels;
 use super::product::effective_weight;
 
-/// Channels per group below which Burn's convolution, which has a path of its own for such, is faster.
+/// Below this many channels per group Burn's own convolution is faster: it has a special path for few
+/// channels.
 const FEW: usize = 8;
 
 /// `x`: `[batch, sources, height, width]`; `weight`, `real`: `[targets, sources / groups, height, width]`.

@@ -14,8 +14,8 @@ mod flex;
 #[allow(deprecated)]
 mod ndarray;
 
-/// The address at which a tensor's elements begin. It identifies them for as long as somebody holds a handle on them: nobody changes
-/// elements in place that others hold, or gets their memory.
+/// The address of a tensor's first element. It identifies the elements as long as a handle on them is held:
+/// held elements are not changed in place, and their memory is not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address(usize);
 

@@ -1,7 +1,8 @@
-//! The one seam to Burn: how an operation reaches the backend of its tensors, and autodiff.
+//! The interface to Burn: how an operation reaches the backend of its tensors, and autodiff.
 //!
-//! An operation is a value: [`Operation`] if autodiff follows it, [`Untracked`] if not. Both go through [`Run`], which Burn's macro
-//! implements for its runtime dispatch. Nothing here knows an operation by name.
+//! An operation is a value: [`Operation`] if autodiff follows it, [`Untracked`] if not. Both go through
+//! [`Run`], which Burn's macro implements for its runtime dispatch. This file is independent of the
+//! individual operations.
 
 use std::fmt::Debug;
 

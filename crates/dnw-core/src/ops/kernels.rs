@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Tensor};
 
 /// Which implementations are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kernels {
     /// The fastest that the device has.
     #[default]
@@ -18,17 +19,18 @@ pub enum Kernels {
 static REFERENCE_ONLY: AtomicBool = AtomicBool::new(false);
 
 impl Kernels {
-    /// Uses plain tensors throughout this process, whatever models ask for: to find out whether a kernel is at fault.
+    /// Uses plain tensors throughout this process, whatever models ask for, to find out whether a kernel is
+    /// at fault.
     pub fn switch_off() {
         REFERENCE_ONLY.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the kernels for CPUs take this tensor: 32-bit floats on a CPU backend.
+    /// Whether the CPU kernels support this tensor: 32-bit floats on a CPU backend.
     pub(crate) fn on_cpu<const D: usize>(self, x: &Tensor<D>) -> bool {
         self.are_enabled() && x.dtype() == DType::F32 && is_cpu(&x.device())
     }
 
-    /// Whether the kernels for GPUs take this tensor: 32-bit floats on a GPU.
+    /// Whether the GPU kernels support this tensor: 32-bit floats on a GPU.
     pub(crate) fn on_gpu<const D: usize>(self, x: &Tensor<D>) -> bool {
         self.are_enabled() && x.dtype() == DType::F32 && is_gpu(&x.device())
     }

@@ -19,7 +19,7 @@ use super::index::{Edges, IndexCache};
 use super::node::{self, GraphNodes, GraphNorm};
 use crate::graph::{GraphSpec, Outputs};
 
-/// What the output nodes sum, and the statistics where the norm is that of the batch. On CPU backends only.
+/// The sums of the output nodes, and the batch statistics if the norm uses them. CPU backends only.
 ///
 /// `x`: `[batch, inputs, height, width]`; `weight`, `real`: `[targets, sources, 1, 1]`; the result:
 /// `[batch, outputs, height, width]`.
@@ -37,7 +37,7 @@ pub(crate) fn levels(
             images,
             entering: [height, width],
             stride: nodes.stride,
-            levels: spec.firing_levels().to_vec(),
+            levels: spec.function_levels().to_vec(),
             outputs: match spec.outputs() {
                 Outputs::OwnLevel(n) => levels::Outputs::OwnLevel(n),
                 Outputs::InLastLevel(n) => levels::Outputs::InLastLevel(n),

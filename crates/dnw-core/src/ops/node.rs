@@ -37,6 +37,7 @@ pub struct GraphNodes {
 
 /// Which statistics normalise the nodes of a graph.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum GraphNorm {
     /// Those of each feature map.
     Instance,

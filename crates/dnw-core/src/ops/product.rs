@@ -23,7 +23,7 @@ use {
     dnw_cube::product::{Steps, gather},
 };
 
-/// The weight of the real edges, through which every entry learns.
+/// The weight of the real edges; its gradient reaches every entry.
 pub(super) fn effective_weight<const D: usize>(
     weight: Tensor<D>,
     real: Tensor<D, Bool>,

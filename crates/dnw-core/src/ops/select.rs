@@ -1,7 +1,7 @@
 //! Selection of the edges of largest magnitude, and the update of the mask that follows.
 //!
-//! The reference in plain tensors is the way of all other scores: weights are read and sorted on the host
-//! ([`Rule::choose`](crate::Rule)).
+//! The reference reads and sorts the weights on the host, as for all other scores
+//! ([`Rule::select`](crate::Rule)).
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub(super) struct AddressedSurvey {
     pub(super) real: Address,
 }
 
-/// A survey of weights that an update made, which shortens the selection that follows.
+/// A survey of weights from an update, which shortens the selection that follows.
 ///
 /// It holds handles on the weights and the mask: whoever changes either later changes a copy, at another address.
 pub(crate) struct Surveyed {
@@ -101,7 +101,7 @@ pub(crate) fn select_top_k(
     let select = SelectTopK { top_k, survey };
     let (floats, masks) = ([weights.into_dispatch()], [real.into_dispatch()]);
     let (_, changes) = dispatch::run_untracked(select, floats, masks);
-    // Until here nobody gets the surveyed memory for other tensors, so that equal addresses mean equal tensors.
+    // The surveyed memory is held until here, so that no other tensor has the same address.
     drop(held);
     changes
 }
@@ -141,12 +141,12 @@ impl Untracked for SelectTopK {
         let (store, client) = (storage(&real), &real.client);
         let (weights, real) = (buffer(&weights), buffer(&real));
         let made = gpu_selection::select_top_k(client, &weights, &real, store, wanted);
-        let changes = made.map(|choice| MaskChanges {
-            added: choice.born,
-            removed: choice.died,
-            threshold: choice.threshold,
-            nearest: choice.nearest,
-            contenders: choice.contenders,
+        let changes = made.map(|selection| MaskChanges {
+            added: selection.born,
+            removed: selection.died,
+            threshold: selection.threshold,
+            nearest: selection.nearest,
+            contenders: selection.contenders,
         });
         let changes = changes.map_err(|gpu_selection::NotANumber { entry }| entry);
         (Tensors::new([], []), changes)

@@ -17,8 +17,8 @@ pub(crate) struct SgdStep {
     pub(crate) weight_decay: Option<f32>,
 }
 
-/// The updated weights and velocity; and on CPU backends, where there was a velocity, the survey for the selection that `survey` tells of:
-/// the mask, `[entries]`, and what will be selected.
+/// The updated weights and velocity. On CPU backends with a velocity it also returns the survey that `survey`
+/// requests: the mask, `[entries]`, and what will be selected.
 pub(crate) fn sgd_step<const D: usize>(
     weights: Tensor<D>,
     gradient: Tensor<D>,

@@ -18,7 +18,8 @@ use super::dispatch::{self, Operation};
 use super::index::{Edges, IndexCache};
 use super::node::{self, GraphNodes};
 
-/// From the state of the first nodes, the others at zero, to that of the `outputs`. On CPU backends only.
+/// The state of the nodes `outputs` after `steps` steps. The first nodes start with the state `x`, the others
+/// at zero. CPU backends only.
 ///
 /// `x`: `[batch, inputs, height, width]`; `weight`, `real`: `[nodes, nodes, 1, 1]`; the result: `[batch, outputs, height, width]`.
 pub(crate) fn steps(

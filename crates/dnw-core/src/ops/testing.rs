@@ -1,4 +1,4 @@
-//! What the tests of operations share.
+//! Shared code of the tests of operations.
 
 use burn::tensor::{Device, Distribution, Tensor, Tolerance};
 

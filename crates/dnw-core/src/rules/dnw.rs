@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use crate::schedule::{EveryUpdate, Shrinking};
 use crate::score::Magnitude;
-use crate::{Allocation, Birth, Forward, Gradient, Rule, Unit};
+use crate::{Allocation, Forward, Gradient, Regrowth, Rule, Unit};
 
-/// Discovering neural wirings: the k edges of largest magnitude, chosen after every update, while every edge learns
-/// (Wortsman et al. 2019, algorithm 1).
+/// Discovering neural wirings: the k edges of largest magnitude, selected after every update, while every
+/// edge learns (Wortsman et al. 2019, algorithm 1).
 pub fn dnw() -> Rule {
     Rule {
         name: "dnw".into(),
@@ -17,12 +17,12 @@ pub fn dnw() -> Rule {
         penalty: None,
         unit: Unit::Edge,
         forward: Forward::Weight,
-        birth: Birth::Kept,
+        regrowth: Regrowth::Kept,
     }
 }
 
-/// [`dnw`] with a budget that starts at every edge and shrinks to k over the first `until` of the run, which keeps nodes from
-/// dying before they have found an edge worth keeping.
+/// [`dnw`] with a budget that starts at every edge and shrinks to k over the first `until` of the run, so
+/// that nodes have time to find edges before they can become dead.
 pub fn dnw_shrinking(until: f64) -> Rule {
     Rule {
         name: "dnw-shrinking".into(),

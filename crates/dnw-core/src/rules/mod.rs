@@ -1,6 +1,6 @@
 //! The rules, one short file each.
 //!
-//! A further one is a file beside these and a line in [`ALL`]; no other rule is touched.
+//! A new rule is one file here and one entry in [`ALL`].
 
 mod ac_dc;
 mod complete;
@@ -39,16 +39,17 @@ pub use two_phases::{fine_tune, lottery_ticket};
 use crate::Rule;
 use crate::schedule::Phases;
 
-/// A rule that can be asked for by its name.
+/// A rule with a name.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Named {
     /// The name.
     pub name: &'static str,
-    /// Who described it.
+    /// The source.
     pub paper: &'static str,
     /// What it does, in one line.
     pub about: &'static str,
-    /// The [`Settings`] that it reads, as they are written.
+    /// The names of the [`Settings`] that it reads.
     pub settings: &'static [&'static str],
     make: fn(&Settings) -> Rule,
 }
@@ -67,7 +68,8 @@ impl Named {
 const EXCHANGE: &[&str] = &["every", "turnover", "until"];
 const DROPOUT: &[&str] = &["drop-probability", "rises-over"];
 
-/// Updates from one exchange to the next, what is exchanged, until when: as Evci et al. (2020, appendix) set them.
+/// The settings of exchange rules: updates between exchanges, exchanged share, end of the exchange; by
+/// default those of Evci et al. (2020, appendix).
 fn exchange(settings: &Settings) -> (u64, f64, f64) {
     (
         settings.every.unwrap_or(100),
@@ -76,7 +78,7 @@ fn exchange(settings: &Settings) -> (u64, f64, f64) {
     )
 }
 
-/// The drop probability, and over which share of the run it rises.
+/// The drop probability, and the share of the run over which it rises.
 fn dropout(settings: &Settings) -> (f64, f64) {
     (
         settings.drop_probability.unwrap_or(0.95),
@@ -145,7 +147,7 @@ pub const ALL: &[Named] = &[
     Named {
         name: "targeted-dropout",
         paper: "Gomez et al. 2019",
-        about: "edges outside the k largest are dropped by chance while training, and all at the end",
+        about: "edges outside the k largest are dropped at random in training, and all in evaluation",
         settings: DROPOUT,
         make: |settings| {
             let (probability, rises_over) = dropout(settings);
@@ -191,7 +193,7 @@ pub const ALL: &[Named] = &[
     Named {
         name: "set",
         paper: "Mocanu et al. 2018",
-        about: "the weakest real edges give way to others drawn by chance",
+        about: "the weakest real edges are exchanged for random ones",
         settings: EXCHANGE,
         make: |settings| {
             let (every, turnover, until) = exchange(settings);
@@ -201,7 +203,7 @@ pub const ALL: &[Named] = &[
     Named {
         name: "rigl",
         paper: "Evci et al. 2020",
-        about: "the weakest real edges give way to those of largest gradient",
+        about: "the weakest real edges are exchanged for those of largest gradient",
         settings: EXCHANGE,
         make: |settings| {
             let (every, turnover, until) = exchange(settings);
@@ -211,7 +213,7 @@ pub const ALL: &[Named] = &[
     Named {
         name: "sparse-momentum",
         paper: "Dettmers and Zettlemoyer 2019",
-        about: "the weakest real edges give way to those of largest mean gradient, in the tensors where it is largest",
+        about: "the weakest real edges are exchanged for those of largest mean gradient, in the tensors where it is largest",
         settings: EXCHANGE,
         make: |settings| {
             let (every, turnover, until) = exchange(settings);
@@ -248,7 +250,7 @@ pub const ALL: &[Named] = &[
     Named {
         name: "ac-dc",
         paper: "Peste et al. 2021",
-        about: "dense and sparse phases in turn",
+        about: "alternating dense and sparse phases",
         settings: &["warm-up", "phase", "until"],
         make: |settings| {
             ac_dc(Phases {
@@ -270,7 +272,7 @@ pub const ALL: &[Named] = &[
 /// The rule called `name` with these settings.
 ///
 /// # Errors
-/// [`SettingError`] if there is none, or a setting is not one of its own or out of its range.
+/// [`SettingError`] if the rule does not exist, or a setting is not one of its own or out of range.
 pub fn by_name(name: &str, settings: &Settings) -> Result<Rule, SettingError> {
     match ALL.iter().find(|known| known.name == name) {
         Some(named) => named.rule(settings),

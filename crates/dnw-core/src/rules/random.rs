@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use crate::schedule::Once;
-use crate::score::Chance;
+use crate::score::Random;
 use crate::{Allocation, Gradient, Rule};
 
-/// Edges drawn once among the candidates, then fixed: what a discovered wiring must beat.
+/// Random edges among the candidates, drawn once and then fixed: the baseline of a discovered wiring.
 pub fn random() -> Rule {
     Rule {
         name: "random".into(),
-        score: Arc::new(Chance),
+        score: Arc::new(Random),
         schedule: Arc::new(Once),
         gradient: Gradient::RealEdges,
         ..super::dnw()

@@ -1,15 +1,15 @@
-//! What can be set about the named rules.
+//! Settings of the named rules.
 
 use serde::{Deserialize, Serialize};
 
-/// Values for whatever a named rule lets be set; what is not given has the default that its paper uses.
+/// The settings of a named rule; one that is `None` has the default of the rule's paper.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Settings {
-    /// Updates from one choice to the next.
+    /// Updates between selections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
-    /// The share of the run after which the budget is reached, or nothing is exchanged any more.
+    /// The share of the run after which the budget is reached, or no edge is exchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<f64>,
     /// The share of the real edges that is exchanged at first.
@@ -24,19 +24,19 @@ pub struct Settings {
     /// The strength of an L1 penalty at the end of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub penalty: Option<f64>,
-    /// What the gradient of hallucinated edges is multiplied by.
+    /// The factor on the gradient of hallucinated edges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hallucinated_gradient: Option<f64>,
     /// The power of a threshold between soft (1) and hard (infinite).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power: Option<f64>,
-    /// Where a learned threshold's `s` begins; the threshold is `sigmoid(s)`.
+    /// The initial `s` of a learned threshold, which is `sigmoid(s)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold_start: Option<f64>,
     /// The share of the run after which the second phase begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub switch: Option<f64>,
-    /// The share of the run that a dense or sparse phase lasts.
+    /// The length of a dense or sparse phase, as a share of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<f64>,
     /// The share of the run before the first sparse phase.
@@ -44,7 +44,7 @@ pub struct Settings {
     pub warm_up: Option<f64>,
 }
 
-/// Why a rule cannot be made.
+/// Why a rule cannot be created.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingError {
@@ -54,7 +54,7 @@ pub enum SettingError {
         /// The name.
         name: String,
     },
-    /// The rule does not read a setting that was given.
+    /// The setting is not one of the rule.
     #[error("the rule `{rule}` has no setting `{key}`")]
     NotRead {
         /// The rule.
@@ -77,8 +77,8 @@ pub enum SettingError {
 }
 
 impl Settings {
-    /// Every setting that was given: its name, its value, and what it must be if it is not.
-    fn given(&self) -> Vec<(&'static str, f64, Option<&'static str>)> {
+    /// Every setting that is set: its name, its value, and the valid range if the value is outside it.
+    fn entries(&self) -> Vec<(&'static str, f64, Option<&'static str>)> {
         type Range = (fn(f64) -> bool, &'static str);
         const COUNT: Range = (|x| x >= 1.0, "at least 1");
         const SHARE: Range = (|x| x > 0.0 && x <= 1.0, "above 0 and at most 1");
@@ -104,22 +104,22 @@ impl Settings {
             ("phase", self.phase, SHARE),
             ("warm-up", self.warm_up, PART),
         ];
-        let given = all
+        let set = all
             .into_iter()
             .filter_map(|(key, value, (fits, expected))| {
                 let value = value?;
                 Some((key, value, (!fits(value)).then_some(expected)))
             });
-        given.collect()
+        set.collect()
     }
 
-    /// Checks that a rule reads every setting that was given, and that each is in its range.
+    /// Checks that the rule reads every setting that is set, and that each is in its range.
     pub(super) fn check(
         &self,
         rule: &'static str,
         known: &'static [&'static str],
     ) -> Result<(), SettingError> {
-        for (key, value, expected) in self.given() {
+        for (key, value, expected) in self.entries() {
             if !known.contains(&key) {
                 return Err(SettingError::NotRead { rule, key, known });
             }

@@ -3,8 +3,9 @@ use std::sync::Arc;
 use crate::score::MomentumMagnitude;
 use crate::{Allocation, Rule};
 
-/// Sparse momentum: as [`set`](super::set()), but edges grow where the running mean of the gradient is largest, and the places that
-/// became free move to the tensors whose real edges have the largest mean (Dettmers and Zettlemoyer 2019).
+/// Sparse momentum: as [`set`](super::set()), but edges grow where the running mean of the gradient is
+/// largest, and removed edges are redistributed to the tensors whose real edges have the largest mean
+/// (Dettmers and Zettlemoyer 2019).
 pub fn sparse_momentum(every: u64, turnover: f64, until: f64) -> Rule {
     Rule {
         name: "sparse-momentum".into(),

@@ -1,7 +1,8 @@
 use crate::{Forward, Gradient, Rule, Unit};
 
-/// While training, each edge outside the k largest is dropped with this probability, without gradient; the k largest are the
-/// network (Gomez et al. 2019; Wortsman et al. 2019, table 2). Kept edges keep their sign, which the published program lost.
+/// In training, each edge outside the k largest is dropped with this probability, without gradient; in
+/// evaluation only the k largest remain (Gomez et al. 2019; Wortsman et al. 2019, table 2). Kept edges keep
+/// their sign, which the published program lost.
 ///
 /// The probability rises from zero over the first `rises_over` of the run.
 pub fn targeted_dropout(probability: f64, rises_over: f64) -> Rule {

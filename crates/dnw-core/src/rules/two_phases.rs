@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use crate::schedule::CompleteUntil;
-use crate::{Birth, Gradient, Rule};
+use crate::{Gradient, Regrowth, Rule};
 
-/// The complete network is trained until the share `switch` of the run is done; its k largest weights become the wiring, which is
-/// trained on (Han et al. 2015; the *fine tune* of Wortsman et al. 2019, table 2). The smaller learning rate of the second phase is
-/// the training loop's to set.
+/// Trains the complete network until the share `switch` of the run is done; its k largest weights become the
+/// wiring, which is trained further (Han et al. 2015; the *fine tune* of Wortsman et al. 2019, table 2). The
+/// training loop sets the smaller learning rate of the second phase.
 pub fn fine_tune(switch: f64) -> Rule {
     Rule {
         name: "fine-tune".into(),
@@ -15,12 +15,12 @@ pub fn fine_tune(switch: f64) -> Rule {
     }
 }
 
-/// As [`fine_tune`], but at the switch everything except the wiring goes back to its initial value: the lottery ticket, in one shot
-/// (Frankle and Carbin 2019).
+/// As [`fine_tune`], but at the switch everything except the wiring is reset to its initial value: the
+/// one-shot lottery ticket (Frankle and Carbin 2019).
 pub fn lottery_ticket(switch: f64) -> Rule {
     Rule {
         name: "lottery-ticket".into(),
-        birth: Birth::Rewound,
+        regrowth: Regrowth::Rewound,
         ..fine_tune(switch)
     }
 }

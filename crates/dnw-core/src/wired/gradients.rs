@@ -1,4 +1,4 @@
-//! What a rule does with gradients on their way to the optimizer.
+//! How a rule reads and changes gradients before the optimizer step.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Tensor};
 
-use super::{TensorFacts, WHOLE, Wired};
+use super::{MODEL_IS_SET, TensorFacts, Wired};
 use crate::real_edges::path;
-use crate::score::Sees;
+use crate::score::GradientUse;
 use crate::{Clock, Rule};
 
 impl<M: Module> Wired<M> {
-    /// Lets the rule see the gradients of an update, and change them as it does: hallucinated edges are silenced where they are
-    /// not to learn, an L1 penalty is added where there is one. To be called before each optimizer step with rules that ask for it
-    /// ([`Rule::needs_gradients`]); for others it does nothing.
+    /// Passes the gradients of an update to the rule, which may change them: it scales those of hallucinated
+    /// edges and adds an L1 penalty, if it has one. Call it before each optimizer step with rules that need
+    /// it ([`Rule::needs_gradients`]); for other rules it does nothing.
     ///
     /// ```
     /// # use burn::module::ParamGroup;
@@ -56,16 +56,16 @@ impl<M: Module> Wired<M> {
             facts: &self.tensors.facts,
             next,
             masks: masks.found,
-            seen: &mut self.seen,
+            used: &mut self.gradients,
             gradients: &mut gradients,
             path: Vec::new(),
         };
-        self.model.as_ref().expect(WHOLE).visit(&mut prepare);
+        self.model.as_ref().expect(MODEL_IS_SET).visit(&mut prepare);
         gradients
     }
 }
 
-/// The traversal that finds the real edges of every wired tensor, on the device.
+/// Collects the mask of every wired tensor, on the device.
 #[derive(Default)]
 struct Masks {
     path: Vec<String>,
@@ -89,35 +89,36 @@ impl ModuleVisitor for Masks {
     }
 }
 
-/// The traversal that shows each gradient to the rule.
+/// Passes each gradient to the rule.
 struct Prepare<'a> {
     rule: &'a Rule,
     facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     /// The clock after the update that the gradients are for.
     next: Clock,
     masks: BTreeMap<String, Tensor<1, Bool>>,
-    seen: &'a mut BTreeMap<String, Tensor<1>>,
+    /// The gradients that the rule's scores use, by tensor, kept for the next selection.
+    used: &'a mut BTreeMap<String, Tensor<1>>,
     gradients: &'a mut GradientsParams,
     path: Vec<String>,
 }
 
 impl Prepare<'_> {
-    /// Keeps what the rule's scores asked to see.
-    fn see(&mut self, name: &str, gradient: Tensor<1>) {
-        match self.rule.sees() {
-            Sees::Nothing => {}
-            Sees::Gradient => {
-                if self.rule.schedule.chooses(self.next) {
-                    self.seen.insert(name.to_owned(), gradient);
+    /// Stores the gradients that the rule's scores use.
+    fn store(&mut self, name: &str, gradient: Tensor<1>) {
+        match self.rule.gradient_use() {
+            GradientUse::None => {}
+            GradientUse::Gradient => {
+                if self.rule.schedule.is_due(self.next) {
+                    self.used.insert(name.to_owned(), gradient);
                 }
             }
-            Sees::Momentum { decay } => {
+            GradientUse::Momentum { decay } => {
                 let fresh = gradient * (1.0 - decay);
-                let mean = match self.seen.remove(name) {
+                let mean = match self.used.remove(name) {
                     Some(mean) => mean.to_device(&fresh.device()) * decay + fresh,
                     None => fresh,
                 };
-                self.seen.insert(name.to_owned(), mean);
+                self.used.insert(name.to_owned(), mean);
             }
         }
     }
@@ -140,9 +141,9 @@ impl ModuleVisitor for Prepare<'_> {
         let Some(mut gradient) = self.gradients.remove::<D>(param.id) else {
             return;
         };
-        self.see(&name, gradient.clone().reshape([-1]));
-        let silence = self.rule.gradient.hallucinated() != self.rule.hallucinated();
-        if let Some(real) = self.masks.get(&name).filter(|_| silence) {
+        self.store(&name, gradient.clone().reshape([-1]));
+        let scales = self.rule.gradient.hallucinated() != self.rule.hallucinated();
+        if let Some(real) = self.masks.get(&name).filter(|_| scales) {
             let hallucinated = real.clone().bool_not().reshape(gradient.dims());
             let scaled = gradient.clone() * self.rule.gradient.hallucinated();
             gradient = gradient.mask_where(hallucinated, scaled);

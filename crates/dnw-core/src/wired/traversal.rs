@@ -1,7 +1,7 @@
-//! Walks over a model that read or change its wirings.
+//! Traversals of a model that read or change its wirings.
 //!
-//! Burn's traversals meet parameters, not the structs that hold them. A weight is met first, under its own path; the parts of its
-//! wiring follow, under the weight's path and the wiring's name.
+//! Burn's traversals visit parameters, not the structs that hold them. A weight is visited first, under its
+//! own path. The parts of its wiring follow, under the weight's path and the wiring's name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use crate::Wiring;
 use crate::ops;
 use crate::real_edges::{mask_tensor, path, wiring_of};
 
-/// What a wired tensor is like now, on the host.
-pub(super) struct Now {
+/// The state of a wired tensor, on the host.
+pub(super) struct TensorState {
     pub(super) name: String,
     pub(super) weights: Vec<f32>,
     pub(super) wiring: Wiring,
-    /// The learned threshold, where there is one.
+    /// The learned threshold, or 0.
     pub(super) threshold: f32,
 }
 
-/// The traversal that reads every wired tensor.
+/// Reads every wired tensor.
 pub(super) struct Read<'a> {
     pub(super) facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     pub(super) path: Vec<String>,
-    pub(super) tensors: Vec<Now>,
+    pub(super) tensors: Vec<TensorState>,
 }
 
 impl ModuleVisitor for Read<'_> {
@@ -41,17 +41,17 @@ impl ModuleVisitor for Read<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match path::part(&self.path) {
-            // The law of a learned threshold is four long; see `Forward::law`.
-            Some((weight, path::LAW)) if param.base().shape().num_elements() == 4 => {
+            // Four parameters: a learned threshold; see `Forward::threshold_parameters`.
+            Some((weight, path::THRESHOLD)) if param.base().shape().num_elements() == 4 => {
                 let learned = values(&param.base())[0];
-                if let Some(now) = self.tensors.iter_mut().find(|now| now.name == weight) {
-                    now.threshold = 1.0 / (1.0 + (-learned).exp());
+                if let Some(state) = self.tensors.iter_mut().find(|state| state.name == weight) {
+                    state.threshold = 1.0 / (1.0 + (-learned).exp());
                 }
             }
             None => {
                 let name = self.path.join(".");
                 if self.facts.contains_key(&name) {
-                    self.tensors.push(Now {
+                    self.tensors.push(TensorState {
                         name,
                         weights: values(&param.base()),
                         wiring: Wiring::empty(0),
@@ -65,14 +65,14 @@ impl ModuleVisitor for Read<'_> {
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
         if let Some((weight, path::REAL)) = path::part(&self.path)
-            && let Some(now) = self.tensors.iter_mut().find(|now| now.name == weight)
+            && let Some(state) = self.tensors.iter_mut().find(|state| state.name == weight)
         {
-            now.wiring = wiring_of(&param.val().flatten::<1>(0, D - 1));
+            state.wiring = wiring_of(&param.val().flatten::<1>(0, D - 1));
         }
     }
 }
 
-/// The traversal that reads which edges are legal, where not all are.
+/// Reads the legal edges of every wired tensor in which not all are legal.
 #[derive(Default)]
 pub(super) struct ReadLegal {
     path: Vec<String>,
@@ -96,7 +96,7 @@ impl ModuleVisitor for ReadLegal {
     }
 }
 
-/// The traversal that counts learned numbers that are no edges.
+/// Counts trained parameters that are not edges.
 pub(super) struct CountOthers<'a> {
     pub(super) facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     pub(super) path: Vec<String>,
@@ -120,30 +120,30 @@ impl ModuleVisitor for CountOthers<'_> {
     }
 }
 
-/// What is to change about a wired tensor.
+/// Changes to a wired tensor; a part that is `None` stays.
 #[derive(Default)]
 pub(super) struct Change {
     /// The real edges.
     pub(super) wiring: Option<Wiring>,
-    /// The entries of the mask that turn over, where kernels chose them.
+    /// The mask entries to toggle, as kernels return them.
     pub(super) toggled: Option<Vec<usize>>,
-    /// The hallucinated edges that take part while training.
+    /// The hallucinated edges that take part in training.
     pub(super) joined: Option<Wiring>,
-    /// What an edge gives.
-    pub(super) law: Option<Vec<f32>>,
+    /// The parameters of the threshold function.
+    pub(super) threshold: Option<Vec<f32>>,
     /// Entries whose weight becomes zero.
     pub(super) zeroed: Option<Wiring>,
     /// The weights, row-major.
     pub(super) weights: Option<Vec<f32>>,
 }
 
-/// The traversal that makes changes.
-pub(super) struct Put<'a> {
+/// Applies changes.
+pub(super) struct ApplyChanges<'a> {
     pub(super) changes: &'a BTreeMap<String, Change>,
     pub(super) path: Vec<String>,
 }
 
-impl ModuleMapper for Put<'_> {
+impl ModuleMapper for ApplyChanges<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.push(path::step(name, container));
     }
@@ -158,9 +158,15 @@ impl ModuleMapper for Put<'_> {
             None => (self.path.join("."), None),
         };
         match (self.changes.get(&weight), part) {
-            (Some(Change { law: Some(law), .. }), Some(path::LAW)) => param.map(|old| {
-                let data = TensorData::new(law.clone(), [law.len()]);
-                Tensor::<1>::from_data(data, &old.device()).reshape([law.len(); D])
+            (
+                Some(Change {
+                    threshold: Some(parameters),
+                    ..
+                }),
+                Some(path::THRESHOLD),
+            ) => param.map(|old| {
+                let data = TensorData::new(parameters.clone(), [parameters.len()]);
+                Tensor::<1>::from_data(data, &old.device()).reshape([parameters.len(); D])
             }),
             (
                 Some(Change {

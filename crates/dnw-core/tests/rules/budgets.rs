@@ -7,7 +7,7 @@ use dnw_core::{Allocation, Budget, Rule, Unit, Wire, WiringError, rules};
 use super::{Two, device, layer, real};
 
 #[test]
-fn erdos_renyi_kernel_meets_the_sum_and_leaves_given_budgets_alone() {
+fn erdos_renyi_kernel_meets_the_sum_and_keeps_budgets_set_by_name() {
     let rule = Rule {
         allocation: Allocation::ErdosRenyiKernel,
         ..rules::dnw()
@@ -19,7 +19,8 @@ fn erdos_renyi_kernel_meets_the_sum_and_leaves_given_budgets_alone() {
     let wire = Wire::new(rule, Budget::Density(0.1)).weights(ParamGroup::all());
     let spread = wire.clone().attach(model.clone()).unwrap();
     let counts: Vec<usize> = spread.tensors().iter().map(|t| t.wiring.count()).collect();
-    // Densities 200 / 10000 and 20 / 100 of one factor: 0.02 * 10000 : 0.2 * 100 = 10 : 1, and b has room for 92 of 1010.
+    // Densities 200 / 10000 and 20 / 100 of one factor: 0.02 * 10000 : 0.2 * 100 = 10 : 1, so b gets 92 of
+    // 1010.
     assert_eq!(counts, [918, 92]);
     let kept = wire
         .budget_for("a.weight", Budget::Density(1.0))

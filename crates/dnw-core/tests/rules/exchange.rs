@@ -15,7 +15,7 @@ fn exchange(rule: Rule, weights: &[f32], slope: &[f32]) -> (Wired<Linear>, Vec<u
 }
 
 #[test]
-fn set_replaces_the_weakest_by_chance_and_newborn_edges_begin_at_zero() {
+fn set_replaces_the_weakest_at_random_and_new_edges_start_at_zero() {
     let weights: Vec<f32> = (0..12).map(|i| 1.0 + i as f32).collect();
     // Turnover after one of ten updates: 0.5 (1 + cos(0.1 pi)) / 2 of 4 is 1.95, two edges.
     let (model, before) = exchange(rules::set(1, 0.5, 1.0), &weights, &[1.0; 12]);
@@ -47,7 +47,7 @@ fn rigl_grows_where_the_gradient_is_largest() {
     assert_eq!(
         stored(&model)[others[1]],
         0.0,
-        "it begins at zero, and learned nothing before"
+        "it starts at zero and did not learn before"
     );
 }
 
@@ -55,7 +55,7 @@ fn rigl_grows_where_the_gradient_is_largest() {
 fn rigl_without_gradients_is_an_error_that_says_what_to_do() {
     let mut model = wired(rules::rigl(1, 0.5, 1.0), 2, &[1.0, 2.0, 3.0], 10);
     let error = model.rewire().unwrap_err();
-    assert!(matches!(error, WiringError::GradientsUnseen { .. }));
+    assert!(matches!(error, WiringError::GradientsMissing { .. }));
     assert!(error.to_string().contains("prepare"), "{error}");
 }
 

@@ -1,28 +1,31 @@
-//! What an edge gives: dropped edges, thresholds.
+//! What a real edge contributes: dropout and thresholds.
 
 use burn::module::{Module, Param, ParamGroup};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use dnw_core::{Budget, Wire, rules};
 
-use super::{device, given, given_in_evaluation, layer, real, stored, two, update, wired};
+use super::{
+    device, effective_weights, effective_weights_in_evaluation, layer, real, stored, two, update,
+    wired,
+};
 
 #[test]
-fn targeted_dropout_drops_by_chance_while_training_all_in_evaluation_and_keeps_signs() {
+fn targeted_dropout_drops_some_in_training_and_all_in_evaluation_and_keeps_signs() {
     let weights: Vec<f32> = (0..400)
         .map(|i| if i % 2 == 0 { -1.0 } else { 1.0 } * (1.0 + i as f32))
         .collect();
     let mut model = wired(rules::targeted_dropout(0.75, 0.0), 100, &weights, 10);
     let kept = |values: &[f32]| values.iter().filter(|v| **v != 0.0).count();
-    let evaluated = given_in_evaluation(&model);
+    let evaluated = effective_weights_in_evaluation(&model);
     assert_eq!(kept(&evaluated), 100);
-    for (given, weight) in evaluated.iter().zip(&weights) {
+    for (found, weight) in evaluated.iter().zip(&weights) {
         assert!(
-            *given == 0.0 || given == weight,
-            "{given} is not {weight} with its sign"
+            *found == 0.0 || found == weight,
+            "{found} is not {weight} with its sign"
         );
     }
-    let first = given(&model);
+    let first = effective_weights(&model);
     // Of 300 hallucinated edges about a quarter survive: 75, give or take four standard deviations of 7.5.
     let survivors = kept(&first) - 100;
     assert!((45..=105).contains(&survivors), "{survivors}");
@@ -33,7 +36,10 @@ fn targeted_dropout_drops_by_chance_while_training_all_in_evaluation_and_keeps_s
     );
     model = update(model, &[1.0; 400], 1e-3);
     assert_ne!(
-        given(&model).iter().map(|v| *v != 0.0).collect::<Vec<_>>(),
+        effective_weights(&model)
+            .iter()
+            .map(|v| *v != 0.0)
+            .collect::<Vec<_>>(),
         first.iter().map(|v| *v != 0.0).collect::<Vec<_>>(),
         "drawn anew"
     );
@@ -44,10 +50,16 @@ fn targeted_dropout_drops_by_chance_while_training_all_in_evaluation_and_keeps_s
 }
 
 #[test]
-fn a_model_that_is_loaded_to_be_evaluated_lets_no_dropped_edge_take_part() {
+fn a_model_loaded_for_evaluation_drops_all_hallucinated_edges() {
     let weights: Vec<f32> = (1..=40).map(|i| i as f32).collect();
     let trained = wired(rules::targeted_dropout(0.5, 0.0), 10, &weights, 10);
-    assert!(given(&trained).iter().filter(|w| **w != 0.0).count() > 10);
+    assert!(
+        effective_weights(&trained)
+            .iter()
+            .filter(|w| **w != 0.0)
+            .count()
+            > 10
+    );
     let plain = Device::flex();
     let linear = LinearConfig::new(1, 40).with_bias(false).init(&plain);
     let wire = Wire::new(rules::targeted_dropout(0.5, 0.0), Budget::Edges(10));
@@ -57,8 +69,8 @@ fn a_model_that_is_loaded_to_be_evaluated_lets_no_dropped_edge_take_part() {
         .attach(linear)
         .unwrap();
     let loaded = fresh.load_record(trained.clone().into_record());
-    let given: Vec<f32> = loaded.weight.val().to_data().iter().collect();
-    assert_eq!(given, given_in_evaluation(&trained));
+    let loaded: Vec<f32> = loaded.weight.val().to_data().iter().collect();
+    assert_eq!(loaded, effective_weights_in_evaluation(&trained));
 }
 
 #[test]
@@ -73,7 +85,7 @@ fn targeted_dropout_per_output_keeps_as_many_edges_into_each_target() {
 }
 
 #[test]
-fn st_3_gives_the_weight_less_the_threshold_of_the_whole_model() {
+fn st_3_subtracts_the_threshold_of_the_whole_model() {
     let rule = rules::st3(1.0);
     let mut model = two(rule, Budget::Edges(1), &[5.0, -3.0], &[0.5, -4.0], 1).unwrap();
     let effective = |layer: &Linear| {
@@ -87,7 +99,7 @@ fn st_3_gives_the_weight_less_the_threshold_of_the_whole_model() {
     assert_eq!(
         effective(&model.a),
         [5.0, -3.0],
-        "at first every edge is real and gives its weight"
+        "at first every edge is real and contributes its weight"
     );
     model.rewire().unwrap();
     // Two of four edges stay: 5 and -4; the strongest of the others, -3, is the threshold of both tensors.
@@ -107,7 +119,7 @@ fn st_3_gives_the_weight_less_the_threshold_of_the_whole_model() {
 }
 
 #[test]
-fn normalised_st_3_lets_tensors_of_different_scale_compete_as_equals() {
+fn normalised_st_3_lets_tensors_of_different_scale_compete_equally() {
     let counts = |rule| {
         let mut model = two(
             rule,
@@ -142,7 +154,7 @@ fn normalised_st_3_lets_tensors_of_different_scale_compete_as_equals() {
 fn feather_lies_between_soft_and_hard_and_slows_hallucinated_edges() {
     let mut model = wired(rules::feather(1.0, 3.0, 0.5), 2, &[3.0, -2.0, 1.0], 1);
     model.rewire().unwrap();
-    let effective = given(&model);
+    let effective = effective_weights(&model);
     // (27 - 1)^(1/3) and -(8 - 1)^(1/3), by hand.
     assert!(
         (effective[0] - 2.962_496).abs() < 1e-4 && (effective[1] + 1.912_931).abs() < 1e-4,
@@ -164,7 +176,7 @@ fn str_learns_its_threshold_and_the_count_follows() {
     let mut model = wired(rules::str_learned(-2.0), 1, &weights, 10);
     // sigmoid(-2) = 0.1192: three weights pass, whatever the budget.
     assert_eq!(real(&model), [0, 1, 2]);
-    let effective = given(&model);
+    let effective = effective_weights(&model);
     assert!(
         (effective[1] + 0.6 - 0.119_203).abs() < 1e-5,
         "{effective:?}"
@@ -190,8 +202,8 @@ fn the_learned_threshold_has_the_gradient_of_finite_differences() {
     let numeric = (value(-2.0 + 1e-2) - value(-2.0 - 1e-2)) / 2e-2;
     let (found, model) = loss(-2.0);
     let grads = found.backward();
-    struct Law<'a>(&'a burn::tensor::Gradients, Option<f32>);
-    impl burn::module::ModuleVisitor for Law<'_> {
+    struct ThresholdGradient<'a>(&'a burn::tensor::Gradients, Option<f32>);
+    impl burn::module::ModuleVisitor for ThresholdGradient<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if D == 1 && param.base().shape().num_elements() == 4 {
                 let gradient = param.base().grad(self.0);
@@ -199,8 +211,8 @@ fn the_learned_threshold_has_the_gradient_of_finite_differences() {
             }
         }
     }
-    let mut law = Law(&grads, None);
-    model.visit(&mut law);
-    let analytic = law.1.expect("the threshold learns");
+    let mut found = ThresholdGradient(&grads, None);
+    model.visit(&mut found);
+    let analytic = found.1.expect("the threshold learns");
     assert!((analytic - numeric).abs() < 1e-3, "{analytic} {numeric}");
 }

@@ -1,4 +1,4 @@
-//! Which edges learn, and what else pulls at them.
+//! Which edges learn, and the L1 penalty.
 
 use dnw_core::rules;
 

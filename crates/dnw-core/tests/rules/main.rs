@@ -1,4 +1,4 @@
-//! What each rule is: the fact that defines it, on tensors small enough to see.
+//! The defining fact of each rule, on small tensors.
 
 #![cfg(feature = "flex")]
 
@@ -48,15 +48,15 @@ fn stored(model: &Wired<Linear>) -> Vec<f32> {
     model.weight.base().to_data().iter().collect()
 }
 
-fn given(model: &Wired<Linear>) -> Vec<f32> {
+fn effective_weights(model: &Wired<Linear>) -> Vec<f32> {
     model.weight.val().to_data().iter().collect()
 }
 
-fn given_in_evaluation(model: &Wired<Linear>) -> Vec<f32> {
+fn effective_weights_in_evaluation(model: &Wired<Linear>) -> Vec<f32> {
     model.valid().weight.val().to_data().iter().collect()
 }
 
-/// One update of plain gradient descent along a loss whose gradient to the effective weights is `slope`; then the edges are chosen.
+/// One SGD update of a loss whose gradient to the effective weights is `slope`, then a selection.
 fn update(model: Wired<Linear>, slope: &[f32], rate: f64) -> Wired<Linear> {
     let x = Tensor::<2>::ones([1, 1], &device());
     let slope = Tensor::<1>::from_floats(slope, &device()).reshape([1, slope.len()]);

@@ -1,4 +1,4 @@
-//! When edges are chosen again, and how many are left.
+//! When edges are selected again, and how many stay.
 
 use burn::module::{Module, ParamGroup};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear};
@@ -65,10 +65,10 @@ fn a_lottery_ticket_begins_again_with_the_first_running_averages_too() {
 }
 
 #[test]
-fn rewinding_is_told_once_so_that_optimizers_begin_afresh() {
+fn rewinding_is_reported_once() {
     let mut model = wired(rules::lottery_ticket(0.5), 2, &[0.1, 0.2, 0.3, 0.4], 4);
-    let told: Vec<bool> = (0..4).map(|_| model.rewire().unwrap().rewound).collect();
-    assert_eq!(told, [false, true, false, false]);
+    let rewound: Vec<bool> = (0..4).map(|_| model.rewire().unwrap().rewound).collect();
+    assert_eq!(rewound, [false, true, false, false]);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn gradual_pruning_removes_the_smallest_and_they_do_not_learn() {
     // k + (n - k) (1 - t)^3 with n = 8, k = 2: 6 (27/64) = 2.53, 6/8 = 0.75, 6/64 = 0.09.
     assert_eq!(counts, [8, 5, 3, 2, 2]);
     assert_eq!(real(&model), [6, 7]);
-    assert_eq!(stored(&model)[0], 0.99, "it learned until it left");
+    assert_eq!(stored(&model)[0], 0.99, "it learned until it was pruned");
 }
 
 #[test]
@@ -111,13 +111,13 @@ fn ac_dc_is_dense_in_a_dense_phase_and_begins_it_at_zero() {
     };
     let mut model = wired(rules::ac_dc(phases), 1, &[0.5, 0.9, -0.2], 10);
     let mut counts = vec![real(&model).len()];
-    let mut reborn = Vec::new();
+    let mut restarted = Vec::new();
     for _ in 0..10 {
         model = update(model, &[0.01; 3], 1.0);
         counts.push(real(&model).len());
-        reborn.push(stored(&model)[0]);
+        restarted.push(stored(&model)[0]);
     }
     // Dense, sparse from 2, dense from 4, sparse from 6 on (a dense phase at 8 would not end before the end).
     assert_eq!(counts, [3, 3, 1, 1, 3, 3, 1, 1, 1, 1, 1]);
-    assert_eq!(reborn[3], 0.0, "what was pruned comes back with nothing");
+    assert_eq!(restarted[3], 0.0, "a pruned weight restarts at zero");
 }

@@ -1,19 +1,19 @@
-//! What a rule leaves in a model, and a wiring without its weights.
+//! The state that a rule stores in a model, and a wiring without its weights.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use dnw_core::{Forward, Weights, rules};
 
-use super::{given, wired};
+use super::{effective_weights, wired};
 
 #[test]
-fn what_a_rule_left_in_a_model_is_saved_and_loaded_with_it() {
+fn the_state_of_a_rule_is_saved_and_loaded_with_the_model() {
     let mut model = wired(rules::st3(1.0), 1, &[3.0, -2.0, 1.0], 1);
     model.rewire().unwrap();
     let fresh = wired(rules::st3(1.0), 1, &[0.0, 0.1, 0.2], 1);
     let loaded = fresh.load_record(model.clone().into_record());
-    assert_eq!(given(&loaded), given(&model));
-    assert_eq!(given(&loaded), [1.0, 0.0, 0.0]);
+    assert_eq!(effective_weights(&loaded), effective_weights(&model));
+    assert_eq!(effective_weights(&loaded), [1.0, 0.0, 0.0]);
 }
 
 /// Multiplies the weights, as an optimizer could.
@@ -34,23 +34,22 @@ fn a_threshold_is_state_too() {
     model.rewire().unwrap();
     let model = model.map(&mut Grow(2.0));
     assert_eq!(
-        given(&model),
+        effective_weights(&model),
         [4.0, 0.0, 0.0],
-        "6 less the threshold of the last choice"
+        "6 less the threshold of the last selection"
     );
     assert!(matches!(model.rule().forward, Forward::SoftThreshold));
 }
 
 #[test]
-
 fn a_wiring_keeps_its_edges_with_one_shared_weight_and_with_redrawn_ones() {
     let weights: Vec<f32> = (0..1000).map(|i| (i as f32 - 500.0) / 100.0).collect();
     let mut model = wired(rules::st3(1.0), 400, &weights, 1);
     model.rewire().unwrap();
-    let shared = given(&model.with_weights(Weights::Shared(-1.5)).unwrap());
+    let shared = effective_weights(&model.with_weights(Weights::Shared(-1.5)).unwrap());
     assert_eq!(shared.iter().filter(|w| **w == -1.5).count(), 400);
     assert_eq!(shared.iter().filter(|w| **w == 0.0).count(), 600);
-    let redrawn = |seed| given(&model.with_weights(Weights::Redrawn { seed }).unwrap());
+    let redrawn = |seed| effective_weights(&model.with_weights(Weights::Redrawn { seed }).unwrap());
     let drawn = redrawn(1);
     assert_eq!(drawn, redrawn(1));
     assert_ne!(drawn, redrawn(2));

@@ -126,7 +126,7 @@ impl CircuitWriter {
             Block::new(edges, targets.start - first..targets.end - first, sources)
         };
         let (mut activations, mut gathered) = (Vec::new(), input);
-        for level in 0..spec.firing_levels().len() {
+        for level in 0..spec.function_levels().len() {
             let nodes = spec.level(level);
             if level > 0 {
                 let edges = block(nodes.clone(), 0..nodes.start);
@@ -140,9 +140,11 @@ impl CircuitWriter {
         }
         let outputs = spec.output_nodes();
         match spec.outputs() {
-            Outputs::OwnLevel(_) => self.gather(&activations, block(outputs, 0..spec.firing())),
+            Outputs::OwnLevel(_) => {
+                self.gather(&activations, block(outputs, 0..spec.function_nodes()))
+            }
             Outputs::InLastLevel(n) => {
-                let last = spec.level(spec.firing_levels().len() - 1);
+                let last = spec.level(spec.function_levels().len() - 1);
                 let held = self.steps.select(gathered, last.len() - n..last.len())?;
                 let again =
                     self.gather(&activations[activations.len() - 1..], block(outputs, last))?;
@@ -186,7 +188,7 @@ impl CircuitWriter {
 /// The wiring without edges that are real and not legal between nodes between which the graph's levels would allow one: a pass
 /// masks them. Real edges that no pass reads stay, since they hold budget and are counted.
 fn readable(spec: &GraphSpec, wiring: &Wiring) -> Wiring {
-    let levels = spec.firing_levels().to_vec();
+    let levels = spec.function_levels().to_vec();
     let of_levels = GraphSpec::levels(levels, spec.outputs());
     let of_levels = of_levels.expect("the levels of a graph make one");
     wiring.difference(&of_levels.legal().difference(spec.legal()))

@@ -66,7 +66,7 @@ impl ModuleAdapter for PlainMasks {
 /// # Errors
 /// [`RunError::Read`], or [`RunError::Damaged`] if the file is none, or lacks a tensor, or one has another shape.
 pub fn load_weights<M: Module>(model: &mut M, path: &Path) -> Result<(), RunError> {
-    let bytes = read_bounded(path)?;
+    let bytes = with_current_names(read_bounded(path)?);
     let own = to_bytes(model, path)?;
     if let Some(reason) = difference(&bytes, &own) {
         return Err(RunError::damaged(path, reason));
@@ -81,6 +81,28 @@ pub fn load_weights<M: Module>(model: &mut M, path: &Path) -> Result<(), RunErro
         return Err(RunError::damaged(path, error));
     }
     Ok(())
+}
+
+/// The same tensors with the names that are written now. Older files have `.wiring.law`.
+fn with_current_names(bytes: Vec<u8>) -> Vec<u8> {
+    const OLD: &str = ".wiring.law";
+    const CURRENT: &str = ".wiring.threshold";
+    // What is no safetensors file is refused later, with a reason.
+    let Ok(file) = SafeTensors::deserialize(&bytes) else {
+        return bytes;
+    };
+    if !file.names().iter().any(|name| name.ends_with(OLD)) {
+        return bytes;
+    }
+    let renamed = file.tensors().into_iter().map(|(name, tensor)| {
+        let name = match name.strip_suffix(OLD) {
+            Some(weight) => format!("{weight}{CURRENT}"),
+            None => name,
+        };
+        (name, tensor)
+    });
+    let renamed = safetensors::serialize(renamed, None);
+    renamed.unwrap_or(bytes)
 }
 
 /// Why a file's tensors cannot take the places of the model's own, if they cannot. Looked at before anything is loaded, by the
@@ -129,7 +151,7 @@ fn sides(shape: &[usize]) -> String {
         .join(" x ")
 }
 
-#[cfg(all(test, feature = "flex", feature = "wgpu"))]
+#[cfg(all(test, feature = "flex"))]
 mod tests {
     use burn::nn::{Linear, LinearConfig};
     use dnw_core::{Budget, ParamGroup, Wire, Wired};
@@ -145,6 +167,37 @@ mod tests {
         wire.attach(layer).expect("the budget fits")
     }
 
+    /// A file's bytes with one tensor renamed.
+    fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+        let file = SafeTensors::deserialize(bytes).expect("a safetensors file");
+        let tensors = file.tensors().into_iter().map(|(name, tensor)| {
+            let name = if name == from { to.to_owned() } else { name };
+            (name, tensor)
+        });
+        safetensors::serialize(tensors, None).expect("tensors can be written")
+    }
+
+    #[test]
+    fn a_file_with_the_old_name_of_the_threshold_is_loaded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("old.safetensors");
+        let (saved, mut loaded) = (wired_on("flex"), wired_on("flex"));
+        let current = to_bytes(&saved, &path).expect("tensors can be written");
+        let old = renamed(&current, "weight.wiring.threshold", "weight.wiring.law");
+        assert_ne!(old, current, "the file has the old name");
+        std::fs::write(&path, old).expect("a file can be written");
+        assert_ne!(
+            to_bytes(&loaded, &path).expect("tensors can be written"),
+            current
+        );
+        load_weights(&mut loaded, &path).expect("an old file can be loaded");
+        assert_eq!(
+            to_bytes(&loaded, &path).expect("tensors can be written"),
+            current
+        );
+    }
+
+    #[cfg(feature = "wgpu")]
     #[test]
     fn a_file_is_the_same_bytes_from_every_device() {
         let folder = tempfile::tempdir().expect("a folder");

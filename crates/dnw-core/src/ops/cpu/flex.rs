@@ -9,7 +9,7 @@ use dnw_kernels::pool;
 
 use super::{Address, CpuBackend};
 
-/// The same elements without gaps, and no second handle on them if there were none.
+/// The same elements without gaps, without a second handle on them.
 fn owned(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() {
         tensor

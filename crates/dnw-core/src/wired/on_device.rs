@@ -1,7 +1,7 @@
-//! Choices that keep the largest weights, made where the weights lie.
+//! Top-k selection on the device of the weights.
 //!
-//! What most rules do after every update needs neither scores written down nor weights copied to the host: the backend's own operation
-//! finds the threshold and toggles what has changed in the mask.
+//! Most rules keep the largest weights. They need neither scores nor weights on the host: the backend finds
+//! the threshold and toggles the mask entries that changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ struct Handle {
     real: Option<Tensor<1, Bool>>,
 }
 
-/// The traversal that finds every wired tensor without reading it.
+/// Collects every wired tensor without reading it.
 struct Find<'a> {
     facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     path: Vec<String>,
@@ -62,12 +62,13 @@ impl ModuleVisitor for Find<'_> {
 }
 
 impl<M: Module> Wired<M> {
-    /// Keeps the largest weights of each tensor. None if the rule does more, or the device has no kernels for it.
-    pub(super) fn choose_in_place(
+    /// Selects the largest weights of each tensor. `None` if the rule does more, or the device has no kernel
+    /// for it.
+    pub(super) fn select_on_device(
         &mut self,
         surveys: Surveys,
     ) -> Option<Result<Rewiring, WiringError>> {
-        if !self.rule.keeps_largest() {
+        if !self.rule.is_top_k() {
             return None;
         }
         let found = self.find();
@@ -86,7 +87,7 @@ impl<M: Module> Wired<M> {
             ..self.clock
         };
         let on_cpu = || (**self).devices().iter().all(ops::is_cpu);
-        if !self.rule.keeps_largest() || !self.rule.schedule.chooses(clock) || !on_cpu() {
+        if !self.rule.is_top_k() || !self.rule.schedule.is_due(clock) || !on_cpu() {
             return Vec::new();
         }
         let request = |handle: Handle| {
@@ -110,7 +111,7 @@ impl<M: Module> Wired<M> {
         find.found
     }
 
-    /// Which edges of a tensor are to be real.
+    /// The selection of a tensor that the clock asks for.
     fn top_k(&self, name: &str, clock: Clock) -> TopK {
         let facts = &self.tensors.facts[name];
         TopK {
@@ -166,7 +167,7 @@ impl<M: Module> Wired<M> {
         }
         self.thresholds = thresholds;
         if !changes.is_empty() {
-            self.put(&changes);
+            self.apply(&changes);
         }
         Ok(rewiring)
     }
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_has_velocities_sees_the_weights_where_the_choice_looks_for_them() {
+    fn a_step_with_velocities_surveys_the_weights_at_their_address() {
         for device in devices() {
             let (mut model, mut optimizer) = (wired(&device), Sgd::new(0.9).init());
             for has_velocities in [false, true, true] {
@@ -214,28 +215,28 @@ mod tests {
                 let step = |layer| optimizer.step(0.05, layer, gradients);
                 let requests = model.survey_requests();
                 let ((), surveys) = surveys::during(requests, || model.change_model(step));
-                let seen: Vec<(&str, Address)> = surveys
+                let surveyed: Vec<(&str, Address)> = surveys
                     .iter()
                     .map(|(name, surveyed)| (name.as_str(), surveyed.weights()))
                     .collect();
                 let address = ops::address(&model.weight.base()).unwrap();
                 let expected = [("weight", address)];
-                assert_eq!(seen, &expected[..usize::from(has_velocities)]);
+                assert_eq!(surveyed, &expected[..usize::from(has_velocities)]);
                 model.rewire_by(surveys).unwrap();
             }
         }
     }
 
-    /// What may be done to a model behind the optimizer's back.
+    /// A change of the model after the optimizer step.
     #[derive(Clone, Copy, Debug, PartialEq)]
-    enum Meddling {
-        /// Other weights, where the old ones lie if nobody else holds them.
+    enum ModelChange {
+        /// Other weights, in place if nobody else holds them.
         Weights,
         /// Another mask.
         Mask,
     }
 
-    impl ModuleMapper for Meddling {
+    impl ModuleMapper for ModelChange {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             if *self != Self::Weights || D != 2 {
                 return param;
@@ -258,14 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_after_the_look_is_chosen_by_as_it_is() {
+    fn a_change_after_the_survey_is_selected_from() {
         for device in devices() {
-            for mut meddling in [Meddling::Weights, Meddling::Mask] {
+            for mut change in [ModelChange::Weights, ModelChange::Mask] {
                 let (mut model, mut optimizer) = (wired(&device), Sgd::new(0.9).init());
                 for _ in 0..3 {
                     let gradients = gradients(&model);
                     let step =
-                        |layer: Linear| optimizer.step(0.05, layer, gradients).map(&mut meddling);
+                        |layer: Linear| optimizer.step(0.05, layer, gradients).map(&mut change);
                     model.update(step).unwrap();
                     let tensor = model.tensors().remove(0);
                     let magnitude = |&entry: &usize| tensor.weights[entry].abs();
@@ -273,15 +274,15 @@ mod tests {
                     order.sort_by(|a, b| magnitude(a).total_cmp(&magnitude(b)));
                     let kept = order[order.len() - tensor.budget..].iter().copied();
                     let expected = Wiring::from_entries(order.len(), kept);
-                    assert_eq!(tensor.wiring, expected, "{meddling:?}");
+                    assert_eq!(tensor.wiring, expected, "{change:?}");
                 }
             }
         }
     }
 
-    /// Two steps of the optimizer before one choice.
+    /// Two steps of the optimizer before one selection.
     #[test]
-    fn a_second_step_is_seen_too() {
+    fn a_second_step_before_a_selection_counts() {
         for device in devices() {
             let (mut model, mut optimizer) = (wired(&device), Sgd::new(0.9).init());
             for _ in 0..4 {

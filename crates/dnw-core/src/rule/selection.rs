@@ -1,42 +1,44 @@
-//! How a rule's axes come together into one choice, over all tensors of a model.
+//! How the axes of a rule combine into one selection over all tensors of a model.
 
 use super::{Rule, TensorView};
 use crate::allocation::fill;
-use crate::score::{Chance, draw};
+use crate::score::{Random, draw};
 use crate::{Allocation, Clock, Forward, Score, Wiring, WiringError, select_top_edges};
 
-/// What a rule chose for a tensor, and why.
+/// The edges that a rule selected in a tensor, with their scores.
 #[derive(Clone, Debug)]
-pub struct Choice {
-    /// The edges that are real from now on.
+#[non_exhaustive]
+pub struct Selection {
+    /// The new real edges.
     pub wiring: Wiring,
-    /// The scores that decided it, one per entry.
+    /// The scores, one per entry.
     pub scores: Vec<f32>,
-    /// The magnitude below which an edge gives nothing, where the rule sets one.
+    /// The magnitude below which an edge contributes nothing, if the rule sets one.
     pub threshold: Option<f32>,
-    /// The hallucinated edges that take part while training, where the rule lets some.
+    /// The hallucinated edges that take part in training, if the rule allows any.
     pub joined: Option<Wiring>,
 }
 
 impl Rule {
-    /// The wirings that this rule gives the tensors of a model now. Whether it is time to choose is the schedule's to say, and
-    /// [`Wired::rewire`](crate::Wired::rewire)'s to ask.
+    /// Selects the real edges of all tensors of a model. It does not check whether a selection is due;
+    /// [`Wired::rewire`](crate::Wired::rewire) does.
     ///
     /// # Errors
-    /// [`WiringError::NotANumber`] if a score is none; [`WiringError::Unit`] if a tensor does not divide into units.
-    pub fn choose(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Choice>, WiringError> {
+    /// [`WiringError::NotANumber`] if a score is NaN; [`WiringError::Unit`] if a tensor does not divide into
+    /// units.
+    pub fn select(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Selection>, WiringError> {
         let scores = all_scores(self.score.as_ref(), tensors);
         let wirings = match &self.growth {
-            None => self.choose_best(tensors, &scores)?,
+            None => self.select_best(tensors, &scores)?,
             Some(growth) => self.exchange(growth.as_ref(), tensors, &scores)?,
         };
         let thresholds = self.thresholds(tensors, &scores, &wirings);
-        let choices = tensors
+        let selections = tensors
             .iter()
             .zip(scores)
             .zip(wirings.into_iter().zip(thresholds));
-        Ok(choices
-            .map(|((tensor, scores), (wiring, threshold))| Choice {
+        Ok(selections
+            .map(|((tensor, scores), (wiring, threshold))| Selection {
                 joined: joined(self.forward, tensor, &wiring),
                 wiring,
                 scores,
@@ -46,14 +48,14 @@ impl Rule {
     }
 
     /// The best edges by one score.
-    fn choose_best(
+    fn select_best(
         &self,
         tensors: &[TensorView<'_>],
         scores: &[Vec<f32>],
     ) -> Result<Vec<Wiring>, WiringError> {
         let counts = self.counts(tensors, scores)?;
-        let chosen = tensors.iter().zip(scores).zip(counts);
-        chosen
+        let selected = tensors.iter().zip(scores).zip(counts);
+        selected
             .map(|((tensor, scores), k)| self.unit.select(tensor, scores, k))
             .collect()
     }
@@ -94,7 +96,7 @@ impl Rule {
         })
     }
 
-    /// Keeps the best of the real edges and lets others grow in the places that are made free.
+    /// Keeps the best real edges and grows others in the places of those removed.
     fn exchange(
         &self,
         growth: &dyn Score,
@@ -105,7 +107,7 @@ impl Rule {
             .first()
             .is_some_and(|tensor| tensor.clock.update == 0)
         {
-            return self.choose_best(tensors, &all_scores(&Chance, tensors));
+            return self.select_best(tensors, &all_scores(&Random, tensors));
         }
         let growth = all_scores(growth, tensors);
         let kept: Vec<Wiring> = tensors
@@ -113,8 +115,8 @@ impl Rule {
             .zip(scores)
             .map(|(tensor, scores)| {
                 let real = tensor.wiring.intersection(tensor.candidates);
-                let leaving = self.schedule.turnover(tensor.clock) * real.count() as f64;
-                let stays = real.count() - leaving.round() as usize;
+                let removed = self.schedule.turnover(tensor.clock) * real.count() as f64;
+                let stays = real.count() - removed.round() as usize;
                 let among_real = TensorView {
                     candidates: &real,
                     ..*tensor
@@ -140,8 +142,8 @@ impl Rule {
             .collect()
     }
 
-    /// The magnitude below which edges give nothing: that of the strongest candidate that is not real. Where all tensors compete,
-    /// it is one score for all.
+    /// The magnitude below which edges contribute nothing: that of the strongest candidate that is not real.
+    /// If all tensors compete, they share one threshold score.
     fn thresholds(
         &self,
         tensors: &[TensorView<'_>],
@@ -179,7 +181,7 @@ fn all_scores(score: &dyn Score, tensors: &[TensorView<'_>]) -> Vec<Vec<f32>> {
     tensors.iter().map(of).collect()
 }
 
-/// How many of the `k` best edges of a whole model lie in each of its tensors.
+/// How many of the `k` best edges of the model each tensor has.
 fn best_of_all(
     tensors: &[TensorView<'_>],
     scores: &[Vec<f32>],
@@ -199,8 +201,8 @@ fn best_of_all(
         .zip(starts.clone())
         .flat_map(|(tensor, start)| tensor.candidates.iter().map(move |entry| start + entry));
     let candidates = Wiring::from_entries(ends.last().copied().unwrap_or(0), candidates);
-    let chosen = select_top_edges("", &scores.concat(), &candidates, k);
-    let chosen = chosen.map_err(|error| match error {
+    let selected = select_top_edges("", &scores.concat(), &candidates, k);
+    let selected = selected.map_err(|error| match error {
         WiringError::NotANumber { entry, .. } => {
             let tensor = ends.iter().position(|&end| entry < end).unwrap_or(0);
             WiringError::NotANumber {
@@ -212,7 +214,7 @@ fn best_of_all(
     })?;
     let mut counts = vec![0; tensors.len()];
     let mut tensor = 0;
-    for entry in chosen.iter() {
+    for entry in selected.iter() {
         while entry >= ends[tensor] {
             tensor += 1;
         }
@@ -221,7 +223,7 @@ fn best_of_all(
     Ok(counts)
 }
 
-/// How many edges each tensor has once the places that became free have moved to where the growth score is highest.
+/// The number of edges of each tensor after the removed edges were redistributed by growth score.
 fn moved(tensors: &[TensorView<'_>], growth: &[Vec<f32>], kept: &[Wiring]) -> Vec<usize> {
     let mean = |(tensor, growth): (&TensorView<'_>, &Vec<f32>)| {
         let real = tensor.wiring.intersection(tensor.candidates);
@@ -230,16 +232,16 @@ fn moved(tensors: &[TensorView<'_>], growth: &[Vec<f32>], kept: &[Wiring]) -> Ve
     };
     let weights: Vec<f64> = tensors.iter().zip(growth).map(mean).collect();
     let stayed: Vec<usize> = kept.iter().map(Wiring::count).collect();
-    let now: usize = tensors
+    let before: usize = tensors
         .iter()
         .map(|tensor| tensor.wiring.intersection(tensor.candidates).count())
         .sum();
-    let room: Vec<usize> = tensors
+    let capacity: Vec<usize> = tensors
         .iter()
         .zip(&stayed)
         .map(|(tensor, stayed)| tensor.candidates.count() - stayed)
         .collect();
-    let free = fill(&weights, &room, now - stayed.iter().sum::<usize>());
+    let free = fill(&weights, &capacity, before - stayed.iter().sum::<usize>());
     stayed
         .iter()
         .zip(free)
@@ -247,7 +249,7 @@ fn moved(tensors: &[TensorView<'_>], growth: &[Vec<f32>], kept: &[Wiring]) -> Ve
         .collect()
 }
 
-/// The hallucinated candidates that take part while training.
+/// The hallucinated candidates that take part in training.
 fn joined(forward: Forward, tensor: &TensorView<'_>, wiring: &Wiring) -> Option<Wiring> {
     if !matches!(forward, Forward::Dropout { .. }) {
         return None;
@@ -255,8 +257,8 @@ fn joined(forward: Forward, tensor: &TensorView<'_>, wiring: &Wiring) -> Option<
     let dropped = forward.drop_probability(tensor.clock.share());
     let others = tensor.candidates.difference(wiring);
     let stays = |&entry: &usize| {
-        let chance = (draw(tensor, entry) >> 11) as f64 / (1u64 << 53) as f64;
-        chance >= dropped
+        let random = (draw(tensor, entry) >> 11) as f64 / (1u64 << 53) as f64;
+        random >= dropped
     };
     let joined: Vec<usize> = others.iter().filter(stays).collect();
     Some(Wiring::from_entries(wiring.entries(), joined))

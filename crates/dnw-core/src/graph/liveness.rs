@@ -1,46 +1,47 @@
-//! Which nodes do anything.
+//! Which nodes affect the output, and which are dead.
 
 use std::ops::Range;
 
 use super::GraphSpec;
 use crate::Wiring;
 
-/// Whether a node does anything, and if not, why.
+/// Whether a node affects the output, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+#[non_exhaustive]
+pub enum Liveness {
     /// It lies on a path from an input to an output.
     Alive,
-    /// No path of real edges leads from an input to it: what it gives is a constant.
-    NothingComesIn,
-    /// No path of real edges leads from it to an output: nobody asks what it gives.
-    NothingGoesOut,
+    /// No path of real edges leads from an input to it: its output is constant.
+    NoInput,
+    /// No path of real edges leads from it to an output: its output is never used.
+    NoOutput,
 }
 
-/// The life of every node of a graph with this wiring.
+/// The liveness of every node of a graph with this wiring.
 ///
-/// Output nodes are alive when something comes in, input nodes when something goes out.
+/// Output nodes are alive if an input reaches them, input nodes if they reach an output.
 ///
 /// # Panics
 /// If the wiring is of another tensor.
-pub fn life_of_nodes(spec: &GraphSpec, wiring: &Wiring) -> Vec<Life> {
+pub fn node_liveness(spec: &GraphSpec, wiring: &Wiring) -> Vec<Liveness> {
     let real = wiring.intersection(spec.legal());
     let edges: Vec<(usize, usize)> = real
         .iter_by_target(spec.sources())
         .map(|(target, source)| (source, target + spec.first_target()))
         .collect();
-    life_along(spec.nodes(), 0..spec.inputs(), spec.output_nodes(), &edges)
+    liveness_along_edges(spec.nodes(), 0..spec.inputs(), spec.output_nodes(), &edges)
 }
 
-/// The life of `nodes` nodes joined by `edges` (source, target).
+/// The liveness of `nodes` nodes joined by `edges` (source, target).
 ///
 /// # Panics
-/// If an edge, an input or an output is no node.
-pub fn life_along(
+/// If an edge, an input or an output is outside the graph.
+pub fn liveness_along_edges(
     nodes: usize,
     inputs: Range<usize>,
     outputs: Range<usize>,
     edges: &[(usize, usize)],
-) -> Vec<Life> {
+) -> Vec<Liveness> {
     let from_input = reached(nodes, inputs, edges.iter().copied());
     let to_output = reached(
         nodes,
@@ -51,14 +52,14 @@ pub fn life_along(
         .into_iter()
         .zip(to_output)
         .map(|reached| match reached {
-            (true, true) => Life::Alive,
-            (false, _) => Life::NothingComesIn,
-            (true, false) => Life::NothingGoesOut,
+            (true, true) => Liveness::Alive,
+            (false, _) => Liveness::NoInput,
+            (true, false) => Liveness::NoOutput,
         })
         .collect()
 }
 
-/// Which nodes can be reached from some along directed edges.
+/// Which nodes can be reached from the nodes `from` along directed edges.
 fn reached(
     nodes: usize,
     from: Range<usize>,
@@ -90,17 +91,10 @@ mod tests {
         let entry = |target: usize, source: usize| (target - 2) * spec.sources() + source;
         let real = [entry(2, 0), entry(5, 2), entry(3, 1), entry(5, 4)];
         let wiring = Wiring::from_entries(spec.legal().entries(), real);
-        use Life::*;
+        use Liveness::*;
         assert_eq!(
-            life_of_nodes(&spec, &wiring),
-            [
-                Alive,
-                NothingGoesOut,
-                Alive,
-                NothingGoesOut,
-                NothingComesIn,
-                Alive
-            ]
+            node_liveness(&spec, &wiring),
+            [Alive, NoOutput, Alive, NoOutput, NoInput, Alive]
         );
     }
 }
