@@ -5,7 +5,7 @@
 //! in `// dnw`: it then rewires by itself after each update.
 //!
 //! ```text
-//! cargo run -p dnw-examples --example burn_learner [--features FEATURE] [DEVICE]
+//! cargo run -p dnw-examples --features learner --example burn_learner [DEVICE]
 //! ```
 //!
 //! (devices and features as in `embed_in_your_model.rs`). It fails if the net has not learned its task, or if its wiring is not what was asked for.

@@ -5,9 +5,11 @@
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
 
+#[cfg(feature = "learner")]
 mod quiet;
 mod shapes;
 
+#[cfg(feature = "learner")]
 pub use quiet::Quiet;
 pub use shapes::{CLASSES, SIDE, Shape, ShapeBatch, ShapeBatcher, shapes};
 
