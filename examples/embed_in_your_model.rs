@@ -97,7 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(0.05, model, gradients);
             let rewiring = model.rewire()?; // dnw
-            swaps += rewiring.born(); // shown
+            swaps += rewiring.added(); // shown
         }
         let accuracy = accuracy(&model.valid(), &held_back, &cpu_or_gpu);
         println!("epoch {epoch}: accuracy {accuracy:.3}, {swaps} swaps");

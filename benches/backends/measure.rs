@@ -321,7 +321,7 @@ impl Bench<'_> {
     ) -> Result<(Timing, usize), Failure> {
         let device: &Device = &self.opened.device;
         let mut before = training.model.clone();
-        let swapped = training.step(batch)?.rewiring.born();
+        let swapped = training.step(batch)?.rewiring.added();
         let tensors = training.model.tensors().into_iter();
         let updated = tensors.map(|tensor| (tensor.name, tensor.weights));
         before.set_weights(updated.collect())?;
@@ -329,7 +329,7 @@ impl Bench<'_> {
         let timing = rounds(batch.len(), self.plan.rounds, 1, self.plan.patience, || {
             let mut model = before.clone();
             let began = Instant::now();
-            let found = model.rewire()?.born();
+            let found = model.rewire()?.added();
             device.sync()?;
             let seconds = began.elapsed().as_secs_f64();
             if found == swapped {

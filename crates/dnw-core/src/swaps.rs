@@ -2,15 +2,15 @@
 
 use crate::Wiring;
 
-/// The edges that were born and those that died in one update.
+/// The edges that one update added and removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swaps {
     /// Entries that became real, ascending.
-    pub born: Vec<usize>,
+    pub added: Vec<usize>,
     /// Entries that ceased to be real, ascending.
-    pub died: Vec<usize>,
-    /// The swaps as pairs `(born, died)`: the weakest edge that was born with the strongest that died, so
-    /// that the scores of each pair are as close as possible. While a budget shrinks, some edges that died
+    pub removed: Vec<usize>,
+    /// The swaps as pairs `(added, removed)`: the weakest edge that was added with the strongest that was removed, so
+    /// that the scores of each pair are as close as possible. While a budget shrinks, some removed edges
     /// have no partner.
     pub pairs: Vec<(usize, usize)>,
 }
@@ -29,24 +29,26 @@ impl Swaps {
         )
     }
 
-    /// The swaps of edges that were born and that died, ascending, each with its score.
-    pub(crate) fn of(born: Vec<(usize, f32)>, died: Vec<(usize, f32)>) -> Self {
+    /// The swaps of added and removed edges, ascending, each with its score.
+    pub(crate) fn of(added: Vec<(usize, f32)>, removed: Vec<(usize, f32)>) -> Self {
         let entries = |scored: &[(usize, f32)]| scored.iter().map(|(entry, _)| *entry).collect();
-        let (born_entries, died_entries) = (entries(&born), entries(&died));
-        let (mut weakest, mut strongest) = (born, died);
+        let (added_entries, removed_entries) = (entries(&added), entries(&removed));
+        let (mut weakest, mut strongest) = (added, removed);
         weakest.sort_by(|a, b| a.1.total_cmp(&b.1));
         strongest.sort_by(|a, b| b.1.total_cmp(&a.1));
         let pairs = weakest.into_iter().zip(strongest);
         Self {
-            pairs: pairs.map(|((born, _), (died, _))| (born, died)).collect(),
-            born: born_entries,
-            died: died_entries,
+            pairs: pairs
+                .map(|((added, _), (removed, _))| (added, removed))
+                .collect(),
+            added: added_entries,
+            removed: removed_entries,
         }
     }
 
     /// Whether no edge changed.
     pub fn is_empty(&self) -> bool {
-        self.born.is_empty() && self.died.is_empty()
+        self.added.is_empty() && self.removed.is_empty()
     }
 }
 
@@ -59,7 +61,7 @@ mod tests {
         let before = Wiring::from_entries(6, [0, 1, 2]);
         let after = Wiring::from_entries(6, [2, 3, 4]);
         let swaps = Swaps::between(&before, &after, &[0.3, 0.4, 9.0, 0.9, 0.5, 0.0]);
-        assert_eq!((swaps.born, swaps.died), (vec![3, 4], vec![0, 1]));
+        assert_eq!((swaps.added, swaps.removed), (vec![3, 4], vec![0, 1]));
         assert_eq!(swaps.pairs, [(4, 1), (3, 0)]);
     }
 }

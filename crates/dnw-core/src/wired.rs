@@ -107,14 +107,14 @@ pub struct Rewiring {
 }
 
 impl Rewiring {
-    /// Edges born in all tensors.
-    pub fn born(&self) -> usize {
-        self.tensors.iter().map(|t| t.swaps.born.len()).sum()
+    /// Edges added in all tensors.
+    pub fn added(&self) -> usize {
+        self.tensors.iter().map(|t| t.swaps.added.len()).sum()
     }
 
-    /// Edges that died in all tensors.
-    pub fn died(&self) -> usize {
-        self.tensors.iter().map(|t| t.swaps.died.len()).sum()
+    /// Edges removed in all tensors.
+    pub fn removed(&self) -> usize {
+        self.tensors.iter().map(|t| t.swaps.removed.len()).sum()
     }
 
     /// Real edges of all tensors whose edges were selected.
@@ -307,7 +307,7 @@ impl<M: Module> Wired<M> {
     fn change(&self, tensor: &TensorView<'_>, selection: &Selection, swaps: &Swaps) -> Change {
         let rewinds = self.initial.is_some() && self.clock.update > 0;
         let begins_at_zero = self.rule.regrowth == Regrowth::Zero && tensor.clock.update > 0;
-        let born = || Wiring::from_entries(tensor.weights.len(), swaps.born.iter().copied());
+        let added = || Wiring::from_entries(tensor.weights.len(), swaps.added.iter().copied());
         Change {
             toggled: None,
             wiring: (rewinds || !swaps.is_empty()).then(|| selection.wiring.clone()),
@@ -315,7 +315,7 @@ impl<M: Module> Wired<M> {
             threshold: selection
                 .threshold
                 .map(|t| self.rule.forward.threshold_parameters(t)),
-            zeroed: (begins_at_zero && !swaps.born.is_empty()).then(born),
+            zeroed: (begins_at_zero && !swaps.added.is_empty()).then(added),
             weights: None,
         }
     }

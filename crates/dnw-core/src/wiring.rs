@@ -16,8 +16,8 @@ use crate::WiringError;
 ///
 /// let before = Wiring::from_entries(6, [0, 4]);
 /// let after = Wiring::from_entries(6, [1, 4]);
-/// assert_eq!(after.difference(&before).iter().collect::<Vec<_>>(), [1]); // born
-/// assert_eq!(before.difference(&after).iter().collect::<Vec<_>>(), [0]); // died
+/// assert_eq!(after.difference(&before).iter().collect::<Vec<_>>(), [1]); // added
+/// assert_eq!(before.difference(&after).iter().collect::<Vec<_>>(), [0]); // removed
 /// assert_eq!(Wiring::from_bytes(&after.to_bytes())?, after);
 /// # Ok::<(), dnw_core::WiringError>(())
 /// ```

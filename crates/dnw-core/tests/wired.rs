@@ -83,11 +83,11 @@ fn one_call_rewires_every_layer_of_a_nested_model_to_its_budget() {
         let loss = model.forward(x.clone()).powi_scalar(2).mean();
         model = step(model, loss, 0.5);
         let rewiring = model.rewire().unwrap();
-        swaps += rewiring.born();
+        swaps += rewiring.added();
         let counts: Vec<usize> = rewiring.tensors.iter().map(|t| t.real).collect();
         assert_eq!(counts, [9, 36, 36, 7]);
         for tensor in rewiring.tensors {
-            assert_eq!(tensor.swaps.born.len(), tensor.swaps.died.len());
+            assert_eq!(tensor.swaps.added.len(), tensor.swaps.removed.len());
             assert!(tensor.nearest.unwrap() <= tensor.threshold);
         }
     }
@@ -185,7 +185,7 @@ fn an_update_is_a_step_and_a_selection() {
     assert!(
         rewirings
             .iter()
-            .map(|rewiring| rewiring.born())
+            .map(|rewiring| rewiring.added())
             .sum::<usize>()
             > 0
     );

@@ -30,14 +30,14 @@ export function unpackBits(bytes, length) {
   return flags;
 }
 
-// The history as flat lists: change `c` has the entries `born[bornStart[c] .. bornStart[c + 1]]`.
+// The history as flat lists: change `c` has the entries `added[addedStart[c] .. addedStart[c + 1]]`.
 // Reading ends, as in Rust, at the first record that is cut short or points outside.
 export function historyOf(bytes, entries) {
   const update = [];
-  const bornStart = [0];
-  const diedStart = [0];
-  const born = [];
-  const died = [];
+  const addedStart = [0];
+  const removedStart = [0];
+  const added = [];
+  const removed = [];
   let at = 0;
   let now = 0;
   const varint = () => {
@@ -65,20 +65,20 @@ export function historyOf(bytes, entries) {
   };
   for (;;) {
     const step = varint();
-    if (step < 0 || !list(born) || !list(died)) break;
+    if (step < 0 || !list(added) || !list(removed)) break;
     now += step;
     update.push(now);
-    bornStart.push(born.length);
-    diedStart.push(died.length);
+    addedStart.push(added.length);
+    removedStart.push(removed.length);
   }
-  born.length = bornStart[update.length];
-  died.length = diedStart[update.length];
+  added.length = addedStart[update.length];
+  removed.length = removedStart[update.length];
   return {
     count: update.length,
     update: Float64Array.from(update),
-    bornStart: Uint32Array.from(bornStart),
-    diedStart: Uint32Array.from(diedStart),
-    born: Uint32Array.from(born),
-    died: Uint32Array.from(died),
+    addedStart: Uint32Array.from(addedStart),
+    removedStart: Uint32Array.from(removedStart),
+    added: Uint32Array.from(added),
+    removed: Uint32Array.from(removed),
   };
 }

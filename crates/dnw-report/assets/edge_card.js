@@ -80,7 +80,7 @@ function spellsOf(layer, entry, events, updates) {
   const spells = [];
   let since = layer.kept[0].real[entry] ? 0 : null;
   for (const event of events) {
-    if (event.born) since = event.update;
+    if (event.added) since = event.update;
     else if (since !== null) {
       spells.push([since, event.update]);
       since = null;
@@ -145,8 +145,8 @@ function swapList(app, layer, entry, events) {
     .reverse()
     .map((event) => {
       const other = layer.partner(entry, event);
-      const alone = event.born ? "came as the budget grew" : "left as the budget shrank";
-      const what = other === null ? alone : event.born ? "replaced " : "replaced by ";
+      const alone = event.added ? "came as the budget grew" : "left as the budget shrank";
+      const what = other === null ? alone : event.added ? "replaced " : "replaced by ";
       return el(
         "li",
         {},
@@ -155,7 +155,7 @@ function swapList(app, layer, entry, events) {
           { class: "link", onclick: () => state.set({ t: event.update, playing: false }) },
           count(event.update),
         ),
-        el("span", { class: event.born ? "born" : "gone", "aria-hidden": "true" }, event.born ? "+" : "−"),
+        el("span", { class: event.added ? "added" : "gone", "aria-hidden": "true" }, event.added ? "+" : "−"),
         el(
           "span",
           {},

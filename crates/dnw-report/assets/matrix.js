@@ -95,12 +95,12 @@ export function matrixView(app) {
       const weight = layer.weight(entry, moment);
       fill(entry, tones[weight < 0 ? 1 : 0][Math.round(32 * Math.min(1, Math.abs(weight) / moment.scale))], grow);
     }
-    const { update, bornStart, born } = layer.changes;
+    const { update, addedStart, added } = layer.changes;
     const span = afterglow(run);
     for (let c = lastAtMost(update, state.values.t - span) + 1; c < layer.applied; c++) {
       const fresh = 1 - (state.values.t - update[c]) / span;
       const shade = pack(colours.flash, 0.35 + 0.65 * fresh);
-      for (let i = bornStart[c]; i < bornStart[c + 1]; i++) if (layer.real[born[i]]) fill(born[i], shade, grow);
+      for (let i = addedStart[c]; i < addedStart[c + 1]; i++) if (layer.real[added[i]]) fill(added[i], shade, grow);
     }
   };
 

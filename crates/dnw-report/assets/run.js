@@ -37,8 +37,8 @@ export class WiredLayer {
   // Walks through the whole history once and keeps wirings on the way.
   keep() {
     this.kept = [{ applied: 0, real: this.real.slice() }];
-    const { count, born, died } = this.changes;
-    const stride = Math.max(256, Math.ceil((born.length + died.length) / CHECKPOINTS));
+    const { count, added, removed } = this.changes;
+    const stride = Math.max(256, Math.ceil((added.length + removed.length) / CHECKPOINTS));
     let since = 0;
     for (let c = 0; c < count; c++) {
       since += this.step(c, 1);
@@ -51,11 +51,11 @@ export class WiredLayer {
   }
 
   step(change, direction) {
-    const { bornStart, diedStart, born, died } = this.changes;
+    const { addedStart, removedStart, added, removed } = this.changes;
     const up = direction > 0 ? 1 : 0;
-    for (let i = diedStart[change]; i < diedStart[change + 1]; i++) this.real[died[i]] = 1 - up;
-    for (let i = bornStart[change]; i < bornStart[change + 1]; i++) this.real[born[i]] = up;
-    return bornStart[change + 1] - bornStart[change] + diedStart[change + 1] - diedStart[change];
+    for (let i = removedStart[change]; i < removedStart[change + 1]; i++) this.real[removed[i]] = 1 - up;
+    for (let i = addedStart[change]; i < addedStart[change + 1]; i++) this.real[added[i]] = up;
+    return addedStart[change + 1] - addedStart[change] + removedStart[change + 1] - removedStart[change];
   }
 
   seek(t) {
@@ -127,33 +127,33 @@ export class WiredLayer {
   }
 
   swapsUntil(t) {
-    return this.changes.bornStart[lastAtMost(this.changes.update, t) + 1];
+    return this.changes.addedStart[lastAtMost(this.changes.update, t) + 1];
   }
 
-  // In which changes an entry was born and died, ascending.
+  // In which changes an entry was added and removed, ascending.
   eventsOf(entry) {
-    const { count, bornStart, diedStart, born, died } = this.changes;
+    const { count, addedStart, removedStart, added, removed } = this.changes;
     const events = [];
     for (let c = 0; c < count; c++) {
-      for (let i = bornStart[c]; i < bornStart[c + 1]; i++)
-        if (born[i] === entry) events.push({ change: c, born: true });
-      for (let i = diedStart[c]; i < diedStart[c + 1]; i++)
-        if (died[i] === entry) events.push({ change: c, born: false });
+      for (let i = addedStart[c]; i < addedStart[c + 1]; i++)
+        if (added[i] === entry) events.push({ change: c, added: true });
+      for (let i = removedStart[c]; i < removedStart[c + 1]; i++)
+        if (removed[i] === entry) events.push({ change: c, added: false });
     }
     return events.map((event) => ({ ...event, update: this.changes.update[event.change] }));
   }
 
-  // The edge on the other side of a swap: of one change, the strongest born goes with the weakest died.
-  partner(entry, { change, born: wasBorn }) {
-    const { update, bornStart, diedStart, born, died } = this.changes;
+  // The edge on the other side of a swap: of one change, the strongest added goes with the weakest removed.
+  partner(entry, { change, added: wasAdded }) {
+    const { update, addedStart, removedStart, added, removed } = this.changes;
     const moment = this.moment(update[change]);
     const size = (e) => Math.abs(this.weight(e, moment));
-    const arrived = [...born.slice(bornStart[change], bornStart[change + 1])].sort(
+    const arrived = [...added.slice(addedStart[change], addedStart[change + 1])].sort(
       (a, b) => size(b) - size(a) || a - b,
     );
-    const left = [...died.slice(diedStart[change], diedStart[change + 1])].sort((a, b) => size(a) - size(b) || a - b);
-    const place = (wasBorn ? arrived : left).indexOf(entry);
-    const other = (wasBorn ? left : arrived)[place];
+    const left = [...removed.slice(removedStart[change], removedStart[change + 1])].sort((a, b) => size(a) - size(b) || a - b);
+    const place = (wasAdded ? arrived : left).indexOf(entry);
+    const other = (wasAdded ? left : arrived)[place];
     return other === undefined ? null : other;
   }
 }

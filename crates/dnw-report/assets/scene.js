@@ -52,7 +52,7 @@ export class Strokes {
   }
 }
 
-// How long births and deaths stay visible, in updates.
+// How long swaps stay visible, in updates.
 export function afterglow(run) {
   return Math.max(1, run.updates * 0.012);
 }
@@ -138,16 +138,16 @@ export function strongestHallucinated(layer, t) {
     .map(([, entry]) => entry);
 }
 
-// Edges that were just born flash, edges that just died fade.
+// Edges that were just added flash, edges that were just removed fade.
 function pushGlow(run, layer, t, look, layout, strokes, focus) {
-  const { update, bornStart, diedStart, born, died } = layer.changes;
+  const { update, addedStart, removedStart, added, removed } = layer.changes;
   const span = afterglow(run);
   const last = layer.applied - 1;
   const first = lastAtMost(update, t - span) + 1;
   const moment = layer.moment(t);
-  // Where many are born at once, each shines less, or nothing else could be seen.
-  const births = last >= first ? bornStart[last + 1] - bornStart[first] : 0;
-  const shine = Math.min(1, Math.sqrt(24 / Math.max(1, births)));
+  // Where many are added at once, each shines less, or nothing else could be seen.
+  const added = last >= first ? addedStart[last + 1] - addedStart[first] : 0;
+  const shine = Math.min(1, Math.sqrt(24 / Math.max(1, added)));
   let left = MOST_GLOWING;
   for (let c = last; c >= first && left > 0; c--) {
     const fresh = 1 - (t - update[c]) / span;
@@ -187,8 +187,8 @@ function pushGlow(run, layer, t, look, layout, strokes, focus) {
       }
       left--;
     };
-    for (let i = diedStart[c]; i < diedStart[c + 1]; i++) if (!layer.real[died[i]]) each(died[i], false);
-    for (let i = bornStart[c]; i < bornStart[c + 1]; i++) if (layer.real[born[i]]) each(born[i], true);
+    for (let i = removedStart[c]; i < removedStart[c + 1]; i++) if (!layer.real[removed[i]]) each(removed[i], false);
+    for (let i = addedStart[c]; i < addedStart[c + 1]; i++) if (layer.real[added[i]]) each(added[i], true);
   }
 }
 

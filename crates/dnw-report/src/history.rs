@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! varint  updates since the record before (the first counts from 0)
-//! varint  edges born;   then that many varints: entry numbers ascending, each less the one before
-//! varint  edges died;   the same
+//! varint  edges added;   then that many varints: entry numbers ascending, each less the one before
+//! varint  edges removed;   the same
 //! ```
 //!
 //! The first entry number of a list is written as it is, a later one as its distance to the one
@@ -18,15 +18,15 @@ pub struct Change {
     /// The update after which the wiring was so.
     pub update: u64,
     /// Entries that became real, ascending.
-    pub born: Vec<u32>,
+    pub added: Vec<u32>,
     /// Entries that ceased to be real, ascending.
-    pub died: Vec<u32>,
+    pub removed: Vec<u32>,
 }
 
 /// Appends one change to `bytes`; `previous` is the update of the change before (0 at first).
 pub fn encode(bytes: &mut Vec<u8>, previous: u64, change: &Change) {
     varint(bytes, change.update - previous);
-    for entries in [&change.born, &change.died] {
+    for entries in [&change.added, &change.removed] {
         varint(bytes, entries.len() as u64);
         let mut before = 0;
         for &entry in entries {
@@ -61,7 +61,7 @@ fn record(bytes: &[u8], mut at: usize, update: u64, entries: usize) -> Option<(C
         update: update.checked_add(next()?)?,
         ..Change::default()
     };
-    for list in [&mut change.born, &mut change.died] {
+    for list in [&mut change.added, &mut change.removed] {
         let count = next()?;
         if count > entries as u64 {
             return None;
@@ -116,9 +116,13 @@ mod tests {
         vec((0..100_000u64, entries(), entries()), 0..12).prop_map(|steps| {
             let mut update = 0;
             let mut changes = Vec::new();
-            for (step, born, died) in steps {
+            for (step, added, removed) in steps {
                 update += step;
-                changes.push(Change { update, born, died });
+                changes.push(Change {
+                    update,
+                    added,
+                    removed,
+                });
             }
             changes
         })
@@ -155,7 +159,7 @@ mod tests {
             let (changes, took) = decode(&bytes, entries);
             prop_assert!(took <= bytes.len());
             for change in changes {
-                prop_assert!(change.born.iter().chain(&change.died).all(|&entry| (entry as usize) < entries));
+                prop_assert!(change.added.iter().chain(&change.removed).all(|&entry| (entry as usize) < entries));
             }
         }
     }
@@ -165,8 +169,8 @@ mod tests {
         assert_eq!(
             encoded(&[Change {
                 update: 1,
-                born: vec![7],
-                died: vec![9]
+                added: vec![7],
+                removed: vec![9]
             }])
             .len(),
             5

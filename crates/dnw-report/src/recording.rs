@@ -101,7 +101,7 @@ pub struct TrainCurve {
     pub loss: Vec<f32>,
     /// Mean accuracy, 0 to 1.
     pub accuracy: Vec<f32>,
-    /// Swaps in all layers since the entry before (edges born).
+    /// Swaps in all layers since the entry before (edges added).
     pub swaps: Vec<u32>,
     /// Learning rate.
     pub learning_rate: Vec<f32>,

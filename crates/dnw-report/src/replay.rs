@@ -36,10 +36,10 @@ impl<'a> Replay<'a> {
             .iter()
             .take_while(|change| change.update <= update)
         {
-            for &entry in &change.died {
+            for &entry in &change.removed {
                 real[entry as usize] = false;
             }
-            for &entry in &change.born {
+            for &entry in &change.added {
                 real[entry as usize] = true;
             }
         }
@@ -175,8 +175,8 @@ mod tests {
             0,
             &Change {
                 update: 4,
-                born: vec![2],
-                died: vec![0],
+                added: vec![2],
+                removed: vec![0],
             },
         );
         Layer {

@@ -62,7 +62,7 @@ fn the_wiring_in_the_page_is_the_recorded_one_at_every_moment() {
         let grown: i64 = changes
             .iter()
             .take_while(|change| change.update <= update)
-            .map(|change| change.born.len() as i64 - change.died.len() as i64)
+            .map(|change| change.added.len() as i64 - change.removed.len() as i64)
             .sum();
         page.eval(&format!("dnw.seek({update})"));
         assert_eq!(

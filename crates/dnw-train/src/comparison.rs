@@ -69,7 +69,7 @@ fn read_run(folder: &RunFolder) -> Result<(ComparedRun, Wirings), RunError> {
     for tensor in &facts.tensors {
         // Facts that were read have tensors whose entries can be counted.
         let history = folder.read_history(&tensor.name, tensor.entries().unwrap_or(0))?;
-        swaps += history.born();
+        swaps += history.added();
         wirings.push((tensor.name.clone(), history.last()));
     }
     let metrics = folder.read_metrics(facts.classes.len())?;

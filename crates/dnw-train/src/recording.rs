@@ -200,11 +200,11 @@ fn layer(
         })?;
         while let Some(change) = changes.next_if(|change| change.update <= *update) {
             change
-                .died
+                .removed
                 .iter()
                 .for_each(|&entry| real[entry as usize] = false);
             change
-                .born
+                .added
                 .iter()
                 .for_each(|&entry| real[entry as usize] = true);
         }

@@ -108,7 +108,7 @@ impl<'a> RunWriter<'a> {
         self.since.right += update.right;
         self.since.images += update.images;
         self.since.updates += 1;
-        self.since.swaps += update.rewiring.born() as u64;
+        self.since.swaps += update.rewiring.added() as u64;
         self.since.rate = update.rate;
         if update.update.is_multiple_of(self.every) {
             self.write_metric(training)?;

@@ -142,8 +142,8 @@ impl Untracked for SelectTopK {
         let (weights, real) = (buffer(&weights), buffer(&real));
         let made = gpu_selection::select_top_k(client, &weights, &real, store, wanted);
         let changes = made.map(|selection| MaskChanges {
-            added: selection.born,
-            removed: selection.died,
+            added: selection.added,
+            removed: selection.removed,
             threshold: selection.threshold,
             nearest: selection.nearest,
             contenders: selection.contenders,

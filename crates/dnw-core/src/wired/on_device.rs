@@ -148,7 +148,7 @@ impl<M: Module> Wired<M> {
             })?;
             let swaps = Swaps::of(found.added, found.removed);
             if !swaps.is_empty() {
-                let toggled = [swaps.born.as_slice(), &swaps.died].concat();
+                let toggled = [swaps.added.as_slice(), &swaps.removed].concat();
                 let change = Change {
                     toggled: Some(toggled),
                     ..Change::default()

@@ -94,11 +94,11 @@ pub(super) fn train(
         } else {
             let change = Change {
                 update,
-                born: missing(&chosen, &real),
-                died: missing(&real, &chosen),
+                added: missing(&chosen, &real),
+                removed: missing(&real, &chosen),
             };
-            if !change.born.is_empty() || !change.died.is_empty() {
-                tally.swaps[update as usize] += change.born.len() as u32;
+            if !change.added.is_empty() || !change.removed.is_empty() {
+                tally.swaps[update as usize] += change.added.len() as u32;
                 history::encode(&mut history, previous, &change);
                 previous = update;
             }

@@ -124,7 +124,7 @@ impl Watcher for Progress {
             &mut self.accuracy,
             update.right as f64 / update.images.max(1) as f64,
         );
-        mix(&mut self.swaps, update.rewiring.born() as f64);
+        mix(&mut self.swaps, update.rewiring.added() as f64);
         if let Shown::Bar(bar) = &self.shown {
             let speed = self.images as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
             bar.set_message(format!(

@@ -34,19 +34,19 @@ impl History {
     pub fn last(&self) -> Wiring {
         let mut real: std::collections::BTreeSet<usize> = self.first.iter().collect();
         for change in &self.changes {
-            for died in &change.died {
-                real.remove(&(*died as usize));
+            for removed in &change.removed {
+                real.remove(&(*removed as usize));
             }
-            real.extend(change.born.iter().map(|&born| born as usize));
+            real.extend(change.added.iter().map(|&added| added as usize));
         }
         Wiring::from_entries(self.first.entries(), real)
     }
 
-    /// Edges born over the run.
-    pub fn born(&self) -> u64 {
+    /// Edges added over the run.
+    pub fn added(&self) -> u64 {
         self.changes
             .iter()
-            .map(|change| change.born.len() as u64)
+            .map(|change| change.added.len() as u64)
             .sum()
     }
 }
@@ -111,8 +111,8 @@ impl HistoryWriter {
         };
         let change = Change {
             update,
-            born: renumbered(&swaps.born),
-            died: renumbered(&swaps.died),
+            added: renumbered(&swaps.added),
+            removed: renumbered(&swaps.removed),
         };
         encode(&mut self.waiting, self.previous, &change);
         self.previous = update;
@@ -193,16 +193,16 @@ mod tests {
         writer.append(
             3,
             &Swaps {
-                born: vec![4],
-                died: vec![0],
+                added: vec![4],
+                removed: vec![0],
                 pairs: vec![],
             },
         );
         writer.append(
             9,
             &Swaps {
-                born: vec![5],
-                died: vec![1],
+                added: vec![5],
+                removed: vec![1],
                 pairs: vec![],
             },
         );
@@ -210,7 +210,7 @@ mod tests {
         let whole = read(&path, 6).unwrap();
         assert_eq!(whole.first.iter().collect::<Vec<_>>(), [0, 2]);
         assert_eq!(whole.last().iter().collect::<Vec<_>>(), [3, 5]);
-        assert_eq!((whole.born(), whole.changes.len()), (2, 2));
+        assert_eq!((whole.added(), whole.changes.len()), (2, 2));
         let bytes = std::fs::read(&path).unwrap();
         for cut in 0..bytes.len() {
             std::fs::write(&path, &bytes[..cut]).unwrap();

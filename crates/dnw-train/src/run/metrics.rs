@@ -20,7 +20,7 @@ pub enum Metric {
         loss: f64,
         /// Share of images classified right, 0 to 1.
         accuracy: f64,
-        /// Edges born.
+        /// Edges added.
         swaps: u64,
         /// The learning rate of the last update.
         learning_rate: f64,

@@ -137,7 +137,7 @@ fn updates_on_a_server_are_those_of_its_device() {
     for (here, there) in here.iter().zip(&there) {
         largest = largest.max((here.loss / there.loss - 1.0).abs());
         assert_eq!(here.rate, there.rate);
-        assert_eq!(here.rewiring.born(), there.rewiring.born());
+        assert_eq!(here.rewiring.added(), there.rewiring.added());
     }
     eprintln!("largest difference of a loss: {largest:e}");
     assert!(largest < TOLERANCE, "{largest}");
