@@ -34,7 +34,7 @@
 use std::sync::Arc;
 
 use crate::score::Sees;
-use crate::{Allocation, Birth, Clock, Forward, Gradient, Penalty, Schedule, Score, Unit, Wiring};
+use crate::{Allocation, Birth, Forward, Gradient, Penalty, Schedule, Score, Unit};
 
 mod choice;
 
@@ -104,82 +104,5 @@ impl Rule {
             Sees::Nothing => self.gradient.hallucinated(),
             _ => 1.0,
         }
-    }
-}
-
-/// What a rule sees of a tensor when it chooses.
-#[derive(Clone, Copy, Debug)]
-pub struct TensorView<'a> {
-    /// The tensor's path in the model, such as `graph.weight`.
-    pub name: &'a str,
-    /// How entries lie as targets and sources.
-    pub shape: &'a WeightShape,
-    /// The weights, row-major.
-    pub weights: &'a [f32],
-    /// The edges that may be chosen.
-    pub candidates: &'a Wiring,
-    /// The edges that are real now.
-    pub wiring: &'a Wiring,
-    /// The edges to keep at the end of the run.
-    pub budget: usize,
-    /// Where the run is.
-    pub clock: Clock,
-    /// The seed of rules that draw lots.
-    pub seed: u64,
-    /// What the rule's scores asked to see of the gradients, row-major; `None` before the first update.
-    pub seen: Option<&'a [f32]>,
-    /// The magnitude below which an edge gives nothing; 0 where there is no threshold.
-    pub threshold: f32,
-}
-
-/// How the entries of a weight are edges.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WeightShape {
-    /// The tensor's own shape.
-    pub dims: Vec<usize>,
-    /// Outputs of the layer.
-    pub targets: usize,
-    /// Inputs of the layer (per group, for a grouped convolution).
-    pub sources: usize,
-    /// Entries between one target and one source: the kernel's area.
-    pub kernel: usize,
-}
-
-impl WeightShape {
-    /// The shape of a weight with these dimensions: `[sources, targets]` where there are two, as Burn's `Linear`
-    /// stores them, else `[targets, sources, kernel..]`.
-    pub fn new(dims: &[usize]) -> Self {
-        let (targets, sources, kernel) = match dims {
-            [sources, targets] => (*targets, *sources, 1),
-            [targets, sources, kernel @ ..] => (*targets, *sources, kernel.iter().product()),
-            _ => (dims.iter().product(), 1, 1),
-        };
-        Self {
-            dims: dims.to_vec(),
-            targets,
-            sources,
-            kernel,
-        }
-    }
-
-    /// Entries in all.
-    pub fn entries(&self) -> usize {
-        self.targets * self.sources * self.kernel
-    }
-
-    /// The target, the source and the place in the kernel of an entry.
-    pub fn edge(&self, entry: usize) -> (usize, usize, usize) {
-        if self.dims.len() == 2 {
-            (entry % self.targets, entry / self.targets, 0)
-        } else {
-            let (pair, place) = (entry / self.kernel, entry % self.kernel);
-            (pair / self.sources, pair % self.sources, place)
-        }
-    }
-
-    /// The entry's number when the weight is laid out `[targets, sources, kernel]`, whatever its own layout.
-    pub fn by_target(&self, entry: usize) -> usize {
-        let (target, source, place) = self.edge(entry);
-        (target * self.sources + source) * self.kernel + place
     }
 }

@@ -1,9 +1,9 @@
 //! How a rule's axes come together into one choice, over all tensors of a model.
 
-use super::{Rule, TensorView};
+use super::Rule;
 use crate::allocation::fill;
 use crate::score::{Chance, draw};
-use crate::{Allocation, Clock, Forward, Score, Wiring, WiringError, select_top_edges};
+use crate::{Allocation, Clock, Forward, Score, TensorView, Wiring, WiringError, select_top_edges};
 
 /// What a rule chose for a tensor, and why.
 #[derive(Clone, Debug)]
