@@ -14,10 +14,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use crate::loader::Training;
 use crate::part::bad_image;
 use crate::transform::Shown;
-use crate::{Augment, BadImage, DataError, ImageError, Order, Part, Rng, TestTransform};
+use crate::{
+    Augment, BadImage, DataError, ImageError, Order, Part, Rng, ShiftCrop, TestTransform,
+    TrainTransform,
+};
 
 /// Pieces that one thread makes ahead of the reader.
 const AHEAD: usize = 2;
@@ -62,6 +64,15 @@ pub(crate) enum Show {
     /// In this epoch of a training with this seed.
     Training(Training, u64, u64),
     Evaluation(TestTransform),
+}
+
+/// How images are changed in training, in this order.
+#[derive(Clone)]
+pub(crate) struct Training {
+    pub transform: TrainTransform,
+    /// The transform's shift, which is made after normalisation.
+    pub shift: Option<ShiftCrop>,
+    pub augment: Arc<dyn Augment>,
 }
 
 /// Some images of a batch that follow each other.

@@ -13,73 +13,24 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::archive::ImageArchive;
+use crate::by_hand::CIFAR10;
+use crate::data_folder::root;
 use crate::folder::{ImageFolder, same_classes, wrong};
-use crate::part::decode_all;
-use crate::source::root;
 use crate::{DataError, DataSet, Images, Part};
 
-/// The classes in the published order, which is also the alphabetical one.
-pub const CLASSES: [&str; 10] = [
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-];
-/// Height and width of every image.
-pub const SIDES: [usize; 2] = [32, 32];
-/// Images in a binary file.
-pub const PER_FILE: usize = 10_000;
+mod binary;
+
+pub use binary::{CLASSES, CifarError, PER_FILE, SIDES};
+use binary::{RECORD, read_records};
+
 /// Of the published training images.
 const MEAN: [f32; 3] = [0.491, 0.482, 0.447];
 const STD: [f32; 3] = [0.247, 0.243, 0.262];
 
-pub(crate) const NAME: &str = "cifar10";
 const BINARY_FOLDER: &str = "cifar-10-batches-bin";
 const META: &str = "batches.meta.txt";
 const FOLDERS: [&str; 2] = ["cifar10-jpeg", "cifar10"];
 const ARCHIVES: [&str; 2] = ["cifar10-jpeg.tar.gz", "cifar10.tar.gz"];
-const PIXELS: usize = 3 * SIDES[0] * SIDES[1];
-const RECORD: usize = 1 + PIXELS;
-/// Bytes of a binary file.
-const FILE: u64 = (PER_FILE * RECORD) as u64;
-
-/// How a person gets the files.
-pub(crate) const BY_HAND: &str = "download the binary version, cifar-10-binary.tar.gz, from its authors' page, \
-    https://www.cs.toronto.edu/~kriz/cifar.html, and unpack it into the data folder:\n  \
-    tar xzf cifar-10-binary.tar.gz -C DIR\n\
-    then `dnw data check cifar10 --data DIR` reads it";
-
-/// A way in which a binary file can be wrong.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CifarError {
-    /// The file has not the length of the published ones.
-    #[error("it has {found} bytes where {FILE} are needed ({PER_FILE} images of {RECORD} bytes)")]
-    Length {
-        /// Its length.
-        found: u64,
-    },
-    /// A label names no class.
-    #[error("image {index} has the label {label}, labels go from 0 to 9")]
-    Label {
-        /// Which image of the file.
-        index: usize,
-        /// Its label.
-        label: u8,
-    },
-    /// The names of the classes are others.
-    #[error("it does not list the ten classes of CIFAR-10 in their order")]
-    Names,
-    /// Reading failed.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
 
 /// Where CIFAR-10 is, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +96,7 @@ pub fn locate(root: &Path) -> Result<Form, DataError> {
         looked.push(archive);
     }
     Err(DataError::NotFound {
-        name: NAME,
+        name: CIFAR10.name,
         looked,
         incomplete,
     })
@@ -169,12 +120,18 @@ pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
         }
     };
     let classes = CLASSES.map(str::to_owned).into();
-    DataSet::new(NAME, classes, train, test, (MEAN.into(), STD.into()))
+    DataSet::new(
+        CIFAR10.name,
+        classes,
+        train,
+        test,
+        (MEAN.into(), STD.into()),
+    )
 }
 
 /// Whether the classes found at `path` are those of CIFAR-10.
 pub(crate) fn check_classes(path: &Path, classes: &[String]) -> Result<(), DataError> {
-    same_classes(NAME, &CLASSES.map(str::to_owned), classes).map_err(|it| wrong(path, it))
+    same_classes(CIFAR10.name, &CLASSES.map(str::to_owned), classes).map_err(|it| wrong(path, it))
 }
 
 fn in_memory(
@@ -183,7 +140,7 @@ fn in_memory(
     parts: [&dyn Part; 2],
 ) -> Result<[Images; 2], DataError> {
     check_classes(path, classes)?;
-    let [train, test] = parts.map(|part| decode_all(part, SIDES));
+    let [train, test] = parts.map(|part| Images::decode(part, SIDES));
     Ok([train?, test?])
 }
 
@@ -215,27 +172,6 @@ fn in_file(path: &Path, problem: CifarError) -> DataError {
         path: path.to_owned(),
         problem,
     }
-}
-
-fn read_records(path: &Path) -> Result<(Vec<u8>, Vec<u16>), CifarError> {
-    let mut file = File::open(path)?;
-    let found = file.metadata()?.len();
-    if found != FILE {
-        return Err(CifarError::Length { found });
-    }
-    let mut bytes = vec![0; PER_FILE * RECORD];
-    file.read_exact(&mut bytes)?;
-    let mut pixels = Vec::with_capacity(PER_FILE * PIXELS);
-    let mut labels = Vec::with_capacity(PER_FILE);
-    for (index, record) in bytes.chunks_exact(RECORD).enumerate() {
-        let label = record[0];
-        if usize::from(label) >= CLASSES.len() {
-            return Err(CifarError::Label { index, label });
-        }
-        labels.push(label.into());
-        pixels.extend(&record[1..]);
-    }
-    Ok((pixels, labels))
 }
 
 /// The list of class names says nothing new, so it may be missing, but not differ.

@@ -6,9 +6,10 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::archive::ArchiveError;
-use crate::cifar10::{self, CifarError};
+use crate::by_hand::{CIFAR10, IMAGENET};
+use crate::cifar10::CifarError;
 use crate::folder::FolderError;
-use crate::{BadImage, IdxError, TransformError, imagenet};
+use crate::{BadImage, IdxError, TransformError};
 
 /// Images that an error spells out; of more, it says how many.
 const NAMED: usize = 20;
@@ -243,7 +244,7 @@ impl DataError {
                     None => all.to_owned(),
                 };
             }
-            Self::NotFound { name, .. } if *name == cifar10::NAME || *name == imagenet::NAME => {
+            Self::NotFound { name, .. } if *name == CIFAR10.name || *name == IMAGENET.name => {
                 return format!(
                     "`dnw data fetch {name}` says how to get it; if it is there, say where with `--data DIR` \
                      or the environment variable DNW_DATA"
@@ -264,8 +265,8 @@ impl DataError {
             }
             Self::InMemory { .. } => "use fewer images, or read them from disk as `imagenet`",
             Self::Transform(problem) => transform_help(problem),
-            Self::ByHand { name } if *name == cifar10::NAME => cifar10::BY_HAND,
-            Self::ByHand { .. } => imagenet::BY_HAND,
+            Self::ByHand { name } if *name == CIFAR10.name => CIFAR10.instructions,
+            Self::ByHand { .. } => IMAGENET.instructions,
             Self::Io { .. } => "check that the path exists and that you may use it",
             Self::Counts { .. } => {
                 "the two files belong to different sets; delete both and run `dnw data fetch mnist`"

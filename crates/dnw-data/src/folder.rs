@@ -15,66 +15,11 @@ use rayon::prelude::*;
 
 use crate::{BadImage, DataError, ImageError, Part, Picture, picture};
 
-/// Names that an error spells out; of more, it says how many.
-const NAMED: usize = 10;
+mod error;
+
+pub use error::FolderError;
+
 const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
-
-/// A way in which a folder of classes can be wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FolderError {
-    /// There is not one class.
-    #[error("it has no folder of a class")]
-    NoClasses,
-    /// There is nothing to tell apart.
-    #[error("it has one class only, `{class}`")]
-    OneClass {
-        /// The class.
-        class: String,
-    },
-    /// There are more classes than a label can tell apart.
-    #[error("it has {classes} classes, more than the 65536 that can be told apart")]
-    TooManyClasses {
-        /// How many.
-        classes: usize,
-    },
-    /// Some classes have no images.
-    #[error("there is no image of {} (no .jpg, .jpeg or .png)", listed(classes))]
-    EmptyClasses {
-        /// The classes.
-        classes: Vec<String>,
-    },
-    /// The classes are not those of the other part, or of the data set.
-    #[error("its classes are not those of `{of}`{}", difference(lacks, has))]
-    Classes {
-        /// What they should be those of.
-        of: String,
-        /// Classes that should be there.
-        lacks: Vec<String>,
-        /// Classes that should not.
-        has: Vec<String>,
-    },
-}
-
-fn listed(names: &[String]) -> String {
-    let mut text = String::new();
-    for (index, name) in names.iter().take(NAMED).enumerate() {
-        let comma = if index > 0 { ", " } else { "" };
-        text += &format!("{comma}`{name}`");
-    }
-    match names.len().checked_sub(NAMED) {
-        None | Some(0) => text,
-        Some(more) => format!("{text} and {more} more"),
-    }
-}
-
-fn difference(lacks: &[String], has: &[String]) -> String {
-    let clause = |verb: &str, names: &[String]| match names {
-        [] => String::new(),
-        _ => format!("; it {verb} {}", listed(names)),
-    };
-    clause("lacks", lacks) + &clause("also has", has)
-}
 
 /// Two parts of classes of images.
 #[derive(Debug)]

@@ -7,11 +7,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::by_hand::IMAGENET;
+use crate::data_folder::root;
 use crate::folder::ImageFolder;
-use crate::source::root;
 use crate::{DataError, DataSet, TestTransform, TrainTransform, Transforms};
 
-pub(crate) const NAME: &str = "imagenet";
 const PLACES: [&str; 4] = ["imagenet", "ImageNet", "ILSVRC2012", ""];
 /// Classes of the published set.
 pub(crate) const CLASSES: usize = 1000;
@@ -30,16 +30,6 @@ pub const TRANSFORMS: Transforms = Transforms {
         size: 224,
     },
 };
-
-/// How a person gets the files.
-pub(crate) const BY_HAND: &str = "ask for access at https://image-net.org/download-images, download \
-    ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, and unpack them:\n  \
-    mkdir -p DIR/imagenet/train DIR/imagenet/val\n  \
-    tar xf ILSVRC2012_img_train.tar -C DIR/imagenet/train\n  \
-    tar xf ILSVRC2012_img_val.tar -C DIR/imagenet/val\n  \
-    cd DIR/imagenet/train && for t in *.tar; do mkdir ${t%.tar} && tar xf $t -C ${t%.tar} && rm $t; done\n\
-    move each image of val/ into val/SYNSET/, as the ground truth of the development kit says, then run \
-    `dnw data check imagenet --data DIR`";
 
 /// The folders of the training and the test part.
 ///
@@ -68,7 +58,7 @@ pub fn locate(root: &Path) -> Result<[PathBuf; 2], DataError> {
         looked.push(folder);
     }
     Err(DataError::NotFound {
-        name: NAME,
+        name: IMAGENET.name,
         looked,
         incomplete,
     })
@@ -91,7 +81,7 @@ pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
     let found = list(given)?;
     let statistics = (MEAN.into(), STD.into());
     DataSet::transformed(
-        NAME,
+        IMAGENET.name,
         found.classes,
         found.train,
         found.test,

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use rayon::prelude::*;
+
+use crate::part::bad_image;
 use crate::{DataError, ImageError, Part, Picture};
 
 /// Labelled images of one size.
@@ -16,6 +19,9 @@ pub struct Images {
 }
 
 impl Images {
+    /// Decoded images are kept in memory up to so many bytes.
+    pub const MAX_BYTES: usize = 1 << 31;
+
     /// Puts images and labels together.
     ///
     /// # Shapes
@@ -44,6 +50,48 @@ impl Images {
             pixels,
             labels,
         })
+    }
+
+    /// Decodes every image of a part into memory; each must have the height and width `size`.
+    ///
+    /// # Errors
+    /// [`DataError::BadImages`] with all that cannot be used, [`DataError::InMemory`] if they would take more
+    /// than [`MAX_BYTES`](Self::MAX_BYTES) bytes.
+    pub fn decode(part: &dyn Part, size: [usize; 2]) -> Result<Self, DataError> {
+        let shape = [part.channels(), size[0], size[1]];
+        let image = shape.iter().fold(1usize, |a, &b| a.saturating_mul(b));
+        let bytes = image.saturating_mul(part.len());
+        if bytes > Self::MAX_BYTES {
+            let images = part.len();
+            return Err(DataError::InMemory { images, bytes });
+        }
+        let mut pixels = vec![0; bytes];
+        let bad: Vec<_> = pixels
+            .par_chunks_exact_mut(image.max(1))
+            .enumerate()
+            .filter_map(|(index, slot)| {
+                let problem = match part.picture(index) {
+                    Ok(picture) if picture.shape == shape => {
+                        slot.copy_from_slice(&picture.pixels);
+                        return None;
+                    }
+                    Ok(picture) => {
+                        let [_, height, width] = picture.shape;
+                        let found = [height, width];
+                        ImageError::Size {
+                            found,
+                            wanted: size,
+                        }
+                    }
+                    Err(problem) => problem,
+                };
+                Some(bad_image(part, index, problem))
+            })
+            .collect();
+        if !bad.is_empty() {
+            return Err(DataError::bad_images(bad));
+        }
+        Self::new(shape, pixels, part.labels().to_vec())
     }
 
     /// Channels, height, width of every image.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::batches::{Batches, Plan, Show};
+use crate::batches::{Batches, Plan, Show, Training};
 use crate::{
     Augment, DataError, DataSet, NoAugment, Order, Part, ShiftCrop, TestTransform, TrainTransform,
 };
@@ -18,15 +18,6 @@ pub struct Loader {
     batch_size: usize,
     drop_last: bool,
     threads: usize,
-}
-
-/// How images are changed in training, in this order.
-#[derive(Clone)]
-pub(crate) struct Training {
-    pub transform: TrainTransform,
-    /// The transform's shift, which is made after normalisation.
-    pub shift: Option<ShiftCrop>,
-    pub augment: Arc<dyn Augment>,
 }
 
 impl Loader {

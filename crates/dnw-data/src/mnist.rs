@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 
+use crate::data_folder::root;
 use crate::data_set::ten_digits;
-use crate::source::root;
 use crate::{DataError, DataSet, Images, idx};
 
 /// Height and width of every image.

@@ -5,14 +5,11 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::{BadImage, DataError, ImageError, Images, Picture};
-
-/// Decoded images are kept in memory up to so many bytes.
-pub const MAX_IN_MEMORY: usize = 1 << 31;
+use crate::{BadImage, ImageError, Picture};
 
 /// Labelled images that can be had one by one, in any order, from any thread.
 ///
-/// [`Images`] holds them in memory; an [`ImageFolder`](crate::folder::ImageFolder)'s part decodes a file
+/// [`Images`](crate::Images) holds them in memory; an [`ImageFolder`](crate::folder::ImageFolder)'s part decodes a file
 /// whenever one is asked for.
 #[expect(clippy::len_without_is_empty, reason = "there is at least one image")]
 pub trait Part: Debug + Send + Sync {
@@ -50,48 +47,6 @@ pub fn bad_images(part: &dyn Part) -> Vec<BadImage> {
         .filter_map(|index| Some((index, part.picture(index).err()?)))
         .map(|(index, problem)| bad_image(part, index, problem))
         .collect()
-}
-
-/// Decodes every image into memory; each must have the height and width `size`.
-///
-/// # Errors
-/// [`DataError::BadImages`] with all that cannot be used, [`DataError::InMemory`] if they would take more
-/// than [`MAX_IN_MEMORY`] bytes.
-pub fn decode_all(part: &dyn Part, size: [usize; 2]) -> Result<Images, DataError> {
-    let shape = [part.channels(), size[0], size[1]];
-    let image = shape.iter().fold(1usize, |a, &b| a.saturating_mul(b));
-    let bytes = image.saturating_mul(part.len());
-    if bytes > MAX_IN_MEMORY {
-        let images = part.len();
-        return Err(DataError::InMemory { images, bytes });
-    }
-    let mut pixels = vec![0; bytes];
-    let bad: Vec<_> = pixels
-        .par_chunks_exact_mut(image.max(1))
-        .enumerate()
-        .filter_map(|(index, slot)| {
-            let problem = match part.picture(index) {
-                Ok(picture) if picture.shape == shape => {
-                    slot.copy_from_slice(&picture.pixels);
-                    return None;
-                }
-                Ok(picture) => {
-                    let [_, height, width] = picture.shape;
-                    let found = [height, width];
-                    ImageError::Size {
-                        found,
-                        wanted: size,
-                    }
-                }
-                Err(problem) => problem,
-            };
-            Some(bad_image(part, index, problem))
-        })
-        .collect();
-    if !bad.is_empty() {
-        return Err(DataError::bad_images(bad));
-    }
-    Images::new(shape, pixels, part.labels().to_vec())
 }
 
 /// The problem, with the file that has it.

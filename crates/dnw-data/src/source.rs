@@ -1,11 +1,12 @@
 //! The data sets by name.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::data_set::ten_digits;
 use crate::mnist::Publication;
-use crate::{DataError, DataSet, Part, cifar10, digits, idx, imagenet, mnist};
+use crate::{
+    DataError, DataSet, Part, by_hand, cifar10, digits, idx, imagenet, mnist, root as data_folder,
+};
 
 /// A data set that can be opened by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +65,8 @@ impl Source {
         match self {
             Self::Digits => "digits",
             Self::Mnist => "mnist",
-            Self::Cifar10 => cifar10::NAME,
-            Self::Imagenet => imagenet::NAME,
+            Self::Cifar10 => by_hand::CIFAR10.name,
+            Self::Imagenet => by_hand::IMAGENET.name,
         }
     }
 
@@ -111,7 +112,7 @@ impl Source {
         }
     }
 
-    /// Reads it; `root` is the data folder, see [`root`].
+    /// Reads it; `root` is the data folder, see [`root`](data_folder).
     ///
     /// # Errors
     /// As [`open`].
@@ -123,18 +124,6 @@ impl Source {
             Self::Imagenet => imagenet::open(root),
         }
     }
-}
-
-/// The data folder: `given`, else `DNW_DATA`, else `data`.
-pub fn root(given: Option<&Path>) -> PathBuf {
-    root_from(given, std::env::var_os("DNW_DATA"))
-}
-
-fn root_from(given: Option<&Path>, variable: Option<OsString>) -> PathBuf {
-    given
-        .map(Path::to_owned)
-        .or_else(|| variable.filter(|it| !it.is_empty()).map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from("data"))
 }
 
 /// Opens the data set `name`: `digits` (built in), `mnist`, `cifar10` or `imagenet` (from files under
@@ -179,9 +168,9 @@ pub fn list(root: Option<&Path>) -> Vec<Listing> {
                     train_images: digits::TRAIN_IMAGES,
                     test_images: digits::TEST_IMAGES,
                 }),
-                Source::Mnist => find_mnist(&crate::root(root)),
-                Source::Cifar10 => find_cifar10(&crate::root(root)),
-                Source::Imagenet => find_imagenet(&crate::root(root)),
+                Source::Mnist => find_mnist(&data_folder(root)),
+                Source::Cifar10 => find_cifar10(&data_folder(root)),
+                Source::Imagenet => find_imagenet(&data_folder(root)),
             },
         })
         .into()
@@ -234,15 +223,5 @@ mod tests {
         assert_eq!(known.classes, read.classes);
         let [height, width] = known.sides.unwrap();
         assert_eq!([known.channels, height, width], read.shape());
-    }
-
-    #[test]
-    fn the_given_folder_comes_before_the_variable_and_that_before_data() {
-        let given = Path::new("given");
-        let variable = || Some(OsString::from("variable"));
-        assert_eq!(root_from(Some(given), variable()), Path::new("given"));
-        assert_eq!(root_from(None, variable()), Path::new("variable"));
-        assert_eq!(root_from(None, None), Path::new("data"));
-        assert_eq!(root_from(None, Some(OsString::new())), Path::new("data"));
     }
 }

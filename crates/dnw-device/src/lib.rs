@@ -18,6 +18,7 @@ pub mod guard;
 mod listen;
 mod name;
 mod open;
+mod present;
 pub mod probe;
 #[cfg(feature = "remote")]
 mod remote;
@@ -25,11 +26,12 @@ mod serve;
 
 pub use adapters::Adapter;
 pub use address::{RemoteAddress, Transport};
-pub use backend::{Backend, Present, backends};
+pub use backend::Backend;
 pub use error::{DeviceError, ServeError};
 pub use listen::Listen;
 pub use name::{DeviceName, Kind, Which};
 pub use open::{Opened, best, host, open, open_found_by, preferred};
+pub use present::{Present, backends};
 pub use serve::{Offer, ServerEvent, new_token, serve};
 
 /// The environment variable with the token that a server wants.

@@ -10,64 +10,15 @@
 use rayon::prelude::*;
 
 mod padded;
+mod shape;
 
 use crate::layout::transpose;
 use crate::pool::Buffer;
 use crate::simd::{LANES, multiply_add, sum, sum_lanes, vectorised};
 use crate::tiles::Tiles;
+pub use shape::NodeShape;
+
 use padded::{collect, correlate, pad, shift, spread};
-
-/// The sizes of the nodes' maps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeShape {
-    /// Images in the batch.
-    pub images: usize,
-    /// Nodes, one channel each.
-    pub nodes: usize,
-    /// Height of a map.
-    pub height: usize,
-    /// Width of a map.
-    pub width: usize,
-    /// The stride of the depthwise convolution, vertical and horizontal.
-    pub stride: usize,
-}
-
-impl NodeShape {
-    /// Pixels of a node's input.
-    pub fn pixels(&self) -> usize {
-        self.height * self.width
-    }
-
-    /// Height and width of a node's output.
-    pub fn output(&self) -> [usize; 2] {
-        [self.height, self.width].map(|side| side.div_ceil(self.stride))
-    }
-
-    /// Pixels of a node's output.
-    pub fn output_pixels(&self) -> usize {
-        let [height, width] = self.output();
-        height * width
-    }
-
-    /// Flat length of a map with its separating column, rounded up to whole vectors.
-    fn padded_length(&self) -> usize {
-        (self.height * (self.width + 1)).next_multiple_of(LANES)
-    }
-
-    /// Length of a buffer in which every tap of every output is in range.
-    fn buffer(&self) -> usize {
-        self.padded_length() + 2 * (self.width + 2)
-    }
-
-    /// Means and variances that the norm has for each node.
-    fn statistics(&self, norm: Norm<'_>) -> usize {
-        match norm {
-            Norm::None => 0,
-            Norm::Instance => self.images,
-            Norm::Batch | Norm::Running { .. } => 1,
-        }
-    }
-}
 
 /// What is done to a node's maps before the ReLU.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +39,15 @@ pub enum Norm<'a> {
 }
 
 impl<'a> Norm<'a> {
+    /// Means and variances that it has for each node.
+    fn statistics(self, shape: NodeShape) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Instance => shape.images,
+            Self::Batch | Self::Running { .. } => 1,
+        }
+    }
+
     /// That of some of the nodes.
     pub(crate) fn of(self, nodes: std::ops::Range<usize>) -> Self {
         match self {
@@ -259,7 +219,7 @@ pub(crate) fn forward_rows(
 ) -> Buffer {
     let _span = tracing::trace_span!("nodes").entered();
     check(shape, x, z, parameters);
-    let of_node = 2 * shape.statistics(norm);
+    let of_node = 2 * norm.statistics(shape);
     let (row, output) = (
         shape.images * shape.pixels(),
         shape.images * shape.output_pixels(),
@@ -308,7 +268,7 @@ pub(crate) fn backward_rows(
     if row == 0 {
         return;
     }
-    let of_node = 2 * shape.statistics(norm);
+    let of_node = 2 * norm.statistics(shape);
     let way = match norm {
         Norm::None => Way::Straight,
         Norm::Running { .. } => Way::Scaled,
@@ -377,7 +337,7 @@ fn compute_statistics(
 
 /// Mean and variance of each map or row, zero where there are no images.
 fn statistics_of(shape: NodeShape, norm: Norm<'_>, x: &[f32]) -> Buffer {
-    let (row, of_node) = (shape.images * shape.pixels(), 2 * shape.statistics(norm));
+    let (row, of_node) = (shape.images * shape.pixels(), 2 * norm.statistics(shape));
     let mut statistics = Buffer::zeros(shape.nodes * of_node);
     if row > 0 && of_node > 0 {
         let rows = statistics
@@ -631,7 +591,7 @@ pub(crate) fn normalise(
     let statistics = statistics_of(shape, norm, x);
     let (row, of_node, pixels) = (
         shape.images * shape.pixels(),
-        2 * shape.statistics(norm),
+        2 * norm.statistics(shape),
         shape.pixels(),
     );
     if row > 0 {

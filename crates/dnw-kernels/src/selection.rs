@@ -7,41 +7,21 @@
 
 use rayon::prelude::*;
 
-use crate::simd::{above, not_zero, vectorised};
+use crate::simd::vectorised;
 
+mod outcome;
 mod survey;
+mod words;
 
+pub use outcome::{Changes, Kept, NotANumber};
 pub use survey::{Lookout, Survey};
+pub(crate) use words::CHUNK;
 
-/// A weight is not a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotANumber {
-    /// The first such entry.
-    pub entry: usize,
-}
+use words::{INFINITY, above_of, keys_of, magnitude, nth_largest, push, word_of, words};
 
-/// What a choice found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Kept {
-    /// The smallest magnitude that is kept; infinite if none is.
-    pub threshold: f32,
-    /// The largest magnitude among the candidates that are not kept.
-    pub nearest: Option<f32>,
-    /// Candidates that are not kept, of at least nine tenths of the threshold.
-    pub contenders: usize,
-}
-
-/// Entries that a task goes through at once: a whole number of words.
-pub(crate) const CHUNK: usize = 1 << 14;
 /// Bits below those that the histogram counts by.
 const LOW: u32 = 20;
 const BINS: usize = 1 << (31 - LOW);
-/// The bits of infinity: what is above is not a number.
-const INFINITY: u32 = 0x7f80_0000;
-#[inline(always)]
-fn magnitude(weight: f32) -> u32 {
-    weight.to_bits() & 0x7fff_ffff
-}
 
 /// Sets the bits in `real` of the `k` candidates of largest magnitude and clears all others. Of equal ones the later stays. `candidates`
 /// and `real` hold an entry a bit, the first lowest; all are candidates where none are given.
@@ -65,17 +45,6 @@ pub fn select_top_k(
     let chunks = Chunks::new(weights, candidates, k);
     let (threshold, equal_kept) = chunks.by_histogram(k)?;
     Ok(chunks.write(threshold, equal_kept, k, real))
-}
-
-/// What a choice changes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Changes {
-    /// What was found.
-    pub kept: Kept,
-    /// Entries that are chosen and were not before, ascending.
-    pub born: Vec<usize>,
-    /// Entries that were and are no longer, ascending.
-    pub died: Vec<usize>,
 }
 
 /// How the choice of [`select_top_k`] differs from the mask `before`, a byte an entry, zero for no. A `survey` of the same weights,
@@ -142,26 +111,6 @@ fn differences_body<const SET: u8>(
         push(real & !before, first + 64 * word, born);
         push(before & !real, first + 64 * word, died);
     }
-}
-
-/// Adds the places of the bits of a word.
-#[inline(always)]
-fn push(mut word: u64, first: usize, places: &mut Vec<usize>) {
-    while word != 0 {
-        places.push(first + word.trailing_zeros() as usize);
-        word &= word - 1;
-    }
-}
-
-/// A bit for each byte that is not zero.
-#[inline(always)]
-fn word_of<const SET: u8>(bytes: &[u8]) -> u64 {
-    if let Ok(bytes) = bytes.try_into() {
-        return not_zero::<SET>(bytes);
-    }
-    let mut padded = [0; 64];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    not_zero::<SET>(&padded)
 }
 
 /// The entries to choose from.
@@ -323,28 +272,6 @@ impl Seen {
     }
 }
 
-/// The n-th largest (from one), and how many that equal it are among the n largest.
-fn nth_largest(keys: &mut [u32], n: usize) -> (u32, usize) {
-    let place = keys.len() - n;
-    let (_, &mut nth, above) = keys.select_nth_unstable(place);
-    (nth, n - above.iter().filter(|&&key| key > nth).count())
-}
-
-/// Each 64 entries with the bits of those that are candidates.
-#[inline(always)]
-fn words<'a>(
-    weights: &'a [f32],
-    candidates: Option<&'a [u64]>,
-) -> impl Iterator<Item = (&'a [f32], u64)> {
-    weights.chunks(64).enumerate().map(move |(word, weights)| {
-        let there = u64::MAX >> (64 - weights.len());
-        (
-            weights,
-            candidates.map_or(u64::MAX, |candidates| candidates[word]) & there,
-        )
-    })
-}
-
 fn count(weights: &[f32], candidates: Option<&[u64]>, counts: &mut [u32]) {
     // Two tables, so that equal bins in a row do not wait for each other.
     let mut other = [0u32; BINS];
@@ -433,31 +360,4 @@ fn write_words_body<const SET: u8>(
         seen.nearest = seen.nearest.max(nearest);
         *real = kept;
     }
-}
-
-/// The bits of up to 64 magnitudes; zeros behind them.
-#[inline(always)]
-fn keys_of(weights: &[f32]) -> [u32; 64] {
-    let mut keys = [0; 64];
-    if let Ok(weights) = <&[f32; 64]>::try_from(weights) {
-        for i in 0..64 {
-            keys[i] = magnitude(weights[i]);
-        }
-    } else {
-        for (key, &weight) in keys.iter_mut().zip(weights) {
-            *key = magnitude(weight);
-        }
-    }
-    keys
-}
-
-/// [`above`] of up to 64 weights; zeros behind them.
-#[inline(always)]
-fn above_of<const SET: u8, const N: usize>(weights: &[f32], bounds: [u32; N]) -> [u64; N] {
-    if let Ok(weights) = weights.try_into() {
-        return above::<SET, N>(weights, bounds);
-    }
-    let mut padded = [0.0; 64];
-    padded[..weights.len()].copy_from_slice(weights);
-    above::<SET, N>(&padded, bounds)
 }

@@ -18,6 +18,7 @@
 pub mod circuit;
 mod config;
 mod drawing;
+mod error;
 mod graph_classifier;
 mod lenet;
 mod mobilenet;
@@ -27,8 +28,9 @@ mod resnet;
 mod tiny;
 
 pub use circuit::NoCircuit;
-pub use config::{ModelConfig, ModelError, UseModel};
+pub use config::{ModelConfig, UseModel};
 pub use drawing::{Drawing, DrawnNode, DrawnTensor};
+pub use error::ModelError;
 pub use graph_classifier::{GraphClassifier, GraphClassifierConfig, Wires};
 pub use lenet::{LeNet, LeNetConfig};
 pub use mobilenet::{Head, MobileNet, MobileNetConfig, StageConfig};

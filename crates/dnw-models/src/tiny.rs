@@ -7,76 +7,25 @@
 //! The three differ in how the nodes run, and in nothing else: level by level ([`TinyStatic`]), all at once in so many steps, or
 //! as a differential equation (both [`TinyCyclic`]).
 
+mod config;
 mod continuous;
 
-pub use continuous::{GradientName, SolverName, TinyContinuousConfig};
+pub use config::{
+    GradientName, SolverName, TinyContinuousConfig, TinyDiscreteConfig, TinyStaticConfig,
+};
 
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d};
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
-use dnw_core::graph::{
-    CyclicGraph, CyclicGraphConfig, GraphConfig, GraphSpec, ImageNodes, NeuralGraph, Outputs,
-    batch_norm, batch_norm_rectified,
-};
+use dnw_core::graph::{CyclicGraph, ImageNodes, NeuralGraph, batch_norm, batch_norm_rectified};
 use dnw_ode::{Integrator, OdeError};
-use serde::{Deserialize, Serialize};
 
 use crate::circuit::CircuitWriter;
 use crate::{Classifier, Drawing, ModelError, NoCircuit};
-
-/// Configuration of a [`TinyStatic`]; the default is as published.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct TinyStaticConfig {
-    /// Input nodes: the stem's channels.
-    pub stem: usize,
-    /// Nodes of each later level.
-    pub level: usize,
-    /// Later levels.
-    pub levels: usize,
-    /// Output nodes, the last of the last level.
-    pub outputs: usize,
-}
-
-impl Default for TinyStaticConfig {
-    fn default() -> Self {
-        Self {
-            stem: 32,
-            level: 192,
-            levels: 4,
-            outputs: 100,
-        }
-    }
-}
-
-/// Configuration of a [`TinyCyclic`] in discrete time; the default is as published.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct TinyDiscreteConfig {
-    /// Input nodes: the stem's channels.
-    pub stem: usize,
-    /// All nodes.
-    pub nodes: usize,
-    /// Output nodes, the last of all.
-    pub outputs: usize,
-    /// How often all nodes run.
-    pub steps: usize,
-}
-
-impl Default for TinyDiscreteConfig {
-    fn default() -> Self {
-        Self {
-            stem: 32,
-            nodes: 800,
-            outputs: 100,
-            steps: 5,
-        }
-    }
-}
 
 /// Nodes that run level by level, edges that lead to later levels.
 pub type TinyStatic = Tiny<NeuralGraph<ImageNodes>>;
@@ -241,77 +190,6 @@ pub struct Stem {
     pub conv3: Conv2d,
     /// Over the stem's channels.
     pub norm2: BatchNorm,
-}
-
-impl TinyStaticConfig {
-    /// Makes the model for images `[channels, height, width]`, 32 pixels or more a side.
-    ///
-    /// # Errors
-    /// [`ModelError`] if the image is too small, a size is zero, or the outputs do not fit.
-    pub fn init(
-        &self,
-        image: [usize; 3],
-        classes: usize,
-        device: &Device,
-    ) -> Result<TinyStatic, ModelError> {
-        let mut levels = vec![self.stem];
-        levels.extend(std::iter::repeat_n(self.level, self.levels));
-        let spec = GraphSpec::levels(levels, Outputs::InLastLevel(self.outputs))?;
-        let nodes = ImageNodes::new(&spec, device);
-        Ok(Tiny {
-            stem: Stem::new(image, self.stem, device)?,
-            graph: GraphConfig::new(spec).init(nodes, device),
-            fc: LinearConfig::new(self.outputs, classes).init(device),
-            time: (),
-            outputs: self.outputs,
-        })
-    }
-}
-
-impl TinyDiscreteConfig {
-    /// Makes the model for images `[channels, height, width]`, 32 pixels or more a side.
-    ///
-    /// # Errors
-    /// [`ModelError`] if the image is too small, a size is zero, or inputs and outputs do not fit.
-    pub fn init(
-        &self,
-        image: [usize; 3],
-        classes: usize,
-        device: &Device,
-    ) -> Result<TinyCyclic, ModelError> {
-        if self.steps == 0 {
-            return Err(ModelError::Zero { field: "steps" });
-        }
-        let sizes = [self.stem, self.nodes, self.outputs];
-        cyclic(sizes, Time::Steps(self.steps), image, classes, device)
-    }
-}
-
-/// A classifier whose graph has `[stem, nodes, outputs]` input nodes, nodes and output nodes.
-fn cyclic(
-    [stem, nodes, outputs]: [usize; 3],
-    time: Time,
-    image: [usize; 3],
-    classes: usize,
-    device: &Device,
-) -> Result<TinyCyclic, ModelError> {
-    if outputs == 0 {
-        return Err(ModelError::Zero { field: "outputs" });
-    }
-    if stem.saturating_add(outputs) > nodes {
-        return Err(ModelError::Nodes {
-            inputs: stem,
-            outputs,
-            nodes,
-        });
-    }
-    Ok(Tiny {
-        stem: Stem::new(image, stem, device)?,
-        graph: CyclicGraphConfig::new(nodes).init(device),
-        fc: LinearConfig::new(outputs, classes).init(device),
-        time,
-        outputs,
-    })
 }
 
 impl Stem {

@@ -1,9 +1,9 @@
 //! How the axes of a rule combine into one selection over all tensors of a model.
 
-use super::{Rule, TensorView};
+use super::Rule;
 use crate::allocation::fill;
 use crate::score::{Random, draw};
-use crate::{Allocation, Clock, Forward, Score, Wiring, WiringError, select_top_edges};
+use crate::{Allocation, Clock, Forward, Score, TensorView, Wiring, WiringError, select_top_edges};
 
 /// The edges that a rule selected in a tensor, with their scores.
 #[derive(Clone, Debug)]

@@ -7,9 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::{
-    CHUNK, Changes, INFINITY, Kept, above_of, magnitude, nth_largest, push, word_of, words,
-};
+use super::outcome::{Changes, Kept};
+use super::words::{CHUNK, INFINITY, above_of, magnitude, nth_largest, push, word_of, words};
 use crate::simd::vectorised;
 
 /// How far from the guess the k-th is looked for: a 64th of an octave.

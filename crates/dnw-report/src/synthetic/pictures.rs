@@ -1,7 +1,7 @@
 //! Sample images (seven-segment digits), what they were taken for and what the nodes saw.
 
 use super::random::Random;
-use super::{CLASSES, Size, skill};
+use super::size::{CLASSES, Size, skill};
 use crate::recording::{Blob, Features, Samples};
 
 const SIDE: usize = 28;

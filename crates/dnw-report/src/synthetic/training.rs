@@ -1,7 +1,7 @@
 //! Weights that drift and are shaken, and the wiring that follows from them.
 
 use super::random::Random;
-use super::{Budget, Shape, Size, frames};
+use super::size::{Budget, Shape, Size, frames};
 use crate::history::{self, Change};
 use crate::recording::{Blob, Layer};
 
