@@ -196,13 +196,13 @@ mod tests {
             .collect();
         let cache = |level, bytes| Cache { level, bytes };
         let found = levels(&[cache(1, 16), cache(2, 128)], &sweep);
-        let told: Vec<(&str, f64, f64)> = found
+        let rows: Vec<(&str, f64, f64)> = found
             .iter()
             .map(|level| (level.name.as_str(), level.read, level.triad))
             .collect();
         // 8 lies in L1 and 32, 64 in L2, of which 16 and 128 are at the edge; 256 and more lie in neither.
         assert_eq!(
-            told,
+            rows,
             [
                 ("L1", 97.0, 47.0),
                 ("L2", 95.0, 45.0),

@@ -52,9 +52,9 @@ pub fn shapes(seed: u64, count: usize) -> Vec<Shape> {
 
 fn shape(random: &mut Random, label: usize) -> Shape {
     let reach = random.below(3) as isize + 3;
-    let room = SIDE - 2 * reach as usize;
-    let x = reach + random.below(room) as isize;
-    let y = reach + random.below(room) as isize;
+    let span = SIDE - 2 * reach as usize;
+    let x = reach + random.below(span) as isize;
+    let y = reach + random.below(span) as isize;
     let ink = 0.7 + 0.3 * random.unit();
     let mut pixels = Vec::with_capacity(SIDE * SIDE);
     for row in 0..SIDE as isize {

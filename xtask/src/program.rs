@@ -48,9 +48,9 @@ pub fn target() -> Result<PathBuf, String> {
         .current_dir(root())
         .output()
         .map_err(|error| format!("cargo cannot be run: {error}"))?;
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout)
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
         .map_err(|error| format!("cargo metadata: {error}"))?;
-    let folder = told["target_directory"].as_str();
+    let folder = metadata["target_directory"].as_str();
     let folder = folder.ok_or("cargo did not say where it builds")?;
     Ok(folder.into())
 }

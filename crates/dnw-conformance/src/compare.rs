@@ -103,10 +103,10 @@ mod tests {
     #[test]
     fn what_is_off_is_told_with_its_place() {
         assert_eq!(message(vec![1.0, 2.0], &[1.0, 2.000_001]), None);
-        let told = message(vec![1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.5, 4.0]).expect("it is off");
+        let text = message(vec![1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.5, 4.0]).expect("it is off");
         assert!(
-            told.starts_with("y [2, 2]: 1 of 4 numbers are off; furthest at [1, 0]: 3.0"),
-            "{told}"
+            text.starts_with("y [2, 2]: 1 of 4 numbers are off; furthest at [1, 0]: 3.0"),
+            "{text}"
         );
     }
 

@@ -1,4 +1,4 @@
-//! Backends whose failures are panics, told as messages.
+//! Backends whose failures are panics, reported as messages.
 //!
 //! CubeCL's runtimes panic where a driver refuses, often on a thread of their own. [`guarded`] runs something, keeps what any thread
 //! says in panicking meanwhile from the terminal, and returns it.
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn a_panic_is_told_and_what_is_done_is_returned() {
         assert_eq!(guarded(|| 3), Ok(3));
-        let told = guarded(|| panic!("no {} left", "memory"));
-        assert_eq!(told, Err::<(), _>("no memory left".into()));
+        let message = guarded(|| panic!("no {} left", "memory"));
+        assert_eq!(message, Err::<(), _>("no memory left".into()));
         let elsewhere = guarded(|| {
             let _ = std::thread::spawn(|| panic!("the driver is gone")).join();
             panic!("and so am I");

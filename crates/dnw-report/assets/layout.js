@@ -10,20 +10,20 @@ export function layoutOf(run, width, height) {
   const levels = Array.from({ length: run.levels }, () => []);
   run.nodes.forEach((node, index) => levels[node.level].push(index));
   const [left, top, bottom] = [Math.min(46, width * 0.07), 30, 18];
-  const room = height - top - bottom;
-  const most = Math.max(1, Math.floor(room / CLOSEST));
+  const space = height - top - bottom;
+  const most = Math.max(1, Math.floor(space / CLOSEST));
   let gap = WIDEST;
   const columns = levels.map((level) => Math.ceil(level.length / most));
   levels.forEach((level, l) => {
-    if (level.length) gap = Math.min(gap, room / Math.ceil(level.length / columns[l]));
+    if (level.length) gap = Math.min(gap, space / Math.ceil(level.length / columns[l]));
   });
   levels.forEach((level, l) => {
     const rows = Math.ceil(level.length / columns[l]);
-    const step = Math.min(WIDEST, room / rows);
+    const step = Math.min(WIDEST, space / rows);
     const centre = levels.length > 1 ? left + (l * (width - 2 * left)) / (levels.length - 1) : width / 2;
     level.forEach((node, i) => {
       x[node] = centre + (Math.floor(i / rows) - (columns[l] - 1) / 2) * CLOSEST * 1.4;
-      y[node] = top + room / 2 + ((i % rows) - (Math.min(rows, level.length) - 1) / 2) * step;
+      y[node] = top + space / 2 + ((i % rows) - (Math.min(rows, level.length) - 1) / 2) * step;
     });
   });
   return { x, y, levels, width, height, radius: Math.min(13, Math.max(1.6, gap * 0.4)) };

@@ -15,9 +15,9 @@ export class Strokes {
     this.grow(1024);
   }
 
-  grow(room) {
+  grow(capacity) {
     const larger = (kind, factor, old) => {
-      const fresh = new kind(room * factor);
+      const fresh = new kind(capacity * factor);
       if (old) fresh.set(old);
       return fresh;
     };
@@ -28,7 +28,7 @@ export class Strokes {
     this.dash = larger(Uint8Array, 1, this.dash);
     this.layer = larger(Uint16Array, 1, this.layer);
     this.entry = larger(Uint32Array, 1, this.entry);
-    this.room = room;
+    this.capacity = capacity;
   }
 
   clear() {
@@ -36,7 +36,7 @@ export class Strokes {
   }
 
   push(layout, source, target, width, alpha, tone, dash, layer, entry) {
-    if (this.count === this.room) this.grow(this.room * 2);
+    if (this.count === this.capacity) this.grow(this.capacity * 2);
     const i = this.count++;
     const at = i * 4;
     this.xy[at] = layout.x[source];

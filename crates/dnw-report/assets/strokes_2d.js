@@ -50,8 +50,8 @@ export function strokeAll(context, strokes, colours, most = strokes.count) {
 // their colour alone take turns, path by path: else the colour drawn last would cover the other.
 function sortByLook(strokes) {
   const keys = new Uint16Array(strokes.count);
-  const room = 4 * TONES * WIDTHS * ALPHAS;
-  const start = new Uint32Array(room + 1);
+  const capacity = 4 * TONES * WIDTHS * ALPHAS;
+  const start = new Uint32Array(capacity + 1);
   for (let i = 0; i < strokes.count; i++) {
     const rank = strokes.dash[i] === ON_TOP ? 3 : strokes.tone[i] >= TONE.flash ? 2 : strokes.dash[i] ? 0 : 1;
     const width = Math.min(WIDTHS - 1, (strokes.width[i] * 2.5) | 0);
@@ -59,9 +59,9 @@ function sortByLook(strokes) {
     keys[i] = ((rank * ALPHAS + alpha) * WIDTHS + width) * TONES + strokes.tone[i];
     start[keys[i] + 1]++;
   }
-  for (let key = 0; key < room; key++) start[key + 1] += start[key];
+  for (let key = 0; key < capacity; key++) start[key + 1] += start[key];
   const paths = [];
-  for (let key = 0; key < room; key++) {
+  for (let key = 0; key < capacity; key++) {
     for (let from = start[key], turn = 0; from < start[key + 1]; from += PER_PATH, turn++) {
       paths.push({ look: Math.floor(key / TONES), turn, from, to: Math.min(from + PER_PATH, start[key + 1]) });
     }

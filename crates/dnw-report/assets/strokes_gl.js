@@ -117,7 +117,7 @@ export function strokeAllOnGraphics(graphics, strokes, colours, width, height) {
   const tones = ["positive", "negative", "faint", "flash", "ink"].map((name) =>
     channels(colours[name]).map((channel) => channel / 255),
   );
-  if (graphics.data.length < strokes.count * FLOATS) graphics.data = new Float32Array(strokes.room * FLOATS);
+  if (graphics.data.length < strokes.count * FLOATS) graphics.data = new Float32Array(strokes.capacity * FLOATS);
   const { data } = graphics;
   for (let i = 0, at = 0; i < strokes.count; i++, at += FLOATS) {
     const tone = tones[strokes.tone[i]];

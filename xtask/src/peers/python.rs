@@ -91,7 +91,7 @@ fn quietly(command: &mut Command) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    /// A Python of shell, that makes as its environment a copy of itself, which installs whatever it is told to unless it shall fail.
+    /// A Python of shell, that makes as its environment a copy of itself, which installs whatever it is asked to to unless it shall fail.
     fn python(folder: &Path, does_install: bool) -> String {
         let path = folder.join("python3");
         let install = if does_install {

@@ -71,13 +71,13 @@ impl Turns {
     }
 
     fn line(&self, round: usize, rounds: usize, elapsed: f64) -> String {
-        let told = self.sides.iter().map(|side| {
+        let reports = self.sides.iter().map(|side| {
             let last = side.rounds.last().copied().unwrap_or(f64::NAN);
             format!("{} {} ms", side.peer.name(), three_digits(last))
         });
-        let told = told.collect::<Vec<_>>().join(", ");
+        let reports = reports.collect::<Vec<_>>().join(", ");
         format!(
-            "{} {round}/{rounds}: {told}{}",
+            "{} {round}/{rounds}: {reports}{}",
             self.label,
             left(round, rounds, elapsed)
         )

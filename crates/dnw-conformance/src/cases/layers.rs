@@ -1,4 +1,4 @@
-//! The wired layers, the wired product, and what an edge gives under each law.
+//! The wired layers, the wired product, and what an edge contributes under each threshold function.
 
 use std::collections::BTreeMap;
 

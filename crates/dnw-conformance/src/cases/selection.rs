@@ -104,29 +104,29 @@ fn budgets(under: &UnderTest) -> Verdict {
     Ok(())
 }
 
-/// What is told of a choice: its weakest real edge and its strongest other.
+/// A selection as it is reported: its weakest real edge and its strongest other.
 fn thresholds(under: &UnderTest, numbers: &mut Numbers) -> Verdict {
     let n = numbers.size(5..=60);
     let weights = numbers.normal(n);
     let k = numbers.size(1..=n - 1);
     let mut model = wire(under, &weights, Budget::Edges(k))?;
-    let told = model.rewire()?.tensors.remove(0);
+    let tensor = model.rewire()?.tensors.remove(0);
     let mut sizes: Vec<f32> = weights.iter().map(|w| w.abs()).collect();
     sizes.sort_by(f32::total_cmp);
     let (threshold, nearest) = (sizes[n - k], sizes[n - k - 1]);
     ensure(
-        told.threshold == threshold && told.nearest == Some(nearest),
+        tensor.threshold == threshold && tensor.nearest == Some(nearest),
         || {
             format!(
                 "{k} of {n}: threshold {} and nearest {:?}, not {threshold} and {nearest}",
-                told.threshold, told.nearest
+                tensor.threshold, tensor.nearest
             )
         },
     )?;
-    ensure(told.swaps.is_empty(), || {
+    ensure(tensor.swaps.is_empty(), || {
         format!(
             "{k} of {n}: the same weights chosen again swap {:?}",
-            told.swaps
+            tensor.swaps
         )
     })
 }

@@ -27,8 +27,8 @@ fn a_run_says_how_it_was_computed_where_that_is_not_as_usual() {
         "--precision",
         "mixed",
     ];
-    let told = shell.train("odd", &[&flags[..], &["--json"]].concat());
-    assert!(told.succeeded().json()["test_accuracy"].as_f64().unwrap() > 0.1);
+    let run = shell.train("odd", &[&flags[..], &["--json"]].concat());
+    assert!(run.succeeded().json()["test_accuracy"].as_f64().unwrap() > 0.1);
     let said = |label| environment(&shell, "odd", label);
     assert_eq!(said("devices").as_deref(), Some("flex, flex"));
     assert_eq!(said("precision").as_deref(), Some("bf16, norms in f32"));
