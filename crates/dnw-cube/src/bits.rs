@@ -1,23 +1,23 @@
-//! Masks as bits.
+//! Masks packed to bits.
 
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use crate::buffer::{Buffer, UNITS, groups};
 
-/// A mask, a bit an edge: 32 edges into a target or out of a source are one word, the first lowest.
+/// A mask with one bit per edge. A word holds 32 edges into a target, or out of a source, the first lowest.
 #[derive(Clone, Debug)]
 pub struct MaskBits {
-    /// `[rows, words]`.
+    /// The words, `[rows, words per row]`.
     pub words: Buffer,
-    /// Targets, or sources.
+    /// Rows: targets or sources.
     pub rows: usize,
-    /// Sources, or targets.
+    /// Columns: sources or targets.
     pub columns: usize,
 }
 
 impl MaskBits {
-    /// The real edges into each target. `mask`: `[targets, sources]` numbers of the type `store`, zero for no.
+    /// Packs a mask by target. `mask`: `[targets, sources]` elements of type `store`, nonzero for real edges.
     ///
     /// # Panics
     /// If the mask has another length.
@@ -30,7 +30,7 @@ impl MaskBits {
         Self::pack(client, mask, [targets, sources], [sources, 1], store)
     }
 
-    /// The real edges out of each source, of the same mask.
+    /// Packs a mask by source. `mask` is as in [`of_targets`](Self::of_targets).
     ///
     /// # Panics
     /// If the mask has another length.
@@ -47,12 +47,12 @@ impl MaskBits {
         client: &Client,
         mask: &Buffer,
         [rows, columns]: [usize; 2],
-        [row_step, column_step]: [usize; 2],
+        [row_stride, column_stride]: [usize; 2],
         store: ElemType,
     ) -> Self {
         assert_eq!(mask.length(), rows * columns, "length of the mask");
         let words = Buffer::uninitialised(client, rows * columns.div_ceil(32));
-        // SAFETY: units beyond the last word end at once, and a word's columns are checked against their number.
+        // SAFETY: threads beyond the last word return at once, and columns are checked against their number.
         unsafe {
             pack::launch_unchecked(
                 client,
@@ -62,8 +62,8 @@ impl MaskBits {
                 words.arg(1),
                 rows as u32,
                 columns as u32,
-                row_step as u32,
-                column_step as u32,
+                row_stride as u32,
+                column_stride as u32,
                 store,
             );
         }
@@ -75,29 +75,29 @@ impl MaskBits {
     }
 }
 
-/// One unit packs one word. Units side by side take rows side by side, which lie side by side in the mask when it is packed by sources.
+/// Packs one word per thread. Adjacent threads pack adjacent rows, which makes reads coalesced when the mask is packed by source.
 #[cube(launch_unchecked)]
 fn pack<B: Int>(
     mask: &[B],
     words: &mut [u32],
     rows: u32,
     columns: u32,
-    row_step: u32,
-    column_step: u32,
+    row_stride: u32,
+    column_stride: u32,
     #[define(B)] _store: ElemType,
 ) {
     if ABSOLUTE_POS >= words.len() {
         terminate!();
     }
-    let unit = ABSOLUTE_POS as u32;
-    let (row, word) = (unit % rows, unit / rows);
+    let thread = ABSOLUTE_POS as u32;
+    let (row, word) = (thread % rows, thread / rows);
     let first = word * 32;
     let mut packed = 0u32;
     for bit in 0..32u32 {
         let column = first + bit;
         if column < columns {
-            let there = u32::cast_from(mask[(row * row_step + column * column_step) as usize]);
-            if there != 0 {
+            let real = u32::cast_from(mask[(row * row_stride + column * column_stride) as usize]);
+            if real != 0 {
                 packed |= 1u32 << bit;
             }
         }
@@ -105,17 +105,20 @@ fn pack<B: Int>(
     words[(row * ((columns + 31) / 32) + word) as usize] = packed;
 }
 
-/// Toggles the given entries of a mask in place. Each is given once.
+/// Toggles distinct entries of a mask in place.
 ///
 /// # Panics
-/// If there are no entries, or the mask is longer than 32-bit numbers count.
+/// If there are no entries, or an entry is outside the mask.
 pub fn toggle(client: &Client, mask: &Buffer, entries: &[u32], store: ElemType) {
     let within = entries
         .iter()
         .all(|&entry| (entry as usize) < mask.length());
-    assert!(within && !entries.is_empty(), "entries of a mask");
+    assert!(
+        within && !entries.is_empty(),
+        "entries outside the mask, or none"
+    );
     let entries = Buffer::of(client, entries);
-    // SAFETY: units beyond the last entry end at once; the entries were checked against the mask.
+    // SAFETY: threads beyond the last entry return at once; the entries were checked against the mask.
     unsafe {
         toggle_entries::launch_unchecked(
             client,
@@ -134,10 +137,10 @@ fn toggle_entries<B: Int>(mask: &mut [B], entries: &[u32], #[define(B)] _store: 
         terminate!();
     }
     let entry = entries[ABSOLUTE_POS] as usize;
-    let there = u32::cast_from(mask[entry]);
-    let mut other = 0u32;
-    if there == 0 {
-        other = 1u32;
+    let before = u32::cast_from(mask[entry]);
+    let mut after = 0u32;
+    if before == 0 {
+        after = 1u32;
     }
-    mask[entry] = B::cast_from(other);
+    mask[entry] = B::cast_from(after);
 }

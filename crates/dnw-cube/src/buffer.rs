@@ -1,9 +1,9 @@
-//! A device's memory.
+//! Device memory and launch sizes.
 
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-/// Numbers in a device's memory: so many from the handle's beginning on, without gaps.
+/// A contiguous array in device memory, at the beginning of a handle.
 #[derive(Clone, Debug)]
 pub struct Buffer {
     handle: Handle,
@@ -11,15 +11,15 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Memory that holds at least `length` numbers of `bytes` bytes each.
+    /// An array of `length` elements of `bytes` bytes each.
     ///
     /// # Panics
-    /// If it is smaller.
+    /// If the memory of the handle is smaller.
     pub fn new(handle: Handle, length: usize, bytes: usize) -> Self {
-        let there = handle.size_in_used() as usize;
+        let available = handle.size_in_used() as usize;
         assert!(
-            length * bytes <= there,
-            "{length} numbers of {bytes} bytes in a buffer of {there}"
+            length * bytes <= available,
+            "{length} elements of {bytes} bytes in a buffer of {available} bytes"
         );
         Self { handle, length }
     }
@@ -29,26 +29,26 @@ impl Buffer {
         Self::new(client.empty(4 * length.max(1)), length, 4)
     }
 
-    /// These numbers.
-    pub fn of(client: &Client, numbers: &[u32]) -> Self {
-        let handle = match numbers {
+    /// Copies 32-bit elements to the device.
+    pub fn of(client: &Client, elements: &[u32]) -> Self {
+        let handle = match elements {
             [] => client.empty(4),
-            _ => client.create_from_slice(u32::as_bytes(numbers)),
+            _ => client.create_from_slice(u32::as_bytes(elements)),
         };
-        Self::new(handle, numbers.len(), 4)
+        Self::new(handle, elements.len(), 4)
     }
 
-    /// How many numbers there are.
+    /// The number of elements.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// The memory.
+    /// The memory's handle.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// The numbers, read as 32-bit ones.
+    /// Copies the elements to the host, as 32-bit integers.
     pub fn read(&self, client: &Client) -> Vec<u32> {
         if self.length == 0 {
             return Vec::new();
@@ -57,22 +57,23 @@ impl Buffer {
         u32::from_bytes(&bytes)[..self.length].to_vec()
     }
 
-    /// For a kernel that reads vectors of so many numbers.
+    /// The kernel argument, as vectors of `lanes` elements.
     pub(crate) fn arg(&self, lanes: usize) -> BufferArg {
-        // SAFETY: `new` has seen that the memory holds `length` numbers.
+        // SAFETY: `new` checked that the memory holds `length` elements.
         unsafe { BufferArg::from_raw_parts(self.handle.clone(), self.length / lanes) }
     }
 }
 
-/// Units of a kernel that goes over a line of numbers.
+/// Threads per workgroup of a one-dimensional kernel.
 pub(crate) const UNITS: u32 = 256;
 
-/// As many groups of `UNITS` as it takes for so many units, in two dimensions where one has not enough.
-pub(crate) fn groups(units: usize) -> CubeCount {
-    const WIDEST: u32 = 32_768;
-    let groups = u32::try_from(units.div_ceil(UNITS as usize)).expect("a device's memory ends");
-    match groups {
-        ..=WIDEST => CubeCount::Static(groups.max(1), 1, 1),
-        _ => CubeCount::Static(WIDEST, groups.div_ceil(WIDEST), 1),
+/// The number of workgroups for this many threads, in two dimensions if one dimension is too small.
+pub(crate) fn groups(threads: usize) -> CubeCount {
+    const MAX_PER_DIMENSION: u32 = 32_768;
+    let count =
+        u32::try_from(threads.div_ceil(UNITS as usize)).expect("32 bits count the workgroups");
+    match count {
+        ..=MAX_PER_DIMENSION => CubeCount::Static(count.max(1), 1, 1),
+        _ => CubeCount::Static(MAX_PER_DIMENSION, count.div_ceil(MAX_PER_DIMENSION), 1),
     }
 }

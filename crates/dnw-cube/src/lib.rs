@@ -1,16 +1,16 @@
-//! Kernels of learned wirings for GPUs.
+//! GPU kernels for networks with learned wirings.
 //!
-//! Written once in [CubeCL](https://docs.rs/cubecl), they run wherever it does: wgpu, Vulkan, Metal, CUDA, ROCm. Like the kernels for CPUs
-//! in `dnw-kernels` they know no framework: a [`Buffer`] is a device's memory and a length, and shapes are numbers. Results of one device
-//! are the same bits each time, because sums are made in a fixed order and what threads race for are whole numbers.
+//! The kernels are written in [CubeCL](https://docs.rs/cubecl) and run on every runtime that it supports: wgpu, Vulkan, Metal, CUDA and ROCm.
+//! Like the CPU kernels in `dnw-kernels` they depend on no machine learning framework: a [`Buffer`] is device memory and a length. Results
+//! on one device are deterministic: sums have a fixed order, and atomic operations only act on integers.
 //!
-//! * [`bits`]: a mask packed to a bit an edge, by targets and by sources.
-//! * [`product`]: what nodes gather through their real edges, and back.
-//! * [`node`]: instance norm, ReLU and a depthwise 3 x 3 convolution in one pass each way.
-//! * [`selection`]: the k weights of largest magnitude, by counting, and how the mask differs from the one before.
+//! * [`bits`]: masks packed to one bit per edge, by target and by source.
+//! * [`product`]: the wired product, forward and for the gradient of the input.
+//! * [`node`]: instance norm, ReLU and a depthwise 3 x 3 convolution, fused, forward and backward.
+//! * [`selection`]: the k weights of largest magnitude, by a radix search, and the difference from the mask before.
 
 #![cfg(feature = "cube")]
-// Kernels are translated, not compiled: what clippy would write is not always there, and nested conditions say what must not be read.
+// CubeCL does not support everything that clippy suggests, and nested conditions guard out-of-bounds reads.
 #![allow(clippy::manual_div_ceil, clippy::collapsible_if)]
 
 pub mod bits;

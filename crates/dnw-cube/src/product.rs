@@ -1,24 +1,30 @@
-//! What nodes gather through their real edges.
+//! The wired product: weighted sums over the real edges.
 
 use cubecl::prelude::*;
 
 use crate::bits::MaskBits;
 use crate::buffer::{Buffer, UNITS};
 
-/// How a product goes over its weights.
+/// The strides of a weight matrix.
 #[derive(Clone, Copy, Debug)]
-pub struct Steps {
-    /// From a row of the mask to the next.
+pub struct Strides {
+    /// Between rows of the mask.
     pub row: usize,
-    /// From an edge of a row to the next.
+    /// Between columns of the mask.
     pub column: usize,
 }
 
-/// `y[image, row, pixel] = sum of w[row, column] x[image, column, pixel]` over the edges of the row that are real.
+/// The name of [`Strides`] in earlier versions.
+#[doc(hidden)]
+pub type Steps = Strides;
+
+/// `y[image, row, pixel] = sum over the row's real edges of w[row, column] x[image, column, pixel]`.
 ///
-/// Targets as rows give the forward product, sources as rows (with the steps exchanged) the gradient to the sources. `x`: `[images,
-/// columns, pixels]`; `y`: `[images, rows, pixels]`. All units of a group have the same row, so that they follow its bits together; each
-/// keeps up to four pixels.
+/// With targets as rows this is the forward pass; with sources as rows, and the strides swapped, it is the gradient of the input. All threads
+/// of a workgroup compute the same row, so that they branch together; each computes up to four pixels.
+///
+/// # Shapes
+/// `x`: `[images, columns, pixels]`; `y`: `[images, rows, pixels]`; `mask`: `[rows, columns]`.
 ///
 /// # Panics
 /// If a length does not fit.
@@ -26,7 +32,7 @@ pub fn gather(
     client: &Client,
     x: &Buffer,
     weight: &Buffer,
-    steps: Steps,
+    strides: Strides,
     mask: &MaskBits,
     images: usize,
     y: &Buffer,
@@ -47,18 +53,18 @@ pub fn gather(
     let lanes = [4, 2, 1]
         .into_iter()
         .find(|&lanes| pixels.is_multiple_of(lanes));
-    let lanes = lanes.expect("one divides all");
+    let lanes = lanes.expect("one divides every number");
     let pixels = pixels / lanes;
     let positions = images * pixels;
-    let units = (positions.next_power_of_two() as u32).clamp(32, UNITS);
-    let along = positions.div_ceil(units as usize) as u32;
+    let threads = (positions.next_power_of_two() as u32).clamp(32, UNITS);
+    let along = positions.div_ceil(threads as usize) as u32;
     let (down, deep) = (rows.min(32_768), rows.div_ceil(32_768));
-    // SAFETY: units beyond the last position or row end at once; lengths were checked above, and a mask has no bits beyond its columns.
+    // SAFETY: threads beyond the last position or row do nothing; lengths were checked above, and a mask has no bits beyond its columns.
     unsafe {
         gather_row::launch_unchecked(
             client,
             CubeCount::Static(along, down as u32, deep as u32),
-            CubeDim::new_1d(units),
+            CubeDim::new_1d(threads),
             lanes,
             x.arg(lanes),
             weight.arg(1),
@@ -68,8 +74,8 @@ pub fn gather(
             columns as u32,
             pixels as u32,
             positions as u32,
-            steps.row as u32,
-            steps.column as u32,
+            strides.row as u32,
+            strides.column as u32,
         );
     }
 }
@@ -85,8 +91,8 @@ fn gather_row<N: Size>(
     columns: u32,
     pixels: u32,
     positions: u32,
-    row_step: u32,
-    column_step: u32,
+    row_stride: u32,
+    column_stride: u32,
 ) {
     let position = CUBE_POS_X * CUBE_DIM_X + UNIT_POS_X;
     let row = CUBE_POS_Z * CUBE_COUNT_Y + CUBE_POS_Y;
@@ -100,7 +106,7 @@ fn gather_row<N: Size>(
             while left != 0 {
                 let column = word * 32 + left.trailing_zeros();
                 left &= left - 1;
-                let weight = weight[(row * row_step + column * column_step) as usize];
+                let weight = weight[(row * row_stride + column * column_stride) as usize];
                 sum += Vector::new(weight) * x[(first + column * pixels) as usize];
             }
         }

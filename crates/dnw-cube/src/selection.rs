@@ -1,127 +1,134 @@
-//! The k entries of largest magnitude, by counting, where the weights lie.
+//! The k entries of largest magnitude, by a radix search on the device.
 //!
-//! The bits of |w| order as the magnitudes do. Three sweeps count digits of 11, 10 and 10 bits, the highest first, each among the
-//! entries that share the digits found before; behind each a small kernel finds the digit in which the k-th largest lies. A fourth
-//! sweep counts, block by block, those that equal the k-th, so that a fifth knows which of them stay, writes down the bits of the mask that
-//! change, and counts these. What comes back to the host are eight numbers, and the entries that changed: the weights never do.
+//! The bits of |w|, read as an integer, have the same order as the magnitudes. Three passes build histograms of digits of 11, 10 and 10 bits,
+//! the highest digit first, each over the entries that share the digits found before. After each pass a small kernel finds the digit of the
+//! k-th largest. A fourth pass counts the entries equal to the k-th per block, so that the fifth pass knows which of them to keep; it writes
+//! the bits of the mask that change and counts them. The host reads back eight integers and the entries that changed, never the weights.
 //!
-//! What units race for are counts and maxima of whole numbers, whose outcome does not depend on who comes first.
+//! Atomic operations are counts and maxima of integers, whose result does not depend on the order.
 
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use crate::buffer::{Buffer, UNITS};
 
-/// A weight is not a number.
+/// The error of a selection whose candidates contain NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotANumber {
-    /// The first such entry.
+    /// The first candidate that is NaN.
     pub entry: usize,
 }
 
-/// What is to be kept.
+/// What to select.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// An entry a bit, the first lowest: those that may be kept; all where none are given.
+    /// The entries that may be selected, one bit per entry, the first lowest; `None` for all entries.
     pub candidates: Option<&'a [u32]>,
-    /// How many.
+    /// How many entries to select.
     pub k: usize,
 }
 
-/// What a choice found.
+/// A selection, as the difference from the mask before it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
-    /// Entries that become real, ascending, and their magnitudes.
+pub struct Selection {
+    /// Entries that swap in, ascending, with their magnitudes.
     pub born: Vec<(usize, f32)>,
-    /// Entries that cease to be, the same.
+    /// Entries that swap out, ascending, with their magnitudes.
     pub died: Vec<(usize, f32)>,
-    /// The smallest magnitude that is kept; infinite if none is.
+    /// The smallest selected magnitude; infinite if nothing is selected.
     pub threshold: f32,
-    /// The largest magnitude among the candidates that are not kept.
+    /// The largest magnitude of the candidates that are not selected.
     pub nearest: Option<f32>,
-    /// Candidates that are not kept, of at least nine tenths of the threshold.
+    /// How many candidates are not selected but have at least 0.9 times the threshold.
     pub contenders: usize,
 }
 
-/// Places in the numbers that the kernels tell each other.
-mod place {
-    /// The digits of the k-th that are found.
+/// Indices into the state that the kernels share.
+mod slot {
+    /// The digits of the k-th largest found so far.
     pub const DIGITS: usize = 0;
-    /// How many are still to be kept among those that have these digits.
-    pub const LEFT: usize = 1;
-    /// The first entry that is not a number.
-    pub const STRANGE: usize = 2;
-    /// One more than the bits of the largest that is not kept.
+    /// How many entries to select among those with these digits.
+    pub const REMAINING: usize = 1;
+    /// The first candidate that is NaN.
+    pub const FIRST_NAN: usize = 2;
+    /// One more than the bits of the largest candidate that is not selected; zero if all are selected.
     pub const NEAREST: usize = 3;
-    /// Contenders.
+    /// How many contenders there are.
     pub const CONTENDERS: usize = 4;
-    /// Entries that become real.
-    pub const BORN: usize = 5;
-    /// Entries that cease to be.
-    pub const DIED: usize = 6;
-    /// Entries that equal the k-th.
+    /// How many entries swap in.
+    pub const SWAPPED_IN: usize = 5;
+    /// How many entries swap out.
+    pub const SWAPPED_OUT: usize = 6;
+    /// How many entries equal the k-th largest.
     pub const EQUAL: usize = 7;
+    /// The length of the state.
     pub const COUNT: usize = 8;
 }
 
-/// A digit: how far it is from the lowest bit, and its bits.
+/// The digits of a magnitude, the highest first: lowest bit and width in bits.
 const DIGITS: [(u32, u32); 3] = [(20, 11), (10, 10), (0, 10)];
-/// Values of the largest digit.
+/// The number of values of the widest digit.
 const BINS: usize = 1 << 11;
-/// Entries that a group goes over in the sweeps that keep order: a word for each unit.
+/// Entries per workgroup in the ordered passes: one word per thread.
 const BLOCK: usize = 32 * UNITS as usize;
-/// The bits of infinity: what is above is not a number.
+/// The bits of infinity. Larger bits are NaN.
 const INFINITY: u32 = 0x7f80_0000;
 
-/// Which entries the `k` candidates of largest magnitude are, told as the difference from `real`, which has a number of the type `store` for
-/// each entry, zero for no. Of equal ones the later stays.
+/// Selects the `k` candidates of largest magnitude and returns the difference from `real`, the mask before. Of equal magnitudes the later entry
+/// is selected.
+///
+/// # Shapes
+/// `weights`: `[entries]` of type `f32`; `real`: `[entries]` of type `store`, nonzero for real edges.
 ///
 /// # Errors
-/// [`NotANumber`] if a candidate is none.
+/// [`NotANumber`] if a candidate is NaN.
 ///
 /// # Panics
-/// If there are fewer than `k` candidates, a length does not fit, or entries are more than 32-bit numbers count.
+/// If there are fewer than `k` candidates, the lengths do not fit, or there are more than `i32::MAX` entries.
 pub fn select_top_k(
     client: &Client,
     weights: &Buffer,
     real: &Buffer,
     store: ElemType,
     wanted: Wanted<'_>,
-) -> Result<Choice, NotANumber> {
+) -> Result<Selection, NotANumber> {
     let entries = weights.length();
     assert_eq!(real.length(), entries, "length of the mask");
-    let entries = i32::try_from(entries).expect("entries that 32 bits count") as u32;
+    let entries = i32::try_from(entries).expect("at most i32::MAX entries") as u32;
     let words = entries.div_ceil(32) as usize;
     let all = wanted.candidates.is_none();
-    let may_be = wanted.candidates.unwrap_or(&[0]);
-    assert!(all || may_be.len() == words, "length of the candidates");
-    let there = match wanted.candidates {
+    let candidate_words = wanted.candidates.unwrap_or(&[0]);
+    assert!(
+        all || candidate_words.len() == words,
+        "length of the candidates"
+    );
+    let count = match wanted.candidates {
         Some(bits) => bits.iter().map(|word| word.count_ones() as usize).sum(),
         None => entries as usize,
     };
-    assert!(wanted.k <= there, "{} of {there} candidates", wanted.k);
+    assert!(wanted.k <= count, "{} of {count} candidates", wanted.k);
 
-    let candidates = Buffer::of(client, may_be);
-    let mut known = [0u32; place::COUNT];
-    known[place::STRANGE] = u32::MAX;
-    known[place::LEFT] = wanted.k as u32;
-    let state = Buffer::of(client, &known);
+    let candidates = Buffer::of(client, candidate_words);
+    let mut initial = [0u32; slot::COUNT];
+    initial[slot::FIRST_NAN] = u32::MAX;
+    initial[slot::REMAINING] = wanted.k as u32;
+    let state = Buffer::of(client, &initial);
     let bins = Buffer::of(client, &[0; BINS]);
     let blocks = (entries as usize).div_ceil(BLOCK).max(1);
-    let line = CubeDim::new_1d(UNITS);
+    let workgroup = CubeDim::new_1d(UNITS);
     let one = CubeCount::Static(1, 1, 1);
-    // A group for some thousand entries, up to as many as fill a large GPU.
-    let sweep = CubeCount::Static(blocks.min(1024) as u32, 1, 1);
+    // A workgroup for some thousand entries, up to as many as fill a large GPU.
+    let unordered = CubeCount::Static(blocks.min(1024) as u32, 1, 1);
     let ordered =
         || CubeCount::Static(blocks.min(32_768) as u32, blocks.div_ceil(32_768) as u32, 1);
 
     for (shift, width) in DIGITS {
-        // SAFETY: entries and bins are counted against their numbers.
+        // SAFETY: entries and bins are checked against their numbers.
         unsafe {
             count_digits::launch_unchecked(
                 client,
-                sweep.clone(),
-                line,
+                unordered.clone(),
+                workgroup,
                 weights.arg(1),
                 candidates.arg(1),
                 state.arg(1),
@@ -134,7 +141,7 @@ pub fn select_top_k(
             find_digit::launch_unchecked(
                 client,
                 one.clone(),
-                line,
+                workgroup,
                 state.arg(1),
                 bins.arg(1),
                 wanted.k as u32,
@@ -156,12 +163,12 @@ pub fn select_top_k(
         Buffer::uninitialised(client, blocks),
         Buffer::uninitialised(client, blocks),
     ];
-    // SAFETY: entries, words and blocks are counted against their numbers.
+    // SAFETY: entries, words and blocks are checked against their numbers.
     unsafe {
         count_equal::launch_unchecked(
             client,
             ordered(),
-            line,
+            workgroup,
             weights.arg(1),
             candidates.arg(1),
             state.arg(1),
@@ -172,16 +179,16 @@ pub fn select_top_k(
         sum_before::launch_unchecked(
             client,
             one.clone(),
-            line,
+            workgroup,
             equal.arg(1),
             equal_before.arg(1),
             state.arg(1),
-            place::EQUAL as u32,
+            slot::EQUAL as u32,
         );
         compare::launch_unchecked(
             client,
             ordered(),
-            line,
+            workgroup,
             weights.arg(1),
             candidates.arg(1),
             real.arg(1),
@@ -197,11 +204,14 @@ pub fn select_top_k(
             all,
             store,
         );
-        for (side, total) in [place::BORN, place::DIED].into_iter().enumerate() {
+        for (side, total) in [slot::SWAPPED_IN, slot::SWAPPED_OUT]
+            .into_iter()
+            .enumerate()
+        {
             sum_before::launch_unchecked(
                 client,
                 one.clone(),
-                line,
+                workgroup,
                 counts[side].arg(1),
                 before[side].arg(1),
                 state.arg(1),
@@ -210,46 +220,46 @@ pub fn select_top_k(
         }
     }
     let found = state.read(client);
-    if found[place::STRANGE] != u32::MAX {
-        let entry = found[place::STRANGE] as usize;
+    if found[slot::FIRST_NAN] != u32::MAX {
+        let entry = found[slot::FIRST_NAN] as usize;
         return Err(NotANumber { entry });
     }
     let list = |side: usize, total: usize| {
         if total == 0 {
             return Vec::new();
         }
-        let named = [
+        let listed = [
             Buffer::uninitialised(client, total),
             Buffer::uninitialised(client, total),
         ];
-        // SAFETY: as many entries are written as were counted.
+        // SAFETY: the kernel writes as many entries as were counted.
         unsafe {
-            name_entries::launch_unchecked(
+            list_entries::launch_unchecked(
                 client,
                 ordered(),
-                line,
+                workgroup,
                 weights.arg(1),
                 changed[side].arg(1),
                 counts[side].arg(1),
                 before[side].arg(1),
-                named[0].arg(1),
-                named[1].arg(1),
+                listed[0].arg(1),
+                listed[1].arg(1),
             );
         }
-        let [entries, magnitudes] = named.map(|named| named.read(client));
+        let [entries, magnitudes] = listed.map(|buffer| buffer.read(client));
         let magnitudes = magnitudes.into_iter().map(f32::from_bits);
         let entries = entries.into_iter().map(|entry| entry as usize);
         entries.zip(magnitudes).collect()
     };
-    Ok(Choice {
-        born: list(0, found[place::BORN] as usize),
-        died: list(1, found[place::DIED] as usize),
+    Ok(Selection {
+        born: list(0, found[slot::SWAPPED_IN] as usize),
+        died: list(1, found[slot::SWAPPED_OUT] as usize),
         threshold: match wanted.k {
             0 => f32::INFINITY,
-            _ => f32::from_bits(found[place::DIGITS]),
+            _ => f32::from_bits(found[slot::DIGITS]),
         },
-        nearest: found[place::NEAREST].checked_sub(1).map(f32::from_bits),
-        contenders: found[place::CONTENDERS] as usize,
+        nearest: found[slot::NEAREST].checked_sub(1).map(f32::from_bits),
+        contenders: found[slot::CONTENDERS] as usize,
     })
 }
 
@@ -267,7 +277,7 @@ fn is_candidate(candidates: &[u32], entry: u32, #[comptime] all: bool) -> bool {
     }
 }
 
-/// How many candidates with the digits found so far have each value of the next.
+/// The histogram of the next digit over the candidates that have the digits found so far.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 fn count_digits(
@@ -288,7 +298,7 @@ fn count_digits(
         bin += CUBE_DIM;
     }
     sync_cube();
-    let found = state[place::DIGITS].load();
+    let digits = state[slot::DIGITS].load();
     let mut entry = ABSOLUTE_POS as u32;
     while entry < entries {
         if is_candidate(candidates, entry, all) {
@@ -297,12 +307,12 @@ fn count_digits(
             if comptime!(shift + width < 31) {
                 above = bits >> comptime!(shift + width);
             }
-            if above == found {
+            if above == digits {
                 counts[((bits >> shift) & (size - 1)) as usize].fetch_add(1u32);
             }
             if comptime!(shift + width == 31) {
                 if bits > INFINITY {
-                    state[place::STRANGE].fetch_min(entry);
+                    state[slot::FIRST_NAN].fetch_min(entry);
                 }
             }
         }
@@ -319,47 +329,47 @@ fn count_digits(
     }
 }
 
-/// The digit in which the one lies that is the last to be kept; and no counts for the next digit. One group.
+/// Finds the digit of the k-th largest and clears the histogram for the next digit. Runs as one workgroup.
 #[cube(launch_unchecked)]
 fn find_digit(state: &mut [u32], bins: &mut [u32], k: u32, #[comptime] width: u32) {
     let size = comptime!(1u32 << width);
-    let of_unit = comptime!(size / UNITS);
+    let per_thread = comptime!(size / UNITS);
     let mut sums = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
-    // Units take the values from the largest down.
-    let top = size - 1 - UNIT_POS * of_unit;
+    // Threads process the digit's values from the largest down.
+    let top = size - 1 - UNIT_POS * per_thread;
     let mut sum = 0u32;
-    for step in 0..of_unit {
+    for step in 0..per_thread {
         sum += bins[(top - step) as usize];
     }
     sums[UNIT_POS as usize] = sum;
     sync_cube();
     if UNIT_POS == 0 {
-        let mut left = state[place::LEFT];
-        let mut unit = 0u32;
-        while unit < comptime!(UNITS - 1) && sums[unit as usize] < left {
-            left -= sums[unit as usize];
-            unit += 1;
+        let mut left = state[slot::REMAINING];
+        let mut thread = 0u32;
+        while thread < comptime!(UNITS - 1) && sums[thread as usize] < left {
+            left -= sums[thread as usize];
+            thread += 1;
         }
-        let mut digit = size - 1 - unit * of_unit;
-        let last = digit + 1 - of_unit;
+        let mut digit = size - 1 - thread * per_thread;
+        let last = digit + 1 - per_thread;
         while digit > last && bins[digit as usize] < left {
             left -= bins[digit as usize];
             digit -= 1;
         }
-        // Nothing is to be kept: nothing is larger than the largest digits.
+        // With k = 0 the threshold has the largest digits, so that nothing is above it.
         if k == 0 {
             digit = size - 1;
         }
-        state[place::DIGITS] = (state[place::DIGITS] << width) | digit;
-        state[place::LEFT] = left;
+        state[slot::DIGITS] = (state[slot::DIGITS] << width) | digit;
+        state[slot::REMAINING] = left;
     }
     sync_cube();
-    for step in 0..of_unit {
+    for step in 0..per_thread {
         bins[(top - step) as usize] = 0u32;
     }
 }
 
-/// A bit for each of a unit's 32 entries that is a candidate, and one for each that equals the threshold.
+/// The bit masks of a word's 32 entries: candidates, candidates above the threshold, candidates equal to it.
 #[cube]
 fn word_of(
     weights: &[f32],
@@ -369,7 +379,7 @@ fn word_of(
     entries: u32,
     #[comptime] all: bool,
 ) -> (u32, u32, u32) {
-    let mut may_be = 0u32;
+    let mut candidate_mask = 0u32;
     let mut above = 0u32;
     let mut equal = 0u32;
     let first = word * 32;
@@ -378,7 +388,7 @@ fn word_of(
         if entry < entries {
             if is_candidate(candidates, entry, all) {
                 let bits = magnitude(weights[entry as usize]);
-                may_be |= 1u32 << bit;
+                candidate_mask |= 1u32 << bit;
                 if bits > threshold {
                     above |= 1u32 << bit;
                 } else if bits == threshold {
@@ -387,9 +397,10 @@ fn word_of(
             }
         }
     }
-    (may_be, above, equal)
+    (candidate_mask, above, equal)
 }
 
+/// Counts the candidates equal to the threshold, per block.
 #[cube(launch_unchecked)]
 fn count_equal(
     weights: &[f32],
@@ -406,14 +417,8 @@ fn count_equal(
     sync_cube();
     let block = CUBE_POS as u32;
     let word = block * CUBE_DIM + UNIT_POS;
-    let (_may_be, _above, same) = word_of(
-        weights,
-        candidates,
-        word,
-        state[place::DIGITS],
-        entries,
-        all,
-    );
+    let (_candidates, _above, same) =
+        word_of(weights, candidates, word, state[slot::DIGITS], entries, all);
     if same != 0 {
         sum[0].fetch_add(same.count_ones());
     }
@@ -423,15 +428,15 @@ fn count_equal(
     }
 }
 
-/// How many the blocks before each have, and the sum of all. One group; each unit takes blocks that lie together.
+/// The exclusive prefix sum of the blocks' counts, and the total. Runs as one workgroup; each thread sums contiguous blocks.
 #[cube(launch_unchecked)]
 fn sum_before(counts: &[u32], before: &mut [u32], state: &mut [u32], total: u32) {
     let blocks = counts.len() as u32;
-    let of_unit = (blocks + comptime!(UNITS - 1)) / comptime!(UNITS);
+    let per_thread = (blocks + comptime!(UNITS - 1)) / comptime!(UNITS);
     let mut sums = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
-    let first = UNIT_POS * of_unit;
+    let first = UNIT_POS * per_thread;
     let mut sum = 0u32;
-    for step in 0..of_unit {
+    for step in 0..per_thread {
         if first + step < blocks {
             sum += counts[(first + step) as usize];
         }
@@ -439,10 +444,10 @@ fn sum_before(counts: &[u32], before: &mut [u32], state: &mut [u32], total: u32)
     sums[UNIT_POS as usize] = sum;
     sync_cube();
     let mut sum = 0u32;
-    for unit in 0..UNIT_POS {
-        sum += sums[unit as usize];
+    for thread in 0..UNIT_POS {
+        sum += sums[thread as usize];
     }
-    for step in 0..of_unit {
+    for step in 0..per_thread {
         if first + step < blocks {
             before[(first + step) as usize] = sum;
             sum += counts[(first + step) as usize];
@@ -453,7 +458,7 @@ fn sum_before(counts: &[u32], before: &mut [u32], state: &mut [u32], total: u32)
     }
 }
 
-/// Which bits of the mask change.
+/// Computes the bits of the mask that change, and the statistics of the selection.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 fn compare<B: Int>(
@@ -463,52 +468,52 @@ fn compare<B: Int>(
     equal: &[u32],
     equal_before: &[u32],
     state: &[Atomic<u32>],
-    born: &mut [u32],
-    died: &mut [u32],
-    born_count: &mut [u32],
-    died_count: &mut [u32],
+    swapped_in: &mut [u32],
+    swapped_out: &mut [u32],
+    swapped_in_count: &mut [u32],
+    swapped_out_count: &mut [u32],
     entries: u32,
     none: u32,
     #[comptime] all: bool,
     #[define(B)] _store: ElemType,
 ) {
-    let mut equal_of_units = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
-    let seen = Shared::<[Atomic<u32>]>::new_slice(4usize);
+    let mut equal_of_threads = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let counts = Shared::<[Atomic<u32>]>::new_slice(4usize);
     if UNIT_POS < 4 {
-        seen[UNIT_POS as usize].store(0u32);
+        counts[UNIT_POS as usize].store(0u32);
     }
     let block = CUBE_POS as u32;
     let blocks = equal.len() as u32;
     let word = block * CUBE_DIM + UNIT_POS;
-    let threshold = state[place::DIGITS].load();
-    let (may_be, above, same) = word_of(weights, candidates, word, threshold, entries, all);
+    let threshold = state[slot::DIGITS].load();
+    let (candidate_mask, above, same) = word_of(weights, candidates, word, threshold, entries, all);
     let same_here = same.count_ones();
-    equal_of_units[UNIT_POS as usize] = same_here;
+    equal_of_threads[UNIT_POS as usize] = same_here;
     sync_cube();
 
-    // Of those that equal the threshold the last stay, as many as are left to keep.
+    // Of the entries equal to the threshold the last are kept, as many as remain to be selected.
     let mut kept = above;
     if block < blocks && same != 0 {
         let mut later =
-            state[place::EQUAL].load() - equal_before[block as usize] - equal[block as usize];
-        let keep = state[place::LEFT].load();
-        for unit in UNIT_POS + 1..comptime!(UNITS) {
-            later += equal_of_units[unit as usize];
+            state[slot::EQUAL].load() - equal_before[block as usize] - equal[block as usize];
+        let remaining = state[slot::REMAINING].load();
+        for thread in UNIT_POS + 1..comptime!(UNITS) {
+            later += equal_of_threads[thread as usize];
         }
-        let mut stay = 0u32;
-        if keep > later {
-            stay = min(keep - later, same_here);
+        let mut equal_kept = 0u32;
+        if remaining > later {
+            equal_kept = min(remaining - later, same_here);
         }
         let mut last = same;
-        let mut gone = same_here - stay;
-        while gone > 0 {
+        let mut dropped = same_here - equal_kept;
+        while dropped > 0 {
             last &= last - 1;
-            gone -= 1;
+            dropped -= 1;
         }
         kept |= last;
     }
 
-    let mut was = 0u32;
+    let mut real_before = 0u32;
     let mut nearest = 0u32;
     let mut contenders = 0u32;
     let mut contends = magnitude(0.9f32 * f32::reinterpret(threshold));
@@ -518,11 +523,11 @@ fn compare<B: Int>(
     for bit in 0..32u32 {
         let entry = word * 32 + bit;
         if entry < entries {
-            let there = u32::cast_from(real[entry as usize]);
-            if there != 0 {
-                was |= 1u32 << bit;
+            let is_real = u32::cast_from(real[entry as usize]);
+            if is_real != 0 {
+                real_before |= 1u32 << bit;
             }
-            if ((may_be & !kept) >> bit) & 1 != 0 {
+            if ((candidate_mask & !kept) >> bit) & 1 != 0 {
                 let bits = magnitude(weights[entry as usize]);
                 nearest = max(nearest, bits + 1);
                 if bits >= contends {
@@ -531,40 +536,40 @@ fn compare<B: Int>(
             }
         }
     }
-    let comes = kept & !was;
-    let goes = was & !kept;
+    let added = kept & !real_before;
+    let removed = real_before & !kept;
     if word * 32 < entries {
-        born[word as usize] = comes;
-        died[word as usize] = goes;
+        swapped_in[word as usize] = added;
+        swapped_out[word as usize] = removed;
     }
-    if comes != 0 {
-        seen[0].fetch_add(comes.count_ones());
+    if added != 0 {
+        counts[0].fetch_add(added.count_ones());
     }
-    if goes != 0 {
-        seen[1].fetch_add(goes.count_ones());
+    if removed != 0 {
+        counts[1].fetch_add(removed.count_ones());
     }
     if nearest != 0 {
-        seen[2].fetch_max(nearest);
-        seen[3].fetch_add(contenders);
+        counts[2].fetch_max(nearest);
+        counts[3].fetch_add(contenders);
     }
     sync_cube();
     if UNIT_POS == 0 && block < blocks {
-        born_count[block as usize] = seen[0].load();
-        died_count[block as usize] = seen[1].load();
-        let nearest = seen[2].load();
+        swapped_in_count[block as usize] = counts[0].load();
+        swapped_out_count[block as usize] = counts[1].load();
+        let nearest = counts[2].load();
         if nearest > 0 {
-            state[place::NEAREST].fetch_max(nearest);
-            let contenders = seen[3].load();
+            state[slot::NEAREST].fetch_max(nearest);
+            let contenders = counts[3].load();
             if contenders > 0 {
-                state[place::CONTENDERS].fetch_add(contenders);
+                state[slot::CONTENDERS].fetch_add(contenders);
             }
         }
     }
 }
 
-/// The entries whose bits are set, in order, and their magnitudes.
+/// Lists the entries whose bits are set, ascending, and their magnitudes.
 #[cube(launch_unchecked)]
-fn name_entries(
+fn list_entries(
     weights: &[f32],
     changed: &[u32],
     counts: &[u32],
@@ -572,26 +577,26 @@ fn name_entries(
     entries: &mut [u32],
     magnitudes: &mut [u32],
 ) {
-    let mut of_units = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let mut of_threads = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
     let block = CUBE_POS as u32;
     let word = block * CUBE_DIM + UNIT_POS;
     let mut left = 0u32;
     if word < changed.len() as u32 {
         left = changed[word as usize];
     }
-    of_units[UNIT_POS as usize] = left.count_ones();
+    of_threads[UNIT_POS as usize] = left.count_ones();
     sync_cube();
     if block < counts.len() as u32 && left != 0 {
-        let mut place = before[block as usize];
-        for unit in 0..UNIT_POS {
-            place += of_units[unit as usize];
+        let mut position = before[block as usize];
+        for thread in 0..UNIT_POS {
+            position += of_threads[thread as usize];
         }
         while left != 0 {
             let entry = word * 32 + left.trailing_zeros();
-            entries[place as usize] = entry;
-            magnitudes[place as usize] = magnitude(weights[entry as usize]);
+            entries[position as usize] = entry;
+            magnitudes[position as usize] = magnitude(weights[entry as usize]);
             left &= left - 1;
-            place += 1;
+            position += 1;
         }
     }
 }

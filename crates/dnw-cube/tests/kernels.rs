@@ -1,6 +1,6 @@
-//! Every kernel beside its counterpart for CPUs, which `dnw-kernels` tests against loops in 64-bit floats, on random shapes.
+//! Tests of every GPU kernel against its CPU counterpart in `dnw-kernels`, on random shapes.
 //!
-//! Runs on the adapter that wgpu takes by default; Mesa's lavapipe will do.
+//! They run on wgpu's default adapter. Mesa's software adapter lavapipe is enough.
 
 use cubecl::ir::{ElemType, UIntKind};
 use cubecl::prelude::*;
@@ -8,12 +8,12 @@ use cubecl::wgpu::WgpuDevice;
 use dnw_cube::Buffer;
 use dnw_cube::bits::{self, MaskBits};
 use dnw_cube::node::{self, NodeParameters, NodeShape};
-use dnw_cube::product::{self, Steps};
-use dnw_cube::selection::{self, Choice, NotANumber, Wanted};
+use dnw_cube::product::{self, Strides};
+use dnw_cube::selection::{self, NotANumber, Selection, Wanted};
 use dnw_kernels::EdgeIndex;
 use dnw_kernels::product::{Layout, ProductShape};
 
-/// How a device keeps yes and no here.
+/// The element type of masks on the device.
 const STORE: ElemType = ElemType::UInt(UIntKind::U32);
 
 fn client() -> Client {
@@ -31,7 +31,7 @@ fn read(client: &Client, buffer: &Buffer) -> Vec<f32> {
 }
 
 fn normal(random: &mut fastrand::Rng, n: usize) -> Vec<f32> {
-    // Sums of uniform numbers are near enough to normal ones.
+    // The sum of six uniform numbers is approximately normal.
     let one = |_| (0..6).map(|_| random.f32() - 0.5).sum();
     (0..n).map(one).collect()
 }
@@ -40,16 +40,16 @@ fn normal(random: &mut fastrand::Rng, n: usize) -> Vec<f32> {
 fn close(what: &str, found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
-    for (place, (a, b)) in found.iter().zip(expected).enumerate() {
+    for (index, (a, b)) in found.iter().zip(expected).enumerate() {
         assert!(
             (a - b).abs() <= 2e-5 * largest,
-            "{what}: {a} for {b} at {place}, largest {largest}"
+            "{what}: {a} instead of {b} at {index}, largest {largest}"
         );
     }
 }
 
 #[test]
-fn products_gather_what_those_for_cpus_do() {
+fn products_equal_those_on_the_cpu() {
     let (client, mut random) = (client(), fastrand::Rng::with_seed(1));
     for _ in 0..24 {
         let shape = ProductShape {
@@ -84,11 +84,11 @@ fn products_gather_what_those_for_cpus_do() {
         let by_targets = MaskBits::of_targets(&client, &on_device, [targets, sources], STORE);
         let by_sources = MaskBits::of_sources(&client, &on_device, [targets, sources], STORE);
         let weight = floats(&client, &weight);
-        let forward = Steps {
+        let forward = Strides {
             row: sources,
             column: 1,
         };
-        let back = Steps {
+        let back = Strides {
             row: 1,
             column: sources,
         };
@@ -118,7 +118,7 @@ fn products_gather_what_those_for_cpus_do() {
 }
 
 #[test]
-fn nodes_fire_and_learn_as_those_for_cpus_do() {
+fn node_functions_and_their_gradients_equal_those_on_the_cpu() {
     let (client, mut random) = (client(), fastrand::Rng::with_seed(2));
     for (height, width) in [(1, 1), (2, 2), (4, 3), (5, 9), (8, 8), (16, 16), (3, 40)] {
         let shape = NodeShape {
@@ -134,19 +134,19 @@ fn nodes_fire_and_learn_as_those_for_cpus_do() {
             width,
             stride: 1,
         };
-        let maps = shape.images * shape.nodes * height * width;
-        let (x, dy) = (normal(&mut random, maps), normal(&mut random, maps));
+        let length = shape.images * shape.nodes * height * width;
+        let (x, dy) = (normal(&mut random, length), normal(&mut random, length));
         let [gamma, beta] = [0, 1].map(|_| normal(&mut random, shape.nodes));
         let kernel = normal(&mut random, 9 * shape.nodes);
-        let numbers = dnw_kernels::node::NodeParameters {
+        let parameters = dnw_kernels::node::NodeParameters {
             gamma: &gamma,
             beta: &beta,
             kernel: &kernel,
             epsilon: 1e-3,
         };
-        let (mut y, mut dx) = (vec![0.0; maps], vec![0.0; maps]);
-        dnw_kernels::node::forward(on_cpu, &x, &numbers, &mut y);
-        let expected = dnw_kernels::node::backward(on_cpu, &x, &numbers, &dy, &mut dx);
+        let (mut y, mut dx) = (vec![0.0; length], vec![0.0; length]);
+        dnw_kernels::node::forward(on_cpu, &x, &parameters, &mut y);
+        let expected = dnw_kernels::node::backward(on_cpu, &x, &parameters, &dy, &mut dx);
 
         let [x, dy] = [x, dy].map(|values| floats(&client, &values));
         let parameters = NodeParameters {
@@ -156,10 +156,10 @@ fn nodes_fire_and_learn_as_those_for_cpus_do() {
             epsilon: 1e-3,
         };
         assert!(shape.fits(&client), "{shape:?}");
-        let found = Buffer::uninitialised(&client, maps);
+        let found = Buffer::uninitialised(&client, length);
         node::forward(&client, shape, &x, &parameters, &found);
         close("y", &read(&client, &found), &y);
-        let found = Buffer::uninitialised(&client, maps);
+        let found = Buffer::uninitialised(&client, length);
         let gradients = node::backward(&client, shape, &x, &parameters, &dy, &found);
         close("dx", &read(&client, &found), &dx);
         close("gamma", &read(&client, &gradients.gamma), &expected.gamma);
@@ -172,9 +172,11 @@ fn nodes_fire_and_learn_as_those_for_cpus_do() {
     }
 }
 
-/// The choice by a stable sort: the definition.
-fn sorted(weights: &[f32], real: &[u32], may_be: &[bool], k: usize) -> Choice {
-    let mut order: Vec<usize> = (0..weights.len()).filter(|&entry| may_be[entry]).collect();
+/// The selection by a stable sort, which is the definition.
+fn sorted(weights: &[f32], real: &[u32], candidates: &[bool], k: usize) -> Selection {
+    let mut order: Vec<usize> = (0..weights.len())
+        .filter(|&entry| candidates[entry])
+        .collect();
     order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
     let (rest, kept) = order.split_at(order.len() - k);
     let threshold = kept
@@ -187,7 +189,7 @@ fn sorted(weights: &[f32], real: &[u32], may_be: &[bool], k: usize) -> Choice {
         entries.map(|entry| (entry, weights[entry].abs())).collect()
     };
     let magnitudes = rest.iter().map(|&entry| weights[entry].abs());
-    Choice {
+    Selection {
         born: list(&|entry| now[entry] && real[entry] == 0),
         died: list(&|entry| !now[entry] && real[entry] != 0),
         threshold,
@@ -199,7 +201,7 @@ fn sorted(weights: &[f32], real: &[u32], may_be: &[bool], k: usize) -> Choice {
 }
 
 #[test]
-fn choices_are_those_of_a_stable_sort() {
+fn selections_equal_those_of_a_stable_sort() {
     let (client, mut random) = (client(), fastrand::Rng::with_seed(3));
     for round in 0..40 {
         let n = match round % 4 {
@@ -208,7 +210,7 @@ fn choices_are_those_of_a_stable_sort() {
             _ => random.usize(1..60_000),
         };
         let mut weights = normal(&mut random, n);
-        // Many equal ones, zeros of both signs, the smallest there are and infinite ones.
+        // Many equal weights, subnormal ones, zeros of both signs and infinities.
         match round % 5 {
             0 => weights
                 .iter_mut()
@@ -219,23 +221,23 @@ fn choices_are_those_of_a_stable_sort() {
             }),
             _ => {}
         }
-        let may_be: Vec<bool> = match round % 3 {
+        let is_candidate: Vec<bool> = match round % 3 {
             0 => vec![true; n],
             _ => (0..n).map(|_| random.f32() < 0.7).collect(),
         };
-        let there = may_be.iter().filter(|&&may| may).count();
+        let count = is_candidate.iter().filter(|&&may| may).count();
         let k = match round % 6 {
             0 => 0,
-            1 => there,
-            _ => random.usize(0..there + 1),
+            1 => count,
+            _ => random.usize(0..count + 1),
         };
-        let real: Vec<u32> = may_be
+        let real: Vec<u32> = is_candidate
             .iter()
             .map(|&may| u32::from(may && random.f32() < 0.3))
             .collect();
         let mut candidates = vec![0u32; n.div_ceil(32)];
         (0..n)
-            .filter(|&e| may_be[e])
+            .filter(|&e| is_candidate[e])
             .for_each(|e| candidates[e / 32] |= 1 << (e % 32));
         let wanted = Wanted {
             candidates: (round % 3 != 0).then_some(&candidates),
@@ -245,18 +247,18 @@ fn choices_are_those_of_a_stable_sort() {
         let found = selection::select_top_k(&client, &w, &mask, STORE, wanted).expect("numbers");
         assert_eq!(
             found,
-            sorted(&weights, &real, &may_be, k),
+            sorted(&weights, &real, &is_candidate, k),
             "round {round}, {k} of {n}"
         );
 
-        let turned: Vec<u32> = found
+        let swapped: Vec<u32> = found
             .born
             .iter()
             .chain(&found.died)
             .map(|&(entry, _)| entry as u32)
             .collect();
-        if !turned.is_empty() {
-            bits::toggle(&client, &mask, &turned, STORE);
+        if !swapped.is_empty() {
+            bits::toggle(&client, &mask, &swapped, STORE);
         }
         let real = mask.read(&client).iter().filter(|&&real| real != 0).count();
         assert_eq!(real, k, "round {round}");
@@ -269,7 +271,7 @@ fn choices_are_those_of_a_stable_sort() {
 }
 
 #[test]
-fn what_is_not_a_number_is_named() {
+fn the_error_names_the_first_nan() {
     let (client, mut random) = (client(), fastrand::Rng::with_seed(4));
     let mut weights = normal(&mut random, 20_000);
     (weights[19_000], weights[12_345]) = (f32::NAN, -f32::NAN);

@@ -1,7 +1,7 @@
-//! The wired convolution of any kernel, step, padding, distance of taps and groups.
+//! The wired convolution with any kernel size, stride, padding, dilation and groups.
 //!
-//! An edge leads from one tap of one channel. Forward and for the input's gradient it is a row added to another; the gradient of all
-//! possible edges is one dense product per tap.
+//! An edge is one kernel weight: from a filter tap of an input channel to an output channel. In the forward pass and for the gradient of the
+//! input it adds a weighted row to another row. The gradient of all possible edges is one dense product per tap.
 
 use rayon::prelude::*;
 
@@ -19,7 +19,9 @@ use crate::wired::Edges;
 pub use crate::planes::ConvolutionShape;
 
 fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeIndex>) {
-    let output = shape.output().expect("a kernel that fits its maps");
+    let output = shape
+        .output()
+        .expect("a kernel no larger than the padded input");
     assert!(
         shape.groups > 0
             && shape.sources.is_multiple_of(shape.groups)
@@ -46,33 +48,36 @@ fn check(shape: &ConvolutionShape, x: &[f32], y: &[f32], index: Option<&EdgeInde
     }
 }
 
-/// Whether all taps are computed as dense products.
+/// Whether all taps are computed by dense products.
 fn is_dense(shape: &ConvolutionShape, index: &EdgeIndex) -> bool {
     let entries = shape.targets * shape.sources_of_group() * shape.taps();
     let [height, width] = shape.output().expect("checked");
     prefers_dense(index.len(), entries, shape.images * height * width)
 }
 
-/// The pixels of maps that need not be laid out in rows: those of a kernel that is a single tap on every pixel, where a map fills vectors
-/// enough.
-fn pixels_by_maps(shape: &ConvolutionShape) -> Option<usize> {
+/// The pixels of a feature map if the convolution is computed in image-major layout, without copying it to rows: a 1 x 1 kernel with stride
+/// 1, and feature maps that fill enough vectors.
+fn image_major_pixels(shape: &ConvolutionShape) -> Option<usize> {
     let is_product = shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.padding == [0, 0];
     let pixels = shape.maps[0] * shape.maps[1];
     (is_product && shape.groups == 1 && pixels >= 4 * LANES).then_some(pixels)
 }
 
-/// What a pass leaves for its way back: the channels that came in, laid out by taps.
+/// What the forward pass saves for the backward pass: the input as rows.
 #[derive(Debug)]
 pub struct ConvolutionPass {
     planes: Planes,
     rows: Buffer,
 }
 
-/// Writes `y [images, targets, output height, output width]` from `x [images, sources, height, width]`; an edge's source in the index is its
-/// place in `[sources / groups, kernel height, kernel width]`, and `weights` are those of the edges by their numbers.
+/// Computes the wired convolution.
+///
+/// # Shapes
+/// `x`: `[images, sources, height, width]`; `y`: `[images, targets, output height, output width]`; `weights`: the weights of the real edges
+/// ([`EdgeIndex::weights`]). An edge's source in the index is its flat index in `[sources / groups, kernel height, kernel width]`.
 ///
 /// # Panics
-/// If a length does not fit `shape`, or the kernel does not fit the maps.
+/// If a length does not fit `shape`, or the kernel is larger than the padded input.
 pub fn forward(
     shape: &ConvolutionShape,
     x: &[f32],
@@ -82,11 +87,11 @@ pub fn forward(
 ) -> ConvolutionPass {
     check(shape, x, y, Some(index));
     let planes = Planes::new(*shape);
-    if let Some(pixels) = pixels_by_maps(shape) {
+    if let Some(pixels) = image_major_pixels(shape) {
         let edges = Edges::new(index, weights);
         let (rows, ()) = rayon::join(
             || planes.lay_out(x),
-            || edges.maps_into_targets(shape.images, pixels, x, y),
+            || edges.into_targets_by_image(shape.images, pixels, x, y),
         );
         return ConvolutionPass { planes, rows };
     }
@@ -99,15 +104,16 @@ pub fn forward(
         forward_dense(shape, &planes, &rows, weights, index, &mut flat);
     } else {
         let sources = shape.sources_of_group();
-        let apart = planes.remainders.len() * planes.total;
-        // Where each column's row starts, so that no edge has to divide.
+        let source_stride = planes.remainders.len() * planes.total;
+        // The start of each column's row, precomputed to avoid a division per edge.
         let columns = (0..sources).flat_map(|source| {
-            let of_tap = move |tap: &Tap| source * apart + tap.row * planes.total + tap.shift;
+            let of_tap =
+                move |tap: &Tap| source * source_stride + tap.row * planes.total + tap.shift;
             planes.taps.iter().map(of_tap)
         });
         let columns: Vec<usize> = columns.collect();
         let terms_of = |target: usize, terms: &mut Terms| {
-            let first = target / shape.targets_of_group() * sources * apart;
+            let first = target / shape.targets_of_group() * sources * source_stride;
             let edges = &weights[index.edges_into(target)];
             let starts = index.sources_of(target).iter();
             let starts = starts.map(|&column| first + columns[column as usize]);
@@ -117,7 +123,7 @@ pub fn forward(
             out: &mut flat,
             rows: shape.targets,
             length: planes.length,
-            onto: false,
+            accumulate: false,
         };
         sum_rows(
             sums,
@@ -130,7 +136,7 @@ pub fn forward(
     ConvolutionPass { planes, rows }
 }
 
-/// The real entries of a tap between a group's sources and targets, `[targets, sources]`.
+/// The matrix of a filter tap within a group, `[targets, sources]`, with zeros for hallucinated edges.
 fn matrix_of_tap(
     shape: &ConvolutionShape,
     weights: &[f32],
@@ -167,12 +173,12 @@ fn forward_dense(
 ) {
     let _span = tracing::trace_span!("dense product").entered();
     let (targets, sources) = (shape.targets_of_group(), shape.sources_of_group());
-    let apart = planes.remainders.len() * planes.total;
+    let source_stride = planes.remainders.len() * planes.total;
     for group in 0..shape.groups {
         for (i, tap) in planes.taps.iter().enumerate() {
             let matrix = matrix_of_tap(shape, weights, index, group, i);
-            let mut from = Rows::new(rows, sources, apart);
-            from.start = group * sources * apart + tap.row * planes.total + tap.shift;
+            let mut from = Rows::new(rows, sources, source_stride);
+            from.start = group * sources * source_stride + tap.row * planes.total + tap.shift;
             let out = &mut flat[group * targets * planes.length..];
             dense::product(
                 Rows::new(&matrix, targets, sources),
@@ -186,8 +192,12 @@ fn forward_dense(
     }
 }
 
-/// From the gradient of `y`, writes that of `x`, through the real edges only, where it is wanted, and that of **every** entry of the
-/// weight, real or not, where that is.
+/// The backward pass. Writes the gradient of `x`, through the real edges only, to `dx` if it is `Some`, and the gradient of **every** entry of
+/// the weight, real or hallucinated, to `dw` if it is `Some`.
+///
+/// # Shapes
+/// `dy`: `[images, targets, output height, output width]`; `dx`: `[images, sources, height, width]`; `dw`:
+/// `[targets, sources / groups, kernel height, kernel width]`.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -203,9 +213,9 @@ pub fn backward(
     let to_input = || {
         let Some(dx) = dx else { return };
         check(shape, dx, dy, Some(index));
-        if let Some(pixels) = pixels_by_maps(shape) {
+        if let Some(pixels) = image_major_pixels(shape) {
             let edges = Edges::new(index, weights);
-            edges.maps_into_sources(shape.images, pixels, dy, dx);
+            edges.into_sources_by_image(shape.images, pixels, dy, dx);
         } else if shape.images > 0 {
             input_gradient(shape, planes, weights, index, &planes.spread(dy), dx);
         }
@@ -220,7 +230,7 @@ pub fn backward(
             weight_gradient(shape, pass, dy, dw);
         }
     };
-    // Side by side, so that no thread waits for the end of either.
+    // Concurrently, so that threads that finish one help with the other.
     rayon::join(to_weight, to_input);
 }
 
@@ -266,10 +276,10 @@ fn input_gradient(
             let of_row = |(_, tap): &(usize, &Tap)| tap.row == remainder;
             for (i, tap) in planes.taps.iter().enumerate().filter(of_row) {
                 let edges = index.edges_from(local * taps + i);
-                let place = |end: usize| edges.partition_point(|e| (e.target as usize) < end);
+                let position = |end: usize| edges.partition_point(|e| (e.target as usize) < end);
                 let edges = match shape.groups {
                     1 => edges,
-                    _ => &edges[place(own.start)..place(own.end)],
+                    _ => &edges[position(own.start)..position(own.end)],
                 };
                 let first = planes.reach - tap.shift;
                 let starts = edges.iter();
@@ -282,16 +292,16 @@ fn input_gradient(
             out: &mut rows,
             rows: shape.sources * of_channel,
             length: planes.total,
-            onto: false,
+            accumulate: false,
         };
         sum_rows(sums, spread, shape.targets, terms_of);
     }
-    planes.take_in(&rows, dx);
+    planes.collect_input(&rows, dx);
 }
 
-/// How the weight's gradient is cut into tasks: sources and targets of each. There are tasks enough for any machine's cores, if the sizes
-/// allow it, and each has columns, a source's taps side by side, that nearly fill the tiles of the dense product.
-fn at_once(shape: &ConvolutionShape) -> [usize; 2] {
+/// The sources and targets of one task of the weight gradient. There are enough tasks for the cores of any machine, if the sizes allow it, and
+/// the columns of a task, all taps of its sources, nearly fill the tiles of the dense product.
+fn task_size(shape: &ConvolutionShape) -> [usize; 2] {
     let (sources, taps) = (shape.sources_of_group(), shape.taps());
     let tiles = (sources * taps).div_ceil(TASKS).div_ceil(TILE);
     let of_task = (tiles * TILE / taps).clamp(1, sources.max(1));
@@ -301,7 +311,7 @@ fn at_once(shape: &ConvolutionShape) -> [usize; 2] {
     [of_task, targets.div_ceil(cuts.max(1)).max(1)]
 }
 
-/// Tasks of the weight's gradient to have at least.
+/// The minimum number of tasks of the weight gradient.
 const TASKS: usize = 16;
 /// Columns of a tile of the dense product.
 const TILE: usize = 64;
@@ -321,7 +331,7 @@ fn weight_gradient(shape: &ConvolutionShape, pass: &ConvolutionPass, dy: &[f32],
     }
     let mut by_target = Buffer::uninitialised(dy.len());
     transpose(dy, [shape.images, shape.targets], pixels, &mut by_target);
-    let [of_task, targets_of_task] = at_once(shape);
+    let [of_task, targets_of_task] = task_size(shape);
     let parts = sources.div_ceil(of_task);
     let cuts = targets.div_ceil(targets_of_task);
     let tiles = Tiles::new(dw, sources * taps);

@@ -1,24 +1,24 @@
-//! Dense products, for the gradient of every possible edge and for wirings that are hardly sparse.
+//! Dense products, for the gradient of every possible edge and for wirings of high density.
 //!
-//! The product itself is the `gemm` crate's. It cuts its work by rows and columns of the result, never along the sum, so that the
-//! number of threads changes no bit; the tests hold it to that.
+//! The product is the `gemm` crate's. It splits work by rows and columns of the result, never along the sum, so that the result has the
+//! same bits for any number of threads; tests check this.
 
 use crate::tiles::Tiles;
 
-/// Rows of a matrix in a slice: where the first starts, and how far apart they are.
+/// The rows of a matrix in a slice: their start and stride.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a> {
-    pub(crate) numbers: &'a [f32],
+    pub(crate) values: &'a [f32],
     pub(crate) rows: usize,
     pub(crate) stride: usize,
-    /// Where the first row starts.
+    /// The index of the first row's first element.
     pub(crate) start: usize,
 }
 
 impl<'a> Rows<'a> {
-    pub(crate) fn new(numbers: &'a [f32], rows: usize, stride: usize) -> Self {
+    pub(crate) fn new(values: &'a [f32], rows: usize, stride: usize) -> Self {
         Self {
-            numbers,
+            values,
             rows,
             stride,
             start: 0,
@@ -26,11 +26,11 @@ impl<'a> Rows<'a> {
     }
 
     fn row(&self, row: usize, length: usize) -> &'a [f32] {
-        &self.numbers[self.start + row * self.stride..][..length]
+        &self.values[self.start + row * self.stride..][..length]
     }
 
-    /// The rows between the first and the last that hold anything but zeros: where they begin, and they.
-    fn without_zeros_around(self, length: usize) -> (usize, Self) {
+    /// Skips leading and trailing rows of zeros. Returns how many leading rows were skipped, and the remaining rows.
+    fn trim_zero_rows(self, length: usize) -> (usize, Self) {
         let is_zero = |row: &usize| self.row(*row, length).iter().all(|&x| x == 0.0);
         let before = (0..self.rows).take_while(is_zero).count();
         let after = (before..self.rows).rev().take_while(is_zero).count();
@@ -42,17 +42,17 @@ impl<'a> Rows<'a> {
         (before, within)
     }
 
-    fn as_they_are(self) -> Strided<*const f32> {
+    fn strided(self) -> Strided<*const f32> {
         Strided {
-            start: self.numbers[self.start..].as_ptr(),
+            start: self.values[self.start..].as_ptr(),
             row: self.stride as isize,
             column: 1,
         }
     }
 
-    /// The rows as columns.
-    fn columns(self) -> Strided<*const f32> {
-        let Strided { start, row, column } = self.as_they_are();
+    /// The transpose.
+    fn transposed(self) -> Strided<*const f32> {
+        let Strided { start, row, column } = self.strided();
         Strided {
             start,
             row: column,
@@ -62,11 +62,11 @@ impl<'a> Rows<'a> {
 
     fn check(&self, length: usize) {
         let end = self.start + (self.rows - 1) * self.stride + length;
-        assert!(end <= self.numbers.len(), "rows outside their matrix");
+        assert!(end <= self.values.len(), "rows outside their matrix");
     }
 }
 
-/// A matrix in memory: where it begins, and from a row or a column to the next.
+/// A matrix in memory: a pointer to its first element and the strides of rows and columns.
 #[derive(Clone, Copy)]
 struct Strided<P> {
     start: P,
@@ -74,20 +74,20 @@ struct Strided<P> {
     column: isize,
 }
 
-/// `to (+)= a b`, where the sizes are the rows and columns of `to` and how much is summed.
+/// `to = a b`, or `to += a b` if `accumulate` is set. The sizes are the rows and columns of `to`, and the length of the sums.
 ///
 /// # Safety
-/// All of the three matrices is memory of theirs, and nobody else holds any of `to`.
+/// All elements of the three matrices are valid memory, and nobody else borrows any element of `to`.
 unsafe fn call(
     [rows, columns, length]: [usize; 3],
     a: Rows<'_>,
     b: Strided<*const f32>,
     to: Strided<*mut f32>,
-    onto: bool,
+    accumulate: bool,
     parallelism: gemm::Parallelism,
 ) {
-    let a = a.as_they_are();
-    // SAFETY: as the caller promises.
+    let a = a.strided();
+    // SAFETY: the caller guarantees it.
     unsafe {
         gemm::gemm(
             rows,
@@ -96,7 +96,7 @@ unsafe fn call(
             to.start,
             to.column,
             to.row,
-            onto,
+            accumulate,
             a.start,
             a.column,
             a.row,
@@ -113,41 +113,43 @@ unsafe fn call(
     }
 }
 
-/// Where a result's entries go: entry (i, j) to `start + i * row + j * column`.
+/// The layout of a result: entry (i, j) is at `start + i * row + j * column`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct OutputLayout {
     pub(crate) start: usize,
     pub(crate) row: usize,
     pub(crate) column: usize,
 }
 
-/// `out[i, j] (+)= sum over p of a[i, p] b[j, p]`. Entries of rows that are zero throughout, at the beginning or the end of `a` or `b`,
-/// cost nothing: nodes that do not run yet, and those that no loss depends on any more.
+/// `out[i, j] = sum over p of a[i, p] b[j, p]`, or `+=` if `accumulate` is set.
+///
+/// Leading and trailing rows of zeros in `a` or `b` are skipped. They belong to nodes that are still zero and to nodes that the loss does not
+/// depend on.
 pub(crate) fn outer(
     a: Rows<'_>,
     b: Rows<'_>,
     length: usize,
     out: &mut [f32],
-    place: Place,
-    onto: bool,
+    layout: OutputLayout,
+    accumulate: bool,
 ) {
     let _span = tracing::trace_span!("gradient of every edge").entered();
     if a.rows == 0 || b.rows == 0 {
         return;
     }
-    let last = place.start + (a.rows - 1) * place.row + (b.rows - 1) * place.column;
+    let last = layout.start + (a.rows - 1) * layout.row + (b.rows - 1) * layout.column;
     assert!(last < out.len(), "entries outside the result");
     if length > 0 {
         a.check(length);
         b.check(length);
     }
-    let (a_skipped, a_within) = a.without_zeros_around(length);
-    let (b_skipped, b_within) = b.without_zeros_around(length);
+    let (a_skipped, a_within) = a.trim_zero_rows(length);
+    let (b_skipped, b_within) = b.trim_zero_rows(length);
     let is_whole = a_within.rows == a.rows && b_within.rows == b.rows;
-    if !onto && (!is_whole || length == 0) {
+    if !accumulate && (!is_whole || length == 0) {
         for i in 0..a.rows {
             for j in 0..b.rows {
-                out[place.start + i * place.row + j * place.column] = 0.0;
+                out[layout.start + i * layout.row + j * layout.column] = 0.0;
             }
         }
     }
@@ -155,31 +157,31 @@ pub(crate) fn outer(
         return;
     }
     let (a, b) = (a_within, b_within);
-    let start = place.start + a_skipped * place.row + b_skipped * place.column;
-    // SAFETY: the last entry of `out` that is written, and the ends of the rows that are read, were found to lie inside their slices
-    // above; `out` is borrowed alone.
+    let start = layout.start + a_skipped * layout.row + b_skipped * layout.column;
+    // SAFETY: the last entry of `out` that is written, and the ends of the rows that are read, were checked above to be inside their
+    // slices; `out` is borrowed mutably.
     unsafe {
         let to = Strided {
             start: out.as_mut_ptr().add(start),
-            row: place.row as isize,
-            column: place.column as isize,
+            row: layout.row as isize,
+            column: layout.column as isize,
         };
         call(
             [a.rows, b.rows, length],
             a,
-            b.columns(),
+            b.transposed(),
             to,
-            onto,
+            accumulate,
             gemm::Parallelism::Rayon(0),
         );
     }
 }
 
-/// Writes `sum over p of a[i, p] b[j, p]` into entry (i, j) of a block of `out` that begins at this row and column. By one thread, so that
-/// several may write blocks of one matrix.
+/// [`outer`] into the block of `out` that begins at this row and column. Single-threaded, so that several tasks can write blocks of one
+/// matrix.
 ///
 /// # Safety
-/// No other task may hold any number of the block at the same time.
+/// No other task may borrow any element of the block at the same time.
 pub(crate) unsafe fn outer_block(
     a: Rows<'_>,
     b: Rows<'_>,
@@ -193,8 +195,8 @@ pub(crate) unsafe fn outer_block(
     a.check(length);
     b.check(length);
     let (begin, stride) = out.block(row..row + a.rows, column..column + b.rows);
-    // SAFETY: the block was found to lie inside its matrix, and the ends of the rows inside their slices; nobody else holds the block,
-    // as the caller promises.
+    // SAFETY: the block was checked to be inside its matrix, and the ends of the rows inside their slices; the caller guarantees that nobody
+    // else borrows the block.
     unsafe {
         let to = Strided {
             start: begin,
@@ -204,7 +206,7 @@ pub(crate) unsafe fn outer_block(
         call(
             [a.rows, b.rows, length],
             a,
-            b.columns(),
+            b.transposed(),
             to,
             false,
             gemm::Parallelism::None,
@@ -212,21 +214,29 @@ pub(crate) unsafe fn outer_block(
     }
 }
 
-/// `out[i, p] = sum over j of a[i, j] b[j, p]`, for wirings of which so much is real that the dense product is quicker.
+/// `out[i, p] = sum over j of a[i, j] b[j, p]`, or `+=` if `accumulate` is set. For wirings of high density.
 pub(crate) fn product(
     a: Rows<'_>,
     b: Rows<'_>,
     length: usize,
     out: &mut [f32],
     stride: usize,
-    onto: bool,
+    accumulate: bool,
 ) {
     let _span = tracing::trace_span!("dense product").entered();
-    multiply(a, b, length, out, stride, onto, gemm::Parallelism::Rayon(0));
+    multiply(
+        a,
+        b,
+        length,
+        out,
+        stride,
+        accumulate,
+        gemm::Parallelism::Rayon(0),
+    );
 }
 
-/// As [`product`], written and by one thread, so that several may be made at once.
-pub(crate) fn product_alone(a: Rows<'_>, b: Rows<'_>, length: usize, out: &mut [f32]) {
+/// [`product`], single-threaded and without accumulation, so that several can run concurrently.
+pub(crate) fn product_single_threaded(a: Rows<'_>, b: Rows<'_>, length: usize, out: &mut [f32]) {
     multiply(a, b, length, out, length, false, gemm::Parallelism::None);
 }
 
@@ -236,7 +246,7 @@ fn multiply(
     length: usize,
     out: &mut [f32],
     stride: usize,
-    onto: bool,
+    accumulate: bool,
     parallelism: gemm::Parallelism,
 ) {
     if a.rows == 0 || length == 0 {
@@ -245,7 +255,7 @@ fn multiply(
     let last = (a.rows - 1) * stride + length;
     assert!(last <= out.len(), "rows outside the result");
     if b.rows == 0 {
-        if !onto {
+        if !accumulate {
             for i in 0..a.rows {
                 out[i * stride..][..length].fill(0.0);
             }
@@ -254,8 +264,8 @@ fn multiply(
     }
     a.check(b.rows);
     b.check(length);
-    // SAFETY: the last number that is written, and the ends of the rows that are read, were found to lie inside their slices; `out` is borrowed
-    // alone.
+    // SAFETY: the last element that is written, and the ends of the rows that are read, were checked to be inside their slices; `out` is
+    // borrowed mutably.
     unsafe {
         let to = Strided {
             start: out.as_mut_ptr(),
@@ -265,9 +275,9 @@ fn multiply(
         call(
             [a.rows, length, b.rows],
             a,
-            b.as_they_are(),
+            b.strided(),
             to,
-            onto,
+            accumulate,
             parallelism,
         );
     }

@@ -1,4 +1,4 @@
-//! Where the real edges are, for kernels that visit nothing else.
+//! An index of the real edges, for kernels that visit only these.
 
 use std::ops::Range;
 
@@ -9,28 +9,28 @@ use crate::simd::{not_zero, vectorised};
 
 /// The real edges of a `[targets, sources]` matrix, by target and by source.
 ///
-/// Both directions are kept because the forward pass gathers into targets and the input's gradient
-/// gathers into sources. An edge's number is its place in the order by target.
+/// Both orders are stored: the forward pass sums over the edges of each target, the gradient of the input sums over the
+/// edges of each source. Edges are numbered in the order by target (compressed sparse rows).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeIndex {
     targets: usize,
     sources: usize,
-    /// Where each target's edges begin, and the end of the last.
+    /// The first edge of each target, and the end of the last target's edges.
     target_starts: Vec<usize>,
     /// The source of each edge.
     edge_sources: Vec<u32>,
-    /// Where each source's edges begin, and the end of the last.
+    /// The start of each source's edges in `by_source`, and the end of the last source's.
     source_starts: Vec<usize>,
-    /// The targets of each source, one source after the other.
-    by_source: Vec<OfSource>,
+    /// The edges of each source, one source after the other.
+    by_source: Vec<OutEdge>,
 }
 
-/// An edge as its source sees it.
+/// An edge out of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OfSource {
-    /// Where it leads.
+pub struct OutEdge {
+    /// Its target.
     pub target: u32,
-    /// Its number.
+    /// Its index in the order by target.
     pub edge: u32,
 }
 
@@ -38,7 +38,7 @@ impl EdgeIndex {
     /// Indexes `edges`, pairs of (target, source) in ascending order.
     ///
     /// # Panics
-    /// If an edge lies outside the matrix, or the edges do not ascend.
+    /// If an edge is outside the matrix, or the edges are not in strictly ascending order.
     pub fn new(
         targets: usize,
         sources: usize,
@@ -64,27 +64,27 @@ impl EdgeIndex {
         Self::from_targets(targets, sources, target_starts, edge_sources, Vec::new())
     }
 
-    /// From the order by target. The last is a buffer for the order by source.
+    /// Builds the order by source from the order by target. The allocation of `by_source` is reused.
     fn from_targets(
         targets: usize,
         sources: usize,
         target_starts: Vec<usize>,
         edge_sources: Vec<u32>,
-        by_source: Vec<OfSource>,
+        by_source: Vec<OutEdge>,
     ) -> Self {
         let row = |target: usize| &edge_sources[target_starts[target]..target_starts[target + 1]];
-        // Each task goes through all edges out of sources of its own.
+        // Each task handles all edges out of its range of sources.
         let tasks = match edge_sources.len() {
-            0..FEW => 1,
+            0..MIN_PARALLEL => 1,
             _ => rayon::current_num_threads().min(sources),
         };
         let sources_of = |task: usize| sources * task / tasks..sources * (task + 1) / tasks;
         let edges_of = |target: usize, own: &Range<usize>| {
             let row = row(target);
-            let place = |end: usize| row.partition_point(|&source| (source as usize) < end);
+            let position = |end: usize| row.partition_point(|&source| (source as usize) < end);
             match own.len() == sources {
                 true => 0..row.len(),
-                false => place(own.start)..place(own.end),
+                false => position(own.start)..position(own.end),
             }
         };
         let counts: Vec<Vec<usize>> = (0..tasks)
@@ -105,7 +105,7 @@ impl EdgeIndex {
         for count in counts.iter().flatten() {
             source_starts.push(source_starts[source_starts.len() - 1] + count);
         }
-        let mut by_source = of_length(by_source, edge_sources.len());
+        let mut by_source = resized(by_source, edge_sources.len());
         let ends = (0..tasks).map(|task| source_starts[sources_of(task).end]);
         let parts: Vec<_> = split(&mut by_source, ends).enumerate().collect();
         parts.into_par_iter().for_each(|(task, part)| {
@@ -114,14 +114,14 @@ impl EdgeIndex {
             let mut next = source_starts[own.clone()].to_vec();
             for (target, begin) in target_starts[..targets].iter().enumerate() {
                 let edges = edges_of(target, &own);
-                let numbers = begin + edges.start..;
-                for (&source, edge) in row(target)[edges].iter().zip(numbers) {
-                    let place = &mut next[source as usize - own.start];
-                    part[*place - first] = OfSource {
+                let indices = begin + edges.start..;
+                for (&source, edge) in row(target)[edges].iter().zip(indices) {
+                    let position = &mut next[source as usize - own.start];
+                    part[*position - first] = OutEdge {
                         target: target as u32,
                         edge: edge as u32,
                     };
-                    *place += 1;
+                    *position += 1;
                 }
             }
         });
@@ -135,7 +135,7 @@ impl EdgeIndex {
         }
     }
 
-    /// Indexes the set entries of `mask`, `[targets, sources]`.
+    /// Indexes the true entries of `mask`, `[targets, sources]`.
     ///
     /// # Panics
     /// If `mask` is longer than the matrix.
@@ -148,7 +148,7 @@ impl EdgeIndex {
         )
     }
 
-    /// Indexes the entries of `mask`, `[targets, sources]`, that are not zero.
+    /// Indexes the nonzero entries of `mask`, `[targets, sources]`.
     ///
     /// # Panics
     /// If `mask` has another length.
@@ -157,8 +157,7 @@ impl EdgeIndex {
         Self::from_words(targets, sources, &words_of(mask), None)
     }
 
-    /// Indexes the entries of a mask `[targets, sources]` that are set, a bit each, the first lowest. An index that is not needed any more
-    /// lends its memory.
+    /// Indexes the set bits of a mask `[targets, sources]`: one bit per entry, the first lowest. The memory of `old` is reused.
     ///
     /// # Panics
     /// If there are fewer bits than entries.
@@ -167,7 +166,7 @@ impl EdgeIndex {
             Some(old) => (old.edge_sources, old.by_source),
             None => Default::default(),
         };
-        let rows = rows_at_once(sources);
+        let rows = rows_per_task(sources);
         let mut target_starts = vec![0; targets + 1];
         target_starts[1..]
             .par_chunks_mut(rows)
@@ -183,18 +182,18 @@ impl EdgeIndex {
         for target in 0..targets {
             target_starts[target + 1] += target_starts[target];
         }
-        let mut edge_sources = of_length(edge_sources, target_starts[targets]);
+        let mut edge_sources = resized(edge_sources, target_starts[targets]);
         let firsts = (0..targets).step_by(rows);
         let ends = firsts.map(|first| target_starts[targets.min(first + rows)]);
         let parts: Vec<_> = split(&mut edge_sources, ends).enumerate().collect();
         parts.into_par_iter().for_each(|(chunk, part)| {
-            let mut places = part.iter_mut();
+            let mut slots = part.iter_mut();
             for target in chunk * rows..targets.min((chunk + 1) * rows) {
                 let begin = target * sources;
                 bits(words, begin..begin + sources, |first, mut word| {
                     while word != 0 {
                         let source = first + word.trailing_zeros();
-                        *places.next().expect("counted above") = source;
+                        *slots.next().expect("counted above") = source;
                         word &= word - 1;
                     }
                 });
@@ -213,7 +212,7 @@ impl EdgeIndex {
         self.sources
     }
 
-    /// How many edges are real.
+    /// The number of real edges.
     pub fn len(&self) -> usize {
         self.edge_sources.len()
     }
@@ -223,32 +222,32 @@ impl EdgeIndex {
         self.edge_sources.is_empty()
     }
 
-    /// The numbers of the edges into `target`.
+    /// The indices of the edges into `target`.
     pub fn edges_into(&self, target: usize) -> Range<usize> {
         self.target_starts[target]..self.target_starts[target + 1]
     }
 
-    /// The sources of `target`, ascending, in the order of the edges' numbers.
+    /// The sources of the edges into `target`, ascending.
     pub fn sources_of(&self, target: usize) -> &[u32] {
         &self.edge_sources[self.edges_into(target)]
     }
 
     /// The edges out of `source`, by ascending target.
-    pub fn edges_from(&self, source: usize) -> &[OfSource] {
-        &self.by_source[self.places_from(source)]
+    pub fn edges_from(&self, source: usize) -> &[OutEdge] {
+        &self.by_source[self.positions_from(source)]
     }
 
-    /// Where the edges out of `source` are among [all by their sources](Self::by_source).
-    pub(crate) fn places_from(&self, source: usize) -> Range<usize> {
+    /// The positions of the edges out of `source` in [`by_source`](Self::by_source).
+    pub(crate) fn positions_from(&self, source: usize) -> Range<usize> {
         self.source_starts[source]..self.source_starts[source + 1]
     }
 
-    /// The edges out of the first source, those out of the second, and so on.
-    pub(crate) fn by_source(&self) -> &[OfSource] {
+    /// All edges in the order by source.
+    pub(crate) fn by_source(&self) -> &[OutEdge] {
         &self.by_source
     }
 
-    /// What each edge weighs, by its number, of a weight `[targets, sources]`.
+    /// The weights of the real edges in the order by target, gathered from a dense `weight [targets, sources]`.
     ///
     /// # Panics
     /// If the weight has another size.
@@ -259,7 +258,7 @@ impl EdgeIndex {
             "length of the weight"
         );
         let mut weights = Buffer::uninitialised(self.len());
-        let rows = rows_at_once(self.sources);
+        let rows = rows_per_task(self.sources);
         let firsts = (0..self.targets).step_by(rows);
         let ends = firsts.map(|first| self.target_starts[self.targets.min(first + rows)]);
         let parts: Vec<_> = split(&mut weights, ends).enumerate().collect();
@@ -278,23 +277,23 @@ impl EdgeIndex {
     }
 }
 
-/// Room of this length, the given one if it fits; all of it is written.
-fn of_length<T: Clone + Default>(buffer: Vec<T>, length: usize) -> Vec<T> {
+/// A buffer of this length; `buffer` itself if its length fits. The caller writes all elements.
+fn resized<T: Clone + Default>(buffer: Vec<T>, length: usize) -> Vec<T> {
     match buffer.len() == length {
         true => buffer,
         false => vec![T::default(); length],
     }
 }
 
-/// Edges below which a second task is not worth its while.
-const FEW: usize = 1 << 12;
+/// With fewer edges, one task is faster than several.
+const MIN_PARALLEL: usize = 1 << 12;
 
-/// Rows that a task goes through: many where rows are short.
-fn rows_at_once(sources: usize) -> usize {
+/// Rows per task: more if rows are short.
+fn rows_per_task(sources: usize) -> usize {
     (1 << 16) / sources.max(1) + 1
 }
 
-/// A slice in parts that end at these places.
+/// Splits a slice at these ends.
 fn split<T>(slice: &mut [T], ends: impl Iterator<Item = usize>) -> impl Iterator<Item = &mut [T]> {
     let mut left = (0, slice);
     ends.map(move |end| {
@@ -305,7 +304,7 @@ fn split<T>(slice: &mut [T], ends: impl Iterator<Item = usize>) -> impl Iterator
     })
 }
 
-/// Calls `f` with the bits of these entries, word by word: the number within the range of a word's first, and the bits.
+/// Calls `f` for each word of a range of bits that has a bit set: with the position of the word's first bit in the range, and the bits.
 fn bits(words: &[u64], entries: Range<usize>, mut f: impl FnMut(u32, u64)) {
     let mut entry = entries.start;
     while entry < entries.end {
@@ -319,7 +318,7 @@ fn bits(words: &[u64], entries: Range<usize>, mut f: impl FnMut(u32, u64)) {
     }
 }
 
-/// A bit for each byte of a mask, set where it is not zero, the first lowest.
+/// Packs a byte mask into bits: one bit per byte, set if the byte is nonzero, the first lowest.
 pub fn words_of(mask: &[u8]) -> Vec<u64> {
     let mut words = vec![0; mask.len().div_ceil(64)];
     words
@@ -352,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn masks_of_bytes_of_bits_and_of_flags_have_the_same_index_on_any_number_of_threads() {
+    fn byte_bit_and_bool_masks_have_the_same_index_on_any_number_of_threads() {
         for (targets, sources) in [(1, 1), (3, 64), (90, 201), (700, 130), (5, 0), (0, 5)] {
             let is_real = |i: usize| (i * 7919) % 1009 < 300;
             let mask: Vec<u8> = (0..targets * sources)

@@ -1,13 +1,13 @@
-//! From images to channels and back.
+//! Transposes between image-major and channel-major layout.
 //!
-//! A batch lies `[images, channels, pixels]`, as everywhere; the kernels want a channel's maps side by side,
-//! `[channels, images, pixels]`, which makes a channel one long row.
+//! A batch has the layout `[images, channels, pixels]`. Most kernels need `[channels, images, pixels]`, in which a channel is one long
+//! contiguous row.
 
 use rayon::prelude::*;
 
 use crate::tiles::Tiles;
 
-/// `[images, channels, pixels]` into `[channels, images, pixels]`, or the other way: the two first dimensions change places.
+/// Transposes the first two dimensions: `from [first, second, pixels]` to `to [second, first, pixels]`.
 pub(crate) fn transpose(from: &[f32], [first, second]: [usize; 2], pixels: usize, to: &mut [f32]) {
     let _span = tracing::trace_span!("layout").entered();
     assert_eq!(from.len(), first * second * pixels);
@@ -16,7 +16,7 @@ pub(crate) fn transpose(from: &[f32], [first, second]: [usize; 2], pixels: usize
         return;
     }
     let tiles = Tiles::new(to, pixels);
-    // Tasks go through the written side in order.
+    // Each task writes a contiguous range.
     (0..second).into_par_iter().with_min_len(8).for_each(|b| {
         for a in 0..first {
             // SAFETY: each task writes the rows of its own `b`.

@@ -1,35 +1,37 @@
-//! A static graph, forward and backward, in one pass each.
+//! The forward and backward pass of a static graph.
 //!
-//! `I_v = sum over real edges (u, v) of w_uv Z_u`, `Z_v = f_v(I_v)`, level by level (Wortsman et al. 2019, section 2). All nodes of
-//! the graph share one block of rows, so that nothing is copied or joined between levels; going back, the gradients of what targets
-//! gathered lie in another, and the gradient of each possible edge is one dense product per level, written where it belongs.
+//! `I_v = sum over real edges (u, v) of w_uv Z_u`, `Z_v = f_v(I_v)`, level by level (Wortsman et al. 2019, section 2). The
+//! activations of all nodes share one buffer, so that nothing is copied or concatenated between levels. The backward pass keeps the
+//! gradients of the targets' sums in another buffer. The gradient of every possible edge is one dense product per level, written in place.
 
 use std::ops::Range;
 
 use crate::EdgeIndex;
-use crate::dense::{self, Place, Rows};
+use crate::dense::{self, OutputLayout, Rows};
 use crate::layout::transpose;
 use crate::node::{self, GRADIENTS, NodeGradients, NodeParameters, NodeShape, Norm};
 use crate::pool::Buffer;
 use crate::wired::Edges;
 
-/// Which nodes are the outputs.
+/// Which nodes of a graph are its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outputs {
-    /// So many nodes of a level of their own, which have no node function; targets are all nodes but the inputs.
+    /// This many nodes in a level of their own, which have no node function. All nodes except the inputs are targets.
     OwnLevel(usize),
-    /// The last so many of the last level, which the whole level feeds again after its forward pass; all nodes are targets.
+    /// The last this many nodes of the last level. The whole last level, after its node function, is added to their input once more. All
+    /// nodes are targets.
     InLastLevel(usize),
 }
 
-/// The sizes of a graph at work.
+/// The sizes of a graph and its batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LevelsShape {
     /// Images in the batch.
     pub images: usize,
-    /// Height and width of the maps that come in.
+    /// Height and width of the input feature maps.
     pub entering: [usize; 2],
-    /// The stride of the input level's convolution; all later maps are as large as its output.
+    /// The stride of the input level's convolution. The feature maps of all later levels have the size of its output.
     pub stride: usize,
     /// Nodes of each level with a node function, the inputs first.
     pub levels: Vec<usize>,
@@ -37,18 +39,19 @@ pub struct LevelsShape {
     pub outputs: Outputs,
 }
 
-/// How the norms of a graph are computed.
+/// The norm of a graph's nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum GraphNorm<'a> {
-    /// Each map of each image by its own statistics.
+    /// Instance norm: each feature map has its own statistics.
     Instance,
-    /// All maps of a node by the statistics of the batch.
+    /// Batch norm: a node has one mean and variance over the batch.
     Batch,
-    /// By running statistics, `[nodes with a node function]` each.
+    /// Batch norm with running statistics, as in evaluation: `[nodes with a node function]` each.
     Running {
-        /// The means.
+        /// The running means.
         mean: &'a [f32],
-        /// The variances.
+        /// The running variances.
         variance: &'a [f32],
     },
 }
@@ -63,22 +66,22 @@ impl<'a> GraphNorm<'a> {
     }
 }
 
-/// What a pass leaves for its way back.
+/// What the forward pass saves for the backward pass.
 #[derive(Debug)]
 pub struct LevelsPass {
-    /// What came in, by channel.
-    entered: Buffer,
-    /// What the nodes behind the inputs gathered.
+    /// The input, channel-major.
+    input: Buffer,
+    /// The sums over edges of the nodes after the inputs.
     gathered: Buffer,
-    /// What nodes gave.
+    /// The activations of all nodes with a node function.
     activations: Buffer,
     /// The statistics of each level's norms.
     statistics: Vec<Buffer>,
 }
 
 impl LevelsPass {
-    /// Mean and biased variance of what each node with a function gathered in the whole batch, where the norm is that of the batch:
-    /// `[nodes]` each.
+    /// Mean and biased variance over the batch of each node's input to its norm, `[nodes with a node function]` each. Only
+    /// [`GraphNorm::Batch`] has them.
     pub fn batch_statistics(&self) -> [Vec<f32>; 2] {
         let pairs = || {
             self.statistics
@@ -117,18 +120,19 @@ impl LevelsShape {
         }
     }
 
-    /// Height and width of the maps behind the input level.
+    /// Height and width of the feature maps after the input level.
     pub fn maps(&self) -> [usize; 2] {
         self.input().output()
     }
 
-    /// A channel's pixels in all images.
+    /// Pixels of a channel in the whole batch.
     fn row(&self) -> usize {
         let [height, width] = self.maps();
         self.images * height * width
     }
 
-    fn firing(&self) -> usize {
+    /// How many nodes have a node function.
+    fn function_nodes(&self) -> usize {
         self.levels.iter().sum()
     }
 
@@ -144,7 +148,7 @@ impl LevelsShape {
         }
     }
 
-    /// The node that the weight's first row leads to.
+    /// The target of the weight's first row.
     fn first_target(&self) -> usize {
         match self.outputs {
             Outputs::OwnLevel(_) => self.levels[0],
@@ -152,18 +156,18 @@ impl LevelsShape {
         }
     }
 
-    /// The weight's rows that lead to these nodes.
+    /// The weight's rows of these targets.
     fn rows_of(&self, nodes: Range<usize>) -> Range<usize> {
         nodes.start - self.first_target()..nodes.end - self.first_target()
     }
 
-    /// Rows and sources of the products into the outputs.
-    fn product_of_outputs(&self) -> [Range<usize>; 2] {
-        let firing = self.firing();
+    /// The weight's rows and the sources of the product into the outputs.
+    fn output_product(&self) -> [Range<usize>; 2] {
+        let functions = self.function_nodes();
         match self.outputs {
-            Outputs::OwnLevel(n) => [self.rows_of(firing..firing + n), 0..firing],
+            Outputs::OwnLevel(n) => [self.rows_of(functions..functions + n), 0..functions],
             Outputs::InLastLevel(n) => [
-                self.rows_of(firing - n..firing),
+                self.rows_of(functions - n..functions),
                 self.level(self.levels.len() - 1),
             ],
         }
@@ -171,8 +175,8 @@ impl LevelsShape {
 
     fn targets(&self) -> usize {
         match self.outputs {
-            Outputs::OwnLevel(n) => self.firing() - self.levels[0] + n,
-            Outputs::InLastLevel(_) => self.firing(),
+            Outputs::OwnLevel(n) => self.function_nodes() - self.levels[0] + n,
+            Outputs::InLastLevel(_) => self.function_nodes(),
         }
     }
 
@@ -191,14 +195,17 @@ impl LevelsShape {
         let index = edges.index;
         assert_eq!(
             [index.targets(), index.sources()],
-            [self.targets(), self.firing()],
+            [self.targets(), self.function_nodes()],
             "edges of another graph"
         );
     }
 }
 
-/// Writes `y [images, outputs, height, width]` from `x [images, inputs, entering height, entering width]`. Real edges that lead from a
-/// level to itself or an earlier one are not followed.
+/// The forward pass. Real edges from a level to itself or to an earlier level are ignored.
+///
+/// # Shapes
+/// `x`: `[images, inputs, input height, input width]`; `y`: `[images, outputs, height, width]`; `weights`: the weights of the real edges
+/// ([`EdgeIndex::weights`]).
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -213,24 +220,24 @@ pub fn forward(
 ) -> LevelsPass {
     let edges = Edges::new(index, weights);
     shape.check(x, y, edges);
-    let (row, inputs, firing) = (shape.row(), shape.levels[0], shape.firing());
+    let (row, inputs, functions) = (shape.row(), shape.levels[0], shape.function_nodes());
     let mut pass = LevelsPass {
-        entered: Buffer::uninitialised(x.len()),
-        gathered: Buffer::uninitialised((firing - inputs) * row),
-        activations: Buffer::uninitialised(firing * row),
+        input: Buffer::uninitialised(x.len()),
+        gathered: Buffer::uninitialised((functions - inputs) * row),
+        activations: Buffer::uninitialised(functions * row),
         statistics: Vec::new(),
     };
     transpose(
         x,
         [shape.images, inputs],
         x.len() / (shape.images * inputs).max(1),
-        &mut pass.entered,
+        &mut pass.input,
     );
     for level in 0..shape.levels.len() {
         let own = shape.level(level);
         let (before, activations) = pass.activations.split_at_mut(own.start * row);
         let gathered = match level {
-            0 => &pass.entered[..],
+            0 => &pass.input[..],
             _ => {
                 let gathered =
                     &mut pass.gathered[(own.start - inputs) * row..(own.end - inputs) * row];
@@ -255,25 +262,35 @@ pub fn forward(
         pass.statistics.push(statistics);
     }
     let mut outputs = Buffer::uninitialised(y.len());
-    let feeds_again = matches!(shape.outputs, Outputs::InLastLevel(_));
-    if feeds_again {
-        let held = if shape.levels.len() == 1 {
-            &pass.entered
+    let outputs_in_last_level = matches!(shape.outputs, Outputs::InLastLevel(_));
+    if outputs_in_last_level {
+        let gathered = if shape.levels.len() == 1 {
+            &pass.input
         } else {
             &pass.gathered
         };
-        outputs.copy_from_slice(&held[held.len() - y.len()..]);
+        outputs.copy_from_slice(&gathered[gathered.len() - y.len()..]);
     }
-    let [rows, sources] = shape.product_of_outputs();
+    let [rows, sources] = shape.output_product();
     let from = &pass.activations[sources.start * row..sources.end * row];
-    edges.into_targets(rows, sources, from, row, &mut outputs, feeds_again);
+    edges.into_targets(
+        rows,
+        sources,
+        from,
+        row,
+        &mut outputs,
+        outputs_in_last_level,
+    );
     let n = shape.output_nodes();
     transpose(&outputs, [n, shape.images], row / shape.images.max(1), y);
     pass
 }
 
-/// Writes the gradient to `x`, **adds** that of every possible edge to `dw`, and returns those of the nodes' numbers. Edges that lead
-/// from a level to itself or an earlier one have none.
+/// The backward pass: writes the gradient of `x` to `dx`, **adds** the gradient of every possible edge to `dw`, and returns the gradients of
+/// the nodes' parameters. Edges from a level to itself or to an earlier level have no gradient.
+///
+/// # Shapes
+/// `dy`: `[images, outputs, height, width]`; `dx`: `[images, inputs, input height, input width]`; `dw`: `[targets, sources]`.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -292,54 +309,54 @@ pub fn backward(
     let edges = Edges::new(index, weights);
     shape.check(dx, dy, edges);
     assert_eq!(dw.len(), index.targets() * index.sources(), "length of dw");
-    let (row, inputs, firing) = (shape.row(), shape.levels[0], shape.firing());
+    let (row, inputs, functions) = (shape.row(), shape.levels[0], shape.function_nodes());
     let (n, last) = (shape.output_nodes(), shape.levels.len() - 1);
-    // Gradients of what was gathered: by the nodes behind the inputs, then by the outputs.
-    let mut pulls = Buffer::uninitialised((firing - inputs + n) * row);
-    let (_, d_outputs) = pulls.split_at_mut((firing - inputs) * row);
+    // Gradients of the sums over edges: of the nodes after the inputs, then of the outputs.
+    let mut d_gathered = Buffer::uninitialised((functions - inputs + n) * row);
+    let (_, d_outputs) = d_gathered.split_at_mut((functions - inputs) * row);
     transpose(dy, [shape.images, n], row / shape.images.max(1), d_outputs);
-    let mut d_entered = Buffer::uninitialised(dx.len());
-    let mut gradients = vec![0.0; GRADIENTS * firing];
-    let feeds_again = matches!(shape.outputs, Outputs::InLastLevel(_));
+    let mut d_input = Buffer::uninitialised(dx.len());
+    let mut gradients = vec![0.0; GRADIENTS * functions];
+    let outputs_in_last_level = matches!(shape.outputs, Outputs::InLastLevel(_));
     for level in (0..=last).rev() {
         let own = shape.level(level);
         let mut d_activations = Buffer::uninitialised(own.len() * row);
-        let (earlier, later) = pulls.split_at_mut((own.end - inputs) * row);
-        let targets = match (feeds_again, level == last) {
-            // The last level feeds the outputs alone; the others do not feed them again.
-            (true, true) => shape.product_of_outputs()[0].clone(),
-            (true, false) => shape.rows_of(own.end..firing),
-            (false, _) => shape.rows_of(own.end..firing + n),
+        let (earlier, later) = d_gathered.split_at_mut((own.end - inputs) * row);
+        let targets = match (outputs_in_last_level, level == last) {
+            // The last level is added to the outputs only; the other levels are not added to them a second time.
+            (true, true) => shape.output_product()[0].clone(),
+            (true, false) => shape.rows_of(own.end..functions),
+            (false, _) => shape.rows_of(own.end..functions + n),
         };
         edges.into_sources(own.clone(), targets, later, row, &mut d_activations, false);
         let here = match level {
-            0 => &mut d_entered[..],
+            0 => &mut d_input[..],
             _ => &mut earlier[(own.start - inputs) * row..],
         };
-        let entered = match level {
-            0 => &pass.entered[..],
+        let input = match level {
+            0 => &pass.input[..],
             _ => &pass.gathered[(own.start - inputs) * row..(own.end - inputs) * row],
         };
         node::backward_rows(
             shape.level_shape(level),
             norm.of(own.clone()),
-            entered,
+            input,
             &pass.statistics[level],
             &nodes.of(own.clone()),
             &d_activations,
             here,
             &mut gradients[GRADIENTS * own.start..GRADIENTS * own.end],
         );
-        if feeds_again && level == last {
+        if outputs_in_last_level && level == last {
             let from = here.len() - n * row;
-            for (d, again) in here[from..].iter_mut().zip(later.iter()) {
-                *d += again;
+            for (d, d_output) in here[from..].iter_mut().zip(later.iter()) {
+                *d += d_output;
             }
         }
     }
-    weight_gradient(shape, pass, &pulls, dw);
+    weight_gradient(shape, pass, &d_gathered, dw);
     transpose(
-        &d_entered,
+        &d_input,
         [inputs, shape.images],
         dx.len() / (shape.images * inputs).max(1),
         dx,
@@ -347,29 +364,29 @@ pub fn backward(
     NodeGradients::of(&gradients)
 }
 
-fn weight_gradient(shape: &LevelsShape, pass: &LevelsPass, pulls: &[f32], dw: &mut [f32]) {
-    let (row, inputs, sources) = (shape.row(), shape.levels[0], shape.firing());
-    let mut add = |rows: Range<usize>, from: Range<usize>, pulls: &[f32]| {
-        let place = Place {
+fn weight_gradient(shape: &LevelsShape, pass: &LevelsPass, d_gathered: &[f32], dw: &mut [f32]) {
+    let (row, inputs, sources) = (shape.row(), shape.levels[0], shape.function_nodes());
+    let mut add = |rows: Range<usize>, from: Range<usize>, d_gathered: &[f32]| {
+        let layout = OutputLayout {
             start: rows.start * sources + from.start,
             row: sources,
             column: 1,
         };
         let activations = &pass.activations[from.start * row..from.end * row];
         dense::outer(
-            Rows::new(pulls, rows.len(), row),
+            Rows::new(d_gathered, rows.len(), row),
             Rows::new(activations, from.len(), row),
             row,
             dw,
-            place,
+            layout,
             true,
         );
     };
     for level in 1..shape.levels.len() {
         let own = shape.level(level);
-        let pulls = &pulls[(own.start - inputs) * row..(own.end - inputs) * row];
-        add(shape.rows_of(own.clone()), 0..own.start, pulls);
+        let d_gathered = &d_gathered[(own.start - inputs) * row..(own.end - inputs) * row];
+        add(shape.rows_of(own.clone()), 0..own.start, d_gathered);
     }
-    let [rows, from] = shape.product_of_outputs();
-    add(rows, from, &pulls[(sources - inputs) * row..]);
+    let [rows, from] = shape.output_product();
+    add(rows, from, &d_gathered[(sources - inputs) * row..]);
 }

@@ -1,13 +1,13 @@
-//! CPU kernels for wired networks, over plain slices.
+//! CPU kernels for networks with learned wirings, over plain slices.
 //!
-//! A wired product `y = (M * W) x` costs its real edges forward and for the input's gradient, and one
-//! dense product for the weights' gradient, because every hallucinated edge learns too. The node
-//! function (instance norm, ReLU, depthwise 3 x 3) is fused so that activations are brought and written
-//! once. No framework is known here: training calls these kernels through a backend's operations, and
-//! whatever runs a finished wiring can call the same ones.
+//! A wired product `y = (M * W) x` visits only the real edges in the forward pass and for the gradient of the input.
+//! The gradient of the weight is one dense product, because hallucinated edges learn too. The node function (norm,
+//! ReLU, depthwise 3 x 3 convolution) is fused, so that each activation is read and written once. The crate depends
+//! on no machine learning framework: Burn backends call these kernels in training, and any other runtime can call
+//! them too.
 //!
-//! All tensors are contiguous row-major `f32`. Results do not depend on the number of threads: work is
-//! cut into a number of parts that the shapes alone decide, and partial sums are added in their order.
+//! All tensors are contiguous row-major `f32`. Results do not depend on the number of threads: the shapes alone
+//! decide how work is split into tasks, and partial sums are added in a fixed order.
 //!
 //! ```
 //! use dnw_kernels::{EdgeIndex, product, product::{Layout, ProductShape}};
@@ -43,6 +43,6 @@ mod tiles;
 mod wired;
 mod workers;
 
-pub use index::{EdgeIndex, OfSource, words_of};
+pub use index::{EdgeIndex, OutEdge, words_of};
 pub use pool::Buffer;
 pub use workers::on_workers;

@@ -1,6 +1,6 @@
-//! Batch norm, and the ReLU that mostly follows it, in one operation each way.
+//! Batch norm, optionally fused with a ReLU, forward and backward.
 //!
-//! `y = gamma (x - mean) / sqrt(var + eps) + beta` with the mean and the (biased) variance of a channel's pixels in the whole batch
+//! `y = gamma (x - mean) / sqrt(var + eps) + beta` with the mean and (biased) variance of a channel over the batch
 //! (Ioffe and Szegedy 2015).
 
 use rayon::prelude::*;
@@ -8,18 +8,18 @@ use rayon::prelude::*;
 use crate::simd::{LANES, multiply_add, sum_lanes, vectorised};
 use crate::tiles::Tiles;
 
-/// A batch and its channels, `[images, channels, pixels]`.
+/// The sizes of a batch, `[images, channels, pixels]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NormShape {
     /// Images in the batch.
     pub images: usize,
-    /// Channels, each with a norm of its own.
+    /// Channels.
     pub channels: usize,
-    /// Pixels of a map.
+    /// Pixels of a feature map.
     pub pixels: usize,
 }
 
-/// The numbers of a norm.
+/// The parameters of a batch norm.
 #[derive(Clone, Copy, Debug)]
 pub struct NormParameters<'a> {
     /// Scale, `[channels]`.
@@ -28,7 +28,7 @@ pub struct NormParameters<'a> {
     pub beta: &'a [f32],
     /// Added to the variance.
     pub epsilon: f32,
-    /// Whether what is below zero is cut off.
+    /// Whether a ReLU follows.
     pub rectified: bool,
 }
 
@@ -45,7 +45,7 @@ impl NormShape {
     }
 }
 
-/// A channel's place in the batch, and its numbers.
+/// A channel of the batch and its parameters.
 #[derive(Clone, Copy)]
 struct Channel {
     shape: NormShape,
@@ -74,11 +74,11 @@ impl Channel {
     }
 
     #[inline(always)]
-    fn map<'a>(&self, batch: &'a [f32], image: usize) -> &'a [f32] {
+    fn feature_map<'a>(&self, batch: &'a [f32], image: usize) -> &'a [f32] {
         &batch[self.row(image) * self.shape.pixels..][..self.shape.pixels]
     }
 
-    /// Factor and summand of the norm.
+    /// The norm as `factor x + offset`.
     #[inline(always)]
     fn affine(&self, [mean, variance]: [f32; 2]) -> (f32, f32) {
         let factor = self.gamma / (variance + self.epsilon).sqrt();
@@ -86,7 +86,10 @@ impl Channel {
     }
 }
 
-/// Writes `y` and gives mean and biased variance of each channel, `[channels, 2]`.
+/// Writes the output to `y` and returns mean and biased variance of each channel, `[channels, 2]`.
+///
+/// # Shapes
+/// `x` and `y`: `[images, channels, pixels]`.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -116,7 +119,11 @@ pub fn forward(
     statistics
 }
 
-/// Writes the gradient to `x` and gives those to gamma and beta, from the statistics of [`forward`].
+/// The backward pass of [`forward`], which returned the `statistics`: writes the gradient of `x` to `dx` and returns the gradients of gamma and
+/// beta, `[channels]` each.
+///
+/// # Shapes
+/// `x`, `dy` and `dx`: `[images, channels, pixels]`.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -144,16 +151,16 @@ pub fn backward(
             .enumerate()
             .for_each(|(channel, (gamma, beta))| {
                 let statistics = [statistics[2 * channel], statistics[2 * channel + 1]];
-                let mut found = [0.0; 2];
+                let mut gradients = [0.0; 2];
                 let channel = Channel::of(shape, channel, parameters);
-                denormalise(channel, x, statistics, dy, &mut found, &tiles);
-                [*gamma, *beta] = found;
+                denormalise(channel, x, statistics, dy, &mut gradients, &tiles);
+                [*gamma, *beta] = gradients;
             });
     }
     [gamma, beta]
 }
 
-/// A sum in lanes, over maps of any size.
+/// A sum accumulated in lanes, over feature maps of any size.
 struct Sum {
     lanes: [f32; LANES],
     rest: f32,
@@ -181,7 +188,7 @@ vectorised! {
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
-    reason = "lanes go side by side, and the compiler sees it so"
+    reason = "the compiler vectorises the indexed loop"
 )]
 fn normalise_body<const SET: u8>(
     channel: Channel,
@@ -194,7 +201,7 @@ fn normalise_body<const SET: u8>(
     let whole = pixels - pixels % LANES;
     let mut sum = Sum::new();
     for image in 0..images {
-        let map = channel.map(x, image);
+        let map = channel.feature_map(x, image);
         for chunk in map[..whole].chunks_exact(LANES) {
             for i in 0..LANES {
                 sum.lanes[i] += chunk[i];
@@ -207,7 +214,7 @@ fn normalise_body<const SET: u8>(
     let mean = sum.value() / n;
     let mut squares = Sum::new();
     for image in 0..images {
-        let map = channel.map(x, image);
+        let map = channel.feature_map(x, image);
         for chunk in map[..whole].chunks_exact(LANES) {
             for i in 0..LANES {
                 let d = chunk[i] - mean;
@@ -225,9 +232,9 @@ fn normalise_body<const SET: u8>(
     for image in 0..images {
         // SAFETY: a task writes its own channel.
         let y = unsafe { y.row(channel.row(image), 0..pixels) };
-        for (y, &x) in y.iter_mut().zip(channel.map(x, image)) {
+        for (y, &x) in y.iter_mut().zip(channel.feature_map(x, image)) {
             let value = multiply_add::<SET>(a, x, b);
-            // What is not a number goes through, so that it is seen in the loss.
+            // NaN is propagated, so that it shows up in the loss.
             *y = if channel.rectified && value <= 0.0 {
                 0.0
             } else {
@@ -238,7 +245,7 @@ fn normalise_body<const SET: u8>(
 }
 
 vectorised! {
-    fn denormalise(channel: Channel, x: &[f32], statistics: [f32; 2], dy: &[f32], found: &mut [f32; 2], dx: &Tiles<'_>) = denormalise_body;
+    fn denormalise(channel: Channel, x: &[f32], statistics: [f32; 2], dy: &[f32], gradients: &mut [f32; 2], dx: &Tiles<'_>) = denormalise_body;
 }
 
 #[inline(always)]
@@ -248,7 +255,7 @@ fn denormalise_body<const SET: u8>(
     x: &[f32],
     statistics: [f32; 2],
     dy: &[f32],
-    found: &mut [f32; 2],
+    gradients: &mut [f32; 2],
     dx: &Tiles<'_>,
 ) {
     let NormShape { images, pixels, .. } = channel.shape;
@@ -258,42 +265,45 @@ fn denormalise_body<const SET: u8>(
     let scale = 1.0 / (variance + channel.epsilon).sqrt();
     let (a, b) = channel.affine(statistics);
     let rectified = channel.rectified;
-    let passed = |x: f32, d: f32| {
+    let through_relu = |x: f32, d: f32| {
         let value = multiply_add::<SET>(a, x, b);
         if rectified && value <= 0.0 { 0.0 } else { d }
     };
     let (mut sum_d, mut sum_dx) = (Sum::new(), Sum::new());
     for image in 0..images {
-        let (x, dy) = (channel.map(x, image), channel.map(dy, image));
+        let (x, dy) = (
+            channel.feature_map(x, image),
+            channel.feature_map(dy, image),
+        );
         let chunks = x[..whole]
             .chunks_exact(LANES)
             .zip(dy[..whole].chunks_exact(LANES));
         for (x, dy) in chunks {
             for i in 0..LANES {
-                let d = passed(x[i], dy[i]);
+                let d = through_relu(x[i], dy[i]);
                 sum_d.lanes[i] += d;
                 sum_dx.lanes[i] = multiply_add::<SET>(d, x[i] - mean, sum_dx.lanes[i]);
             }
         }
         for (&x, &dy) in x[whole..].iter().zip(&dy[whole..]) {
-            let d = passed(x, dy);
+            let d = through_relu(x, dy);
             sum_d.rest += d;
             sum_dx.rest = multiply_add::<SET>(d, x - mean, sum_dx.rest);
         }
     }
     let (beta, gamma) = (sum_d.value(), sum_dx.value() * scale);
-    *found = [gamma, beta];
+    *gradients = [gamma, beta];
     let (mean_d, mean_dn) = (beta / n, gamma / n);
     for image in 0..images {
         // SAFETY: a task writes its own channel.
         let dx = unsafe { dx.row(channel.row(image), 0..pixels) };
         for ((dx, &x), &dy) in dx
             .iter_mut()
-            .zip(channel.map(x, image))
-            .zip(channel.map(dy, image))
+            .zip(channel.feature_map(x, image))
+            .zip(channel.feature_map(dy, image))
         {
             let normed = (x - mean) * scale;
-            *dx = a * (passed(x, dy) - mean_d - normed * mean_dn);
+            *dx = a * (through_relu(x, dy) - mean_d - normed * mean_dn);
         }
     }
 }

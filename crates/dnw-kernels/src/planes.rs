@@ -1,9 +1,9 @@
-//! Channels laid out so that the taps of a convolution are rows.
+//! A layout in which the filter taps of a convolution are rows.
 //!
-//! The maps of a channel follow each other in one long row, with zeros between their lines and between images. An output at flat place
-//! `o` then needs what lies at `o + shift` for each tap, so that a tap of a channel *is* a row that starts `shift` later, and a
-//! convolution is a product of rows. Where the kernel steps over the map, each remainder of the step is a row of its own, in
-//! which neighbours lie side by side.
+//! The feature maps of a channel follow each other in one long row, with zeros between lines and between images. The output at flat index
+//! `o` then reads index `o + shift` for each tap. So a tap of a channel is a row that starts `shift` later, and a convolution is a product
+//! of rows. With a stride, each remainder of the pixel's coordinates modulo the stride has a row of its own, in which neighbouring outputs
+//! read neighbouring elements.
 
 use std::ops::Range;
 
@@ -18,26 +18,26 @@ use crate::tiles::Tiles;
 pub struct ConvolutionShape {
     /// Images in the batch.
     pub images: usize,
-    /// Channels that come in.
+    /// Input channels.
     pub sources: usize,
-    /// Channels that go out.
+    /// Output channels.
     pub targets: usize,
-    /// Height and width of the maps that come in.
+    /// Height and width of the input feature maps.
     pub maps: [usize; 2],
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
-    /// Step of the kernel, down and across.
+    /// Stride, vertical and horizontal.
     pub stride: [usize; 2],
-    /// Zeros around the maps, above and below, left and right.
+    /// Zero padding on each side, vertical and horizontal.
     pub padding: [usize; 2],
-    /// Distance of the kernel's taps.
+    /// Dilation, vertical and horizontal.
     pub dilation: [usize; 2],
-    /// Groups of channels that are convolved by themselves.
+    /// Groups of channels.
     pub groups: usize,
 }
 
 impl ConvolutionShape {
-    /// Height and width of the output; none if the kernel does not fit.
+    /// Height and width of the output; `None` if the kernel is larger than the padded input.
     pub fn output(&self) -> Option<[usize; 2]> {
         let side = |i: usize| {
             let reach = self.dilation[i] * self.kernel[i].checked_sub(1)?;
@@ -47,47 +47,48 @@ impl ConvolutionShape {
         Some([side(0)?, side(1)?])
     }
 
-    /// Taps of the kernel.
+    /// Filter taps of the kernel.
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Sources of a target.
+    /// Input channels of a group.
     pub fn sources_of_group(&self) -> usize {
         self.sources / self.groups
     }
 
-    /// Targets of a group.
+    /// Output channels of a group.
     pub fn targets_of_group(&self) -> usize {
         self.targets / self.groups
     }
 }
 
-/// Where a tap finds its numbers.
+/// The row that a filter tap reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tap {
-    /// Which of a channel's rows.
+    /// The index among the channel's rows.
     pub(crate) row: usize,
-    /// How far behind the output's place.
+    /// The offset from the output's flat index.
     pub(crate) shift: usize,
 }
 
-/// Where things lie.
+/// The layout of a convolution's input and output.
 #[derive(Clone, Debug)]
 pub(crate) struct Planes {
     shape: ConvolutionShape,
     output: [usize; 2],
-    /// Lines of an image, and places of a line.
+    /// Lines per image.
     lines: usize,
-    across: usize,
-    /// Zeros before the first pixel.
+    /// Elements per line, padding included.
+    line_stride: usize,
+    /// Padding elements before the first pixel.
     lead: usize,
     pub(crate) taps: Vec<Tap>,
-    /// Remainders of the step that any tap needs, one row each.
+    /// The remainders modulo the stride that any tap reads, one row each.
     pub(crate) remainders: Vec<[usize; 2]>,
-    /// Places of outputs, whether they are pixels or lie between.
+    /// Flat length of an output row, padding included.
     pub(crate) length: usize,
-    /// Length of a row of sources: all places that any tap of any output reads.
+    /// Length of a source row: every element that any tap of any output reads.
     pub(crate) total: usize,
     /// The largest shift.
     pub(crate) reach: usize,
@@ -95,20 +96,22 @@ pub(crate) struct Planes {
 
 impl Planes {
     pub(crate) fn new(shape: ConvolutionShape) -> Self {
-        let output = shape.output().expect("a kernel that fits its maps");
+        let output = shape
+            .output()
+            .expect("a kernel no larger than the padded input");
         let is_dense = shape.stride == [1, 1];
         let side = |i: usize| {
             let padded = shape.maps[i] + 2 * shape.padding[i];
             if is_dense {
-                // A line's zeros at its end serve the next line's beginning.
+                // The zeros after a line are also the zeros before the next line.
                 (shape.maps[i] + shape.padding[i]).max(output[i])
             } else {
                 padded.div_ceil(shape.stride[i])
             }
         };
-        let (lines, across) = (side(0), side(1));
+        let (lines, line_stride) = (side(0), side(1));
         let lead = if is_dense {
-            shape.padding[0] * across + shape.padding[1]
+            shape.padding[0] * line_stride + shape.padding[1]
         } else {
             0
         };
@@ -125,18 +128,18 @@ impl Planes {
                         remainders.push(remainder);
                         remainders.len() - 1
                     });
-                let shift = at[0] / shape.stride[0] * across + at[1] / shape.stride[1];
+                let shift = at[0] / shape.stride[0] * line_stride + at[1] / shape.stride[1];
                 taps.push(Tap { row, shift });
             }
         }
         let reach = taps.iter().map(|tap| tap.shift).max().unwrap_or(0);
-        // Whole vectors: what lies behind the last image is computed and not read.
-        let length = (shape.images * lines * across).next_multiple_of(LANES);
+        // Whole vectors: elements after the last image are computed but not read.
+        let length = (shape.images * lines * line_stride).next_multiple_of(LANES);
         Self {
             shape,
             output,
             lines,
-            across,
+            line_stride,
             lead,
             taps,
             remainders,
@@ -146,24 +149,24 @@ impl Planes {
         }
     }
 
-    /// Calls `f` with an image's line and, for each remainder that the line belongs to, the row, where its first place is,
-    /// its first pixel and the step between its pixels. For steps over the map; others have whole lines.
+    /// For convolutions with a stride: calls `f` for each remainder that an image's line has, with the row, the index of its first element,
+    /// its first pixel and the distance between its pixels.
     fn lines_of(&self, image: usize, y: usize, mut f: impl FnMut(usize, usize, usize, usize)) {
         let [sy, sx] = self.shape.stride;
-        let begin = self.lead + image * self.lines * self.across;
+        let begin = self.lead + image * self.lines * self.line_stride;
         let u = y + self.shape.padding[0];
         for (row, &[ry, rx]) in self.remainders.iter().enumerate() {
             if u % sy != ry {
                 continue;
             }
-            // The first pixel x for which (x + padding) leaves the remainder.
+            // The first pixel x with (x + padding) % stride == remainder.
             let first = (rx + sx - self.shape.padding[1] % sx) % sx;
             let place = (first + self.shape.padding[1]) / sx;
-            f(row, begin + u / sy * self.across + place, first, sx);
+            f(row, begin + u / sy * self.line_stride + place, first, sx);
         }
     }
 
-    /// `x [images, sources, maps]` as rows, `[sources, remainders, total]`.
+    /// Copies `x [images, sources, height, width]` to rows, `[sources, remainders, total]`.
     pub(crate) fn lay_out(&self, x: &[f32]) -> Buffer {
         let _span = tracing::trace_span!("layout").entered();
         let ConvolutionShape {
@@ -181,8 +184,8 @@ impl Planes {
                 for image in 0..self.shape.images {
                     let map = &x[(image * sources + channel) * height * width..][..height * width];
                     if self.shape.stride == [1, 1] {
-                        let to = &mut plane[self.lead + image * self.lines * self.across..];
-                        spread_lines(map, width, to, self.across);
+                        let to = &mut plane[self.lead + image * self.lines * self.line_stride..];
+                        spread_lines(map, width, to, self.line_stride);
                         continue;
                     }
                     for (y, line) in map.chunks_exact(width).enumerate() {
@@ -198,8 +201,9 @@ impl Planes {
         planes
     }
 
-    /// Rows `[sources, remainders, total]` of gradients as `dx [images, sources, maps]`. Pixels that no tap reads have none.
-    pub(crate) fn take_in(&self, planes: &[f32], dx: &mut [f32]) {
+    /// The inverse of [`lay_out`](Self::lay_out): copies gradients of rows to `dx [images, sources, height, width]`. Pixels that no tap reads
+    /// have gradient zero.
+    pub(crate) fn collect_input(&self, planes: &[f32], dx: &mut [f32]) {
         let _span = tracing::trace_span!("layout").entered();
         let ConvolutionShape {
             images,
@@ -220,8 +224,8 @@ impl Planes {
                     // SAFETY: a task writes its own channel.
                     let map = unsafe { tiles.row(image * sources + channel, 0..height * width) };
                     if self.shape.stride == [1, 1] {
-                        let from = &plane[self.lead + image * self.lines * self.across..];
-                        copy_lines(from, self.across, map, width);
+                        let from = &plane[self.lead + image * self.lines * self.line_stride..];
+                        copy_lines(from, self.line_stride, map, width);
                         continue;
                     }
                     map.fill(0.0);
@@ -238,7 +242,7 @@ impl Planes {
             });
     }
 
-    /// Outputs by channel, `[targets, length]`, as `y [images, targets, output pixels]`.
+    /// Copies output rows `[targets, length]` to `y [images, targets, output pixels]`.
     pub(crate) fn collect(&self, flat: &[f32], y: &mut [f32]) {
         let _span = tracing::trace_span!("layout").entered();
         let [height, width] = self.output;
@@ -253,33 +257,32 @@ impl Planes {
                 for image in 0..self.shape.images {
                     // SAFETY: a task writes its own channel.
                     let map = unsafe { tiles.row(image * targets + channel, 0..height * width) };
-                    let from = &flat[image * self.lines * self.across..];
-                    copy_lines(from, self.across, map, width);
+                    let from = &flat[image * self.lines * self.line_stride..];
+                    copy_lines(from, self.line_stride, map, width);
                 }
             });
     }
 
-    /// Whether there is nothing between the outputs, so that the rows of [`lay_out`](Self::lay_out) are those of the only tap, output by
-    /// output.
+    /// Whether the kernel has one tap and rows have no padding, so that the rows of [`lay_out`](Self::lay_out) are what the tap reads.
     pub(crate) fn is_compact(&self) -> bool {
-        self.taps == [Tap { row: 0, shift: 0 }] && self.output == [self.lines, self.across]
+        self.taps == [Tap { row: 0, shift: 0 }] && self.output == [self.lines, self.line_stride]
     }
 
-    /// What each tap of some sources reads for each output, without what lies between outputs, `[these sources, taps, outputs]`, from the
-    /// rows of [`lay_out`](Self::lay_out).
+    /// What each tap of a range of sources reads for each output (im2col): `[sources.len(), taps, outputs]`, from the rows of
+    /// [`lay_out`](Self::lay_out).
     pub(crate) fn columns(&self, rows: &[f32], sources: Range<usize>) -> Buffer {
         let _span = tracing::trace_span!("layout").entered();
         let [height, width] = self.output;
         let outputs = self.shape.images * height * width;
-        let apart = self.remainders.len() * self.total;
+        let source_stride = self.remainders.len() * self.total;
         let mut columns = Buffer::uninitialised(sources.len() * self.taps.len() * outputs);
         let of_source = columns.chunks_exact_mut((self.taps.len() * outputs).max(1));
         for (source, columns) in sources.zip(of_source) {
             for (tap, column) in self.taps.iter().zip(columns.chunks_exact_mut(outputs)) {
-                let from = &rows[source * apart + tap.row * self.total + tap.shift..];
+                let from = &rows[source * source_stride + tap.row * self.total + tap.shift..];
                 for (image, map) in column.chunks_exact_mut(height * width).enumerate() {
-                    let from = &from[image * self.lines * self.across..];
-                    copy_lines(from, self.across, map, width);
+                    let from = &from[image * self.lines * self.line_stride..];
+                    copy_lines(from, self.line_stride, map, width);
                 }
             }
         }
@@ -291,8 +294,8 @@ impl Planes {
         self.reach + self.total
     }
 
-    /// `dy [images, targets, output pixels]` by channel at the outputs' places, zeros between, and as many before the first and behind the last
-    /// as the taps reach: `[targets, reach + total]`.
+    /// Copies `dy [images, targets, output pixels]` to rows in the layout of outputs, with zeros between lines and `reach` zeros before the first
+    /// and after the last: `[targets, reach + total]`.
     pub(crate) fn spread(&self, dy: &[f32]) -> Buffer {
         let _span = tracing::trace_span!("layout").entered();
         let [height, width] = self.output;
@@ -304,15 +307,15 @@ impl Planes {
                 row.fill(0.0);
                 for image in 0..self.shape.images {
                     let map = &dy[(image * targets + channel) * height * width..][..height * width];
-                    let to = &mut row[self.reach + image * self.lines * self.across..];
-                    spread_lines(map, width, to, self.across);
+                    let to = &mut row[self.reach + image * self.lines * self.line_stride..];
+                    spread_lines(map, width, to, self.line_stride);
                 }
             });
         rows
     }
 }
 
-/// A loop over lines, compiled for short ones of known width too, because most are short.
+/// Calls a loop over lines with the width as a constant for common short widths, so that the compiler specialises it.
 macro_rules! by_width {
     ($width:expr, $of_width:ident($($arg:expr),*)) => {
         match $width {
@@ -325,24 +328,24 @@ macro_rules! by_width {
     };
 }
 
-/// Copies lines that lie `across` apart into a map of lines of this width.
-fn copy_lines(from: &[f32], across: usize, map: &mut [f32], width: usize) {
+/// Copies lines with stride `line_stride` to a contiguous feature map.
+fn copy_lines(from: &[f32], line_stride: usize, map: &mut [f32], width: usize) {
     #[inline(always)]
-    fn of_width(from: &[f32], across: usize, map: &mut [f32], width: usize) {
-        for (line, from) in map.chunks_exact_mut(width).zip(from.chunks(across)) {
+    fn of_width(from: &[f32], line_stride: usize, map: &mut [f32], width: usize) {
+        for (line, from) in map.chunks_exact_mut(width).zip(from.chunks(line_stride)) {
             line.copy_from_slice(&from[..width]);
         }
     }
-    by_width!(width, of_width(from, across, map));
+    by_width!(width, of_width(from, line_stride, map));
 }
 
-/// Copies a map of lines of this width to where they lie `across` apart.
-fn spread_lines(map: &[f32], width: usize, to: &mut [f32], across: usize) {
+/// Copies a contiguous feature map to lines with stride `line_stride`.
+fn spread_lines(map: &[f32], width: usize, to: &mut [f32], line_stride: usize) {
     #[inline(always)]
-    fn of_width(map: &[f32], to: &mut [f32], across: usize, width: usize) {
-        for (line, to) in map.chunks_exact(width).zip(to.chunks_mut(across)) {
+    fn of_width(map: &[f32], to: &mut [f32], line_stride: usize, width: usize) {
+        for (line, to) in map.chunks_exact(width).zip(to.chunks_mut(line_stride)) {
             to[..width].copy_from_slice(line);
         }
     }
-    by_width!(width, of_width(map, to, across));
+    by_width!(width, of_width(map, to, line_stride));
 }

@@ -1,17 +1,17 @@
 //! A pool of float buffers, by length.
 //!
-//! A training step needs buffers of the same few sizes as the step before. Fresh pages of a large buffer cost as much as writing them, so
-//! a released buffer is kept and reused. Its contents are uninitialised: the caller writes all of them.
+//! Every training step needs buffers of the same few lengths. Faulting in the pages of a new large buffer costs as much as writing it, so
+//! released buffers are kept and reused. The contents of an acquired buffer are uninitialised: the caller writes all elements.
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// A buffer is freed after this many other acquisitions: it belongs to another batch size, or to a model that is gone. A training step of
-/// ResNet-50 makes some six hundred.
-const PATIENCE: u64 = 2048;
-/// The pool looks for buffers to free once in this many releases.
-const SWEEP: u64 = 64;
+/// A pooled buffer is freed after this many acquisitions of other buffers: it belongs to another batch size or to a dropped model. A
+/// training step of ResNet-50 makes about 600 acquisitions.
+const MAX_AGE: u64 = 2048;
+/// Old buffers are freed once per this many releases.
+const SWEEP_INTERVAL: u64 = 64;
 
 #[derive(Default)]
 struct Pool {
@@ -33,11 +33,11 @@ fn pool() -> MutexGuard<'static, Pool> {
 impl Pool {
     fn take(&mut self, length: usize) -> Option<Vec<f32>> {
         self.acquired += 1;
-        // The last one released is the likeliest to be in a cache.
+        // The buffer released last is the most likely to be in cache.
         Some(self.blocks.get_mut(&length)?.pop()?.1)
     }
 
-    /// Adds a buffer to the pool and returns those to be freed.
+    /// Adds a buffer to the pool and returns the buffers to free.
     fn put(&mut self, block: Vec<f32>) -> Vec<Vec<f32>> {
         let now = self.acquired;
         self.blocks
@@ -46,10 +46,10 @@ impl Pool {
             .push((now, block));
         self.released += 1;
         let mut expired = Vec::new();
-        if self.released.is_multiple_of(SWEEP) {
+        if self.released.is_multiple_of(SWEEP_INTERVAL) {
             for blocks in self.blocks.values_mut() {
-                // In the order of their release.
-                let old = blocks.partition_point(|(came, _)| came + PATIENCE < now);
+                // Buffers are ordered by their release.
+                let old = blocks.partition_point(|(released, _)| released + MAX_AGE < now);
                 expired.extend(blocks.drain(..old).map(|(_, block)| block));
             }
             self.blocks.retain(|_, blocks| !blocks.is_empty());
@@ -58,12 +58,12 @@ impl Pool {
     }
 }
 
-/// An uninitialised buffer of `length` floats from the pool: it holds the values of an earlier use, and the caller writes all of it.
+/// Acquires an uninitialised buffer of `length` floats from the pool. It may hold values of an earlier use: the caller writes all elements.
 pub fn acquire(length: usize) -> Vec<f32> {
     let block = pool().take(length);
     let mut block = block.unwrap_or_else(|| vec![0.0; length]);
     if cfg!(debug_assertions) {
-        // An element that the caller forgets shows up as NaN.
+        // An element that the caller does not write shows up as NaN.
         block.fill(f32::NAN);
     }
     block
@@ -75,7 +75,7 @@ pub fn release(block: Vec<f32>) {
         return;
     }
     let expired = pool().put(block);
-    // Freed after the lock is released.
+    // Freed after the mutex is unlocked.
     drop(expired);
 }
 
@@ -84,7 +84,7 @@ pub fn release(block: Vec<f32>) {
 pub struct Buffer(Vec<f32>);
 
 impl Buffer {
-    /// An uninitialised buffer of this length; the caller writes all of it.
+    /// An uninitialised buffer of this length; the caller writes all elements.
     pub(crate) fn uninitialised(length: usize) -> Self {
         Self(acquire(length))
     }
@@ -130,15 +130,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_released_buffer_is_reused_by_its_length_and_zeros_are_zeros() {
+    fn a_released_buffer_is_reused_for_the_same_length_and_zeros_clears_it() {
         // A length of its own, because tests share the pool.
         let length = 12_347;
         let mut first = Buffer::uninitialised(length);
         first.fill(3.0);
-        let place = first.as_ptr();
+        let address = first.as_ptr();
         drop(first);
         let again = Buffer::zeros(length);
-        assert_eq!(again.as_ptr(), place);
+        assert_eq!(again.as_ptr(), address);
         assert!(again.iter().all(|&x| x == 0.0));
     }
 
@@ -146,10 +146,12 @@ mod tests {
     fn a_buffer_that_is_not_reused_is_freed() {
         let mut pool = Pool::default();
         pool.put(vec![0.0; 5]);
-        for _ in 0..=PATIENCE {
+        for _ in 0..=MAX_AGE {
             pool.take(6);
         }
-        let expired: usize = (0..SWEEP).map(|_| pool.put(vec![0.0; 7]).len()).sum();
+        let expired: usize = (0..SWEEP_INTERVAL)
+            .map(|_| pool.put(vec![0.0; 7]).len())
+            .sum();
         assert_eq!(expired, 1);
         assert_eq!(
             (pool.take(5), pool.take(7).map(|block| block.len())),

@@ -1,11 +1,11 @@
-//! The wired product: every target gathers from its real edges.
+//! The wired product: every target sums over its real edges.
 //!
 //! `y[n, t, p] = sum over real edges (t, s) of w[t, s] x[n, s, p]` (Wortsman et al. 2019, section 2). The
-//! gradient to `x` passes through real edges only; the gradient to `w` is that of the dense product,
-//! for every entry.
+//! gradient of `x` passes through the real edges only. The gradient of `w` is that of the dense product: every entry
+//! has one.
 
 use crate::EdgeIndex;
-use crate::dense::{self, Place, Rows};
+use crate::dense::{self, OutputLayout, Rows};
 use crate::layout::transpose;
 use crate::pool::Buffer;
 use crate::wired::Edges;
@@ -15,23 +15,23 @@ use crate::wired::Edges;
 pub struct ProductShape {
     /// Images in the batch.
     pub images: usize,
-    /// What is gathered into.
+    /// Target channels.
     pub targets: usize,
-    /// What is gathered from.
+    /// Source channels.
     pub sources: usize,
-    /// Pixels of a channel.
+    /// Pixels of a feature map.
     pub pixels: usize,
-    /// How the weight and its index lie.
+    /// The layout of the weight and its index.
     pub layout: Layout,
 }
 
-/// How the entries of a weight lie.
+/// The layout of a weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// `[targets, sources]`, as those of convolutions do.
+    /// `[targets, sources]`, as in convolutions.
     #[default]
     TargetsFirst,
-    /// `[sources, targets]`, as those of Burn's linear layers do; the index' targets are the sources then.
+    /// `[sources, targets]`, as in Burn's linear layers. The targets of the index are the sources of the product then.
     SourcesFirst,
 }
 
@@ -56,29 +56,31 @@ impl ProductShape {
         }
     }
 
-    fn by_channel(&self, maps: &[f32], channels: usize) -> Buffer {
-        let mut rows = Buffer::uninitialised(maps.len());
-        transpose(maps, [self.images, channels], self.pixels, &mut rows);
+    fn by_channel(&self, batch: &[f32], channels: usize) -> Buffer {
+        let mut rows = Buffer::uninitialised(batch.len());
+        transpose(batch, [self.images, channels], self.pixels, &mut rows);
         rows
     }
 
-    fn by_image(&self, rows: &[f32], channels: usize, maps: &mut [f32]) {
-        transpose(rows, [channels, self.images], self.pixels, maps);
+    fn by_image(&self, rows: &[f32], channels: usize, batch: &mut [f32]) {
+        transpose(rows, [channels, self.images], self.pixels, batch);
     }
 }
 
-/// Writes `y [images, targets, pixels]` from `x [images, sources, pixels]`, `weights` being those of the edges by their numbers
-/// ([`EdgeIndex::weights`]).
+/// Computes the wired product.
+///
+/// # Shapes
+/// `x`: `[images, sources, pixels]`; `y`: `[images, targets, pixels]`; `weights`: the weights of the real edges ([`EdgeIndex::weights`]).
 ///
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn forward(shape: ProductShape, x: &[f32], weights: &[f32], index: &EdgeIndex, y: &mut [f32]) {
     shape.check(x, y, Some(index));
     let edges = Edges::new(index, weights);
-    if edges.suits_maps(shape.images, shape.pixels) {
+    if edges.prefers_image_major(shape.images, shape.pixels) {
         return match shape.layout {
-            Layout::TargetsFirst => edges.maps_into_targets(shape.images, shape.pixels, x, y),
-            Layout::SourcesFirst => edges.maps_into_sources(shape.images, shape.pixels, x, y),
+            Layout::TargetsFirst => edges.into_targets_by_image(shape.images, shape.pixels, x, y),
+            Layout::SourcesFirst => edges.into_sources_by_image(shape.images, shape.pixels, x, y),
         };
     }
     let from = shape.by_channel(x, shape.sources);
@@ -91,7 +93,10 @@ pub fn forward(shape: ProductShape, x: &[f32], weights: &[f32], index: &EdgeInde
     shape.by_image(&to, shape.targets, y);
 }
 
-/// Writes the gradient to `x` from that of `y`, through the real edges only.
+/// Writes the gradient of `x` to `dx`, through the real edges only.
+///
+/// # Shapes
+/// `dy`: `[images, targets, pixels]`; `dx`: `[images, sources, pixels]`; `weights`: as in [`forward`].
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -104,10 +109,10 @@ pub fn input_gradient(
 ) {
     shape.check(dx, dy, Some(index));
     let edges = Edges::new(index, weights);
-    if edges.suits_maps(shape.images, shape.pixels) {
+    if edges.prefers_image_major(shape.images, shape.pixels) {
         return match shape.layout {
-            Layout::TargetsFirst => edges.maps_into_sources(shape.images, shape.pixels, dy, dx),
-            Layout::SourcesFirst => edges.maps_into_targets(shape.images, shape.pixels, dy, dx),
+            Layout::TargetsFirst => edges.into_sources_by_image(shape.images, shape.pixels, dy, dx),
+            Layout::SourcesFirst => edges.into_targets_by_image(shape.images, shape.pixels, dy, dx),
         };
     }
     let from = shape.by_channel(dy, shape.targets);
@@ -120,7 +125,10 @@ pub fn input_gradient(
     shape.by_image(&to, shape.sources, dx);
 }
 
-/// Writes the gradient to **every** entry of the weight, real or not: `dw[t, s] = sum over n, p of dy[n, t, p] x[n, s, p]`.
+/// Writes the gradient of **every** entry of the weight, real or hallucinated: `dw[t, s] = sum over n, p of dy[n, t, p] x[n, s, p]`.
+///
+/// # Shapes
+/// `x`: `[images, sources, pixels]`; `dy`: `[images, targets, pixels]`; `dw`: as [`Layout`] says.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -140,10 +148,10 @@ pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32
         Layout::TargetsFirst => (dy, x),
         Layout::SourcesFirst => (x, dy),
     };
-    let place = Place {
+    let output = OutputLayout {
         start: 0,
         row: b.rows,
         column: 1,
     };
-    dense::outer(a, b, row, dw, place, false);
+    dense::outer(a, b, row, dw, output, false);
 }

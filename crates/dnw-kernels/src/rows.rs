@@ -1,18 +1,17 @@
-//! Sums of rows: what every wired product comes down to.
+//! Weighted sums of rows, the inner loops of every wired product.
 //!
-//! A row is what a channel holds for the whole batch, one map after the other. A target's row is the sum of the rows that its real
-//! edges lead from, each times its weight. Shifted starts make the taps of a convolution rows like any other
-//! ([`planes`](crate::planes)).
+//! A row holds a channel's feature maps for the whole batch. A target's row is the weighted sum of the source rows of its real edges. The
+//! filter taps of a convolution are rows with shifted starts ([`planes`](crate::planes)).
 //!
-//! Every number is a sum in the order of the terms, so that it does not matter how the work is cut.
+//! Every element is summed in the order of the terms, so that the result does not depend on how work is split into tasks.
 
 use rayon::prelude::*;
 
-use crate::OfSource;
+use crate::OutEdge;
 use crate::simd::{AVX512, LANES, multiply_add, vectorised};
 use crate::tiles::Tiles;
 
-/// What a row is the sum of: `weights[i]` times the row that starts at `starts[i]` of the source.
+/// The terms of a weighted sum: `weights[i]` times the row that starts at `starts[i]` of the source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Terms {
     pub(crate) starts: Vec<usize>,
@@ -20,7 +19,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Adds as many terms as there are of both.
+    /// Adds terms. Both iterators have the same length.
     pub(crate) fn add(
         &mut self,
         starts: impl ExactSizeIterator<Item = usize>,
@@ -37,24 +36,24 @@ impl Terms {
     }
 }
 
-/// Where sums go.
+/// The output of weighted sums.
 pub(crate) struct Sums<'a> {
-    /// The numbers of all rows.
+    /// `[rows, length]`.
     pub(crate) out: &'a mut [f32],
-    /// How many rows there are.
+    /// Rows.
     pub(crate) rows: usize,
-    /// Numbers of a row, and of what lies between the beginnings of two.
+    /// Length of a row.
     pub(crate) length: usize,
-    /// Whether the sums are added to what is there.
-    pub(crate) onto: bool,
+    /// Whether the sums are added to the output instead of overwriting it.
+    pub(crate) accumulate: bool,
 }
 
-/// Bytes of the source that a task goes through again and again: half of what a core's second cache has.
-const AT_HAND: usize = 1 << 20;
-/// Tasks to have at least, if the sizes allow it: enough that any machine's cores find one.
+/// Bytes of the source that a task reads repeatedly: half of a core's level 2 cache.
+const CACHED_BYTES: usize = 1 << 20;
+/// The minimum number of tasks, if the sizes allow it: enough for the cores of any machine.
 const TASKS: usize = 32;
 
-/// Writes the sums into the rows of `out`. `terms_of` tells the terms of a row; `distinct` how many different rows the source has.
+/// Writes weighted sums to the rows of the output. `terms_of` appends the terms of a row; `distinct` is the number of source rows.
 pub(crate) fn sum_rows(
     sums: Sums<'_>,
     source: &[f32],
@@ -65,18 +64,18 @@ pub(crate) fn sum_rows(
         out,
         rows,
         length,
-        onto,
+        accumulate,
     } = sums;
     if rows == 0 || length == 0 {
         return;
     }
     assert!(out.len() >= rows * length, "rows outside the result");
-    let width = (AT_HAND / 4 / distinct.max(1)).clamp(BLOCK, 32 * BLOCK) / BLOCK * BLOCK;
+    let width = (CACHED_BYTES / 4 / distinct.max(1)).clamp(BLOCK, 32 * BLOCK) / BLOCK * BLOCK;
     let chunks = length.div_ceil(width);
     let group = rows.div_ceil(TASKS.div_ceil(chunks)).max(1);
     let groups = rows.div_ceil(group);
     let tiles = Tiles::new(out, length);
-    // Groups of the same columns follow each other, so that a core finds its source at hand.
+    // Tasks on the same columns follow each other, so that their source stays in cache.
     (0..chunks * groups)
         .into_par_iter()
         .for_each_init(Terms::default, |terms, task| {
@@ -87,7 +86,7 @@ pub(crate) fn sum_rows(
                 terms_of(row, terms);
                 // SAFETY: tasks differ in their rows or in their columns.
                 let out = unsafe { tiles.row(row, columns.clone()) };
-                if !onto {
+                if !accumulate {
                     out.fill(0.0);
                 }
                 sum_row(terms, source, columns.start, out);
@@ -95,7 +94,7 @@ pub(crate) fn sum_rows(
         });
 }
 
-/// Columns to which a task's width is a multiple: four vectors of the widest kind.
+/// A task's width is a multiple of this many columns: four vectors of the widest instruction set.
 const BLOCK: usize = 4 * LANES;
 
 vectorised! {
@@ -107,37 +106,37 @@ fn sum_row_body<const SET: u8>(terms: &Terms, source: &[f32], column: usize, out
     sum::<SET, _>(&terms.starts, 1, &terms.weights, &source[column..], out);
 }
 
-/// What tells where a term lies.
-pub(crate) trait Place: Copy + Sync {
-    /// How many terms lie before it.
-    fn place(self) -> usize;
+/// The position of a term's row in the source.
+pub(crate) trait RowOffset: Copy + Sync {
+    /// The index of the row, or of its first element.
+    fn offset(self) -> usize;
 }
 
-impl Place for usize {
+impl RowOffset for usize {
     #[inline(always)]
-    fn place(self) -> usize {
+    fn offset(self) -> usize {
         self
     }
 }
 
-impl Place for u32 {
+impl RowOffset for u32 {
     #[inline(always)]
-    fn place(self) -> usize {
+    fn offset(self) -> usize {
         self as usize
     }
 }
 
-impl Place for OfSource {
+impl RowOffset for OutEdge {
     #[inline(always)]
-    fn place(self) -> usize {
+    fn offset(self) -> usize {
         self.target as usize
     }
 }
 
-/// How many of so many vectors are summed at once: as many as registers hold, in parts of about the same size, because additions that
-/// wait for each other need company.
+/// How many of `vectors` vectors are summed in one loop: as many as registers hold, in parts of similar size, because several independent
+/// additions hide the latency of each other.
 #[inline(always)]
-fn at_once<const SET: u8>(vectors: usize) -> usize {
+fn vectors_per_loop<const SET: u8>(vectors: usize) -> usize {
     let most = if SET == AVX512 { 12 } else { 4 };
     match vectors {
         few if few <= most => few,
@@ -146,11 +145,11 @@ fn at_once<const SET: u8>(vectors: usize) -> usize {
     }
 }
 
-/// Adds the terms to `out`: the one at each place, of those that begin `apart` from each other, times its weight.
+/// Adds the weighted rows to `out`. The row of a term starts at `offset * row_stride` of the source.
 #[inline(always)]
-fn sum<const SET: u8, P: Place>(
-    places: &[P],
-    apart: usize,
+fn sum<const SET: u8, P: RowOffset>(
+    rows_of_terms: &[P],
+    row_stride: usize,
     weights: &[f32],
     source: &[f32],
     out: &mut [f32],
@@ -161,41 +160,41 @@ fn sum<const SET: u8, P: Place>(
     };
     let mut column = 0;
     while !left.is_empty() {
-        let vectors = at_once::<SET>(left.len() / LANES);
+        let vectors = vectors_per_loop::<SET>(left.len() / LANES);
         let (these, behind) = left.split_at_mut(vectors * LANES);
         let source = &source[column..];
         match vectors {
-            1 => sum_1::<SET, P>(places, apart, weights, source, these),
-            2 => sum_2::<SET, P>(places, apart, weights, source, these),
-            3 => sum_3::<SET, P>(places, apart, weights, source, these),
-            4 => sum_4::<SET, P>(places, apart, weights, source, these),
-            5 => sum_5::<SET, P>(places, apart, weights, source, these),
-            6 => sum_6::<SET, P>(places, apart, weights, source, these),
-            7 => sum_7::<SET, P>(places, apart, weights, source, these),
-            8 => sum_8::<SET, P>(places, apart, weights, source, these),
-            9 => sum_9::<SET, P>(places, apart, weights, source, these),
-            10 => sum_10::<SET, P>(places, apart, weights, source, these),
-            11 => sum_11::<SET, P>(places, apart, weights, source, these),
-            _ => sum_12::<SET, P>(places, apart, weights, source, these),
+            1 => sum_1::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            2 => sum_2::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            3 => sum_3::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            4 => sum_4::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            5 => sum_5::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            6 => sum_6::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            7 => sum_7::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            8 => sum_8::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            9 => sum_9::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            10 => sum_10::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            11 => sum_11::<SET, P>(rows_of_terms, row_stride, weights, source, these),
+            _ => sum_12::<SET, P>(rows_of_terms, row_stride, weights, source, these),
         }
         column += these.len();
         left = behind;
     }
     for out in last {
-        for (&place, &weight) in places.iter().zip(weights) {
-            *out = multiply_add::<SET>(weight, source[place.place() * apart + column], *out);
+        for (&row, &weight) in rows_of_terms.iter().zip(weights) {
+            *out = multiply_add::<SET>(weight, source[row.offset() * row_stride + column], *out);
         }
         column += 1;
     }
 }
 
-/// Sums so many vectors. (The accumulators have names of their own because arrays of arrays are kept in memory.)
+/// Sums `$vectors` vectors. The accumulators are separate variables, because the compiler keeps an array of arrays in memory.
 macro_rules! sum_vectors {
     ($name:ident, $vectors:literal, $($s:ident = $i:literal),*) => {
         #[inline(always)]
-        fn $name<const SET: u8, P: Place>(
-            places: &[P],
-            apart: usize,
+        fn $name<const SET: u8, P: RowOffset>(
+            rows_of_terms: &[P],
+            row_stride: usize,
             weights: &[f32],
             source: &[f32],
             out: &mut [f32],
@@ -204,8 +203,8 @@ macro_rules! sum_vectors {
                 let mut $s = [0.0f32; LANES];
                 $s.copy_from_slice(&out[$i * LANES..][..LANES]);
             )*
-            for (&place, &w) in places.iter().zip(weights) {
-                let x = &source[place.place() * apart..][..$vectors * LANES];
+            for (&row, &w) in rows_of_terms.iter().zip(weights) {
+                let x = &source[row.offset() * row_stride..][..$vectors * LANES];
                 for i in 0..LANES {
                     $($s[i] = multiply_add::<SET>(w, x[$i * LANES + i], $s[i]);)*
                 }
@@ -236,9 +235,11 @@ sums! {
     sum_12 = 12: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8 s9 = 9 s10 = 10 s11 = 11;
 }
 
-/// As [`sum_rows`], of maps that lie by image: each row of an image is the sum of some of its channels, `of_row` telling which and times
-/// what. `source` is `[images, distinct, pixels]`, `out` `[images, rows, pixels]`.
-pub(crate) fn sum_maps<'a, P: Channel + 'a>(
+/// [`sum_rows`] in image-major layout. `of_row` returns the channels that a row sums, and their weights.
+///
+/// # Shapes
+/// `source`: `[images, distinct, pixels]`; `out`: `[images, rows, pixels]`.
+pub(crate) fn sum_by_image<'a, P: Channel + 'a>(
     out: &mut [f32],
     [images, rows, pixels]: [usize; 3],
     source: &[f32],
@@ -256,67 +257,67 @@ pub(crate) fn sum_maps<'a, P: Channel + 'a>(
         let (image, part) = (task / groups, task % groups);
         let channels = &source[image * distinct * pixels..][..distinct * pixels];
         for row in part * group..rows.min((part + 1) * group) {
-            let (places, weights) = of_row(row);
+            let (rows_of_terms, weights) = of_row(row);
             // SAFETY: tasks differ in the image or in the row.
             let out = unsafe { tiles.row(image * rows + row, 0..pixels) };
-            P::sum_map(places, weights, channels, out);
+            P::sum_channels(rows_of_terms, weights, channels, out);
         }
     });
 }
 
-/// A channel that a map is a sum of.
-pub(crate) trait Channel: Place {
-    /// Writes the sum of these channels, times their weights.
-    fn sum_map(places: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]);
+/// The index of a channel in a sum over channels.
+pub(crate) trait Channel: RowOffset {
+    /// Writes the weighted sum of these channels.
+    fn sum_channels(rows_of_terms: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]);
 }
 
 impl Channel for u32 {
-    fn sum_map(places: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]) {
-        sum_map_of_sources(places, weights, channels, out);
+    fn sum_channels(rows_of_terms: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]) {
+        sum_sources(rows_of_terms, weights, channels, out);
     }
 }
 
-impl Channel for OfSource {
-    fn sum_map(places: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]) {
-        sum_map_of_targets(places, weights, channels, out);
+impl Channel for OutEdge {
+    fn sum_channels(rows_of_terms: &[Self], weights: &[f32], channels: &[f32], out: &mut [f32]) {
+        sum_targets(rows_of_terms, weights, channels, out);
     }
 }
 
 vectorised! {
-    fn sum_map_of_sources(places: &[u32], weights: &[f32], channels: &[f32], out: &mut [f32]) = sum_of_sources;
+    fn sum_sources(rows_of_terms: &[u32], weights: &[f32], channels: &[f32], out: &mut [f32]) = sum_sources_body;
 }
 
 vectorised! {
-    fn sum_map_of_targets(places: &[OfSource], weights: &[f32], channels: &[f32], out: &mut [f32]) = sum_of_targets;
+    fn sum_targets(rows_of_terms: &[OutEdge], weights: &[f32], channels: &[f32], out: &mut [f32]) = sum_targets_body;
 }
 
 #[inline(always)]
-fn sum_map_body<const SET: u8, P: Place>(
-    places: &[P],
+fn sum_channels_body<const SET: u8, P: RowOffset>(
+    rows_of_terms: &[P],
     weights: &[f32],
     channels: &[f32],
     out: &mut [f32],
 ) {
     out.fill(0.0);
-    sum::<SET, P>(places, out.len(), weights, channels, out);
+    sum::<SET, P>(rows_of_terms, out.len(), weights, channels, out);
 }
 
 #[inline(always)]
-fn sum_of_sources<const SET: u8>(
-    places: &[u32],
+fn sum_sources_body<const SET: u8>(
+    rows_of_terms: &[u32],
     weights: &[f32],
     channels: &[f32],
     out: &mut [f32],
 ) {
-    sum_map_body::<SET, _>(places, weights, channels, out);
+    sum_channels_body::<SET, _>(rows_of_terms, weights, channels, out);
 }
 
 #[inline(always)]
-fn sum_of_targets<const SET: u8>(
-    places: &[OfSource],
+fn sum_targets_body<const SET: u8>(
+    rows_of_terms: &[OutEdge],
     weights: &[f32],
     channels: &[f32],
     out: &mut [f32],
 ) {
-    sum_map_body::<SET, _>(places, weights, channels, out);
+    sum_channels_body::<SET, _>(rows_of_terms, weights, channels, out);
 }

@@ -1,11 +1,11 @@
-//! One update of stochastic gradient descent, in one sweep over the weights.
+//! The SGD step, in one pass over the weights.
 //!
-//! `v <- momentum v + (g + decay w)`, `w <- w - rate v`: PyTorch's definition, each operation rounded by itself, so that the bits are
-//! those of the operations one after the other.
+//! `v <- momentum v + (g + decay w)`, `w <- w - rate v`: PyTorch's definition. Each operation is rounded separately, so that the result has the
+//! same bits as separate tensor operations.
 
 use rayon::prelude::*;
 
-use crate::selection::{CHUNK, Lookout, Survey};
+use crate::selection::{CHUNK, Survey, SurveyRange};
 use crate::simd::vectorised;
 
 /// The hyperparameters of an SGD step.
@@ -19,7 +19,7 @@ pub struct SgdStep {
     pub decay: Option<f32>,
 }
 
-/// Moves `weights` along their `gradient`. `velocity` holds that of the update before and gets that of this one.
+/// Updates `weights` and the momentum buffer `velocity` in place.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -32,10 +32,11 @@ pub fn step(sgd: SgdStep, weights: &mut [f32], gradient: &[f32], velocity: &mut 
         .par_chunks_mut(CHUNK)
         .zip(gradient.par_chunks(CHUNK))
         .zip(velocity.par_chunks_mut(CHUNK));
-    chunks.for_each(|((weights, gradient), velocity)| move_chunk(sgd, weights, gradient, velocity));
+    chunks
+        .for_each(|((weights, gradient), velocity)| update_chunk(sgd, weights, gradient, velocity));
 }
 
-/// As [`step`], and looks at the weights while they are in cache, so that the selection that follows need not read them again.
+/// [`step`], and surveys the updated weights while they are in cache, so that the selection that follows need not read them again.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -44,35 +45,35 @@ pub fn step_and_survey(
     weights: &mut [f32],
     gradient: &[f32],
     velocity: &mut [f32],
-    lookout: &Lookout<'_>,
+    range: &SurveyRange<'_>,
 ) -> Survey {
     assert!(
         weights.len() == gradient.len()
             && weights.len() == velocity.len()
-            && weights.len() == lookout.entries(),
+            && weights.len() == range.entries(),
         "lengths"
     );
-    let mut survey = Survey::blank(lookout);
+    let mut survey = Survey::empty(range);
     let chunks = weights
         .par_chunks_mut(CHUNK)
         .zip(gradient.par_chunks(CHUNK))
         .zip(velocity.par_chunks_mut(CHUNK))
-        .zip(survey.views());
+        .zip(survey.chunks_mut());
     chunks
         .enumerate()
-        .for_each(|(chunk, (((weights, gradient), velocity), view))| {
-            move_chunk(sgd, weights, gradient, velocity);
-            lookout.look(chunk, weights, view);
+        .for_each(|(chunk, (((weights, gradient), velocity), chunk_survey))| {
+            update_chunk(sgd, weights, gradient, velocity);
+            range.survey_chunk(chunk, weights, chunk_survey);
         });
     survey
 }
 
 vectorised! {
-    fn move_chunk(sgd: SgdStep, weights: &mut [f32], gradient: &[f32], velocity: &mut [f32]) = move_chunk_body;
+    fn update_chunk(sgd: SgdStep, weights: &mut [f32], gradient: &[f32], velocity: &mut [f32]) = update_chunk_body;
 }
 
 #[inline(always)]
-fn move_chunk_body<const SET: u8>(
+fn update_chunk_body<const SET: u8>(
     sgd: SgdStep,
     weights: &mut [f32],
     gradient: &[f32],
@@ -84,7 +85,7 @@ fn move_chunk_body<const SET: u8>(
     }
 }
 
-/// The first update, before which there is no velocity: what `gradient` holds becomes it.
+/// The first step, in which there is no momentum buffer yet: `gradient` becomes the momentum buffer.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -101,6 +102,7 @@ pub fn first_step(sgd: SgdStep, weights: &mut [f32], gradient: &mut [f32]) {
     });
 }
 
+/// The gradient with weight decay added.
 #[inline(always)]
 fn decayed(sgd: SgdStep, w: f32, g: f32) -> f32 {
     match sgd.decay {

@@ -1,31 +1,31 @@
-//! The widest vector instructions that the machine has, chosen at run time.
+//! Dispatch to the widest vector instructions of the machine, at run time.
 //!
-//! Kernels are written once as plain loops, inlined into one function per instruction set; the
-//! compiler vectorises each copy for its own. The environment variable `DNW_SIMD` (`avx2`, `baseline`) takes narrower ones than there
-//! are, so that each copy can be tested on one machine, and a machine's numbers be made again on another.
+//! Kernels are written once as plain loops and inlined into one function per instruction set; the compiler vectorises each copy. The
+//! environment variable `DNW_SIMD` (`avx2`, `baseline`) selects narrower instructions, so that each copy can be tested on one machine, and
+//! results of one machine can be reproduced on another.
 
 use std::sync::OnceLock;
 
 /// Sixteen lanes: one AVX-512 register, two of AVX2, four of SSE or NEON.
 pub(crate) const LANES: usize = 16;
 
-/// What a copy of a loop was compiled for.
+/// The instruction sets that loops are compiled for.
 pub(crate) const BASELINE: u8 = 0;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(crate) const AVX2: u8 = 1;
 pub(crate) const AVX512: u8 = 2;
 
-/// The copy that this process runs: the widest that the machine has, unless a narrower one was asked for.
+/// The instruction set of this process: the widest of the machine, or a narrower one if `DNW_SIMD` asks for it.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 #[inline(always)]
 pub(crate) fn set() -> u8 {
     static SET: OnceLock<u8> = OnceLock::new();
-    *SET.get_or_init(|| widest().min(asked(std::env::var("DNW_SIMD").ok().as_deref())))
+    *SET.get_or_init(|| widest().min(limit(std::env::var("DNW_SIMD").ok().as_deref())))
 }
 
-/// The widest that was asked for.
+/// The widest instruction set that `DNW_SIMD` allows.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-fn asked(name: Option<&str>) -> u8 {
+fn limit(name: Option<&str>) -> u8 {
     match name {
         Some("baseline") => BASELINE,
         Some("avx2") => AVX2,
@@ -33,7 +33,7 @@ fn asked(name: Option<&str>) -> u8 {
     }
 }
 
-/// The widest that the machine has.
+/// The widest instruction set of the machine.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn widest() -> u8 {
     #[cfg(target_arch = "x86_64")]
@@ -72,7 +72,7 @@ macro_rules! vectorised {
                     $body::<{ crate::simd::AVX2 }>($($arg),*)
                 }
                 match crate::simd::set() {
-                    // SAFETY: the machine was found to have every feature that the copy was compiled for.
+                    // SAFETY: the machine has every feature that the copy is compiled for, as detected.
                     crate::simd::AVX512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     crate::simd::AVX2 => return unsafe { avx2($($arg),*) },
@@ -85,8 +85,7 @@ macro_rules! vectorised {
 }
 pub(crate) use vectorised;
 
-/// `a * b + c`, fused where the copy has the instruction, as every machine of AArch64 has; elsewhere a fused product would be a slow
-/// library call.
+/// `a * b + c`, fused if the instruction set has a fused multiply-add, as AArch64 always has. Elsewhere it would be a slow library call.
 #[inline(always)]
 pub(crate) fn multiply_add<const SET: u8>(a: f32, b: f32, c: f32) -> f32 {
     if SET == BASELINE && !cfg!(target_arch = "aarch64") {
@@ -96,7 +95,7 @@ pub(crate) fn multiply_add<const SET: u8>(a: f32, b: f32, c: f32) -> f32 {
     }
 }
 
-/// The sum of a slice, in sixteen lanes.
+/// The sum of a slice, accumulated in sixteen lanes.
 #[inline(always)]
 pub(crate) fn sum(a: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
@@ -110,7 +109,7 @@ pub(crate) fn sum(a: &[f32]) -> f32 {
     sum_lanes(lanes) + rest
 }
 
-/// The sum of sixteen lanes, halves onto halves.
+/// The sum of sixteen lanes, by adding the upper half to the lower half repeatedly.
 #[inline(always)]
 pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
@@ -123,14 +122,14 @@ pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-/// A bit for each of 64 bytes that is not zero. (The compiler finds no way from a comparison of vectors to bits by itself.)
+/// A bit mask of the nonzero bytes, the first lowest. With intrinsics, because the compiler does not vectorise this pattern.
 #[inline(always)]
 pub(crate) fn not_zero<const SET: u8>(bytes: &[u8; 64]) -> u64 {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::*;
         if SET == AVX512 {
-            // SAFETY: the copy for AVX-512 runs where that is; all 64 bytes are the array's.
+            // SAFETY: this copy only runs on machines with AVX-512; all 64 bytes are in the array.
             return unsafe {
                 let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
                 _mm512_test_epi8_mask(bytes, bytes)
@@ -138,7 +137,7 @@ pub(crate) fn not_zero<const SET: u8>(bytes: &[u8; 64]) -> u64 {
         }
         if SET == AVX2 {
             let half = |i: usize| {
-                // SAFETY: the copy for AVX2 runs where that is; both halves are the array's.
+                // SAFETY: this copy only runs on machines with AVX2; both halves are in the array.
                 unsafe {
                     let bytes = _mm256_loadu_si256(bytes.as_ptr().add(32 * i).cast());
                     let zero = _mm256_cmpeq_epi8(bytes, _mm256_setzero_si256());
@@ -155,14 +154,14 @@ pub(crate) fn not_zero<const SET: u8>(bytes: &[u8; 64]) -> u64 {
     pack(&ones)
 }
 
-/// For each bound, which of 64 numbers have magnitudes whose bits are above it, as one bit each. Nothing is above a bound of `i32::MAX`
-/// or more.
+/// For each bound, a bit mask of the values with `magnitude bits > bound`, the first lowest. The mask of a bound of `i32::MAX` or more is
+/// empty.
 #[inline(always)]
 pub(crate) fn above<const SET: u8, const N: usize>(
-    numbers: &[f32; 64],
+    values: &[f32; 64],
     bounds: [u32; N],
 ) -> [u64; N] {
-    // The bits of magnitudes have no sign, so that they may be compared as numbers with one.
+    // The bits of magnitudes have no sign bit, so a signed comparison is correct.
     let bounds = bounds.map(|bound| bound.min(i32::MAX as u32) as i32);
     let mut words = [0u64; N];
     #[cfg(target_arch = "x86_64")]
@@ -170,9 +169,9 @@ pub(crate) fn above<const SET: u8, const N: usize>(
         use std::arch::x86_64::*;
         if SET == AVX512 {
             for i in 0..4 {
-                // SAFETY: the copy for AVX-512 runs where that is; all 64 numbers are the array's.
+                // SAFETY: this copy only runs on machines with AVX-512; all 64 values are in the array.
                 unsafe {
-                    let bits = _mm512_loadu_si512(numbers.as_ptr().add(16 * i).cast());
+                    let bits = _mm512_loadu_si512(values.as_ptr().add(16 * i).cast());
                     let bits = _mm512_and_si512(bits, _mm512_set1_epi32(i32::MAX));
                     for (word, &bound) in words.iter_mut().zip(&bounds) {
                         let above = _mm512_cmpgt_epi32_mask(bits, _mm512_set1_epi32(bound));
@@ -184,9 +183,9 @@ pub(crate) fn above<const SET: u8, const N: usize>(
         }
         if SET == AVX2 {
             for i in 0..8 {
-                // SAFETY: the copy for AVX2 runs where that is; all 64 numbers are the array's.
+                // SAFETY: this copy only runs on machines with AVX2; all 64 values are in the array.
                 unsafe {
-                    let bits = _mm256_loadu_si256(numbers.as_ptr().add(8 * i).cast());
+                    let bits = _mm256_loadu_si256(values.as_ptr().add(8 * i).cast());
                     let bits = _mm256_and_si256(bits, _mm256_set1_epi32(i32::MAX));
                     for (word, &bound) in words.iter_mut().zip(&bounds) {
                         let above = _mm256_cmpgt_epi32(bits, _mm256_set1_epi32(bound));
@@ -201,20 +200,20 @@ pub(crate) fn above<const SET: u8, const N: usize>(
     for (word, &bound) in words.iter_mut().zip(&bounds) {
         let mut ones = [0u8; 64];
         for i in 0..64 {
-            ones[i] = u8::from((numbers[i].to_bits() & 0x7fff_ffff) as i32 > bound);
+            ones[i] = u8::from((values[i].to_bits() & 0x7fff_ffff) as i32 > bound);
         }
         *word = pack(&ones);
     }
     words
 }
 
-/// The lowest bits of 64 bytes.
+/// Packs the lowest bits of 64 bytes into a word.
 #[inline(always)]
 fn pack(ones: &[u8; 64]) -> u64 {
     let mut word = 0;
     for (i, eight) in ones.chunks_exact(8).enumerate() {
         let eight = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
-        // Each factor's bit takes a byte's lowest bit to a place of its own in the highest byte.
+        // Each set bit of the factor shifts one byte's lowest bit to a distinct position of the highest byte.
         word |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * i);
     }
     word
@@ -225,16 +224,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_narrower_copy_may_be_asked_for_but_no_wider_one_than_there_is() {
-        assert_eq!(asked(Some("baseline")), BASELINE);
-        assert_eq!(asked(Some("avx2")), AVX2);
-        assert_eq!(asked(None), AVX512);
+    fn the_environment_variable_selects_narrower_but_never_wider_instructions() {
+        assert_eq!(limit(Some("baseline")), BASELINE);
+        assert_eq!(limit(Some("avx2")), AVX2);
+        assert_eq!(limit(None), AVX512);
         assert!(set() <= widest());
     }
 
     #[test]
-    fn bits_of_vectors_are_those_of_numbers_one_by_one() {
-        let numbers: [f32; 64] = std::array::from_fn(|i| match i {
+    fn vectorised_bit_masks_equal_scalar_ones() {
+        let values: [f32; 64] = std::array::from_fn(|i| match i {
             3 => f32::NAN,
             4 => f32::NEG_INFINITY,
             i => (i as f32 - 31.5) * 0.3,
@@ -244,32 +243,32 @@ mod tests {
         let bit = |yes: bool, i: usize| u64::from(yes) << i;
         let words = bounds.map(|bound| {
             let is_above = |x: f32| x.abs().to_bits() > bound;
-            (0..64).map(|i| bit(is_above(numbers[i]), i)).sum()
+            (0..64).map(|i| bit(is_above(values[i]), i)).sum()
         });
         let bytes_set = (0..64).map(|i| bit(bytes[i] != 0, i)).sum();
         let mut found = ([0; 4], 0);
-        look(&numbers, &bytes, bounds, &mut found);
+        bit_masks(&values, &bytes, bounds, &mut found);
         assert_eq!(found, (words, bytes_set));
-        look_body::<BASELINE>(&numbers, &bytes, bounds, &mut found);
+        bit_masks_body::<BASELINE>(&values, &bytes, bounds, &mut found);
         assert_eq!(found, (words, bytes_set));
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
-            look_body::<AVX2>(&numbers, &bytes, bounds, &mut found);
+            bit_masks_body::<AVX2>(&values, &bytes, bounds, &mut found);
             assert_eq!(found, (words, bytes_set));
         }
     }
 
     vectorised! {
-        fn look(numbers: &[f32; 64], bytes: &[u8; 64], bounds: [u32; 4], found: &mut ([u64; 4], u64)) = look_body;
+        fn bit_masks(values: &[f32; 64], bytes: &[u8; 64], bounds: [u32; 4], found: &mut ([u64; 4], u64)) = bit_masks_body;
     }
 
     #[inline(always)]
-    fn look_body<const SET: u8>(
-        numbers: &[f32; 64],
+    fn bit_masks_body<const SET: u8>(
+        values: &[f32; 64],
         bytes: &[u8; 64],
         bounds: [u32; 4],
         found: &mut ([u64; 4], u64),
     ) {
-        *found = (above::<SET, 4>(numbers, bounds), not_zero::<SET>(bytes));
+        *found = (above::<SET, 4>(values, bounds), not_zero::<SET>(bytes));
     }
 }

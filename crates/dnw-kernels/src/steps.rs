@@ -1,45 +1,45 @@
-//! A graph with cycles, whose nodes run all at once, a number of times; forward and backward, in one pass each.
+//! The forward and backward pass of a cyclic graph, all nodes of which are updated together for a number of steps.
 //!
-//! `Z = K * relu(state)`, `state = norm(W Z)` (the published tiny classifier in discrete time; its continuous one is a step of this,
-//! seen as a rate of change). Nodes behind the inputs begin at zero, and only some of the last state may be asked for: what is
-//! known to be zero or unwanted is not computed.
+//! `Z = K * relu(state)`, `state = norm(W Z)`: the published tiny classifier in discrete time. Its continuous version takes one such step
+//! as the time derivative. Nodes after the inputs begin at zero, and only the outputs of the last state are needed: what is known to be
+//! zero or unused is not computed.
 
 use std::ops::Range;
 
 use crate::EdgeIndex;
-use crate::dense::{self, Place, Rows};
+use crate::dense::{self, OutputLayout, Rows};
 use crate::layout::transpose;
 use crate::node::{self, GRADIENTS, NodeGradients, NodeParameters, NodeShape, Norm};
 use crate::pool::Buffer;
 use crate::wired::Edges;
 
-/// The sizes of a cyclic graph at work.
+/// The sizes of a cyclic graph and its batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepsShape {
     /// Images in the batch.
     pub images: usize,
     /// Nodes.
     pub nodes: usize,
-    /// Height of a map.
+    /// Height of a feature map.
     pub height: usize,
-    /// Width of a map.
+    /// Width of a feature map.
     pub width: usize,
-    /// Nodes, the first ones, whose state comes in; the others begin at zero.
+    /// How many nodes, the first ones, are inputs. The state of all other nodes begins at zero.
     pub inputs: usize,
-    /// Nodes whose last state is asked for.
+    /// The nodes whose last state is the output.
     pub outputs: Range<usize>,
-    /// How often all nodes run, at least once.
+    /// How many steps to compute, at least one.
     pub steps: usize,
 }
 
-/// What a pass leaves for its way back.
+/// What the forward pass saves for the backward pass.
 #[derive(Debug)]
 pub struct StepsPass {
-    /// What came in, by channel.
-    entered: Buffer,
-    /// What the nodes gathered in each step; in the last, the outputs alone.
+    /// The input, channel-major.
+    input: Buffer,
+    /// The sums over edges in each step; in the last step those of the outputs only.
     gathered: Vec<Buffer>,
-    /// What they gave before it.
+    /// The activations that these sums are over, in each step.
     activations: Vec<Buffer>,
     /// The statistics of each step's norms.
     statistics: Vec<Buffer>,
@@ -64,12 +64,12 @@ impl StepsShape {
         self.images * self.pixels()
     }
 
-    /// Nodes that have something to give in a step.
+    /// Nodes with a nonzero activation in a step.
     fn sources(&self, step: usize) -> Range<usize> {
         0..if step == 0 { self.inputs } else { self.nodes }
     }
 
-    /// Nodes whose state is wanted after a step.
+    /// Nodes whose state is needed after a step.
     fn targets(&self, step: usize) -> Range<usize> {
         if step + 1 == self.steps {
             self.outputs.clone()
@@ -79,10 +79,10 @@ impl StepsShape {
     }
 
     fn check(&self, x: &[f32], y: &[f32], index: &EdgeIndex) {
-        assert!(self.steps > 0, "no step to take");
+        assert!(self.steps > 0, "a graph without steps");
         assert!(
             self.inputs <= self.nodes && self.outputs.end <= self.nodes,
-            "nodes that are not there"
+            "inputs or outputs outside the nodes"
         );
         assert_eq!(x.len(), self.inputs * self.row(), "length of x");
         assert_eq!(y.len(), self.outputs.len() * self.row(), "length of y");
@@ -94,7 +94,11 @@ impl StepsShape {
     }
 }
 
-/// Writes `y [images, outputs, height, width]` from `x [images, inputs, height, width]`.
+/// The forward pass.
+///
+/// # Shapes
+/// `x`: `[images, inputs, height, width]`; `y`: `[images, outputs, height, width]`; `weights`: the weights of the real edges
+/// ([`EdgeIndex::weights`]).
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -110,7 +114,7 @@ pub fn forward(
     shape.check(x, y, index);
     let row = shape.row();
     let mut pass = StepsPass {
-        entered: Buffer::uninitialised(x.len()),
+        input: Buffer::uninitialised(x.len()),
         gathered: Vec::new(),
         activations: Vec::new(),
         statistics: Vec::new(),
@@ -119,13 +123,13 @@ pub fn forward(
         x,
         [shape.images, shape.inputs],
         shape.pixels(),
-        &mut pass.entered,
+        &mut pass.input,
     );
     for step in 0..shape.steps {
         let (sources, targets) = (shape.sources(step), shape.targets(step));
         let mut activations = Buffer::uninitialised(sources.len() * row);
         let (norm, state) = match step {
-            0 => (Norm::None, &pass.entered),
+            0 => (Norm::None, &pass.input),
             _ => (Norm::Instance, &pass.gathered[step - 1]),
         };
         let statistics = node::forward_rows(
@@ -161,7 +165,11 @@ pub fn forward(
     pass
 }
 
-/// Writes the gradient to `x`, **adds** that of every possible edge to `dw`, and returns those of the nodes' numbers.
+/// The backward pass: writes the gradient of `x` to `dx`, **adds** the gradient of every possible edge to `dw`, and returns the gradients of
+/// the nodes' parameters.
+///
+/// # Shapes
+/// `dy`: `[images, outputs, height, width]`; `dx`: `[images, inputs, height, width]`; `dw`: `[nodes, nodes]`.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -190,43 +198,43 @@ pub fn backward(
         shape.pixels(),
         &mut d_state,
     );
-    let mut pulls = Buffer::uninitialised(dy.len());
+    let mut d_gathered = Buffer::uninitialised(dy.len());
     node::denormalise(
         shape.of(shape.outputs.len()),
         &pass.gathered[shape.steps - 1],
         &pass.statistics[shape.steps],
         &nodes.of(shape.outputs.clone()),
         &d_state,
-        &mut pulls,
+        &mut d_gathered,
         &mut gradients[of(&shape.outputs)],
     );
     drop(d_state);
     for step in (0..shape.steps).rev() {
         let (sources, targets) = (shape.sources(step), shape.targets(step));
-        let place = Place {
+        let layout = OutputLayout {
             start: targets.start * shape.nodes,
             row: shape.nodes,
             column: 1,
         };
         let (a, b) = (
-            Rows::new(&pulls, targets.len(), row),
+            Rows::new(&d_gathered, targets.len(), row),
             Rows::new(&pass.activations[step], sources.len(), row),
         );
-        dense::outer(a, b, row, dw, place, true);
+        dense::outer(a, b, row, dw, layout, true);
         let mut d_activations = Buffer::uninitialised(sources.len() * row);
         edges.into_sources(
             sources.clone(),
             targets,
-            &pulls,
+            &d_gathered,
             row,
             &mut d_activations,
             false,
         );
         let (norm, state) = match step {
-            0 => (Norm::None, &pass.entered),
+            0 => (Norm::None, &pass.input),
             _ => (Norm::Instance, &pass.gathered[step - 1]),
         };
-        let mut before = Buffer::uninitialised(sources.len() * row);
+        let mut d_input = Buffer::uninitialised(sources.len() * row);
         node::backward_rows(
             shape.of(sources.len()),
             norm,
@@ -234,11 +242,16 @@ pub fn backward(
             &pass.statistics[step],
             &nodes.of(sources.clone()),
             &d_activations,
-            &mut before,
+            &mut d_input,
             &mut gradients[of(&sources)],
         );
-        pulls = before;
+        d_gathered = d_input;
     }
-    transpose(&pulls, [shape.inputs, shape.images], shape.pixels(), dx);
+    transpose(
+        &d_gathered,
+        [shape.inputs, shape.images],
+        shape.pixels(),
+        dx,
+    );
     NodeGradients::of(&gradients)
 }

@@ -1,53 +1,52 @@
-//! A matrix that several tasks write at once, each its own tile.
+//! A matrix that several tasks write concurrently, each its own tile.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// A matrix of rows `stride` apart, borrowed for writing as a whole and handed out by tiles.
+/// A mutably borrowed matrix with row stride `stride`, of which tasks borrow disjoint tiles.
 pub(crate) struct Tiles<'a> {
     start: *mut f32,
     length: usize,
     stride: usize,
     borrowed: PhantomData<&'a mut [f32]>,
     #[cfg(debug_assertions)]
-    given: claims::Claims,
+    claims: claims::Claims,
 }
 
-/// What has been handed out, in builds with debug assertions: whether tasks keep apart, as the unsafe code takes for granted, is found out
-/// by every test.
+/// The borrowed tiles, in builds with debug assertions: every test checks that the tiles are disjoint, as the unsafe code requires.
 #[cfg(debug_assertions)]
 mod claims {
     use std::collections::BTreeMap;
     use std::ops::Range;
     use std::sync::{Mutex, PoisonError};
 
-    /// Where each part that was handed out begins, and its end.
+    /// The start and end of each borrowed range.
     #[derive(Default)]
     pub(super) struct Claims(Mutex<BTreeMap<usize, usize>>);
 
     impl Claims {
-        /// Notes that numbers are handed out. They are not given back: every kernel writes each of its tiles once.
+        /// Records that a range is borrowed. Ranges are never released: every kernel borrows each of its tiles once.
         ///
         /// # Panics
-        /// If any of them has been handed out before.
+        /// If the range overlaps a borrowed one.
         pub(super) fn claim(&self, part: Range<usize>) {
             if part.is_empty() {
                 return;
             }
-            let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = given.range(..part.end).next_back();
+            let mut claimed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = claimed.range(..part.end).next_back();
             if let Some((&start, &end)) = before {
                 assert!(
                     end <= part.start,
                     "{part:?} overlaps {start}..{end}, which another task has"
                 );
             }
-            given.insert(part.start, part.end);
+            claimed.insert(part.start, part.end);
         }
     }
 }
 
-// SAFETY: what is handed out is plain numbers of a slice that is borrowed alone for as long as this lives.
+// SAFETY: tiles are plain floats of a slice that this type borrows mutably.
 unsafe impl Sync for Tiles<'_> {}
 
 impl<'a> Tiles<'a> {
@@ -58,14 +57,14 @@ impl<'a> Tiles<'a> {
             stride,
             borrowed: PhantomData,
             #[cfg(debug_assertions)]
-            given: claims::Claims::default(),
+            claims: claims::Claims::default(),
         }
     }
 
-    /// The given columns of a row.
+    /// A range of columns of a row.
     ///
     /// # Safety
-    /// No other task may hold any of these numbers at the same time.
+    /// No other task may borrow any of these elements at the same time.
     #[allow(clippy::mut_from_ref)]
     #[inline(always)]
     pub(crate) unsafe fn row(&self, row: usize, columns: Range<usize>) -> &mut [f32] {
@@ -75,15 +74,15 @@ impl<'a> Tiles<'a> {
             "a tile outside its matrix"
         );
         #[cfg(debug_assertions)]
-        self.given.claim(begin..begin + columns.len());
-        // SAFETY: within the slice, as was just checked, and held by nobody else, as the caller promises.
+        self.claims.claim(begin..begin + columns.len());
+        // SAFETY: the range is inside the slice, as just checked, and the caller guarantees that nobody else borrows it.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(begin), columns.len()) }
     }
 
-    /// Where the given columns of some rows begin, and how far apart the rows are.
+    /// A block of rows and columns: the pointer to its first element, and the row stride.
     ///
     /// # Panics
-    /// If any of them lies outside.
+    /// If the block is not inside the matrix.
     pub(crate) fn block(&self, rows: Range<usize>, columns: Range<usize>) -> (*mut f32, usize) {
         let begin = rows.start * self.stride + columns.start;
         let last = begin + rows.len().saturating_sub(1) * self.stride + columns.len();
@@ -94,9 +93,9 @@ impl<'a> Tiles<'a> {
         #[cfg(debug_assertions)]
         for row in rows {
             let begin = row * self.stride + columns.start;
-            self.given.claim(begin..begin + columns.len());
+            self.claims.claim(begin..begin + columns.len());
         }
-        // SAFETY: within the slice, or one behind it, as was just checked.
+        // SAFETY: the offset is inside the slice or one past its end, as just checked.
         (unsafe { self.start.add(begin) }, self.stride)
     }
 }
@@ -106,10 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tiles_side_by_side_are_handed_out() {
+    fn disjoint_tiles_can_be_borrowed() {
         let mut matrix = [0.0; 12];
         let tiles = Tiles::new(&mut matrix, 4);
-        // SAFETY: no number is in two tiles.
+        // SAFETY: the tiles are disjoint.
         let parts = unsafe { [tiles.row(0, 0..2), tiles.row(0, 2..4), tiles.row(2, 1..4)] };
         assert_eq!(parts.map(|part| part.len()), [2, 2, 3]);
         tiles.block(1..3, 0..1);
@@ -117,11 +116,11 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "5..7 overlaps 6..8")]
-    fn a_tile_that_another_task_has_is_found() {
+    fn a_tile_that_overlaps_a_borrowed_one_panics() {
         let mut matrix = [0.0; 12];
         let tiles = Tiles::new(&mut matrix, 4);
         tiles.block(0..2, 2..4);
-        // SAFETY: nothing is read or written; it is refused.
+        // SAFETY: nothing is read or written; the call panics.
         unsafe { tiles.row(1, 1..3) };
     }
 }

@@ -1,7 +1,7 @@
-//! Products with the real edges of a matrix, in the direction of the edges and against it.
+//! Products over the real edges of a weight, from sources to targets and back.
 //!
-//! How much is real decides how ([`cost`](crate::cost)): a few edges are visited one by one; where most are real, the dense product over
-//! a matrix with zeros for the others is quicker, because it uses each number that it loads many times.
+//! [`cost`](crate::cost) selects the algorithm by density: at low density the edges are visited one by one; at high density the dense product
+//! of a matrix with zeros for hallucinated edges is faster, because it reuses each loaded value many times.
 
 use std::ops::Range;
 
@@ -11,17 +11,17 @@ use crate::EdgeIndex;
 use crate::cost::prefers_dense;
 use crate::dense::{self, Rows};
 use crate::pool::Buffer;
-use crate::rows::{Channel, Sums, Terms, sum_maps, sum_rows};
+use crate::rows::{Channel, Sums, Terms, sum_by_image, sum_rows};
 use crate::simd::LANES;
 
-/// Edges that a task goes through.
-const AT_ONCE: usize = 1 << 13;
+/// Edges per task.
+const EDGES_PER_TASK: usize = 1 << 13;
 
-/// Real edges and what they weigh.
+/// Real edges and their weights.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edges<'a> {
     pub(crate) index: &'a EdgeIndex,
-    /// By the edges' numbers.
+    /// In the order of the index.
     pub(crate) weights: &'a [f32],
 }
 
@@ -31,8 +31,10 @@ impl<'a> Edges<'a> {
         Self { index, weights }
     }
 
-    /// Writes (or adds) what the `targets` gather from the `sources` of these numbers. Row `i` of `x` and of `out` are the `i`-th of
-    /// `sources` and of `targets`, each `length` long.
+    /// Writes the weighted sums over the edges from `sources` to `targets` to `out`, or adds them if `accumulate` is set.
+    ///
+    /// # Shapes
+    /// `x`: `[sources.len(), length]`; `out`: `[targets.len(), length]`.
     pub(crate) fn into_targets(
         self,
         targets: Range<usize>,
@@ -40,13 +42,13 @@ impl<'a> Edges<'a> {
         x: &[f32],
         length: usize,
         out: &mut [f32],
-        onto: bool,
+        accumulate: bool,
     ) {
         let _span = tracing::trace_span!("sums over edges").entered();
         let own = |target: usize| {
             let row = self.index.sources_of(targets.start + target);
-            let place = |end: usize| row.partition_point(|&source| (source as usize) < end);
-            place(sources.start)..place(sources.end)
+            let position = |end: usize| row.partition_point(|&source| (source as usize) < end);
+            position(sources.start)..position(sources.end)
         };
         let edges = (0..targets.len()).map(|target| own(target).len()).sum();
         let terms_of = |target: usize, terms: &mut Terms| {
@@ -61,13 +63,16 @@ impl<'a> Edges<'a> {
             out,
             rows: targets.len(),
             length,
-            onto,
+            accumulate,
         };
         sum(sums, x, sources.len(), edges, terms_of);
     }
 
-    /// Writes (or adds) what comes back to the `sources` from the `targets`: row `i` of `dx` and of `dy` are the `i`-th of `sources`
-    /// and of `targets`.
+    /// The transpose of [`into_targets`](Self::into_targets): writes or adds the weighted sums over the edges from `targets` back to
+    /// `sources`.
+    ///
+    /// # Shapes
+    /// `dy`: `[targets.len(), length]`; `dx`: `[sources.len(), length]`.
     pub(crate) fn into_sources(
         self,
         sources: Range<usize>,
@@ -75,13 +80,13 @@ impl<'a> Edges<'a> {
         dy: &[f32],
         length: usize,
         dx: &mut [f32],
-        onto: bool,
+        accumulate: bool,
     ) {
         let _span = tracing::trace_span!("sums over edges").entered();
         let own = |source: usize| {
             let edges = self.index.edges_from(sources.start + source);
-            let place = |end: usize| edges.partition_point(|edge| (edge.target as usize) < end);
-            &edges[place(targets.start)..place(targets.end)]
+            let position = |end: usize| edges.partition_point(|edge| (edge.target as usize) < end);
+            &edges[position(targets.start)..position(targets.end)]
         };
         let edges = (0..sources.len()).map(|source| own(source).len()).sum();
         let terms_of = |source: usize, terms: &mut Terms| {
@@ -95,27 +100,31 @@ impl<'a> Edges<'a> {
             out: dx,
             rows: sources.len(),
             length,
-            onto,
+            accumulate,
         };
         sum(sums, dy, targets.len(), edges, terms_of);
     }
 
-    /// Whether the product of all of it, over so many pixels in so many images, is cheaper densely.
+    /// Whether the dense product is cheaper for all edges.
     fn prefers_dense(self, images: usize, pixels: usize) -> bool {
         let entries = self.index.targets() * self.index.sources();
         prefers_dense(self.index.len(), entries, images * pixels)
     }
 
-    /// Whether products are quicker over maps as they lie, by image, than over rows: where vectors fill, or a dense product's tiles.
-    pub(crate) fn suits_maps(self, images: usize, pixels: usize) -> bool {
+    /// Whether products are faster in image-major layout, without a transpose: if a feature map fills whole vectors, or the tiles of the dense
+    /// product.
+    pub(crate) fn prefers_image_major(self, images: usize, pixels: usize) -> bool {
         match self.prefers_dense(images, pixels) {
             true => pixels >= 4 * LANES,
             false => pixels >= 4 * LANES || pixels >= LANES && pixels.is_multiple_of(LANES),
         }
     }
 
-    /// Writes what all targets gather, `[images, targets, pixels]`, from `x [images, sources, pixels]`.
-    pub(crate) fn maps_into_targets(
+    /// Writes the weighted sums over all edges, in image-major layout.
+    ///
+    /// # Shapes
+    /// `x`: `[images, sources, pixels]`; `out`: `[images, targets, pixels]`.
+    pub(crate) fn into_targets_by_image(
         self,
         images: usize,
         pixels: usize,
@@ -129,13 +138,16 @@ impl<'a> Edges<'a> {
         };
         let sizes = [images, self.index.targets(), pixels];
         if self.prefers_dense(images, pixels) {
-            return dense_maps(out, sizes, x, self.index.sources(), of_row);
+            return dense_by_image(out, sizes, x, self.index.sources(), of_row);
         }
-        sum_maps(out, sizes, x, self.index.sources(), of_row);
+        sum_by_image(out, sizes, x, self.index.sources(), of_row);
     }
 
-    /// Writes what comes back to all sources, `[images, sources, pixels]`, from `dy [images, targets, pixels]`.
-    pub(crate) fn maps_into_sources(
+    /// The transpose of [`into_targets_by_image`](Self::into_targets_by_image).
+    ///
+    /// # Shapes
+    /// `dy`: `[images, targets, pixels]`; `out`: `[images, sources, pixels]`.
+    pub(crate) fn into_sources_by_image(
         self,
         images: usize,
         pixels: usize,
@@ -146,28 +158,28 @@ impl<'a> Edges<'a> {
         let by_source = self.index.by_source();
         let mut weights = Buffer::uninitialised(by_source.len());
         weights
-            .par_chunks_mut(AT_ONCE)
-            .zip(by_source.par_chunks(AT_ONCE))
+            .par_chunks_mut(EDGES_PER_TASK)
+            .zip(by_source.par_chunks(EDGES_PER_TASK))
             .for_each(|(weights, edges)| {
                 for (weight, edge) in weights.iter_mut().zip(edges) {
                     *weight = self.weights[edge.edge as usize];
                 }
             });
         let of_row = |source: usize| {
-            let own = self.index.places_from(source);
+            let own = self.index.positions_from(source);
             (&by_source[own.clone()], &weights[own])
         };
         let sizes = [images, self.index.sources(), pixels];
         if self.prefers_dense(images, pixels) {
-            return dense_maps(out, sizes, dy, self.index.targets(), of_row);
+            return dense_by_image(out, sizes, dy, self.index.targets(), of_row);
         }
-        sum_maps(out, sizes, dy, self.index.targets(), of_row);
+        sum_by_image(out, sizes, dy, self.index.targets(), of_row);
     }
 }
 
-/// Writes `out [images, rows, pixels]` by a dense product for each image of `x [images, columns, pixels]`: maps stay where they lie.
-/// `of_row` names a row's columns and their weights.
-fn dense_maps<'a, P: Channel + 'a>(
+/// Writes `out [images, rows, pixels]` by one dense product per image of `x [images, columns, pixels]`. `of_row` returns the columns of a
+/// row's edges and their weights.
+fn dense_by_image<'a, P: Channel + 'a>(
     out: &mut [f32],
     [images, rows, pixels]: [usize; 3],
     x: &[f32],
@@ -178,24 +190,24 @@ fn dense_maps<'a, P: Channel + 'a>(
     matrix
         .par_chunks_mut(columns.max(1))
         .enumerate()
-        .with_min_len(AT_ONCE.div_ceil(columns.max(1)))
+        .with_min_len(EDGES_PER_TASK.div_ceil(columns.max(1)))
         .for_each(|(row, matrix)| {
             matrix.fill(0.0);
-            let (places, weights) = of_row(row);
-            for (place, &weight) in places.iter().zip(weights) {
-                matrix[place.place()] = weight;
+            let (edges, weights) = of_row(row);
+            for (edge, &weight) in edges.iter().zip(weights) {
+                matrix[edge.offset()] = weight;
             }
         });
     let matrix = Rows::new(&matrix, rows, columns);
     let of_image = x.par_chunks_exact((columns * pixels).max(1));
     let out = out.par_chunks_exact_mut((rows * pixels).max(1));
     let image = |(x, out): (&[f32], &mut [f32])| {
-        dense::product_alone(matrix, Rows::new(x, columns, pixels), pixels, out);
+        dense::product_single_threaded(matrix, Rows::new(x, columns, pixels), pixels, out);
     };
     of_image.zip(out).take(images).for_each(image);
 }
 
-/// Sums of the rows of `x`, of which there are so many, over so many edges.
+/// Weighted sums of the rows of `x`: `columns` rows and `edges` edges in total.
 fn sum(
     sums: Sums<'_>,
     x: &[f32],
@@ -204,7 +216,10 @@ fn sum(
     terms_of: impl Fn(usize, &mut Terms) + Sync,
 ) {
     let Sums {
-        rows, length, onto, ..
+        rows,
+        length,
+        accumulate,
+        ..
     } = sums;
     if !prefers_dense(edges, rows * columns, length) {
         return sum_rows(sums, x, columns, terms_of);
@@ -213,7 +228,7 @@ fn sum(
     matrix
         .par_chunks_exact_mut(columns.max(1))
         .enumerate()
-        .with_min_len(AT_ONCE.div_ceil(columns.max(1)))
+        .with_min_len(EDGES_PER_TASK.div_ceil(columns.max(1)))
         .for_each_init(Terms::default, |terms, (row, matrix)| {
             terms.clear();
             terms_of(row, terms);
@@ -225,5 +240,5 @@ fn sum(
         Rows::new(&matrix, rows, columns),
         Rows::new(x, columns, length),
     );
-    dense::product(matrix, x, length, sums.out, length, onto);
+    dense::product(matrix, x, length, sums.out, length, accumulate);
 }

@@ -1,50 +1,50 @@
-//! The threads that kernels compute with.
+//! Running code on the worker threads of the kernels.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// Whether this thread does what was given to [`on_workers`], and is not to wait for others to do theirs.
-    static WORKS: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is executing a closure passed to [`on_workers`]; such a thread does not wait for the closures of others.
+    static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Threads that stay awake beside the one that works, at most: what lies between two kernels of one step is too short for more to matter.
-const AWAKE: usize = 7;
-/// For how long a thread without work looks for it before it lets other programs have the core meanwhile.
-const EAGER: Duration = Duration::from_micros(500);
-/// And for how long before it sleeps until it is woken.
-const PATIENT: Duration = Duration::from_millis(20);
+/// The maximum number of workers kept awake. The work between two kernels of a step is too short to profit from more.
+const MAX_AWAKE: usize = 7;
+/// How long an idle worker spins before it yields its core.
+const SPIN: Duration = Duration::from_micros(500);
+/// How long an idle worker stays awake before it sleeps.
+const STAY_AWAKE: Duration = Duration::from_millis(20);
 
-/// Does something on one of the threads that kernels compute with, the current pool of rayon's, and waits for it.
+/// Runs a closure on a worker thread of the current rayon pool and returns its result.
 ///
-/// Work that calls many kernels is quicker so, for two reasons. From any other thread, each kernel wakes a worker and sleeps until it is
-/// done, and then the caller has to be woken; from a worker, the caller takes its part. And some of the other workers stay awake until
-/// the work is done: to wake a thread takes as long as many a kernel does. No result depends on it.
+/// This lowers the latency of closures that call many kernels, for two reasons. Called from another thread, each kernel wakes a worker and
+/// blocks the caller until it is done; called from a worker, the kernel runs on the calling thread too. In addition, some of the other
+/// workers stay awake until the closure returns, because waking a thread takes as long as a small kernel. Results do not depend on it.
 pub fn on_workers<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let is_done = AtomicBool::new(false);
     rayon::scope(|scope| {
         let worker = rayon::current_thread_index();
         let (threads, is_done) = (rayon::current_num_threads(), &is_done);
-        let _until_the_end = Sets(is_done);
+        let _guard = SetOnDrop(is_done);
         if threads > 1 {
-            scope.spawn_broadcast(move |_, place| {
-                // Counted from the one that works.
-                let behind = worker.map(|worker| (place.index() + threads - worker) % threads);
-                if behind.is_some_and(|behind| (1..=AWAKE).contains(&behind)) {
+            scope.spawn_broadcast(move |_, context| {
+                // Counted from the worker that runs the closure.
+                let distance = worker.map(|worker| (context.index() + threads - worker) % threads);
+                if distance.is_some_and(|distance| (1..=MAX_AWAKE).contains(&distance)) {
                     stay_awake(is_done);
                 }
             });
         }
-        let _worked = Works::begin();
+        let _in_closure = InClosure::enter();
         work()
     })
 }
 
-/// Takes part in what other threads have to do, until this is done.
+/// Executes pending rayon jobs until `is_done` is set, without sleeping.
 fn stay_awake(is_done: &AtomicBool) {
-    // A thread that works comes by here while it waits for a part of its own work.
-    if WORKS.get() {
+    // A thread that runs a closure can execute this job while it waits for a job of its own.
+    if IN_CLOSURE.get() {
         return;
     }
     let mut idle_since = Instant::now();
@@ -53,9 +53,9 @@ fn stay_awake(is_done: &AtomicBool) {
             Some(rayon::Yield::Executed) => idle_since = Instant::now(),
             _ => {
                 let idle = idle_since.elapsed();
-                if idle < EAGER {
+                if idle < SPIN {
                     std::hint::spin_loop();
-                } else if idle < PATIENT {
+                } else if idle < STAY_AWAKE {
                     std::thread::yield_now();
                 } else {
                     return;
@@ -65,31 +65,31 @@ fn stay_awake(is_done: &AtomicBool) {
     }
 }
 
-/// Sets a flag when it goes, even if that is because of a panic.
-struct Sets<'a>(&'a AtomicBool);
+/// Sets a flag when dropped, also during a panic.
+struct SetOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Sets<'_> {
+impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Release);
     }
 }
 
-/// Marks this thread as one that works, for as long as it lives.
-struct Works {
-    already: bool,
+/// Marks this thread as executing a closure of [`on_workers`] until dropped.
+struct InClosure {
+    before: bool,
 }
 
-impl Works {
-    fn begin() -> Self {
+impl InClosure {
+    fn enter() -> Self {
         Self {
-            already: WORKS.replace(true),
+            before: IN_CLOSURE.replace(true),
         }
     }
 }
 
-impl Drop for Works {
+impl Drop for InClosure {
     fn drop(&mut self) {
-        WORKS.set(self.already);
+        IN_CLOSURE.set(self.before);
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use rayon::prelude::*;
 
     #[test]
-    fn work_on_workers_may_be_nested_and_side_by_side_and_panic() {
+    fn closures_may_be_nested_may_run_concurrently_and_may_panic() {
         let sum = || (0..1000u64).into_par_iter().map(|i| i * i).sum::<u64>();
         let expected = sum();
         for threads in [1, 2, 3] {
@@ -107,14 +107,14 @@ mod tests {
             let pool = pool.build().unwrap();
             let nested = || on_workers(|| on_workers(sum) + on_workers(sum));
             std::thread::scope(|scope| {
-                let begun = [0, 1, 2].map(|_| scope.spawn(|| pool.install(nested)));
-                for thread in begun {
+                let running = [0, 1, 2].map(|_| scope.spawn(|| pool.install(nested)));
+                for thread in running {
                     assert_eq!(thread.join().unwrap(), 2 * expected);
                 }
             });
-            let panics = || pool.install(|| on_workers(|| panic!("as it should")));
+            let panics = || pool.install(|| on_workers(|| panic!("expected")));
             let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
-            assert!(panicked.is_err(), "the panic comes through");
+            assert!(panicked.is_err(), "the panic propagates");
             assert_eq!(pool.install(nested), 2 * expected);
         }
     }

@@ -1,11 +1,11 @@
-//! The wired convolution against the loop that its definition spells out, in f64.
+//! Tests of the wired convolution against a loop of its definition in f64.
 
 use dnw_kernels::EdgeIndex;
 use dnw_kernels::convolution::{self, ConvolutionShape};
 use proptest::prelude::*;
 
-/// Numbers in -1..1 that depend on `seed` alone.
-fn numbers(seed: u64, n: usize) -> Vec<f32> {
+/// Pseudorandom values in -1..1, determined by `seed`.
+fn values(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = |_| {
         state ^= state << 13;
@@ -43,7 +43,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Of more channels, as the work is cut among tasks by them, and kernels that are a single tap.
+    /// Shapes with more channels, because work is split into tasks by channels, and 1 x 1 kernels.
     fn wide_shapes()(
         sources in 1usize..80,
         targets in 1usize..150,
@@ -65,24 +65,28 @@ proptest! {
         shape in prop_oneof![3 => shapes(), 1 => wide_shapes()],
         density in prop_oneof![5 => 0.0f32..1.0, 1 => Just(1.0)], seed in any::<u64>(),
     ) {
-        agrees(shape, density, seed)?;
+        equals_its_definition(shape, density, seed)?;
     }
 }
 
-fn agrees(shape: ConvolutionShape, density: f32, seed: u64) -> Result<(), TestCaseError> {
+fn equals_its_definition(
+    shape: ConvolutionShape,
+    density: f32,
+    seed: u64,
+) -> Result<(), TestCaseError> {
     let Some([height, width]) = shape.output() else {
         return Ok(());
     };
     let columns = shape.sources_of_group() * shape.taps();
-    let mask: Vec<bool> = numbers(seed ^ 1, shape.targets * columns)
+    let mask: Vec<bool> = values(seed ^ 1, shape.targets * columns)
         .iter()
         .map(|v| (v + 1.0) / 2.0 < density)
         .collect();
     let index = EdgeIndex::from_mask(shape.targets, columns, mask.iter().copied());
     let pixels = shape.maps[0] * shape.maps[1];
-    let x = numbers(seed ^ 2, shape.images * shape.sources * pixels);
-    let w = numbers(seed ^ 3, shape.targets * columns);
-    let dy = numbers(seed ^ 4, shape.images * shape.targets * height * width);
+    let x = values(seed ^ 2, shape.images * shape.sources * pixels);
+    let w = values(seed ^ 3, shape.targets * columns);
+    let dy = values(seed ^ 4, shape.images * shape.targets * height * width);
     let (mut y, mut dx, mut dw) = (vec![7.0; dy.len()], vec![7.0; x.len()], vec![7.0; w.len()]);
     let edges = index.weights(&w);
     let pass = convolution::forward(&shape, &x, &edges, &index, &mut y);
@@ -155,6 +159,6 @@ fn convolutions_of_a_residual_network_equal_their_definitions() {
         shape(512, 512, 2, 3, 1),
     ];
     for shape in shapes {
-        agrees(shape, 0.1, 7).unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+        equals_its_definition(shape, 0.1, 7).unwrap_or_else(|error| panic!("{shape:?}: {error}"));
     }
 }

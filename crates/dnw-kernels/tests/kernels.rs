@@ -1,12 +1,12 @@
-//! Every kernel against the loop that its definition spells out, in f64, and against finite differences.
+//! Tests of every kernel against a loop of its definition in f64, and against finite differences.
 
 use dnw_kernels::EdgeIndex;
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
 use dnw_kernels::product::{self, Layout, ProductShape};
 use proptest::prelude::*;
 
-/// Numbers in -1..1 that depend on `seed` alone.
-fn numbers(seed: u64, n: usize) -> Vec<f32> {
+/// Pseudorandom values in -1..1, determined by `seed`.
+fn values(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..n)
         .map(|_| {
@@ -31,7 +31,7 @@ fn close(a: &[f32], b: &[f64]) -> Result<(), TestCaseError> {
 
 fn node_definition(shape: NodeShape, x: &[f32], p: &NodeParameters<'_>) -> Vec<f64> {
     let (h, w) = (shape.height as isize, shape.width as isize);
-    let [given_height, given_width] = shape.output();
+    let [output_height, output_width] = shape.output();
     let mut y = Vec::new();
     for (i, map) in x.chunks(shape.pixels()).enumerate() {
         let v = i % shape.nodes;
@@ -49,8 +49,8 @@ fn node_definition(shape: NodeShape, x: &[f32], p: &NodeParameters<'_>) -> Vec<f
                 / (var + f64::from(p.epsilon)).sqrt();
             (f64::from(p.gamma[v]) * n + f64::from(p.beta[v])).max(0.0)
         };
-        for yy in 0..given_height {
-            for xx in 0..given_width {
+        for yy in 0..output_height {
+            for xx in 0..output_width {
                 let [yy, xx] = [yy, xx].map(|at| (at * shape.stride) as isize);
                 let taps = (0..9).map(|t| {
                     f64::from(p.kernel[9 * v + t as usize]) * active(yy + t / 3 - 1, xx + t % 3 - 1)
@@ -72,7 +72,7 @@ proptest! {
         density in prop_oneof![5 => 0.0f32..1.0, 1 => Just(1.0)], seed in any::<u64>(),
     ) {
         let shape = ProductShape { images, targets, sources, pixels, layout };
-        let mask: Vec<bool> = numbers(seed ^ 1, targets * sources).iter().map(|v| (v + 1.0) / 2.0 < density).collect();
+        let mask: Vec<bool> = values(seed ^ 1, targets * sources).iter().map(|v| (v + 1.0) / 2.0 < density).collect();
         let entry = |target: usize, source: usize| match layout {
             Layout::TargetsFirst => target * sources + source,
             Layout::SourcesFirst => source * targets + target,
@@ -82,9 +82,9 @@ proptest! {
             Layout::SourcesFirst => [sources, targets],
         };
         let index = EdgeIndex::from_mask(rows, columns, mask.iter().copied());
-        let x = numbers(seed ^ 2, images * sources * pixels);
-        let w = numbers(seed ^ 3, targets * sources);
-        let dy = numbers(seed ^ 4, images * targets * pixels);
+        let x = values(seed ^ 2, images * sources * pixels);
+        let w = values(seed ^ 3, targets * sources);
+        let dy = values(seed ^ 4, images * targets * pixels);
         let (mut y, mut dx, mut dw) = (vec![7.0; dy.len()], vec![7.0; x.len()], vec![7.0; w.len()]);
         let edges = index.weights(&w);
         product::forward(shape, &x, &edges, &index, &mut y);
@@ -116,28 +116,28 @@ proptest! {
     ) {
         let shape = NodeShape { images, nodes, height, width, stride };
         let n = images * nodes * shape.pixels();
-        let given = images * nodes * shape.output_pixels();
-        let (x, dy) = (numbers(seed, n), numbers(seed ^ 1, given));
-        let (gamma, beta, kernel) = (numbers(seed ^ 2, nodes), numbers(seed ^ 3, nodes), numbers(seed ^ 4, 9 * nodes));
+        let outputs = images * nodes * shape.output_pixels();
+        let (x, dy) = (values(seed, n), values(seed ^ 1, outputs));
+        let (gamma, beta, kernel) = (values(seed ^ 2, nodes), values(seed ^ 3, nodes), values(seed ^ 4, 9 * nodes));
         let p = NodeParameters { gamma: &gamma, beta: &beta, kernel: &kernel, epsilon: 0.1 };
-        let (mut y, mut dx) = (vec![7.0; given], vec![7.0; n]);
+        let (mut y, mut dx) = (vec![7.0; outputs], vec![7.0; n]);
         node::forward(shape, &x, &p, &mut y);
         close(&y, &node_definition(shape, &x, &p))?;
 
         let gradients = node::backward(shape, &x, &p, &dy, &mut dx);
-        // Twice the step must give the same difference, and so must a step up and a step down; where they do not, a ReLU turns in
-        // between, or at the very place.
+        // The differences with the step and twice the step must agree, and so must the forward and the backward difference. If they do not, a
+        // ReLU has its kink in between.
         let difference = |change: &dyn Fn(f32) -> Vec<f64>| {
             let slope = |low: f32, high: f32| {
                 let (up, down) = (change(high), change(low));
-                let risen: f64 = up.iter().zip(&down).zip(&dy).map(|((u, d), g)| (u - d) * f64::from(*g)).sum();
-                risen / f64::from(high - low)
+                let rise: f64 = up.iter().zip(&down).zip(&dy).map(|((u, d), g)| (u - d) * f64::from(*g)).sum();
+                rise / f64::from(high - low)
             };
             let h = 1.0 / 1024.0;
             let (fine, coarse) = (slope(-h, h), slope(-2.0 * h, 2.0 * h));
-            let turns = (slope(0.0, h) - slope(-h, 0.0)).abs() > 5e-3 * (1.0 + fine.abs());
-            let is_straight = (fine - coarse).abs() < 1e-3 * (1.0 + fine.abs());
-            (is_straight && !turns).then_some(fine)
+            let has_kink = (slope(0.0, h) - slope(-h, 0.0)).abs() > 5e-3 * (1.0 + fine.abs());
+            let is_linear = (fine - coarse).abs() < 1e-3 * (1.0 + fine.abs());
+            (is_linear && !has_kink).then_some(fine)
         };
         let agree = |found: f32, expected: Option<f64>, what: &str| {
             if let Some(e) = expected {
@@ -156,7 +156,7 @@ proptest! {
 }
 
 #[test]
-fn gradients_are_the_same_bits_on_one_thread_and_on_many() {
+fn gradients_have_the_same_bits_on_any_number_of_threads() {
     let shape = ProductShape {
         images: 37,
         targets: 6,
@@ -164,7 +164,7 @@ fn gradients_are_the_same_bits_on_one_thread_and_on_many() {
         pixels: 49,
         layout: Layout::TargetsFirst,
     };
-    let (x, dy) = (numbers(1, 37 * 5 * 49), numbers(2, 37 * 6 * 49));
+    let (x, dy) = (values(1, 37 * 5 * 49), values(2, 37 * 6 * 49));
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -177,9 +177,8 @@ fn gradients_are_the_same_bits_on_one_thread_and_on_many() {
     assert_eq!(run(1), run(4));
 }
 
-/// Large weights take another way, in which all images are one product.
 #[test]
-fn the_gradient_of_a_large_weight_is_its_definition_on_any_number_of_threads() {
+fn the_gradient_of_a_large_weight_equals_its_definition_on_any_number_of_threads() {
     let shape = ProductShape {
         images: 3,
         targets: 307,
@@ -187,7 +186,7 @@ fn the_gradient_of_a_large_weight_is_its_definition_on_any_number_of_threads() {
         pixels: 5,
         layout: Layout::TargetsFirst,
     };
-    let (x, dy) = (numbers(5, 3 * 229 * 5), numbers(6, 3 * 307 * 5));
+    let (x, dy) = (values(5, 3 * 229 * 5), values(6, 3 * 307 * 5));
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -216,7 +215,7 @@ fn the_gradient_of_a_large_weight_is_its_definition_on_any_number_of_threads() {
 }
 
 #[test]
-fn a_parameter_that_is_not_a_number_shows_in_the_result() {
+fn a_nan_parameter_propagates_to_the_output() {
     let shape = NodeShape {
         images: 1,
         nodes: 1,
@@ -224,7 +223,7 @@ fn a_parameter_that_is_not_a_number_shows_in_the_result() {
         width: 3,
         stride: 1,
     };
-    let (x, kernel) = (numbers(1, 9), numbers(2, 9));
+    let (x, kernel) = (values(1, 9), values(2, 9));
     let p = NodeParameters {
         gamma: &[f32::NAN],
         beta: &[0.0],

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::backend::Dispatch;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::tensor::{Bool, Tensor};
-use dnw_kernels::selection::{self, Lookout, NotANumber, Survey};
+use dnw_kernels::selection::{self, NotANumber, Survey, SurveyRange};
 
 use super::cpu::{Address, CpuBackend};
 use super::dispatch::{self, Tensors, Untracked};
@@ -38,8 +38,8 @@ impl TopK {
     }
 
     /// What a survey counts around the guess.
-    pub(super) fn survey_range<'a>(&'a self, before: &'a [u8]) -> Option<Lookout<'a>> {
-        Lookout::around(self.guess?, self.candidate_words(), before)
+    pub(super) fn survey_range<'a>(&'a self, before: &'a [u8]) -> Option<SurveyRange<'a>> {
+        SurveyRange::around(self.guess?, self.candidate_words(), before)
     }
 }
 

@@ -1,12 +1,12 @@
-//! A map with its padding, in which a convolution is nine shifts.
+//! A padded feature map, in which a convolution is nine shifts.
 //!
-//! A map is copied once into a buffer with one column of zeros between its rows and a row of zeros above and below. There, each of the
-//! nine taps is a plain shift of the flat buffer, so that the whole convolution vectorises whatever the width of the map.
+//! A feature map is copied once into a buffer with one column of zeros between its rows and a row of zeros above and below. In this buffer each of
+//! the nine taps is a shift by a constant, so that the whole convolution vectorises for any width.
 
-use super::NodeShape;
+use super::shape::NodeShape;
 use crate::simd::{LANES, multiply_add};
 
-/// Copies a map through `value` into a padded buffer; the padding must be zero already.
+/// Applies `value` to each pixel of a feature map and writes the results to a padded buffer, whose padding must be zero already.
 #[inline(always)]
 pub(super) fn pad(shape: NodeShape, map: &[f32], buffer: &mut [f32], value: impl Fn(f32) -> f32) {
     let (width, row) = (shape.width, shape.width + 1);
@@ -18,7 +18,7 @@ pub(super) fn pad(shape: NodeShape, map: &[f32], buffer: &mut [f32], value: impl
     }
 }
 
-/// Copies a map of outputs into a padded buffer of the inputs' size, `stride` apart; all other places must be zero already.
+/// Copies an output feature map into a padded buffer of the input's size, `stride` pixels apart. All other elements must be zero already.
 #[inline(always)]
 pub(super) fn spread(shape: NodeShape, map: &[f32], buffer: &mut [f32]) {
     let [_, width] = shape.output();
@@ -33,7 +33,7 @@ pub(super) fn spread(shape: NodeShape, map: &[f32], buffer: &mut [f32]) {
     }
 }
 
-/// Copies the flat outputs that are pixels of the result (not the separating column, not between steps) into the map.
+/// Copies the output pixels from the flat result, skipping the padding column and the pixels between strides.
 #[inline(always)]
 pub(super) fn collect(shape: NodeShape, flat: &[f32], map: &mut [f32]) {
     let ([_, width], row) = (shape.output(), shape.width + 1);
@@ -49,13 +49,13 @@ pub(super) fn collect(shape: NodeShape, flat: &[f32], map: &mut [f32]) {
     }
 }
 
-/// Where tap `(row, column)` of the kernel reads, relative to an output's flat place.
+/// The offset of a filter tap's input relative to the output's flat index.
 #[inline(always)]
 pub(super) fn shift(shape: NodeShape, tap: usize) -> usize {
     (tap / 3) * (shape.width + 1) + tap % 3
 }
 
-/// Runs the nine taps over a padded buffer.
+/// Convolves a padded buffer with the nine taps.
 #[inline(always)]
 pub(super) fn correlate<const SET: u8>(
     shape: NodeShape,

@@ -1,30 +1,32 @@
-//! What a selection finds.
+//! The results and the error of a selection.
 
-/// A weight is not a number.
+/// The error of a selection whose candidates contain NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotANumber {
-    /// The first such entry.
+    /// The first candidate that is NaN.
     pub entry: usize,
 }
 
-/// What a choice found.
+/// Statistics of a selection.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Kept {
-    /// The smallest magnitude that is kept; infinite if none is.
+    /// The smallest kept magnitude; infinite if nothing is kept.
     pub threshold: f32,
-    /// The largest magnitude among the candidates that are not kept.
+    /// The largest magnitude of the candidates that are not kept.
     pub nearest: Option<f32>,
-    /// Candidates that are not kept, of at least nine tenths of the threshold.
+    /// How many candidates are not kept but have at least 0.9 times the threshold.
     pub contenders: usize,
 }
 
-/// What a choice changes.
+/// The difference between a selection and the mask before it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Changes {
-    /// What was found.
+    /// Statistics of the selection.
     pub kept: Kept,
-    /// Entries that are chosen and were not before, ascending.
+    /// Entries that swap in: selected now but not in the mask before, ascending.
     pub born: Vec<usize>,
-    /// Entries that were and are no longer, ascending.
+    /// Entries that swap out: in the mask before but not selected now, ascending.
     pub died: Vec<usize>,
 }

@@ -1,59 +1,61 @@
-//! What one sweep sees of weights, around where the threshold of a choice is guessed to lie.
+//! Selection in one pass over the weights, given a guess of the threshold.
 //!
-//! Few weights cross the threshold in an update. So what is far from the last one is settled on sight, and what is near it is collected.
-//! If the k-th is among these, a search among them ends the choice; if it is not, the choice is made without the survey.
+//! Few weights cross the threshold in one SGD step, so the previous threshold is a good guess. One pass decides all weights far from the
+//! guess and collects those near it. If the k-th largest is among the collected weights, a search among them completes the selection.
+//! Otherwise the selection is done without the survey.
 
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::magnitudes::{CHUNK, INFINITY, above_of, magnitude, nth_largest, words};
 use super::outcome::{Changes, Kept};
-use super::words::{CHUNK, INFINITY, above_of, magnitude, nth_largest, push, word_of, words};
+use super::swaps::{push, word_of};
 use crate::simd::vectorised;
 
-/// How far from the guess the k-th is looked for: a 64th of an octave.
+/// The half width of the range around the guess: a 64th of an octave.
 const NEAR: u32 = 1 << 17;
 
-/// Where a survey looks, and what it compares with.
+/// The range of thresholds that a survey covers, with the candidates and the mask before.
 #[derive(Clone, Copy, Debug)]
-pub struct Lookout<'a> {
+pub struct SurveyRange<'a> {
     candidates: Option<&'a [u64]>,
     before: &'a [u8],
     band: Band,
 }
 
-/// Where a threshold may lie and be found in one sweep: above the first, and not above the second. And where nine tenths of it lie then,
-/// the same.
+/// Magnitude bits between which the threshold may be: above the first, at most the second. And the same for 0.9 times the threshold.
 #[derive(Clone, Copy, Debug)]
 struct Band {
     threshold: [u32; 2],
     contends: [u32; 2],
 }
 
-/// What was seen. It holds for the weights, the candidates and the mask as they were then.
+/// The result of a survey. It is valid for the weights, candidates and mask that were surveyed.
 #[derive(Debug)]
 pub struct Survey {
     entries: usize,
     scratch: Scratch,
 }
 
-/// Scratch memory of a survey. It is pooled, so that an update allocates none.
+/// Scratch memory of a survey. It is pooled, so that an SGD step does not allocate.
 #[derive(Debug, Default)]
 struct Scratch {
-    chunks: Vec<View>,
+    chunks: Vec<ChunkSurvey>,
     /// The magnitudes near the guess.
     keys: Vec<u32>,
 }
 
-/// Rooms that are kept: a large network has some fifty wired tensors, which are all looked at before any is chosen from.
-const KEPT: usize = 256;
+/// The maximum number of pooled scratch buffers. A large network has about fifty wired tensors, which are all surveyed before the first
+/// selection.
+const MAX_POOLED: usize = 256;
 static POOL: Mutex<Vec<Scratch>> = Mutex::new(Vec::new());
 
 impl Drop for Survey {
     fn drop(&mut self) {
         // A panic elsewhere leaves the pool consistent.
         let mut pooled = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        if pooled.len() < KEPT {
+        if pooled.len() < MAX_POOLED {
             pooled.push(std::mem::take(&mut self.scratch));
         }
     }
@@ -63,33 +65,36 @@ impl Drop for Survey {
 #[derive(Debug)]
 struct Candidate {
     key: u32,
-    /// Within its chunk.
-    place: u32,
-    /// Whether it was chosen before.
-    was: bool,
+    /// Index within its chunk.
+    index: u32,
+    /// Whether it was real before.
+    was_real: bool,
 }
 
-/// Candidates near the guess that a chunk may have. Where magnitudes crowd, a histogram is quicker than a list.
-const CROWD: usize = CHUNK / 8;
+/// The maximum number of candidates near the guess in a chunk. With more, the histogram is faster.
+const MAX_NEAR: usize = CHUNK / 8;
 
-/// What a chunk has above a band and in it.
+/// The survey of one chunk.
 #[derive(Debug, Default)]
-pub(crate) struct View {
+pub(crate) struct ChunkSurvey {
+    /// Candidates above the band.
     above: usize,
-    /// Those that contend, or are kept, wherever in the band the threshold is.
+    /// Candidates that are kept or contenders for every threshold in the band.
     contending: usize,
-    /// Whether the chunk says nothing: something in it is no number, or a crowd is near the guess.
-    is_void: bool,
+    /// Whether the survey of this chunk is unusable: a candidate is NaN, or too many are near the guess.
+    is_unusable: bool,
+    /// Candidates within the band.
     near: Vec<Candidate>,
-    /// Those that contend or do not, as the threshold is.
-    close: Vec<u32>,
-    /// Changes that do not depend on where in the band the threshold is.
-    born: Vec<usize>,
-    died: Vec<usize>,
+    /// Candidates that may be contenders, depending on the threshold.
+    possible_contenders: Vec<u32>,
+    /// Entries that swap in for every threshold in the band.
+    swapped_in: Vec<usize>,
+    /// Entries that swap out for every threshold in the band.
+    swapped_out: Vec<usize>,
 }
 
 impl Band {
-    /// None where a guess is so small, or so large, that there is no room around it.
+    /// `None` if the guess is so small or so large that the band would leave the range of finite magnitudes.
     fn around(guess: u32) -> Option<Self> {
         let (low, high) = (guess.checked_sub(NEAR)?, guess.checked_add(NEAR)?);
         let contends = |key: u32| magnitude(0.9 * f32::from_bits(key));
@@ -101,9 +106,10 @@ impl Band {
     }
 }
 
-impl<'a> Lookout<'a> {
-    /// Around a guess at the smallest magnitude that will be kept, among the `candidates` (a bit each; all entries where none are given),
-    /// and beside the mask `before` (a byte an entry, zero for no). None where there is no room around the guess.
+impl<'a> SurveyRange<'a> {
+    /// The range around a guess of the threshold, the smallest kept magnitude. `candidates` has one bit per entry, `None` for all entries;
+    /// `before`, the mask before, has one byte per entry, nonzero for real edges. Returns `None` if the guess is too close to zero or
+    /// infinity.
     ///
     /// # Panics
     /// If the lengths do not fit each other.
@@ -118,88 +124,91 @@ impl<'a> Lookout<'a> {
         })
     }
 
-    /// How many weights it looks at.
+    /// How many weights it is for.
     pub(crate) fn entries(&self) -> usize {
         self.before.len()
     }
 
-    /// Looks at the weights of a chunk.
-    pub(crate) fn look(&self, chunk: usize, weights: &[f32], seen: &mut View) {
+    /// Surveys the weights of a chunk.
+    pub(crate) fn survey_chunk(&self, chunk: usize, weights: &[f32], result: &mut ChunkSurvey) {
         let first = chunk * CHUNK;
         let of_chunk = |words: &'a [u64]| &words[first / 64..][..weights.len().div_ceil(64)];
         let before = &self.before[first..][..weights.len()];
-        seen.clear();
-        look(
+        result.clear();
+        survey(
             weights,
             self.candidates.map(of_chunk),
             before,
             self.band,
-            seen,
+            result,
         );
     }
 }
 
-impl View {
+impl ChunkSurvey {
     fn clear(&mut self) {
-        (self.above, self.contending, self.is_void) = (0, 0, false);
+        (self.above, self.contending, self.is_unusable) = (0, 0, false);
         self.near.clear();
-        self.close.clear();
-        self.born.clear();
-        self.died.clear();
+        self.possible_contenders.clear();
+        self.swapped_in.clear();
+        self.swapped_out.clear();
     }
 }
 
 impl Survey {
-    /// Looks at all weights.
+    /// Surveys all weights.
     ///
     /// # Panics
-    /// If there are more or fewer than the lookout is for.
-    pub fn of(weights: &[f32], lookout: &Lookout<'_>) -> Self {
-        assert_eq!(weights.len(), lookout.entries(), "length of the mask");
-        let mut survey = Self::blank(lookout);
-        let chunks = weights.par_chunks(CHUNK).zip(survey.views());
-        let look = |(chunk, (weights, view))| lookout.look(chunk, weights, view);
-        chunks.enumerate().for_each(look);
+    /// If the number of weights differs from that of `range`.
+    pub fn of(weights: &[f32], range: &SurveyRange<'_>) -> Self {
+        assert_eq!(weights.len(), range.entries(), "length of the mask");
+        let mut survey = Self::empty(range);
+        let chunks = weights.par_chunks(CHUNK).zip(survey.chunks_mut());
+        chunks
+            .enumerate()
+            .for_each(|(chunk, (weights, result))| range.survey_chunk(chunk, weights, result));
         survey
     }
 
-    /// Before anything was seen.
-    pub(crate) fn blank(lookout: &Lookout<'_>) -> Self {
+    /// A survey without results yet.
+    pub(crate) fn empty(range: &SurveyRange<'_>) -> Self {
         let scratch = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = scratch.unwrap_or_default();
-        let chunks = lookout.entries().div_ceil(CHUNK);
-        // One that had more keeps them for the next that has.
+        let chunks = range.entries().div_ceil(CHUNK);
+        // A longer buffer is not shortened, so that it can be reused without an allocation.
         if scratch.chunks.len() < chunks {
-            scratch.chunks.resize_with(chunks, View::default);
+            scratch.chunks.resize_with(chunks, ChunkSurvey::default);
         }
         Self {
-            entries: lookout.entries(),
+            entries: range.entries(),
             scratch,
         }
     }
 
-    /// What is seen of each chunk, for those who look.
-    pub(crate) fn views(&mut self) -> rayon::slice::IterMut<'_, View> {
+    /// The surveys of the chunks, to be filled by [`SurveyRange::survey_chunk`].
+    pub(crate) fn chunks_mut(&mut self) -> rayon::slice::IterMut<'_, ChunkSurvey> {
         let chunks = self.entries.div_ceil(CHUNK);
         self.scratch.chunks[..chunks].par_iter_mut()
     }
 
-    /// Of how many weights it is.
+    /// How many weights were surveyed.
     pub(super) fn entries(&self) -> usize {
         self.entries
     }
 
-    /// What the choice of `k` changes, if the threshold is near the guess, something near it is left out, and all are numbers.
-    pub(super) fn settle(mut self, k: usize) -> Option<Changes> {
+    /// The changes by a selection of `k` entries. `None` if the threshold is not within the band, if every entry in the band is kept, or if a
+    /// candidate is NaN.
+    pub(super) fn select(mut self, k: usize) -> Option<Changes> {
         let Scratch { chunks, keys } = &mut self.scratch;
-        let seen = &mut chunks[..self.entries.div_ceil(CHUNK)];
-        if seen.iter().any(|seen| seen.is_void) {
+        let chunks = &mut chunks[..self.entries.div_ceil(CHUNK)];
+        if chunks.iter().any(|chunk| chunk.is_unusable) {
             return None;
         }
-        let wanted = k.checked_sub(seen.iter().map(|seen| seen.above).sum())?;
+        let wanted = k.checked_sub(chunks.iter().map(|chunk| chunk.above).sum())?;
         keys.clear();
-        keys.extend(seen.iter().flat_map(|seen| &seen.near).map(|near| near.key));
-        // Of those near it the last is kept and another is not.
+        let near = chunks.iter().flat_map(|chunk| &chunk.near);
+        keys.extend(near.map(|near| near.key));
+        // The band contains the last kept entry and the first one that is not.
         if wanted == 0 || wanted >= keys.len() {
             return None;
         }
@@ -208,31 +217,34 @@ impl Survey {
         let contends = magnitude(0.9 * f32::from_bits(threshold));
         let (mut too_many, mut nearest, mut contending) = (equal - equal_kept, 0, 0);
         let (mut born, mut died) = (Vec::new(), Vec::new());
-        for (chunk, seen) in seen.iter_mut().enumerate() {
-            for near in &seen.near {
-                let is_left_over = near.key == threshold && too_many > 0;
-                too_many -= usize::from(is_left_over);
-                let is_kept = near.key >= threshold && !is_left_over;
+        for (chunk, survey) in chunks.iter_mut().enumerate() {
+            for near in &survey.near {
+                let is_surplus = near.key == threshold && too_many > 0;
+                too_many -= usize::from(is_surplus);
+                let is_kept = near.key >= threshold && !is_surplus;
                 if !is_kept {
                     nearest = nearest.max(near.key);
                 }
-                match (near.was, is_kept) {
-                    (false, true) => seen.born.push(near.place as usize),
-                    (true, false) => seen.died.push(near.place as usize),
+                match (near.was_real, is_kept) {
+                    (false, true) => survey.swapped_in.push(near.index as usize),
+                    (true, false) => survey.swapped_out.push(near.index as usize),
                     _ => {}
                 }
             }
-            contending +=
-                seen.contending + seen.close.iter().filter(|&&key| key >= contends).count();
-            for (of_chunk, all) in [(&mut seen.born, &mut born), (&mut seen.died, &mut died)] {
+            let possible = survey.possible_contenders.iter();
+            contending += survey.contending + possible.filter(|&&key| key >= contends).count();
+            for (of_chunk, all) in [
+                (&mut survey.swapped_in, &mut born),
+                (&mut survey.swapped_out, &mut died),
+            ] {
                 of_chunk.sort_unstable();
-                all.extend(of_chunk.iter().map(|place| chunk * CHUNK + place));
+                all.extend(of_chunk.iter().map(|index| chunk * CHUNK + index));
             }
         }
         let kept = Kept {
             threshold: f32::from_bits(threshold),
             nearest: Some(f32::from_bits(nearest)),
-            // All that are kept are among them.
+            // The count includes the k kept entries.
             contenders: contending - k,
         };
         Some(Changes { kept, born, died })
@@ -240,16 +252,16 @@ impl Survey {
 }
 
 vectorised! {
-    fn look(weights: &[f32], candidates: Option<&[u64]>, before: &[u8], band: Band, seen: &mut View) = look_body;
+    fn survey(weights: &[f32], candidates: Option<&[u64]>, before: &[u8], band: Band, result: &mut ChunkSurvey) = survey_body;
 }
 
 #[inline(always)]
-fn look_body<const SET: u8>(
+fn survey_body<const SET: u8>(
     weights: &[f32],
     candidates: Option<&[u64]>,
     before: &[u8],
     band: Band,
-    seen: &mut View,
+    result: &mut ChunkSurvey,
 ) {
     let ([low, high], [contends_low, contends_high]) = (band.threshold, band.contends);
     let bounds = [low, high, contends_low, contends_high, INFINITY];
@@ -260,28 +272,30 @@ fn look_body<const SET: u8>(
     {
         let before = word_of::<SET>(before);
         let found = above_of::<SET, 5>(weights, bounds).map(|word| word & mask);
-        let [low, high, contends_low, contends_high, strange] = found;
-        seen.above += high.count_ones() as usize;
-        seen.contending += contends_high.count_ones() as usize;
-        seen.is_void |= strange != 0 || seen.near.len().max(seen.close.len()) > CROWD;
-        if seen.is_void {
+        let [low, high, contends_low, contends_high, not_a_number] = found;
+        result.above += high.count_ones() as usize;
+        result.contending += contends_high.count_ones() as usize;
+        result.is_unusable |=
+            not_a_number != 0 || result.near.len().max(result.possible_contenders.len()) > MAX_NEAR;
+        if result.is_unusable {
             return;
         }
-        push(high & !before, first, &mut seen.born);
-        push(before & !low, first, &mut seen.died);
+        push(high & !before, first, &mut result.swapped_in);
+        push(before & !low, first, &mut result.swapped_out);
         let mut left = low & !high;
         while left != 0 {
-            let place = left.trailing_zeros();
-            seen.near.push(Candidate {
-                key: magnitude(weights[place as usize]),
-                place: first as u32 + place,
-                was: before >> place & 1 == 1,
+            let index = left.trailing_zeros();
+            result.near.push(Candidate {
+                key: magnitude(weights[index as usize]),
+                index: first as u32 + index,
+                was_real: before >> index & 1 == 1,
             });
             left &= left - 1;
         }
         let mut left = contends_low & !contends_high;
         while left != 0 {
-            seen.close
+            result
+                .possible_contenders
                 .push(magnitude(weights[left.trailing_zeros() as usize]));
             left &= left - 1;
         }
@@ -293,32 +307,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_threshold_near_the_guess_is_settled_and_one_far_from_it_is_not() {
+    fn a_survey_selects_if_the_threshold_is_near_the_guess() {
         let weights: Vec<f32> = (0..40_000).map(|i| 1.0 + 1e-4 * i as f32).collect();
         let before = vec![0; weights.len()];
-        let settle = |guess, k| {
-            let lookout = Lookout::around(guess, None, &before).unwrap();
-            Survey::of(&weights, &lookout).settle(k)
+        let select = |guess, k| {
+            let range = SurveyRange::around(guess, None, &before).unwrap();
+            Survey::of(&weights, &range).select(k)
         };
-        // The k-th is 5 - 1e-4 k.
-        let found = settle(4.003, 10_000).unwrap();
+        // The k-th largest is 5 - 1e-4 k.
+        let found = select(4.003, 10_000).unwrap();
         assert!((found.kept.threshold - 4.0).abs() < 1e-3);
         assert_eq!(found.born, Vec::from_iter(30_000..40_000));
-        assert_eq!(settle(3.0, 10_000), None);
+        assert_eq!(select(3.0, 10_000), None);
     }
 
     #[test]
-    fn a_crowd_and_what_is_no_number_are_left_to_the_histogram() {
+    fn a_survey_with_nan_or_too_many_near_entries_does_not_select() {
         let before = vec![0; 40_000];
-        let settle = |weights: &[f32]| {
-            let lookout = Lookout::around(1.0, None, &before).unwrap();
-            Survey::of(weights, &lookout).settle(10_000)
+        let select = |weights: &[f32]| {
+            let range = SurveyRange::around(1.0, None, &before).unwrap();
+            Survey::of(weights, &range).select(10_000)
         };
-        assert_eq!(settle(&vec![1.0; 40_000]), None);
-        // The k-th is 1.
+        assert_eq!(select(&vec![1.0; 40_000]), None);
+        // The k-th largest is 1.
         let mut weights: Vec<f32> = (0..40_000).map(|i| i as f32 / 30_000.0).collect();
-        assert!(settle(&weights).is_some());
+        assert!(select(&weights).is_some());
         weights[7] = f32::NAN;
-        assert_eq!(settle(&weights), None);
+        assert_eq!(select(&weights), None);
     }
 }
