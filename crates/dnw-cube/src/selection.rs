@@ -32,9 +32,9 @@ pub struct Wanted<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
     /// Entries that swap in, ascending, with their magnitudes.
-    pub born: Vec<(usize, f32)>,
+    pub added: Vec<(usize, f32)>,
     /// Entries that swap out, ascending, with their magnitudes.
-    pub died: Vec<(usize, f32)>,
+    pub removed: Vec<(usize, f32)>,
     /// The smallest selected magnitude; infinite if nothing is selected.
     pub threshold: f32,
     /// The largest magnitude of the candidates that are not selected.
@@ -252,8 +252,8 @@ pub fn select_top_k(
         entries.zip(magnitudes).collect()
     };
     Ok(Selection {
-        born: list(0, found[slot::SWAPPED_IN] as usize),
-        died: list(1, found[slot::SWAPPED_OUT] as usize),
+        added: list(0, found[slot::SWAPPED_IN] as usize),
+        removed: list(1, found[slot::SWAPPED_OUT] as usize),
         threshold: match wanted.k {
             0 => f32::INFINITY,
             _ => f32::from_bits(found[slot::DIGITS]),

@@ -190,8 +190,8 @@ fn sorted(weights: &[f32], real: &[u32], candidates: &[bool], k: usize) -> Selec
     };
     let magnitudes = rest.iter().map(|&entry| weights[entry].abs());
     Selection {
-        born: list(&|entry| now[entry] && real[entry] == 0),
-        died: list(&|entry| !now[entry] && real[entry] != 0),
+        added: list(&|entry| now[entry] && real[entry] == 0),
+        removed: list(&|entry| !now[entry] && real[entry] != 0),
         threshold,
         nearest: magnitudes.clone().reduce(f32::max),
         contenders: magnitudes
@@ -252,9 +252,9 @@ fn selections_equal_those_of_a_stable_sort() {
         );
 
         let swapped: Vec<u32> = found
-            .born
+            .added
             .iter()
-            .chain(&found.died)
+            .chain(&found.removed)
             .map(|&(entry, _)| entry as u32)
             .collect();
         if !swapped.is_empty() {
@@ -264,7 +264,7 @@ fn selections_equal_those_of_a_stable_sort() {
         assert_eq!(real, k, "round {round}");
         let again = selection::select_top_k(&client, &w, &mask, STORE, wanted).expect("numbers");
         assert!(
-            again.born.is_empty() && again.died.is_empty(),
+            again.added.is_empty() && again.removed.is_empty(),
             "round {round}"
         );
     }

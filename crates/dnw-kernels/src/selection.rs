@@ -42,8 +42,12 @@ pub fn changes(
     }
     let mut real = vec![0; weights.len().div_ceil(64)];
     let kept = select_top_k(weights, candidates, k, &mut real)?;
-    let (born, died) = swaps(before, &real);
-    Ok(Changes { kept, born, died })
+    let (added, removed) = swaps(before, &real);
+    Ok(Changes {
+        kept,
+        added,
+        removed,
+    })
 }
 
 /// The name of [`SurveyRange`] in earlier versions.

@@ -61,7 +61,7 @@ proptest! {
             let survey = range.map(|range| Survey::of(&weights, &range));
             let found = changes(&weights, optional_candidates, k, survey, &before).unwrap();
             prop_assert_eq!(found.kept, kept);
-            prop_assert_eq!((found.born, found.died), swaps(&before, &real));
+            prop_assert_eq!((found.added, found.removed), swaps(&before, &real));
         }
 
         let magnitudes = |of: bool| {
@@ -105,7 +105,7 @@ fn the_selection_does_not_depend_on_the_number_of_threads() {
             changes(&weights, None, 10_000, survey, &before)
         });
         let found = found.unwrap();
-        (found.born, found.died)
+        (found.added, found.removed)
     };
     let expected = words(&by_sorting(&weights, &vec![true; weights.len()], 10_000));
     let expected = swaps(&before, &expected);

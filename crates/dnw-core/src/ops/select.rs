@@ -175,8 +175,8 @@ fn select_cpu<B: CpuBackend>(
         pairs.collect()
     };
     Ok(MaskChanges {
-        added: with_magnitudes(found.born),
-        removed: with_magnitudes(found.died),
+        added: with_magnitudes(found.added),
+        removed: with_magnitudes(found.removed),
         threshold: found.kept.threshold,
         nearest: found.kept.nearest,
         contenders: found.kept.contenders,

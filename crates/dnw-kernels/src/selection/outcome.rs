@@ -26,7 +26,7 @@ pub struct Changes {
     /// Statistics of the selection.
     pub kept: Kept,
     /// Entries that swap in: selected now but not in the mask before, ascending.
-    pub born: Vec<usize>,
+    pub added: Vec<usize>,
     /// Entries that swap out: in the mask before but not selected now, ascending.
-    pub died: Vec<usize>,
+    pub removed: Vec<usize>,
 }

@@ -216,7 +216,7 @@ impl Survey {
         let equal = keys.iter().filter(|&&key| key == threshold).count();
         let contends = magnitude(0.9 * f32::from_bits(threshold));
         let (mut too_many, mut nearest, mut contending) = (equal - equal_kept, 0, 0);
-        let (mut born, mut died) = (Vec::new(), Vec::new());
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
         for (chunk, survey) in chunks.iter_mut().enumerate() {
             for near in &survey.near {
                 let is_surplus = near.key == threshold && too_many > 0;
@@ -234,8 +234,8 @@ impl Survey {
             let possible = survey.possible_contenders.iter();
             contending += survey.contending + possible.filter(|&&key| key >= contends).count();
             for (of_chunk, all) in [
-                (&mut survey.swapped_in, &mut born),
-                (&mut survey.swapped_out, &mut died),
+                (&mut survey.swapped_in, &mut added),
+                (&mut survey.swapped_out, &mut removed),
             ] {
                 of_chunk.sort_unstable();
                 all.extend(of_chunk.iter().map(|index| chunk * CHUNK + index));
@@ -247,7 +247,11 @@ impl Survey {
             // The count includes the k kept entries.
             contenders: contending - k,
         };
-        Some(Changes { kept, born, died })
+        Some(Changes {
+            kept,
+            added,
+            removed,
+        })
     }
 }
 
@@ -317,7 +321,7 @@ mod tests {
         // The k-th largest is 5 - 1e-4 k.
         let found = select(4.003, 10_000).unwrap();
         assert!((found.kept.threshold - 4.0).abs() < 1e-3);
-        assert_eq!(found.born, Vec::from_iter(30_000..40_000));
+        assert_eq!(found.added, Vec::from_iter(30_000..40_000));
         assert_eq!(select(3.0, 10_000), None);
     }
 
