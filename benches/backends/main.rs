@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 mod devices;
+mod failure;
 mod measure;
 mod memory;
 mod multiply_adds;
@@ -16,11 +17,10 @@ mod workload;
 use std::process::ExitCode;
 
 use clap::Parser;
+use dnw_device::DeviceName;
 use dnw_device::guard::guarded;
-use dnw_device::{DeviceError, DeviceName};
-use dnw_train::recipe::RecipeError;
-use dnw_train::training::TrainingError;
 
+use failure::Failure;
 use workload::Workload;
 
 // As `dnw` does, so that what is measured is what its users get.
@@ -55,46 +55,6 @@ struct Args {
     /// Print the devices and networks that this program can measure here, and end
     #[arg(long)]
     list: bool,
-}
-
-/// Why nothing was measured.
-#[derive(Debug)]
-struct Failure(String);
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-macro_rules! failures {
-    ($($error:ty),*) => {$(
-        impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Self(error.to_string())
-            }
-        }
-    )*};
-}
-
-failures!(
-    RecipeError,
-    TrainingError,
-    dnw_core::WiringError,
-    dnw_models::ModelError,
-    dnw_train::counting::CountError,
-    dnw_train::data::DataError,
-    dnw_train::run::RunError,
-    burn::tensor::ExecutionError,
-    rayon::ThreadPoolBuildError,
-    serde_json::Error,
-    String
-);
-
-impl From<DeviceError> for Failure {
-    fn from(error: DeviceError) -> Self {
-        Self(format!("{error} ({})", error.help()))
-    }
 }
 
 fn main() -> ExitCode {

@@ -18,7 +18,7 @@ use dnw_train::scaling::{self, Products, Seconds};
 use dnw_train::training::Training;
 use serde::Serialize;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::multiply_adds::MultiplyAdds;
 use crate::rates::rates;

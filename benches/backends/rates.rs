@@ -13,7 +13,7 @@ use dnw_core::optim::Sgd;
 use dnw_core::{Budget, Wire};
 use dnw_train::scaling::Rates;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Rounds of each; the median counts.
 const ROUNDS: usize = 7;

@@ -1,5 +1,7 @@
 //! The operations as loops over plain slices in 64-bit floats, as their formulas read. Gradients are differences of these.
 
+use dnw_core::Wiring;
+
 /// A convolution's numbers besides its tensors.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv {
@@ -164,6 +166,13 @@ pub fn gradient(loss: impl Fn(&[Vec<f64>]) -> f64, inputs: &[Vec<f64>], which: u
         (above - below) / (2.0 * step)
     };
     (0..entries).map(slope).collect()
+}
+
+/// The `k` entries of largest magnitude, by a stable sort: of equal ones the later.
+pub(crate) fn largest(weights: &[f32], k: usize) -> Wiring {
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
+    Wiring::from_entries(weights.len(), order[weights.len() - k..].iter().copied())
 }
 
 #[cfg(test)]

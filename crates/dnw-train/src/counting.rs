@@ -15,7 +15,6 @@ use dnw_models::{Classifier, ModelConfig, ModelError, NoCircuit, TinyContinuousC
 
 use crate::recipe::{Recipe, RecipeError};
 use crate::run::{RunError, load_weights};
-use crate::scaling::{Memory, Products};
 
 mod work;
 
@@ -202,12 +201,4 @@ fn entries(circuit: &Circuit) -> Entries {
         }
     }
     entries
-}
-
-impl Cost {
-    /// About how many bytes a training on the CPU with batches of so many images takes, beside the program itself: the
-    /// [model's](crate::scaling::Memory) peak.
-    pub fn training_bytes(&self, batch: usize) -> u64 {
-        Memory::of(self, batch, Products::OfRealEdges).peak(true)
-    }
 }

@@ -5,12 +5,13 @@
 //! (or takes them from the file's masks), and writes a run folder that everything else in this crate works on. The folder is
 //! whole or absent.
 
+mod differences;
 mod error;
 mod fit;
 mod network;
 
+pub use differences::Differences;
 pub use error::{Better, ImportError};
-pub use fit::Differences;
 
 use std::path::Path;
 

@@ -12,17 +12,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{DataError, DataSet, Transforms};
 use crate::run::MOST_EDGES;
-use crate::schedule::RateShape;
 
 mod budget_table;
 mod error;
 mod list;
+mod optimizer;
 mod reading;
+mod second_phase;
 mod wiring;
 
 pub use budget_table::{BudgetTable, BudgetTableError};
 pub use error::RecipeError;
 pub use list::{Entry, MAIN_JOB, entries};
+pub use optimizer::{OptimizerRecipe, RateShape};
+pub use second_phase::SecondPhase;
 pub use wiring::WiringRecipe;
 
 /// The most passes over the data that a recipe may ask for; what they come to can then be counted.
@@ -64,63 +67,6 @@ pub struct Recipe {
     /// How images are shown, in training and when the network is judged; without it, as the data set's publication says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transforms: Option<Transforms>,
-}
-
-/// The second phase of a rule that has two.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SecondPhase {
-    /// Passes over the training part, after those of the first phase.
-    pub epochs: u64,
-    /// The largest learning rate of the phase, whose schedule begins anew.
-    pub learning_rate: f64,
-}
-
-/// Stochastic gradient descent as PyTorch defines it, and its schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct OptimizerRecipe {
-    /// The largest learning rate.
-    pub learning_rate: f64,
-    /// Share of the last step that is kept.
-    #[serde(default)]
-    pub momentum: f64,
-    /// Share of a weight that is added to its gradient.
-    #[serde(default)]
-    pub weight_decay: f64,
-    /// Whether weight decay acts on the scale and shift of norms too.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub norms_decay: bool,
-    /// How the rate moves: `constant`, `step` or `cosine`.
-    #[serde(default)]
-    pub schedule: RateShape,
-    /// Epochs over which the rate rises from near zero.
-    #[serde(default)]
-    pub warm_up: f64,
-    /// Epochs at which a `step` schedule multiplies the rate.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub step_at: Vec<f64>,
-    /// What a `step` schedule multiplies it by.
-    #[serde(default = "tenth")]
-    pub step_factor: f64,
-    /// Share of the target that is spread over all classes.
-    #[serde(default)]
-    pub label_smoothing: f64,
-    /// The largest norm that a tensor's gradient may have; no limit where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clip_norm: Option<f64>,
-}
-
-fn tenth() -> f64 {
-    0.1
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn is_yes(answer: &bool) -> bool {
-    *answer
 }
 
 impl Recipe {

@@ -5,11 +5,15 @@ use std::time::Instant;
 use burn::module::ModuleDisplay;
 use dnw_models::{Classifier, UseModel};
 
-use crate::data::{DataError, DataSet};
+use crate::data::DataSet;
 use crate::recipe::Recipe;
-use crate::run::{Facts, RunError, RunFolder, Status};
+use crate::run::{Facts, RunFolder, Status};
 use crate::run_writer::RunWriter;
 use crate::training::{Evaluation, Execution, Training, TrainingError, Update};
+
+mod error;
+
+pub use error::RunnerError;
 
 /// Whoever watches a training.
 pub trait Watcher {
@@ -24,21 +28,6 @@ pub trait Watcher {
 
     /// Whether to stop after this update.
     fn stops(&self) -> bool;
-}
-
-/// Why a run could not be made or went wrong.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunnerError {
-    /// The training could not go on.
-    #[error(transparent)]
-    Training(#[from] TrainingError),
-    /// The folder could not be written.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// The data could not be had.
-    #[error(transparent)]
-    Data(#[from] DataError),
 }
 
 /// Everything that a run is made of besides its model.

@@ -96,6 +96,14 @@ impl Memory {
     }
 }
 
+impl Cost {
+    /// About how many bytes a training on the CPU with batches of so many images takes, beside the program itself: the
+    /// [model's](Memory) peak.
+    pub fn training_bytes(&self, batch: usize) -> u64 {
+        Memory::of(self, batch, Products::OfRealEdges).peak(true)
+    }
+}
+
 /// How fast a device is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {

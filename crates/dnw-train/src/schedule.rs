@@ -3,22 +3,7 @@
 //! Burn's schedulers keep a counter of their own; here the rate is a pure function of where the run is, so that the
 //! position alone says it.
 
-use serde::{Deserialize, Serialize};
-
-use crate::recipe::OptimizerRecipe;
-
-/// How the rate moves after the warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RateShape {
-    /// It stays.
-    #[default]
-    Constant,
-    /// It is multiplied at given epochs.
-    Step,
-    /// It falls along half a cosine to zero (Loshchilov and Hutter 2017, equation 5, one period).
-    Cosine,
-}
+use crate::recipe::{OptimizerRecipe, RateShape};
 
 /// The learning rate of every update.
 #[derive(Clone, Debug)]

@@ -20,11 +20,15 @@ use crate::profile;
 use crate::recipe::{OptimizerRecipe, Recipe};
 use crate::schedule::Rate;
 
+mod arithmetic;
 mod averages;
+mod batch_tensors;
 mod error;
 mod evaluation;
 mod execution;
+mod loss_scale;
 mod optimizer;
+mod place;
 mod precision;
 mod replica;
 #[cfg(all(test, feature = "flex"))]
@@ -37,8 +41,8 @@ pub use precision::{Precision, UnknownPrecision};
 
 use averages::Averages;
 use error::Failed;
+use loss_scale::{LossScale, are_finite};
 use optimizer::optimizer;
-use precision::{LossScale, are_finite};
 use replica::{Found, Share, replica};
 
 /// A training: everything that changes while it runs.

@@ -12,7 +12,7 @@ use dnw_core::{Budget, DnwLinear, Forward, MaskedConv2d, Rule, Wire, Wired, Wiri
 use crate::UnderTest;
 use crate::case::{Case, Shortfall, Verdict};
 use crate::compare::close;
-use crate::loops::{self, Conv};
+use crate::loops::{self, Conv, largest};
 use crate::numbers::{Numbers, on_drawings, upload};
 use crate::operation::{self, Input, Made, Operation, learned};
 use crate::tolerance::{LAWS, SUMS};
@@ -41,13 +41,6 @@ pub(crate) fn cases() -> Vec<Case> {
     ));
     all.extend(laws());
     all
-}
-
-/// The `k` entries of largest magnitude, by a stable sort: of equal ones the later.
-pub(crate) fn largest(weights: &[f32], k: usize) -> Wiring {
-    let mut order: Vec<usize> = (0..weights.len()).collect();
-    order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
-    Wiring::from_entries(weights.len(), order[weights.len() - k..].iter().copied())
 }
 
 /// Gives the only wired tensor these weights and lets the rule choose.

@@ -11,8 +11,6 @@ mod saving;
 mod selection;
 mod training;
 
-pub(crate) use layers::largest;
-
 use crate::{Case, parity};
 
 /// Every case, subject by subject.

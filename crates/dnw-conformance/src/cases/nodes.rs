@@ -9,11 +9,11 @@ use dnw_core::graph::{
 };
 use dnw_core::{Budget, Wire};
 
-use super::layers::{largest, put_weights};
+use super::layers::put_weights;
 use crate::UnderTest;
 use crate::case::{Case, Verdict};
 use crate::compare::close;
-use crate::loops::{self, Conv};
+use crate::loops::{self, Conv, largest};
 use crate::numbers::{Numbers, on_drawings, upload};
 use crate::operation::{self, Input, Made, Operation, learned};
 use crate::tolerance::NORMS;

@@ -6,9 +6,9 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::Tensor;
 use dnw_core::{Budget, Wire, Wired, WiringError};
 
-use super::layers::largest;
 use crate::UnderTest;
 use crate::case::{Case, Shortfall, Verdict, ensure};
+use crate::loops::largest;
 use crate::numbers::{Numbers, on_drawings, upload};
 
 pub(crate) fn cases() -> Vec<Case> {

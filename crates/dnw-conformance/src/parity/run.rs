@@ -14,7 +14,7 @@ use dnw_models::{Classifier, Published};
 use super::record::Record;
 use crate::UnderTest;
 use crate::case::{Shortfall, Verdict, ensure};
-use crate::cases::largest;
+use crate::loops::largest;
 use crate::model::gradients;
 use crate::tolerance::Allowed;
 

@@ -8,7 +8,9 @@ use dnw_train::recipe::Recipe;
 use dnw_train::run::RunFolder;
 
 use super::args::{CountArgs, Which};
-use super::failure::{Failure, cpu};
+use super::device::cpu;
+use super::failure::Failure;
+use super::numbers::grouped;
 use super::output::{line, whole};
 use super::scaling;
 
@@ -244,19 +246,6 @@ pub fn summary(recipe: &Recipe, at_once: usize) -> Result<String, Failure> {
         say("note", note.clone());
     }
     Ok(text)
-}
-
-/// A number with its digits in groups of three.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 impl From<CountError> for Failure {

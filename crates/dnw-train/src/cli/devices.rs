@@ -1,28 +1,11 @@
 //! `dnw devices`: what this program was built with, what is here, and what `auto` takes.
 
-use std::time::Duration;
-
-use dnw_device::probe::{self, Probe};
+use dnw_device::probe;
 use dnw_device::{Adapter, Backend, Kind, Present, backends, best};
 
+use super::device::find;
 use super::failure::Failure;
 use super::output::{line, whole};
-
-/// How long a driver may take to list its devices.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The devices of a backend, asked for in a child process, so that a driver that crashes or hangs is a sentence.
-pub fn find(backend: Backend) -> Result<Vec<Adapter>, String> {
-    let Ok(program) = std::env::current_exe() else {
-        return probe::here(backend);
-    };
-    let probe = Probe {
-        program,
-        arguments: vec!["probe".into()],
-        patience: PATIENCE,
-    };
-    probe.find(backend)
-}
 
 /// The child's side of [`find`].
 pub fn probe(backend: &str) -> Result<u8, Failure> {

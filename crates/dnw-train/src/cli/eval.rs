@@ -14,7 +14,8 @@ use dnw_train::run::{RunError, RunFolder, load_weights};
 use dnw_train::training::{Evaluation, evaluate};
 
 use super::args::{EvalArgs, given};
-use super::failure::{Failure, broken, device};
+use super::device::{broken, device};
+use super::failure::Failure;
 use super::output::{line, whole};
 
 /// Evaluates a run's weights.

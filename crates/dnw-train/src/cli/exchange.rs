@@ -8,7 +8,8 @@ use dnw_train::import::{Import, Imported};
 use dnw_train::run::{RunFolder, write_whole};
 
 use super::args::{ExportArgs, ImportArgs, LayoutName};
-use super::failure::{Failure, cpu};
+use super::device::cpu;
+use super::failure::Failure;
 use super::output::{line, note, whole};
 use super::train::{command_line, environment};
 

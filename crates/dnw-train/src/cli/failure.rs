@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use burn::tensor::Device;
 use dnw_core::WiringError;
-use dnw_device::{Backend, DeviceError, DeviceName, Opened, ServeError, host, open, open_found_by};
+use dnw_device::{DeviceError, ServeError};
 use dnw_models::ModelError;
 use dnw_report::ReportError;
 use dnw_train::data::DataError;
@@ -14,8 +13,6 @@ use dnw_train::recipe::RecipeError;
 use dnw_train::run::RunError;
 use dnw_train::runner::RunnerError;
 use dnw_train::training::{ExecutionError, TrainingError};
-
-use super::devices::find;
 
 /// A failure as it is printed: what went wrong, and the remedy.
 #[derive(Debug)]
@@ -164,26 +161,6 @@ impl From<RunnerError> for Failure {
             RunnerError::Data(error) => error.into(),
             error => Self::new(error, "see `dnw --help`"),
         }
-    }
-}
-
-/// The device of that name, which has proved to work.
-pub fn device(name: &str) -> Result<Opened, Failure> {
-    let name: DeviceName = name.parse()?;
-    Ok(open_found_by(&name, &|backend| find(backend))?)
-}
-
-/// A device for what takes no time: the CPU, where the program was built with one.
-pub fn cpu() -> Result<Device, Failure> {
-    Ok(open(&host())?.device)
-}
-
-/// A device that worked and then did not.
-pub fn broken(name: &DeviceName, message: String) -> DeviceError {
-    DeviceError::Broken {
-        name: name.to_string(),
-        backend: name.backend().unwrap_or(Backend::Flex),
-        message,
     }
 }
 

@@ -3,11 +3,13 @@
 mod args;
 mod count;
 mod data;
+mod device;
 mod devices;
 mod eval;
 mod exchange;
 mod failure;
 mod inspect;
+mod numbers;
 mod output;
 mod progress;
 mod rules;

@@ -6,8 +6,8 @@ use dnw_train::counting::{Cost, published_data};
 use dnw_train::recipe::Recipe;
 use dnw_train::scaling::{Memory, Products, checkpoint_bytes, exchanged};
 
-use super::count::grouped;
 use super::failure::Failure;
+use super::numbers::grouped;
 
 /// Devices that are said.
 const DEVICES: [usize; 2] = [1, 8];

@@ -9,7 +9,8 @@ use dnw_device::{
 };
 
 use super::args::ServeArgs;
-use super::failure::{Failure, device};
+use super::device::device;
+use super::failure::Failure;
 use super::output::{line, note};
 
 /// Serves until asked to end.

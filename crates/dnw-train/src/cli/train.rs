@@ -18,7 +18,8 @@ use dnw_train::training::Execution;
 
 use super::args::{Bodies, TrainArgs, TrainSettings, given};
 use super::count::summary;
-use super::failure::{Failure, broken, cpu, device};
+use super::device::{broken, cpu, device};
+use super::failure::Failure;
 use super::output::{line, note, whole};
 use super::progress::Progress;
 

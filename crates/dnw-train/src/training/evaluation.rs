@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use dnw_models::Classifier;
 
 use super::TrainingError;
-use super::replica::tensors;
+use super::batch_tensors::tensors;
 use crate::data::{DataSet, Loader};
 
 /// Images that are evaluated at once, unless fewer are asked for.

@@ -9,7 +9,13 @@ use std::ops::Range;
 use burn::tensor::Device;
 use dnw_device::Opened;
 
-use super::precision::{Arithmetic, Precision};
+use super::arithmetic::Arithmetic;
+use super::place::Place;
+use super::precision::Precision;
+
+mod error;
+
+pub use error::ExecutionError;
 
 /// On which devices, how many images at once, in which numbers.
 ///
@@ -33,57 +39,6 @@ pub struct Execution {
     micro_batch: Option<NonZeroUsize>,
     precision: Precision,
     arithmetic: Arithmetic,
-}
-
-/// A device and what it is called.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) name: String,
-    /// With autodiff.
-    pub(super) device: Device,
-}
-
-/// Why a training cannot be computed as asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExecutionError {
-    /// No device was named.
-    #[error("a training needs a device")]
-    NoDevice,
-    /// A device does not compute in such numbers.
-    #[error("the device `{device}` cannot train in {precision}: it computes in {has}")]
-    Precision {
-        /// The device.
-        device: String,
-        /// What was asked for.
-        precision: Precision,
-        /// The types of numbers that it has.
-        has: String,
-    },
-    /// There are fewer images in a batch than devices.
-    #[error("{devices} devices cannot share batches of {batch}")]
-    Batch {
-        /// Images in a batch.
-        batch: usize,
-        /// Devices.
-        devices: usize,
-    },
-}
-
-impl ExecutionError {
-    /// What to do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::NoDevice => "name one with `--device`, or several with `--devices`".into(),
-            Self::Precision { .. } => {
-                "leave `--precision` out, or name one of these; `dnw devices` lists other devices"
-                    .into()
-            }
-            Self::Batch { batch, .. } => {
-                format!("name at most {batch} devices, or give `--set batch=N` a larger N")
-            }
-        }
-    }
 }
 
 impl Execution {
@@ -134,7 +89,7 @@ impl Execution {
     /// # Errors
     /// [`ExecutionError::Precision`] if a device does not have them.
     pub fn with_precision(mut self, precision: Precision) -> Result<Self, ExecutionError> {
-        self.arithmetic = precision.on(&self.places)?;
+        self.arithmetic = Arithmetic::of(precision, &self.places)?;
         self.precision = precision;
         Ok(self)
     }

@@ -5,13 +5,14 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLoss;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType};
 use dnw_core::carry_masks;
 use dnw_models::Classifier;
 use tracing::trace_span;
 
+use super::arithmetic::Arithmetic;
+use super::batch_tensors::tensors;
 use super::evaluation::predictions;
-use super::precision::Arithmetic;
 use crate::data::Batch;
 use crate::profile;
 
@@ -101,21 +102,4 @@ impl Share<'_> {
         profile::finish(&self.device);
         Some(self.arithmetic.restore(gradients, model, self.scale))
     }
-}
-
-/// Some images of a batch and their labels on a device.
-pub(super) fn tensors(
-    batch: &Batch,
-    images: Range<usize>,
-    shape: [usize; 3],
-    device: &Device,
-) -> (Tensor<4>, Tensor<1, Int>) {
-    let [c, h, w] = shape;
-    let (n, size) = (images.len(), c * h * w);
-    let labels = TensorData::new(batch.labels[images.clone()].to_vec(), [n]);
-    let pixels = batch.images[images.start * size..images.end * size].to_vec();
-    (
-        Tensor::from_data(TensorData::new(pixels, [n, c, h, w]), device),
-        Tensor::from_data(labels, device),
-    )
 }

@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleDisplay, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use dnw_models::{Classifier, UseModel};
 
+use super::arithmetic::Arithmetic;
 use super::averages::Averages;
-use super::precision::Arithmetic;
 use super::replica::replica;
 use super::{Execution, Training};
 use crate::recipe::Recipe;
