@@ -22,7 +22,6 @@
 
 use std::error::Error;
 
-use burn::data::dataloader::batcher::Batcher;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::CrossEntropyLossConfig;

@@ -1,6 +1,5 @@
 //! Pictures of bars, crosses and rings in noise, the same for the same seed.
 
-use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Pixels along each side of a picture.
@@ -27,12 +26,13 @@ pub struct ShapeBatch {
     pub labels: Tensor<1, Int>,
 }
 
-/// Puts pictures on a device, as Burn's data loaders want it done.
+/// Puts pictures on a device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShapeBatcher;
 
-impl Batcher<Shape, ShapeBatch> for ShapeBatcher {
-    fn batch(&self, shapes: Vec<Shape>, device: &Device) -> ShapeBatch {
+impl ShapeBatcher {
+    /// The batch of these pictures.
+    pub fn batch(&self, shapes: Vec<Shape>, device: &Device) -> ShapeBatch {
         let count = shapes.len();
         let labels: Vec<i32> = shapes.iter().map(|shape| shape.label as i32).collect();
         let pixels: Vec<f32> = shapes.into_iter().flat_map(|shape| shape.pixels).collect();
@@ -40,6 +40,14 @@ impl Batcher<Shape, ShapeBatch> for ShapeBatcher {
             images: Tensor::from_data(TensorData::new(pixels, [count, 1, SIDE, SIDE]), device),
             labels: Tensor::from_ints(labels.as_slice(), device),
         }
+    }
+}
+
+/// As Burn's data loaders call it.
+#[cfg(feature = "learner")]
+impl burn::data::dataloader::batcher::Batcher<Shape, ShapeBatch> for ShapeBatcher {
+    fn batch(&self, shapes: Vec<Shape>, device: &Device) -> ShapeBatch {
+        Self::batch(self, shapes, device)
     }
 }
 
