@@ -1,4 +1,4 @@
-//! `bench-kernel`: measures kernels, the choice of edges and the limits of the machine, as it is asked to.
+//! `bench-kernel`: measures kernels, the selection of edges and the limits of the machine, as it is asked to.
 //!
 //! It speaks as [`dnw_benches::dialogue`] says; `cargo xtask bench-peers` asks it in turn with its peers.
 

@@ -1,4 +1,4 @@
-//! The choice of edges that is measured.
+//! The selection of edges that is measured.
 
 use dnw_kernels::selection::{Kept, select_top_k};
 

@@ -10,7 +10,7 @@ Needs: torch, safetensors (and torchdiffeq for `continuous`).
   python torch_dnw.py bench  --model static --batch 64 --threads 2 [--eval] [--json]
   python torch_dnw.py parity --model static --out DIR   # weights, batches, losses, logits
   python torch_dnw.py answer --model static --rule fixed            # training steps, as they are asked for
-  python torch_dnw.py answer --model selection --algorithm sort     # choices of edges, as they are asked for
+  python torch_dnw.py answer --model selection --algorithm sort     # selections of edges, as they are asked for
 
 `answer` stays alive so that its measurements can alternate with another program's. It prints one line of JSON when it is ready.
 Then each line of standard input is a number N: it does its work once untimed and N times timed, and answers with one line,

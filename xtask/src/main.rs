@@ -34,7 +34,7 @@ enum Chore {
     ModelsStudy(study::StudyArgs),
     /// Measure the networks on every backend, each pair in a process of its own with a time limit
     BenchBackends(backends::BackendArgs),
-    /// Measure training steps and choices of edges in turn with PyTorch, wired products in turn with dense ones
+    /// Measure training steps and selections of edges in turn with PyTorch, wired products in turn with dense ones
     BenchPeers(peers::PeerArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),

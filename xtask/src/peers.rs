@@ -1,4 +1,4 @@
-//! Training steps and choices of edges beside PyTorch's, products beside dense ones: `cargo xtask bench-peers`.
+//! Training steps and selections of edges beside PyTorch's, products beside dense ones: `cargo xtask bench-peers`.
 //!
 //! Whoever is measured stays alive and is asked in turn, round by round, so that whatever slows the machine for a while slows all
 //! of them; what counts is the median over rounds of the ratio within a round. What is found is written after each round.

@@ -72,7 +72,7 @@ pub const UPDATES: Allowed = Allowed {
     of_largest: 1e-5,
 };
 
-/// The loss of ten training steps: in each, weights and the choice of edges act on what the last one left.
+/// The loss of ten training steps: in each, weights and the selection of edges act on what the last one left.
 pub const LOSSES: Allowed = Allowed {
     absolute: 0.0,
     relative: 1e-3,

@@ -17,10 +17,16 @@ use crate::{
     carry_masks,
 };
 
+mod facts;
 mod gradients;
 mod on_device;
+mod rewiring;
 mod traversal;
 
+pub(crate) use facts::Tensors;
+pub use rewiring::{Rewiring, TensorRewiring, WiredTensor};
+
+use facts::TensorFacts;
 use traversal::{ApplyChanges, Change, CountOthers, Read, ReadLegal};
 
 /// A model with wired weights, and the rule that selects their edges.
@@ -47,126 +53,6 @@ pub struct Wired<M> {
 
 /// The message if the model is missing.
 const MODEL_IS_SET: &str = "the model is present unless a change of it panicked";
-
-/// What is fixed about each wired tensor when the model is wired.
-#[derive(Clone, Debug)]
-pub(crate) struct Tensors {
-    names: Vec<String>,
-    facts: BTreeMap<String, Arc<TensorFacts>>,
-}
-
-#[derive(Debug)]
-struct TensorFacts {
-    shape: WeightShape,
-    candidates: Arc<Wiring>,
-    /// The number of candidates.
-    count: usize,
-    budget: usize,
-}
-
-impl Tensors {
-    pub(crate) fn new() -> Self {
-        Self {
-            names: Vec::new(),
-            facts: BTreeMap::new(),
-        }
-    }
-
-    pub(crate) fn add(
-        &mut self,
-        name: String,
-        shape: WeightShape,
-        candidates: Wiring,
-        budget: usize,
-    ) {
-        self.names.push(name.clone());
-        self.facts.insert(
-            name,
-            Arc::new(TensorFacts {
-                shape,
-                count: candidates.count(),
-                candidates: Arc::new(candidates),
-                budget,
-            }),
-        );
-    }
-}
-
-/// The result of one rewiring.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Rewiring {
-    /// The update after which it was made.
-    pub update: u64,
-    /// The tensors whose edges were selected, in the order of the model's fields. Empty if no selection was
-    /// due.
-    pub tensors: Vec<TensorRewiring>,
-    /// Whether everything in the model except the wiring was reset to its value before the first update
-    /// ([`Regrowth::Rewound`]). The optimizer must then be replaced by a new one.
-    pub rewound: bool,
-}
-
-impl Rewiring {
-    /// Edges added in all tensors.
-    pub fn added(&self) -> usize {
-        self.tensors.iter().map(|t| t.swaps.added.len()).sum()
-    }
-
-    /// Edges removed in all tensors.
-    pub fn removed(&self) -> usize {
-        self.tensors.iter().map(|t| t.swaps.removed.len()).sum()
-    }
-
-    /// Real edges of all tensors whose edges were selected.
-    pub fn real(&self) -> usize {
-        self.tensors.iter().map(|t| t.real).sum()
-    }
-}
-
-/// The result of one rewiring for a tensor.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct TensorRewiring {
-    /// The tensor's path in the model.
-    pub name: String,
-    /// The number of real edges.
-    pub real: usize,
-    /// The edges that changed.
-    pub swaps: Swaps,
-    /// The lowest score among the real edges.
-    pub threshold: f32,
-    /// The highest score among the candidates that are not real; `None` if every candidate is real.
-    pub nearest: Option<f32>,
-    /// Hallucinated candidates whose score is at least nine tenths of the threshold.
-    pub contenders: usize,
-}
-
-/// The current state of a wired tensor.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct WiredTensor {
-    /// Its path in the model, such as `graph.weight`.
-    pub name: String,
-    /// How its entries map to edges.
-    pub shape: WeightShape,
-    /// The weight of every possible edge, row-major.
-    pub weights: Vec<f32>,
-    /// The real edges.
-    pub wiring: Wiring,
-    /// The edges that compete for the budget.
-    pub candidates: Wiring,
-    /// The edges that the layer can use. If all entries compete, selected edges may be outside this set.
-    pub legal: Wiring,
-    /// The number of edges at the end of the run.
-    pub budget: usize,
-}
-
-impl WiredTensor {
-    /// The edges that take part in the forward pass: those that are real and legal.
-    pub fn active(&self) -> Wiring {
-        self.wiring.intersection(&self.legal)
-    }
-}
 
 impl<M: Module> Wired<M> {
     /// Wires the model and makes the first selection, for [`crate::Wire::attach`].
@@ -239,7 +125,7 @@ impl<M: Module> Wired<M> {
     }
 
     fn rewire_by(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
-        let _span = tracing::trace_span!("choice of edges").entered();
+        let _span = tracing::trace_span!("selection of edges").entered();
         self.clock.update += 1;
         if !self.rule.schedule.is_due(self.clock) {
             return Ok(Rewiring {

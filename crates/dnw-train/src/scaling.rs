@@ -122,7 +122,7 @@ pub struct Seconds {
     pub products: f64,
     /// Norms, ReLUs, depthwise kernels, sums.
     pub maps: f64,
-    /// The optimizer and the choice of edges.
+    /// The optimizer and the selection of edges.
     pub weights: f64,
 }
 

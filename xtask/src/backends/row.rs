@@ -68,7 +68,7 @@ pub struct Measured {
     pub step: Timing,
     /// A forward pass.
     pub forward: Timing,
-    /// A choice of edges.
+    /// A selection of edges.
     pub rewire: Timing,
     /// Edges that swapped in it.
     pub swapped: u64,

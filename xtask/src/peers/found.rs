@@ -17,7 +17,7 @@ pub struct Found {
     pub roofline: Roofline,
     /// Training steps.
     pub rows: Vec<TrainingRow>,
-    /// Choices of edges.
+    /// Selections of edges.
     pub selection: Vec<SelectionRow>,
     /// Products.
     pub kernels: Vec<KernelRow>,
@@ -123,7 +123,7 @@ impl MultiplyAdds {
     }
 }
 
-/// A training step of one network: forward, backward, optimizer, choice of edges. Milliseconds.
+/// A training step of one network: forward, backward, optimizer, selection of edges. Milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRow {
     /// The network.

@@ -52,7 +52,7 @@ fn roofline(limits: &Roofline) -> String {
 fn training(rows: &[TrainingRow]) -> String {
     let mut text = String::from(
         "\n### A training step\n\n\
-         Forward, backward, optimizer and choice of edges; milliseconds, median (quartiles) over rounds in turn. Ratios are medians of \
+         Forward, backward, optimizer and selection of edges; milliseconds, median (quartiles) over rounds in turn. Ratios are medians of \
          those within a round.\n\n\
          | network, batch | threads | ours, on | ours | PyTorch DNW | PyTorch, fixed mask | ratio | ratio, fixed mask | share of peak |\n\
          | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
@@ -114,7 +114,7 @@ fn memory(rows: &[TrainingRow]) -> String {
 
 fn selection(rows: &[SelectionRow]) -> String {
     let mut text = String::from(
-        "\n### A choice of edges\n\n\
+        "\n### A selection of edges\n\n\
          Milliseconds, median (quartiles) over rounds in turn.\n\n\
          | weights, chosen | threads | ours | PyTorch argsort, as published | PyTorch kthvalue | ratio | ratio, kthvalue |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
@@ -306,7 +306,7 @@ mod tests {
         little.kernels.clear();
         little.framework = None;
         let text = markdown(&little);
-        assert!(text.contains("A choice of edges") && !text.contains("A training step"));
+        assert!(text.contains("A selection of edges") && !text.contains("A training step"));
         assert!(!text.contains("Products") && !text.contains("Peer"));
     }
 }

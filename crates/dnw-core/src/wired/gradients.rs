@@ -7,7 +7,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Tensor};
 
-use super::{MODEL_IS_SET, TensorFacts, Wired};
+use super::facts::TensorFacts;
+use super::{MODEL_IS_SET, Wired};
 use crate::real_edges::path;
 use crate::score::GradientUse;
 use crate::{Clock, Rule};

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Tensor};
 
+use super::facts::TensorFacts;
 use super::traversal::Change;
-use super::{Rewiring, TensorFacts, TensorRewiring, Wired};
+use super::{Rewiring, TensorRewiring, Wired};
 use crate::ops::{self, Kernels, TopK};
 use crate::real_edges::path;
 use crate::surveys::{Request, Surveys};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Tensor, TensorData};
 
-use super::TensorFacts;
+use super::facts::TensorFacts;
 use crate::Wiring;
 use crate::ops;
 use crate::real_edges::{mask_tensor, path, wiring_of};

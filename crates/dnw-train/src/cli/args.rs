@@ -176,7 +176,7 @@ pub struct TrainSettings {
     pub micro_batch: Option<u64>,
     /// The numbers that the network is computed in while it trains: f32, f16, bf16, mixed
     ///
-    /// Weights, optimizer and the choice of edges stay in f32, and so do evaluations. f16 scales the loss so that small gradients are
+    /// Weights, optimizer and the selection of edges stay in f32, and so do evaluations. f16 scales the loss so that small gradients are
     /// not lost. mixed takes bf16, or f16 where the device lacks that, and keeps norms in f32. Worth its while on GPUs;
     /// CPUs get slower.
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]

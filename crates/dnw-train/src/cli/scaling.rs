@@ -60,7 +60,7 @@ pub fn table(recipe: &Recipe, cost: &Cost) -> Result<String, Failure> {
         ("new weights while the optimizer runs", |memory| {
             memory.update
         }),
-        ("choice of edges, on the host", |memory| memory.choice),
+        ("selection of edges, on the host", |memory| memory.choice),
     ];
     for (label, part) in parts {
         row(label, &|n| mb(part(&memory(n))));

@@ -1,6 +1,6 @@
 //! Numbers of fewer bits, for devices that compute faster in them.
 //!
-//! Weights, optimizer and the choice of edges stay in 32 bits. An update computes the network forward and backward with a copy of the
+//! Weights, optimizer and the selection of edges stay in 32 bits. An update computes the network forward and backward with a copy of the
 //! model in the type asked for, takes the loss in 32 bits, and casts the gradients back before anything looks at them.
 
 use std::fmt;

@@ -50,7 +50,7 @@ impl Execution {
         }])
     }
 
-    /// On several devices, which share each batch; the model, the optimizer and the choice of edges live on the first.
+    /// On several devices, which share each batch; the model, the optimizer and the selection of edges live on the first.
     ///
     /// # Errors
     /// [`ExecutionError::NoDevice`] if there is none.

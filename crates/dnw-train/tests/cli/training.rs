@@ -61,7 +61,12 @@ fn a_profile_says_what_a_step_costs_and_changes_nothing() {
     );
     let text = |file: &str| String::from_utf8(seen[&format!("seen/{file}")].clone()).unwrap();
     let table = text("profile.txt");
-    for part in ["step ", "  forward ", "  backward ", "  choice of edges "] {
+    for part in [
+        "step ",
+        "  forward ",
+        "  backward ",
+        "  selection of edges ",
+    ] {
         assert!(table.contains(part), "{table}");
         assert!(answer.stdout.contains(part), "{}", answer.stdout);
     }
