@@ -1,4 +1,4 @@
-// Bytes back into numbers. The layouts are those of `recording.rs` and `history.rs`.
+// Decodes the binary formats of `recording.rs` and `history.rs`.
 
 export function bytesOf(base64) {
   const text = atob(base64);
@@ -31,7 +31,7 @@ export function unpackBits(bytes, length) {
 }
 
 // The history as flat lists: change `c` has the entries `born[bornStart[c] .. bornStart[c + 1]]`.
-// Reading ends, as in Rust, at the first record that is cut short or points outside.
+// As in Rust, decoding ends at the first record that is truncated or has an entry out of range.
 export function historyOf(bytes, entries) {
   const update = [];
   const bornStart = [0];

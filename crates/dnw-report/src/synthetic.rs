@@ -1,8 +1,8 @@
-//! A run that never happened: small, deterministic, shaped like a real one.
+//! Synthetic runs: small, deterministic and shaped like real ones.
 //!
-//! Tests, documentation and demos need a [`Recording`] without training anything. The weights here
-//! drift towards values drawn beforehand while noise shakes them, ever less; the wiring is the
-//! `k` largest |w| after every update, exactly as in training, so edges swap, and the history is honest.
+//! Tests, documentation and demos use them as a [`Recording`] without training. The weights move towards random targets
+//! with decreasing noise. The wiring is the `k` largest |w| after every update, as in training, so that edges swap and
+//! the history is consistent.
 
 mod pictures;
 mod random;
@@ -17,49 +17,49 @@ use random::Random;
 pub use runs::comparison;
 use training::Tally;
 
-/// How the budget moves.
+/// The schedule of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
-    /// The same number of edges throughout.
+    /// Constant.
     Fixed,
     /// From every edge down to the budget, cubically, over the first half.
     Shrinking,
 }
 
-/// Which levels are wired to which.
+/// Which levels are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// One tensor: every level feeds every later one.
+    /// One tensor: every level is connected to every later one.
     Graph,
-    /// One tensor for each level: it feeds the next one only.
+    /// One tensor per level: every level is connected to the next one only.
     Chain,
 }
 
-/// What the made-up run looks like.
+/// The parameters of a synthetic run.
 #[derive(Clone, Debug)]
 pub struct Size {
     /// Nodes of each level; the last level holds the output nodes.
     pub levels: Vec<usize>,
-    /// Which levels are wired to which.
+    /// Which levels are connected.
     pub shape: Shape,
     /// Real edges of the whole network at the end.
     pub edges: usize,
-    /// How the number of real edges moves.
+    /// The schedule of the number of real edges.
     pub budget: Budget,
-    /// Updates made.
+    /// Optimizer steps.
     pub updates: u64,
-    /// Moments at which weights, samples and features were recorded.
+    /// How many times weights, samples and feature maps are recorded.
     pub frames: usize,
     /// Sample images.
     pub images: usize,
     /// Side of a feature map; 0 for a run without feature maps.
     pub feature_side: usize,
-    /// What the random numbers start from.
+    /// The seed.
     pub seed: u64,
 }
 
 impl Size {
-    /// 36 nodes, 60 real edges, 240 updates: made in milliseconds.
+    /// 36 nodes, 60 real edges, 240 updates: generated in milliseconds.
     pub fn small() -> Self {
         Self {
             levels: vec![6, 10, 10, 10],
@@ -104,7 +104,7 @@ impl Size {
         }
     }
 
-    /// 898 nodes and 50,000 real edges: as much as is drawn as nodes and edges.
+    /// 898 nodes and 50,000 real edges: the largest run that is drawn as nodes and edges.
     pub fn large() -> Self {
         Self {
             levels: vec![48, 150, 150, 150, 150, 150, 100],
@@ -121,7 +121,7 @@ impl Size {
 
 const CLASSES: usize = 10;
 
-/// A made-up run of the given size; the same size gives the same run.
+/// Generates a synthetic run. The same size results in the same run.
 ///
 /// # Panics
 /// If a level has no node, or there are fewer than two levels.
@@ -238,7 +238,7 @@ fn frames(size: &Size) -> Vec<u64> {
         .collect()
 }
 
-/// How well a made-up network does after a share `progress` of its training.
+/// The accuracy of a synthetic run at a fraction `progress` of its training.
 fn skill(progress: f32) -> f32 {
     0.975 - 0.875 * (-progress * 9.0).exp() - 0.02 * (1.0 - progress)
 }
@@ -281,7 +281,7 @@ fn test_curve(size: &Size, random: &mut Random) -> TestCurve {
 /// Test images of each class.
 const PER_CLASS: u32 = 1000;
 
-/// A confusion matrix in which about a share `missed` of each class is taken for another.
+/// A confusion matrix in which about a fraction `missed` of each class is misclassified.
 fn confusion(missed: f32, random: &mut Random) -> Vec<u32> {
     let mut matrix = vec![0; CLASSES * CLASSES];
     for class in 0..CLASSES {
