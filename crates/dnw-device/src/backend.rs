@@ -1,11 +1,11 @@
-//! The backends that exist.
+//! The backends.
 
 use std::fmt;
 
 use crate::adapters::Adapter;
 use crate::probe::Find;
 
-/// A backend of Burn's.
+/// A backend of Burn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
@@ -13,24 +13,24 @@ pub enum Backend {
     Flex,
     /// Burn's older CPU backend.
     NdArray,
-    /// GPUs through the first graphics API that reaches one; shaders in WGSL.
+    /// GPUs through the first graphics API that finds one; shaders in WGSL.
     Wgpu,
     /// GPUs through Vulkan; shaders in SPIR-V.
     Vulkan,
-    /// Apple's GPUs.
+    /// Apple GPUs.
     Metal,
-    /// NVIDIA's GPUs.
+    /// NVIDIA GPUs.
     Cuda,
-    /// AMD's GPUs.
+    /// AMD GPUs.
     Rocm,
-    /// PyTorch's library.
+    /// LibTorch, the library of PyTorch.
     LibTorch,
     /// The devices of another process or machine.
     Remote,
 }
 
 impl Backend {
-    /// All of them, the default first.
+    /// All backends, the default first.
     pub const ALL: [Self; 9] = [
         Self::Flex,
         Self::NdArray,
@@ -43,7 +43,7 @@ impl Backend {
         Self::Remote,
     ];
 
-    /// Its name on the command line, which is also that of the feature that brings it.
+    /// Its name on the command line and the name of its Cargo feature.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
@@ -58,7 +58,7 @@ impl Backend {
         }
     }
 
-    /// The backend of that name.
+    /// The backend with this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|backend| backend.name() == name)
     }
@@ -78,18 +78,20 @@ impl Backend {
         }
     }
 
-    /// What it needs besides this program, for whoever has not got it.
+    /// The requirements of the backend besides this program.
     pub fn needs(self) -> &'static str {
         match self {
-            Self::Flex | Self::NdArray => "nothing besides the CPU",
+            Self::Flex | Self::NdArray => "only a CPU",
             Self::Wgpu | Self::Vulkan => {
                 "a graphics driver (on Debian `mesa-vulkan-drivers libvulkan1`, which also has a software adapter, `wgpu:cpu`)"
             }
             Self::Metal => "a Mac with a GPU",
             Self::Cuda => {
-                "an NVIDIA GPU, its driver and the CUDA toolkit (and, to be built, LLVM from the network)"
+                "an NVIDIA GPU, its driver and the CUDA toolkit (and network access at build time, to download LLVM)"
             }
-            Self::Rocm => "an AMD GPU and ROCm (and, to be built, LLVM from the network)",
+            Self::Rocm => {
+                "an AMD GPU and ROCm (and network access at build time, to download LLVM)"
+            }
             Self::LibTorch => {
                 "PyTorch's library (see LIBTORCH in the documentation of the crate tch)"
             }
@@ -104,18 +106,18 @@ impl fmt::Display for Backend {
     }
 }
 
-/// A backend and what is found of it.
+/// A backend and its devices.
 #[derive(Clone, Debug)]
 pub struct Present {
-    /// Which.
+    /// The backend.
     pub backend: Backend,
     /// Whether this program was built with it.
     pub built: bool,
-    /// The devices that it reaches, in the order of their indices, or why that is not known; empty where it was not built.
+    /// Its devices in index order, or the reason why they are unknown; empty if the program was built without it.
     pub adapters: Result<Vec<Adapter>, String>,
 }
 
-/// Every backend with the devices that it reaches here.
+/// All backends with their devices on this machine.
 pub fn backends(find: Find<'_>) -> Vec<Present> {
     let present = |backend: Backend| Present {
         backend,
