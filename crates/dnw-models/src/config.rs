@@ -1,4 +1,4 @@
-//! Which model, as a recipe says it.
+//! The model section of a recipe.
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
@@ -10,7 +10,7 @@ use crate::{
     ResNetConfig, TinyContinuousConfig, TinyDiscreteConfig, TinyStaticConfig,
 };
 
-/// A model and its sizes. In a recipe: `[model]` with the variant's name as `kind`, such as `"tiny-static"`.
+/// A model and its sizes. In a recipe it is the table `[model]`, with the variant's name as `kind`, such as `"tiny-static"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ModelConfig {
@@ -32,11 +32,11 @@ pub enum ModelConfig {
     Resnet(ResNetConfig),
 }
 
-/// Why a model cannot be made.
+/// A model cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The image's side does not divide by the fold.
+    /// The image's size is not a multiple of the fold.
     #[error(
         "images of {height} x {width} cannot be folded by {fold}: both sides must be multiples of it"
     )]
@@ -45,17 +45,17 @@ pub enum ModelError {
         height: usize,
         /// The image's width.
         width: usize,
-        /// The fold asked for.
+        /// The requested fold.
         fold: usize,
     },
-    /// More cells than pixels.
+    /// The grid has more cells than pixels.
     #[error(
-        "a grid of {grid} x {grid} cells does not fit maps of {side} pixels a side: use {side} or fewer, or a smaller fold"
+        "a grid of {grid} x {grid} cells does not fit feature maps of {side} x {side} pixels: use {side} or fewer, or a smaller fold"
     )]
     Grid {
-        /// Cells per side.
+        /// Cells per side of the grid.
         grid: usize,
-        /// Pixels per side of a map.
+        /// Pixels per side of a feature map.
         side: usize,
     },
     /// A size that must be positive is zero.
@@ -67,16 +67,16 @@ pub enum ModelError {
     /// A layer would have no channels, or too many to count.
     #[error("a width of {width} leaves layers without channels: use 0.25, 0.5, 0.75 or 1")]
     Width {
-        /// The width asked for.
+        /// The requested width.
         width: f64,
     },
-    /// There is no residual network of this depth.
+    /// There is no residual network with this depth.
     #[error("there is no residual network of {depth} layers: use 18, 34, 50, 101 or 152")]
     Depth {
-        /// The depth asked for.
+        /// The requested depth.
         depth: usize,
     },
-    /// Inputs and outputs are more than all nodes.
+    /// There are more inputs and outputs than nodes.
     #[error("{inputs} input nodes and {outputs} output nodes do not fit in a graph of {nodes}")]
     Nodes {
         /// Input nodes.
@@ -86,37 +86,39 @@ pub enum ModelError {
         /// All nodes.
         nodes: usize,
     },
-    /// The images do not suit the model.
-    #[error("the model takes images of {expected}, these are {found:?} (channels, height, width)")]
+    /// The images do not fit the model.
+    #[error(
+        "the model needs images of {expected}, but these are {found:?} (channels, height, width)"
+    )]
     Image {
-        /// What it takes.
+        /// The expected images.
         expected: &'static str,
-        /// What it was given.
+        /// The shape of the images.
         found: [usize; 3],
     },
-    /// The equation cannot be solved with these settings.
-    #[error("the equation cannot be solved: {0}")]
+    /// The ODE cannot be solved with these settings.
+    #[error("the ODE cannot be solved: {0}")]
     Equation(#[from] dnw_ode::OdeError),
-    /// The graph is not one.
+    /// The graph is invalid.
     #[error(transparent)]
     Graph(#[from] dnw_core::graph::GraphError),
 }
 
-/// Something to do with a model whose type the configuration decides.
+/// A generic function of a model whose type depends on the configuration.
 pub trait UseModel {
-    /// What comes of it.
+    /// The result.
     type Output;
 
-    /// Does it.
+    /// Calls the function.
     fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output;
 }
 
 impl ModelConfig {
-    /// The budgets of tensors, by their paths, that published configurations do not simply prune at the rate that they name:
+    /// The budgets by tensor path that differ from the configuration's prune rate in the published program: see
     /// [`MobileNetConfig::budgets`].
     ///
     /// # Errors
-    /// [`WiringError::Budget`] if a budget keeps nothing or more than there is.
+    /// [`WiringError::Budget`] if a budget is zero or larger than its tensor.
     pub fn budgets(
         &self,
         prune_rate: f64,
@@ -128,8 +130,8 @@ impl ModelConfig {
         }
     }
 
-    /// About how many edges the network could have, whatever the images are, so that a mistyped size can be refused before memory
-    /// is taken for it. Sizes too large to count give `usize::MAX`.
+    /// An estimate of the number of possible edges for any image size, so that a mistyped size is an error before any allocation. Returns
+    /// `usize::MAX` on overflow.
     pub fn most_edges(&self) -> usize {
         let sum = |sizes: &[usize]| sizes.iter().fold(0usize, |sum, &n| sum.saturating_add(n));
         let square = |nodes: usize| nodes.saturating_mul(nodes);
@@ -154,7 +156,7 @@ impl ModelConfig {
         }
     }
 
-    /// The path of the weight that gives the classes' scores, one target for each class.
+    /// The path of the weight that computes the logits, with one target per class.
     pub fn classifier(&self) -> &'static str {
         match self {
             Self::Lenet(_) => "fc3.weight",
@@ -162,10 +164,10 @@ impl ModelConfig {
         }
     }
 
-    /// Makes the model for images `[channels, height, width]` and hands it over.
+    /// Builds the model for images `[channels, height, width]` and calls `with` with it.
     ///
     /// # Errors
-    /// [`ModelError`] if the model cannot be made for such images.
+    /// [`ModelError`] if the model cannot be built for such images.
     pub fn build<U: UseModel>(
         &self,
         image: [usize; 3],

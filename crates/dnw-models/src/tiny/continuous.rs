@@ -1,4 +1,4 @@
-//! The tiny classifier as a differential equation: d state / dt is what the nodes gather, from 0 to 1.
+//! The tiny classifier as an ordinary differential equation: d state / dt is the sum over the edges, from time 0 to 1.
 
 use std::sync::Arc;
 
@@ -20,28 +20,27 @@ pub struct TinyContinuousConfig {
     pub stem: usize,
     /// All nodes.
     pub nodes: usize,
-    /// Output nodes, the last of all.
+    /// Output nodes, the last ones.
     pub outputs: usize,
-    /// How a step is made.
+    /// The solver.
     pub solver: SolverName,
-    /// So many steps of the same length; without it steps are as long as the tolerances allow, which `euler`, `heun` and `rk4`
-    /// cannot do.
+    /// The number of steps of constant length. `None` selects adaptive steps, which `euler`, `heun` and `rk4` do not support.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,
-    /// Tolerated error of a step as a share of the state.
+    /// Relative tolerance of the step error.
     pub rtol: f64,
-    /// Tolerated error of a step besides.
+    /// Absolute tolerance of the step error.
     pub atol: f64,
-    /// How the gradient comes back.
+    /// How the gradient is computed.
     pub gradient: GradientName,
-    /// The most evaluations of the graph that one solution may take.
+    /// The maximum number of evaluations of the graph per solution.
     pub limit: usize,
 }
 
-/// How a step is made: the solvers of [`dnw_ode::solvers`].
+/// The solvers of [`dnw_ode::solvers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are those of the solvers")]
 pub enum SolverName {
     Euler,
     Heun,
@@ -50,15 +49,15 @@ pub enum SolverName {
     Dopri5,
 }
 
-/// How the gradient comes back: see [`dnw_ode::Gradient`].
+/// How the gradient is computed: see [`dnw_ode::Gradient`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GradientName {
-    /// Through the solver: the memory of every step is kept.
+    /// Through the solver: the intermediate values of every step are kept.
     Through,
-    /// Through the solver, making each step a second time.
+    /// Through the solver, with each step recomputed in the backward pass.
     Checkpointed,
-    /// By the adjoint equation: memory does not grow with the steps.
+    /// By the adjoint ODE: memory does not grow with the number of steps.
     Adjoint,
 }
 
@@ -79,10 +78,10 @@ impl Default for TinyContinuousConfig {
 }
 
 impl TinyContinuousConfig {
-    /// Makes the model for images `[channels, height, width]`, 32 pixels or more a side.
+    /// Builds the model for images `[channels, height, width]`, 32 pixels or more a side.
     ///
     /// # Errors
-    /// [`ModelError`] if the image is too small, a size is zero, inputs and outputs do not fit, or the solver cannot work with these
+    /// [`ModelError`] if the image is too small, a size is zero, inputs and outputs do not fit, or the solver does not support these
     /// settings.
     pub fn init(
         &self,
