@@ -1,7 +1,7 @@
-//! The explicit Runge-Kutta methods, each a table of numbers in a file of its own.
+//! The explicit Runge-Kutta methods, one tableau per file.
 //!
-//! A [`Solver`] says how one step is made from slopes; how long the step is belongs to
-//! [`Control`](crate::Control), how its gradient is found to [`Gradient`](crate::Gradient).
+//! A [`Solver`] defines how one step is computed from slopes. [`Control`](crate::Control) determines the step size and
+//! [`Gradient`](crate::Gradient) the gradient.
 
 mod dopri5;
 mod euler;
@@ -18,9 +18,9 @@ pub use tsit5::TSIT5;
 /// Every solver of the crate.
 pub const ALL: [Solver; 5] = [EULER, HEUN, RK4, TSIT5, DOPRI5];
 
-/// An explicit Runge-Kutta method: its Butcher tableau, and what goes with it.
+/// An explicit Runge-Kutta method: its Butcher tableau and interpolant.
 ///
-/// One step of length `h` from `(t, y)` finds the slopes
+/// One step of length `h` from `(t, y)` computes the slopes
 /// `k_i = f(t + c_i h, y + h sum_j a_ij k_j)` and ends at `y + h sum_i b_i k_i`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Solver {
@@ -28,33 +28,33 @@ pub struct Solver {
     pub name: &'static str,
     /// The global error is of the order `h` to this power.
     pub order: u32,
-    /// `c`: when each slope is taken, as a share of the step. The first is 0.
+    /// `c`: the time of each slope, as a fraction of the step. The first is 0.
     pub times: &'static [f64],
     /// `a`: row i holds the weights of the slopes before slope i (row 0 is empty).
     pub stages: &'static [&'static [f64]],
     /// `b`: the weight of each slope in the step.
     pub weights: &'static [f64],
-    /// `b` minus the weights of the embedded method: the slopes so weighted estimate the step's error. Without them
-    /// a solver makes constant steps only.
+    /// `b` minus the weights of the embedded method: the weights of the error estimate. Without them a solver only supports
+    /// constant steps.
     pub error: Option<&'static [f64]>,
-    /// The slopes so weighted reach the middle of the step, accurate to fourth order; the state inside a step is
-    /// then a quartic. Without them it is the cubic through both ends and their slopes.
+    /// The weights of the slopes for the state at the middle of the step, accurate to fourth order. With them the interpolant is a
+    /// quartic, without them the cubic through both ends and their slopes.
     pub middle: Option<&'static [f64]>,
-    /// Whether the last slope is that of the state at the step's end, and so is the next step's first.
+    /// Whether the last slope is that at the end of the step, and so the first slope of the next step (FSAL).
     pub first_same_as_last: bool,
 }
 
 impl Solver {
-    /// The weight of each slope in the state at the share `x` of a step: `y(t + x h) = y + h sum_i w_i(x) k_i`.
+    /// The weight of each slope in the state at the fraction `x` of a step: `y(t + x h) = y + h sum_i w_i(x) k_i`.
     ///
-    /// The last slope must be that at the step's end: where the solver does not take it itself, one weight more
-    /// than it has slopes is returned.
+    /// The last slope must be that at the end of the step: if the solver does not compute it, one more weight than its number of slopes is
+    /// returned.
     ///
     /// The quartic is the one through both ends, their slopes and the middle (Shampine 1986, *Some practical
-    /// Runge-Kutta formulas*); the cubic is Hermite's. All of these are sums of slopes, so one sum does for each.
+    /// Runge-Kutta formulas*); the cubic is Hermite's. Both are linear in the slopes.
     pub(crate) fn weights_at(&self, x: f64) -> Vec<f64> {
         let (x2, x3, x4) = (x * x, x * x * x, x * x * x * x);
-        // Of the end's state, the middle's, the first slope and the last one.
+        // The coefficients of the state at the end, at the middle, the first slope and the last slope.
         let (end, middle, first, last) = match self.middle {
             Some(_) => (
                 -5.0 * x2 + 14.0 * x3 - 8.0 * x4,
@@ -85,7 +85,7 @@ mod tests {
         (found - expected).abs() < 1e-8
     }
 
-    /// The conditions on weights `w` for `sum w_i k_i` to reach the share `x` of a step with order 1 to 5
+    /// The conditions on weights `w` for `sum w_i k_i` to approximate the fraction `x` of a step with order 1 to 5
     /// (Hairer, Norsett and Wanner I, table II.2.1), as the largest order that all hold for.
     fn order_at(solver: &Solver, weights: &[f64], x: f64) -> u32 {
         let c = solver.times;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn each_tableau_has_the_order_that_it_claims() {
+    fn each_tableau_has_its_order() {
         for solver in ALL {
             assert_eq!(
                 order_at(&solver, solver.weights, 1.0),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn each_slope_is_taken_when_its_weights_say() {
+    fn the_weights_of_each_slope_sum_to_its_time() {
         for solver in ALL {
             assert_eq!(solver.times.len(), solver.stages.len(), "{}", solver.name);
             assert_eq!(solver.times.len(), solver.weights.len(), "{}", solver.name);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_ends_where_the_next_begins_shares_its_slope() {
+    fn fsal_solvers_share_the_last_slope() {
         for solver in ALL {
             let last = *solver.stages.last().unwrap();
             let (head, tail) = solver.weights.split_at(last.len());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quartic_is_of_fourth_order_everywhere_and_meets_the_ends() {
+    fn the_quartic_is_of_fourth_order_and_interpolates_both_ends() {
         for solver in [TSIT5, DOPRI5] {
             assert_eq!(
                 order_at(&solver, solver.middle.unwrap(), 0.5),
