@@ -1,4 +1,4 @@
-//! What a file holds: named tensors in the file's order, and a note on everything that was passed over.
+//! The content of a file: named tensors in the file's order, and a list of everything that was skipped.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,53 +9,53 @@ use crate::error::quoted;
 /// A named tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// Its key in the dictionary that holds it, such as `layers.0.graph.weight`.
+    /// Its key in its dictionary, such as `layers.0.graph.weight`.
     pub name: String,
-    /// Elements along each axis, slowest first; no axes for a single number.
+    /// Its shape; empty for a scalar.
     pub shape: Vec<usize>,
-    /// The elements, row-major, as many as the product of `shape`.
+    /// The elements, row-major.
     pub data: Vec<f32>,
 }
 
-/// The tensors that lie directly in one dictionary of the file.
+/// The tensors that are directly in one dictionary of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Section {
-    /// The keys that lead to the dictionary, joined by dots: empty for the outermost one, `state_dict`,
-    /// `optimizer.state.0`. Positions in lists count as keys.
+    /// The path of the dictionary, keys joined by dots: empty for the outermost one, otherwise such as `state_dict` or
+    /// `optimizer.state.0`. List indices are keys too.
     pub path: String,
-    /// Its tensors, in the file's order, no two of one name.
+    /// Its tensors, in the file's order, with distinct names.
     pub tensors: Vec<Tensor>,
 }
 
 /// All tensors of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checkpoint {
-    /// The dictionaries that hold tensors, in the order in which the file first mentions them.
+    /// The dictionaries with tensors, in the file's order.
     pub sections: Vec<Section>,
-    /// What the file holds besides.
+    /// Everything else in the file.
     pub skipped: Vec<Skipped>,
 }
 
-/// Something that the file holds and the result does not.
+/// Something in the file that is not in the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// The keys that lead to it, joined by dots.
+    /// Its path, keys joined by dots.
     pub name: String,
-    /// Why it was passed over.
+    /// Why it was skipped.
     pub reason: Reason,
 }
 
-/// Why something was passed over.
+/// Why something was skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It is no tensor but, say, `a whole number`. Of a container without tensors there is one note.
+    /// It is not a tensor but, for example, `a whole number`. A container without tensors is one entry.
     Plain(&'static str),
-    /// It is a tensor of elements that 32-bit floats cannot hold, such as `int64`.
+    /// It is a tensor of elements that 32-bit floats cannot represent, such as `int64`.
     Elements(String),
-    /// It is a buffer that carries nothing learned (`zeros`, `num_batches_tracked`).
+    /// It is a buffer without learned values (`zeros`, `num_batches_tracked`).
     Buffer,
-    /// It is a tensor outside the model's dictionary, such as the optimizer's.
+    /// It is a tensor outside the model's dictionary, such as one of the optimizer.
     OutsideModel,
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     [path, ".", key].concat()
 }
 
-/// Refuses a second tensor of one name.
+/// Returns an error for a second tensor with the same name.
 pub(crate) fn refuse_duplicates<'n>(
     path: &str,
     names: impl IntoIterator<Item = &'n str>,

@@ -1,8 +1,8 @@
-//! Elements of a storage, and how a tensor picks them out.
+//! Element types, and the strided layout of tensors in a storage.
 
 use half::{bf16, f16};
 
-/// What a storage's elements are.
+/// The element type of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ElementType {
@@ -14,7 +14,7 @@ pub enum ElementType {
     Float16,
     /// The upper halves of 32-bit floats.
     BFloat16,
-    /// 64-bit integers, which are not read: a 32-bit float holds only those below 2^24.
+    /// 64-bit integers, which are not read: 32-bit floats are exact only below 2^24.
     Int64,
     /// 32-bit integers, which are not read either.
     Int32,
@@ -22,9 +22,9 @@ pub enum ElementType {
     Int16,
     /// Signed bytes.
     Int8,
-    /// Unsigned bytes, which also served as truth values before PyTorch 1.2.
+    /// Unsigned bytes, which are also the booleans of PyTorch before 1.2.
     UInt8,
-    /// Truth values, read as 0 and 1.
+    /// Booleans, read as 0 and 1.
     Bool,
 }
 
@@ -55,17 +55,17 @@ impl ElementType {
         }
     }
 
-    /// Whether tensors of it are read: 32-bit floats hold each value, or the nearest one of a 64-bit float.
+    /// Whether tensors of this type are read: 32-bit floats represent each value, 64-bit floats rounded.
     pub fn is_read(self) -> bool {
         !matches!(self, Self::Int64 | Self::Int32)
     }
 }
 
-/// Which elements of a storage are a tensor's: the one at index `i` lies at `offset + sum(i * stride)`.
+/// The strided layout of a tensor in a storage: the element at index `i` is at `offset + sum(i * stride)`.
 pub(crate) struct Layout {
     pub offset: usize,
     pub shape: Vec<usize>,
-    /// In elements, one per axis.
+    /// In elements, one per dimension.
     pub stride: Vec<usize>,
 }
 
@@ -74,7 +74,7 @@ impl Layout {
     pub fn row_major(shape: Vec<usize>) -> Self {
         let mut stride = vec![1usize; shape.len()];
         for axis in (1..shape.len()).rev() {
-            // A product too large belongs to a tensor without elements, or one that is refused.
+            // An overflow only occurs for a tensor without elements, or one that is rejected.
             stride[axis - 1] = stride[axis].saturating_mul(shape[axis]);
         }
         Self {
@@ -84,7 +84,7 @@ impl Layout {
         }
     }
 
-    /// Elements of the tensor, if their number can be told.
+    /// The number of elements; `None` on overflow.
     pub fn elements(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(0);
@@ -94,7 +94,7 @@ impl Layout {
             .try_fold(1usize, |product, &axis| product.checked_mul(axis))
     }
 
-    /// Elements that the storage must have, if their number can be told.
+    /// The required number of elements of the storage; `None` on overflow.
     pub fn extent(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(0);
@@ -122,8 +122,8 @@ impl Layout {
 
     /// The tensor's elements in row-major order.
     ///
-    /// `storage` must have [`Self::extent`] elements, and [`Self::elements`] must be a number that may be
-    /// allocated: callers check both.
+    /// `storage` must have [`Self::extent`] elements, and [`Self::elements`] must be within the allocation limit: callers check
+    /// both.
     pub fn gather(&self, element: ElementType, storage: &[u8]) -> Vec<f32> {
         match element {
             ElementType::Float64 => self.pick(storage, |bytes| f64::from_le_bytes(bytes) as f32),
@@ -156,7 +156,7 @@ impl Layout {
         let mut position = self.offset;
         while data.len() < elements {
             data.push(value(units[position]));
-            // Counts on in the last axis; an axis that is through starts again and hands on to the one before.
+            // Increments the last index; an index that reaches its size restarts at zero and increments the one before.
             for axis in (0..index.len()).rev() {
                 if index[axis] + 1 < self.shape[axis] {
                     index[axis] += 1;

@@ -1,11 +1,11 @@
-//! What can be wrong with a checkpoint.
+//! The errors of this crate.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a checkpoint was not read or not written.
+/// A checkpoint could not be read or written.
 ///
-/// Text from a file is quoted with its control characters escaped and cut after 80 characters.
+/// Text from a file is quoted with control characters escaped and truncated to 80 characters.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
@@ -14,76 +14,76 @@ pub enum CheckpointError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The bytes begin like none of the formats.
+    /// The file has none of the supported formats.
     #[error(
         "the file is neither a PyTorch checkpoint (a zip archive, or a stream of pickles before PyTorch 1.6) nor a safetensors file"
     )]
     UnknownFormat,
-    /// A pickle asks for something that no tensor needs. Nothing of it was run.
+    /// A pickle uses a class, function or instruction that tensors do not need. It was not executed.
     #[error("{what} at byte {at} of the pickle: a checkpoint may only hold tensors")]
     Forbidden {
         /// The name of the class, function or instruction.
         what: String,
-        /// Bytes before the instruction: of `data.pkl` in a zip archive, of the file in a stream of pickles.
+        /// The byte offset of the instruction: in `data.pkl` of a zip archive, in the file of a stream of pickles.
         at: usize,
     },
-    /// A pickle does not follow the rules of pickles, or uses an allowed name in a way that PyTorch does not.
+    /// A pickle is invalid, or uses an allowed name in a way that PyTorch does not.
     #[error("the pickle is damaged at byte {at}: {what}")]
     Pickle {
         /// What is wrong.
         what: String,
-        /// Bytes before the instruction: of `data.pkl` in a zip archive, of the file in a stream of pickles.
+        /// The byte offset of the instruction: in `data.pkl` of a zip archive, in the file of a stream of pickles.
         at: usize,
     },
-    /// The file asks for more of something than is read.
+    /// The file exceeds a limit.
     #[error("the file asks for {found} {what}, at most {limit} are read")]
     Limit {
         /// What is counted.
         what: &'static str,
-        /// How many the file asks for.
+        /// The number in the file.
         found: u64,
-        /// How many are read.
+        /// The limit.
         limit: u64,
     },
-    /// The system has not enough memory.
+    /// There is not enough memory.
     #[error("there is not enough memory for {bytes} bytes of this file")]
     Memory {
-        /// The bytes asked for.
+        /// The number of bytes.
         bytes: u64,
     },
-    /// The file is of a kind that PyTorch knows and this crate does not read.
+    /// A PyTorch format that this crate does not support.
     #[error("{0}")]
     Unsupported(&'static str),
-    /// A tensor's claims contradict each other or the bytes in the file.
+    /// The description of a tensor is inconsistent, or does not fit the bytes in the file.
     #[error("the tensor `{name}` {what}")]
     Tensor {
-        /// The tensor's name, with the dictionaries it lies in.
+        /// The tensor's full path.
         name: String,
         /// What is wrong with it.
         what: String,
     },
-    /// Two tensors of one dictionary have the same name.
+    /// Two tensors of a dictionary have the same name.
     #[error("two tensors are called `{name}`")]
     Duplicate {
         /// The name.
         name: String,
     },
-    /// What was saved is no dictionary.
+    /// The saved object is not a dictionary.
     #[error("the file holds {found}, not a dictionary of tensors")]
     NoDictionary {
         /// What it is instead.
         found: &'static str,
     },
-    /// No dictionary that could be a model's holds a tensor.
+    /// No dictionary of a model has a tensor.
     #[error("the file holds no model: there are tensors neither under `state_dict`, nor `model`, nor at the top{}", elsewhere(.sections))]
     NoModel {
-        /// The paths of the dictionaries that do hold tensors.
+        /// The paths of the dictionaries with tensors.
         sections: Vec<String>,
     },
-    /// The zip archive is damaged or lacks a part.
+    /// The zip archive is damaged or incomplete.
     #[error("the zip archive is damaged: {0}")]
     Archive(String),
     /// The stream of pickles and storages is damaged.
@@ -91,10 +91,10 @@ pub enum CheckpointError {
     Legacy {
         /// What is wrong.
         what: String,
-        /// Bytes before the place.
+        /// The byte offset.
         at: usize,
     },
-    /// The safetensors file is damaged, or could not be made.
+    /// The safetensors file is damaged, or could not be written.
     #[error("the safetensors file is invalid: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),
 }
@@ -106,7 +106,7 @@ fn elsewhere(sections: &[String]) -> String {
     }
 }
 
-/// Text from a file as it may stand in a message: no control characters, no more than 80 characters.
+/// Text from a file for a message: without control characters, at most 80 characters.
 pub fn quoted(text: &str) -> String {
     let mut quoted: String = text.escape_debug().take(80).collect();
     if text.escape_debug().nth(80).is_some() {

@@ -1,10 +1,9 @@
-//! Published checkpoints: `.pt` files and safetensors files in, safetensors files out.
+//! Reads published checkpoints, `.pt` and safetensors files, and writes safetensors files.
 //!
-//! A `.pt` file is a *pickle*, a program that PyTorch runs to rebuild what was saved, and a hostile one runs
-//! anything. Here no program is run. A pickle is read by a small stack machine that knows the few instructions and the few
-//! names which tensors in dictionaries need; whatever else a file asks for is refused by name and byte offset. Sizes that a file
-//! claims are checked against the file before anything is allocated, so a file of 1 KB that promises 200 GB
-//! fails at once.
+//! A `.pt` file contains a *pickle*, a program that PyTorch executes to rebuild the saved objects; a malicious one can execute
+//! anything. This crate executes nothing. A small stack machine reads the pickle. It supports only the instructions and names that
+//! tensors in dictionaries need; anything else is an error with its name and byte offset. Sizes in a file are checked against the
+//! file's length before any allocation, so a file of 1 KB that claims 200 GB fails at once.
 //!
 //! | format | recognized by | notes |
 //! | --- | --- | --- |
@@ -22,13 +21,12 @@
 //! # }
 //! ```
 //!
-//! # Why a reader of its own
+//! # Why not an existing reader
 //!
-//! `pytorch-reader`, the reader behind Burn's `PytorchStore`, executes nothing either. It keeps objects of unknown classes as
-//! opaque values, where a checkpoint from a stranger is better refused; it forgets the order of the tensors; and its
-//! limits are constants (10 GiB a tensor), which the file does not have to back. Candle's reader allocates what a length
-//! claims and knows no files from before PyTorch 1.6. Zip archives are opened with `rawzip`, which allocates nothing by
-//! itself; `zip` reserves its table of entries by the number that the file claims.
+//! `pytorch-reader`, the reader of Burn's `PytorchStore`, executes nothing either. But it accepts objects of unknown classes as opaque
+//! values, loses the order of the tensors, and has constant limits (10 GiB per tensor) that are independent of the file's length.
+//! Candle's reader allocates lengths without checking them and does not read files from before PyTorch 1.6. Zip archives are opened
+//! with `rawzip`, which does not allocate; `zip` allocates its table of entries by the count in the file.
 #![deny(missing_docs)]
 
 mod checkpoint;
@@ -50,7 +48,7 @@ pub use error::{CheckpointError, quoted};
 pub use model_state::ModelState;
 pub use safetensors::write_safetensors;
 
-/// Reads a checkpoint file, whatever its format.
+/// Reads a checkpoint file of any supported format.
 ///
 /// # Errors
 /// [`CheckpointError::Read`] if the file cannot be read; otherwise those of [`parse`].
@@ -63,7 +61,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let length = file.metadata().map_err(unreadable)?.len();
     limits::check("bytes in the file", length, limits::FILE_BYTES)?;
     let mut bytes = Vec::new();
-    // The length is reserved only if it is there; a pipe has none and is cut off at the limit.
+    // The file's length is reserved; a pipe has no length and is limited while reading.
     if bytes.try_reserve_exact(length as usize).is_err() {
         return Err(CheckpointError::Memory { bytes: length });
     }
@@ -74,11 +72,11 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     parse(&bytes)
 }
 
-/// Reads the bytes of a checkpoint file, whatever its format.
+/// Reads the bytes of a checkpoint file of any supported format.
 ///
 /// # Errors
-/// [`CheckpointError::Forbidden`] if a pickle asks for anything but tensors and plain values; the other
-/// variants for damage and for sizes that the bytes do not back.
+/// [`CheckpointError::Forbidden`] if a pickle contains anything but tensors and plain values; other variants for damaged files and
+/// for sizes that exceed the file.
 pub fn parse(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     if bytes.starts_with(b"PK\x03\x04") {
         torch::read_archive(bytes)

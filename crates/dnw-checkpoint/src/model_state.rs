@@ -1,37 +1,37 @@
 //! The model's tensors among those of a training checkpoint.
 //!
-//! Published files wrap the model's dictionary under `state_dict` (some programs under `model`), beside the epoch and the
-//! optimizer; training on several devices puts `module.` before each name; buffers that carry nothing learned come along.
+//! Published files have the model's dictionary under `state_dict` (some programs under `model`), next to the epoch and the
+//! optimizer. Training on several devices prefixes each name with `module.`. Buffers without learned values are included.
 
 use crate::checkpoint::{join, refuse_duplicates};
 use crate::{Checkpoint, CheckpointError, Reason, Skipped, Tensor};
 
-/// Where the model's dictionary lies: the first of these paths that holds tensors.
+/// The paths of the model's dictionary: the first one with tensors is used.
 const WRAPPERS: [&str; 3] = ["state_dict", "model", ""];
 
-/// What `DataParallel` puts before each name.
+/// The prefix of names from `DataParallel`.
 const PREFIX: &str = "module.";
 
-/// Buffers without anything learned, by the last part of the name: a tensor of zeros that the published tiny networks
-/// keep at hand, the count of batches that norms keep.
+/// Buffers without learned values, by the last part of the name: a constant tensor of the published tiny networks, and the batch
+/// counter of norms.
 const BUFFERS: [&str; 2] = ["zeros", "num_batches_tracked"];
 
-/// A model's tensors under the names that its own program gives them.
+/// A model's tensors, with the names of its own program.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelState {
-    /// The tensors, in the file's order, no two of one name.
+    /// The tensors, in the file's order, with distinct names.
     pub tensors: Vec<Tensor>,
-    /// What the file holds besides, under the names in the file.
+    /// Everything else in the file, with the names of the file.
     pub skipped: Vec<Skipped>,
 }
 
 impl Checkpoint {
-    /// The model's tensors: those directly under `state_dict`, or else under `model`, or else at the top.
+    /// The model's tensors: those directly in `state_dict`, otherwise in `model`, otherwise in the outermost dictionary.
     ///
-    /// A prefix `module.` that all names share is taken off; `zeros` and `num_batches_tracked` are left out.
+    /// A prefix `module.` of all names is removed; `zeros` and `num_batches_tracked` are skipped.
     ///
     /// # Errors
-    /// [`CheckpointError::NoModel`] if none of the three places holds tensors.
+    /// [`CheckpointError::NoModel`] if none of the three has tensors.
     pub fn model_state(self) -> Result<ModelState, CheckpointError> {
         let Self {
             mut sections,

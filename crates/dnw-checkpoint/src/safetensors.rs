@@ -1,4 +1,4 @@
-//! safetensors files, by the `safetensors` crate, which checks the header against the file.
+//! safetensors files, with the `safetensors` crate, which checks the header against the file.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::error::quoted;
 use crate::limits;
 use crate::{Checkpoint, CheckpointError, Reason, Section, Skipped, Tensor};
 
-/// Whether the bytes begin like a safetensors file: the header's length, then the header, a JSON object.
+/// Whether the bytes begin like a safetensors file: the length of the header, then the header, a JSON object.
 pub fn recognizes(bytes: &[u8]) -> bool {
     bytes.get(8) == Some(&b'{')
 }
@@ -21,7 +21,7 @@ pub fn read(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     let file = SafeTensors::deserialize(bytes)?;
     limits::check("tensors", file.len() as u64, limits::TENSORS as u64)?;
     let mut views: Vec<_> = file.iter().collect();
-    // Tensors without elements begin where the next one does.
+    // A tensor without elements has the offset of the next one.
     views.sort_by_key(|(name, view)| (view.data().as_ptr() as usize, view.data().len(), *name));
     let mut checkpoint = Checkpoint::default();
     let mut tensors = Vec::with_capacity(views.len());
@@ -36,7 +36,7 @@ pub fn read(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
         let shape = view.shape();
         limits::check("axes of a tensor", shape.len() as u64, limits::RANK as u64)?;
         let layout = Layout::row_major(shape.to_vec());
-        // The library has checked that the data are as long as the shape says.
+        // The library checked the length of the data against the shape.
         let data = layout.gather(element, view.data());
         tensors.push(Tensor {
             name: name.to_owned(),
@@ -68,13 +68,13 @@ fn element(dtype: Dtype) -> Option<ElementType> {
     })
 }
 
-/// The bytes of a safetensors file with these tensors, as 32-bit floats.
+/// Encodes tensors as a safetensors file of 32-bit floats.
 ///
-/// The file says that it is in PyTorch's layout (`format: pt`), which programs of the Hugging Face family ask for.
+/// The metadata has `format: pt`, which Hugging Face libraries require.
 ///
 /// # Errors
-/// [`CheckpointError::Duplicate`] if two tensors have one name, [`CheckpointError::Tensor`] if a tensor has more or
-/// fewer elements than its shape says.
+/// [`CheckpointError::Duplicate`] if two tensors have the same name, [`CheckpointError::Tensor`] if the number of a tensor's elements
+/// does not fit its shape.
 pub fn write_safetensors<'t>(
     tensors: impl IntoIterator<Item = &'t Tensor>,
 ) -> Result<Vec<u8>, CheckpointError> {

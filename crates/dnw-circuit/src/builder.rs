@@ -1,4 +1,4 @@
-//! Making circuits that are valid.
+//! Building valid circuits.
 
 mod checks;
 mod convolutions;
@@ -10,13 +10,13 @@ use crate::{
     Window,
 };
 
-/// Adds steps one by one and checks each against what it reads.
+/// Builds a circuit step by step and checks the shapes of each step.
 #[derive(Clone, Debug)]
 pub struct CircuitBuilder {
     circuit: Circuit,
     layer: String,
     names: HashSet<String>,
-    /// More multiply-adds than any count has, so that counting need not check for overflow.
+    /// An upper bound of all multiply-add counts, so that counting cannot overflow.
     multiply_adds: u64,
 }
 
@@ -24,7 +24,7 @@ impl CircuitBuilder {
     /// A circuit for images `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`CircuitError`] if the image has no numbers or too many.
+    /// [`CircuitError`] if the image is empty or too large.
     pub fn new(image: [usize; 3]) -> Result<Self, CircuitError> {
         let mut builder = Self {
             circuit: Circuit {
@@ -45,7 +45,7 @@ impl CircuitBuilder {
         ValueId(0)
     }
 
-    /// Names the layer that the next steps belong to.
+    /// Sets the name of the layer of the following steps.
     pub fn layer(&mut self, name: impl Into<String>) {
         self.layer = name.into();
     }
@@ -67,10 +67,10 @@ impl CircuitBuilder {
         Block::new(tensor, 0..rows, 0..columns)
     }
 
-    /// Adds a tensor that steps may read.
+    /// Adds a tensor that steps can read.
     ///
     /// # Errors
-    /// [`CircuitError`] if its numbers do not fill its shape or its name is taken.
+    /// [`CircuitError`] if its number of values does not fit its shape, or its name is already used.
     pub fn tensor(&mut self, tensor: Tensor) -> Result<TensorId, CircuitError> {
         let entries = tensor
             .shape
@@ -99,7 +99,7 @@ impl CircuitBuilder {
         Ok(TensorId(self.circuit.tensors.len() - 1))
     }
 
-    /// Ends with this value as the result.
+    /// Finishes the circuit with this value as the result.
     ///
     /// # Errors
     /// [`CircuitError::NoSuchValue`] if it is not of this circuit.
@@ -107,16 +107,16 @@ impl CircuitBuilder {
         self.circuit.with_output(output)
     }
 
-    /// The same maps for every image.
+    /// Adds feature maps that are the same for every image.
     ///
     /// # Errors
-    /// [`CircuitError`] if the shape is empty, or `maps` does not fill it.
+    /// [`CircuitError`] if the shape is empty, or the length of `maps` does not fit it.
     pub fn constant(&mut self, shape: [usize; 3], maps: Vec<f64>) -> Result<ValueId, CircuitError> {
-        self.number("numbers", self.size(shape)?, maps.len())?;
+        self.number("values", self.size(shape)?, maps.len())?;
         self.push(Op::Constant(maps), vec![], shape)
     }
 
-    /// Nodes that hold zero.
+    /// Adds feature maps of zeros.
     ///
     /// # Errors
     /// [`CircuitError`] if the shape is empty or too large.
@@ -125,10 +125,10 @@ impl CircuitBuilder {
         self.constant(shape, maps)
     }
 
-    /// A batch norm at evaluation.
+    /// Adds a batch norm in evaluation mode.
     ///
     /// # Errors
-    /// [`CircuitError`] if a block has not a row for each channel.
+    /// [`CircuitError`] if a block does not have a row for each channel.
     pub fn batch_norm(
         &mut self,
         x: ValueId,
@@ -144,10 +144,10 @@ impl CircuitBuilder {
         )
     }
 
-    /// An instance norm.
+    /// Adds an instance norm.
     ///
     /// # Errors
-    /// [`CircuitError`] if a block has not a row for each channel.
+    /// [`CircuitError`] if a block does not have a row for each channel.
     pub fn instance_norm(
         &mut self,
         x: ValueId,
@@ -182,7 +182,7 @@ impl CircuitBuilder {
         self.push(norm, vec![x], shape)
     }
 
-    /// Zero where negative.
+    /// Adds a ReLU.
     ///
     /// # Errors
     /// [`CircuitError::NoSuchValue`].
@@ -191,7 +191,7 @@ impl CircuitBuilder {
         self.push(Op::Relu, vec![x], shape)
     }
 
-    /// The sum of values of one shape.
+    /// Adds the sum of values of the same shape.
     ///
     /// # Errors
     /// [`CircuitError`] if there are none or their shapes differ.
@@ -200,7 +200,7 @@ impl CircuitBuilder {
         self.sum(&terms)
     }
 
-    /// `sum of a x` over the terms `(a, x)`, as a solver of differential equations steps.
+    /// Adds `sum of a x` over the terms `(a, x)`, as in a step of an ODE solver.
     ///
     /// # Errors
     /// [`CircuitError`] if there are none or their shapes differ.
@@ -210,10 +210,10 @@ impl CircuitBuilder {
         self.push(Op::Sum(coefficients), inputs, shape)
     }
 
-    /// The channels of all, one value after the other.
+    /// Adds a concatenation of the channels.
     ///
     /// # Errors
-    /// [`CircuitError`] if there are none or their maps differ in size.
+    /// [`CircuitError`] if there are no values or their feature maps differ in size.
     pub fn concat(&mut self, parts: &[ValueId]) -> Result<ValueId, CircuitError> {
         let [_, height, width] = self.alike(parts, |[_, height, width]| [0, height, width])?;
         let mut channels: usize = 0;
@@ -224,7 +224,7 @@ impl CircuitBuilder {
         self.push(Op::Concat, parts.to_vec(), [channels, height, width])
     }
 
-    /// These channels, in this order.
+    /// Adds a selection of these channels, in this order.
     ///
     /// # Errors
     /// [`CircuitError`] if there are none or one does not exist.
@@ -233,25 +233,25 @@ impl CircuitBuilder {
         x: ValueId,
         channels: impl IntoIterator<Item = usize>,
     ) -> Result<ValueId, CircuitError> {
-        let [given, height, width] = self.known(x)?;
+        let [available, height, width] = self.known(x)?;
         let channels: Vec<usize> = channels.into_iter().collect();
-        if let Some(&index) = channels.iter().find(|&&channel| channel >= given) {
+        if let Some(&index) = channels.iter().find(|&&channel| channel >= available) {
             return Err(CircuitError::Outside {
                 layer: self.layer.clone(),
                 axis: "channel",
                 index,
                 tensor: self.circuit.step(x).layer.clone(),
-                size: given,
+                size: available,
             });
         }
         let shape = [channels.len(), height, width];
         self.push(Op::Select(channels), vec![x], shape)
     }
 
-    /// The window of `size` (height, width) pixels that begins at `corner` (row, column).
+    /// Adds a crop to `[height, width]` pixels that starts at pixel `[top, left]`.
     ///
     /// # Errors
-    /// [`CircuitError::Window`] if it leaves the maps.
+    /// [`CircuitError::Window`] if the crop is not inside the feature maps.
     pub fn crop(
         &mut self,
         x: ValueId,
@@ -261,15 +261,15 @@ impl CircuitBuilder {
         let shape = self.known(x)?;
         let fits = |start: usize, size, all| start.checked_add(size).is_some_and(|end| end <= all);
         if !fits(top, height, shape[1]) || !fits(left, width, shape[2]) {
-            return Err(self.unfit(x, "the crop leaves them"));
+            return Err(self.unfit(x, "the crop is not inside them"));
         }
         self.push(Op::Crop { top, left }, vec![x], [shape[0], height, width])
     }
 
-    /// The largest number of each window. Sides are (height, width).
+    /// Adds a max pooling. Sizes are `[height, width]`.
     ///
     /// # Errors
-    /// [`CircuitError::Window`] if the window does not fit, or could lie in the padding alone.
+    /// [`CircuitError::Window`] if the window does not fit, or the padding is more than half the window.
     pub fn max_pool(
         &mut self,
         x: ValueId,
@@ -280,7 +280,7 @@ impl CircuitBuilder {
         self.pool(x, Pool::Max, kernel, stride, padding)
     }
 
-    /// The mean of each window. Sides are (height, width).
+    /// Adds an average pooling. Sizes are `[height, width]`.
     ///
     /// # Errors
     /// [`CircuitError::Window`] if the window does not fit.
@@ -293,7 +293,7 @@ impl CircuitBuilder {
         self.pool(x, Pool::Average, kernel, stride, [0; 2])
     }
 
-    /// The mean of each map: `[c, h, w]` to `[c, 1, 1]`.
+    /// Adds a global average pooling: `[c, h, w]` to `[c, 1, 1]`.
     ///
     /// # Errors
     /// [`CircuitError::NoSuchValue`].
@@ -319,7 +319,7 @@ impl CircuitBuilder {
             padding,
             dilation: [1; 2],
         };
-        let [height, width] = self.places(x, kernel, window)?;
+        let [height, width] = self.output_size(x, kernel, window)?;
         let pool = Op::Pool {
             pool,
             kernel,
@@ -329,7 +329,7 @@ impl CircuitBuilder {
         self.push(pool, vec![x], [channels, height, width])
     }
 
-    /// `[c, h, w]` to `[c h w, 1, 1]`, channel by channel, row by row.
+    /// Adds a flattening in row-major order: `[c, h, w]` to `[c h w, 1, 1]`.
     ///
     /// # Errors
     /// [`CircuitError::NoSuchValue`].
@@ -338,14 +338,14 @@ impl CircuitBuilder {
         self.push(Op::Flatten, vec![x], [size, 1, 1])
     }
 
-    /// Blocks of `side x side` pixels to channels, see [`Op::Fold`].
+    /// Adds a space-to-depth step with blocks of `side x side` pixels, see [`Op::Fold`].
     ///
     /// # Errors
     /// [`CircuitError::Window`] if the side does not divide height and width.
     pub fn fold(&mut self, x: ValueId, side: usize) -> Result<ValueId, CircuitError> {
         let [channels, height, width] = self.known(x)?;
         if side == 0 || !height.is_multiple_of(side) || !width.is_multiple_of(side) {
-            return Err(self.unfit(x, "blocks of pixels do not divide them"));
+            return Err(self.unfit(x, "the block size does not divide them"));
         }
         let channels = self.size([channels, side, side])?;
         let shape = [channels, height / side, width / side];

@@ -1,22 +1,22 @@
-//! What a circuit is made of.
+//! Circuits and their steps.
 
 use crate::{CircuitError, Tensor, TensorId};
 
-/// What a step gives: `[channels, height, width]` for each image.
+/// The identifier of a step's output, which has the shape `[channels, height, width]` for each image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ValueId(pub(crate) usize);
 
 impl ValueId {
-    /// The place of its step in [`Circuit::steps`].
+    /// The index of its step in [`Circuit::steps`].
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// A network from pixels to logits. Valid by construction: see [`CircuitBuilder`](crate::CircuitBuilder).
+/// A network from pixels to logits. A [`CircuitBuilder`](crate::CircuitBuilder) builds it and checks that it is valid.
 ///
-/// Every step gives one value and reads earlier ones, so the order of the steps is an order to run them in. The first step
-/// is the only [`Op::Input`].
+/// Every step has one output and reads outputs of earlier steps, so the steps are in execution order. The first step is the
+/// only [`Op::Input`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Circuit {
     pub(crate) tensors: Vec<Tensor>,
@@ -29,124 +29,124 @@ pub struct Circuit {
 pub struct Step {
     /// The layer that it belongs to.
     pub layer: String,
-    /// What it does.
+    /// Its operation.
     pub op: Op,
-    /// What it reads.
+    /// Its inputs.
     pub inputs: Vec<ValueId>,
-    /// The shape of what it gives, `[channels, height, width]`.
+    /// The shape of its output, `[channels, height, width]`.
     pub shape: [usize; 3],
 }
 
-/// What a step does.
+/// The operation of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// The image.
     Input,
-    /// The same maps for every image: nodes that start at zero, or what [`prune`](crate::prune) has folded. In `f64`, so
-    /// that folding rounds nothing.
+    /// Feature maps that are the same for every image: nodes that start at zero, or constants that [`prune`](crate::prune) folded.
+    /// In `f64`, so that folding does not round.
     Constant(Vec<f64>),
-    /// Every target gathers from every source over real entries. A linear layer is one with 1 x 1 kernels on maps of one
+    /// A convolution over the real entries of its weight. A linear layer is a convolution with a 1 x 1 kernel on feature maps of one
     /// pixel.
     Conv {
-        /// A row for each channel given, a column for each channel read.
+        /// A row for each output channel, a column for each input channel.
         weight: Block,
-        /// A row for each channel given.
+        /// A row for each output channel.
         bias: Option<Block>,
-        /// How kernels move over the maps.
+        /// Stride, padding and dilation.
         window: Window,
     },
-    /// One kernel for each channel.
+    /// A depthwise convolution: one kernel per channel.
     Depthwise {
         /// A row for each channel, one column.
         weight: Block,
         /// A row for each channel.
         bias: Option<Block>,
-        /// How kernels move over the maps.
+        /// Stride, padding and dilation.
         window: Window,
     },
     /// `gamma (x - mean) / sqrt(variance + epsilon) + beta`, channel by channel.
     Norm {
-        /// Whence mean and variance.
+        /// The mean and variance.
         statistics: Statistics,
         /// Scales, a row for each channel.
         gamma: Block,
         /// Shifts, a row for each channel.
         beta: Block,
-        /// Keeps the root from zero.
+        /// Added to the variance.
         epsilon: f64,
     },
-    /// Zero where negative.
+    /// `max(x, 0)`.
     Relu,
-    /// `sum of a_i x_i` over the inputs, for these `a`.
+    /// `sum of a_i x_i` over the inputs `x_i`. Holds the coefficients `a_i`.
     Sum(Vec<f64>),
     /// The channels of all inputs, one after the other.
     Concat,
     /// These channels, in this order.
     Select(Vec<usize>),
-    /// The window of the step's own height and width whose first pixel this is.
+    /// A crop to the height and width of the step's shape, starting at this pixel.
     Crop {
         /// First row of pixels.
         top: usize,
         /// First column of pixels.
         left: usize,
     },
-    /// One number for each window of pixels, channel by channel.
+    /// A pooling, channel by channel.
     Pool {
-        /// Which number.
+        /// Maximum or average.
         pool: Pool,
-        /// Height and width of a window.
+        /// Height and width of the window.
         kernel: [usize; 2],
-        /// Pixels from window to window.
+        /// Stride, vertical and horizontal.
         stride: [usize; 2],
-        /// Pixels added on each side, which are never the largest; none when averaging.
+        /// Padding on each side, which is never the maximum; zero for averages.
         padding: [usize; 2],
     },
     /// `[c, h, w]` to `[c h w, 1, 1]`, channel by channel, row by row.
     Flatten,
-    /// Blocks of `f x f` pixels to channels, `[c, h, w]` to `[c f f, h / f, w / f]`: the channels of one channel follow
-    /// each other, row by row of the block.
+    /// Space to depth: moves blocks of `f x f` pixels to channels, `[c, h, w]` to `[c f f, h / f, w / f]`. The `f f` output
+    /// channels of an input channel follow each other, in row-major order of the block.
     Fold(usize),
 }
 
-/// Whence a norm has its mean and variance.
+/// The source of a norm's mean and variance.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statistics {
-    /// From training, the same for every image: a batch norm at evaluation.
+    /// Running statistics from training: a batch norm in evaluation.
     Batch {
         /// A row for each channel.
         mean: Block,
         /// A row for each channel.
         variance: Block,
     },
-    /// From the pixels of the channel, the variance being the mean square deviation.
+    /// The mean and biased variance of the feature map: an instance norm.
     Instance,
 }
 
-/// Which number stands for a window of pixels.
+/// The kind of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
-    /// The largest.
+    /// The maximum of each window.
     Max,
-    /// The mean.
+    /// The mean of each window.
     Average,
 }
 
-/// Rows and columns of a tensor.
+/// A selection of rows and columns of a tensor.
 ///
-/// A neural graph has one weight for all its edges; each level reads the rows of its nodes and the columns of those
-/// that feed it, and a graph in discrete time reads the same block at every time.
+/// A neural graph has one weight for all its edges. Each level reads the rows of its own nodes and the columns of its source nodes; a
+/// graph in discrete time reads the same block in every step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     /// The tensor.
     pub tensor: TensorId,
-    /// Its rows, in the order of the channels given.
+    /// Its rows, in the order of the output channels.
     pub rows: Vec<usize>,
-    /// Its columns, in the order of the channels read.
+    /// Its columns, in the order of the input channels.
     pub columns: Vec<usize>,
 }
 
 impl Block {
-    /// These rows and columns.
+    /// Selects these rows and columns.
     pub fn new(
         tensor: TensorId,
         rows: impl IntoIterator<Item = usize>,
@@ -159,20 +159,20 @@ impl Block {
         }
     }
 
-    /// These rows of a tensor of one column: part of a bias, a norm or the kernels of nodes.
+    /// Selects these rows of a tensor with one column: of a bias, a norm or the depthwise kernels of nodes.
     pub fn rows(tensor: TensorId, rows: impl IntoIterator<Item = usize>) -> Self {
         Self::new(tensor, rows, [0])
     }
 }
 
-/// How kernels move over maps; heights first.
+/// Stride, padding and dilation of a convolution, vertical and horizontal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Pixels from one place to the next.
+    /// Stride.
     pub stride: [usize; 2],
-    /// Zeros added on each side.
+    /// Zero padding on each side.
     pub padding: [usize; 2],
-    /// Pixels from one entry of the kernel to the next.
+    /// Dilation.
     pub dilation: [usize; 2],
 }
 
@@ -188,7 +188,7 @@ impl Default for Window {
 }
 
 impl Window {
-    /// A square window with this stride and padding.
+    /// The same stride and padding in both directions, without dilation.
     pub fn square(stride: usize, padding: usize) -> Self {
         Self {
             stride: [stride; 2],
@@ -209,12 +209,12 @@ impl Circuit {
         &self.tensors[id.0]
     }
 
-    /// The steps, in an order to run them in.
+    /// The steps, in execution order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// The step that gives a value.
+    /// The step whose output a value is.
     pub fn step(&self, value: ValueId) -> &Step {
         &self.steps[value.0]
     }
@@ -234,10 +234,10 @@ impl Circuit {
         self.steps[0].shape
     }
 
-    /// The same circuit with another of its values as the result.
+    /// The same circuit with another value as the result.
     ///
     /// # Errors
-    /// [`CircuitError::NoSuchValue`] if it has no such value.
+    /// [`CircuitError::NoSuchValue`] if the value is not of this circuit.
     pub fn with_output(mut self, output: ValueId) -> Result<Self, CircuitError> {
         if output.0 >= self.steps.len() {
             return Err(CircuitError::NoSuchValue {

@@ -1,7 +1,7 @@
-//! What a circuit costs.
+//! Counts of parameters and multiply-adds.
 //!
-//! Three answers, because three are asked for: what a framework without sparsity would do, what the paper's tables state,
-//! what has to be done. All three are one walk over the tensors that steps read, which differs in what it counts.
+//! There are three counts: of the dense network, as in the paper's tables, and of the live part. All three visit the same tensors
+//! and differ in the entries that they include.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::{Block, Circuit, Kind, Liveness, Op, Statistics, Tensor, ValueId};
 /// Parameters and multiply-adds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Weights that are wired.
+    /// Wired weights.
     pub edges: u64,
     /// All other weights.
     pub weights: u64,
@@ -20,7 +20,7 @@ pub struct Tally {
     pub norms: u64,
     /// Biases.
     pub biases: u64,
-    /// Multiplications of one image's maps by edges and weights.
+    /// Multiplications of edges and weights with pixels, for one image.
     pub multiply_adds: u64,
 }
 
@@ -30,7 +30,7 @@ impl Tally {
         self.weights_and_edges() + self.norms + self.biases
     }
 
-    /// The parameters without norms and biases, as the paper's tables have them.
+    /// The parameters without norms and biases, as in the paper's tables.
     pub fn weights_and_edges(&self) -> u64 {
         self.edges + self.weights
     }
@@ -54,48 +54,47 @@ impl Tally {
     }
 }
 
-/// The three answers.
+/// The three counts.
 ///
-/// A parameter counts once, in the row of the first step that reads it; every reading counts as multiply-adds, for every
-/// pixel given, zeros of the padding included. Norms, biases, pools and sums cost no multiply-adds here.
+/// A parameter is counted once, in the row of the first step that reads it. Multiply-adds are counted for every step that reads it,
+/// for every output pixel, including zeros of the padding. Norms, biases, pools and sums have no multiply-adds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Views {
-    /// Every weight and every node: what a framework without sparsity stores and computes.
+    /// The dense network: every weight and every node.
     pub dense: Tally,
-    /// As the paper's tables count: real edges wherever they lead; one kernel for each node with a real edge out of it; of
-    /// dense convolutions and classifiers what lies between channels with a real edge in and channels with a real edge
-    /// out. Deadness is seen [one step](Liveness::one_step) far, not along paths. Tables leave norms and biases out:
+    /// As in the paper's tables: all real edges; one kernel for each node that has a real edge out of it; of dense
+    /// convolutions and classifiers the weights between channels with a real edge in and channels with a real edge out. Dead nodes
+    /// are found by [their nearest edges](Liveness::one_step), not along paths. The tables do not include norms and biases:
     /// [`Tally::weights_and_edges`].
     ///
-    /// Real edges count whether or not a step reads them, because the published ranking spends budget on edges that a static
-    /// graph cannot use. Those that none reads are charged, like the others of their tensor, for the pixels of the first
-    /// step that reads of it.
+    /// Real edges count even if no step reads them, because the published ranking spends budget on edges that a static
+    /// graph cannot use. They are counted with the pixels of the first step that reads their tensor.
     pub nominal: Tally,
-    /// What is left when dead nodes are [removed](crate::prune) until none is: no path out, or, constant, no path in. The
-    /// constants that removal leaves behind are not counted.
+    /// The network after dead nodes are [removed](crate::prune): those without a path to the result and those without a path from the
+    /// image. The constants that replace the latter are not counted.
     pub alive: Tally,
 }
 
-/// What a layer costs.
+/// The counts of a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The layer.
     pub layer: String,
-    /// Its cost.
+    /// Its counts.
     #[serde(flatten)]
     pub views: Views,
 }
 
-/// What a circuit costs.
+/// The counts of a circuit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// Layer by layer, those without parameters left out, in the order in which they first run.
+    /// The layers that have parameters, in execution order.
     pub rows: Vec<Row>,
-    /// All of it.
+    /// The sum of all layers.
     pub total: Views,
 }
 
-/// Counts a circuit.
+/// Counts the parameters and multiply-adds of a circuit.
 pub fn count(circuit: &Circuit) -> Count {
     let dense = tallies(circuit, &View::Dense);
     let nominal = tallies(circuit, &View::Nominal(Liveness::one_step(circuit)));
@@ -123,26 +122,26 @@ pub fn count(circuit: &Circuit) -> Count {
     Count { rows, total }
 }
 
-/// Which part of each tensor counts.
+/// Which entries are counted.
 enum View {
     Dense,
     Nominal(Liveness),
     Alive(Liveness),
 }
 
-/// What a step does with a tensor.
+/// How a step uses a tensor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// An entry joins a source and a target.
+    /// An entry connects a source and a target.
     Mixing,
-    /// An entry belongs to a channel and is multiplied with its pixels.
+    /// An entry belongs to one channel and is multiplied with its pixels.
     Kernels,
-    /// An entry belongs to a channel.
+    /// An entry belongs to one channel.
     Vector,
 }
 
 impl View {
-    /// Whether entries count that no step reads.
+    /// Whether entries that no step reads are counted.
     fn counts_unread(&self, kind: Kind) -> bool {
         match self {
             Self::Dense => true,
@@ -151,7 +150,7 @@ impl View {
         }
     }
 
-    /// Whether the real entries between two channels count. An entry that belongs to one channel has no source.
+    /// Whether the real entries between two channels are counted. An entry of one channel has no source.
     fn counts(&self, kind: Kind, source: Option<Channel>, target: Channel) -> bool {
         match self {
             Self::Dense => true,
@@ -171,7 +170,7 @@ impl View {
 /// A channel of a value.
 type Channel = (ValueId, usize);
 
-/// What has been counted of a tensor.
+/// The entries of a tensor that are counted already.
 #[derive(Default)]
 struct Counted {
     entries: Vec<bool>,
@@ -219,7 +218,7 @@ fn tallies(circuit: &Circuit, view: &View) -> Vec<Option<Tally>> {
             }
         }
     }
-    // What no step reads.
+    // Entries that no step reads.
     for (tensor, counted) in circuit.tensors.iter().zip(counted) {
         let Some(first) = counted.first.filter(|_| view.counts_unread(tensor.kind)) else {
             continue;

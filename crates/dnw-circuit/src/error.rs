@@ -1,11 +1,11 @@
-//! What can be wrong with a circuit.
+//! The errors of this crate.
 
-/// Why steps and tensors make no circuit, or an image does not fit one.
+/// An invalid circuit, or an image whose size does not fit the circuit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CircuitError {
-    /// A tensor's shape and its values disagree.
-    #[error("`{tensor}` has {found} {what}, its shape {shape:?} asks for another number")]
+    /// The number of a tensor's values does not fit its shape.
+    #[error("`{tensor}` has {found} {what}, which does not fit its shape {shape:?}")]
     Entries {
         /// The tensor.
         tensor: String,
@@ -13,16 +13,18 @@ pub enum CircuitError {
         what: &'static str,
         /// Its shape.
         shape: [usize; 4],
-        /// How many there are.
+        /// The number found.
         found: usize,
     },
-    /// Two tensors of one name.
-    #[error("there are two tensors named `{name}`: a tensor that is used twice is added once")]
+    /// Two tensors with the same name.
+    #[error(
+        "there are two tensors named `{name}`: add a tensor once, even if several steps use it"
+    )]
     TensorTwice {
         /// The name.
         name: String,
     },
-    /// A value that no step of this circuit gives.
+    /// A value that is not the output of a step of this circuit.
     #[error("`{layer}` reads a value that is not of this circuit")]
     NoSuchValue {
         /// The layer.
@@ -34,8 +36,8 @@ pub enum CircuitError {
         /// The layer.
         layer: String,
     },
-    /// A tensor of another kind than the step needs.
-    #[error("`{layer}` takes `{tensor}` for {expected}, which it was not made as")]
+    /// A tensor whose kind is not what the step needs.
+    #[error("`{layer}` uses `{tensor}` as {expected}, but the tensor is of another kind")]
     Kind {
         /// The layer.
         layer: String,
@@ -44,21 +46,21 @@ pub enum CircuitError {
         /// What the step needs.
         expected: &'static str,
     },
-    /// A block leaves its tensor.
+    /// An index that is outside its tensor.
     #[error("`{layer}` reads {axis} {index} of `{tensor}`, which has {size}")]
     Outside {
         /// The layer.
         layer: String,
         /// Row or column.
         axis: &'static str,
-        /// The first that does not exist.
+        /// The first index outside the tensor.
         index: usize,
         /// The tensor.
         tensor: String,
         /// How many there are.
         size: usize,
     },
-    /// A number of channels, rows or columns that does not fit.
+    /// A wrong number of channels, rows or columns.
     #[error("`{layer}` needs {expected} {what}, but has {found}")]
     Number {
         /// The layer.
@@ -70,17 +72,17 @@ pub enum CircuitError {
         /// How many there are.
         found: usize,
     },
-    /// Inputs that must be alike are not.
-    #[error("`{layer}` joins values of shapes {first:?} and {other:?}")]
+    /// Inputs whose shapes do not fit each other.
+    #[error("`{layer}` has inputs of shapes {first:?} and {other:?}, which do not fit each other")]
     Shapes {
         /// The layer.
         layer: String,
-        /// Of the first input.
+        /// The shape of the first input.
         first: [usize; 3],
-        /// Of the first that differs.
+        /// The shape of the first input that differs.
         other: [usize; 3],
     },
-    /// Nothing is read, or of size zero.
+    /// Missing inputs, or a size of zero.
     #[error("`{layer}` has no {what}")]
     Nothing {
         /// The layer.
@@ -88,30 +90,30 @@ pub enum CircuitError {
         /// What is missing.
         what: &'static str,
     },
-    /// Kernels, windows or blocks do not fit the maps.
-    #[error("`{layer}` does not fit maps of {height} x {width}: {what}")]
+    /// A kernel, window or block that does not fit the feature maps.
+    #[error("`{layer}` does not fit feature maps of {height} x {width}: {what}")]
     Window {
         /// The layer.
         layer: String,
-        /// Height of the maps.
+        /// Height of the feature maps.
         height: usize,
-        /// Width of the maps.
+        /// Width of the feature maps.
         width: usize,
         /// What does not fit.
         what: &'static str,
     },
-    /// Sizes whose product is no number that the machine has.
-    #[error("`{layer}` is too large: its sizes multiply beyond 64 bits")]
+    /// Sizes whose product overflows.
+    #[error("`{layer}` is too large: the product of its sizes overflows 64 bits")]
     TooLarge {
         /// The layer.
         layer: String,
     },
-    /// An image of another size.
-    #[error("an image of {found} numbers was given to a circuit for images of {expected:?}")]
+    /// An image of the wrong size.
+    #[error("the image has {found} values, but the circuit expects images of shape {expected:?}")]
     Image {
-        /// The shape of images.
+        /// The shape of the circuit's images.
         expected: [usize; 3],
-        /// Numbers given.
+        /// The number of values of the image.
         found: usize,
     },
 }

@@ -1,28 +1,28 @@
-//! What a circuit computes, by loops too plain to be wrong.
+//! A reference interpreter.
 //!
 //! Nothing is fused, skipped, reordered or vectorised: one loop over targets, sources and kernel entries, one over pixels,
-//! sums in `f64`. It is what faster ways of running the same network are tested against, and it counts the
-//! multiplications that it does, which is what counts are tested against.
+//! sums in `f64`. Tests compare faster implementations with its results, and the counts of this crate with the number of multiplications
+//! that it does.
 
 use crate::{Block, Circuit, CircuitError, Op, Pool, Statistics, Step, Tensor, ValueId, Window};
 
-/// The result for one image, `[channels, height, width]` row-major.
+/// Computes the result for one image, `[channels, height, width]` row-major.
 ///
-/// The result is `f64`, as all between is: what a circuit gives in `f32` differs by its own rounding only.
+/// All values are `f64`.
 ///
 /// # Errors
-/// [`CircuitError::Image`] if the image is of another size.
+/// [`CircuitError::Image`] if the image has the wrong size.
 pub fn interpret(circuit: &Circuit, image: &[f32]) -> Result<Vec<f64>, CircuitError> {
     interpret_counting(circuit, image).map(|(result, _)| result)
 }
 
-/// The result for one image, and how often a real weight was multiplied.
+/// Computes the result for one image and the number of multiplications with a real weight.
 ///
-/// Zeros of the padding are multiplied like any pixel, as counts of multiply-adds have it. Norms, biases, means and
-/// coefficients of sums are not weights.
+/// Multiplications with zeros of the padding are included, as in counts of multiply-adds. Norms, biases, means and coefficients of sums
+/// are not weights.
 ///
 /// # Errors
-/// [`CircuitError::Image`] if the image is of another size.
+/// [`CircuitError::Image`] if the image has the wrong size.
 pub fn interpret_counting(
     circuit: &Circuit,
     image: &[f32],
@@ -36,11 +36,11 @@ pub fn interpret_counting(
     Ok((result, multiplications))
 }
 
-/// Shows every value on the way, `[channels, height, width]` row-major, in the order of the steps. What the observer
-/// writes there, later steps read.
+/// Calls the observer with every step's output, `[channels, height, width]` row-major, in the order of the steps. The observer can
+/// change it; later steps read the changed values.
 ///
 /// # Errors
-/// [`CircuitError::Image`] if the image is of another size.
+/// [`CircuitError::Image`] if the image has the wrong size.
 pub fn interpret_with(
     circuit: &Circuit,
     image: &[f32],
@@ -59,7 +59,7 @@ fn run(
         let found = image.len();
         return Err(CircuitError::Image { expected, found });
     }
-    // A value is let go after the step that reads it last.
+    // A value is freed after the last step that reads it.
     let mut last_read: Vec<usize> = (0..circuit.steps.len()).collect();
     for (at, step) in circuit.steps.iter().enumerate() {
         for input in &step.inputs {
@@ -89,16 +89,16 @@ fn run(
     Ok(multiplications)
 }
 
-/// Maps of so many channels and pixels.
+/// Feature maps `[channels, height, width]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Maps<'a> {
-    numbers: &'a [f64],
+    values: &'a [f64],
     shape: [usize; 3],
 }
 
 impl<'a> Maps<'a> {
-    pub(crate) fn new(numbers: &'a [f64], shape: [usize; 3]) -> Self {
-        Self { numbers, shape }
+    pub(crate) fn new(values: &'a [f64], shape: [usize; 3]) -> Self {
+        Self { values, shape }
     }
 
     fn pixels(&self) -> usize {
@@ -106,10 +106,10 @@ impl<'a> Maps<'a> {
     }
 
     fn channel(&self, channel: usize) -> &'a [f64] {
-        &self.numbers[channel * self.pixels()..(channel + 1) * self.pixels()]
+        &self.values[channel * self.pixels()..(channel + 1) * self.pixels()]
     }
 
-    /// The pixel, or nothing outside the map.
+    /// A pixel, or `None` outside the feature map.
     fn pixel(&self, channel: usize, y: isize, x: isize) -> Option<f64> {
         let [_, height, width] = self.shape;
         let (y, x) = (usize::try_from(y).ok()?, usize::try_from(x).ok()?);
@@ -117,7 +117,7 @@ impl<'a> Maps<'a> {
     }
 }
 
-/// What a step gives. Steps without inputs give what they hold.
+/// The output of a step.
 fn evaluate(
     circuit: &Circuit,
     step: &Step,
@@ -175,7 +175,7 @@ fn evaluate(
                 let tensor = circuit.tensor(block.tensor);
                 f64::from(tensor.values[block.rows[channel]])
             };
-            let mut normed = Vec::with_capacity(x.numbers.len());
+            let mut normed = Vec::with_capacity(x.values.len());
             for channel in 0..step.shape[0] {
                 let map = x.channel(channel);
                 let (mean, variance) = match statistics {
@@ -195,17 +195,17 @@ fn evaluate(
             }
             normed
         }
-        (Op::Relu, Some(x)) => x.numbers.iter().map(|z| z.max(0.0)).collect(),
+        (Op::Relu, Some(x)) => x.values.iter().map(|z| z.max(0.0)).collect(),
         (Op::Sum(coefficients), Some(x)) => {
-            let mut sums = vec![0.0; x.numbers.len()];
+            let mut sums = vec![0.0; x.values.len()];
             for (a, term) in coefficients.iter().zip(inputs) {
-                for (sum, z) in sums.iter_mut().zip(term.numbers) {
+                for (sum, z) in sums.iter_mut().zip(term.values) {
                     *sum += a * z;
                 }
             }
             sums
         }
-        (Op::Concat, _) => inputs.iter().flat_map(|x| x.numbers).copied().collect(),
+        (Op::Concat, _) => inputs.iter().flat_map(|x| x.values).copied().collect(),
         (Op::Select(channels), Some(x)) => {
             let maps = channels.iter().flat_map(|&channel| x.channel(channel));
             maps.copied().collect()
@@ -247,7 +247,7 @@ fn evaluate(
             }
             pooled
         }
-        (Op::Flatten, Some(x)) => x.numbers.to_vec(),
+        (Op::Flatten, Some(x)) => x.values.to_vec(),
         (&Op::Fold(side), Some(x)) => {
             let mut folded = Vec::new();
             for (channel, dy, dx) in (0..x.shape[0]).flat_map(|channel| {
@@ -264,7 +264,7 @@ fn evaluate(
     }
 }
 
-/// What targets gather from sources, without a bias.
+/// The output of a convolution without its bias.
 pub(crate) fn convolve(
     circuit: &Circuit,
     weight: &Block,
@@ -296,8 +296,8 @@ struct Kernel<'a> {
 }
 
 impl Kernel<'_> {
-    /// Adds to each of the `sums`, `width` in a row, what the real entries make of a channel of `x`. The result is how many
-    /// multiplications that took.
+    /// Adds the convolution of a channel of `x` with the real entries to `sums`, which has `width` elements per row. Returns the number of
+    /// multiplications.
     fn slide(
         &self,
         x: Maps<'_>,

@@ -1,19 +1,17 @@
-//! A wired network as channels and the edges between them.
+//! A wired network as a graph of operations on channels.
 //!
-//! A network's modules say how it is trained; its [`Circuit`] says what it is once trained: steps from the pixels to the
-//! logits, each a few channels of so many pixels, and the tensors they read. No framework is known here. From
-//! the one description follow
+//! A [`Circuit`] describes a trained network independently of any framework: the steps from the pixels to the logits, the
+//! shape of each step's output, and the tensors that it reads. On this description work
 //!
-//! * [`count`]: parameters and multiply-adds, as a dense framework has them, as they are published, and after dead
-//!   nodes are removed;
-//! * [`Liveness`]: which channels lie on a path of real edges from the image to the result;
-//! * [`prune`]: the circuit of those channels alone, which computes the same;
-//! * [`interpret`]: what it computes, by loops too plain to be wrong, against which faster ways are tested.
+//! * [`count`]: counts parameters and multiply-adds of the dense network, as published, and after dead nodes are removed;
+//! * [`Liveness`]: finds the channels on a path of real edges from the image to the result;
+//! * [`prune`]: returns an equivalent circuit with these channels only;
+//! * [`interpret`]: computes the output with simple loops, as a reference for faster implementations.
 //!
 //! ```
 //! use dnw_circuit::{Block, CircuitBuilder, Tensor, Window, count, interpret};
 //!
-//! // An image of one channel and 2 x 2 pixels; two nodes gather it, the edge into the second is hallucinated.
+//! // An image of one channel and 2 x 2 pixels, and two nodes. The edge into the second node is hallucinated.
 //! let mut circuit = CircuitBuilder::new([1, 2, 2])?;
 //! circuit.layer("graph");
 //! let edges = Tensor::edges("graph.weight", [2, 1, 1, 1], vec![3.0, 5.0], vec![true, false]);

@@ -1,70 +1,69 @@
-//! Which channels do anything.
+//! Which channels are alive.
 //!
-//! A channel is alive if a path of real edges leads to it from the image and another from it to the result. One pass forward
-//! finds the former, one backward the latter, and both together are what removing dead nodes again and again
-//! would end in: if a channel is alive, so is every channel on the two paths, hence nothing that keeps it alive is ever
-//! removed.
+//! A channel is alive if a path of real edges leads from the image to it and another from it to the result. One forward pass
+//! over the steps finds the former, one backward pass the latter. The outcome is the same as removing dead nodes repeatedly
+//! until none is left: all channels on the two paths of a live channel are alive, so none of them is ever removed.
 //!
-//! Paths are followed in the structure. An edge of weight zero is an edge; so is one whose taps only ever meet the padding; a
-//! node that its ReLU keeps at zero is alive.
+//! Only the structure counts. An edge of weight zero is an edge, and so is one whose filter taps only ever read the padding; a node
+//! whose ReLU always outputs zero is alive.
 
 use crate::{Circuit, Op, Step, ValueId};
 
-/// For every value and channel, whether something comes in and something goes out.
+/// For every channel of every value, whether it depends on the image and whether the result depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Liveness {
     varies: Vec<Vec<bool>>,
     used: Vec<Vec<bool>>,
 }
 
-/// How far is looked for something that comes in or goes out.
+/// How far paths are followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
     /// Along whole paths.
     Path,
-    /// To the next edges of any convolution that mixes channels, whatever lies beyond.
+    /// To the nearest convolution that mixes channels.
     Edge,
 }
 
 impl Liveness {
-    /// Along paths from the image and to the result.
+    /// Liveness by whole paths from the image and to the result.
     pub fn along_paths(circuit: &Circuit) -> Self {
         Self::new(circuit, Reach::Path)
     }
 
-    /// One step around each channel, which is how published counts see dead nodes: something comes in if the row of its
-    /// weight has a real entry, something goes out if its column has one, wherever that leads and even if no step reads
-    /// it. Channels that norms, kernels of their own, pools and the like pass on unmixed are one node; the image
-    /// comes in and the result goes out.
+    /// Liveness by the nearest edges, which is the published definition of dead nodes: a channel has an input if its row of
+    /// the weight has a real entry, and an output if its column has one, wherever that edge leads and even if no step reads
+    /// it. Channels that norms, depthwise convolutions and pools pass on without mixing are one node. The image has an input and the
+    /// result has an output.
     pub fn one_step(circuit: &Circuit) -> Self {
         Self::new(circuit, Reach::Edge)
     }
 
     fn new(circuit: &Circuit, reach: Reach) -> Self {
-        let nothing: Vec<Vec<bool>> = circuit
+        let none: Vec<Vec<bool>> = circuit
             .steps
             .iter()
             .map(|step| vec![false; step.shape[0]])
             .collect();
-        let (mut varies, mut used) = (nothing.clone(), nothing);
+        let (mut varies, mut used) = (none.clone(), none);
         varies[0].fill(true);
         for (at, step) in circuit.steps.iter().enumerate() {
-            let mut given = std::mem::take(&mut varies[at]);
+            let mut flags = std::mem::take(&mut varies[at]);
             match &step.op {
                 Op::Conv { weight, .. } if reach == Reach::Edge => {
                     let tensor = circuit.tensor(weight.tensor);
                     let joined = |row| (0..tensor.shape[1]).any(|column| tensor.joins(row, column));
-                    given = weight.rows.iter().map(|&row| joined(row)).collect();
+                    flags = weight.rows.iter().map(|&row| joined(row)).collect();
                 }
                 _ => for_each_link(circuit, step, |input, source, target| {
-                    given[target] |= varies[input.0][source];
+                    flags[target] |= varies[input.0][source];
                 }),
             }
-            varies[at] = given;
+            varies[at] = flags;
         }
         used[circuit.output.0].fill(true);
         for (at, step) in circuit.steps.iter().enumerate().rev() {
-            let given = std::mem::take(&mut used[at]);
+            let flags = std::mem::take(&mut used[at]);
             match &step.op {
                 Op::Conv { weight, .. } if reach == Reach::Edge => {
                     let tensor = circuit.tensor(weight.tensor);
@@ -74,25 +73,25 @@ impl Liveness {
                     }
                 }
                 _ => for_each_link(circuit, step, |input, source, target| {
-                    used[input.0][source] |= given[target];
+                    used[input.0][source] |= flags[target];
                 }),
             }
-            used[at] = given;
+            used[at] = flags;
         }
         Self { varies, used }
     }
 
-    /// For each channel, whether something comes in. If not, it is the same for every image.
+    /// For each channel, whether it has an input. If not, it is the same for every image.
     pub fn varies(&self, value: ValueId) -> &[bool] {
         &self.varies[value.0]
     }
 
-    /// For each channel, whether something goes out. If not, the result does not depend on it.
+    /// For each channel, whether it has an output. If not, the result does not depend on it.
     pub fn used(&self, value: ValueId) -> &[bool] {
         &self.used[value.0]
     }
 
-    /// The channels with both.
+    /// The live channels: those with an input and an output.
     pub fn alive(&self, value: ValueId) -> impl Iterator<Item = usize> + '_ {
         let both = self.varies(value).iter().zip(self.used(value));
         both.enumerate()
@@ -100,7 +99,8 @@ impl Liveness {
     }
 }
 
-/// Calls `link(input, source, target)` for each channel that a step reads and each that it then gives something of it.
+/// Calls `link(input, source, target)` for each pair of an input channel and an output channel of a step where the output depends on the
+/// input.
 fn for_each_link(circuit: &Circuit, step: &Step, mut link: impl FnMut(ValueId, usize, usize)) {
     match &step.op {
         Op::Input | Op::Constant(_) => {}

@@ -1,4 +1,4 @@
-//! The circuit without its dead channels.
+//! Pruning of dead channels.
 
 mod compact;
 
@@ -10,23 +10,23 @@ use crate::{
     interpret_with,
 };
 
-/// The circuit of the live channels alone.
+/// Returns an equivalent circuit without dead channels.
 ///
-/// Channels from which no path leads to the result are left out. Channels to which no path leads from the image are the same
-/// for every image, so what they give is computed once and added where it is used: as a constant *map*, because a padded
-/// convolution of a constant map differs at the rim. In the circuit given back
+/// Channels without a path to the result are removed. Channels without a path from the image are the same for every image, so
+/// their values are computed once and added where they are used. They are added as a constant *feature map*, because the padded
+/// convolution of a constant feature map differs at the border. In the returned circuit
 ///
-/// * every channel of every step that computes is alive. Steps that only move numbers may hold more: the image, what is
-///   flattened or folded before a part of it is selected, constants and what joins them with live channels where the
+/// * every channel of every step that computes is alive. Steps that only move values may hold other channels: the image, what is
+///   flattened or folded before a part of it is selected, constants, and concatenations of constants and live channels where the
 ///   result or a sum needs both;
-/// * tensors hold the rows and columns that some step reads, and the entries of wired ones are real where an edge is alive
-///   in some step;
-/// * what is computed is what the original computes, but for the order of sums.
+/// * tensors have the rows and columns that some step reads, and an entry of a wired tensor is real if the edge is alive in some
+///   step;
+/// * the result is the same up to the order of sums.
 ///
-/// It runs the circuit once, plainly, to learn its constants: milliseconds for small networks, about a second for large
-/// ones.
+/// To compute the constants, the circuit is run once with [`interpret`](crate::interpret): milliseconds for small networks,
+/// about a second for large ones.
 pub fn prune(circuit: &Circuit) -> Circuit {
-    // Every part is cut to fit from parts that do.
+    // Each part of a valid circuit is valid.
     let pruned = Pruning::new(circuit).and_then(Pruning::finish);
     compact::compact(pruned.expect("the live part of a circuit is a circuit"))
 }
@@ -42,9 +42,9 @@ struct Pruning<'a> {
     old: &'a Circuit,
     live: Liveness,
     new: CircuitBuilder,
-    /// For each value of the original that has live channels, where they are.
+    /// For each value of the original with live channels, their location in the pruned circuit.
     kept: Vec<Option<Kept>>,
-    /// For each value of the original, the maps of its constant channels one after the other.
+    /// For each value of the original, the feature maps of its constant channels one after the other.
     constants: Vec<Vec<f64>>,
 }
 
@@ -53,8 +53,8 @@ impl<'a> Pruning<'a> {
         let live = Liveness::along_paths(old);
         let mut constants = vec![Vec::new(); old.steps.len()];
         let image = old.image();
-        let black = vec![0.0; image.iter().product()];
-        interpret_with(old, &black, |value, maps| {
+        let zeros = vec![0.0; image.iter().product()];
+        interpret_with(old, &zeros, |value, maps| {
             let [_, height, width] = old.step(value).shape;
             let channels = maps.chunks(height * width).zip(live.varies(value));
             constants[value.0] = channels
@@ -97,7 +97,7 @@ impl<'a> Pruning<'a> {
         self.new.finish(output)
     }
 
-    /// The step that gives these live channels of a value.
+    /// Adds the pruned step that computes these live channels of a value.
     fn rewrite(&mut self, value: ValueId, channels: Vec<usize>) -> Result<Kept, CircuitError> {
         let step = self.old.step(value);
         let of = |block: &Block| Block {
@@ -205,19 +205,19 @@ impl<'a> Pruning<'a> {
                     Op::Fold(side) => self.new.fold(x, side)?,
                     _ => self.new.flatten(x)?,
                 };
-                let given = read
+                let spread_channels = read
                     .iter()
                     .flat_map(|channel| channel * share..(channel + 1) * share);
-                let given = Kept {
+                let spread = Kept {
                     value: spread,
-                    channels: given.collect(),
+                    channels: spread_channels.collect(),
                 };
-                same(self.select(&given, &channels)?)
+                same(self.select(&spread, &channels)?)
             }
         }
     }
 
-    /// A convolution from live sources, and what constant ones add to it.
+    /// A convolution over the live sources, plus a constant for the others.
     fn conv(
         &mut self,
         value: ValueId,
@@ -254,7 +254,7 @@ impl<'a> Pruning<'a> {
             ..weight.clone()
         };
         let sum = self.new.conv(x, block, bias, window)?;
-        match folded.filter(|maps| maps.iter().any(|&number| number != 0.0)) {
+        match folded.filter(|maps| maps.iter().any(|&value| value != 0.0)) {
             Some(maps) => {
                 let folded = self.new.constant(gathered, maps)?;
                 self.new.add(&[sum, folded])
@@ -263,7 +263,7 @@ impl<'a> Pruning<'a> {
         }
     }
 
-    /// A sum in which terms that are constant on all `channels` are added up.
+    /// A sum in which the terms that are constant on all `channels` are folded into one constant.
     fn sum(
         &mut self,
         value: ValueId,
@@ -282,12 +282,12 @@ impl<'a> Pruning<'a> {
                 terms.push((a, self.with_constants(input, channels)?));
             } else {
                 let maps = self.constant_maps(input, channels);
-                for (sum, number) in folded.iter_mut().zip(maps) {
-                    *sum += a * number;
+                for (sum, value) in folded.iter_mut().zip(maps) {
+                    *sum += a * value;
                 }
             }
         }
-        if folded.iter().any(|&number| number != 0.0) {
+        if folded.iter().any(|&value| value != 0.0) {
             let folded = self.new.constant([channels.len(), height, width], folded)?;
             terms.push((1.0, folded));
         }
@@ -297,7 +297,7 @@ impl<'a> Pruning<'a> {
         }
     }
 
-    /// These channels of a value, all of them live.
+    /// These channels of a value, all of which are live.
     fn live(&mut self, value: ValueId, channels: &[usize]) -> Result<ValueId, CircuitError> {
         let kept = self.kept[value.0].clone();
         self.select(&kept.expect("a live channel is kept"), channels)
@@ -307,11 +307,11 @@ impl<'a> Pruning<'a> {
         if kept.channels == channels {
             return Ok(kept.value);
         }
-        let place = |channel: &usize| {
-            let place = kept.channels.binary_search(channel);
-            place.expect("a live channel is kept")
+        let position = |channel: &usize| {
+            let position = kept.channels.binary_search(channel);
+            position.expect("a live channel is kept")
         };
-        self.new.select(kept.value, channels.iter().map(place))
+        self.new.select(kept.value, channels.iter().map(position))
     }
 
     /// These channels of a value, live or constant.
@@ -335,14 +335,15 @@ impl<'a> Pruning<'a> {
         let live_part = self.live(value, &live)?;
         let joined = self.new.concat(&[live_part, constants])?;
         let order: Vec<usize> = live.iter().chain(&constant).copied().collect();
-        let place = |channel| order.iter().position(|held| held == channel);
+        let position = |channel| order.iter().position(|held| held == channel);
         if order == channels {
             return Ok(joined);
         }
-        self.new.select(joined, channels.iter().filter_map(place))
+        self.new
+            .select(joined, channels.iter().filter_map(position))
     }
 
-    /// The maps of constant channels.
+    /// The feature maps of constant channels.
     fn constant_maps(&self, value: ValueId, channels: &[usize]) -> Vec<f64> {
         let [_, height, width] = self.old.step(value).shape;
         let varies = self.live.varies(value);

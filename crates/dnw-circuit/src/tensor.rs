@@ -1,32 +1,32 @@
-//! The numbers that steps read.
+//! The tensors of a circuit.
 
-/// A tensor of a circuit.
+/// The identifier of a tensor of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TensorId(pub(crate) usize);
 
 impl TensorId {
-    /// Its place in [`Circuit::tensors`](crate::Circuit::tensors).
+    /// The index in [`Circuit::tensors`](crate::Circuit::tensors).
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// What the numbers of a tensor are, which decides where they are counted.
+/// The kind of a tensor, which decides how its entries are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Weights that are wired: each is an edge, real or hallucinated.
+    /// Wired weights: each entry is an edge, real or hallucinated.
     Edges,
-    /// Weights that are all there.
+    /// Dense weights.
     Weight,
-    /// Added to what a convolution gives, one a target.
+    /// Biases of a convolution, one per target.
     Bias,
-    /// Scales and shifts of a norm.
+    /// Scales or shifts of a norm.
     Norm,
-    /// Means and variances that a batch norm has gathered. They are no parameters.
+    /// Running means or variances of a batch norm. They are not parameters.
     Statistic,
 }
 
-/// Named numbers, held once however many steps read them.
+/// A named tensor, stored once even if several steps read it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     pub(crate) name: String,
@@ -37,9 +37,9 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A wired weight `[targets, sources, kernel_h, kernel_w]`; `real` says of every entry whether it takes part.
+    /// A wired weight `[targets, sources, kernel_h, kernel_w]`; `real` has one flag per entry, true for real edges.
     ///
-    /// Values of hallucinated entries are never read.
+    /// The values of hallucinated edges are never read.
     pub fn edges(
         name: impl Into<String>,
         shape: [usize; 4],
@@ -52,22 +52,22 @@ impl Tensor {
         }
     }
 
-    /// An ordinary weight `[targets, sources per group, kernel_h, kernel_w]`.
+    /// A dense weight `[targets, sources per group, kernel_h, kernel_w]`.
     pub fn weight(name: impl Into<String>, shape: [usize; 4], values: Vec<f32>) -> Self {
         Self::new(name, Kind::Weight, shape, values)
     }
 
-    /// The biases of a convolution, one a target.
+    /// The biases of a convolution, one per target.
     pub fn bias(name: impl Into<String>, values: Vec<f32>) -> Self {
         Self::vector(name, Kind::Bias, values)
     }
 
-    /// Scales or shifts of a norm, one a channel.
+    /// Scales or shifts of a norm, one per channel.
     pub fn norm(name: impl Into<String>, values: Vec<f32>) -> Self {
         Self::vector(name, Kind::Norm, values)
     }
 
-    /// Means or variances of a batch norm, one a channel.
+    /// Means or variances of a batch norm, one per channel.
     pub fn statistic(name: impl Into<String>, values: Vec<f32>) -> Self {
         Self::vector(name, Kind::Statistic, values)
     }
@@ -91,7 +91,7 @@ impl Tensor {
         &self.name
     }
 
-    /// What its numbers are.
+    /// Its kind.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -101,27 +101,27 @@ impl Tensor {
         self.shape
     }
 
-    /// Its numbers, row-major.
+    /// Its values, row-major.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Whether the entry takes part: always, unless it is a hallucinated edge.
+    /// Whether an entry is real: false for hallucinated edges only.
     ///
     /// # Panics
-    /// If the entry lies outside the tensor.
+    /// If the entry is outside the tensor.
     pub fn is_real(&self, entry: usize) -> bool {
         self.real.as_ref().is_none_or(|real| real[entry])
     }
 
-    /// Entries of one row and one column: those of a kernel.
+    /// The entries of the kernel at a row and a column.
     pub(crate) fn kernel(&self, row: usize, column: usize) -> std::ops::Range<usize> {
         let area = self.shape[2] * self.shape[3];
         let start = (row * self.shape[1] + column) * area;
         start..start + area
     }
 
-    /// Whether any entry between a column and a row is real.
+    /// Whether any entry of the kernel at a row and a column is real.
     pub(crate) fn joins(&self, row: usize, column: usize) -> bool {
         self.kernel(row, column).any(|entry| self.is_real(entry))
     }

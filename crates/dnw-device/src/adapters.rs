@@ -1,26 +1,26 @@
-//! The devices that a backend reaches on this machine.
+//! The devices of a backend on this machine.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Backend;
 use crate::name::{DeviceName, Kind};
 
-/// A device that is present.
+/// A device of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapter {
-    /// How it is asked for.
+    /// The name that opens it.
     pub name: DeviceName,
-    /// What its maker calls it.
+    /// The model name from its manufacturer.
     pub model: String,
-    /// Who speaks to it, and in which version.
+    /// Driver and version.
     pub driver: String,
-    /// Bytes of its memory, where the driver tells.
+    /// Memory in bytes, if the driver reports it.
     pub memory: Option<u64>,
-    /// What kind it is.
+    /// Its kind.
     pub kind: Kind,
 }
 
-/// The devices of a backend; none where the program was built without it.
+/// The devices of a backend; empty if the program was built without it.
 pub(crate) fn of(backend: Backend) -> Vec<Adapter> {
     if !backend.is_built() {
         return Vec::new();
@@ -49,7 +49,7 @@ fn cpu(backend: Backend) -> Adapter {
     }
 }
 
-/// The machine's memory, where the system tells.
+/// The machine's memory, if the system reports it.
 fn cpu_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
@@ -57,7 +57,7 @@ fn cpu_memory() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The devices of a runtime that numbers them. Asking for their models and memory opens them.
+/// The devices of a runtime that addresses them by index. Querying their models and memory opens them.
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 fn indexed(backend: Backend, runtime: burn::tensor::DeviceType) -> Vec<Adapter> {
     use burn::backend::DispatchDevice;
@@ -73,7 +73,7 @@ fn indexed(backend: Backend, runtime: burn::tensor::DeviceType) -> Vec<Adapter> 
     };
     let adapter = |(index, (model, memory)): (usize, (Option<String>, Option<u64>))| Adapter {
         name: DeviceName::Of(backend, crate::name::Which::Index(index)),
-        model: model.unwrap_or_else(|| "a GPU that does not say its name".into()),
+        model: model.unwrap_or_else(|| "a GPU without a name".into()),
         driver: String::new(),
         memory,
         kind: Kind::Discrete,
@@ -83,7 +83,7 @@ fn indexed(backend: Backend, runtime: burn::tensor::DeviceType) -> Vec<Adapter> 
     described.map(adapter).collect()
 }
 
-/// Adapters that wgpu finds.
+/// The adapters of wgpu.
 #[cfg(feature = "wgpu")]
 mod graphics {
     use burn::tensor::wgpu::wgpu::{self, AdapterInfo, Backends, DeviceType};

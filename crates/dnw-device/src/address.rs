@@ -1,31 +1,31 @@
-//! Where the devices of another process or machine are.
+//! Addresses of devices of another process or machine.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A device of a server: how and where it is reached, and which of the server's devices it is.
+/// The address of a server's device: transport, host, port and device index.
 ///
-/// Written `ws://127.0.0.1:3000` on this machine, `iroh://ID@HOST:PORT` beyond it, with `/1` at the end for another device than
-/// the first.
+/// Its text is `ws://127.0.0.1:3000` for a server on this machine and `iroh://ID@HOST:PORT` for one on another machine, followed by
+/// `/1` for the second device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteAddress {
-    /// How it is reached.
+    /// The transport.
     pub transport: Transport,
-    /// The host's name or number; an IPv6 number in brackets.
+    /// Host name or IP address; an IPv6 address in brackets.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// Which of the server's devices, counted from 0.
+    /// The index among the server's devices, from 0.
     pub device: usize,
 }
 
-/// How a server is reached.
+/// The transport to a server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// WebSocket over TCP. It is not encrypted, so it is for this machine only.
+    /// WebSocket over TCP. It is not encrypted, so it is only allowed on this machine.
     WebSocket,
-    /// Iroh's QUIC over UDP: encrypted, and the server proves that it is this one.
+    /// Iroh's QUIC over UDP: encrypted, and the server proves its identity.
     Iroh {
         /// The server's public key, in 64 hexadecimal digits.
         server: String,
@@ -39,7 +39,7 @@ impl FromStr for RemoteAddress {
     type Err = &'static str;
 
     /// # Errors
-    /// What would have been read.
+    /// A description of the expected text.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("ws", text));
         let (authority, device) = rest.split_once('/').unwrap_or((rest, ""));
@@ -92,14 +92,14 @@ impl FromStr for RemoteAddress {
 }
 
 impl RemoteAddress {
-    /// Whether the host is a name or number of the loopback interface.
+    /// Whether the host is the loopback interface.
     pub fn is_of_this_machine(&self) -> bool {
         let number = self.host.trim_matches(['[', ']']);
         let number: Option<IpAddr> = number.parse().ok();
         self.host == "localhost" || number.is_some_and(|number| number.is_loopback())
     }
 
-    /// The server's address, without the device's number.
+    /// The server's address, without the device index.
     pub fn server(&self) -> String {
         let Self { host, port, .. } = self;
         match &self.transport {
@@ -126,7 +126,7 @@ mod tests {
     const KEY: &str = "ae58ff8833241ac82d6ff7611046ed67b5072d142c588d0063e942d9a75502b6";
 
     #[test]
-    fn addresses_are_read_and_written_alike() {
+    fn addresses_round_trip_through_text() {
         for text in [
             "ws://127.0.0.1:3000",
             "ws://[::1]:3000/2",
@@ -137,12 +137,12 @@ mod tests {
             let read: RemoteAddress = text.parse().expect(text);
             assert_eq!(read.to_string(), text);
         }
-        let short: RemoteAddress = "127.0.0.1:3000".parse().expect("ws is understood");
+        let short: RemoteAddress = "127.0.0.1:3000".parse().expect("a valid address");
         assert_eq!(short.to_string(), "ws://127.0.0.1:3000");
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_what_would_be() {
+    fn errors_describe_the_expected_address() {
         for (text, words) in [
             ("", "as in remote:ws://127.0.0.1:3000"),
             ("here", "as in remote:ws://127.0.0.1:3000"),

@@ -1,4 +1,4 @@
-//! The backends that exist.
+//! The backends.
 
 use std::fmt;
 
@@ -10,24 +10,24 @@ pub enum Backend {
     Flex,
     /// Burn's older CPU backend.
     NdArray,
-    /// GPUs through the first graphics API that reaches one; shaders in WGSL.
+    /// GPUs through the first graphics API that finds one; shaders in WGSL.
     Wgpu,
     /// GPUs through Vulkan; shaders in SPIR-V.
     Vulkan,
-    /// Apple's GPUs.
+    /// Apple GPUs.
     Metal,
-    /// NVIDIA's GPUs.
+    /// NVIDIA GPUs.
     Cuda,
-    /// AMD's GPUs.
+    /// AMD GPUs.
     Rocm,
-    /// PyTorch's library.
+    /// LibTorch, the library of PyTorch.
     LibTorch,
     /// The devices of another process or machine.
     Remote,
 }
 
 impl Backend {
-    /// All of them, the default first.
+    /// All backends, the default first.
     pub const ALL: [Self; 9] = [
         Self::Flex,
         Self::NdArray,
@@ -40,7 +40,7 @@ impl Backend {
         Self::Remote,
     ];
 
-    /// Its name on the command line, which is also that of the feature that brings it.
+    /// Its name on the command line and the name of its Cargo feature.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
@@ -55,7 +55,7 @@ impl Backend {
         }
     }
 
-    /// The backend of that name.
+    /// The backend with this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|backend| backend.name() == name)
     }
@@ -75,18 +75,20 @@ impl Backend {
         }
     }
 
-    /// What it needs besides this program, for whoever has not got it.
+    /// The requirements of the backend besides this program.
     pub fn needs(self) -> &'static str {
         match self {
-            Self::Flex | Self::NdArray => "nothing besides the CPU",
+            Self::Flex | Self::NdArray => "only a CPU",
             Self::Wgpu | Self::Vulkan => {
                 "a graphics driver (on Debian `mesa-vulkan-drivers libvulkan1`, which also has a software adapter, `wgpu:cpu`)"
             }
             Self::Metal => "a Mac with a GPU",
             Self::Cuda => {
-                "an NVIDIA GPU, its driver and the CUDA toolkit (and, to be built, LLVM from the network)"
+                "an NVIDIA GPU, its driver and the CUDA toolkit (and network access at build time, to download LLVM)"
             }
-            Self::Rocm => "an AMD GPU and ROCm (and, to be built, LLVM from the network)",
+            Self::Rocm => {
+                "an AMD GPU and ROCm (and network access at build time, to download LLVM)"
+            }
             Self::LibTorch => {
                 "PyTorch's library (see LIBTORCH in the documentation of the crate tch)"
             }

@@ -1,62 +1,62 @@
-//! Why a device cannot be had, and what to do about it.
+//! The errors of this crate, each with a help text.
 
 use crate::{Backend, TOKEN_VARIABLE};
 
-/// Why a device cannot be had.
+/// A device cannot be opened.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// No device of that name.
+    /// There is no device with this name.
     #[error("there is no device `{name}`")]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
-    /// What follows the backend's name cannot be read.
-    #[error("`{name}` names no device: after the colon comes {expected}")]
+    /// The part after the backend's name is invalid.
+    #[error("`{name}` is not a device name: the colon must be followed by {expected}")]
     Which {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// What would have been read.
+        /// The expected text.
         expected: &'static str,
     },
-    /// The program was built without the backend.
+    /// The program was built without this backend.
     #[error("this program was built without the device `{backend}`")]
     NotBuilt {
-        /// The backend asked for.
+        /// The requested backend.
         backend: Backend,
     },
-    /// The program was built with it, but there is none here.
-    #[error("there is no device `{name}` here: {found}")]
+    /// The program was built with the backend, but this machine has no such device.
+    #[error("there is no device `{name}` on this machine: {found}")]
     Absent {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// Its backend.
         backend: Backend,
-        /// What there is instead.
+        /// The devices found instead.
         found: String,
-        /// Whether the backend has others.
+        /// Whether the backend has other devices.
         others: bool,
     },
-    /// No server answers there.
-    #[error("no devices are to be had from `{server}`: {reason}")]
+    /// The server does not answer.
+    #[error("cannot use the devices of `{server}`: {reason}")]
     Unreachable {
         /// The server's address.
         server: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The server does not take the token.
-    #[error("`{server}` wants {}", wanted(.given))]
+    /// The server rejects the token.
+    #[error("`{server}` {}", rejection(.given))]
     Token {
         /// The server's address.
         server: String,
-        /// Whether one was given.
+        /// Whether a token was sent.
         given: bool,
     },
     /// The server was built with another version of Burn.
     #[error(
-        "`{server}` speaks version {theirs} of Burn's remote protocol, this program version {ours}"
+        "`{server}` uses version {theirs} of Burn's remote protocol, this program uses version {ours}"
     )]
     Version {
         /// The server's address.
@@ -71,19 +71,19 @@ pub enum DeviceError {
     Number {
         /// The server's address.
         server: String,
-        /// The number asked for.
+        /// The requested index.
         device: usize,
-        /// How many it has.
+        /// The number of its devices.
         devices: usize,
     },
-    /// It is there and does not work.
+    /// The device is present but does not work.
     #[error("the device `{name}` does not work: {message}")]
     Broken {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// Its backend.
         backend: Backend,
-        /// What its driver says.
+        /// The driver's message.
         message: String,
     },
 }
@@ -95,7 +95,7 @@ impl DeviceError {
         }
     }
 
-    /// What to do about it.
+    /// How to solve the problem.
     pub fn help(&self) -> String {
         match self {
             Self::Unknown { name } => {
@@ -107,34 +107,37 @@ impl DeviceError {
                     .filter(|(distance, _)| *distance <= 2);
                 let all = all.join(", ");
                 match near {
-                    Some((_, near)) => format!("did you mean `{near}`? There are auto, {all}"),
-                    None => format!("there are auto, {all}"),
+                    Some((_, near)) => {
+                        format!("did you mean `{near}`? The devices are auto, {all}")
+                    }
+                    None => format!("the devices are auto, {all}"),
                 }
             }
-            Self::Which { .. } => "`dnw devices` lists what is here".into(),
+            Self::Which { .. } => "`dnw devices` lists the devices of this machine".into(),
             Self::NotBuilt { backend } => {
                 format!("build it with `cargo build --release -p dnw-train --features {backend}`")
             }
-            Self::Absent { others: true, .. } => "`dnw devices` lists what is here".into(),
+            Self::Absent { others: true, .. } => {
+                "`dnw devices` lists the devices of this machine".into()
+            }
             Self::Absent { backend, .. } => {
                 format!(
-                    "it needs {}; `dnw devices` lists what is here",
+                    "it needs {}; `dnw devices` lists the devices of this machine",
                     backend.needs()
                 )
             }
             Self::Unreachable { .. } => {
-                "start it there with `dnw serve`, which prints the name to give to `--device`"
-                    .into()
+                "start the server with `dnw serve`, which prints the name for `--device`".into()
             }
             Self::Token { .. } => format!(
-                "put the token that `dnw serve` prints, or that is in its `--token-file`, into the environment as {TOKEN_VARIABLE}"
+                "set the environment variable {TOKEN_VARIABLE} to the token that `dnw serve` prints or that is in its `--token-file`"
             ),
             Self::Version { .. } => "build both from the same version of dnw".into(),
-            Self::Number { .. } => "leave the number out for its first device".into(),
+            Self::Number { .. } => "omit the index for its first device".into(),
             Self::Broken {
                 backend: Backend::Remote,
                 ..
-            } => "see what the server says where it runs".into(),
+            } => "see the output of the server".into(),
             Self::Broken { backend, .. } => {
                 format!("it needs {}; `--device flex` always works", backend.needs())
             }
@@ -142,63 +145,59 @@ impl DeviceError {
     }
 }
 
-fn wanted(given: &bool) -> &'static str {
+fn rejection(given: &bool) -> &'static str {
     match given {
-        true => "another token than the one given",
-        false => "a token, and none was given",
+        true => "rejects the token",
+        false => "needs a token, but none is set",
     }
 }
 
-/// Why devices cannot be offered to others.
+/// Devices cannot be served.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// A device cannot be had, or this program cannot serve.
+    /// A device cannot be opened, or this program cannot serve.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// Burn cannot serve such a device.
-    #[error("`{name}` cannot be offered: {reason}")]
+    /// Burn cannot serve this device.
+    #[error("`{name}` cannot be served: {reason}")]
     Unserved {
         /// Its name.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
     /// The devices are of different backends.
-    #[error(
-        "`{first}` and `{other}` cannot be offered by one server: they are of different backends"
-    )]
+    #[error("one server cannot serve both `{first}` and `{other}`: they have different backends")]
     Mixed {
         /// The first device.
         first: String,
-        /// One of another backend.
+        /// A device of another backend.
         other: String,
     },
-    /// Beyond this machine a token is needed.
-    #[error(
-        "devices are not offered beyond this machine without a token of at least {least} characters"
-    )]
+    /// Serving other machines needs a token.
+    #[error("serving other machines needs a token of at least {least} characters")]
     Token {
-        /// The fewest characters that are taken.
+        /// The minimum length of a token.
         least: usize,
     },
-    /// The address cannot be listened at.
+    /// The server cannot listen at the address.
     #[error("cannot listen at `{address}`: {reason}")]
     Listen {
         /// The address.
         address: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The server's key cannot be read or written.
+    /// The server's key file cannot be read or written.
     #[error("cannot use the key in `{path}`: {reason}")]
     Key {
         /// Its file.
         path: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// It stopped.
+    /// The server stopped.
     #[error("the server stopped: {reason}")]
     Stopped {
         /// Why.
@@ -207,19 +206,19 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    /// What to do about it.
+    /// How to solve the problem.
     pub fn help(&self) -> String {
         match self {
             Self::Device(error) => error.help(),
-            Self::Unserved { .. } => "offer flex, ndarray or a GPU".into(),
-            Self::Mixed { .. } => "start a server for each, at ports of their own".into(),
+            Self::Unserved { .. } => "serve flex, ndarray or a GPU".into(),
+            Self::Mixed { .. } => "start one server per backend, each with its own port".into(),
             Self::Token { .. } => {
                 "leave the token out, and one is made and printed; or offer the devices to this machine alone, with \
                  `--listen 127.0.0.1:3000`"
                     .into()
             }
             Self::Listen { .. } => "give `--listen` another port, or an address that this machine has".into(),
-            Self::Key { .. } => "name a file that holds 32 bytes, or none yet, in a folder that can be written".into(),
+            Self::Key { .. } => "use a file of 32 bytes, or the path of a new file in a writable folder".into(),
             Self::Stopped { .. } => "start it again".into(),
         }
     }

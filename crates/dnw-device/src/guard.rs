@@ -1,7 +1,7 @@
 //! Backends whose failures are panics, reported as messages.
 //!
-//! CubeCL's runtimes panic where a driver refuses, often on a thread of their own. [`guarded`] runs something, keeps what any thread
-//! says in panicking meanwhile from the terminal, and returns it.
+//! CubeCL's runtimes panic on driver errors, often on a thread of their own. [`guarded`] runs a closure, captures the panic messages of
+//! all threads instead of printing them, and returns the message.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -9,21 +9,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
-/// Guards on all threads.
+/// The number of guards on all threads.
 static GUARDS: AtomicUsize = AtomicUsize::new(0);
-/// What threads without a guard said in panicking while there were guards: a driver's own.
+/// The panic messages of threads without a guard, such as a driver's own, while there are guards.
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static HOOK: Once = Once::new();
 
 thread_local! {
-    /// Guards on this thread.
+    /// The number of guards on this thread.
     static OWN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Runs `work`; a panic in it is returned as what the first of a driver's threads said that panicked meanwhile, or else as what it
-/// says itself.
+/// Runs `work` and converts a panic to an error. The message is that of the first driver thread that panicked meanwhile, or otherwise that
+/// of the panic itself.
 ///
-/// What `work` borrows may be half-changed after a panic: drop it, or put back what it was.
+/// Data that `work` borrows may be partly modified after a panic: drop or restore it.
 ///
 /// # Errors
 /// The message of the panic.
@@ -34,15 +34,15 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             if GUARDS.load(Ordering::SeqCst) == 0 {
                 return before(info);
             }
-            // The payload of a guarded thread reaches its own guard.
+            // A guarded thread's own guard returns its message.
             if OWN.get() == 0 {
                 let said = info.payload_as_str().unwrap_or("it gave up").to_owned();
-                said_by_drivers(|all| all.push(said));
+                driver_messages(|all| all.push(said));
             }
         }));
     });
     let first = GUARDS.fetch_add(1, Ordering::SeqCst) == 0;
-    let already = said_by_drivers(|all| {
+    let already = driver_messages(|all| {
         if first {
             all.clear();
         }
@@ -53,20 +53,20 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     OWN.set(OWN.get() - 1);
     GUARDS.fetch_sub(1, Ordering::SeqCst);
     done.map_err(|payload| {
-        let driver = said_by_drivers(|all| all.get(already).cloned());
-        in_a_line(&driver.unwrap_or_else(|| message(payload.as_ref())))
+        let driver = driver_messages(|all| all.get(already).cloned());
+        one_line(&driver.unwrap_or_else(|| message(payload.as_ref())))
     })
 }
 
-fn said_by_drivers<T>(of: impl FnOnce(&mut Vec<String>) -> T) -> T {
+fn driver_messages<T>(of: impl FnOnce(&mut Vec<String>) -> T) -> T {
     of(&mut SAID.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The most characters of a message that are passed on.
+/// The maximum length of a message.
 const MOST: usize = 400;
 
-/// What a message says, without what Burn's and CubeCL's own errors carry around it: names of fields, a backtrace.
-fn in_a_line(message: &str) -> String {
+/// The message in one line, without the field names and backtraces of Burn's and CubeCL's errors.
+fn one_line(message: &str) -> String {
     let reason = message.split_once("reason: \"").map(|(_, rest)| {
         let mut reason = String::new();
         let mut letters = rest.chars();
@@ -83,7 +83,7 @@ fn in_a_line(message: &str) -> String {
         reason
     });
     let reason = reason.unwrap_or_else(|| message.to_owned());
-    // How the remote engine says that the connection is gone.
+    // The remote engine's messages for a lost connection.
     if reason.contains("Failed to read tensor: RecvError")
         || reason.starts_with("Remote response channel closed")
     {
@@ -103,7 +103,7 @@ fn message(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "it gave up".into())
 }
 
-/// Whether a message of a backend speaks of memory that ran out.
+/// Whether a backend's message reports that memory ran out.
 pub fn is_out_of_memory(message: &str) -> bool {
     let message = message.to_lowercase();
     [
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_told_and_what_is_done_is_returned() {
+    fn a_panic_is_an_error_and_a_result_is_returned() {
         assert_eq!(guarded(|| 3), Ok(3));
         let message = guarded(|| panic!("no {} left", "memory"));
         assert_eq!(message, Err::<(), _>("no memory left".into()));
@@ -137,11 +137,11 @@ mod tests {
     fn an_error_of_the_engine_is_told_without_its_fields() {
         let said = "Error while reading data: use `try_into_data`: Generic { reason: \"the \\\"card\\\"\\n  is gone\", \
                     backtrace:\n 0: main\n }";
-        assert_eq!(in_a_line(said), "the \"card\" is gone");
+        assert_eq!(one_line(said), "the \"card\" is gone");
         let said =
             "Error: Generic { reason: \"Failed to read tensor: RecvError(())\", backtrace: 0: x }";
-        assert_eq!(in_a_line(said), "its server no longer answers");
-        assert_eq!(in_a_line("two\n  lines"), "two lines");
-        assert!(in_a_line(&"word ".repeat(1000)).ends_with("word [..]"));
+        assert_eq!(one_line(said), "its server no longer answers");
+        assert_eq!(one_line("two\n  lines"), "two lines");
+        assert!(one_line(&"word ".repeat(1000)).ends_with("word [..]"));
     }
 }

@@ -1,11 +1,11 @@
-//! Burn's devices by name.
+//! Burn devices by name.
 //!
-//! A [`DeviceName`] is what people write after `--device`; [`open`] makes it a [`Device`](burn::tensor::Device) that has proved
-//! to work, or says in one sentence why not and what to do. [`backends`] lists what the program was built with and what is present,
-//! by asking drivers here or in a child process ([`probe`]). [`serve`] offers devices to other processes and machines.
+//! A [`DeviceName`] is the value of `--device`. [`open`] opens the [`Device`](burn::tensor::Device) and checks that it works; its errors
+//! have a help text. [`backends`] lists the compiled-in backends and the present devices, by querying drivers in this process or in a
+//! child process ([`probe`]). [`serve`] makes devices available to other processes and machines.
 //!
-//! Which backends exist is decided by this crate's features, which are those of the program: `flex` (default), `ndarray`, `wgpu`,
-//! `vulkan`, `metal`, `cuda`, `rocm`, `libtorch`, `remote`. Several may be compiled in together.
+//! The features of this crate select the backends: `flex` (default), `ndarray`, `wgpu`,
+//! `vulkan`, `metal`, `cuda`, `rocm`, `libtorch`, `remote`. Several can be enabled together.
 
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
@@ -34,5 +34,5 @@ pub use open::{Opened, best, host, open, open_found_by, preferred};
 pub use present::{Present, backends};
 pub use serve::{Offer, ServerEvent, new_token, serve};
 
-/// The environment variable with the token that a server wants.
+/// The environment variable with the token for a server.
 pub const TOKEN_VARIABLE: &str = "DNW_TOKEN";

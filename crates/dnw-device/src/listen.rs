@@ -1,18 +1,18 @@
-//! What people write after `--listen`.
+//! Listen addresses, as for `--listen`.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// Where a server listens, and what it speaks there.
+/// The address and transport of a server.
 ///
-/// On this machine alone it speaks WebSocket; wherever others can reach it, Iroh, which is encrypted and proves the server's
-/// identity. Iroh may be asked for on this machine too.
+/// A loopback address uses WebSocket by default. All other addresses use Iroh, which is encrypted and proves the server's identity.
+/// Iroh can be requested for a loopback address too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// The address and the port, 0 for any that is free.
+    /// The address and the port; 0 selects a free port.
     pub address: SocketAddr,
-    /// Whether it speaks Iroh, and not WebSocket.
+    /// Whether the transport is Iroh instead of WebSocket.
     pub iroh: bool,
 }
 
@@ -27,7 +27,7 @@ impl FromStr for Listen {
         let address: SocketAddr = match place.parse::<u16>() {
             Ok(port) => ([127, 0, 0, 1], port).into(),
             Err(_) => place.parse().map_err(|_| {
-                format!("`{text}` is no address such as 127.0.0.1:3000, or 0.0.0.0:3000 for every network of this machine")
+                format!("`{text}` is not an address such as 127.0.0.1:3000, or 0.0.0.0:3000 for all networks of this machine")
             })?,
         };
         let is_here = address.ip().is_loopback();
@@ -37,7 +37,7 @@ impl FromStr for Listen {
             Some("ws") if is_here => false,
             Some("ws") => {
                 return Err(format!(
-                    "WebSocket is not encrypted, so it is for this machine alone: give iroh://{address}"
+                    "WebSocket is not encrypted, so it is only allowed on this machine: use iroh://{address}"
                 ));
             }
             Some(scheme) => return Err(format!("{scheme}:// is neither ws:// nor iroh://")),
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_can_reach_is_encrypted() {
+    fn addresses_that_other_machines_can_reach_are_encrypted() {
         let read = |text: &str| text.parse::<Listen>().expect(text).to_string();
         assert_eq!(read("3000"), "ws://127.0.0.1:3000");
         assert_eq!(read("127.0.0.1:0"), "ws://127.0.0.1:0");
@@ -70,12 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_listened_at_is_refused() {
+    fn invalid_addresses_are_errors() {
         for (text, words) in [
             ("ws://0.0.0.0:3000", "not encrypted"),
             ("ws://10.0.0.7:3000", "iroh://10.0.0.7:3000"),
             ("http://127.0.0.1:3000", "neither"),
-            ("gpu:3000", "no address such as 127.0.0.1:3000"),
+            ("gpu:3000", "not an address such as 127.0.0.1:3000"),
             ("127.0.0.1", "no address"),
             ("127.0.0.1:70000", "no address"),
         ] {

@@ -1,4 +1,4 @@
-//! What people write after `--device`.
+//! Device names, as for `--device`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,43 +7,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Backend, DeviceError, RemoteAddress};
 
-/// A device as people name it: `auto`, `flex`, `wgpu:discrete`, `cuda:1`, `remote:ws://127.0.0.1:3000`.
+/// The name of a device: `auto`, `flex`, `wgpu:discrete`, `cuda:1`, `remote:ws://127.0.0.1:3000`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum DeviceName {
-    /// The best that this program was built with and finds.
+    /// The best device that this program supports and finds.
     Auto,
-    /// One of a backend's devices.
+    /// A device of a backend.
     Of(Backend, Which),
     /// A device of a server.
     Remote(RemoteAddress),
 }
 
-/// Which of a backend's devices.
+/// Selects one of a backend's devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Which {
-    /// The backend's own choice.
+    /// The backend's default.
     #[default]
     Default,
-    /// That of this number among all.
+    /// By index among all devices.
     Index(usize),
-    /// That of this number among those of a kind.
+    /// By index among the devices of a kind.
     Kind(Kind, usize),
 }
 
-/// What kind of adapter.
+/// The kind of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A GPU with memory of its own.
+    /// A GPU with its own memory.
     Discrete,
-    /// A graphics unit that shares the CPU's memory.
+    /// A GPU that shares the CPU's memory.
     Integrated,
-    /// A graphics unit lent to a virtual machine.
+    /// A GPU of a virtual machine.
     Virtual,
-    /// Software on the CPU.
+    /// A software implementation on the CPU.
     Cpu,
-    /// One that does not say.
+    /// Unknown.
     Other,
 }
 
@@ -72,7 +72,7 @@ impl DeviceName {
         Self::Of(backend, Which::Default)
     }
 
-    /// The backend, if it is decided yet.
+    /// The backend; `None` for `auto`.
     pub fn backend(&self) -> Option<Backend> {
         match self {
             Self::Auto => None,
@@ -108,7 +108,7 @@ impl FromStr for DeviceName {
             }
             (_, None) => Which::Default,
             (Backend::Flex | Backend::NdArray, Some(_)) => {
-                return Err(bad("nothing: there is one such device"));
+                return Err(bad("nothing: there is only one such device"));
             }
             (Backend::Cuda | Backend::Rocm, Some(index)) => {
                 Which::Index(number(index, "a number, as in cuda:0")?)
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_and_written_alike() {
+    fn names_round_trip_through_text() {
         let names = [
             "auto",
             "flex",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_what_would_be() {
+    fn errors_describe_the_expected_name() {
         let refused = |name: &str| {
             let error = name.parse::<DeviceName>().expect_err(name);
             format!("{error}; {}", error.help())
@@ -195,7 +195,7 @@ mod tests {
         );
         assert!(refused("cuda:first").contains("a number, as in cuda:0"));
         assert!(refused("wgpu:fast").contains("discrete, integrated, virtual, cpu or a number"));
-        assert!(refused("flex:1").contains("there is one such device"));
+        assert!(refused("flex:1").contains("there is only one such device"));
         assert!(refused("remote").contains("the server's address, as in remote:ws://"));
         assert!(refused("remote:").contains("the server's address, as in remote:ws://"));
     }

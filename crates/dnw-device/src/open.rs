@@ -1,4 +1,4 @@
-//! From a name to a device that works.
+//! Opens a device by name and checks that it works.
 
 use std::fmt;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -10,45 +10,45 @@ use crate::guard::guarded;
 use crate::probe::{self, Find};
 use crate::{Adapter, Backend, DeviceError, DeviceName, Kind, RemoteAddress, Which};
 
-/// How long a driver may take to add two numbers for the first time.
+/// The timeout of the first computation on a device.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A device that works.
+/// A working device.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// The device, without autodiff.
     pub device: Device,
-    /// Its full name, which opens it again.
+    /// Its full name, which opens the same device again.
     pub name: DeviceName,
-    /// What it is, for people.
+    /// A description, such as the model of the GPU.
     pub model: String,
-    /// Why it was taken, where it was not asked for by name.
+    /// Why `auto` selected it; `None` if it was requested by name.
     pub why: Option<String>,
 }
 
 impl fmt::Display for Opened {
-    /// Name and model, and why it was taken where there was a choice.
+    /// Name and model, and why `auto` selected it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.model)?;
         match &self.why {
-            Some(why) => write!(f, ", which `auto` takes: {why}"),
+            Some(why) => write!(f, ", selected by `auto`: {why}"),
             None => Ok(()),
         }
     }
 }
 
-/// Opens a device and lets it add two numbers.
+/// Opens a device and checks that it can add two numbers.
 ///
-/// `auto` is the best GPU that the program was built for and finds, or else the CPU; a software adapter is only taken when
-/// it is asked for. The token of a server is that of the environment ([`TOKEN_VARIABLE`](crate::TOKEN_VARIABLE)).
+/// `auto` selects the best GPU that this program supports and finds, otherwise the CPU. A software adapter is only opened if it is
+/// requested by name. The token of a server is read from the environment variable ([`TOKEN_VARIABLE`](crate::TOKEN_VARIABLE)).
 ///
 /// # Errors
-/// [`DeviceError`] if the program was built without it, if there is none here, or if its driver fails.
+/// [`DeviceError`] if the program was built without its backend, if it is not present, or if its driver fails.
 pub fn open(name: &DeviceName) -> Result<Opened, DeviceError> {
     open_found_by(name, &probe::here)
 }
 
-/// Like [`open`], with a way to find what there is.
+/// [`open`] with a custom function that finds devices.
 ///
 /// # Errors
 /// As [`open`].
@@ -97,7 +97,7 @@ fn session(_: &RemoteAddress) -> Result<Device, DeviceError> {
     })
 }
 
-/// The order in which `auto` looks for GPUs.
+/// The order in which `auto` tries GPU backends.
 const GPUS: [Backend; 5] = [
     Backend::Cuda,
     Backend::Rocm,
@@ -106,28 +106,28 @@ const GPUS: [Backend; 5] = [
     Backend::Wgpu,
 ];
 
-/// The order in which `auto` takes CPUs.
+/// The order in which `auto` tries CPU backends.
 const CPUS: [Backend; 3] = [Backend::Flex, Backend::LibTorch, Backend::NdArray];
 
-/// The CPU's device, by whichever backend the program was built with; for what takes no time.
+/// The CPU device of a compiled-in backend, for small computations.
 pub fn host() -> DeviceName {
     let cpu = CPUS.into_iter().find(|backend| backend.is_built());
     cpu.map_or(DeviceName::Auto, DeviceName::of)
 }
 
-/// What `auto` takes, and why, where there was a choice.
+/// The device that `auto` selects, and the reason if there were alternatives.
 pub fn best(find: Find<'_>) -> (DeviceName, Option<String>) {
     let gpus = GPUS.into_iter().filter(|backend| backend.is_built());
     let mut found: Vec<Adapter> = Vec::new();
-    let mut looked = Vec::new();
+    let mut searched = Vec::new();
     for backend in gpus {
         match find(backend) {
             Ok(adapters) => {
-                looked.push(backend.to_string());
+                searched.push(backend.to_string());
                 let gpus = adapters.into_iter();
                 found.extend(gpus.filter(|adapter| adapter.kind != Kind::Cpu));
             }
-            Err(said) => looked.push(format!("{backend} ({said})")),
+            Err(said) => searched.push(format!("{backend} ({said})")),
         }
     }
     if let Some(gpu) = (!found.is_empty()).then(|| found.swap_remove(preferred(&found))) {
@@ -135,14 +135,14 @@ pub fn best(find: Find<'_>) -> (DeviceName, Option<String>) {
         return (gpu.name, Some(why));
     }
     let cpu = CPUS.into_iter().find(|backend| backend.is_built());
-    let why = match looked.as_slice() {
+    let why = match searched.as_slice() {
         [] => None,
-        looked => Some(format!("no GPU found by {}", looked.join(", "))),
+        searched => Some(format!("no GPU found by {}", searched.join(", "))),
     };
     (DeviceName::of(cpu.unwrap_or(Backend::Wgpu)), why)
 }
 
-/// The adapter of that name.
+/// The adapter with this name.
 fn find_named(name: &DeviceName, find: Find<'_>) -> Result<Adapter, DeviceError> {
     let DeviceName::Of(backend, which) = *name else {
         return Err(DeviceError::unknown(&name.to_string()));
@@ -168,14 +168,14 @@ fn find_named(name: &DeviceName, find: Find<'_>) -> Result<Adapter, DeviceError>
             backend,
             others: !found.is_empty(),
             found: match found.as_slice() {
-                [] => format!("{backend} finds no device at all"),
+                [] => format!("{backend} finds no device"),
                 found => format!("{backend} finds {}", found.join(", ")),
             },
         }),
     }
 }
 
-/// A GPU before software, a discrete one before others.
+/// The index of the preferred adapter: GPUs before software, discrete GPUs first.
 pub fn preferred(present: &[Adapter]) -> usize {
     let order = |adapter: &Adapter| match adapter.kind {
         Kind::Discrete => 0,
@@ -191,7 +191,7 @@ pub fn preferred(present: &[Adapter]) -> usize {
 fn make(name: &DeviceName) -> Result<Device, String> {
     let (backend, which) = match name {
         DeviceName::Of(backend, which) => (*backend, *which),
-        name => return Err(format!("{name} is no device of this machine")),
+        name => return Err(format!("{name} is not a device of this machine")),
     };
     let _ = which;
     match backend {
@@ -199,7 +199,7 @@ fn make(name: &DeviceName) -> Result<Device, String> {
         Backend::Flex => Ok(Device::flex()),
         #[cfg(feature = "ndarray")]
         #[allow(deprecated)]
-        // Burn deprecates it; it is offered for as long as Burn has it.
+        // Burn deprecates it; it stays available as long as Burn has it.
         Backend::NdArray => Ok(Device::ndarray()),
         #[cfg(feature = "wgpu")]
         Backend::Wgpu => graphics(which, burn::tensor::wgpu::WgpuBackend::Auto),
@@ -242,7 +242,7 @@ fn graphics(which: Which, api: burn::tensor::wgpu::WgpuBackend) -> Result<Device
         .graphics_api(api);
     match options.init() {
         Ok(device) => Ok(device),
-        // It was opened before; a device is a name, so another handle is the same device.
+        // It is open already; another handle refers to the same device.
         Err(WgpuInitError::Registration { .. }) => Ok(match api {
             #[cfg(feature = "vulkan")]
             burn::tensor::wgpu::WgpuBackend::Vulkan => Device::vulkan(kind),
@@ -254,7 +254,7 @@ fn graphics(which: Which, api: burn::tensor::wgpu::WgpuBackend) -> Result<Device
     }
 }
 
-/// Whether the device adds two numbers, within a time. A driver that hangs keeps its thread and nothing else.
+/// Checks that the device adds two numbers within a timeout. A driver that hangs only blocks its own thread.
 fn answers(device: &Device) -> Result<(), String> {
     let (say, hear) = channel();
     let device = device.clone();
@@ -270,7 +270,7 @@ fn answers(device: &Device) -> Result<(), String> {
     });
     match hear.recv_timeout(PATIENCE) {
         Ok(Ok(sum)) if sum == [2.0, 4.0] => Ok(()),
-        Ok(Ok(sum)) => Err(format!("it says that 1 + 1 and 2 + 2 are {sum:?}")),
+        Ok(Ok(sum)) => Err(format!("it computed {sum:?} for 1 + 1 and 2 + 2")),
         Ok(Err(message)) => Err(message),
         Err(RecvTimeoutError::Timeout) => {
             Err(format!("no answer within {} seconds", PATIENCE.as_secs()))
@@ -284,18 +284,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_opens_and_says_its_name() {
-        let opened = open(&DeviceName::of(Backend::Flex)).expect("flex is always there");
+    fn an_opened_device_has_its_full_name() {
+        let opened = open(&DeviceName::of(Backend::Flex)).expect("flex is compiled in");
         assert_eq!(opened.name.to_string(), "flex");
         assert_eq!(opened.why, None);
     }
 
     #[test]
-    fn what_was_not_built_names_its_feature() {
+    fn the_error_for_a_missing_backend_names_its_feature() {
         if Backend::Rocm.is_built() {
             return;
         }
-        let error = open(&DeviceName::of(Backend::Rocm)).expect_err("it was not built");
+        let error = open(&DeviceName::of(Backend::Rocm)).expect_err("not compiled in");
         assert_eq!(
             error,
             DeviceError::NotBuilt {

@@ -1,7 +1,7 @@
-//! Asking a driver in a process of its own.
+//! Lists devices in a child process.
 //!
-//! A driver that crashes takes its process with it, and one that hangs never answers. Whoever only wants to know what is present
-//! has a child process ask, and waits for a while.
+//! A driver that crashes ends its process, and one that hangs never answers. To list devices safely, a child process queries the driver
+//! with a timeout.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use crate::{Adapter, Backend, adapters};
 
-/// How the devices of a backend are found: those that there are, or why that is not known.
+/// A function that lists the devices of a backend, or returns why they are unknown.
 pub type Find<'a> = &'a dyn Fn(Backend) -> Result<Vec<Adapter>, String>;
 
-/// Asks in this process.
+/// Lists devices in this process.
 ///
 /// # Errors
 /// The message of a driver that panics.
@@ -22,28 +22,28 @@ pub fn here(backend: Backend) -> Result<Vec<Adapter>, String> {
     crate::guard::guarded(|| adapters::of(backend))
 }
 
-/// A program that, given a backend's name as its last argument, writes [`answer`] to its standard output.
+/// A program that takes a backend's name as its last argument and writes [`answer`] to standard output.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// The program.
     pub program: PathBuf,
     /// Its arguments before the backend's name.
     pub arguments: Vec<OsString>,
-    /// How long it may take.
+    /// The timeout.
     pub patience: Duration,
 }
 
-/// The devices of a backend in a line, as [`Probe::find`] reads them.
+/// The devices of a backend as one line of JSON for [`Probe::find`].
 pub fn answer(backend: Backend) -> String {
     let found = here(backend);
     serde_json::to_string(&found).unwrap_or_else(|error| error.to_string())
 }
 
 impl Probe {
-    /// Asks in a child process where a driver is asked at all, else in this one.
+    /// Lists devices in a child process if the backend has a driver, otherwise in this process.
     ///
     /// # Errors
-    /// What became of the child, in a clause.
+    /// How the child process failed.
     pub fn find(&self, backend: Backend) -> Result<Vec<Adapter>, String> {
         let has_driver = !matches!(
             backend,
@@ -59,9 +59,11 @@ impl Probe {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| format!("it cannot be asked ({error})"))?;
+            .map_err(|error| {
+                format!("the process that queries its driver cannot be started ({error})")
+            })?;
         let out = child.stdout.take();
-        // Read meanwhile, since a child that says much would wait for a reader.
+        // Read concurrently, because a child with much output blocks until it is read.
         let said = std::thread::spawn(move || {
             let mut said = String::new();
             if let Some(mut out) = out {
@@ -79,7 +81,7 @@ impl Probe {
         };
         if !status.success() {
             return Err(format!(
-                "its driver ends the process that asks it ({})",
+                "its driver ended the process that queries it ({})",
                 how(status)
             ));
         }
@@ -89,7 +91,7 @@ impl Probe {
     }
 }
 
-/// How the child ended, if it did in time.
+/// The child's exit status, if it exits in time.
 fn ended_within(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let began = Instant::now();
     loop {
@@ -132,16 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_crashes_is_a_sentence() {
+    fn a_crash_of_the_driver_is_an_error() {
         let said = probe("kill -SEGV $$");
         assert_eq!(
             said,
-            Err("its driver ends the process that asks it (segmentation fault)".into())
+            Err("its driver ended the process that queries it (segmentation fault)".into())
         );
     }
 
     #[test]
-    fn a_driver_that_hangs_is_a_sentence() {
+    fn a_hanging_driver_is_an_error() {
         let said = probe("exec sleep 600");
         assert_eq!(
             said,
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_talks_is_heard_to_the_end() {
+    fn other_output_of_the_driver_is_ignored() {
         let said = probe(
             "echo loading; echo '{\"Ok\":[{\"name\":\"wgpu:cpu\",\"model\":\"llvmpipe\",\"driver\":\"\",\"memory\":null,\"kind\":\"cpu\"}]}'",
         );

@@ -1,4 +1,4 @@
-//! Opening a device of a server.
+//! Opens a device of a server.
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc::channel;
@@ -9,12 +9,11 @@ use burn::tensor::Device;
 
 use crate::{DeviceError, RemoteAddress, Transport};
 
-/// How long a server may take to answer. Burn gives an encrypted connection 30 seconds; whatever accepts and then says nothing
-/// would hold it for ever.
+/// The timeout of a server's answer. Burn waits 30 seconds for an encrypted connection, and forever for a server that accepts and never
+/// answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a server of this machine may take to begin to listen; it may have been started a moment ago. Burn would wait for 16
-/// seconds.
+/// The timeout until a server on this machine listens; it may just have been started. Burn waits 16 seconds.
 const START: Duration = Duration::from_secs(3);
 
 /// Opens a session with the server.
@@ -47,7 +46,7 @@ pub(crate) fn connect(
     });
     let opened = hear.recv_timeout(PATIENCE).map_err(|_| {
         unreachable(format!(
-            "it takes connections and says nothing for {} seconds",
+            "it accepts connections but does not answer within {} seconds",
             PATIENCE.as_secs()
         ))
     })?;
@@ -66,19 +65,19 @@ pub(crate) fn connect(
             device: address.device,
             devices: device_count,
         },
-        // Burn's sentence speaks of relays, of which none takes part.
+        // Burn's message mentions relays, which are not used here.
         ConnectError::Unreachable { reason } if reason.starts_with("timed out") => unreachable(
             "nothing with that key answers there; a firewall must let its UDP port through".into(),
         ),
         ConnectError::Unreachable { reason } => unreachable(reason),
         ConnectError::Handshake { reason } => unreachable(format!(
-            "what answers there does not speak Burn's remote protocol ({reason})"
+            "the server does not use Burn's remote protocol ({reason})"
         )),
         error => unreachable(error.to_string()),
     })
 }
 
-/// Waits a while for something to listen.
+/// Waits until a server listens, with a timeout.
 fn listens(address: &RemoteAddress) -> Result<(), String> {
     let began = Instant::now();
     let place = (address.host.trim_matches(['[', ']']), address.port);
@@ -91,11 +90,11 @@ fn listens(address: &RemoteAddress) -> Result<(), String> {
     }
 }
 
-/// The server by its key at every number that its host's name has. No relay and no directory takes part.
+/// The server by its key at every IP address of its host name, without relay or directory.
 fn iroh_host(address: &RemoteAddress, server: &str) -> Result<IrohHost, String> {
     let id: EndpointId = server
         .parse()
-        .map_err(|_| "its key is no public key".to_owned())?;
+        .map_err(|_| "its key is not a valid public key".to_owned())?;
     let name = address.host.trim_matches(['[', ']']);
     let numbers = (name, address.port)
         .to_socket_addrs()

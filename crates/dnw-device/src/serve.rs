@@ -1,63 +1,63 @@
-//! Offering this machine's devices to others, through Burn's remote engine.
+//! Serves this machine's devices through Burn's remote engine.
 //!
-//! On this machine a server speaks WebSocket, which is not encrypted. Beyond it, it speaks Iroh alone: encrypted, the server proves
-//! its identity by a key that is part of its name, the client proves with a token that it may come in, and no relay or directory
-//! takes part. A token over WebSocket could be read by whoever sees the traffic, and the tensors with it.
+//! To clients on this machine a server uses WebSocket, which is not encrypted. To other machines it uses Iroh only: the connection is
+//! encrypted, the server proves its identity by a key that is part of its address, the client authenticates with a token, and no relay or
+//! directory is used. Over WebSocket, anyone who sees the traffic could read the token and the tensors.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::{Backend, Listen, Opened, RemoteAddress, ServeError};
 
-/// The fewest characters of a token beyond this machine. Whoever reaches the port may guess as often as they like.
+/// The minimum length of a token for other machines: anyone who reaches the port can try tokens without limit.
 const LEAST: usize = 16;
 
-/// What is offered, where, and to whom.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// The devices, all of one backend; clients ask for them by their place here.
+    /// The devices, all of one backend. Clients select them by index.
     pub devices: Vec<Opened>,
-    /// Where to listen.
+    /// The address to listen at.
     pub listen: Listen,
-    /// What clients must present; none lets in every program of this machine.
+    /// The token that clients must send; `None` accepts every program of this machine.
     pub token: Option<String>,
-    /// A file with the server's key, made if there is none; without it the key, and with it the name, is new each time.
+    /// A file with the server's key, created if it does not exist. Without a file, key and address are new each time.
     pub key: Option<PathBuf>,
 }
 
-/// What a server tells whoever started it.
+/// An event of a server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ServerEvent {
-    /// It listens.
+    /// The server listens.
     Listens {
-        /// What clients give to `--device`.
+        /// The device names for clients' `--device`.
         address: RemoteAddress,
     },
-    /// A client came in.
+    /// A client connected.
     Admitted {
-        /// From where.
+        /// The client's address.
         client: String,
-        /// Which device it asked for.
+        /// The index of the requested device.
         device: usize,
     },
-    /// A client was sent away.
+    /// A client was rejected.
     Refused {
-        /// From where.
+        /// The client's address.
         client: String,
     },
 }
 
 impl Offer {
-    /// Whether it may be made.
+    /// Checks the configuration.
     ///
     /// # Errors
-    /// [`ServeError`] if the devices cannot be offered, or the token is missing or too short where others can reach the server.
+    /// [`ServeError`] if the devices cannot be served, or the token is missing or too short where others can reach the server.
     pub fn check(&self) -> Result<(), ServeError> {
         let backend = |opened: &Opened| opened.name.backend();
         for opened in &self.devices {
             let reason = match backend(opened) {
-                Some(Backend::Remote) => "it is another server's",
+                Some(Backend::Remote) => "it belongs to another server",
                 Some(Backend::LibTorch) => "Burn cannot serve libtorch",
                 _ => continue,
             };
@@ -85,7 +85,7 @@ impl Offer {
     }
 }
 
-/// All of CubeCL's runtimes are one backend of Burn's.
+/// In Burn all CubeCL runtimes are one backend.
 fn engine_of(opened: &Opened) -> Option<Backend> {
     match opened.name.backend() {
         Some(Backend::Vulkan | Backend::Metal | Backend::Cuda | Backend::Rocm) => {
@@ -95,7 +95,7 @@ fn engine_of(opened: &Opened) -> Option<Backend> {
     }
 }
 
-/// A token that nobody guesses.
+/// A random token that cannot be guessed.
 ///
 /// # Errors
 /// [`ServeError`] if the program was built without `remote`.
@@ -103,10 +103,10 @@ pub fn new_token() -> Result<String, ServeError> {
     engine::new_token()
 }
 
-/// Serves until the program is asked to end (Ctrl-C or SIGTERM).
+/// Serves until Ctrl-C or SIGTERM.
 ///
 /// # Errors
-/// [`ServeError`] if the program was built without `remote`, the offer may not be made, or the address cannot be listened at.
+/// [`ServeError`] if the program was built without `remote`, the configuration is invalid, or the server cannot listen at the address.
 pub fn serve(
     offer: &Offer,
     tell: impl Fn(ServerEvent) + Send + Sync + 'static,
@@ -115,10 +115,10 @@ pub fn serve(
     engine::serve(offer, tell)
 }
 
-/// The number by which other machines reach this one, where it listens on all.
+/// The IP address of this machine for other machines, if the server listens on all interfaces.
 #[cfg_attr(not(feature = "remote"), allow(dead_code))]
 fn reached_by(listening: IpAddr) -> String {
-    // A socket that is told where to send, and sends nothing, knows which of the machine's numbers it would send from.
+    // A connected UDP socket reports the local address that it would send from, without sending.
     let outward = |from: &str, to: &str| {
         let socket = std::net::UdpSocket::bind(from).ok()?;
         socket.connect(to).ok()?;
@@ -175,7 +175,7 @@ mod engine {
     use crate::{RemoteAddress, Transport};
 
     pub fn new_token() -> Result<String, ServeError> {
-        // A key is 32 bytes from the system's source of random numbers.
+        // A key is 32 bytes from the system's random number generator.
         let mut token = String::new();
         for byte in &IrohIdentity::random().to_bytes()[..24] {
             let _ = write!(token, "{byte:02x}");
@@ -219,7 +219,7 @@ mod engine {
                 over_websocket(offer, server, &*tell).await
             }
         });
-        // A session may be in the middle of an operation that never ends.
+        // A session may be blocked in an operation that never ends.
         runtime.shutdown_timeout(Duration::from_secs(2));
         served
     }
@@ -235,7 +235,7 @@ mod engine {
         listens(tell, bound, Transport::WebSocket);
         tokio::select! {
             served = server.serve_async(WebSocketTransport::from_listener(listener)) => served.map_err(stopped),
-            asked = asked_to_end() => asked,
+            asked = shutdown_signal() => asked,
         }
     }
 
@@ -251,7 +251,7 @@ mod engine {
             })?,
             None => IrohIdentity::random(),
         };
-        // Burn's own transport listens on every network, whatever it is told. Segments are not offloaded, as in Burn: iroh#4555.
+        // Burn's own transport always listens on all interfaces. Segmentation offload is disabled, as in Burn: iroh#4555.
         let builder = Endpoint::builder(presets::Minimal)
             .relay_mode(RelayMode::Disabled)
             .secret_key(SecretKey::from_bytes(&identity.to_bytes()))
@@ -275,7 +275,7 @@ mod engine {
             .spawn();
         let server = identity.id().to_string();
         listens(tell, bound, Transport::Iroh { server });
-        let asked = asked_to_end().await;
+        let asked = shutdown_signal().await;
         router.shutdown().await.map_err(stopped)?;
         asked
     }
@@ -291,8 +291,8 @@ mod engine {
         });
     }
 
-    /// Ends when the program is asked to.
-    async fn asked_to_end() -> Result<(), ServeError> {
+    /// Returns on Ctrl-C or SIGTERM.
+    async fn shutdown_signal() -> Result<(), ServeError> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -326,7 +326,7 @@ mod tests {
     use crate::{DeviceName, open};
 
     fn offer(listen: &str, token: Option<&str>) -> Offer {
-        let flex = open(&DeviceName::of(Backend::Flex)).expect("flex is always there");
+        let flex = open(&DeviceName::of(Backend::Flex)).expect("flex is compiled in");
         Offer {
             devices: vec![flex],
             listen: listen.parse().expect(listen),
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_this_machine_there_is_no_server_without_a_token() {
+    fn serving_other_machines_needs_a_token() {
         let refused = Err(ServeError::Token { least: LEAST });
         assert_eq!(offer("0.0.0.0:3000", None).check(), refused);
         assert_eq!(offer("10.0.0.7:3000", Some("")).check(), refused);
@@ -347,16 +347,16 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_burn_cannot_serve_is_refused_by_name() {
+    fn the_error_for_a_device_that_burn_cannot_serve_names_it() {
         let mut offer = offer("127.0.0.1:3000", None);
         offer.devices[0].name = "remote:ws://127.0.0.1:3001".parse().expect("an address");
-        let error = offer.check().expect_err("servers do not serve servers");
+        let error = offer.check().expect_err("a remote device cannot be served");
         assert_eq!(
             error.to_string(),
-            "`remote:ws://127.0.0.1:3001` cannot be offered: it is another server's"
+            "`remote:ws://127.0.0.1:3001` cannot be served: it belongs to another server"
         );
         offer.devices[0].name = DeviceName::of(Backend::NdArray);
-        let flex = open(&DeviceName::of(Backend::Flex)).expect("flex is always there");
+        let flex = open(&DeviceName::of(Backend::Flex)).expect("flex is compiled in");
         offer.devices.push(flex);
         let error = offer.check().expect_err("two backends");
         assert!(error.to_string().contains("different backends"), "{error}");

@@ -1,7 +1,7 @@
-//! Models as circuits: the same networks without Burn, to be counted, executed plainly and compiled.
+//! Models as circuits: the same networks without Burn, for counts, pruning and compilation.
 //!
-//! A model writes its pass once more as steps of a [`Circuit`], with a [`CircuitWriter`], which knows how Burn's layers and the graphs
-//! of `dnw-core` compute without training. Tests hold the two passes against each other.
+//! A model writes its forward pass as steps of a [`Circuit`] with a [`CircuitWriter`], which supports Burn's layers and the graphs of
+//! `dnw-core` in evaluation mode. Tests compare the circuit's output with the module's.
 
 mod graphs;
 
@@ -16,31 +16,31 @@ use dnw_circuit::{
 };
 use dnw_core::{RealEdges, Wiring};
 
-/// Why a model is no circuit.
+/// A model has no circuit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoCircuit {
-    /// The number of steps in time depends on the image.
+    /// The number of solver steps depends on the image.
     #[error(
-        "the solver chooses its steps image by image, so the model is no fixed circuit: give it a number of `steps`"
+        "the solver's steps depend on the image, so the model has no fixed circuit: set a number of `steps`"
     )]
     StepsFollowImage,
-    /// The steps do not fit each other: the image is of another size than the model was made for.
+    /// The steps do not fit each other: the image has the wrong size for the model.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
 }
 
-/// A circuit in the making. Tensors are called by their paths in the model, and laid out as `[targets, sources, kernel]`.
+/// Builds the circuit of a model. Tensors are named by their paths in the model and have the layout `[targets, sources, kernel]`.
 ///
-/// All methods fail with [`CircuitError`] if what they add does not fit what there is.
+/// All methods return [`CircuitError`] if the new step does not fit its inputs.
 #[derive(Clone, Debug)]
 pub struct CircuitWriter {
-    /// For steps that need nothing of Burn.
+    /// The builder, for steps without Burn modules.
     pub steps: CircuitBuilder,
 }
 
 impl CircuitWriter {
-    /// For images `[channels, height, width]`.
+    /// A circuit for images `[channels, height, width]`.
     ///
     /// # Errors
     /// [`CircuitError`] if the image has no pixels.
@@ -49,15 +49,15 @@ impl CircuitWriter {
         Ok(Self { steps })
     }
 
-    /// The circuit whose result this is.
+    /// Finishes the circuit with this value as the result.
     ///
     /// # Errors
-    /// [`CircuitError`] if it has no such value.
+    /// [`CircuitError`] if the value is not of this circuit.
     pub fn finish(self, result: ValueId) -> Result<Circuit, NoCircuit> {
         Ok(self.steps.finish(result)?)
     }
 
-    /// A convolution, the weight of which may be wired. Its padding must be given in numbers.
+    /// Adds a convolution, whose weight may be wired. Its padding must be explicit.
     ///
     /// # Errors
     /// [`CircuitError`] if it does not fit.
@@ -78,7 +78,7 @@ impl CircuitWriter {
             .grouped_conv(x, weight, bias, window, conv.groups)
     }
 
-    /// A linear layer on maps of one pixel, the weight of which may be wired.
+    /// Adds a linear layer on feature maps of one pixel, whose weight may be wired.
     ///
     /// # Errors
     /// [`CircuitError`] if it does not fit.
@@ -108,7 +108,7 @@ impl CircuitWriter {
         self.steps.linear(x, weight, bias)
     }
 
-    /// A batch norm with the statistics that it has gathered.
+    /// Adds a batch norm with its running statistics.
     ///
     /// # Errors
     /// [`CircuitError`] if it does not fit.
@@ -126,10 +126,10 @@ impl CircuitWriter {
         self.steps.batch_norm(x, statistics, affine, norm.epsilon)
     }
 
-    /// The scales and shifts of an affine instance norm.
+    /// Adds the scales and shifts of an affine instance norm.
     ///
     /// # Errors
-    /// [`CircuitError`] if there are two of this path.
+    /// [`CircuitError`] if the path is already used.
     ///
     /// # Panics
     /// If the norm is not affine.
@@ -144,10 +144,10 @@ impl CircuitWriter {
         self.affine(path, gamma, beta)
     }
 
-    /// The weight of a convolution or of a graph, or the kernels of nodes.
+    /// Adds the weight of a convolution or of a graph, or the kernels of nodes.
     ///
     /// # Errors
-    /// [`CircuitError`] if there are two of this name.
+    /// [`CircuitError`] if the name is already used.
     pub fn weight(
         &mut self,
         name: &str,
@@ -180,20 +180,20 @@ impl CircuitWriter {
         numbers.map(|numbers| self.rows_of(numbers)).transpose()
     }
 
-    /// Adds numbers of one column, to be read whole.
+    /// Adds a tensor with one column and selects all of it.
     fn rows_of(&mut self, numbers: Numbers) -> Result<Block, CircuitError> {
         let tensor = self.steps.tensor(numbers)?;
         Ok(self.steps.whole(tensor))
     }
 }
 
-/// The wiring that a weight carries, if it does.
+/// The wiring of a weight, if it is wired.
 fn wiring_of<const D: usize>(weight: &Param<Tensor<D>>) -> Option<Wiring> {
     let edges: Option<&RealEdges> = weight.reparameterization();
     edges.map(RealEdges::wiring)
 }
 
-/// A tensor's numbers on the host, row-major.
+/// A tensor's values on the host, row-major.
 fn floats<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.to_data().iter().collect()
 }

@@ -1,4 +1,4 @@
-//! Which model, as a recipe says it.
+//! The model section of a recipe.
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
@@ -10,7 +10,7 @@ use crate::{
     ModelError, ResNetConfig, TinyContinuousConfig, TinyDiscreteConfig, TinyStaticConfig,
 };
 
-/// A model and its sizes. In a recipe: `[model]` with the variant's name as `kind`, such as `"tiny-static"`.
+/// A model and its sizes. In a recipe it is the table `[model]`, with the variant's name as `kind`, such as `"tiny-static"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ModelConfig {
@@ -34,19 +34,19 @@ pub enum ModelConfig {
 
 /// Something to do with a model whose type the configuration decides.
 pub trait UseModel {
-    /// What comes of it.
+    /// The result.
     type Output;
 
-    /// Does it.
+    /// Calls the function.
     fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output;
 }
 
 impl ModelConfig {
-    /// The budgets of tensors, by their paths, that published configurations do not simply prune at the rate that they name:
+    /// The budgets by tensor path that differ from the configuration's prune rate in the published program: see
     /// [`MobileNetConfig::budgets`].
     ///
     /// # Errors
-    /// [`WiringError::Budget`] if a budget keeps nothing or more than there is.
+    /// [`WiringError::Budget`] if a budget is zero or larger than its tensor.
     pub fn budgets(
         &self,
         prune_rate: f64,
@@ -58,8 +58,8 @@ impl ModelConfig {
         }
     }
 
-    /// About how many edges the network could have, whatever the images are, so that a mistyped size can be refused before memory
-    /// is taken for it. Sizes too large to count give `usize::MAX`.
+    /// An estimate of the number of possible edges for any image size, so that a mistyped size is an error before any allocation. Returns
+    /// `usize::MAX` on overflow.
     pub fn most_edges(&self) -> usize {
         let sum = |sizes: &[usize]| sizes.iter().fold(0usize, |sum, &n| sum.saturating_add(n));
         let square = |nodes: usize| nodes.saturating_mul(nodes);
@@ -84,7 +84,7 @@ impl ModelConfig {
         }
     }
 
-    /// The path of the weight that gives the classes' scores, one target for each class.
+    /// The path of the weight that computes the logits, with one target per class.
     pub fn classifier(&self) -> &'static str {
         match self {
             Self::Lenet(_) => "fc3.weight",
@@ -92,10 +92,10 @@ impl ModelConfig {
         }
     }
 
-    /// Makes the model for images `[channels, height, width]` and hands it over.
+    /// Builds the model for images `[channels, height, width]` and calls `with` with it.
     ///
     /// # Errors
-    /// [`ModelError`] if the model cannot be made for such images.
+    /// [`ModelError`] if the model cannot be built for such images.
     pub fn build<U: UseModel>(
         &self,
         image: [usize; 3],

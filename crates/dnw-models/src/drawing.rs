@@ -1,18 +1,18 @@
-//! How a network is drawn as nodes and edges.
+//! The layout of a network as nodes and edges, for pictures.
 
 use std::ops::Range;
 
 use dnw_core::WiredTensor;
 use dnw_core::graph::{GraphSpec, Liveness, liveness_along_edges};
 
-/// Nodes in columns, and which node each row and column of a wired tensor is.
+/// The nodes in columns, and the nodes of the rows and columns of wired tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawing {
     /// The nodes.
     pub nodes: Vec<DrawnNode>,
-    /// The nodes that take the data.
+    /// The input nodes.
     pub inputs: Range<usize>,
-    /// The nodes that give the result.
+    /// The output nodes.
     pub outputs: Range<usize>,
     /// The wired tensors between them.
     pub tensors: Vec<DrawnTensor>,
@@ -21,9 +21,9 @@ pub struct Drawing {
 /// A node of a drawing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DrawnNode {
-    /// Its column, from 0.
+    /// Its column in the drawing, from 0.
     pub level: usize,
-    /// Its own kernel, row-major; empty when it has none.
+    /// Its kernel, row-major; empty if it has none.
     pub kernel: Vec<f32>,
 }
 
@@ -32,14 +32,14 @@ pub struct DrawnNode {
 pub struct DrawnTensor {
     /// Its path in the model.
     pub name: String,
-    /// The node that each target is.
+    /// The node of each target.
     pub targets: Range<usize>,
-    /// The node that each source is.
+    /// The node of each source.
     pub sources: Range<usize>,
 }
 
 impl Drawing {
-    /// Nodes that do nothing with these wirings: no path of active edges from an input, or none to an output.
+    /// The dead nodes with these wirings: those without a path of active edges from an input, or without one to an output.
     pub fn dead_nodes(&self, wired: &[WiredTensor]) -> usize {
         let edges: Vec<(usize, usize)> = self
             .tensors
@@ -70,7 +70,7 @@ impl Drawing {
             .count()
     }
 
-    /// The drawing of a static graph whose weight lies at `name`, with the firing nodes' kernels of `area` numbers each.
+    /// The drawing of a static graph whose weight has the path `name`, with kernels of `area` values per node with a node function.
     pub(crate) fn of_graph(spec: &GraphSpec, name: &str, kernels: &[f32], area: usize) -> Self {
         let kernel = |node: usize| {
             kernels
@@ -95,8 +95,8 @@ impl Drawing {
         }
     }
 
-    /// The drawing of a graph without levels: inputs, then the others in columns no longer than the longer of inputs and outputs
-    /// (they stand there for want of room, not for an order), then outputs.
+    /// The drawing of a graph without levels: inputs, then the other nodes in columns of limited length, in no particular order, then
+    /// outputs.
     pub(crate) fn of_cyclic_graph(
         nodes: usize,
         inputs: usize,
@@ -129,7 +129,7 @@ impl Drawing {
         }
     }
 
-    /// The drawing of layers that follow each other: `sizes` nodes per level, one tensor between neighbours.
+    /// The drawing of consecutive layers: `sizes` nodes per level, one tensor between neighbouring levels.
     pub(crate) fn of_layers(sizes: &[usize], names: &[&str]) -> Self {
         let starts: Vec<usize> = sizes
             .iter()

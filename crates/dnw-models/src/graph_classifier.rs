@@ -1,8 +1,8 @@
 //! A static graph over the folded pixels of a small image.
 //!
-//! There is no stem: every `fold` x `fold` block of pixels becomes `fold²` channels, one input node each, so that whatever is
-//! learned is learned by the nodes and edges that one looks at. The output nodes gather and, after a
-//! norm and a ReLU, are averaged over a grid; a small dense layer reads the classes from that.
+//! There is no stem: every `fold` x `fold` block of pixels becomes `fold²` channels, one input node each, so that all learning
+//! happens in the displayed nodes and edges. The output nodes pass a norm and a ReLU and are averaged over a grid; a small
+//! dense layer computes the logits.
 
 use burn::module::Module;
 use burn::nn::{Initializer, InstanceNorm, InstanceNormConfig, Linear, LinearConfig};
@@ -24,49 +24,49 @@ use crate::{Classifier, Drawing, ModelError, NoCircuit};
 pub struct GraphClassifierConfig {
     /// Side of the pixel blocks that become input nodes.
     pub fold: usize,
-    /// Nodes of the hidden levels. Where `wires` are drawn, only their sum counts: the levels follow from the edges.
+    /// Nodes of each hidden level. With random `wires` only their sum is used: the edges determine the levels.
     pub levels: Vec<usize>,
-    /// The edges that could be: from each level to every later one, unless they are drawn.
+    /// The possible edges. The default is from each level to every later one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wires: Option<Wires>,
     /// Output nodes.
     pub outputs: usize,
     /// Cells per side of the grid over which output nodes are averaged.
     pub grid: usize,
-    /// Standard deviation of the edges at the start. Norms follow, so it changes nothing forward; the smaller, the more edges
-    /// swap.
+    /// Standard deviation of the initial edge weights. The forward pass is independent of it, because norms follow; with smaller weights more
+    /// edges swap.
     pub edge_std: f64,
 }
 
-/// Edges drawn after a model of random graphs ([`dnw_core::graph::random`]) between the hidden nodes. Those without an edge in
-/// take every input, those without an edge out feed every output.
+/// Random possible edges between the hidden nodes, from a random graph model ([`dnw_core::graph::random`]). Nodes without an edge in are
+/// connected to every input, nodes without an edge out to every output.
 ///
-/// With the rule `complete` they are a randomly wired network (Xie et al. 2019); with another the wiring is discovered
-/// among them.
+/// With the rule `complete` this is a randomly wired network (Xie et al. 2019); with other rules the wiring is discovered among
+/// these edges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Wires {
-    /// Every edge with a probability.
+    /// Erdos-Renyi: each edge with the same probability.
     ErdosRenyi {
         /// The probability.
         probability: f64,
-        /// Which graph.
+        /// The seed of the graph.
         seed: u64,
     },
-    /// Each node brings edges to earlier ones that have many.
+    /// Barabasi-Albert: each node connects to earlier nodes, preferably to those with many edges.
     BarabasiAlbert {
-        /// Edges that each node brings.
+        /// Edges per new node.
         edges: usize,
-        /// Which graph.
+        /// The seed of the graph.
         seed: u64,
     },
-    /// A ring, some of whose edges are rewired.
+    /// Watts-Strogatz: a ring in which some edges are rewired.
     WattsStrogatz {
         /// Neighbours of each node in the ring.
         neighbours: usize,
-        /// The share of edges that are rewired.
+        /// The fraction of rewired edges.
         rewired: f64,
-        /// Which graph.
+        /// The seed of the graph.
         seed: u64,
     },
 }
@@ -90,19 +90,19 @@ impl Wires {
 pub struct GraphClassifier {
     /// The graph.
     pub graph: NeuralGraph<ImageNodes>,
-    /// The norm over what output nodes gather.
+    /// The norm of the output nodes.
     pub norm: InstanceNorm,
-    /// The classes, from the output nodes' cells.
+    /// The linear layer from the averaged output nodes to the logits.
     pub fc: Linear,
     fold: usize,
     grid: usize,
 }
 
 impl GraphClassifierConfig {
-    /// Makes the model for images `[channels, height, width]`.
+    /// Builds the model for images `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`ModelError`] if the image does not fold, a size is zero, or the graph is none.
+    /// [`ModelError`] if the image's size is not a multiple of the fold, a size is zero, or the graph is invalid.
     pub fn init(
         &self,
         image: [usize; 3],
@@ -149,7 +149,7 @@ impl GraphClassifierConfig {
 }
 
 impl GraphClassifierConfig {
-    /// The graph over so many inputs.
+    /// The graph with this many inputs.
     fn spec(&self, inputs: usize) -> Result<GraphSpec, GraphError> {
         let Some(wires) = &self.wires else {
             let levels = [&[inputs], self.levels.as_slice()].concat();
@@ -173,14 +173,14 @@ impl GraphClassifier {
     }
 }
 
-/// Averages maps over a grid of `cells` x `cells` equal cells, as well as the side divides: `[batch, channels, cells, cells]`.
+/// Averages feature maps over a grid of `cells` x `cells` cells of about equal size: `[batch, channels, cells, cells]`.
 fn average_over_grid(maps: Tensor<4>, cells: usize) -> Tensor<4> {
     let [_, _, height, width] = maps.dims();
     let [kernel, stride] = cells_of([height, width], cells);
     avg_pool2d(maps, AvgPoolOptions::new(kernel).with_stride(stride))
 }
 
-/// Size and step of the cells of a grid over maps of these sides.
+/// Size and stride of the cells of a grid over feature maps of this size.
 fn cells_of(sides: [usize; 2], cells: usize) -> [[usize; 2]; 2] {
     let stride = sides.map(|side| (side / cells).max(1));
     let kernel = [0, 1].map(|i| sides[i].saturating_sub((cells - 1) * stride[i]));

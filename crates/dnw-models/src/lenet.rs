@@ -14,7 +14,7 @@ use crate::{Classifier, Drawing, ModelError, NoCircuit};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LeNetConfig {
-    /// Widths of the two hidden layers: 300 and 100 in the original.
+    /// Widths of the two hidden layers, 300 and 100 in the original.
     pub hidden: [usize; 2],
 }
 
@@ -30,10 +30,10 @@ pub struct LeNet {
 }
 
 impl LeNetConfig {
-    /// Makes the model for images `[channels, height, width]`.
+    /// Builds the model for images `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`ModelError::Zero`] if a layer has no width.
+    /// [`ModelError::Zero`] if a width is zero.
     pub fn init(
         &self,
         image: [usize; 3],

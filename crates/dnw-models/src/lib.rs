@@ -4,13 +4,13 @@
 //! | --- | --- |
 //! | [`GraphClassifier`] | about a hundred nodes in a static graph over the folded pixels of a small image |
 //! | [`LeNet`] | LeNet-300-100 of wired linear layers, the classic of pruning papers |
-//! | [`TinyStatic`], [`TinyCyclic`] | the published CIFAR-10 classifiers with about 41k active parameters |
+//! | [`TinyStatic`], [`TinyCyclic`] | the published CIFAR-10 classifiers with about 41k parameters in the forward pass |
 //! | [`MobileNet`] | MobileNetV1 as chained neural graphs |
-//! | [`MobileNetDense`] | MobileNetV1 as it was, the former's baseline |
-//! | [`ResNet`] | residual networks of plain layers, wired from outside |
+//! | [`MobileNetDense`] | the original MobileNetV1, the baseline of `MobileNet` |
+//! | [`ResNet`] | residual networks of Burn layers, to be wired with `dnw_core::Wire` |
 //!
-//! A model knows images and logits, and how it is drawn ([`Drawing`]). It knows no training loop, no rule, no
-//! file: the wiring is attached from outside with [`dnw_core::Wire`].
+//! A model maps images to logits and describes how it is drawn ([`Drawing`]). It is independent of the training loop, the rule and
+//! file formats: the wiring is attached with [`dnw_core::Wire`].
 
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
@@ -48,25 +48,25 @@ use dnw_circuit::Circuit;
 
 /// A network that classifies images.
 pub trait Classifier: Module {
-    /// The classes' scores.
+    /// Computes the logits.
     ///
     /// # Shapes
     /// - `images`: `[batch, channels, height, width]`
     /// - result: `[batch, classes]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2>;
 
-    /// The network as it evaluates, as a circuit for images `[channels, height, width]` without Burn.
+    /// The circuit of the network in evaluation mode, for images `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`NoCircuit`] if the images are not those that the model was made for, or its steps depend on the image.
+    /// [`NoCircuit`] if the images do not fit the model, or its steps depend on the image.
     fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit>;
 
-    /// How the network is drawn as nodes and edges, where it can be.
+    /// The drawing of the network as nodes and edges, if it has one.
     fn drawing(&self) -> Option<Drawing> {
         None
     }
 
-    /// What every node gave, in the order of the drawing's nodes: `[batch, nodes, height, width]`, where nodes hold maps.
+    /// The output of every node, in the order of the drawing's nodes: `[batch, nodes, height, width]`, if nodes have feature maps.
     fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
         let _ = images;
         None

@@ -1,8 +1,8 @@
 //! MobileNetV1 as chained neural graphs (Wortsman et al. 2019, section 4.2).
 //!
-//! After a 3 x 3 convolution come stages, each a static graph: its inputs are the channels of what precedes, its levels and outputs
-//! all of one width. A node is what a channel is to MobileNetV1 (batch norm, ReLU, depthwise 3 x 3), the edges stand for
-//! its 1 x 1 convolutions and may skip levels. Batch norm, ReLU, the average over each map and a classifier follow.
+//! After a 3 x 3 convolution follow stages, each a static graph. Its inputs are the output channels of the previous layer; its levels
+//! and its output level have the same width. A node corresponds to a channel of MobileNetV1 (batch norm, ReLU, depthwise 3 x 3), the
+//! edges replace its 1 x 1 convolutions and may skip levels. Batch norm, ReLU, global average pooling and a classifier follow.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -27,7 +27,7 @@ pub struct MobileNetConfig {
     pub first: usize,
     /// The stages.
     pub stages: Vec<StageConfig>,
-    /// What reads the classes.
+    /// The classifier.
     pub head: Head,
 }
 
@@ -35,22 +35,22 @@ pub struct MobileNetConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct StageConfig {
-    /// Nodes of each level after the inputs, and so outputs, which are the last.
+    /// Nodes of each level after the inputs, including the output level.
     pub nodes: usize,
-    /// The stride of the inputs' kernels over the image.
+    /// The stride of the input nodes' depthwise convolution.
     pub stride: usize,
     /// Levels after the inputs.
     pub levels: usize,
 }
 
-/// What reads the classes from the channels' averages.
+/// The classifier after the global average pooling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Head {
     /// A linear layer with bias.
     #[default]
     Dense,
-    /// Edges that are wired as those of the stages are, without bias: the published *small* models.
+    /// A wired linear layer without bias, as in the published *small* models.
     Wired,
 }
 
@@ -84,14 +84,14 @@ pub struct MobileNet {
     pub conv1: Conv2d,
     /// The graphs.
     pub stages: Vec<NeuralGraph<BatchNodes>>,
-    /// Over the outputs of the last graph.
+    /// The norm of the last graph's outputs.
     pub bn: BatchNorm,
-    /// The classes, from the channels' averages.
+    /// The classifier.
     pub fc: Linear,
 }
 
 impl StageConfig {
-    /// The graph of a stage with so many inputs.
+    /// The graph of a stage with this many inputs.
     fn spec(&self, inputs: usize) -> Result<GraphSpec, ModelError> {
         for (field, size) in [
             ("stages.levels", self.levels),
@@ -117,8 +117,8 @@ impl StageConfig {
 }
 
 impl MobileNetConfig {
-    /// Makes the model for images `[channels, height, width]`. The first convolution steps over every pixel of images of 64 pixels
-    /// or fewer a side, over every other one of larger images.
+    /// Builds the model for images `[channels, height, width]`. The stride of the first convolution is 1 for images of at most 64 pixels a
+    /// side and 2 for larger images.
     ///
     /// # Errors
     /// [`ModelError`] if a size is zero.
@@ -163,15 +163,14 @@ impl MobileNetConfig {
         })
     }
 
-    /// The published budgets of the wired tensors, by their paths: each stage gets as many edges as MobileNetV1 has between the
-    /// same channels when its width is multiplied by `1 - prune_rate`, a wired head the prune rate itself.
+    /// The published budgets of the wired tensors, by path. Each stage has as many edges as MobileNetV1 with its width multiplied by
+    /// `1 - prune_rate` has between the same channels; a wired head has the prune rate itself.
     ///
-    /// Given as counts, they mean the same whether all entries compete or the legal edges only
-    /// ([`Ranking`](dnw_core::Ranking)). Counts are those of the published program, which prunes `1 - k / entries` of a stage's
-    /// entries in 64-bit floats.
+    /// As counts they are independent of whether all entries or only the legal edges are ranked ([`Ranking`](dnw_core::Ranking)). They are
+    /// the counts of the published program, which prunes `1 - k / entries` of a stage's entries in 64-bit floats.
     ///
     /// # Errors
-    /// [`WiringError::Budget`] if a budget keeps nothing or more than there is.
+    /// [`WiringError::Budget`] if a budget is zero or larger than its tensor.
     pub fn budgets(
         &self,
         prune_rate: f64,
@@ -198,7 +197,7 @@ impl MobileNetConfig {
         Ok(budgets)
     }
 
-    /// Each stage with the number of its inputs.
+    /// The stages with their numbers of inputs.
     pub(crate) fn stages_with_inputs(&self) -> impl Iterator<Item = (usize, &StageConfig)> {
         let inputs = std::iter::once(self.first).chain(self.stages.iter().map(|stage| stage.nodes));
         inputs.zip(&self.stages)
@@ -237,7 +236,7 @@ impl Classifier for MobileNet {
     }
 }
 
-/// The average of each map: `[batch, channels, height, width]` to `[batch, channels]`.
+/// Global average pooling: `[batch, channels, height, width]` to `[batch, channels]`.
 pub(crate) fn average(x: Tensor<4>) -> Tensor<2> {
     x.mean_dim(3).mean_dim(2).flatten(1, 3)
 }
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budgets_are_the_published_ones() {
+    fn the_budgets_equal_the_published_ones() {
         let edges = |counts: [usize; 5]| counts.map(Budget::Edges).to_vec();
         assert_eq!(
             published(0.775, Head::Dense),

@@ -1,7 +1,7 @@
-//! MobileNetV1 as it was (Howard et al. 2017): what its graphs are compared with.
+//! The original MobileNetV1 (Howard et al. 2017), the dense baseline of the graphs.
 //!
 //! A 3 x 3 convolution and thirteen depthwise separable blocks, each a depthwise 3 x 3 and a 1 x 1 convolution, both followed by
-//! batch norm and ReLU; then the average over each map and a linear layer.
+//! batch norm and ReLU; then global average pooling and a linear layer.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -19,7 +19,7 @@ use crate::{Classifier, ModelError, NoCircuit};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct MobileNetDenseConfig {
-    /// What the channels of every layer are multiplied by: 0.25 to 1 in the paper.
+    /// The width multiplier: 0.25 to 1 in the paper.
     pub width: f64,
 }
 
@@ -46,16 +46,16 @@ const BLOCKS: [(usize, usize); 13] = [
     (1024, 1),
 ];
 
-/// MobileNetV1 of plain layers.
+/// MobileNetV1 of Burn layers.
 #[derive(Module, Debug)]
 pub struct MobileNetDense {
     /// 3x3.
     pub conv1: Conv2d,
-    /// Over its channels.
+    /// Its batch norm.
     pub bn1: BatchNorm,
     /// The separable blocks.
     pub blocks: Vec<Separable>,
-    /// The classes, from the channels' averages.
+    /// The classifier.
     pub fc: Linear,
 }
 
@@ -64,20 +64,20 @@ pub struct MobileNetDense {
 pub struct Separable {
     /// Depthwise 3x3.
     pub depthwise: Conv2d,
-    /// Over its channels.
+    /// Its batch norm.
     pub bn1: BatchNorm,
     /// 1x1.
     pub pointwise: Conv2d,
-    /// Over its channels.
+    /// Its batch norm.
     pub bn2: BatchNorm,
 }
 
 impl MobileNetDenseConfig {
-    /// Makes the model for images `[channels, height, width]`. The first convolution steps over every pixel of images of 64 pixels
-    /// or fewer a side, over every other one of larger images.
+    /// Builds the model for images `[channels, height, width]`. The stride of the first convolution is 1 for images of at most 64 pixels a
+    /// side and 2 for larger images.
     ///
     /// # Errors
-    /// [`ModelError::Width`] if the width is no positive number or leaves a layer without channels.
+    /// [`ModelError::Width`] if the width is not positive or results in a layer without channels.
     pub fn init(
         &self,
         image: [usize; 3],
@@ -120,7 +120,7 @@ impl MobileNetDenseConfig {
         })
     }
 
-    /// About how many weights the 1 x 1 convolutions have.
+    /// An estimate of the number of weights of the 1 x 1 convolutions.
     pub(crate) fn most_edges(&self) -> usize {
         (3.2e6 * self.width * self.width) as usize
     }

@@ -1,8 +1,8 @@
-//! The published checkpoints' names for a model's tensors, and their layout.
+//! Names and layouts of tensors in published checkpoints.
 //!
-//! Published files come from PyTorch programs: other names, linear weights as `[outputs, inputs]` or, where a 1 x 1 convolution stood
-//! for the layer, `[outputs, inputs, 1, 1]`. A [`Published`] translates both ways, between a list of named tensors (what files
-//! hold; which kind of file, it does not know) and a model.
+//! Published files come from PyTorch programs. Their tensors have other names, and linear weights are `[outputs, inputs]`, or
+//! `[outputs, inputs, 1, 1]` if the layer was a 1 x 1 convolution. A [`Published`] converts in both directions between a list of named
+//! tensors, from any file format, and a model.
 
 use std::collections::BTreeMap;
 
@@ -18,34 +18,34 @@ mod places;
 
 pub use places::Place;
 
-/// How published checkpoints of a model call its tensors and lay them out.
+/// The names and layouts of a model's tensors in published checkpoints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
     names: Vec<Pair>,
     head_is_convolution: bool,
 }
 
-/// A path of ours and the published name: `#` stands for a number, the n-th here for the n-th there; `*` at the end for any rest.
+/// A path and its published name. `#` stands for a number, the n-th of the path for the n-th of the name; `*` at the end for any suffix.
 type Pair = (&'static str, &'static str);
 
-/// Why published tensors are not those of a model.
+/// Published tensors do not fit a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishedError {
-    /// Tensors that the model has and the file lacks.
-    #[error("the file lacks `{}`, which the model needs: it holds another model, or one of other sizes", .names.join("`, `"))]
+    /// Tensors of the model are missing in the file.
+    #[error("the file lacks `{}`, which the model needs: it has another model, or one of other sizes", .names.join("`, `"))]
     Missing {
         /// Their published names.
         names: Vec<String>,
     },
-    /// Tensors that the file has and the model lacks.
-    #[error("the model has no place for `{}`: the file holds another model, or one of other sizes", .names.join("`, `"))]
+    /// Tensors of the file that the model does not have.
+    #[error("the model has no place for `{}`: the file has another model, or one of other sizes", .names.join("`, `"))]
     Unknown {
         /// Their published names.
         names: Vec<String>,
     },
-    /// A tensor of another shape.
-    #[error("`{name}` is of shape {found:?} in the file and of shape {expected:?} in the model")]
+    /// A tensor has another shape.
+    #[error("`{name}` has shape {found:?} in the file and shape {expected:?} in the model")]
     Shape {
         /// Its published name.
         name: String,
@@ -54,14 +54,12 @@ pub enum PublishedError {
         /// The model's shape, in its own layout.
         expected: Vec<usize>,
     },
-    /// A mask that is none.
-    #[error(
-        "`{name}` holds {found}, a mask holds 0 for edges that are not real and 1 for those that are"
-    )]
+    /// An invalid mask.
+    #[error("`{name}` has the value {found}, but a mask must be 1 for real edges and 0 for others")]
     Mask {
         /// Its published name.
         name: String,
-        /// The number.
+        /// The value.
         found: String,
     },
     /// A tensor that cannot be used.
@@ -69,7 +67,7 @@ pub enum PublishedError {
     Unusable {
         /// Its path in the model.
         name: String,
-        /// What the store says.
+        /// The store's message.
         reason: String,
     },
 }
@@ -135,11 +133,11 @@ const RESNET: [Pair; 6] = [
     ("layer#.#.downsample.1.beta", "layer#.#.downsample.1.bias"),
 ];
 
-/// A fixed wiring's mask is published beside the weight, with this in the place of `weight`, as 32-bit floats of the weight's shape.
+/// The mask of a fixed wiring is published as 32-bit floats of the weight's shape, under the weight's name with this instead of `weight`.
 const MASK: &str = "mask";
 
 impl Published {
-    /// For a model of this configuration. Models that nobody published keep the names of their paths.
+    /// The names for a model of this configuration. Models that were not published use their paths as names.
     pub fn of(model: &ModelConfig) -> Self {
         let names = match model {
             ModelConfig::TinyStatic(_) => [&STEM[..], &TINY_STATIC].concat(),
@@ -154,7 +152,7 @@ impl Published {
                 Vec::new()
             }
         };
-        // The published small models read the classes by a 1 x 1 convolution.
+        // The classifier of the published small models is a 1 x 1 convolution.
         let head_is_convolution =
             matches!(model, ModelConfig::Mobilenet(mobilenet) if mobilenet.head == Head::Wired);
         Self {
@@ -170,18 +168,18 @@ impl Published {
         found.unwrap_or_else(|| path.to_owned())
     }
 
-    /// The path of the parameter that is published under this name.
+    /// The path of the parameter with this published name.
     pub fn path_of(&self, name: &str) -> String {
         let mut pairs = self.names.iter();
         let found = pairs.find_map(|&(ours, published)| rewrite(name, published, ours));
         found.unwrap_or_else(|| name.to_owned())
     }
 
-    /// Puts published tensors into the model. The fixed wirings among them are returned under their weights' paths, for
-    /// [`dnw_core::Wired::set_wirings`]; a discovered wiring follows from the weights and is not in such files.
+    /// Loads published tensors into the model. Returns the fixed wirings among them by the paths of their weights, for
+    /// [`dnw_core::Wired::set_wirings`]. Discovered wirings are determined by the weights and not in such files.
     ///
     /// # Errors
-    /// [`PublishedError`] if a tensor is missing, has no place, or is of another shape; what fits may have been loaded then.
+    /// [`PublishedError`] if a tensor is missing, unknown, or has another shape. Some tensors may have been loaded then.
     pub fn load<M: Module>(
         &self,
         model: &mut M,
@@ -220,7 +218,7 @@ impl Published {
         Ok(wirings)
     }
 
-    /// The model's tensors as published files hold them, in the order of its fields. Wirings are left out.
+    /// The model's tensors with published names and layouts, in the order of its fields, without wirings.
     ///
     /// # Errors
     /// [`PublishedError::Unusable`] if a tensor cannot be read from its device.
@@ -264,7 +262,7 @@ impl Published {
     }
 }
 
-/// Whether published programs keep this tensor without using it: constants of the graph, counters of the norms.
+/// Whether a published tensor is unused: constants of the graph and counters of the norms.
 fn is_idle(name: &str) -> bool {
     matches!(last_part(name), "zeros" | "num_batches_tracked")
 }
@@ -273,17 +271,17 @@ fn last_part(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// Whether this is the weight of a linear layer, Burn's or the wired one, as the layer's type and the weight's path say.
+/// Whether this is the weight of a linear layer, by the layer's type and the weight's path.
 fn is_linear(layer: Option<&str>, path: &str) -> bool {
     matches!(layer, Some("Struct:Linear" | "Struct:DnwLinear")) && last_part(path) == "weight"
 }
 
-/// Whether a path leads into a weight's wiring.
+/// Whether a path is inside a weight's wiring.
 fn is_wiring(path: &str) -> bool {
     path.contains(".wiring.")
 }
 
-/// `name` rewritten, if it is of the form `from`, to the form `to`.
+/// Rewrites `name` from the pattern `from` to the pattern `to`; `None` if it does not match.
 fn rewrite(name: &str, from: &str, to: &str) -> Option<String> {
     let (mut rest, mut numbers, mut tail) = (name, Vec::new(), "");
     for part in from.chars() {
@@ -364,7 +362,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_rewritten_number_by_number() {
+    fn a_pattern_rewrites_each_number() {
         let (ours, published) = ("stages.#.function.norm.#.gamma", "layers.#.norm.#.weight");
         let name = rewrite("stages.3.function.norm.12.gamma", ours, published);
         assert_eq!(name.as_deref(), Some("layers.3.norm.12.weight"));

@@ -1,7 +1,7 @@
-//! Residual networks (He et al. 2016), plain Burn layers that are wired from outside: every convolution and the classifier.
+//! Residual networks (He et al. 2016) of Burn layers. [`dnw_core::Wire`] wires every convolution and the classifier.
 //!
-//! ResNet-50 is of version 1.5, with the stride in the 3 x 3 convolution, as the paper's sparse ones are. Fields are called as
-//! PyTorch's own implementation calls them, so published checkpoints need no other paths.
+//! ResNet-50 is version 1.5, with the stride in the 3 x 3 convolution, as the paper's sparse networks are. Fields have the names of
+//! torchvision's implementation, so that published checkpoints have the same paths.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -23,19 +23,19 @@ use crate::{Classifier, ModelError, NoCircuit};
 pub struct ResNetConfig {
     /// Layers: 18 and 34 of basic blocks, 50, 101 and 152 of bottlenecks.
     pub depth: usize,
-    /// Channels of the first convolution, by which all others are measured: 64 in the original.
+    /// Channels of the first convolution, to which all others are proportional: 64 in the original.
     pub width: usize,
-    /// What precedes the blocks.
+    /// The layers before the blocks.
     pub stem: ResNetStem,
 }
 
-/// What precedes the blocks of a [`ResNet`].
+/// The layers before the blocks of a [`ResNet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResNetStem {
-    /// 7x7, stride 2, and a maximum over 3x3, stride 2.
+    /// 7x7 convolution with stride 2 and 3x3 max pooling with stride 2.
     Large,
-    /// 3x3, stride 1: for images of 32 or 64 pixels a side.
+    /// 3x3 convolution with stride 1, for images of 32 or 64 pixels a side.
     Small,
 }
 
@@ -54,9 +54,9 @@ impl Default for ResNetConfig {
 pub struct ResNet {
     /// The first convolution.
     pub conv1: Conv2d,
-    /// Over its channels.
+    /// Its batch norm.
     pub bn1: BatchNorm,
-    /// A maximum over 3x3, stride 2, in the stem for large images.
+    /// 3x3 max pooling with stride 2, in the stem for large images.
     pub pool: Option<MaxPool2d>,
     /// The blocks at full size.
     pub layer1: Vec<Block>,
@@ -66,34 +66,34 @@ pub struct ResNet {
     pub layer3: Vec<Block>,
     /// The blocks at an eighth.
     pub layer4: Vec<Block>,
-    /// The classes, from the channels' averages.
+    /// The classifier.
     pub fc: Linear,
 }
 
-/// A residual block: two 3x3 convolutions (basic), or 1x1, 3x3 and 1x1 (bottleneck), added to what came in.
+/// A residual block: two 3x3 convolutions (basic), or 1x1, 3x3 and 1x1 (bottleneck), added to the input.
 #[derive(Module, Debug)]
 pub struct Block {
     /// 3x3 with the stride, or 1x1.
     pub conv1: Conv2d,
-    /// Over its channels.
+    /// Its batch norm.
     pub bn1: BatchNorm,
     /// 3x3, with the stride in a bottleneck.
     pub conv2: Conv2d,
-    /// Over its channels.
+    /// Its batch norm.
     pub bn2: BatchNorm,
     /// 1x1 to four times the channels, in a bottleneck.
     pub conv3: Option<Conv2d>,
-    /// Over its channels.
+    /// Its batch norm.
     pub bn3: Option<BatchNorm>,
-    /// 1x1 and batch norm for what came in, where size or channels change.
+    /// 1x1 convolution and batch norm of the shortcut, if size or channels change.
     pub downsample: Option<(Conv2d, BatchNorm)>,
 }
 
 impl ResNetConfig {
-    /// Makes the model for images `[channels, height, width]`.
+    /// Builds the model for images `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`ModelError`] if there is no such depth or the width is zero.
+    /// [`ModelError`] if the depth is not supported or the width is zero.
     pub fn init(
         &self,
         image: [usize; 3],
@@ -153,7 +153,7 @@ impl ResNetConfig {
         }
     }
 
-    /// About how many weights there are: at width 64, no model has more than 650,000 a layer.
+    /// An estimate of the number of weights: at width 64, no model has more than 650,000 per layer.
     pub(crate) fn most_edges(&self) -> usize {
         let share = self.width.div_ceil(64);
         share
@@ -163,10 +163,10 @@ impl ResNetConfig {
     }
 }
 
-/// A convolution without bias that keeps the size of maps at stride 1.
+/// A convolution without bias and with the padding that preserves the size at stride 1.
 fn convolution(channels: [usize; 2], size: usize, stride: usize, device: &Device) -> Conv2d {
     let around = size / 2;
-    // Variance 2 / (outputs * area), He et al. 2015, for the gradients rather than the maps.
+    // Variance 2 / (outputs * area): He et al. 2015, fan-out.
     let begin = Initializer::KaimingNormal {
         gain: std::f64::consts::SQRT_2,
         fan_out_only: true,

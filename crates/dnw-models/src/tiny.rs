@@ -1,11 +1,11 @@
 //! The published tiny CIFAR-10 classifiers (Wortsman et al. 2019, section 4.1), about 41k active parameters.
 //!
 //! Stem: conv 3x3/2, batch norm, ReLU, depthwise 3x3/2, conv 1x1, batch norm. Graph: 800 nodes, of which the first 32
-//! take the stem's channels and the last 100 are outputs. Head: the 3 x 3 centre of the output maps, its top-left 2 x 2
-//! averaged, and a linear layer.
+//! are inputs for the stem's channels and the last 100 are outputs. Head: the mean of the top-left 2 x 2 pixels of the 3 x 3 centre of
+//! the output feature maps, and a linear layer.
 //!
-//! The three differ in how the nodes run, and in nothing else: level by level ([`TinyStatic`]), all at once in so many steps, or
-//! as a differential equation (both [`TinyCyclic`]).
+//! The three models differ only in how the nodes are evaluated: level by level ([`TinyStatic`]), all together for a number of steps,
+//! or as an ordinary differential equation (both [`TinyCyclic`]).
 
 mod config;
 mod continuous;
@@ -30,41 +30,41 @@ use crate::{Classifier, Drawing, ModelError, NoCircuit};
 /// Nodes that run level by level, edges that lead to later levels.
 pub type TinyStatic = Tiny<NeuralGraph<ImageNodes>>;
 
-/// Nodes that run together, edges that may close cycles.
+/// The cyclic classifier: nodes are evaluated together, edges may form cycles.
 pub type TinyCyclic = Tiny<CyclicGraph>;
 
 /// A tiny classifier.
 #[derive(Module, Debug)]
 pub struct Tiny<G: TinyGraph> {
-    /// From pixels to the input nodes.
+    /// The layers from the pixels to the input nodes.
     pub stem: Stem,
     /// The graph.
     pub graph: G,
-    /// The classes, from the pooled output nodes.
+    /// The linear layer from the pooled output nodes to the logits.
     pub fc: Linear,
     #[module(skip)]
     time: G::Time,
     outputs: usize,
 }
 
-/// How nodes run that do so all at once.
+/// How the nodes of a cyclic graph are evaluated.
 #[derive(Clone, Debug)]
 pub enum Time {
-    /// So often.
+    /// In this many steps.
     Steps(usize),
-    /// At every moment between 0 and 1.
+    /// As an ordinary differential equation from time 0 to 1.
     Continuous(Integrator),
 }
 
-/// What stands between the stem and the head.
+/// The graph of a tiny classifier, between stem and head.
 pub trait TinyGraph: Module + ModuleDisplay {
-    /// How its nodes run.
+    /// How its nodes are evaluated.
     type Time: Clone + std::fmt::Debug + Send + Sync;
 
-    /// What the last `outputs` nodes hold in the end, `[batch, outputs, height, width]`.
+    /// The final state of the last `outputs` nodes, `[batch, outputs, height, width]`.
     ///
     /// # Errors
-    /// [`OdeError`] if time is continuous and the equation cannot be solved.
+    /// [`OdeError`] if time is continuous and the ODE cannot be solved.
     fn hold(
         &self,
         stem: Tensor<4>,
@@ -72,17 +72,16 @@ pub trait TinyGraph: Module + ModuleDisplay {
         time: &Self::Time,
     ) -> Result<Tensor<4>, OdeError>;
 
-    /// What every node gave on the way there, `[batch, nodes, height, width]`, in parts.
+    /// The output of every node, `[batch, nodes, height, width]`, in parts.
     ///
     /// # Errors
-    /// [`OdeError`] if time is continuous and the equation cannot be solved.
-    fn given(&self, stem: Tensor<4>, time: &Self::Time) -> Result<Vec<Tensor<4>>, OdeError>;
+    /// [`OdeError`] if time is continuous and the ODE cannot be solved.
+    fn activations(&self, stem: Tensor<4>, time: &Self::Time) -> Result<Vec<Tensor<4>>, OdeError>;
 
-    /// Writes the graph over the stem's maps; the value's last `outputs` channels, or all where there are no more, are what the
-    /// output nodes hold.
+    /// Adds the graph to a circuit. The last `outputs` channels of the returned value, or all if there are no more, are the output nodes.
     ///
     /// # Errors
-    /// [`NoCircuit`] if it does not fit, or its steps depend on the image.
+    /// [`NoCircuit`] if the steps do not fit, or depend on the image.
     fn write(
         &self,
         writer: &mut CircuitWriter,
@@ -90,7 +89,7 @@ pub trait TinyGraph: Module + ModuleDisplay {
         time: &Self::Time,
     ) -> Result<ValueId, NoCircuit>;
 
-    /// How the graph is drawn, the last `outputs` nodes being its result.
+    /// The drawing of the graph, with the last `outputs` nodes as outputs.
     fn drawing(&self, inputs: usize, outputs: usize) -> Drawing;
 }
 
@@ -101,7 +100,7 @@ impl TinyGraph for NeuralGraph<ImageNodes> {
         Ok(self.forward(stem))
     }
 
-    fn given(&self, stem: Tensor<4>, (): &()) -> Result<Vec<Tensor<4>>, OdeError> {
+    fn activations(&self, stem: Tensor<4>, (): &()) -> Result<Vec<Tensor<4>>, OdeError> {
         Ok(self.pass(stem).activations)
     }
 
@@ -135,7 +134,7 @@ impl TinyGraph for CyclicGraph {
         }
     }
 
-    fn given(&self, stem: Tensor<4>, time: &Time) -> Result<Vec<Tensor<4>>, OdeError> {
+    fn activations(&self, stem: Tensor<4>, time: &Time) -> Result<Vec<Tensor<4>>, OdeError> {
         let start = self.start(stem);
         let given = match time {
             Time::Steps(steps) => self.field().steps(start, *steps).output,
@@ -144,7 +143,7 @@ impl TinyGraph for CyclicGraph {
                 self.field().output(state)
             }
         };
-        Ok(vec![given])
+        Ok(vec![activations])
     }
 
     fn write(
@@ -177,18 +176,18 @@ impl TinyGraph for CyclicGraph {
     }
 }
 
-/// What precedes the graph.
+/// The layers before the graph.
 #[derive(Module, Debug)]
 pub struct Stem {
     /// 3x3, stride 2.
     pub conv1: Conv2d,
-    /// Over half the stem's channels.
+    /// Its batch norm.
     pub norm1: BatchNorm,
     /// Depthwise 3x3, stride 2.
     pub conv2: Conv2d,
     /// 1x1.
     pub conv3: Conv2d,
-    /// Over the stem's channels.
+    /// Its batch norm.
     pub norm2: BatchNorm,
 }
 
@@ -236,15 +235,15 @@ impl Stem {
 }
 
 impl<G: TinyGraph> Tiny<G> {
-    /// The classes' scores, or why the equation of a model in continuous time has no solution: its state grew without bound, or
-    /// too fast for the limit on evaluations.
+    /// Computes the logits. The ODE of a model in continuous time may have no solution: its state can diverge or need more evaluations than
+    /// the limit.
     ///
     /// # Shapes
     /// - `images`: `[batch, channels, height, width]`
     /// - result: `[batch, classes]`
     ///
     /// # Errors
-    /// [`OdeError`] if time is continuous and the equation cannot be solved.
+    /// [`OdeError`] if time is continuous and the ODE cannot be solved.
     pub fn try_forward(&self, images: Tensor<4>) -> Result<Tensor<2>, OdeError> {
         let stem = self.stem.forward(images);
         Ok(self.head(self.graph.hold(stem, self.outputs, &self.time)?))
@@ -252,7 +251,7 @@ impl<G: TinyGraph> Tiny<G> {
 
     fn head(&self, state: Tensor<4>) -> Tensor<2> {
         let [batch, _, height, width] = state.dims();
-        // The published crop and pool keep the top-left 2 x 2 of the 3 x 3 centre.
+        // The published crop and pooling use the top-left 2 x 2 pixels of the 3 x 3 centre.
         let (top, left) = (height / 2 - 2, width / 2 - 2);
         let outputs = 0..self.outputs;
         let centre = state.slice([0..batch, outputs, top..top + 3, left..left + 3]);
@@ -262,7 +261,7 @@ impl<G: TinyGraph> Tiny<G> {
 }
 
 impl<G: TinyGraph> Classifier for Tiny<G> {
-    /// Scores that are not numbers where [`Tiny::try_forward`] gives an error: a model that diverges, as any other may.
+    /// Computes the logits. They are NaN if [`Tiny::try_forward`] returns an error, as for any other model that diverges.
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let batch = images.dims()[0];
         self.try_forward(images).unwrap_or_else(|_| {
@@ -294,7 +293,9 @@ impl<G: TinyGraph> Classifier for Tiny<G> {
     }
 
     fn node_maps(&self, images: Tensor<4>) -> Option<Tensor<4>> {
-        let given = self.graph.given(self.stem.forward(images), &self.time);
-        Some(Tensor::cat(given.ok()?, 1))
+        let activations = self
+            .graph
+            .activations(self.stem.forward(images), &self.time);
+        Some(Tensor::cat(activations.ok()?, 1))
     }
 }

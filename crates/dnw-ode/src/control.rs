@@ -1,22 +1,22 @@
-//! How long steps are.
+//! Step sizes.
 
 use crate::error::OdeError;
 use crate::state::{State, Tolerance};
 
-/// How long steps are.
+/// The step-size control.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Control {
-    /// This many steps of the same length.
+    /// This many steps of equal length.
     Constant {
-        /// How many.
+        /// The number of steps.
         steps: usize,
     },
-    /// As long as the error estimate allows.
+    /// Adaptive steps, by the error estimate.
     Adaptive(Adaptive),
 }
 
 impl Control {
-    /// Steps as long as `relative` and `absolute` tolerance allow, controlled as [`Adaptive::new`] says.
+    /// Adaptive steps with these relative and absolute tolerances, and the settings of [`Adaptive::new`].
     pub fn adaptive(relative: f64, absolute: f64) -> Self {
         Self::Adaptive(Adaptive::new(relative, absolute))
     }
@@ -34,30 +34,30 @@ impl Control {
     }
 }
 
-/// Steps controlled by the error estimate, with the decisions of torchdiffeq: the same problem gives the same steps.
+/// Adaptive step sizes by the error estimate, with the same decisions as torchdiffeq: the same problem results in the same steps.
 ///
 /// A step's error ratio is the root mean square over all entries of `error / (absolute + relative * max(|before|, |after|))`. The
-/// step is accepted if that is at most 1. The next step, or next attempt, is longer by `safety / ratio^(1/order)`, within
-/// `shrink` and `grow`, and never shorter after a success. Steps are not cut at the end of the interval: the solution
-/// there is interpolated.
+/// step is accepted if that is at most 1. The length of the next step, or attempt, is multiplied by `safety / ratio^(1/order)`,
+/// limited to `shrink` and `grow`, and never decreases after an accepted step. The last step may go beyond the end of the interval; the
+/// solution at the end is interpolated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adaptive {
-    /// Tolerated error as a share of the state's entry.
+    /// Relative tolerance.
     pub relative: f64,
-    /// Tolerated error besides, in the state's units.
+    /// Absolute tolerance, in the state's units.
     pub absolute: f64,
-    /// Aims below the tolerance, so that fewer steps are rejected.
+    /// Safety factor: below 1, so that fewer steps are rejected.
     pub safety: f64,
-    /// The most that a step may grow by.
+    /// The maximum factor by which a step grows.
     pub grow: f64,
-    /// The most that a step may shrink by.
+    /// The minimum factor by which a step shrinks.
     pub shrink: f64,
-    /// The first step's length. Without it two evaluations find one (Hairer, Norsett and Wanner I, section II.4).
+    /// The length of the first step. `None` estimates it from two evaluations (Hairer, Norsett and Wanner I, section II.4).
     pub first_step: Option<f64>,
 }
 
 impl Adaptive {
-    /// The usual control: safety 0.9, a step grows tenfold and shrinks fivefold at most, the first is found.
+    /// The usual settings: safety 0.9, growth at most 10, shrinking at most to 0.2, an estimated first step.
     pub fn new(relative: f64, absolute: f64) -> Self {
         Self {
             relative,
@@ -101,7 +101,7 @@ impl Adaptive {
             relative,
             is_tolerance(relative),
         )?;
-        // An entry that passes through zero would else have to be exact.
+        // With an absolute tolerance of zero, an entry that crosses zero would have to be exact.
         setting(
             "the absolute tolerance",
             positive,
@@ -130,10 +130,10 @@ impl Adaptive {
         setting("the first step", positive, first, is_positive(first))
     }
 
-    /// The length of a first step, and never more than a hundred times one along which the state changes by 1 %
-    /// (Hairer, Norsett and Wanner I, section II.4), for a method of order `order`.
+    /// The estimated length of the first step of a method of order `order` (Hairer, Norsett and Wanner I, section II.4), at most a hundred times
+    /// the length in which the state changes by 1 %.
     ///
-    /// `probe` gives the slope after a step of the given length along `slope`. `NaN` where anything is.
+    /// `probe` returns the slope after a step of a given length along `slope`. The result is `NaN` if any value is.
     pub(crate) fn first_step<S: State>(
         &self,
         order: u32,
@@ -141,7 +141,7 @@ impl Adaptive {
         slope: &S,
         probe: impl FnOnce(f64) -> Result<S, OdeError>,
     ) -> Result<f64, OdeError> {
-        // Only a length comes of all this: a graph need not remember it.
+        // Only a length results, so no autodiff graph is needed.
         let scale = state.untracked();
         let norm = |x: &S| x.norm(&scale, &scale, self.tolerance());
         let slope = slope.untracked();
@@ -164,7 +164,7 @@ impl Adaptive {
         Ok(if 100.0 * h0 < h1 { 100.0 * h0 } else { h1 })
     }
 
-    /// The length after a step of length `step`, whose error ratio was `ratio`. A ratio that is not a number, or infinite, shrinks.
+    /// The length of the step after one of length `step` with error ratio `ratio`. A ratio of NaN or infinity shrinks the step.
     pub(crate) fn next_step(&self, step: f64, ratio: f64, order: u32) -> f64 {
         if ratio == 0.0 {
             return step * self.grow;

@@ -1,26 +1,26 @@
 use thiserror::Error;
 
-/// Why an equation could not be solved.
+/// An equation could not be solved.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum OdeError {
-    /// Adaptive steps were asked of a solver that cannot estimate its error.
-    #[error("the solver {solver} has no error estimate, so it makes constant steps only")]
+    /// Adaptive steps with a solver that has no error estimate.
+    #[error("the solver {solver} has no error estimate and only supports constant steps")]
     NoErrorEstimate {
         /// The solver's name.
         solver: &'static str,
     },
-    /// A setting that no step can be made with.
+    /// An invalid setting.
     #[error("{what} must be {expected}, not {found}")]
     Setting {
-        /// Which setting.
+        /// The setting.
         what: &'static str,
-        /// What it may be.
+        /// The valid values.
         expected: &'static str,
-        /// What it is.
+        /// The value.
         found: f64,
     },
-    /// The equation asks for more evaluations of its slope than the limit allows.
+    /// The solution needs more evaluations of the slope than the limit.
     #[error(
         "{limit} evaluations of the slope reached t = {t}, not {end}: the equation is stiff or the tolerance too small"
     )]
@@ -29,26 +29,26 @@ pub enum OdeError {
         limit: usize,
         /// The time reached.
         t: f64,
-        /// The time asked for.
+        /// The end of the interval.
         end: f64,
     },
-    /// No step that the clock can tell from none meets the tolerance.
+    /// The step size underflows.
     #[error(
-        "at t = {t} the tolerance asks for a step of {step}, which the clock cannot tell from none"
+        "the step size underflows: at t = {t} the tolerance needs a step of {step}, which does not change t"
     )]
     StepUnderflow {
         /// The time reached.
         t: f64,
-        /// The step that was asked for.
+        /// The required step.
         step: f64,
     },
     /// The state or its slope is infinite or not a number.
     #[error("the state or its slope is infinite or not a number after t = {t}")]
     NonFinite {
-        /// The last time at which all was finite.
+        /// The last time at which all values were finite.
         t: f64,
     },
-    /// A slope has another shape than its state.
+    /// The shape of the slope differs from that of the state.
     #[error("the slope has the shape {found:?}, the state {expected:?}")]
     SlopeShape {
         /// The state's shape.
@@ -56,13 +56,13 @@ pub enum OdeError {
         /// The slope's shape.
         found: Vec<usize>,
     },
-    /// The slope needs the gradient of a tensor that it was not given, so the gradient would be lost.
+    /// The slope depends on a tracked tensor that is not a parameter, so its gradient would be lost.
     #[error(
-        "the slope depends on a tracked tensor that is neither its state nor among its parameters: hand it over as a parameter"
+        "the slope depends on a tracked tensor that is neither the state nor a parameter: pass it as a parameter"
     )]
     HiddenParameter,
-    /// The backend has no operation with a gradient of its own.
-    #[error("{device} has no gradient but the one through the solver")]
+    /// The backend does not support operations with a custom gradient.
+    #[error("{device} only supports the gradient through the solver")]
     Device {
         /// The device.
         device: String,

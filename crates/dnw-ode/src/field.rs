@@ -4,12 +4,12 @@ use burn::tensor::{GradientCheckpointingStrategy, Tensor};
 
 /// The right-hand side f of `d state / dt = f(t, state)`.
 ///
-/// Whatever of it is to be learned comes in as `parameters`, each flattened: [`Gradient::Adjoint`](crate::Gradient) and
-/// [`Gradient::Checkpointed`](crate::Gradient) evaluate the slope again during the backward pass, on copies of the parameters
-/// outside the loss' graph. What else a field holds is a constant. A closure is a field.
+/// Trainable tensors are passed as `parameters`, each flattened: [`Gradient::Adjoint`](crate::Gradient) and
+/// [`Gradient::Checkpointed`](crate::Gradient) evaluate the slope again in the backward pass, on copies of the parameters outside the
+/// graph of the loss. All other tensors of a field are constants. Closures implement this trait.
 ///
-/// The slope must be a function: the same arguments give the same slope. No solver changes a state in place, so a slope may keep
-/// the one that it was given.
+/// The slope must be deterministic: the same arguments result in the same slope. Solvers never change a state in place, so a slope may
+/// keep its argument.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -33,9 +33,9 @@ use burn::tensor::{GradientCheckpointingStrategy, Tensor};
 /// # } Ok(()) }
 /// ```
 pub trait VectorField<const D: usize>: Send + Sync {
-    /// The slope at time `t`, shaped as `state`.
+    /// The slope at time `t`, with the shape of `state`.
     ///
-    /// `parameters`: those given to [`Integrator::solve_field`](crate::Integrator::solve_field), in that order.
+    /// `parameters`: those of [`Integrator::solve_field`](crate::Integrator::solve_field), in the same order.
     fn slope(&self, t: f64, state: Tensor<D>, parameters: &[Tensor<1>]) -> Tensor<D>;
 }
 
@@ -48,10 +48,10 @@ where
     }
 }
 
-/// Parameters laid one after the other, so that one tracked tensor stands for all.
+/// The concatenation of the parameters, so that one tracked tensor represents all.
 #[derive(Clone, Debug)]
 pub(crate) struct Flat {
-    /// At least one: a zero stands for no parameters.
+    /// At least one element: a zero if there are no parameters.
     pub values: Tensor<1>,
     lengths: Vec<usize>,
 }
@@ -67,7 +67,7 @@ impl Flat {
         Self { values, lengths }
     }
 
-    /// Other values in the same places.
+    /// The same layout with other values.
     pub fn with(&self, values: Tensor<1>) -> Self {
         Self {
             values,
@@ -87,8 +87,7 @@ impl Flat {
     }
 }
 
-/// The same values as a constant on a device with autodiff, as whatever a field holds. (`detach` would not do: in Burn it keeps
-/// the wish for a gradient.)
+/// The same values as a constant on a device with autodiff. Burn's `detach` is not enough, because it keeps `require_grad`.
 pub(crate) fn constant<const D: usize>(
     tensor: &Tensor<D>,
     strategy: GradientCheckpointingStrategy,
@@ -99,16 +98,16 @@ pub(crate) fn constant<const D: usize>(
         .with_gradient_checkpointing_strategy(strategy)
 }
 
-/// What a function of a state and parameters gives, and what a cotangent of that becomes: all outside any graph.
+/// The value of a function of state and parameters and its vector-Jacobian products, outside any graph.
 pub(crate) struct PulledBack<const D: usize> {
     pub value: Tensor<D>,
     pub state: Tensor<D>,
     pub parameters: Tensor<1>,
 }
 
-/// The value of `function` and the product of `cotangent` with its Jacobian, by a graph that lives for this call only.
+/// The value of `function` and the product of `cotangent` with its Jacobian, by a graph that exists only during this call.
 ///
-/// That graph shares no node with any other, which is what lets it run inside another graph's backward pass.
+/// The graph shares no node with any other, so that it can run within the backward pass of another graph.
 pub(crate) fn pull_back<const D: usize>(
     strategy: GradientCheckpointingStrategy,
     state: &Tensor<D>,
@@ -120,7 +119,7 @@ pub(crate) fn pull_back<const D: usize>(
     let p = parameters.with(constant(&parameters.values, strategy).require_grad());
     let value = function(x.clone(), &p.split());
     let (mut of_state, mut of_parameters) = (None, None);
-    // A slope may depend on nothing.
+    // A slope may be a constant.
     if value.is_tracked() {
         let gradients = (value.clone() * constant(cotangent, strategy))
             .sum()

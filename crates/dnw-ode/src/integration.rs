@@ -1,24 +1,24 @@
-//! One interval integrated: the loop that a solver and a control make together.
+//! The integration loop over an interval.
 //!
-//! It knows no gradient: whoever wants one watches the steps.
+//! It is independent of the gradient, which observes the steps.
 
 use crate::control::{Adaptive, Control};
 use crate::error::OdeError;
 use crate::solvers::Solver;
 use crate::state::{State, Tolerance};
 
-/// What to integrate with, and from when to when (backwards in time where `end < start`).
+/// Solver, control, limit and interval of an integration (backwards in time if `end < start`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub solver: Solver,
     pub control: Control,
-    /// The most evaluations of the slope.
+    /// The maximum number of evaluations of the slope.
     pub limit: usize,
     pub start: f64,
     pub end: f64,
 }
 
-/// A state at the end of an interval, and the work that it took.
+/// The state at the end of an interval, and statistics.
 pub(crate) struct Integrated<S> {
     pub state: S,
     pub evaluations: usize,
@@ -26,8 +26,8 @@ pub(crate) struct Integrated<S> {
     pub rejected: usize,
 }
 
-/// An accepted step: from the state at `t`, of length `step`, of which the share `used` counts (less than 1 only where the end of
-/// the interval lies inside).
+/// An accepted step from the state at `t` with length `step`. The fraction `used` is less than 1 only if the interval ends within the
+/// step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub t: f64,
@@ -35,16 +35,16 @@ pub(crate) struct Step {
     pub used: f64,
 }
 
-/// Told of each step as it is made.
+/// Observes the steps of an integration.
 pub(crate) trait Watch<S> {
-    /// A step was accepted that began at `state`.
+    /// Called for each accepted step, with the state at its beginning.
     fn accepted(&mut self, _step: Step, _state: &S) {}
 
-    /// States and slopes that came of this slope were dropped: those of a rejected step, or of the probe for the first.
+    /// Called when states and slopes computed from this slope are dropped: those of a rejected step, or of the estimate of the first step.
     fn discarded(&mut self, _slope: &S) {}
 }
 
-/// Watches nothing.
+/// An observer that does nothing.
 pub(crate) struct Unwatched;
 
 impl<S> Watch<S> for Unwatched {}
@@ -78,7 +78,7 @@ pub(crate) fn integrate<S: State>(
     })
 }
 
-/// Slopes, counted, limited and of the right shape.
+/// Evaluates slopes, counts them and checks the limit and their shapes.
 struct Counted<'a, F> {
     slope: F,
     evaluations: usize,
@@ -111,16 +111,16 @@ pub(crate) struct Attempt<S> {
 }
 
 impl<S: State> Attempt<S> {
-    /// How large the error is beside what the tolerance allows.
+    /// The error relative to the tolerance.
     fn error_ratio(&self, step: f64, state: &S, error: &[f64], tolerance: Tolerance) -> f64 {
-        // Only a decision comes of it, so no graph need remember it.
+        // Only a decision depends on it, so no autodiff graph is needed.
         let slopes: Vec<S> = self.slopes.iter().map(S::untracked).collect();
         let factors: Vec<f64> = error.iter().map(|weight| weight * step).collect();
         let error = S::sum(&factors, &slopes).expect("an error estimate has weights");
         error.norm(&state.untracked(), &self.end.untracked(), tolerance)
     }
 
-    /// The state at the used share of the step that began at `state`.
+    /// The state at the used fraction of the step that began at `state`.
     pub fn reached(
         mut self,
         solver: &Solver,
@@ -138,7 +138,7 @@ impl<S: State> Attempt<S> {
     }
 }
 
-/// Makes one step from `state`, where the slope is `first`.
+/// Computes one step from `state`, where the slope is `first`.
 pub(crate) fn attempt<S: State>(
     solver: &Solver,
     t: f64,
@@ -155,7 +155,7 @@ pub(crate) fn attempt<S: State>(
         reached = Some(stage);
     }
     let end = match reached {
-        // The last slope was taken at the end of the step.
+        // The last slope is that at the end of the step.
         Some(stage) if solver.first_same_as_last => stage,
         _ => state.advance(step, solver.weights, &slopes),
     };
@@ -163,7 +163,7 @@ pub(crate) fn attempt<S: State>(
 }
 
 impl Plan {
-    /// Errs if no integration could come of these settings.
+    /// Checks the settings.
     pub fn check(&self) -> Result<(), OdeError> {
         if self.limit == 0 {
             return Err(OdeError::Setting {
@@ -216,7 +216,7 @@ impl Plan {
                 known = made.slopes.into_iter().next_back();
             }
         }
-        // Once, at the end: reading a number back from the device at each step would make it wait.
+        // Checked once at the end, because reading a value from the device in each step would synchronise it.
         if state.untracked().all_finite() {
             Ok((state, steps, 0))
         } else {

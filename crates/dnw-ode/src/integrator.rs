@@ -9,35 +9,35 @@ use crate::gradient::{self, Gradient, Through};
 use crate::integration::{Integrated, Plan, integrate};
 use crate::solvers::Solver;
 
-/// How equations are solved: a solver, a control of its steps, a gradient, a limit. Each is a choice of its own.
+/// The configuration of a solution: solver, step-size control, gradient and limit, which are independent of each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Integrator {
-    /// How a step is made.
+    /// The solver.
     pub solver: Solver,
-    /// How long it is.
+    /// The step-size control.
     pub control: Control,
-    /// How the gradient of the solution is found.
+    /// How the gradient is computed.
     pub gradient: Gradient,
-    /// The most evaluations of the slope that one solution may take (10,000 unless set).
+    /// The maximum number of evaluations of the slope per solution (default 10,000).
     pub limit: usize,
 }
 
-/// The state at the end of an interval, and the work that it took.
+/// The state at the end of an interval, and statistics.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Solution<const D: usize> {
     /// The state at the end.
     pub state: Tensor<D>,
-    /// Evaluations of the slope, those of rejected steps and of the search for the first step included.
+    /// Evaluations of the slope, including those of rejected steps and of the estimate of the first step.
     pub evaluations: usize,
-    /// Steps that met the tolerance.
+    /// Accepted steps.
     pub accepted: usize,
-    /// Steps that did not.
+    /// Rejected steps.
     pub rejected: usize,
 }
 
 impl Integrator {
-    /// With a solver and a control; the gradient is that through the solver.
+    /// An integrator with the gradient through the solver.
     pub fn new(solver: Solver, control: Control) -> Self {
         Self {
             solver,
@@ -47,31 +47,31 @@ impl Integrator {
         }
     }
 
-    /// Sets how the gradient is found.
+    /// Sets how the gradient is computed.
     pub fn with_gradient(mut self, gradient: Gradient) -> Self {
         self.gradient = gradient;
         self
     }
 
-    /// Sets the most evaluations of the slope that one solution may take.
+    /// Sets the maximum number of evaluations of the slope per solution.
     pub fn with_limit(mut self, evaluations: usize) -> Self {
         self.limit = evaluations;
         self
     }
 
-    /// Whether the settings make sense, before there is anything to solve.
+    /// Checks the settings without solving an equation.
     ///
     /// # Errors
-    /// [`OdeError::Setting`] or [`OdeError::NoErrorEstimate`], as any solution would.
+    /// [`OdeError::Setting`] or [`OdeError::NoErrorEstimate`].
     pub fn check(&self) -> Result<(), OdeError> {
         self.plan(0.0, 1.0).check()
     }
 
-    /// Solves `d state / dt = slope(t, state)` from `start` to `end`, which may lie before `start`. The gradient is that through
-    /// the solver, whatever the integrator is set to: a plain function does not say what it depends on.
+    /// Solves `d state / dt = slope(t, state)` from `start` to `end`, which may be less than `start`. The gradient is always that
+    /// through the solver, because the parameters of a plain function are unknown.
     ///
     /// # Errors
-    /// If a setting makes no sense, the limit is reached, steps underflow, or the state or its slope stops being finite.
+    /// [`OdeError`] if a setting is invalid, the limit is reached, the step size underflows, or the state or its slope is not finite.
     pub fn solve<const D: usize>(
         &self,
         mut slope: impl FnMut(f64, Tensor<D>) -> Tensor<D>,
@@ -84,15 +84,15 @@ impl Integrator {
         integrate(&plan, state, slope, &mut Through).map(Solution::new)
     }
 
-    /// Solves `d state / dt = field(t, state, parameters)` from `start` to `end`, which may lie before `start`. The gradient, found as
-    /// [`gradient`](Self::gradient) says, reaches `state` and `parameters` by the `backward` of any loss.
+    /// Solves `d state / dt = field(t, state, parameters)` from `start` to `end`, which may be less than `start`. The `backward` of a
+    /// loss computes the gradients of `state` and `parameters` as [`gradient`](Self::gradient) specifies.
     ///
-    /// `parameters`: each flattened, all of one type of number.
+    /// `parameters`: each flattened, all with the same dtype.
     ///
     /// # Errors
     /// As [`solve`](Self::solve). With a gradient other than that through the solver also
-    /// [`OdeError::HiddenParameter`], if the field holds tensors that a gradient would have to reach, and
-    /// [`OdeError::Device`], if the backend is none of those that this crate was built for.
+    /// [`OdeError::HiddenParameter`], if the slope depends on a tracked tensor that is not a parameter, and
+    /// [`OdeError::Device`], if this crate was built without support for the backend.
     pub fn solve_field<const D: usize>(
         &self,
         field: Arc<dyn VectorField<D>>,
@@ -109,7 +109,7 @@ impl Integrator {
                 .find_map(Tensor::gradient_checkpointing_strategy)
         };
         let solved = match (self.gradient, strategy.or_else(of_parameters)) {
-            // Outside autodiff there is no gradient to find.
+            // Without autodiff there is no gradient.
             (Gradient::Through, _) | (_, None) => {
                 let slope = |t, state: &Tensor<D>| Ok(field.slope(t, state.clone(), parameters));
                 integrate(&plan, state, slope, &mut Through)?

@@ -1,7 +1,7 @@
 //! Ordinary differential equations over Burn tensors, with gradients.
 //!
-//! A solution is made of three choices that do not know each other: the [`Solver`] makes a step, the
-//! [`Control`] says how long it is, the [`Gradient`] says how the loss' gradient comes back. An [`Integrator`] holds one of each.
+//! A solution combines three independent parts: the [`Solver`] computes a step, the [`Control`] determines its length, and the
+//! [`Gradient`] determines how the gradient of the solution is computed. An [`Integrator`] has one of each.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -22,9 +22,9 @@
 //! # } Ok(()) }
 //! ```
 //!
-//! A slope with parameters of its own is a [`VectorField`], solved by [`Integrator::solve_field`], and may then have any gradient.
+//! A slope with parameters is a [`VectorField`]. [`Integrator::solve_field`] solves it and supports every [`Gradient`].
 //!
-//! The crate knows Burn's tensors and nothing else: no model, no file.
+//! The crate only depends on Burn's tensors, not on models or file formats.
 
 #![deny(missing_docs)]
 #![recursion_limit = "256"]

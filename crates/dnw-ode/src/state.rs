@@ -1,13 +1,13 @@
-//! What the integration needs of a state: weighted sums of slopes, and a norm.
+//! The operations of a state: weighted sums of slopes, and a norm.
 //!
-//! The user's state is a tensor; the adjoint integrates three at once. A state is a value: nothing here or in
-//! the solvers changes one in place, so a slope may keep what it was given.
+//! The user's state is a tensor; the adjoint's state has three tensors. States are never changed in place, so a slope may keep its
+//! argument.
 
 use burn::tensor::Tensor;
 
 use crate::error::OdeError;
 
-/// How large an error may be: `absolute + relative * |state|`, entry by entry.
+/// The tolerance: `absolute + relative * |state|`, entry by entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tolerance {
     pub relative: f64,
@@ -15,7 +15,7 @@ pub(crate) struct Tolerance {
 }
 
 pub(crate) trait State: Clone {
-    /// `sum of factor * slope`, or nothing if every factor is zero.
+    /// `sum of factor * slope`, or `None` if every factor is zero.
     fn sum(factors: &[f64], slopes: &[Self]) -> Option<Self>;
 
     /// `self + other`.
@@ -24,14 +24,14 @@ pub(crate) trait State: Clone {
     /// The same values, outside any autodiff graph.
     fn untracked(&self) -> Self;
 
-    /// The root mean square over all entries of `self / (absolute + relative * max(|a|, |b|))`; the largest, where a state
+    /// The root mean square over all entries of `self / (absolute + relative * max(|a|, |b|))`; the maximum, if a state
     /// has several parts.
     fn norm(&self, a: &Self, b: &Self, tolerance: Tolerance) -> f64;
 
     /// Whether every entry is finite.
     fn all_finite(&self) -> bool;
 
-    /// Errs unless `slope` is shaped as `self`.
+    /// Checks that `slope` has the shape of `self`.
     fn check(&self, slope: &Self) -> Result<(), OdeError>;
 
     /// `self + step * sum of weight * slope`.
@@ -73,7 +73,7 @@ impl<const D: usize> State for Tensor<D> {
     }
 
     fn all_finite(&self) -> bool {
-        // One number says it: it is finite only if all are, and zero times any finite one is zero.
+        // The sum of zero times each value is finite if and only if all values are.
         let witness = self.clone().mul_scalar(0.0).sum();
         witness.into_scalar::<f64>() == 0.0
     }

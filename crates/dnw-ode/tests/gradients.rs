@@ -1,4 +1,4 @@
-//! Every gradient against finite differences and against the others.
+//! Tests of every gradient against finite differences and against the others.
 #![cfg(any(feature = "flex", feature = "ndarray"))]
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
@@ -36,7 +36,7 @@ fn assert_near(what: &str, found: &[f64], expected: &[f64], allowed: f64) {
     }
 }
 
-/// Two states of three entries under `y' = tanh(y W + t b) - s y`: parameters of 9, 3 and 1 numbers.
+/// Two states of three entries under `y' = tanh(y W + t b) - s y`: parameters with 9, 3 and 1 elements.
 fn field(t: f64, y: Tensor<2>, p: &[Tensor<1>]) -> Tensor<2> {
     let [weight, bias, leak] = p else {
         panic!("three parameters");
@@ -53,7 +53,7 @@ const PARAMETERS: [&[f64]; 3] = [
     &[0.5],
 ];
 
-/// The loss, and its gradient in the state and in each parameter.
+/// The loss, and its gradients with respect to the state and each parameter.
 fn loss_and_gradient(integrator: &Integrator, device: &Device) -> (f64, Vec<Vec<f64>>) {
     let device = device.clone().autodiff();
     let state = double(&STATE, [2, 3], &device).require_grad();
@@ -74,7 +74,7 @@ fn loss_and_gradient(integrator: &Integrator, device: &Device) -> (f64, Vec<Vec<
     (values(loss)[0], found)
 }
 
-/// Central differences of the loss, in the same places.
+/// Central differences of the loss, in the same order.
 fn differences(integrator: &Integrator, device: &Device) -> Vec<Vec<f64>> {
     let loss = |given: &[Vec<f64>]| {
         let parameters: Vec<Tensor<1>> = given[1..]
@@ -116,10 +116,10 @@ fn assert_all_near(what: &str, found: &[Vec<f64>], expected: &[Vec<f64>], allowe
 }
 
 #[test]
-fn gradients_through_constant_steps_are_those_of_the_numbers_computed() {
+fn gradients_through_constant_steps_are_those_of_the_discretisation() {
     for device in devices() {
         for solver in solvers::ALL {
-            // So few steps that the solution is wrong: the gradient must be that of the wrong solution.
+            // With so few steps the solution is inaccurate; the gradient must be that of the inaccurate solution.
             let integrator = Integrator::new(solver, Control::Constant { steps: 3 });
             let expected = differences(&integrator, &device);
             for gradient in [Gradient::Through, Gradient::Checkpointed] {
@@ -131,7 +131,7 @@ fn gradients_through_constant_steps_are_those_of_the_numbers_computed() {
 }
 
 #[test]
-fn every_gradient_is_the_equation_s_when_the_tolerance_is_small() {
+fn every_gradient_is_that_of_the_equation_if_the_tolerance_is_small() {
     for device in devices() {
         for solver in [solvers::TSIT5, solvers::DOPRI5] {
             let integrator = Integrator::new(solver, Control::adaptive(1e-9, 1e-9));
@@ -145,7 +145,7 @@ fn every_gradient_is_the_equation_s_when_the_tolerance_is_small() {
 }
 
 #[test]
-fn every_gradient_starts_from_the_same_solution() {
+fn every_gradient_has_the_same_solution() {
     for device in devices() {
         let control = Control::adaptive(1e-3, 1e-3);
         let loss = |gradient| {
@@ -158,12 +158,12 @@ fn every_gradient_starts_from_the_same_solution() {
 }
 
 #[test]
-fn steps_made_again_give_the_gradient_of_steps_remembered() {
+fn checkpointing_has_the_gradient_through_the_solver() {
     for device in devices() {
         for (solver, control) in [
             (solvers::HEUN, Control::adaptive(1e-3, 1e-3)),
             (solvers::DOPRI5, Control::adaptive(1e-3, 1e-3)),
-            // With rejected steps, and one step beyond the end.
+            // With rejected steps, and a last step beyond the end.
             (
                 solvers::TSIT5,
                 Control::Adaptive(Adaptive::new(1e-6, 1e-6).with_first_step(8.0)),
@@ -179,7 +179,7 @@ fn steps_made_again_give_the_gradient_of_steps_remembered() {
 }
 
 #[test]
-fn the_adjoint_nears_the_gradient_through_the_solver_with_the_tolerance() {
+fn the_adjoint_converges_to_the_gradient_through_the_solver() {
     for device in devices() {
         let apart = |tolerance| {
             let control = Control::adaptive(tolerance, tolerance);
@@ -195,7 +195,7 @@ fn the_adjoint_nears_the_gradient_through_the_solver_with_the_tolerance() {
     }
 }
 
-/// The gradient of `scale * sum of the end` in the state and in the parameters of `field`.
+/// The gradient of `scale * sum of the final state` with respect to the state and the parameters of `field`.
 fn scaled(gradient: Gradient, scale: f64, device: &Device) -> Vec<f64> {
     let device = device.clone().autodiff();
     let state = double(&[0.3, 0.9], [2], &device).require_grad();
@@ -220,7 +220,7 @@ fn scaled(gradient: Gradient, scale: f64, device: &Device) -> Vec<f64> {
 }
 
 #[test]
-fn the_adjoint_s_accuracy_does_not_hang_on_what_the_loss_is_divided_by() {
+fn the_accuracy_of_the_adjoint_does_not_depend_on_the_scale_of_the_loss() {
     for device in devices() {
         let whole = scaled(Gradient::Adjoint, 1.0, &device);
         let small: Vec<f64> = scaled(Gradient::Adjoint, 1e-9, &device)
@@ -233,7 +233,7 @@ fn the_adjoint_s_accuracy_does_not_hang_on_what_the_loss_is_divided_by() {
 }
 
 #[test]
-fn a_solution_is_one_layer_among_others() {
+fn a_solution_can_be_combined_with_other_layers() {
     for device in devices() {
         let device = device.autodiff();
         let gradient_of = |gradient| {
@@ -245,7 +245,7 @@ fn a_solution_is_one_layer_among_others() {
             };
             let integrator = Integrator::new(solvers::DOPRI5, Control::adaptive(1e-9, 1e-9))
                 .with_gradient(gradient);
-            // The parameter serves as a square, twice, and again after the second solution.
+            // The parameter is used squared, twice, and again after the second solution.
             let parameters = [shared.clone().square()];
             let mut state = x.matmul(first.clone()).tanh();
             for _ in 0..2 {
@@ -262,7 +262,7 @@ fn a_solution_is_one_layer_among_others() {
         };
         let through = gradient_of(Gradient::Through);
         assert_near(
-            "steps made again",
+            "checkpointed",
             &gradient_of(Gradient::Checkpointed),
             &through,
             1e-12,
@@ -272,7 +272,7 @@ fn a_solution_is_one_layer_among_others() {
 }
 
 #[test]
-fn a_gradient_reaches_only_what_asks_for_one() {
+fn only_tracked_tensors_have_a_gradient() {
     for device in devices() {
         let device = device.autodiff();
         for gradient in ALL {
@@ -282,7 +282,7 @@ fn a_gradient_reaches_only_what_asks_for_one() {
                 [] => y.neg(),
                 [rate, ..] => y * rate.clone().neg(),
             };
-            // y = y0 exp(-rate t), and a second parameter that plays no part.
+            // y = y0 exp(-rate t), and a second parameter that is unused.
             let (state, rate) = (double(&[2.0], [1], &device), double(&[1.5], [1], &device));
             let idle = double(&[7.0, 8.0], [2], &device).require_grad();
             let end = |state: &Tensor<1>, parameters: &[Tensor<1>]| {
@@ -313,7 +313,7 @@ fn a_gradient_reaches_only_what_asks_for_one() {
 }
 
 #[test]
-fn a_slope_that_depends_on_nothing_passes_the_gradient_on() {
+fn a_constant_slope_passes_the_gradient_through() {
     for device in devices() {
         let device = device.autodiff();
         for gradient in ALL {
@@ -332,7 +332,7 @@ fn a_slope_that_depends_on_nothing_passes_the_gradient_on() {
 }
 
 #[test]
-fn a_field_may_hold_constants_of_the_training_device() {
+fn a_field_may_have_constants_on_the_training_device() {
     for device in devices() {
         for device in [
             device.clone().autodiff(),
@@ -363,7 +363,7 @@ fn a_field_may_hold_constants_of_the_training_device() {
             };
             let through = gradient_of(Gradient::Through);
             assert_near(
-                "steps made again",
+                "checkpointed",
                 &gradient_of(Gradient::Checkpointed),
                 &through,
                 1e-12,
@@ -374,7 +374,7 @@ fn a_field_may_hold_constants_of_the_training_device() {
 }
 
 #[test]
-fn a_parameter_that_the_field_hides_is_an_error() {
+fn a_tracked_tensor_that_is_not_a_parameter_is_an_error() {
     for device in devices() {
         let device = device.autodiff();
         let hidden = double(&[1.5], [1], &device).require_grad();
@@ -391,7 +391,7 @@ fn a_parameter_that_the_field_hides_is_an_error() {
 }
 
 #[test]
-fn without_autodiff_every_gradient_just_solves() {
+fn without_autodiff_every_gradient_only_solves() {
     for device in devices() {
         for gradient in ALL {
             let field = |_: f64, y: Tensor<1>, _: &[Tensor<1>]| y.neg();
@@ -405,7 +405,7 @@ fn without_autodiff_every_gradient_just_solves() {
     }
 }
 
-/// The gradient in the start of a decay that going forwards forgets.
+/// The gradient with respect to the start of a strongly contracting equation.
 fn of_a_contracting_equation(gradient: Gradient) -> f64 {
     let device = devices()[0].clone().autodiff();
     let state = double(&[1.0], [1], &device).require_grad();
@@ -423,13 +423,13 @@ fn of_a_contracting_equation(gradient: Gradient) -> f64 {
 }
 
 #[test]
-fn a_contracting_equation_is_no_trouble_for_steps_made_again() {
+fn checkpointing_works_for_a_contracting_equation() {
     let found = of_a_contracting_equation(Gradient::Checkpointed);
     assert!((found - of_a_contracting_equation(Gradient::Through)).abs() < 1e-12);
 }
 
 #[test]
-#[should_panic(expected = "the adjoint cannot follow the state back from t = 2 to 0")]
-fn an_adjoint_that_cannot_find_back_says_so() {
+#[should_panic(expected = "the adjoint cannot integrate the state backwards from t = 2 to 0")]
+fn an_unstable_adjoint_panics() {
     of_a_contracting_equation(Gradient::Adjoint);
 }

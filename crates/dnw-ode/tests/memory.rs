@@ -1,4 +1,4 @@
-//! What each gradient keeps until the backward pass, in bytes as the allocator sees them.
+//! Tests of the memory that each gradient keeps until the backward pass, in allocated bytes.
 #![cfg(feature = "flex")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -13,12 +13,12 @@ struct Counting;
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes on to the system's allocator unchanged.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), SeqCst) + layout.size();
         PEAK.fetch_max(live, SeqCst);
-        // SAFETY: the caller's promise about `layout` is the one asked for.
+        // SAFETY: the caller guarantees a valid `layout`.
         unsafe { System.alloc(layout) }
     }
 
@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The counters are the process', so one test at a time.
+/// The counters are global, so tests run one at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
 const ENTRIES: usize = 1 << 16;
@@ -43,7 +43,7 @@ fn field(_: f64, y: Tensor<1>, p: &[Tensor<1>]) -> Tensor<1> {
     (y.clone() * p[0].clone()).tanh() - y
 }
 
-/// Solves; gives the solution and what it keeps, and then the peak of the backward pass, both in states.
+/// Solves. Returns the solution, the memory it keeps and the peak of the backward pass, both in units of a state.
 fn measured(gradient: Gradient, control: Control, until: f64) -> (Solution<1>, usize, usize) {
     let device = Device::flex().autodiff();
     let state = Tensor::<1>::ones([ENTRIES], &device).require_grad();
@@ -77,7 +77,7 @@ fn only_the_graph_through_the_solver_grows_with_the_evaluations() {
     };
     // 32 steps more, of six evaluations that each keep more than a state.
     assert!(growth(Gradient::Through) > 32 * 6);
-    // A state each, give or take the allocation's rounding.
+    // One state each, up to rounding of allocations.
     assert!((32..64).contains(&growth(Gradient::Checkpointed)));
     assert!(growth(Gradient::Adjoint) <= 2);
 }
@@ -87,18 +87,18 @@ fn rejected_steps_keep_no_memory() {
     let _turn = TURN.lock();
     let constant = |steps| measured(Gradient::Through, Control::Constant { steps }, 1e-3).1;
     let per_step = (constant(8) - constant(2)) / 6;
-    // Every attempt is far beyond the end until one is short enough, so that one alone is accepted.
+    // All attempts are too long until one is short enough, so that only one step is accepted.
     let control = Control::Adaptive(Adaptive::new(1e-3, 1e-3).with_first_step(1e3));
     let (solution, kept, _) = measured(Gradient::Through, control, 1e-3);
     assert!(solution.rejected >= 4 && solution.accepted == 1);
     assert!(
         kept <= 2 * per_step,
-        "{kept} states kept, {per_step} a step"
+        "{kept} states kept, {per_step} per step"
     );
 }
 
 #[test]
-fn a_loss_that_is_dropped_leaves_nothing_behind() {
+fn a_dropped_loss_frees_all_memory() {
     let _turn = TURN.lock();
     for gradient in [Gradient::Through, Gradient::Checkpointed, Gradient::Adjoint] {
         let run = || measured(gradient, Control::Constant { steps: 4 }, 1.0);

@@ -1,4 +1,4 @@
-//! The same decisions, states and gradients as torchdiffeq's dopri5 (printed by `records.py`).
+//! Tests against the decisions, states and gradients of torchdiffeq's dopri5 (printed by `records.py`).
 #![cfg(feature = "flex")]
 
 use std::sync::Arc;

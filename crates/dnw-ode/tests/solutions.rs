@@ -1,4 +1,4 @@
-//! Solutions against equations whose solution is known, and the errors of those that have none.
+//! Tests against equations with known solutions, and of the errors of equations without a solution.
 #![cfg(feature = "flex")]
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -23,7 +23,7 @@ fn growth(t: f64, y: Tensor<1>) -> Tensor<1> {
     y.mul_scalar(t.cos())
 }
 
-/// `y'' = -100 y`: ten turns in 2 pi.
+/// `y'' = -100 y`: ten periods in 2 pi.
 fn oscillator(_: f64, y: Tensor<1>) -> Tensor<1> {
     let (position, speed) = (y.clone().narrow(0, 0, 1), y.narrow(0, 1, 1));
     Tensor::cat(vec![speed, position.mul_scalar(-100.0)], 0)
@@ -41,7 +41,7 @@ fn relaxed(t: f64) -> f64 {
 #[test]
 fn halving_the_step_divides_the_error_by_two_to_the_order() {
     for solver in solvers::ALL {
-        // The worst of several ends: at one of them the leading error may happen to cancel.
+        // The maximum over several ends, because the leading error may cancel at one of them.
         let error = |steps| {
             let at = |end: f64| {
                 let solved = constant(solver, steps).solve(growth, double(&[1.0]), 0.0, end);
@@ -61,7 +61,7 @@ fn halving_the_step_divides_the_error_by_two_to_the_order() {
 }
 
 #[test]
-fn constant_steps_cost_a_slope_per_stage() {
+fn constant_steps_need_one_evaluation_per_stage() {
     for (solver, evaluations) in [
         (solvers::EULER, 10),
         (solvers::HEUN, 20),
@@ -96,7 +96,7 @@ fn adaptive_steps_meet_the_tolerance() {
                 (solve(relaxation, &[0.0]), relaxed(1.0)),
                 (solve(growth, &[1.0]), 1f64.sin().exp()),
             ] {
-                // The tolerance is that of one step; over ten turns errors add up.
+                // The tolerance is per step; over ten periods errors accumulate.
                 let error = (found - expected).abs();
                 assert!(
                     error < 100.0 * tolerance,
@@ -109,7 +109,7 @@ fn adaptive_steps_meet_the_tolerance() {
 }
 
 #[test]
-fn a_smaller_tolerance_costs_more_and_gives_more() {
+fn a_smaller_tolerance_needs_more_evaluations_and_is_more_accurate() {
     for solver in [solvers::TSIT5, solvers::DOPRI5] {
         let solve = |tolerance| {
             let control = Control::adaptive(tolerance, tolerance);
@@ -135,7 +135,7 @@ fn a_smaller_tolerance_costs_more_and_gives_more() {
 
 #[test]
 fn the_end_inside_a_step_is_interpolated() {
-    // One step over the end, along polynomials that the interpolant holds exactly.
+    // One step beyond the end, with polynomials that the interpolant reproduces exactly.
     for (solver, degree) in [
         (solvers::HEUN, 2),
         (solvers::TSIT5, 4),
@@ -173,7 +173,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_end_is_worse_for_lying_inside_a_step(end in 0.01f64..6.0) {
+    fn ends_inside_a_step_are_as_accurate(end in 0.01f64..6.0) {
         for solver in [solvers::TSIT5, solvers::DOPRI5] {
             let error = error_at(solver, end);
             prop_assert!(error < 3e-6, "{} at {end}: {error}", solver.name);
@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn the_way_back_leads_to_the_start(start in -2.0f64..2.0, from in -3.0f64..3.0, to in -3.0f64..3.0) {
+    fn integrating_backwards_returns_to_the_start(start in -2.0f64..2.0, from in -3.0f64..3.0, to in -3.0f64..3.0) {
         let integrator = Integrator::new(solvers::DOPRI5, Control::adaptive(1e-8, 1e-8));
         let there = integrator.solve(growth, double(&[start]), from, to).unwrap();
         let back = integrator.solve(growth, there.state, to, from).unwrap();
@@ -190,7 +190,7 @@ proptest! {
 }
 
 #[test]
-fn an_interval_of_no_length_gives_the_state_back_for_nothing() {
+fn an_empty_interval_returns_the_state_without_evaluations() {
     let solved = constant(solvers::RK4, 3)
         .solve(growth, double(&[2.5]), 1.0, 1.0)
         .unwrap();
@@ -206,7 +206,7 @@ fn a_state_keeps_its_shape_and_precision() {
         .unwrap();
     assert_eq!(solved.state.dims(), [2, 3, 4, 5]);
     assert_eq!(solved.state.dtype(), DType::F32);
-    // What was given is as it was.
+    // The initial state is unchanged.
     assert_eq!(state.min().into_scalar::<f32>(), 1.0);
 }
 
@@ -229,7 +229,7 @@ fn a_solution_that_blows_up_is_an_error() {
 }
 
 #[test]
-fn the_limit_holds_to_the_evaluation() {
+fn the_limit_is_exact() {
     let mut evaluations = 0;
     let slope = |_: f64, y: Tensor<1>| {
         evaluations += 1;
@@ -251,7 +251,7 @@ fn the_limit_holds_to_the_evaluation() {
 }
 
 #[test]
-fn a_jump_that_no_step_gets_over_underflows() {
+fn a_discontinuity_underflows_the_step_size() {
     let slope = |t: f64, y: Tensor<1>| {
         y.mul_scalar(0.0)
             .add_scalar(if t < 0.5 { 0.0 } else { 1e300 })
@@ -264,7 +264,7 @@ fn a_jump_that_no_step_gets_over_underflows() {
 }
 
 #[test]
-fn a_slope_that_stops_being_a_number_is_an_error() {
+fn a_nan_slope_is_an_error() {
     let at_once = adaptive(|_, y| y.mul_scalar(f64::NAN)).unwrap_err();
     assert_eq!(at_once, OdeError::NonFinite { t: 0.0 });
 
@@ -280,7 +280,7 @@ fn a_slope_that_stops_being_a_number_is_an_error() {
 
 #[test]
 fn a_trial_state_outside_the_slope_s_domain_only_shortens_the_step() {
-    // The square root is not a number below zero, which only too long steps reach.
+    // The square root of a negative number is NaN, which only too long steps reach.
     let control = Control::Adaptive(Adaptive::new(1e-6, 1e-6).with_first_step(1.0));
     let solved = Integrator::new(solvers::DOPRI5, control)
         .solve(|_, y| y.sqrt().mul_scalar(-4.0), double(&[1.0]), 0.0, 0.25)
@@ -301,7 +301,7 @@ fn a_slope_of_another_shape_is_an_error() {
 }
 
 #[test]
-fn settings_without_sense_are_errors() {
+fn invalid_settings_are_errors() {
     let solve = |integrator: Integrator, end| {
         integrator
             .solve(growth, double(&[1.0]), 0.0, end)

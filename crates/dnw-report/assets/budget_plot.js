@@ -1,5 +1,4 @@
-// Accuracy over the share of edges that are real: one line for each rule, a dot for each seed.
-// `comparison_svg.rs` draws the same plot for places without scripts.
+// Accuracy over density: one line per rule, one dot per seed. `comparison_svg.rs` draws the same plot as a static SVG.
 
 import { svg } from "./elements.js";
 import { briefly, count, percent } from "./words.js";
@@ -14,7 +13,7 @@ export function budgetPlot(all, colourOf, width) {
     class: "chart",
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
-    "aria-label": "Test accuracy of each run over the share of its edges that are real",
+    "aria-label": "Test accuracy of each run over its density",
   });
   if (!runs.length) return drawing;
   const densityOf = (run) => run.edges_real / Math.max(1, run.edges_possible);
@@ -58,7 +57,7 @@ export function budgetPlot(all, colourOf, width) {
     svg(
       "text",
       { x: (box.left + width - box.right) / 2, y: height - 6, "text-anchor": "middle" },
-      "real edges of the possible ones" + (wide ? " (logarithmic)" : ""),
+      "density: real edges / possible edges" + (wide ? " (logarithmic)" : ""),
     ),
   );
 
@@ -139,7 +138,7 @@ export function budgetPlot(all, colourOf, width) {
   return drawing;
 }
 
-// Words in lines of about `most` letters: SVG text does not wrap by itself.
+// Breaks text into lines of about `most` characters, because SVG text does not wrap.
 function broken(text, most) {
   const lines = [""];
   for (const word of text.split(/\s+/)) {

@@ -1,4 +1,4 @@
-// What every chart needs: scales, ticks, paths.
+// Scales, ticks and paths of charts.
 
 import { svg } from "./elements.js";
 
@@ -12,7 +12,7 @@ export function logarithmic(from, to, start, end) {
   return (value) => inner(Math.log(value));
 }
 
-// Round numbers between two ends, about `wanted` of them.
+// About `wanted` round numbers in a range.
 export function ticks(from, to, wanted) {
   const rough = (to - from) / wanted;
   if (!(rough > 0)) return [from];
@@ -51,7 +51,7 @@ export function range(values) {
   return low <= high ? [low, high] : [0, 1];
 }
 
-// A drawing that stretches with its box; strokes keep their width.
+// An SVG that stretches with its container; line widths stay constant.
 export function stretched(width, height, label) {
   return svg("svg", {
     viewBox: `0 0 ${width} ${height}`,

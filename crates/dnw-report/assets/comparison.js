@@ -1,4 +1,4 @@
-// Several runs over each other.
+// The comparison page.
 
 import { byId, clamp, el, setText, svg } from "./elements.js";
 import { briefly, count, percent, short } from "./words.js";
@@ -8,7 +8,7 @@ import { applyTheme, channels, onSystemTheme, otherTheme, palette } from "./them
 import { budgetPlot } from "./budget_plot.js";
 import { copyable } from "./copy.js";
 
-// Told apart also by those who see fewer colours (Okabe and Ito, without yellow), light and dark.
+// A palette for colour-blind readers (Okabe and Ito, without yellow), on light and dark backgrounds.
 const COLOURS = ["#1b72c4", "#e07b12", "#0a8f6c", "#b8569a", "#6b7686", "#3aa6d8", "#b4540a", "#7a5fd0"];
 
 const comparison = JSON.parse(byId("data").textContent);
@@ -21,7 +21,7 @@ const columns = [
   ["recipe", "Recipe", (run) => run.recipe],
   ["seed", "Seed", (run) => String(run.seed)],
   ["edges_real", "Real edges", (run) => count(run.edges_real)],
-  ["density", "Of possible", (run) => percent(densityOf(run), 2)],
+  ["density", "Density", (run) => percent(densityOf(run), 2)],
   ["test_accuracy", "Test accuracy", (run) => (isEvaluated(run) ? percent(run.test_accuracy, 2) : "not evaluated")],
   ["swaps", "Swaps", (run) => count(run.swaps)],
   ["dead_nodes", "Dead nodes", (run) => count(run.dead_nodes)],
@@ -47,7 +47,7 @@ const state = createState(
   () => draw(),
 );
 
-// A colour for each rule; groups of one rule are told apart by how light they are.
+// One colour per rule; groups of the same rule differ in lightness.
 const colourOfRule = (rule) => tint(COLOURS[rules.indexOf(rule) % COLOURS.length], 0);
 function colourOfGroup(group) {
   const { rule } = runs.find((run) => run.group === group);
@@ -57,15 +57,14 @@ function colourOfGroup(group) {
   return tint(COLOURS[rules.indexOf(rule) % COLOURS.length], place * 0.55);
 }
 
-// Lighter by a share; on dark paper everything is a little lighter.
+// Lightens a colour; on a dark background all colours are slightly lighter.
 function tint(colour, share) {
   const lift = document.documentElement.dataset.theme === "dark" ? 0.2 : 0;
   const mixed = channels(colour).map((channel) => Math.round(channel + (255 - channel) * (lift + (1 - lift) * share)));
   return `rgb(${mixed.join(" ")})`;
 }
 
-// The first moments of training are so unlike the rest that they would press everything else flat, so
-// the axis is made for what comes after the share `from` of the run.
+// The axis range ignores the first part of the run, up to the fraction `from`, because its values are far outside the range of the rest.
 function curves(holder, label, columnOf, format, fromZero, from) {
   const [width, height] = [clamp(holder.clientWidth, 260, 1000), 250];
   const box = { left: 46, right: 8, top: 8, bottom: 26 };
@@ -127,7 +126,7 @@ function curves(holder, label, columnOf, format, fromZero, from) {
   holder.replaceChildren(drawing);
 }
 
-// The mean of the seeds at the updates of the first; seeds logged otherwise are read at the entry before.
+// The mean of the seeds at the updates of the first seed; of other seeds the latest entry at that update is used.
 function meanOf(members) {
   const [updates] = members[0];
   const places = members.map(() => 0);
@@ -162,7 +161,7 @@ function drawGroups() {
   );
 }
 
-// A seed well below its siblings is marked: a run that collapsed should not hide in a mean.
+// Marks a seed whose accuracy is far below the others of its group, so that a mean does not hide a collapsed run.
 function hasFallen(run) {
   const siblings = runs.filter((other) => other.group === run.group).map((other) => other.test_accuracy);
   return isEvaluated(run) && Math.max(...siblings) - run.test_accuracy > 0.02;
@@ -256,7 +255,7 @@ function drawOverlap() {
     runs.forEach((other, b) => {
       const share = overlap[a][b];
       const shade = share === null ? null : void_.map((from, i) => Math.round(from + (full[i] - from) * share));
-      const words = `${run.name} and ${other.name}: ${share === null ? "networks of different shape" : percent(share, 1) + " of their edges shared"}`;
+      const words = `${run.name} and ${other.name}: ${share === null ? "networks of different shapes" : percent(share, 1) + " of their edges shared"}`;
       const rect = svg(
         "rect",
         {
@@ -346,7 +345,7 @@ setText(byId("title"), `${runs.length} runs, ${rules.length === 1 ? "one rule" :
 copyable(byId("command"), byId("copy"), comparison.command);
 byId("theme").addEventListener("click", () => state.set({ theme: otherTheme() }));
 onSystemTheme(draw);
-// Charts are drawn for their width, so that text and lines keep their size.
+// Charts are redrawn for their width, so that text and lines keep their size.
 let drawnFor = 0;
 new ResizeObserver(() => {
   const width = byId("budget").clientWidth;

@@ -8,7 +8,7 @@ export function copyable(place, button, text) {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // Pages opened from disk may not use the clipboard everywhere; a selection can always be copied.
+      // Some browsers do not allow pages opened from disk to use the clipboard; a selection can always be copied.
       getSelection().selectAllChildren(place);
       document.execCommand("copy");
     }

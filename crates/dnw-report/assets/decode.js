@@ -1,4 +1,4 @@
-// Bytes back into numbers. The layouts are those of `recording.rs` and `history.rs`.
+// Decodes the binary formats of `recording.rs` and `history.rs`.
 
 export function bytesOf(base64) {
   const text = atob(base64);

@@ -1,4 +1,4 @@
-// The card of an edge: how heavy it was over time, when that was enough to be real, what it replaced.
+// The details of an edge: its weight over time, when it was real, and its swaps.
 
 import { byId, clamp, el, svg } from "./elements.js";
 import { capital, count, entryName, nodeName, percent, plural, short, signed } from "./words.js";
@@ -37,7 +37,7 @@ export function edgeCard(app) {
         el(
           "div",
           { class: "card-buttons" },
-          iconButton("×", "Close the card", () => state.set({ edge: null })),
+          iconButton("×", "Close", () => state.set({ edge: null })),
         ),
       ),
       el(
@@ -46,8 +46,8 @@ export function edgeCard(app) {
         real
           ? "Real now: it takes part in the forward pass."
           : layer.isLegal(entry)
-            ? "Hallucinated now: it only learns."
-            : "Not a legal edge: this network may never use it.",
+            ? "Hallucinated now: it is trained but does not take part in the forward pass."
+            : "Not a legal edge: the network cannot use it.",
       ),
       el(
         "div",
@@ -59,7 +59,7 @@ export function edgeCard(app) {
       el(
         "p",
         { class: "soft" },
-        `Real in ${percent(realFor / run.updates, 0)} of the run, in ${plural(spells.length, "spell", "spells")}.`,
+        `Real in ${percent(realFor / run.updates, 0)} of the run, in ${plural(spells.length, "interval", "intervals")}.`,
       ),
       ends
         ? el(
@@ -75,7 +75,7 @@ export function edgeCard(app) {
   };
 }
 
-// From when to when the entry was real.
+// The intervals in which the entry was real.
 function spellsOf(layer, entry, events, updates) {
   const spells = [];
   let since = layer.kept[0].real[entry] ? 0 : null;
@@ -99,7 +99,7 @@ function chart(app, layer, entry, spells, t) {
   const drawing = stretched(
     WIDTH,
     HEIGHT,
-    `Magnitude of the edge's weight over the run against the threshold; it is real in ${plural(spells.length, "spell", "spells")}`,
+    `Magnitude of the edge's weight over the run against the threshold; it is real in ${plural(spells.length, "interval", "intervals")}`,
   );
   const blocks = spells.map(
     ([from, to]) =>

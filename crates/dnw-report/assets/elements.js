@@ -1,4 +1,4 @@
-// Elements without a framework. Text always goes in as text, never as markup.
+// Creates DOM elements. Text is always inserted as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -25,7 +25,7 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-// Sets text only when it differs: while playing most labels stay as they are.
+// Sets text only if it differs, because most labels do not change while playing.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,4 +1,4 @@
-// Puts the explorer together and redraws what a change of state asks for.
+// The explorer: connects its parts and redraws those that a state change affects.
 
 import { byId, el, setText } from "./elements.js";
 import { count, percent, plural, short } from "./words.js";
@@ -21,7 +21,7 @@ import { exportPng, exportSvg, svgOf } from "./export.js";
 import { bindKeys } from "./keys.js";
 
 const MANY_NODES = 1000;
-// While playing, what lies beside the picture follows at this distance (milliseconds).
+// While playing, everything except the main picture is updated at this interval (milliseconds).
 const RELAXED = 120;
 
 const run = openRun(JSON.parse(byId("data").textContent));
@@ -106,7 +106,7 @@ function drawCard(values) {
   byId("card").classList.toggle("open", Boolean(values.edge) || values.node !== null);
 }
 
-// A card redrawn between press and release would lose the click.
+// Redrawing the details between press and release would lose the click.
 let cardHeld = false;
 
 let lastRelaxed = 0;
@@ -131,7 +131,7 @@ function refresh(values, changed) {
   announce();
 }
 
-// A redrawn card must not take the keyboard's place away from the reader.
+// Redrawing the details must keep the keyboard focus.
 function keepFocus(holder, redraw) {
   const buttons = () => [...holder.querySelectorAll("button")];
   const place = buttons().indexOf(document.activeElement);
@@ -154,7 +154,7 @@ function arrange() {
   const layer = run.layers[state.values.layer];
   const many =
     run.nodes.length > MANY_NODES && state.values.view === "auto"
-      ? ` This network has ${count(run.nodes.length)} nodes, too many to tell apart as a drawing.`
+      ? ` This network has ${count(run.nodes.length)} nodes, too many for a readable drawing.`
       : "";
   setText(
     byId("stage-caption"),
@@ -187,11 +187,11 @@ function numbersNow() {
     ["swaps so far", count(run.swapsUntil(t))],
     drawable
       ? ["dead nodes", count(app.reach().dead)]
-      : ["swaps just now", count(run.swapsUntil(t) - run.swapsUntil(t - span))],
+      : ["recent swaps", count(run.swapsUntil(t) - run.swapsUntil(t - span))],
   ];
 }
 
-// The moment in words, for those who hear the page. It waits until time stands still.
+// The current state in words, for screen readers. It is updated once time stops.
 let announcing = 0;
 function announce() {
   clearTimeout(announcing);
@@ -225,7 +225,7 @@ function bindControls() {
     );
   }
   byId("view-toggle").addEventListener("click", app.toggleView);
-  // A link to the player would take the place of the state in the address.
+  // A link to the player would replace the state in the URL.
   byId("skip").addEventListener("click", () => byId("play").focus());
   byId("card").addEventListener("pointerdown", () => (cardHeld = true));
   for (const end of ["pointerup", "pointercancel"])
@@ -253,7 +253,7 @@ arrange();
 byId("stage-section").hidden = !run.layers.length;
 refresh(state.values, new Set(["t"]));
 
-// What tests hold on to.
+// The interface for tests.
 window.dnw = {
   ready: true,
   seek(update) {
@@ -272,14 +272,14 @@ window.dnw = {
   },
   svg: () => new XMLSerializer().serializeToString(svgOf(app)),
   renderer: () => app.wiring.renderer(),
-  // "2d", "webgl", or null for whichever suits.
+  // "2d", "webgl", or null to select automatically.
   force(renderer) {
     app.wiring.force(renderer);
     drawStage();
   },
   strokes: () => app.wiring.strokes(),
   pace: () => app.wiring.pace(),
-  // Average milliseconds of a whole redraw of the wiring, a little further in time each time.
+  // The average time of a full redraw of the wiring in milliseconds, each at a later update.
   drawTime(times) {
     const { t } = state.values;
     const start = performance.now();

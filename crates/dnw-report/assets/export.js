@@ -1,4 +1,4 @@
-// The picture on the stage as a file.
+// Saves the main picture as a file.
 
 import { el, svg } from "./elements.js";
 import { bend } from "./layout.js";

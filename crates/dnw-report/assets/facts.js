@@ -1,4 +1,4 @@
-// What was run, and the numbers at the top.
+// The facts of the run and the summary at the top.
 
 import { byId, el, setText } from "./elements.js";
 import { count, duration, percent } from "./words.js";
@@ -42,7 +42,7 @@ export function showFacts(app) {
     ["Rule", facts.rule],
     ["Data", `${data.name}: ${count(data.train_images)} to train, ${count(data.test_images)} to test`],
     ["Seed", String(facts.seed)],
-    ["Training took", duration(facts.seconds)],
+    ["Training time", duration(facts.seconds)],
     ...facts.environment,
   ];
   byId("facts").append(...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));

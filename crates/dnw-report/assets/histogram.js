@@ -1,4 +1,4 @@
-// How heavy the edges of a layer are at a moment, and where the threshold lies.
+// The histogram of a layer's weight magnitudes at an update, with the threshold.
 
 import { byId, el, setText, svg } from "./elements.js";
 import { count, short } from "./words.js";
@@ -55,7 +55,7 @@ export function histogramView(app) {
     axis.replaceChildren(...labels);
     setText(
       caption,
-      `|w| of all ${count(layer.possible)} possible edges, ${count(layer.realEntries().length)} real. Heights are logarithmic.`,
+      `|w| of all ${count(layer.possible)} possible edges, ${count(layer.realEntries().length)} real. The vertical axis is logarithmic.`,
     );
   };
 }

@@ -1,4 +1,4 @@
-// The keyboard. The same list is what the help shows, so that the two cannot disagree.
+// Keyboard shortcuts. The help dialog shows the same list.
 
 import { byId, el } from "./elements.js";
 import { otherTheme } from "./theme.js";
@@ -11,21 +11,21 @@ export function bindKeys(app) {
   const shortcuts = [
     [["Space"], "play or pause", () => app.timeline.toggle()],
     [["←", "→"], "back and forward in time", null],
-    [["Shift ←", "Shift →"], "the same in large steps", null],
+    [["Shift ←", "Shift →"], "back and forward in large steps", null],
     [[",", "."], "one update back, one forward", null],
     [["Home", "End"], "the start, the end", null],
     [["n", "p"], "next node, previous node", null],
     [
       ["t"],
-      "trace the chosen node's paths",
+      "trace the selected node's paths",
       () => state.set({ trace: state.values.node !== null && !state.values.trace }),
     ],
     [["h"], "strongest hallucinated edges", () => state.set({ hall: !state.values.hall })],
     [["f"], "feature maps in the nodes", () => state.set({ previews: !state.values.previews })],
     [["m"], "matrix or wiring", () => app.toggleView()],
     [["d"], "dark or light", () => state.set({ theme: otherTheme() })],
-    [["Esc"], "nothing chosen", () => state.set({ node: null, edge: null, trace: false })],
-    [["?"], "this list", openHelp],
+    [["Esc"], "clear the selection", () => state.set({ node: null, edge: null, trace: false })],
+    [["?"], "keyboard shortcuts", openHelp],
   ];
   const nodeBy = (step) => {
     if (run.nodes.length)
@@ -52,7 +52,7 @@ export function bindKeys(app) {
       el("dd", {}, meaning),
     ]),
     el("dt", {}, el("kbd", {}, "↑"), el("kbd", {}, "↓"), el("kbd", {}, "←"), el("kbd", {}, "→")),
-    el("dd", {}, "with the picture in focus: from node to node"),
+    el("dd", {}, "with the picture in focus: select a neighbouring node"),
   );
   byId("help-open").addEventListener("click", openHelp);
 
@@ -61,7 +61,7 @@ export function bindKeys(app) {
     const { target, key } = event;
     const typing = target.matches("select, input:not([type=range]), textarea");
     if (typing) return;
-    // Space on a button presses it, on the player it plays: both must not happen.
+    // Space on a focused button presses the button and must not also toggle playing.
     if (key === " " && target.matches("button, summary, a")) return;
     if (key.startsWith("Arrow")) {
       if (target.id === "nodes" && !event.shiftKey) app.wiring.walk(key);

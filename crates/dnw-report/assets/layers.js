@@ -1,4 +1,4 @@
-// Budget and swaps of each layer.
+// The table of layers: budget and swaps.
 
 import { byId, el, setText } from "./elements.js";
 import { count, percent } from "./words.js";
@@ -26,7 +26,7 @@ export function layersView(app) {
       {},
       el("th", { scope: "row" }, choose, el("small", {}, layer.shape.join(" × "))),
       parts.real,
-      el("td", {}, el("div", { class: "budget", title: "real edges of the possible ones" }, parts.bar)),
+      el("td", {}, el("div", { class: "budget", title: "real edges / possible edges" }, parts.bar)),
       parts.swaps,
       el("td", { class: "spark" }, el("div", { class: "plot" }, spark(run, layer), parts.cursor)),
     );

@@ -1,5 +1,5 @@
-// Where the nodes lie: levels are columns, in the nodes' own order, so nothing moves while time passes.
-// `picture.rs` places nodes by the same rule.
+// The positions of the nodes: levels are columns, nodes in index order, so that positions do not change over time.
+// `picture.rs` computes the same positions.
 
 const CLOSEST = 5;
 const WIDEST = 44;
@@ -29,11 +29,11 @@ export function layoutOf(run, width, height) {
   return { x, y, levels, width, height, radius: Math.min(13, Math.max(1.6, gap * 0.4)) };
 }
 
-// The two inner control points of the curve between two places.
+// The two inner control points of the curve between two points.
 export function bend(x0, y0, x1, y1) {
   const reach = x1 - x0;
   if (reach > 2) return [x0 + reach * 0.42, y0, x1 - reach * 0.42, y1];
-  // An edge within a column, or back, leaves and enters on the usual sides and so makes a loop.
+  // An edge within a column, or to an earlier one, is drawn as a loop.
   const loop = 34 + Math.abs(reach) * 0.25;
   return [x0 + loop, y0, x1 - (reach < -2 ? loop : -loop), y1];
 }

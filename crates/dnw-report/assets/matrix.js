@@ -1,5 +1,5 @@
-// A layer as a matrix: a row for each target, a column for each source, a mark for each real edge.
-// This is the view for networks with more nodes than a drawing can hold apart.
+// A layer as a matrix: a row per target, a column per source, a mark per real edge.
+// This is the default view of networks with too many nodes for a drawing.
 
 import { byId, clamp, lastAtMost } from "./elements.js";
 import { capital, entryName, signed } from "./words.js";
@@ -20,7 +20,7 @@ export function matrixView(app) {
     const [left, top, edge] = [width < 500 ? 30 : 74, 34, 10];
     const columns = layer.columns;
     const rows = layer.rows * layer.cell;
-    // Cells are nearly square where both sides fit so; a long thin layer is stretched instead.
+    // Cells are nearly square if both sides fit; the cells of a long thin layer are stretched.
     let cellX = (width - left - edge) / columns;
     let cellY = (height - top - edge) / rows;
     const square = Math.min(cellX, cellY);
@@ -71,7 +71,7 @@ export function matrixView(app) {
     const tones = [shades(colours.positive), shades(colours.negative)];
     const fill = (entry, shade, grow) => {
       const { row, column, tap } = layer.place(entry);
-      // A cell smaller than a pixel still fills one, so no edge gets lost.
+      // A cell smaller than a pixel still fills one pixel, so that every edge is visible.
       const x0 = Math.floor((left + column * cellX) * ratio) - grow;
       const y0 = Math.floor((top + (row * layer.cell + tap) * cellY) * ratio) - grow;
       const x1 = Math.max(x0 + 1 + grow * 2, Math.round((left + (column + 1) * cellX) * ratio) + grow);
@@ -162,7 +162,7 @@ export function matrixView(app) {
     context.stroke();
   };
 
-  // The selected edge is boxed; the selected node's row and column are framed.
+  // Frames the selected edge, and the selected node's row and column.
   const mark = (context, { layer, left, top, cellX, cellY, rows, columns }) => {
     const { node, edge } = state.values;
     context.strokeStyle = app.colours.ink;
@@ -181,7 +181,7 @@ export function matrixView(app) {
     }
   };
 
-  // The real edge next to a point, if one is near enough to be meant; else the cell itself.
+  // The nearest real edge within a small distance of a point, otherwise the cell itself.
   const entryAt = (event) => {
     if (!shown) return null;
     const box = canvas.getBoundingClientRect();

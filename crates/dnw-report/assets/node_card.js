@@ -1,4 +1,4 @@
-// The card of a node: what feeds it, what it feeds, its kernel, what it sees, and whether it is alive.
+// The details of a node: its edges in and out, its kernel, its feature maps, and whether it is alive.
 
 import { byId, el } from "./elements.js";
 import { capital, nodeName, plural, signed } from "./words.js";
@@ -23,7 +23,7 @@ export function nodeCard(app) {
     if (features) {
       const map = featureMap(app.samples, run.nodes.length, node, image, t);
       pictures.append(
-        picture(map.values, features.width, features.height, app.colours, `what it gives for test image ${image + 1}`),
+        picture(map.values, features.width, features.height, app.colours, `output for test image ${image + 1}`),
       );
     }
     const kernel = run.nodes[node].kernel;
@@ -36,7 +36,7 @@ export function nodeCard(app) {
           side,
           side,
           app.colours,
-          "its kernel at the end",
+          "kernel at the end",
         ),
       );
     }
@@ -59,7 +59,7 @@ export function nodeCard(app) {
           { class: "card-buttons" },
           iconButton("‹", "Previous node", () => state.set({ node: (node + run.nodes.length - 1) % run.nodes.length })),
           iconButton("›", "Next node", () => state.set({ node: (node + 1) % run.nodes.length })),
-          iconButton("×", "Close the card", () => state.set({ node: null, trace: false })),
+          iconButton("×", "Close", () => state.set({ node: null, trace: false })),
         ),
       ),
       el("p", { class: "state " + (reach.alive[node] ? "alive" : "dead") }, lifeOf(run, reach, node)),
@@ -82,9 +82,9 @@ export function nodeCard(app) {
 }
 
 function lifeOf(run, reach, node) {
-  if (reach.alive[node]) return "Alive: data reaches it, and an output hears it.";
+  if (reach.alive[node]) return "Alive: paths of real edges lead to it from an input and from it to an output.";
   const reasons = [];
-  if (!reach.fromInput[node]) reasons.push("no path of real edges leads to it from an input");
+  if (!reach.fromInput[node]) reasons.push("no path of real edges leads from an input to it");
   if (!reach.toOutput[node]) reasons.push("no path of real edges leads from it to an output");
   return "Dead: " + reasons.join(", and ") + ".";
 }

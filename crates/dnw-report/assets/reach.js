@@ -1,6 +1,6 @@
-// Which nodes are alive: data reaches them from an input, and what they give reaches an output.
+// Which nodes are alive: those on a path of real edges from an input to an output.
 
-// The real edges of all drawn layers, and for each node whether each end is reached.
+// The real edges of all drawn layers, and for each node whether inputs and outputs are connected to it.
 export function reachOf(run) {
   const total = run.drawnLayers.reduce((sum, layer) => sum + layer.realEntries().length, 0);
   const source = new Uint32Array(total);
@@ -52,8 +52,8 @@ function spread(seeds, { start, list }, nodes, allowed) {
   return reached;
 }
 
-// Every path from an input to an output through `node`: an edge lies on one when both its ends are
-// `before` the node, or both are `after` it.
+// The edges of all paths from an input to an output through `node`: those with both ends `before` the node, or both
+// `after` it.
 export function traceThrough(reach, node, nodes) {
   return {
     before: spread([node], reach.into, nodes, reach.fromInput),

@@ -1,8 +1,7 @@
-// A recorded run that can be asked about any moment.
+// A recorded run: its wiring and weights at any update.
 //
-// The wiring is exact: it is replayed from the start and the history. Changes can be undone as well as
-// done, and every so often a whole wiring is kept, so that a seek replays few changes. Weights lie on
-// the line between the two frames around the moment.
+// The wiring is exact: it is replayed from the initial wiring and the history, forwards or backwards. Some wirings are kept as
+// checkpoints, so that a seek replays few changes. Weights are interpolated linearly between the two nearest frames.
 
 import { lastAtMost } from "./elements.js";
 import { bytesOf, historyOf, int16s, unpackBits } from "./decode.js";
@@ -34,7 +33,7 @@ export class WiredLayer {
     this.keep();
   }
 
-  // Walks through the whole history once and keeps wirings on the way.
+  // Replays the whole history once and keeps checkpoints.
   keep() {
     this.kept = [{ applied: 0, real: this.real.slice() }];
     const { count, added, removed } = this.changes;
@@ -87,7 +86,7 @@ export class WiredLayer {
     return this.list;
   }
 
-  // Where a moment lies between the frames: `weight = q[low + e] * lowFactor + q[high + e] * highFactor`.
+  // The interpolation between frames at an update: `weight = q[low + e] * lowFactor + q[high + e] * highFactor`.
   moment(t) {
     const last = this.frames.length - 1;
     if (last < 0) return { low: 0, high: 0, lowFactor: 0, highFactor: 0, scale: 1, threshold: 0, empty: true };
@@ -176,7 +175,7 @@ export function openRun(recorded) {
     seek(t) {
       for (const layer of layers) layer.seek(t);
     },
-    // Changes with every change of the wiring.
+    // Incremented with every change of the wiring.
     version() {
       return layers.map((layer) => layer.applied).join();
     },

@@ -1,4 +1,4 @@
-// A few test images: how the network takes them, moment by moment; and the confusion of all of them.
+// The predictions for some test images over time, and the confusion matrix.
 
 import { byId, el, lastAtMost, setText } from "./elements.js";
 import { count, percent } from "./words.js";
@@ -46,20 +46,20 @@ export function samplesView(app) {
       setText(
         verdict,
         `${right ? "✓" : "✗"} ${classes[best]}` +
-          (right ? "" : `, is ${classes[label]}`) +
+          (right ? "" : `, true class ${classes[label]}`) +
           ` · ${percent(chances[best] / 255, 0)}`,
       );
       verdict.className = right ? "right" : "wrong";
       button.setAttribute(
         "aria-label",
-        `Test image ${image + 1}, ${classes[label]}: taken for ${classes[best]}, ${percent(chances[best] / 255, 0)} sure`,
+        `Test image ${image + 1}, ${classes[label]}: predicted ${classes[best]} with probability ${percent(chances[best] / 255, 0)}`,
       );
       button.setAttribute("aria-pressed", String(state.values.image === image));
       cursor.style.left = (state.values.t / run.updates) * 100 + "%";
     }
   };
 
-  // A column for each classification, a row for each class: darker is surer.
+  // A column per recorded update, a row per class: darker means a higher probability.
   const repaint = () => {
     const [truth, other, paper] = [app.colours.accent, app.colours.soft, app.colours.void].map(channels);
     const columns = 120;
@@ -101,7 +101,7 @@ export function confusionView(app) {
       el(
         "tr",
         {},
-        el("th", { class: "corner" }, "true ↓ taken for →"),
+        el("th", { class: "corner" }, "true ↓ predicted →"),
         ...classes.map((name) => el("th", { scope: "col" }, name)),
       ),
     ),
@@ -129,7 +129,7 @@ export function confusionView(app) {
     });
     setText(
       byId("confusion-caption"),
-      `After update ${count(test.update[index])}: ${percent(test.accuracy[index], 2)} of the test images right.`,
+      `After update ${count(test.update[index])}: ${percent(test.accuracy[index], 2)} test accuracy.`,
     );
   };
 }

@@ -1,14 +1,14 @@
-// What the wiring looks like at a moment, as a list of strokes that any renderer can draw.
+// The wiring at an update as a list of strokes, which both renderers draw.
 
 import { lastAtMost } from "./elements.js";
 import { traceThrough } from "./reach.js";
 
 export const TONE = { positive: 0, negative: 1, faint: 2, flash: 3, ink: 4 };
 
-// How a stroke is broken: whole, dashed, dotted; or whole and above the rest.
+// Stroke styles: solid, dashed, dotted, and solid on top.
 export const ON_TOP = 3;
 
-// Edges drawn last lie on top.
+// Edges drawn last are on top.
 export class Strokes {
   constructor() {
     this.count = 0;
@@ -78,7 +78,7 @@ export function composeScene(run, values, layout, reach, strokes) {
   return { focus, look, total };
 }
 
-// What the eye should follow: the paths through a node, its own edges, or everything.
+// What is emphasised: the paths through a node, its own edges, or everything.
 function focusOf(run, values, reach) {
   if (values.node === null) return values.edge ? () => 0.35 : null;
   const node = values.node;
@@ -99,9 +99,9 @@ function pushReal(layer, t, look, layout, reach, strokes, focus) {
     const target = targetNodes[(pair / columns) | 0];
     const weight = moment.empty ? 0 : weights[low + entry] * lowFactor + weights[high + entry] * highFactor;
     const size = Math.min(1, Math.abs(weight) * perScale);
-    // In a crowd only the heavy edges may be dark, or everything turns grey.
+    // With many edges only those of large weight are dark, otherwise everything would look grey.
     const dark = look.alpha * (look.even + (1 - look.even) * Math.min(3, size * size * size * 4));
-    // A real edge that no data passes, or whose result no output sees, is drawn weakly.
+    // A real edge that is not on a path from an input to an output is drawn faintly.
     let alpha = reach.fromInput[source] && reach.toOutput[target] ? dark : dark * 0.3;
     if (focus) {
       const share = focus(source, target);
@@ -120,7 +120,7 @@ function pushHallucinated(layer, t, look, layout, strokes, focus) {
   }
 }
 
-// The edges next in line: legal, not real, largest |w|.
+// The hallucinated edges closest to the threshold: legal, not real, largest |w|.
 export function strongestHallucinated(layer, t) {
   const wanted = Math.min(400, Math.max(30, layer.realEntries().length));
   const moment = layer.moment(t);

@@ -1,7 +1,6 @@
-// What the reader chose. It lives in the URL's hash, so that a link shows the same moment.
+// The state of the page. It is stored in the URL's hash, so that a link shows the same state.
 
-// A field: its start value, and how it is read from and written to the hash. A field without `read`
-// is not in the hash.
+// A field: its initial value, and how it is read from and written to the hash. A field without `read` is not in the hash.
 export const asNumber = (start, low, high) => ({
   start,
   read: (text) => (Number.isFinite(+text) ? Math.min(high, Math.max(low, +text)) : start),
@@ -60,7 +59,7 @@ export function createState(fields, onChange) {
     }
     if (!changed.size) return;
     if (!scheduled) scheduled = requestAnimationFrame(flush);
-    // Browsers limit how often the address may change, so it follows at a distance.
+    // Browsers limit how often the URL may change, so it is updated with a delay.
     if (!writing) {
       writing = setTimeout(() => {
         writing = 0;

@@ -1,5 +1,5 @@
-// Strokes on a 2D canvas. Strokes that look alike share a path: setting colours and widths costs more
-// than drawing.
+// Draws strokes on a 2D canvas. Strokes of the same style share a path, because changing colours and widths costs more than
+// drawing.
 
 import { bend } from "./layout.js";
 import { ON_TOP, TONE } from "./scene.js";
@@ -12,7 +12,7 @@ const STRAIGHT_ABOVE = 8000;
 
 export const DASHES = [[], [5, 4], [2, 3], []];
 
-// `most` strokes are drawn, the heaviest.
+// At most `most` strokes are drawn, those of the largest weight.
 export function strokeAll(context, strokes, colours, most = strokes.count) {
   const tones = [colours.positive, colours.negative, colours.faint, colours.flash, colours.ink];
   const straight = strokes.count > STRAIGHT_ABOVE;
@@ -25,7 +25,7 @@ export function strokeAll(context, strokes, colours, most = strokes.count) {
     const first = order[from];
     context.beginPath();
     context.strokeStyle = tones[strokes.tone[first]];
-    // A stroke of a pixel or less is the fastest one there is.
+    // Strokes of at most one pixel are the fastest.
     context.lineWidth =
       straight && strokes.tone[first] < TONE.flash ? Math.min(0.9, strokes.width[first]) : strokes.width[first];
     context.globalAlpha = strokes.alpha[first];
@@ -46,8 +46,8 @@ export function strokeAll(context, strokes, colours, most = strokes.count) {
   context.setLineDash([]);
 }
 
-// Flashes and selections come last; within the rest, weak strokes come first. Strokes that differ in
-// their colour alone take turns, path by path: else the colour drawn last would cover the other.
+// Flashes and selections are drawn last; of the rest, faint strokes first. Strokes that differ only in colour alternate, path
+// by path, so that no colour covers the other.
 function sortByLook(strokes) {
   const keys = new Uint16Array(strokes.count);
   const capacity = 4 * TONES * WIDTHS * ALPHAS;

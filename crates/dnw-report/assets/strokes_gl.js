@@ -1,5 +1,5 @@
-// Strokes on the graphics card: one ribbon, drawn once for each edge. This is what keeps 50,000 edges
-// moving; fewer look better on a 2D canvas.
+// Draws strokes on the GPU: one instanced ribbon per edge. It animates 50,000 edges; fewer edges look better on a 2D
+// canvas.
 
 import { channels } from "./theme.js";
 
@@ -50,7 +50,7 @@ void main() {
   shade = vec4(tint.rgb, 1.0) * (tint.a * cover);
 }`;
 
-// Null where the browser has no WebGL 2, or draws it without a graphics card: then a 2D canvas is faster.
+// Null if the browser has no WebGL 2 or renders it without a GPU: a 2D canvas is faster then.
 export function openGraphics(canvas) {
   const gl = canvas.getContext("webgl2", {
     premultipliedAlpha: true,
@@ -94,7 +94,7 @@ export function openGraphics(canvas) {
   return { gl, size: gl.getUniformLocation(program, "size"), data: new Float32Array(0) };
 }
 
-// Some browsers offer WebGL without a graphics card behind it and do not say so. A sample tells.
+// Some browsers render WebGL on the CPU without reporting it. A timed sample detects this.
 export function isFast(graphics, strokes, colours, width, height) {
   const sample = Object.assign(Object.create(strokes), { count: Math.min(2500, strokes.count) });
   let time = 0;
@@ -107,7 +107,7 @@ export function isFast(graphics, strokes, colours, width, height) {
   return time < 30;
 }
 
-// Returns once the pixels are there.
+// Returns once the pixels are rendered.
 export function awaitGraphics({ gl }) {
   gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
 }

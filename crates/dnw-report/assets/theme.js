@@ -1,5 +1,5 @@
-// Light or dark. "auto" follows the system. Canvases cannot read CSS variables while drawing, so the
-// colours are read once for each theme.
+// Light and dark theme. "auto" follows the system. Canvases cannot read CSS variables while drawing, so the colours are read
+// once per theme.
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
@@ -33,7 +33,7 @@ export function channels(colour) {
   return [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 }
 
-// A value from -1 to 1 as a colour: paper at 0, `positive` and `negative` at the ends.
+// Maps a value from -1 to 1 to a colour: the background at 0, `positive` and `negative` at the ends.
 export function diverging(value, colours) {
   const end = value < 0 ? colours.negative : colours.positive;
   const share = Math.min(1, Math.abs(value));

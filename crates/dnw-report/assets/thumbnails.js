@@ -1,4 +1,4 @@
-// Small pictures from recorded numbers: test images, feature maps, kernels.
+// Small pictures of recorded values: test images, feature maps, kernels.
 
 import { lastAtMost } from "./elements.js";
 import { bytesOf, float32s } from "./decode.js";
@@ -76,7 +76,7 @@ export function featureMap(samples, nodes, node, image, t) {
   };
 }
 
-// The feature maps of all nodes on one image, side by side in one canvas, remade only when they change.
+// The feature maps of all nodes on one image, side by side in one canvas, redrawn only when they change.
 export function featureAtlas(samples, nodes) {
   const { width, height, frames, values } = samples.features;
   const across = Math.ceil(Math.sqrt(nodes));

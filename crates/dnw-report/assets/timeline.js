@@ -1,4 +1,4 @@
-// Time: play, pause, speed, and the curves on the same axis under the slider.
+// The timeline: play, pause, speed, and the curves under the slider.
 
 import { byId, clamp, el, lastAtMost, setText, svg } from "./elements.js";
 import { count, percent, short } from "./words.js";
@@ -46,7 +46,7 @@ export function timelineView(app) {
   const tick = (now) => {
     const { values } = state;
     if (!values.playing) return;
-    // Whoever asked for less motion gets two pictures a second instead of a film.
+    // With reduced motion, two frames per second instead of an animation.
     if (reducedMotion() && now - before < 500) return requestAnimationFrame(tick);
     const passed = Math.min(reducedMotion() ? 0.6 : 0.1, (now - before) / 1000);
     before = now;
@@ -86,7 +86,7 @@ export function timelineView(app) {
   return { update, toggle, step };
 }
 
-// A pointer that goes down on a plot and moves seeks along.
+// Dragging on a plot seeks.
 function seekable(plot, seek) {
   const at = (event) => {
     const box = plot.getBoundingClientRect();
@@ -113,7 +113,7 @@ function lossRow(train, test, x) {
     drawing,
     high: short(high, 2),
     low: "0",
-    value: valueOf("loss on the test part"),
+    value: valueOf("loss on the test set"),
     read: (t) => short(at(test, test.loss, t) ?? at(train, train.loss, t) ?? NaN),
   };
 }
@@ -132,12 +132,12 @@ function accuracyRow(train, test, x) {
     drawing,
     high: percent(high, 0),
     low: percent(floor, 0),
-    value: valueOf("accuracy on the test part"),
+    value: valueOf("accuracy on the test set"),
     read: (t) => percent(at(test, test.accuracy, t) ?? at(train, train.accuracy, t) ?? NaN),
   };
 }
 
-// Swaps are counted exactly, from the history; without one, the training log tells.
+// Swaps are counted exactly from the history; without a history, from the training log.
 function swapRow(run, x) {
   const bins = Math.min(160, run.updates);
   const { train } = run.recorded.curves;
@@ -157,7 +157,7 @@ function swapRow(run, x) {
     drawing,
     high: short(high, 2),
     low: "0",
-    value: valueOf("swaps per update around this moment"),
+    value: valueOf("swaps per update around this update"),
     read: (t) => short(rates[clamp(Math.floor(t / width), 0, bins - 1)], 2),
   };
 }
@@ -168,7 +168,7 @@ function cumulative(train) {
   return (t) => sums[lastAtMost(train.update, t) + 1];
 }
 
-// The last value written up to a moment.
+// The last value recorded up to an update.
 export function at(part, column, t) {
   const index = lastAtMost(part.update, t);
   return index < 0 ? undefined : column[index];

@@ -12,7 +12,7 @@ import { fan, traceThrough } from "./reach.js";
 const ON_GRAPHICS_ABOVE = 5000;
 const HOVER_EDGES_UP_TO = 6000;
 const COARSE_ABOVE = 15000;
-// Milliseconds that a frame may take while time plays, and the least share of the strokes it then shows.
+// The maximum time of a frame while playing, in milliseconds, and the minimum fraction of strokes that it draws.
 const FRAME = 34;
 const FEWEST = 0.04;
 
@@ -30,8 +30,8 @@ export function wiringView(app) {
   let forced = null;
   const pace = { share: 1, shown: 0, frames: 0, at: 0 };
 
-  // Without a graphics card a crowd takes longer than a frame. While time plays frames come first, and the picture is
-  // thinned to its heavier strokes as far as it must be; at rest everything is drawn.
+  // Without a GPU, drawing all strokes can take longer than a frame. While playing, only as many strokes are drawn as the frame time
+  // allows, those of the largest weight first; when paused, all are drawn.
   const inTime = () => {
     const now = performance.now();
     const gap = now - pace.at;
@@ -66,7 +66,7 @@ export function wiringView(app) {
     return true;
   };
 
-  // So many edges overlap that fine pixels would only cost time.
+  // With this many overlapping edges a higher resolution is not visible.
   const fitDeep = () => {
     const ratio = strokes.count > COARSE_ABOVE ? 1 : layout.ratio;
     const [width, height] = [Math.round(layout.width * ratio), Math.round(layout.height * ratio)];
@@ -137,7 +137,7 @@ export function wiringView(app) {
       context.fillStyle = kind === "hidden" ? colours.soft : colours.ink;
       context.fill();
     }
-    // A dead node is hollow, its outline broken, and where there is room it is crossed out.
+    // A dead node is hollow with a dashed outline, and crossed out if it is large enough.
     context.strokeStyle = alive ? colours.soft : colours.faint;
     context.setLineDash(alive || r < 3 ? [] : [2.5, 2]);
     if (previews || !alive) context.stroke();
@@ -249,7 +249,7 @@ export function wiringView(app) {
     return `${capital(entryName(run, index, entry))}: ${signed(weight)}, ${layer.real[entry] ? "real" : "hallucinated"}`;
   };
 
-  // The arrow keys walk from node to node: up and down a column, left and right between columns.
+  // The arrow keys select a neighbouring node: up and down within a column, left and right between columns.
   const walk = (key) => {
     const from = state.values.node ?? (layout ? layout.levels.find((level) => level.length)[0] : 0);
     if (state.values.node === null || !layout) return state.set({ node: from, edge: null });
@@ -268,10 +268,10 @@ export function wiringView(app) {
     state.set({ node: next, edge: null });
   };
 
-  // Everything drawn, for the exports.
+  // All strokes, for exports.
   const picture = () => ({ layout, strokes, canvases: [deep.hidden ? flat : deep, top] });
 
-  // The drawing itself is only over once pixels can be read.
+  // Rendering is only complete once pixels can be read.
   const finish = () => {
     if (graphics && !deep.hidden) awaitGraphics(graphics);
     else flat.getContext("2d").getImageData(0, 0, 1, 1);

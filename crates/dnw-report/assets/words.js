@@ -1,4 +1,4 @@
-// Numbers and names as a reader says them.
+// Formats numbers and names.
 
 export function count(value) {
   return Math.round(value).toLocaleString("en-US");
@@ -8,7 +8,7 @@ export function percent(share, digits = 1) {
   return Number.isFinite(share) ? (share * 100).toFixed(digits) + "%" : "–";
 }
 
-// A share in as few digits as say it.
+// A percentage with three significant digits.
 export function briefly(share) {
   return +(share * 100).toPrecision(3) + "%";
 }

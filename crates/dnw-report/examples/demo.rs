@@ -1,4 +1,4 @@
-//! Writes the pages and pictures of made-up runs into a folder, to look at them without training.
+//! Writes the pages and pictures of synthetic runs to a folder.
 //!
 //! `cargo run --package dnw-report --example demo -- target/demo`
 

@@ -1,18 +1,18 @@
-//! Several runs beside each other.
+//! The data of a comparison of runs.
 
 use serde::{Deserialize, Serialize};
 
 use crate::recording::Curves;
 
-/// What the comparison page shows.
+/// Runs to compare.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The runs, in the order in which they were named.
+    /// The runs, in display order.
     pub runs: Vec<ComparedRun>,
-    /// `overlap[a][b]`: real edges that runs `a` and `b` share over those that either has (Jaccard), at the
-    /// end; `None` where their networks differ in shape.
+    /// `overlap[a][b]`: the Jaccard index of the real edges of runs `a` and `b` at the end; `None` if their networks
+    /// differ in shape.
     pub overlap: Vec<Vec<Option<f32>>>,
-    /// The command that makes the page again.
+    /// The command that creates the page.
     pub command: String,
 }
 
@@ -21,7 +21,7 @@ pub struct Comparison {
 pub struct ComparedRun {
     /// The run's short name.
     pub name: String,
-    /// Runs of equal `group` differ in their seed only: recipe, rule and budget in words.
+    /// Recipe, rule and budget in words. Runs with the same `group` differ only in the seed.
     pub group: String,
     /// The rule, in words.
     pub rule: String,
@@ -31,9 +31,9 @@ pub struct ComparedRun {
     pub seed: u64,
     /// Real edges at the end.
     pub edges_real: usize,
-    /// Edges that could be.
+    /// Possible edges.
     pub edges_possible: usize,
-    /// Test accuracy at the end, 0 to 1; nothing where the curves have no evaluation.
+    /// Test accuracy at the end, 0 to 1; only meaningful if the curves have an evaluation.
     pub test_accuracy: f64,
     /// Swaps over the whole run.
     pub swaps: u64,

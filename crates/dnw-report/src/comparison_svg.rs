@@ -1,4 +1,4 @@
-//! Accuracy over budget as a static picture, for places without scripts such as a README.
+//! Accuracy over budget as a static SVG, for example for a README.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use crate::comparison::{ComparedRun, Comparison};
 use crate::page::escape;
 use crate::picture::{self, number};
 
-/// The colours of the rules, in the order in which they appear; the same as on the comparison page.
+/// The colours of the rules in order of appearance, as on the comparison page.
 const COLOURS: [&str; 8] = [
     picture::POSITIVE,
     picture::NEGATIVE,
@@ -26,11 +26,11 @@ const RIGHT: f32 = 200.0;
 const TOP: f32 = 52.0;
 const BOTTOM: f32 = 54.0;
 
-/// Test accuracy over the share of edges that are real: a dot for each run, a line through the mean of
-/// each rule, a band from the worst seed to the best.
+/// Draws test accuracy over density: one dot per run, a line through the mean of each rule, a band from the worst
+/// seed to the best.
 ///
-/// The axis of the budget is logarithmic when budgets differ more than fourfold. Runs without possible
-/// edges, or without an evaluation, are left out.
+/// The density axis is logarithmic if densities differ by more than a factor of four. Runs without possible edges
+/// or without an evaluation are omitted.
 pub fn comparison_svg(comparison: &Comparison) -> String {
     let runs: Vec<&ComparedRun> = comparison
         .runs
@@ -163,7 +163,7 @@ fn draw_rules(svg: &mut String, runs: &[&ComparedRun], axes: &Axes) {
     let mut labels = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
         let colour = COLOURS[index % COLOURS.len()];
-        // Densities are compared by their bits: equal budgets of equal networks are equal numbers.
+        // Densities are compared by their bits: equal budgets of equal networks have equal densities.
         let mut budgets: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for run in runs.iter().filter(|run| run.rule == *rule) {
             budgets
@@ -231,13 +231,13 @@ fn draw_rules(svg: &mut String, runs: &[&ComparedRun], axes: &Axes) {
     }
 }
 
-/// A share with one decimal, unless that says nothing.
+/// A percentage with at most one decimal.
 fn percent(share: f64) -> String {
     let text = format!("{:.1}", share * 100.0);
     format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-/// Words in lines of about `most` letters: an SVG text does not wrap by itself.
+/// Breaks text into lines of about `most` characters, because SVG text does not wrap.
 fn broken(text: &str, most: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -254,7 +254,7 @@ fn broken(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
-/// The smallest of 1, 2, 2.5, 5 times a power of ten that is no smaller than `rough`.
+/// The smallest value of 1, 2, 2.5 or 5 times a power of ten that is at least `rough`.
 fn round_step(rough: f64) -> f64 {
     let power = 10f64.powf(rough.log10().floor());
     [1.0, 2.0, 2.5, 5.0, 10.0]
@@ -270,7 +270,7 @@ mod tests {
     use crate::synthetic;
 
     #[test]
-    fn every_run_is_a_dot_also_one_that_collapsed() {
+    fn every_run_has_a_dot_even_if_it_collapsed() {
         let comparison = synthetic::comparison();
         let svg = comparison_svg(&comparison);
         assert_eq!(svg.matches("<circle").count(), comparison.runs.len());
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_of_nothing_is_still_a_picture() {
+    fn an_empty_comparison_is_a_valid_svg() {
         let nothing = Comparison {
             runs: vec![],
             overlap: vec![],

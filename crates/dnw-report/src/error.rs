@@ -1,12 +1,12 @@
-//! What can be wrong with a recording.
+//! The errors of this crate.
 
 use thiserror::Error;
 
-/// Why no page or picture was made.
+/// An error while creating a page or a picture.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The recording has a layout that this crate does not know.
+    /// The recording has an unsupported layout version.
     #[error("the recording has layout version {found}, this program reads version {expected}")]
     Version {
         /// The version in the recording.
@@ -14,37 +14,37 @@ pub enum ReportError {
         /// The version this crate reads.
         expected: u32,
     },
-    /// A column, list or blob is longer or shorter than the rest of the recording says.
+    /// The length of a column, list or blob does not fit the rest of the recording.
     #[error("`{field}` has {found} {unit}, expected {expected}")]
     Length {
         /// Path of the field, such as `layers[0].weights`.
         field: String,
-        /// What is counted.
+        /// The unit of the length.
         unit: &'static str,
-        /// The length the rest of the recording asks for.
+        /// The expected length.
         expected: usize,
         /// The length found.
         found: usize,
     },
-    /// A value lies outside of what it may be.
+    /// An invalid value.
     #[error("`{field}` is {found}, but {rule}")]
     Value {
         /// Path of the field.
         field: String,
-        /// The value found, in words.
+        /// The value, as text.
         found: String,
-        /// What it must satisfy.
+        /// The rule that it violates.
         rule: String,
     },
-    /// A list of updates does not ascend.
+    /// A list of updates that is not in ascending order.
     #[error("`{field}` must ascend, but entry {entry} is smaller than the one before")]
     Order {
         /// Path of the field.
         field: String,
-        /// The first entry that is too small.
+        /// The first entry that is smaller than its predecessor.
         entry: usize,
     },
-    /// The picture asked for needs nodes, and the network of this run is not drawn as nodes.
+    /// The picture needs nodes, but the network of this run is not drawn as nodes.
     #[error("the run `{0}` has no nodes to draw: its layers can be shown as matrices only")]
     NoNodes(String),
     /// The data could not be written as JSON.

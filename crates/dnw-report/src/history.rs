@@ -1,6 +1,6 @@
-//! How a wiring changed, in few bytes.
+//! A compact binary format for the swaps of a run.
 //!
-//! A history is a sequence of records, one per update in which something changed:
+//! A history is a sequence of records, one per update in which an edge swapped:
 //!
 //! ```text
 //! varint  updates since the record before (the first counts from 0)
@@ -8,14 +8,14 @@
 //! varint  edges removed;   the same
 //! ```
 //!
-//! The first entry number of a list is written as it is, a later one as its distance to the one
-//! before. A varint is little-endian base 128, high bit set on all bytes but the last. A file cut
-//! short in the middle of a record is read up to the record before: [`decode`] says how far it got.
+//! The first entry of a list is written as it is, every other one as the difference from its predecessor. A varint is
+//! little-endian base 128, with the high bit set on all bytes but the last. A file that is truncated within a record is
+//! read up to the previous record: [`decode`] returns how many bytes it read.
 
-/// What changed in one update.
+/// The swaps of one update.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// The update after which the wiring was so.
+    /// The update after which the wiring has these changes.
     pub update: u64,
     /// Entries that became real, ascending.
     pub added: Vec<u32>,
@@ -23,7 +23,7 @@ pub struct Change {
     pub removed: Vec<u32>,
 }
 
-/// Appends one change to `bytes`; `previous` is the update of the change before (0 at first).
+/// Appends one record to `bytes`. `previous` is the update of the previous record, 0 for the first.
 pub fn encode(bytes: &mut Vec<u8>, previous: u64, change: &Change) {
     varint(bytes, change.update - previous);
     for entries in [&change.added, &change.removed] {
@@ -36,10 +36,10 @@ pub fn encode(bytes: &mut Vec<u8>, previous: u64, change: &Change) {
     }
 }
 
-/// Reads changes until the bytes end; returns them and how many bytes the whole records took.
+/// Decodes records until the bytes end. Returns them and the number of bytes of complete records.
 ///
-/// An entry number at or past `entries`, or a count larger than `entries`, ends the reading as a cut
-/// does, so that a damaged file costs no more memory than its length.
+/// Decoding also ends at an entry of `entries` or more, or a count larger than `entries`, so that a damaged file cannot
+/// allocate more memory than its length.
 pub fn decode(bytes: &[u8], entries: usize) -> (Vec<Change>, usize) {
     let mut changes = Vec::new();
     let (mut at, mut update) = (0, 0u64);
@@ -139,13 +139,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(changes in changes()) {
+        fn encoding_round_trips(changes in changes()) {
             let bytes = encoded(&changes);
             prop_assert_eq!(decode(&bytes, ENTRIES as usize), (changes, bytes.len()));
         }
 
         #[test]
-        fn a_history_cut_short_is_read_up_to_the_cut(changes in changes(), cut in 0.0..1.0f64) {
+        fn a_truncated_history_is_read_up_to_the_last_complete_record(changes in changes(), cut in 0.0..1.0f64) {
             let bytes = encoded(&changes);
             let length = (bytes.len() as f64 * cut) as usize;
             let (read, took) = decode(&bytes[..length], ENTRIES as usize);
@@ -155,7 +155,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_bytes_never_lead_outside(bytes in vec(any::<u8>(), 0..200), entries in 0..1000usize) {
+        fn damaged_bytes_never_decode_to_entries_out_of_range(bytes in vec(any::<u8>(), 0..200), entries in 0..1000usize) {
             let (changes, took) = decode(&bytes, entries);
             prop_assert!(took <= bytes.len());
             for change in changes {

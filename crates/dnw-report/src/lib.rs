@@ -1,9 +1,8 @@
-//! The explorer: one HTML file in which one watches a wiring being discovered.
+//! The explorer: one HTML file that shows how a run discovered its wiring.
 //!
-//! This crate knows a recorded run ([`Recording`]) and nothing else: no model, no training loop, no
-//! backend. Whoever trains fills a `Recording`; [`explorer_page`] turns it into a page that opens from
-//! disk, and [`comparison_page`] lays several runs over each other. [`wiring_svg`],
-//! [`animated_wiring_svg`] and [`comparison_svg`] draw still and moving pictures for a README.
+//! This crate depends on no model, training loop or backend. Training code fills a [`Recording`]; [`explorer_page`]
+//! turns it into a page that opens from disk, and [`comparison_page`] compares several runs. [`wiring_svg`],
+//! [`animated_wiring_svg`] and [`comparison_svg`] draw static and animated pictures, for example for a README.
 //!
 //! ```
 //! let recording = dnw_report::synthetic::recording(&dnw_report::synthetic::Size::small());
@@ -13,11 +12,11 @@
 //! ```
 #![deny(missing_docs)]
 
+mod animated_svg;
 mod comparison;
 mod comparison_svg;
 mod error;
 pub mod history;
-mod moving_svg;
 mod page;
 mod picture;
 mod recording;
@@ -26,10 +25,10 @@ pub mod synthetic;
 mod validate;
 mod wiring_svg;
 
+pub use animated_svg::animated_wiring_svg;
 pub use comparison::{ComparedRun, Comparison};
 pub use comparison_svg::comparison_svg;
 pub use error::ReportError;
-pub use moving_svg::animated_wiring_svg;
 pub use page::{comparison_page, explorer_page};
 pub use recording::{
     Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION,

@@ -1,8 +1,8 @@
-//! Puts a page together: markup, style, script and data in one file.
+//! Builds a page: markup, style, script and data in one file.
 //!
-//! The script's sources under `assets/` are ES modules, so that an editor understands them. A page
-//! opened from disk may not load modules, so [`bundle`] makes each of them a function that returns what
-//! it exports, and each `import` a look into what such a function returned.
+//! The script sources in `assets/` are ES modules, so that editors understand them. A page opened from disk cannot
+//! load modules, so [`bundle`] turns each module into a function that returns its exports, and each `import` into a
+//! destructuring of such a result.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ const STYLE: &str = concat!(
     include_str!("../assets/comparison.css")
 );
 
-/// A script source: its name without the ending, and its text.
+/// A script module: its name without the extension, and its source.
 type Module = (&'static str, &'static str);
 
 macro_rules! module {
@@ -26,7 +26,7 @@ macro_rules! module {
     };
 }
 
-/// Sources that both pages share, in the order in which they need each other.
+/// The modules of both pages, in dependency order.
 const SHARED: &[Module] = &[
     module!("elements"),
     module!("words"),
@@ -61,10 +61,10 @@ const EXPLORER: &[Module] = &[
 
 const COMPARISON: &[Module] = &[module!("budget_plot"), module!("comparison")];
 
-/// The explorer: one HTML file that needs no network and opens from disk.
+/// Builds the explorer: one HTML file that opens from disk and loads nothing from the network.
 ///
 /// # Errors
-/// [`ReportError`] names the field when the recording does not agree with itself.
+/// [`ReportError`], which names the inconsistent field of the recording.
 pub fn explorer_page(recording: &Recording) -> Result<String, ReportError> {
     validate::recording(recording)?;
     let title = format!("{} · discovering a wiring", recording.run.name);
@@ -76,10 +76,10 @@ pub fn explorer_page(recording: &Recording) -> Result<String, ReportError> {
     )
 }
 
-/// Several runs over each other: curves, accuracy over budget, a table and how far their wirings agree.
+/// Builds the comparison page: curves, accuracy over budget, a table of runs and the overlap of their wirings.
 ///
 /// # Errors
-/// [`ReportError`] names the field when the comparison does not agree with itself.
+/// [`ReportError`], which names the inconsistent field of the comparison.
 pub fn comparison_page(comparison: &Comparison) -> Result<String, ReportError> {
     validate::comparison(comparison)?;
     let title = format!(
@@ -103,7 +103,7 @@ fn page(
     let data = data_element(data)?;
     let script = bundle(&[SHARED, sources].concat());
     let mut html = String::with_capacity(markup.len() + STYLE.len() + script.len() + data.len());
-    // One pass over the template, so that nothing inside an inserted part is taken for a place.
+    // One pass over the template, so that placeholders inside inserted text are not replaced.
     let mut rest = markup;
     while let Some(at) = rest.find("{{") {
         html.push_str(&rest[..at]);
@@ -115,7 +115,7 @@ fn page(
             "style" => html.push_str(STYLE),
             "data" => html.push_str(&data),
             "script" => html.push_str(&script),
-            unknown => unreachable!("the template has no place `{unknown}`"),
+            unknown => unreachable!("unknown placeholder `{unknown}`"),
         }
         rest = &rest[end + 2..];
     }
@@ -123,7 +123,7 @@ fn page(
     Ok(html)
 }
 
-/// JSON in which no `<` is left, so that no text of a run can close the element that holds it.
+/// JSON without `<`, so that no text of a run can close the script element around it.
 fn data_element(data: &impl Serialize) -> Result<String, ReportError> {
     Ok(serde_json::to_string(data)?.replace('<', "\\u003c"))
 }
@@ -154,7 +154,7 @@ fn bundle(modules: &[Module]) -> String {
     script
 }
 
-/// The names and the module of `import { names } from "./module.js";`.
+/// The names and the module of an `import { names } from "./module.js";` line.
 fn import(line: &str) -> Option<(&str, &str)> {
     let (names, from) = line.strip_prefix("import ")?.split_once(" from \"./")?;
     Some((names, from.strip_suffix(".js\";")?))
@@ -167,7 +167,7 @@ fn declared(declaration: &str) -> Option<&str> {
         .next()
 }
 
-/// Text for a place in markup.
+/// Escapes text for markup.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -189,7 +189,7 @@ mod tests {
     use crate::synthetic::{self, Size};
 
     #[test]
-    fn a_recipe_that_holds_a_closing_script_tag_stays_data() {
+    fn a_closing_script_tag_in_a_recipe_is_escaped() {
         let mut recording = synthetic::recording(&Size::small());
         recording.run.recipe_text = "</script><script>alert(1)</script>".into();
         recording.run.name = "<b>bold</b> & \"quoted\"".into();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_sees_what_another_exports_and_nothing_else() {
+    fn a_module_only_accesses_exports_of_other_modules() {
         let script = bundle(&[
             ("one", "const HIDDEN = 1;\nexport const SEEN = HIDDEN + 1;"),
             (
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_loads_nothing() {
+    fn a_page_loads_no_other_files() {
         let recording = synthetic::recording(&Size::small());
         let comparison = synthetic::comparison();
         for html in [
@@ -232,7 +232,7 @@ mod tests {
             );
             assert!(
                 !html.contains("{{"),
-                "every place of the template is filled"
+                "every placeholder of the template is filled"
             );
         }
     }

@@ -1,6 +1,6 @@
-//! What all static pictures share: where nodes lie, how edges bend, which colours they have.
+//! Layout and style of the SVG pictures: node positions, edge curves, colours.
 //!
-//! The rules are those of `assets/layout.js`, so that a still picture and the page look alike.
+//! The layout is that of `assets/layout.js`, so that pictures and the page look the same.
 
 use std::fmt::Write;
 
@@ -9,8 +9,8 @@ use crate::recording::Recording;
 pub(crate) const POSITIVE: &str = "#1b72c4";
 pub(crate) const NEGATIVE: &str = "#e07b12";
 
-/// A picture brings its own paper, so it reads on light and dark pages; where the reader prefers dark
-/// and the page shows the picture as an image, the paper follows.
+/// A picture has its own background, so that it is readable on light and dark pages. The background follows the
+/// reader's colour scheme.
 pub(crate) const STYLE: &str = "<style>\
 .paper{fill:#fff;stroke:#e2e0d9}.ink{fill:#1b2330}.soft{fill:#5d6675}.p{stroke:#1b72c4}.n{stroke:#e07b12}\
 .grid{stroke:#e2e0d9}.live{fill:#5d6675}.dead{fill:#fff;stroke:#98a0ad;stroke-dasharray:2 1.5}.bar{fill:#1b72c4}.track{fill:#e2e0d9}\
@@ -21,7 +21,7 @@ text{font-family:Inter,system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial
 const CLOSEST: f32 = 5.0;
 const WIDEST: f32 = 44.0;
 
-/// The places of the nodes in a box.
+/// The positions of the nodes in a box.
 pub(crate) struct Layout {
     pub(crate) place: Vec<(f32, f32)>,
     pub(crate) radius: f32,
@@ -80,7 +80,7 @@ impl Layout {
         }
     }
 
-    /// The curve from one node to another, as the data of a path.
+    /// The curve from one node to another, as SVG path data.
     pub(crate) fn curve(&self, source: usize, target: usize) -> String {
         let ((x0, y0), (x1, y1)) = (self.place[source], self.place[target]);
         let reach = x1 - x0;
@@ -105,7 +105,7 @@ impl Layout {
     }
 }
 
-/// Which nodes lie on a path from an input to an output, over edges `(source, target)`.
+/// Which nodes are on a path of `edges`, pairs of (source, target), from an input to an output.
 pub(crate) fn alive(recording: &Recording, edges: &[(usize, usize)]) -> Vec<bool> {
     use crate::recording::NodeKind;
     let of_kind = |kind: NodeKind| -> Vec<bool> {
@@ -142,7 +142,7 @@ fn spread(mut reached: Vec<bool>, neighbours: &[Vec<usize>]) -> Vec<bool> {
     reached
 }
 
-/// A number with at most one decimal, without what does not matter.
+/// Formats a number with at most one decimal, without trailing zeros.
 pub(crate) fn number(value: f32) -> String {
     let mut text = format!("{value:.1}");
     if let Some(whole) = text.strip_suffix(".0") {
@@ -151,7 +151,7 @@ pub(crate) fn number(value: f32) -> String {
     if text == "-0" { "0".into() } else { text }
 }
 
-/// A number with at most so many decimals, and no zero that does not matter.
+/// Formats a number with at most `decimals` decimals, without trailing zeros.
 pub(crate) fn shortest(value: f32, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let text = if text.contains('.') {
@@ -165,7 +165,7 @@ pub(crate) fn shortest(value: f32, decimals: usize) -> String {
     }
 }
 
-/// `12345` as `12,345`.
+/// Formats `12345` as `12,345`.
 pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -178,7 +178,7 @@ pub(crate) fn count(value: u64) -> String {
     text
 }
 
-/// Opens a picture: its box, its style and its paper.
+/// The opening SVG element with view box, style and background.
 pub(crate) fn open(width: f32, height: f32, label: &str) -> String {
     let mut svg = String::new();
     let (w, h) = (number(width), number(height));
@@ -199,7 +199,7 @@ mod tests {
     use crate::synthetic::{self, Size};
 
     #[test]
-    fn no_two_nodes_share_a_place() {
+    fn all_nodes_have_different_positions() {
         let recording = synthetic::recording(&Size::small());
         let layout = Layout::new(
             &recording,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_short() {
+    fn numbers_are_written_without_trailing_zeros() {
         assert_eq!(
             [number(3.04), number(-0.01), number(2.55)],
             ["3", "0", "2.5"]
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_a_way_out_is_dead() {
+    fn a_node_without_a_path_to_an_output_is_dead() {
         let mut recording = synthetic::recording(&Size::small());
         recording.nodes.truncate(3);
         recording.nodes[1].kind = crate::NodeKind::Hidden;

@@ -1,12 +1,12 @@
-//! What a run leaves behind for the page.
+//! The recording of a run, which is the data of the explorer page.
 //!
-//! Everything that moves is either a column of numbers ([`Curves`]) or a compact byte string
-//! ([`Blob`]): a wiring is a bitset, its history is delta-coded swaps, weights are 16-bit integers
-//! with one scale per frame. The page decodes the same bytes in JavaScript.
+//! Data that changes over time is either a column of numbers ([`Curves`]) or a compact byte string ([`Blob`]): a wiring
+//! is a bitset, its history is delta-coded swaps, weights are 16-bit integers with one scale per frame. The page
+//! decodes the same bytes in JavaScript.
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the layout below; the page refuses another.
+/// The version of this layout. The page rejects other versions.
 pub const RECORDING_VERSION: u32 = 1;
 
 /// One recorded run.
@@ -14,25 +14,25 @@ pub const RECORDING_VERSION: u32 = 1;
 pub struct Recording {
     /// Always [`RECORDING_VERSION`] when written by this crate.
     pub version: u32,
-    /// What was run, where, with what.
+    /// The facts of the run.
     pub run: RunFacts,
-    /// What it was trained on.
+    /// The data set.
     pub data: DataFacts,
-    /// What came out.
+    /// The final results.
     pub outcome: Outcome,
-    /// Optimizer updates made. The time axis of the page runs from 0 (before the first) to this.
+    /// The number of optimizer steps. The time axis of the page goes from 0, before the first, to this.
     pub updates: u64,
     /// Loss, accuracy and swaps over the run.
     pub curves: Curves,
-    /// The nodes, when the network is one that can be drawn as nodes and edges.
+    /// The nodes; empty if the network cannot be drawn as nodes and edges.
     pub nodes: Vec<Node>,
-    /// The wired weights, in the order in which the data passes through them.
+    /// The wired weights, in forward order.
     pub layers: Vec<Layer>,
-    /// A few test images, how they were classified over time and what the nodes saw.
+    /// Some test images, their predictions over time and the nodes' feature maps.
     pub samples: Option<Samples>,
 }
 
-/// What was run, where, with what.
+/// The facts of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RunFacts {
     /// The run's short name (its folder's name).
@@ -41,13 +41,13 @@ pub struct RunFacts {
     pub recipe: String,
     /// The resolved recipe as TOML text.
     pub recipe_text: String,
-    /// The command line that makes the run again.
+    /// The command line that reproduces the run.
     pub command: String,
-    /// The rule that chose the edges, in words.
+    /// The rule that selects the edges, in words.
     pub rule: String,
-    /// The seed of weights, order and augmentation.
+    /// The seed of initial weights, batch order and augmentation.
     pub seed: u64,
-    /// Program name and version, library versions, device, threads: label and value, in reading order.
+    /// Program name and version, library versions, device, threads: pairs of label and value, in display order.
     pub environment: Vec<(String, String)>,
     /// Wall-clock seconds of training.
     pub seconds: f64,
@@ -55,47 +55,47 @@ pub struct RunFacts {
     pub finished: bool,
 }
 
-/// What the network was trained on.
+/// The data set of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DataFacts {
     /// The data set's name.
     pub name: String,
-    /// The classes' names.
+    /// The names of the classes.
     pub classes: Vec<String>,
-    /// Images in the training part.
+    /// Number of training images.
     pub train_images: usize,
-    /// Images in the test part.
+    /// Number of test images.
     pub test_images: usize,
 }
 
-/// What came out of the run.
+/// The final results of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Share of test images classified right, 0 to 1, at the last evaluation.
+    /// Test accuracy, 0 to 1, at the last evaluation.
     pub test_accuracy: f64,
-    /// The best evaluation.
+    /// The best test accuracy.
     pub best_test_accuracy: f64,
     /// Edges that are real at the end.
     pub edges_real: usize,
-    /// Edges that could be.
+    /// Possible edges.
     pub edges_possible: usize,
     /// Parameters that take part in the forward pass at the end.
     pub parameters: usize,
 }
 
-/// Loss, accuracy and swaps over the run. Columns of equal length inside each part.
+/// Loss, accuracy and swaps over the run. The columns of each part have equal length.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Curves {
-    /// Training, averaged over the updates since the entry before.
+    /// Training, averaged over the updates since the previous entry.
     pub train: TrainCurve,
-    /// Evaluations on the test part.
+    /// Evaluations on the test set.
     pub test: TestCurve,
 }
 
 /// The training columns.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TrainCurve {
-    /// The update at which the entry was written.
+    /// The update of the entry.
     pub update: Vec<u64>,
     /// Mean loss.
     pub loss: Vec<f32>,
@@ -112,7 +112,7 @@ pub struct TrainCurve {
 /// The evaluation columns.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TestCurve {
-    /// The update after which the evaluation was made.
+    /// The update of the evaluation.
     pub update: Vec<u64>,
     /// Mean loss.
     pub loss: Vec<f32>,
@@ -125,23 +125,23 @@ pub struct TestCurve {
 /// A node of the network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
-    /// The column in which it is drawn, from 0 (input).
+    /// The level, which is the column in which it is drawn, from 0 (input).
     pub level: u32,
-    /// What it is.
+    /// Its kind.
     pub kind: NodeKind,
     /// Its own 3 x 3 (or k x k) kernel at the end of the run, row-major; empty when it has none.
     pub kernel: Vec<f32>,
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeKind {
-    /// It takes the data.
+    /// An input node.
     Input,
-    /// It lies between.
+    /// A node between inputs and outputs.
     Hidden,
-    /// It gives the result.
+    /// An output node.
     Output,
 }
 
@@ -152,19 +152,19 @@ pub struct Layer {
     pub name: String,
     /// The tensor's shape.
     pub shape: Vec<usize>,
-    /// The node that each target (row) is; empty when the layer is not drawn as nodes.
+    /// The node of each target (row); empty if the layer is not drawn as nodes.
     pub target_nodes: Vec<u32>,
-    /// The node that each source (column) is; empty when the layer is not drawn as nodes.
+    /// The node of each source (column); empty if the layer is not drawn as nodes.
     pub source_nodes: Vec<u32>,
     /// Which entries are legal edges, a bitset (see [`Blob::from_bits`]); `None` when all are.
     pub legal: Option<Blob>,
-    /// How many entries are legal.
+    /// The number of legal entries.
     pub possible: usize,
     /// The budget at the end of the run.
     pub budget: usize,
     /// The wiring before the first update, a bitset.
     pub initial: Blob,
-    /// How the wiring changed, see [`crate::history`].
+    /// The swaps, in the format of [`crate::history`].
     pub history: Blob,
     /// The updates at which weights were recorded, ascending.
     pub frames: Vec<u64>,
@@ -176,7 +176,7 @@ pub struct Layer {
     pub threshold: Vec<f32>,
 }
 
-/// A few test images and what became of them.
+/// Some test images and their predictions over time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Samples {
     /// Image shape `[channels, height, width]`.
@@ -189,16 +189,16 @@ pub struct Samples {
     pub frames: Vec<u64>,
     /// Class probabilities times 255, `u8`, `[frames, images, classes]`.
     pub probabilities: Blob,
-    /// What the nodes gave, when the network is drawn as nodes.
+    /// The nodes' feature maps, if the network is drawn as nodes.
     pub features: Option<Features>,
 }
 
 /// Feature maps of every node on every sample image.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Features {
-    /// Height of a map.
+    /// Height of a feature map.
     pub height: usize,
-    /// Width of a map.
+    /// Width of a feature map.
     pub width: usize,
     /// The updates at which they were recorded, ascending.
     pub frames: Vec<u64>,
@@ -208,7 +208,7 @@ pub struct Features {
     pub scale: Blob,
 }
 
-/// Bytes, base64 in JSON.
+/// Bytes, encoded as base64 in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob(pub Vec<u8>);
 
@@ -227,12 +227,12 @@ impl Blob {
         Self(bytes)
     }
 
-    /// Little-endian 16-bit integers.
+    /// Encodes 16-bit integers as little-endian.
     pub fn from_i16(values: impl IntoIterator<Item = i16>) -> Self {
         Self(values.into_iter().flat_map(i16::to_le_bytes).collect())
     }
 
-    /// Little-endian 32-bit floats.
+    /// Encodes 32-bit floats as little-endian.
     pub fn from_f32(values: impl IntoIterator<Item = f32>) -> Self {
         Self(values.into_iter().flat_map(f32::to_le_bytes).collect())
     }
@@ -263,7 +263,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bitset_keeps_each_flag_at_its_place(flags in proptest::collection::vec(any::<bool>(), 0..100)) {
+        fn a_bitset_stores_each_flag_at_its_index(flags in proptest::collection::vec(any::<bool>(), 0..100)) {
             let blob = Blob::from_bits(flags.iter().copied());
             prop_assert_eq!(blob.0.len(), flags.len().div_ceil(8));
             for (i, flag) in flags.iter().enumerate() {
@@ -272,7 +272,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_survive_json(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn bytes_round_trip_through_json(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let json = serde_json::to_string(&Blob(bytes.clone())).unwrap();
             prop_assert_eq!(serde_json::from_str::<Blob>(&json).unwrap().0, bytes);
         }

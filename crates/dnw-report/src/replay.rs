@@ -1,4 +1,4 @@
-//! A recording at one moment: which edges are real, how heavy they are, how well the network did.
+//! The state of a recording at an update: its real edges and their weights.
 
 use std::fmt::Write;
 
@@ -46,7 +46,7 @@ impl<'a> Replay<'a> {
         real
     }
 
-    /// The weight of `entry` at `update`, between the frames around it, and the scale of that moment.
+    /// The weight of `entry` at `update`, interpolated linearly between the two nearest frames.
     pub(crate) fn weight(&self, entry: usize, update: u64) -> f32 {
         let (before, after, share) = self.frames_around(update);
         self.recorded(before, entry) * (1.0 - share) + self.recorded(after, entry) * share
@@ -59,7 +59,7 @@ impl<'a> Replay<'a> {
         scale(before) * (1.0 - share) + scale(after) * share
     }
 
-    /// The nodes that `entry` leads from and to.
+    /// The source and target node of `entry`.
     pub(crate) fn ends(&self, entry: usize) -> (usize, usize) {
         let sources = self.layer.shape[1];
         let cell: usize = self.layer.shape[2..].iter().product();
@@ -99,10 +99,10 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// A real edge at a moment.
+/// A real edge at an update.
 pub(crate) struct RealEdge {
     pub(crate) ends: (usize, usize),
-    /// |w| over the layer's largest at this moment, 0 to 1.
+    /// |w| relative to the layer's largest at this update, 0 to 1.
     pub(crate) size: f32,
     pub(crate) negative: bool,
     /// Layer and entry.
@@ -152,7 +152,7 @@ pub(crate) fn real_edges(replays: &[Replay<'_>], update: u64) -> Vec<RealEdge> {
     edges
 }
 
-/// What a picture says under a moment.
+/// The caption of a picture at an update.
 pub(crate) fn caption(recording: &Recording, real: usize, update: u64) -> String {
     let mut words = format!("{} real edges", crate::picture::count(real as u64));
     let test = &recording.curves.test;
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_between_two_frames_lies_on_the_line_between_them() {
+    fn weights_are_interpolated_between_frames() {
         let layer = layer();
         let replay = Replay::new(&layer);
         assert!((replay.weight(0, 2) - 0.75).abs() < 1e-6);

@@ -1,8 +1,8 @@
-//! A run that never happened: small, deterministic, shaped like a real one.
+//! Synthetic runs: small, deterministic and shaped like real ones.
 //!
-//! Tests, documentation and demos need a [`Recording`] without training anything. The weights here
-//! drift towards values drawn beforehand while noise shakes them, ever less; the wiring is the
-//! `k` largest |w| after every update, exactly as in training, so edges swap, and the history is honest.
+//! Tests, documentation and demos use them as a [`Recording`] without training. The weights move towards random targets
+//! with decreasing noise. The wiring is the `k` largest |w| after every update, as in training, so that edges swap and
+//! the history is consistent.
 
 mod pictures;
 mod random;
@@ -167,7 +167,7 @@ fn test_curve(size: &Size, random: &mut Random) -> TestCurve {
 /// Test images of each class.
 const PER_CLASS: u32 = 1000;
 
-/// A confusion matrix in which about a share `missed` of each class is taken for another.
+/// A confusion matrix in which about a fraction `missed` of each class is misclassified.
 fn confusion(missed: f32, random: &mut Random) -> Vec<u32> {
     let mut matrix = vec![0; CLASSES * CLASSES];
     for class in 0..CLASSES {

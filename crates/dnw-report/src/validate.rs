@@ -1,8 +1,7 @@
-//! Does a recording agree with itself?
+//! Checks that a recording is consistent.
 //!
-//! The page indexes columns and blobs without looking, so everything it relies on is checked here,
-//! once, and an error names the field. A history that ends in the middle of a record is fine: that is
-//! what an interrupted run leaves.
+//! The page indexes columns and blobs without bounds checks, so everything that it relies on is checked here, and an error
+//! names the field. A history that ends within a record is valid: an interrupted run leaves such a history.
 
 use crate::comparison::Comparison;
 use crate::error::ReportError;
@@ -25,7 +24,7 @@ pub(crate) fn recording(recording: &Recording) -> Result<(), ReportError> {
         return Err(value(
             &format!("nodes[{index}].level"),
             node.level.to_string(),
-            &format!("{nodes} nodes cannot stand in more levels"),
+            &format!("{nodes} nodes cannot have more levels"),
         ));
     }
     let classes = recording.data.classes.len();
@@ -85,7 +84,7 @@ fn curves(path: &str, curves: &Curves, classes: Option<usize>) -> Result<(), Rep
         rows,
         test.accuracy.len(),
     )?;
-    // A comparison and a run that kept no confusion matrices leave the column empty.
+    // The column is empty in a comparison and in a run without confusion matrices.
     if let (Some(classes), false) = (classes, test.confusion.is_empty()) {
         length(
             &format!("{path}.test.confusion"),
@@ -127,11 +126,11 @@ fn layer(path: &str, layer: &Layer, nodes: usize) -> Result<(), ReportError> {
         return Err(value(
             &format!("{path}.target_nodes"),
             format!(
-                "{} long beside {} source nodes",
+                "{} entries for {} source nodes",
                 layer.target_nodes.len(),
                 layer.source_nodes.len()
             ),
-            "a layer names the nodes of both its sides or of none",
+            "a layer has nodes for both its sources and targets or for neither",
         ));
     }
     if !layer.target_nodes.is_empty() {
@@ -143,7 +142,7 @@ fn layer(path: &str, layer: &Layer, nodes: usize) -> Result<(), ReportError> {
             if let Some(&node) = list.iter().find(|&&node| node as usize >= nodes) {
                 return Err(value(
                     &format!("{path}.{name}"),
-                    format!("pointing at node {node}"),
+                    format!("node {node}"),
                     &format!("the run has {nodes} nodes"),
                 ));
             }
@@ -245,7 +244,7 @@ fn features(features: &Features, images: usize, nodes: usize) -> Result<(), Repo
     )
 }
 
-/// The product of some sizes. One that overflows is larger than any length it is compared with.
+/// The product of sizes, saturating on overflow.
 fn product(sizes: impl IntoIterator<Item = usize>) -> usize {
     sizes.into_iter().fold(1, usize::saturating_mul)
 }
@@ -302,16 +301,16 @@ mod tests {
     use crate::recording::Blob;
     use crate::synthetic::{self, Size};
 
-    /// The error after one thing was spoiled, as text.
-    fn complaint(spoil: impl FnOnce(&mut Recording)) -> String {
+    /// The error message for a recording after `spoil` made it invalid.
+    fn error_of(spoil: impl FnOnce(&mut Recording)) -> String {
         let mut spoiled = synthetic::recording(&Size::small());
         assert!(
             recording(&spoiled).is_ok(),
-            "a made-up recording agrees with itself"
+            "a synthetic recording is consistent"
         );
         spoil(&mut spoiled);
         recording(&spoiled)
-            .expect_err("the recording is spoiled")
+            .expect_err("the recording is inconsistent")
             .to_string()
     }
 
@@ -351,13 +350,13 @@ mod tests {
             }),
         ];
         for (field, spoil) in cases {
-            let error = complaint(spoil);
+            let error = error_of(spoil);
             assert!(error.contains(field), "`{error}` does not name {field}");
         }
     }
 
     #[test]
-    fn an_interrupted_history_is_fine() {
+    fn a_truncated_history_is_valid() {
         let mut cut = synthetic::recording(&Size::small());
         let length = cut.layers[0].history.0.len() / 2;
         cut.layers[0].history.0.truncate(length);
@@ -365,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlap_that_misses_a_run_is_an_error() {
+    fn an_overlap_without_an_entry_for_each_run_is_an_error() {
         let mut spoiled = synthetic::comparison();
         spoiled.overlap[3].pop();
         let error = comparison(&spoiled)
@@ -375,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_whose_product_overflows_are_refused() {
+    fn sizes_whose_product_overflows_are_an_error() {
         let mut recording = crate::synthetic::recording(&crate::synthetic::Size::small());
         if let Some(samples) = &mut recording.samples {
             samples.shape = [usize::MAX, 2, 2];

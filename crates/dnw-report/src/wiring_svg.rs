@@ -1,4 +1,4 @@
-//! The wiring at a few moments side by side.
+//! The wiring at several updates, side by side.
 
 use std::fmt::Write;
 
@@ -8,14 +8,14 @@ use crate::picture::{self, Area, Layout, count, number};
 use crate::recording::Recording;
 use crate::replay::{caption, drawn_layers, real_edges};
 
-/// The wiring at several moments side by side, drawn as the page draws it.
+/// Draws the wiring at several updates side by side, as on the page.
 ///
-/// Each panel's caption says the update, how many edges are real and how accurate the network was. A
-/// moment past the end shows the end.
+/// Each panel's caption states the update, the number of real edges and the test accuracy. An update after the end
+/// shows the end.
 ///
 /// # Errors
 /// [`ReportError::NoNodes`] if the run's network is not drawn as nodes; another [`ReportError`] if the
-/// recording does not agree with itself.
+/// recording is inconsistent.
 pub fn wiring_svg(recording: &Recording, moments: &[u64]) -> Result<String, ReportError> {
     let replays = drawn_layers(recording)?;
     let across = moments.len().clamp(1, 4);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_text() {
+    fn names_are_escaped() {
         let mut recording = synthetic::recording(&Size::small());
         recording.run.name = "<&\"".into();
         assert!(

@@ -1,4 +1,4 @@
-//! The pages in a real browser: what a reader does, and what must then be so.
+//! Tests of the pages in a headless browser.
 
 mod browser;
 
@@ -10,7 +10,7 @@ use dnw_report::synthetic::{self, Size};
 use dnw_report::{comparison_page, explorer_page};
 
 fn explorer(size: &Size) -> String {
-    explorer_page(&synthetic::recording(size)).expect("a made-up recording agrees with itself")
+    explorer_page(&synthetic::recording(size)).expect("a synthetic recording is consistent")
 }
 
 fn silent(page: &mut Page<'_>) {
@@ -18,7 +18,7 @@ fn silent(page: &mut Page<'_>) {
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
-/// The pixels of the edges, as a number that differs when they differ.
+/// A hash of the pixels of the edges.
 const PICTURE: &str = "(() => {
   const canvas = document.getElementById('edges-flat');
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -49,7 +49,7 @@ fn the_wiring_in_the_page_is_the_recorded_one_at_every_moment() {
         return;
     };
     let mut page = browser.open(&explorer(&Size::medium()), "", 1280, 900);
-    // The budget shrinks, so the number of real edges tells moments apart; jumps go both ways.
+    // The budget shrinks, so that the number of real edges differs between updates; seeks go both ways.
     let recording = synthetic::recording(&Size::medium());
     let (changes, _) = dnw_report::history::decode(&recording.layers[0].history.0, 100 * 100);
     let start: u32 = recording.layers[0]
@@ -91,7 +91,7 @@ fn playing_moves_time_and_pausing_stops_it() {
 }
 
 #[test]
-fn the_keyboard_plays_steps_and_chooses() {
+fn the_keyboard_plays_steps_and_selects() {
     let Some(mut browser) = browser::start() else {
         return;
     };
@@ -113,9 +113,9 @@ fn the_keyboard_plays_steps_and_chooses() {
     page.press("ArrowRight", "ArrowRight", 39);
     assert!(
         page.number("dnw.state().node") >= 6.0,
-        "the choice moved to the second column"
+        "the selection moved to the second column"
     );
-    assert_eq!(page.number("dnw.state().t"), 0.0, "time stood still");
+    assert_eq!(page.number("dnw.state().t"), 0.0, "time did not change");
     assert_eq!(
         page.eval("/in/.test(document.getElementById('card').textContent)"),
         true
@@ -138,7 +138,7 @@ fn a_click_on_a_node_opens_its_card_and_its_edges_open_theirs() {
         page.eval("document.querySelector('#card h2').textContent"),
         "Node 12"
     );
-    // The most connected node surely has an edge to open.
+    // The first node with an edge.
     page.eval("(() => { for (let node = 0; node < 36 && !document.querySelector('.edge-row'); node++) dnw.set({ node }); })()");
     page.eval("document.querySelector('.edge-row').click()");
     page.settle();
@@ -159,13 +159,13 @@ fn a_click_on_a_node_opens_its_card_and_its_edges_open_theirs() {
     assert_eq!(page.eval("dnw.state().edge"), serde_json::Value::Null);
     assert!(
         page.number("dnw.state().node") < 6.0,
-        "an input node was chosen"
+        "an input node was selected"
     );
     silent(&mut page);
 }
 
 #[test]
-fn the_address_restores_the_moment_the_choice_and_the_theme() {
+fn the_url_restores_time_selection_and_theme() {
     let Some(mut browser) = browser::start() else {
         return;
     };
@@ -240,7 +240,7 @@ fn fifty_thousand_edges_are_drawn_in_time() {
     );
     assert!(average < 1000.0, "{average} ms");
 
-    // Without a graphics card the picture is thinned while it moves, so that frames come; at rest all of it is there.
+    // Without a GPU only some strokes are drawn while playing, to keep the frame rate; when paused all are drawn.
     page.eval("dnw.set({ t: 0 })");
     page.eval("document.getElementById('play').click()");
     page.wait_for("dnw.pace().frames > 40");
@@ -316,7 +316,7 @@ fn a_run_without_nodes_layers_or_samples_still_opens() {
 }
 
 #[test]
-fn the_exported_picture_holds_every_real_edge() {
+fn the_exported_picture_has_every_real_edge() {
     let Some(mut browser) = browser::start() else {
         return;
     };
@@ -334,7 +334,7 @@ fn the_exported_picture_holds_every_real_edge() {
 }
 
 #[test]
-fn the_moment_is_said_in_words_once_time_stands_still() {
+fn a_screen_reader_text_describes_the_state_once_time_stops() {
     let Some(mut browser) = browser::start() else {
         return;
     };
@@ -378,12 +378,12 @@ fn the_comparison_opens_sorts_and_hides() {
 }
 
 #[test]
-fn the_graphics_card_draws_the_same_picture() {
+fn webgl_draws_the_same_picture() {
     let Some(mut browser) = browser::start() else {
         return;
     };
     let mut page = browser.open(&explorer(&Size::small()), "#theme=light", 900, 700);
-    // How dark each of 12 x 8 parts of the picture is, read from the canvas in use.
+    // The mean darkness of each of 12 x 8 parts of the picture.
     let parts = "(() => {
       const source = document.getElementById(dnw.renderer() === '2d' ? 'edges-flat' : 'edges-deep');
       const copy = document.createElement('canvas');
@@ -423,9 +423,9 @@ fn the_graphics_card_draws_the_same_picture() {
     silent(&mut page);
 }
 
-/// Pictures to look at: `DNW_PICTURES=folder cargo test -p dnw-report --test page -- --ignored`.
+/// Writes screenshots: `DNW_PICTURES=folder cargo test -p dnw-report --test page -- --ignored`.
 #[test]
-#[ignore = "writes pictures for people to look at"]
+#[ignore = "writes screenshots"]
 fn pictures() {
     let (Some(mut browser), Ok(folder)) = (browser::start(), std::env::var("DNW_PICTURES")) else {
         return;
@@ -443,7 +443,7 @@ fn pictures() {
         page.settle();
         if whole {
             let height = page.number("document.documentElement.scrollHeight") as u32;
-            // The picture's height follows the window's, so the whole page is taken at the window's width only.
+            // The picture's height depends on the window's, so it is fixed before the whole page is captured.
             page.eval("document.querySelectorAll('.stage, .card').forEach((e) => e.style.height = getComputedStyle(e).height)");
             page.resize(size.0, height);
             page.settle();

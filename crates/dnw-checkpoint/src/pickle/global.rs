@@ -1,24 +1,24 @@
-//! The names that a pickle may fetch.
+//! The globals that a pickle may use.
 
 use crate::ElementType;
 
-/// A name on the list. None is ever called: the machine knows what each would build.
+/// An allowed global. None is ever called: the machine builds its result itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Global {
     /// `collections.OrderedDict`: a dictionary.
     OrderedDict,
     /// `torch._utils._rebuild_tensor_v2`: a tensor from its storage, offset, shape and strides.
     RebuildTensor,
-    /// `torch._utils._rebuild_parameter`: a parameter, which is its tensor.
+    /// `torch._utils._rebuild_parameter`: a parameter, read as its tensor.
     RebuildParameter,
     /// `torch.Size`: a shape.
     Size,
-    /// `torch.FloatStorage` and the like: what a storage's elements are.
+    /// `torch.FloatStorage` and similar: the element type of a storage.
     StorageType(ElementType),
 }
 
 impl Global {
-    /// The name `module.name`, if it is on the list.
+    /// The global `module.name`, if it is allowed.
     pub fn find(module: &str, name: &str) -> Option<Self> {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,

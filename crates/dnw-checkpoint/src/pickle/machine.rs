@@ -1,7 +1,7 @@
 //! The stack machine.
 //!
-//! It follows CPython's `pickle` on the instructions that it knows. Each instruction is at least one byte and creates at most
-//! one value, and no instruction copies a container, so time and memory are proportional to the pickle's length.
+//! Its instructions behave as in CPython's `pickle`. Each instruction has at least one byte and creates at most one value, and no
+//! instruction copies a container, so time and memory are proportional to the length of the pickle.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::CheckpointError;
 use crate::error::quoted;
 use crate::limits;
 
-/// Reads the pickle that begins at `start`, up to and with its STOP.
+/// Reads the pickle that begins at `start`, up to and including its STOP.
 pub fn parse(bytes: &[u8], start: usize) -> Result<Pickle<'_>, CheckpointError> {
     let mut machine = Machine {
         bytes,
@@ -33,7 +33,7 @@ pub fn parse(bytes: &[u8], start: usize) -> Result<Pickle<'_>, CheckpointError> 
 pub(super) struct Machine<'a> {
     bytes: &'a [u8],
     position: usize,
-    /// Where the present instruction begins.
+    /// The offset of the current instruction.
     pub(super) at: usize,
     values: Vec<Value<'a>>,
     stack: Vec<Id>,
@@ -253,7 +253,7 @@ impl<'a> Machine<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// Text up to the next line feed, which is taken too.
+    /// Reads text up to and including the next line feed.
     fn line(&mut self) -> Result<&'a str, CheckpointError> {
         let rest = &self.bytes[self.position..];
         let window = &rest[..rest.len().min(limits::GLOBAL_BYTES + 1)];
@@ -312,7 +312,7 @@ impl<'a> Machine<'a> {
         Ok(&mut self.values[id.0 as usize])
     }
 
-    // What instructions build.
+    // Building values.
 
     fn long(&mut self, length: u64) -> Result<(), CheckpointError> {
         let bytes = self.take(length)?;

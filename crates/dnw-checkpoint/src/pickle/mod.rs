@@ -1,10 +1,9 @@
-//! Pickles, read but never run.
+//! Pickles, read but never executed.
 //!
-//! A pickle is a program for a stack machine. Python's has an instruction that fetches any name of any module and one
-//! that calls it; here a name is fetched only if it is on a list ([`Global`]), a "call" builds a [`Value`] in plain data,
-//! and instructions without a place in a checkpoint are refused ([`machine`], [`objects`]). Values lie in one table and
-//! mention each other by number, as the pickle's memo does, so sharing costs nothing and a value may mention itself
-//! without harm.
+//! A pickle is a program for a stack machine. Python's machine has an instruction that imports any global and one that calls it.
+//! Here only listed globals are allowed ([`Global`]), a "call" builds a [`Value`] of plain data, and instructions that checkpoints
+//! do not need are errors ([`machine`], [`objects`]). Values are stored in one table and refer to each other by index, so that sharing
+//! is free and cyclic values are harmless.
 
 mod global;
 mod machine;

@@ -1,6 +1,6 @@
-//! What persistent ids, calls and states stand for.
+//! Persistent ids, calls and object states.
 //!
-//! In Python these three run code of the pickle's choice. Here each is one of a few shapes that PyTorch gives them, or refused.
+//! In Python these three execute code that the pickle selects. Here only the few forms that PyTorch writes are supported.
 
 use super::machine::Machine;
 use super::{Global, Id, Storage, StridedTensor, Value};
@@ -46,7 +46,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The call of a name on the list.
+    /// The call of an allowed global.
     pub(super) fn reduce(&mut self) -> Result<(), CheckpointError> {
         let arguments = self.pop()?;
         let callee = self.pop()?;
@@ -62,7 +62,7 @@ impl<'a> Machine<'a> {
         };
         match (global, arguments) {
             (Global::OrderedDict, []) => self.push(Value::Dict(Vec::new())),
-            // Whether it learns and its hooks are no matter of the file.
+            // `requires_grad` and hooks are ignored.
             (Global::RebuildParameter, &[data, _learns, _hooks]) => match self.value(data) {
                 Value::Tensor(_) => self.push_id(data),
                 _ => Err(self.wrong("a parameter is no tensor")),
@@ -132,7 +132,7 @@ impl<'a> Machine<'a> {
         items.iter().map(|&item| self.not_negative(item)).collect()
     }
 
-    /// Attributes of an object: those that modules set on their ordered dictionaries (`_metadata`) say nothing here.
+    /// Attributes of an object: those of modules' ordered dictionaries (`_metadata`) are ignored.
     pub(super) fn build(&mut self) -> Result<(), CheckpointError> {
         let state = self.pop()?;
         let object = self.pop()?;

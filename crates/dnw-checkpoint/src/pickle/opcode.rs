@@ -1,6 +1,6 @@
-//! The instructions of pickles: those that tensors in dictionaries need, and the names of the others.
+//! The instructions of pickles: those that tensors in dictionaries need, and the names of the others for messages.
 //!
-//! The list is that of Python's `pickletools`, protocols 0 to 5. PyTorch writes protocol 2.
+//! They are those of Python's `pickletools`, protocols 0 to 5. PyTorch writes protocol 2.
 
 pub const PROTO: u8 = 0x80;
 pub const FRAME: u8 = 0x95;
@@ -53,7 +53,7 @@ pub const REDUCE: u8 = b'R';
 pub const BUILD: u8 = b'b';
 pub const BINPERSID: u8 = b'Q';
 
-/// Names an instruction that is not obeyed.
+/// The name of an unsupported instruction.
 pub fn refused(opcode: u8) -> String {
     let name = match opcode {
         b'i' => "INST",

@@ -1,19 +1,19 @@
-//! What a pickle may hold.
+//! The values of a pickle.
 
 use super::Global;
 use crate::ElementType;
 
-/// A value's number in its pickle's table.
+/// The index of a value in its pickle's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Id(pub u32);
 
-/// A value; text and bytes are left where they are in the pickle.
+/// A value; text and bytes are borrowed from the pickle.
 #[derive(Debug)]
 pub enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
-    /// An integer that 64 bits may not hold, little-endian, two's complement.
+    /// An integer of any length, little-endian, two's complement.
     Long(&'a [u8]),
     Float,
     Text(&'a str),
@@ -22,7 +22,7 @@ pub enum Value<'a> {
     List(Vec<Id>),
     /// A tuple, or the shape `torch.Size`.
     Tuple(Vec<Id>),
-    /// A dictionary, in order; a key may be there twice.
+    /// A dictionary, in order; keys may be duplicated.
     Dict(Vec<(Id, Id)>),
     Global(Global),
     Storage(Storage<'a>),
@@ -30,7 +30,7 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// What it is, as it may stand in a message.
+    /// A description for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::None => "nothing",
@@ -49,32 +49,32 @@ impl Value<'_> {
     }
 }
 
-/// A piece of memory that the file holds elsewhere, as the pickle describes it.
+/// The pickle's description of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storage<'a> {
     pub key: &'a str,
     pub element: ElementType,
-    /// Elements that it claims to have.
+    /// The number of elements according to the pickle.
     pub elements: u64,
 }
 
-/// A tensor as the pickle describes it: nothing is checked but that the numbers are not negative, the axes few.
+/// The pickle's description of a tensor: only checked to have non-negative sizes and few dimensions.
 #[derive(Debug)]
 pub struct StridedTensor<'a> {
     pub storage: Storage<'a>,
     pub offset: u64,
     pub shape: Vec<u64>,
-    /// In elements; as many as `shape` has.
+    /// In elements; one per dimension.
     pub stride: Vec<u64>,
 }
 
-/// A pickle that was read to its end.
+/// A completely read pickle.
 #[derive(Debug)]
 pub struct Pickle<'a> {
     pub values: Vec<Value<'a>>,
-    /// What was saved.
+    /// The saved object.
     pub root: Id,
-    /// Bytes before the end of the pickle in the bytes it was read from.
+    /// The offset of the end of the pickle.
     pub end: usize,
 }
 

@@ -1,7 +1,7 @@
-//! The zip archive that `torch.save` has written since PyTorch 1.6.
+//! The zip archives of `torch.save` since PyTorch 1.6.
 //!
-//! All entries lie in one folder, named after the file: `data.pkl` is the pickle, `data/KEY` the storages, `byteorder` (since
-//! 2.0) the byte order. PyTorch stores entries; archives that other programs packed again, deflated, are read too.
+//! All entries are in one folder, named after the file: `data.pkl` is the pickle, `data/KEY` the storages, `byteorder` (since
+//! 2.0) the byte order. PyTorch stores entries uncompressed; deflated entries, written by other programs, are supported too.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -50,10 +50,10 @@ fn missing(name: &str) -> CheckpointError {
 /// The entries of an archive by name.
 struct Entries<'z> {
     archive: &'z ZipSliceArchive<&'z [u8]>,
-    /// The folder that all lie in, with its slash.
+    /// The folder of all entries, with its slash.
     folder: String,
     table: HashMap<&'z [u8], Entry>,
-    /// Bytes that deflated entries may still inflate to.
+    /// The remaining limit of inflated bytes.
     inflatable: u64,
 }
 
@@ -107,7 +107,7 @@ impl<'z> Entries<'z> {
         })
     }
 
-    /// The content of an entry, if there is one of this name.
+    /// The content of the entry with this name, if it exists.
     fn find(&mut self, name: &str) -> Result<Option<Cow<'z, [u8]>>, CheckpointError> {
         let path = [self.folder.as_str(), name].concat();
         let Some(&entry) = self.table.get(path.as_bytes()) else {

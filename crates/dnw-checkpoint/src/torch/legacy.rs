@@ -1,7 +1,7 @@
-//! The stream of pickles that `torch.save` wrote from PyTorch 0.1.10 to 1.5.
+//! The streams of pickles of `torch.save` from PyTorch 0.1.10 to 1.5.
 //!
-//! Five pickles follow one another: a magic number, the version of the format, facts of the system, what was saved, the
-//! keys of the storages. The storages come after them in the order of the keys: the number of elements as a 64-bit integer,
+//! A file has five pickles: a magic number, the version of the format, facts about the system, the saved object, the keys of the
+//! storages. The storages follow in the order of the keys: the number of elements as a 64-bit integer,
 //! then the elements (`torch/serialization.py`, `_legacy_save`).
 
 use std::borrow::Cow;
@@ -60,7 +60,7 @@ fn is_little_endian(system: &Pickle<'_>) -> bool {
     })
 }
 
-/// What the saved object says of each storage.
+/// The saved object's description of each storage.
 fn claims<'a>(saved: &Pickle<'a>) -> Result<HashMap<&'a str, Storage<'a>>, CheckpointError> {
     let mut claims = HashMap::new();
     for value in &saved.values {

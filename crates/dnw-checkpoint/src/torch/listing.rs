@@ -1,4 +1,4 @@
-//! Which tensors lie in the dictionaries of a pickle, and under which names.
+//! The tensors in the dictionaries of a pickle, with their names.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,16 +9,16 @@ use crate::limits;
 use crate::pickle::{Id, Pickle, StridedTensor, Value};
 use crate::{CheckpointError, Reason, Skipped};
 
-/// Everything that a pickle holds, by name.
+/// The content of a pickle, by name.
 #[derive(Default)]
 pub struct Listing<'p> {
-    /// Paths of the dictionaries that hold tensors and the tensors directly in them, in order.
+    /// The paths of dictionaries with tensors, and the tensors directly in them, in order.
     pub sections: Vec<(String, Vec<(String, &'p StridedTensor<'p>)>)>,
-    /// What is no tensor: one note for each largest part that holds none.
+    /// What is not a tensor: one entry for each largest part without tensors.
     pub skipped: Vec<Skipped>,
 }
 
-/// Lists what lies in the dictionary that was saved.
+/// Lists the content of the saved dictionary.
 pub fn list<'p>(pickle: &'p Pickle<'p>) -> Result<Listing<'p>, CheckpointError> {
     let Value::Dict(entries) = pickle.root() else {
         return Err(CheckpointError::NoDictionary {
@@ -43,7 +43,7 @@ pub fn list<'p>(pickle: &'p Pickle<'p>) -> Result<Listing<'p>, CheckpointError> 
 struct Walk<'p> {
     pickle: &'p Pickle<'p>,
     listing: Listing<'p>,
-    /// Of each section's path, its place in the listing.
+    /// The index of each section in the listing, by path.
     places: HashMap<String, usize>,
     tensors: usize,
     visits: usize,
@@ -51,7 +51,7 @@ struct Walk<'p> {
 }
 
 impl<'p> Walk<'p> {
-    /// Lists a dictionary's entries; says whether there is a tensor among them or further in.
+    /// Lists a dictionary's entries; returns whether it has a tensor at any depth.
     fn dictionary(
         &mut self,
         entries: &'p [(Id, Id)],
@@ -62,7 +62,7 @@ impl<'p> Walk<'p> {
         for &(key, value) in entries {
             let key = match self.pickle.value(key) {
                 Value::Text(text) => Cow::Borrowed(*text),
-                // Optimizers number the parameters.
+                // Optimizers use the parameters' indices as keys.
                 Value::Int(number) => Cow::Owned(number.to_string()),
                 other => Cow::Borrowed(other.kind()),
             };
@@ -151,7 +151,7 @@ impl<'p> Walk<'p> {
         Ok(())
     }
 
-    /// Checks the length of a name and of all names together, before the name is made.
+    /// Checks the length of a name and of all names together, before the name is allocated.
     fn charge_name(&mut self, path: &str, key: &str) -> Result<(), CheckpointError> {
         let bytes = path.len() + 1 + key.len();
         if bytes > limits::NAME_BYTES {

@@ -1,8 +1,7 @@
-//! `.pt` files: a pickle that lists the tensors, and the storages that it mentions.
+//! `.pt` files: a pickle that describes the tensors, and their storages.
 //!
-//! The two formats differ in where these lie ([`archive`], [`legacy`]). What is done with them is the same: the tensors in
-//! the saved dictionaries are listed ([`listing`]), each is checked against its storage, and then the elements are copied
-//! ([`tensors`]).
+//! The two formats differ in the location of these ([`archive`], [`legacy`]). The rest is the same: the tensors in the saved
+//! dictionaries are listed ([`listing`]), each is checked against its storage, and then the elements are copied ([`tensors`]).
 
 mod archive;
 mod legacy;

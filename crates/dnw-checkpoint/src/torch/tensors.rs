@@ -1,4 +1,4 @@
-//! From listed tensors to their elements.
+//! Reads the elements of the listed tensors.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,15 +11,15 @@ use crate::limits;
 use crate::pickle::{Pickle, Storage, StridedTensor};
 use crate::{Checkpoint, CheckpointError, Reason, Section, Skipped, Tensor};
 
-/// Where storages lie, by their keys.
+/// The storages of a file, by key.
 pub trait Storages<'s> {
-    /// The bytes of the storage that the pickle calls `key`.
+    /// The bytes of the storage `key`.
     fn bytes(&mut self, key: &str) -> Result<Cow<'s, [u8]>, CheckpointError>;
 }
 
-/// The tensors that lie in the dictionaries of `pickle`.
+/// Reads the tensors in the dictionaries of `pickle`.
 ///
-/// All tensors are checked, and their number of elements, before the first is copied.
+/// All tensors and their total number of elements are checked before the first is copied.
 pub fn collect<'s>(
     pickle: &Pickle<'_>,
     storages: &mut impl Storages<'s>,
@@ -79,7 +79,7 @@ pub fn collect<'s>(
     Ok(Checkpoint { sections, skipped })
 }
 
-/// Checks what a tensor claims against what its storage claims and has. The error continues a sentence on the tensor.
+/// Checks the description of a tensor against its storage. The error text continues a sentence about the tensor.
 fn fit(tensor: &StridedTensor<'_>, bytes: usize) -> Result<Layout, String> {
     let Storage {
         key,
@@ -94,7 +94,7 @@ fn fit(tensor: &StridedTensor<'_>, bytes: usize) -> Result<Layout, String> {
             "needs {elements} elements of {kind} in the storage `{key}`, which has {bytes} bytes"
         ));
     }
-    // The storage is in memory, so numbers up to its length fit; larger ones are refused.
+    // The storage is in memory, so sizes up to its length fit in `usize`; larger ones are an error.
     let whole = |numbers: &[u64]| -> Option<Vec<usize>> {
         let numbers = numbers.iter().map(|&number| usize::try_from(number).ok());
         numbers.collect()

@@ -1,4 +1,4 @@
-//! What every step is checked for, and what is said if it does not hold.
+//! The checks of steps and their errors.
 
 use super::CircuitBuilder;
 use crate::{Block, CircuitError, Kind, Tensor, ValueId};
@@ -12,12 +12,12 @@ impl CircuitBuilder {
         let size = shape
             .iter()
             .try_fold(1usize, |product, &size| product.checked_mul(size));
-        // What a vector of numbers may have, so that the maps can be held at all.
+        // The limit of a vector's length, so that the feature maps can be allocated.
         size.filter(|&size| size <= isize::MAX as usize / size_of::<f64>())
             .ok_or_else(|| self.too_large())
     }
 
-    /// The shape of a value, if it is one.
+    /// The shape of a value, if it is of this circuit.
     pub(super) fn known(&self, x: ValueId) -> Result<[usize; 3], CircuitError> {
         let step = self.circuit.steps.get(x.0);
         step.map(|step| step.shape)
@@ -26,17 +26,17 @@ impl CircuitBuilder {
             })
     }
 
-    /// The shape of the first, if `seen` is the same of all.
+    /// The shape of the first value, if `key` is the same for all shapes.
     pub(super) fn alike(
         &self,
         values: &[ValueId],
-        seen: impl Fn([usize; 3]) -> [usize; 3],
+        key: impl Fn([usize; 3]) -> [usize; 3],
     ) -> Result<[usize; 3], CircuitError> {
         let first = values.first().ok_or_else(|| self.nothing("inputs"))?;
         let first = self.known(*first)?;
         for &value in values {
             let other = self.known(value)?;
-            if seen(other) != seen(first) {
+            if key(other) != key(first) {
                 let layer = self.layer.clone();
                 return Err(CircuitError::Shapes {
                     layer,
@@ -48,7 +48,7 @@ impl CircuitBuilder {
         Ok(first)
     }
 
-    /// The tensor of a block that lies inside it.
+    /// The tensor of a block, if the block is inside it.
     pub(super) fn block(&self, block: &Block) -> Result<&Tensor, CircuitError> {
         let tensor = self.circuit.tensors.get(block.tensor.0);
         let tensor = tensor.ok_or_else(|| CircuitError::NoSuchTensor {
@@ -69,7 +69,7 @@ impl CircuitBuilder {
         Ok(tensor)
     }
 
-    /// Checks one number a channel.
+    /// Checks that a block is a vector with one value per channel.
     pub(super) fn vector(
         &self,
         block: &Block,

@@ -1,11 +1,10 @@
-//! Steps that gather over weights.
+//! Convolutions and linear layers.
 
 use super::CircuitBuilder;
 use crate::{Block, CircuitError, Kind, Op, ValueId, Window};
 
 impl CircuitBuilder {
-    /// A convolution in which every target may gather from every source. `weight` has a row for each target and a column for
-    /// each channel of `x`.
+    /// Adds a convolution. `weight` has a row for each target and a column for each channel of `x`.
     ///
     /// # Errors
     /// [`CircuitError`] if the blocks, the channels or the window do not fit.
@@ -30,10 +29,10 @@ impl CircuitBuilder {
         )
     }
 
-    /// A linear layer on maps of one pixel, see [`flatten`](Self::flatten). The tensor's shape is `[targets, sources, 1, 1]`.
+    /// Adds a linear layer on feature maps of one pixel, see [`flatten`](Self::flatten). The tensor's shape is `[targets, sources, 1, 1]`.
     ///
     /// # Errors
-    /// [`CircuitError`] if `x` has more pixels than one, or the blocks do not fit.
+    /// [`CircuitError`] if `x` has more than one pixel, or the blocks do not fit.
     pub fn linear(
         &mut self,
         x: ValueId,
@@ -42,12 +41,12 @@ impl CircuitBuilder {
     ) -> Result<ValueId, CircuitError> {
         let [_, height, width] = self.known(x)?;
         if [height, width] != [1, 1] {
-            return Err(self.unfit(x, "a linear layer takes single pixels"));
+            return Err(self.unfit(x, "a linear layer needs feature maps of one pixel"));
         }
         self.conv(x, weight, bias, Window::default())
     }
 
-    /// A convolution with one kernel a channel. `weight` has a row for each channel of `x`, and one column.
+    /// Adds a depthwise convolution: one kernel per channel. `weight` has a row for each channel of `x`, and one column.
     ///
     /// # Errors
     /// [`CircuitError`] if the blocks, the channels or the window do not fit.
@@ -73,10 +72,10 @@ impl CircuitBuilder {
         )
     }
 
-    /// A convolution in `groups` that each join equal shares of sources and targets, as one step for each group.
+    /// Adds a grouped convolution, as one step per group. All groups have the same number of sources and of targets.
     ///
     /// # Errors
-    /// [`CircuitError`] if the groups do not divide the channels, or blocks or window do not fit.
+    /// [`CircuitError`] if `groups` does not divide the numbers of channels, or the blocks or the window do not fit.
     pub fn grouped_conv(
         &mut self,
         x: ValueId,
@@ -113,7 +112,7 @@ impl CircuitBuilder {
         self.concat(&parts)
     }
 
-    /// Checks a convolution in which each target gathers from `sources`, and gives the shape of the result.
+    /// Checks a convolution with this many sources per target, and returns the shape of its output.
     pub(super) fn convolved(
         &mut self,
         x: ValueId,
@@ -127,12 +126,12 @@ impl CircuitBuilder {
             return Err(self.kind(tensor, "a weight"));
         }
         let [_, _, kernel_h, kernel_w] = tensor.shape;
-        let [height, width] = self.places(x, [kernel_h, kernel_w], window)?;
+        let [height, width] = self.output_size(x, [kernel_h, kernel_w], window)?;
         let targets = weight.rows.len();
         if let Some(bias) = bias {
             self.vector(bias, Kind::Bias, "a bias", targets)?;
         }
-        // The whole tensor on top, because published counts charge for edges that no step reads.
+        // Plus the whole tensor, because published counts include edges that no step reads.
         let product = |sizes: &[usize]| {
             let mut sizes = sizes.iter().map(|&size| size as u64);
             sizes.try_fold(1u64, |product, size| product.checked_mul(size))
@@ -145,15 +144,15 @@ impl CircuitBuilder {
         Ok([targets, height, width])
     }
 
-    /// How often a window fits, down and across.
-    pub(super) fn places(
+    /// Height and width of the output of a window.
+    pub(super) fn output_size(
         &self,
         x: ValueId,
         kernel: [usize; 2],
         window: Window,
     ) -> Result<[usize; 2], CircuitError> {
         let [_, height, width] = self.known(x)?;
-        let mut places = [0; 2];
+        let mut output = [0; 2];
         for (side, size) in [height, width].into_iter().enumerate() {
             let (stride, dilation) = (window.stride[side], window.dilation[side]);
             if kernel[side] == 0 || stride == 0 || dilation == 0 {
@@ -171,8 +170,8 @@ impl CircuitBuilder {
             if reach > padded {
                 return Err(self.unfit(x, "the window is larger"));
             }
-            places[side] = (padded - reach) / stride + 1;
+            output[side] = (padded - reach) / stride + 1;
         }
-        Ok(places)
+        Ok(output)
     }
 }

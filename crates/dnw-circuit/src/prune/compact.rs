@@ -1,10 +1,10 @@
-//! Tensors cut down to what steps read of them.
+//! Removes rows and columns of tensors that no step reads.
 
 use std::collections::BTreeSet;
 
 use crate::{Block, Circuit, Op, Statistics, Tensor};
 
-/// Leaves of each tensor the rows and columns that some step reads, and of wired ones the real entries.
+/// Keeps of each tensor only the rows and columns that some step reads. Entries of wired tensors that no step reads become hallucinated.
 pub(super) fn compact(mut circuit: Circuit) -> Circuit {
     let mut parts: Vec<Part> = circuit.tensors.iter().map(Part::new).collect();
     for step in &mut circuit.steps {
@@ -12,11 +12,11 @@ pub(super) fn compact(mut circuit: Circuit) -> Circuit {
             parts[block.tensor.0].read(block);
         }
     }
-    // Where each tensor goes.
-    let mut places = Vec::with_capacity(parts.len());
+    // The new index of each tensor.
+    let mut new_indices = Vec::with_capacity(parts.len());
     let mut tensors = Vec::new();
     for (tensor, part) in circuit.tensors.iter().zip(&parts) {
-        places.push(tensors.len());
+        new_indices.push(tensors.len());
         if !part.rows.is_empty() {
             tensors.push(part.cut(tensor));
         }
@@ -32,14 +32,14 @@ pub(super) fn compact(mut circuit: Circuit) -> Circuit {
             };
             renumber(&mut block.rows, &part.rows);
             renumber(&mut block.columns, &part.columns);
-            block.tensor.0 = places[block.tensor.0];
+            block.tensor.0 = new_indices[block.tensor.0];
         }
     }
     circuit.tensors = tensors;
     circuit
 }
 
-/// What steps read of a tensor.
+/// The part of a tensor that steps read.
 struct Part {
     rows: BTreeSet<usize>,
     columns: BTreeSet<usize>,

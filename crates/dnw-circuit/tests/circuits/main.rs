@@ -1,17 +1,17 @@
-//! Circuits as a whole: what their steps compute, what they cost, what is left of them without dead nodes.
+//! Tests of circuits: their results, counts and pruning.
 
-mod costs;
+mod counts;
+mod errors;
 mod mobilenet;
 mod properties;
 mod random;
-mod refusals;
 mod steps;
 
 use dnw_circuit::{Block, CircuitBuilder, CircuitError, Tensor};
 
 type Made<T> = Result<T, CircuitError>;
 
-/// A wired weight of ones with these real entries.
+/// A wired weight of ones with these real edges.
 fn edges(name: &str, shape: [usize; 4], real: &[usize]) -> Tensor {
     let entries = shape.iter().product();
     let real = (0..entries).map(|entry| real.contains(&entry)).collect();
@@ -22,7 +22,7 @@ fn ones(name: &str, shape: [usize; 4]) -> Tensor {
     Tensor::weight(name, shape, vec![1.0; shape.iter().product()])
 }
 
-/// Adds a tensor of which all is read.
+/// Adds a tensor and selects all of it.
 fn whole(builder: &mut CircuitBuilder, tensor: Tensor) -> Made<Block> {
     let tensor = builder.tensor(tensor)?;
     Ok(builder.whole(tensor))

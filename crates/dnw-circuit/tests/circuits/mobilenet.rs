@@ -1,4 +1,4 @@
-//! MobileNetV1 as five chained graphs, whose published count of a random wiring needs no training.
+//! MobileNetV1 as five chained graphs: the published count of a random wiring.
 
 use dnw_circuit::{Block, Circuit, CircuitBuilder, Tensor, Window, count};
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::random::Noise;
 use crate::{Made, whole};
 
-/// Sources, nodes a level, stride, levels.
+/// Sources, nodes per level, stride, levels.
 type Stage = [usize; 4];
 
 const FULL: [Stage; 5] = [
@@ -83,7 +83,7 @@ fn filled(name: &str, shape: [usize; 4]) -> Tensor {
     Tensor::weight(name, shape, vec![1.0; shape.iter().product()])
 }
 
-/// So many real edges in each stage, anywhere in its weight.
+/// A random wiring with this many real edges per stage.
 fn random_wiring(
     stages: &[Stage],
     budget: impl Fn(usize, Stage) -> usize,
@@ -102,8 +102,8 @@ fn random_wiring(
     stages.iter().enumerate().map(wire).collect()
 }
 
-/// Parameters and multiply-adds as the tables have them, straight from the wirings: edges times pixels, nine for each node
-/// with an edge out, the first convolution for its nodes with an edge out, the classifier for its nodes with an edge in.
+/// Parameters and multiply-adds as in the tables, computed from the wirings: edges times pixels, nine for each node with an edge out, the
+/// first convolution for its nodes with an edge out, the classifier for its nodes with an edge in.
 fn published(stages: &[Stage], image: usize, classes: usize, real: &[Vec<bool>]) -> (u64, u64) {
     let (mut parameters, mut multiply_adds) = (0, 0);
     let mut side = image.div_ceil(2);
@@ -143,9 +143,9 @@ proptest! {
 }
 
 #[test]
-fn a_random_mobilenet_costs_what_its_table_says() -> Made<()> {
-    // The paper has 1.2 M parameters and 55.7 M multiply-adds for a random wiring of width 0.225 on images of 224 pixels. Which
-    // nodes of the first stage die is luck, and each takes 0.45 M along.
+fn a_random_mobilenet_has_the_published_counts() -> Made<()> {
+    // The paper states 1.2 M parameters and 55.7 M multiply-adds for a random wiring of width 0.225 on images of 224 pixels. The
+    // number of dead nodes in the first stage is random, and each removes 0.45 M multiply-adds.
     let kept = [104, 1245, 4977, 72991, 79627];
     let real = random_wiring(&FULL, |s, _| kept[s], 0);
     let nominal = count(&mobilenet(&FULL, 224, 1000, &real)?).total.nominal;

@@ -1,4 +1,4 @@
-//! What holds of every circuit, on random ones.
+//! Property tests on random circuits.
 
 use dnw_circuit::{
     Circuit, Count, Liveness, Op, Tally, ValueId, count, interpret, interpret_counting,
@@ -8,14 +8,14 @@ use proptest::prelude::*;
 
 use crate::random::recipes;
 
-/// The maps of every value.
+/// The output of every step.
 fn trace(circuit: &Circuit, image: &[f32]) -> Vec<Vec<f64>> {
     let mut maps = Vec::new();
     interpret_with(circuit, image, |_, value| maps.push(value.to_vec())).unwrap();
     maps
 }
 
-/// The result if something is added to all pixels of one channel of one value.
+/// The result if `by` is added to all pixels of one channel of one value.
 fn disturbed(circuit: &Circuit, image: &[f32], place: (ValueId, usize), by: f64) -> Vec<f64> {
     let mut result = Vec::new();
     interpret_with(circuit, image, |value, maps| {
@@ -60,7 +60,7 @@ fn sum_of_rows(count: &Count, view: impl Fn(&dnw_circuit::Views) -> Tally) -> Ta
     })
 }
 
-/// What real edges that no step reads would cost in the first step that reads of their tensor.
+/// The multiply-adds of real edges that no step reads, with the pixels of the first step that reads their tensor.
 fn unread(circuit: &Circuit) -> u64 {
     let mut cost = 0;
     for (place, tensor) in circuit.tensors().iter().enumerate() {
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn the_alive_count_is_what_the_pruned_circuit_executes(recipe in recipes()) {
+    fn the_alive_count_equals_the_multiplications_of_the_pruned_circuit(recipe in recipes()) {
         let circuit = recipe.circuit();
         let pruned = prune(&circuit);
         let alive = count(&circuit).total.alive;
@@ -111,14 +111,14 @@ proptest! {
     }
 
     #[test]
-    fn in_a_pruned_circuit_nothing_is_dead(recipe in recipes()) {
+    fn a_pruned_circuit_has_no_dead_channels(recipe in recipes()) {
         let circuit = recipe.circuit();
         let pruned = prune(&circuit);
         let live = Liveness::along_paths(&pruned);
         for value in pruned.values() {
             let step = pruned.step(value);
-            // The image has what it has; flattened and folded channels share one source; the others bring live channels and
-            // constants together.
+            // The image is never pruned; flattened and folded channels share one source; the others concatenate live channels and
+            // constants.
             let made_here = !matches!(
                 step.op,
                 Op::Input
@@ -139,13 +139,13 @@ proptest! {
     }
 
     #[test]
-    fn the_dense_count_is_what_runs_when_every_edge_is_real(recipe in recipes()) {
+    fn the_dense_count_equals_the_multiplications_with_every_edge_real(recipe in recipes()) {
         let (_, executed) = interpret_counting(&recipe.complete(), &recipe.image(0)).unwrap();
         prop_assert_eq!(count(&recipe.circuit()).total.dense.multiply_adds, executed);
     }
 
     #[test]
-    fn where_every_weight_is_wired_the_nominal_count_is_what_runs_and_what_no_step_reads(recipe in recipes()) {
+    fn with_every_weight_wired_the_nominal_count_is_the_multiplications_plus_unread_edges(recipe in recipes()) {
         let circuit = recipe.wired_only();
         let (_, executed) = interpret_counting(&circuit, &recipe.image(0)).unwrap();
         prop_assert_eq!(count(&circuit).total.nominal.multiply_adds, executed + unread(&circuit));
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn channels_that_nothing_comes_into_are_the_same_for_every_image(recipe in recipes()) {
+    fn channels_without_an_input_are_the_same_for_every_image(recipe in recipes()) {
         let circuit = recipe.circuit();
         let live = Liveness::along_paths(&circuit);
         let (one, other) = (trace(&circuit, &recipe.image(1)), trace(&circuit, &recipe.image(2)));
@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn the_result_does_not_depend_on_channels_that_nothing_goes_out_of(recipe in recipes()) {
+    fn the_result_does_not_depend_on_channels_without_an_output(recipe in recipes()) {
         let circuit = recipe.circuit();
         let live = Liveness::along_paths(&circuit);
         let image = recipe.image(1);
@@ -190,7 +190,7 @@ proptest! {
     }
 
     #[test]
-    fn where_everything_grows_all_that_something_comes_into_grows_with_the_image(recipe in recipes()) {
+    fn in_a_monotone_circuit_channels_with_an_input_grow_with_the_image(recipe in recipes()) {
         let circuit = recipe.growing();
         let live = Liveness::along_paths(&circuit);
         let image = recipe.image(1);
@@ -203,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn where_everything_grows_the_result_grows_with_all_that_something_goes_out_of(recipe in recipes()) {
+    fn in_a_monotone_circuit_the_result_grows_with_channels_with_an_output(recipe in recipes()) {
         let circuit = recipe.growing();
         let live = Liveness::along_paths(&circuit);
         let image = recipe.image(1);

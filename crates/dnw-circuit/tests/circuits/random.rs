@@ -1,14 +1,14 @@
-//! Circuits drawn at random.
+//! Random circuits.
 //!
-//! A circuit grows gene by gene: each adds a step if that step fits, and is skipped otherwise, so every list of genes is a
-//! circuit and a failing one shrinks to few steps. Many steps read random blocks of the same few tensors.
+//! A circuit is built from a list of genes: each gene adds a step if that step fits and is skipped otherwise. So every list of genes is a
+//! circuit, and a failing one shrinks to few steps. Many steps read random blocks of the same few tensors.
 
 use dnw_circuit::{
     Block, Circuit, CircuitBuilder, CircuitError, Tensor, TensorId, ValueId, Window,
 };
 use proptest::prelude::*;
 
-/// One step to be.
+/// A proposed step.
 #[derive(Clone, Copy, Debug)]
 pub struct Gene {
     step: u8,
@@ -16,13 +16,13 @@ pub struct Gene {
     seed: u64,
 }
 
-/// What kind of circuit is drawn.
+/// The kind of circuit.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    /// Share of edges that are real.
+    /// Density of the wired weights.
     pub density: f64,
-    /// No number is negative, kernels are real as a whole and no norm looks at pixels, so whatever can depend on something
-    /// does, and grows with it.
+    /// Monotone: no value is negative, kernels are real as a whole and there are no instance norms, so that every value grows with everything
+    /// that it can depend on.
     pub growing: bool,
     /// Every weight is wired.
     pub wired_only: bool,
@@ -56,7 +56,7 @@ pub fn recipes() -> impl Strategy<Value = Recipe> {
 }
 
 impl Recipe {
-    /// The circuit as drawn.
+    /// The circuit.
     pub fn circuit(&self) -> Circuit {
         self.grow(false, false)
     }
@@ -70,7 +70,7 @@ impl Recipe {
         .grow(false, false)
     }
 
-    /// The same steps in another style: nothing is negative, and what can depend on something grows with it.
+    /// The same steps as a monotone circuit.
     pub fn growing(&self) -> Circuit {
         self.grow(true, false)
     }
@@ -80,7 +80,7 @@ impl Recipe {
         self.grow(false, true)
     }
 
-    /// An image for the circuit, of numbers from 0 to 1.
+    /// An image for the circuit, with values from 0 to 1.
     pub fn image(&self, seed: u64) -> Vec<f32> {
         let mut noise = Noise(self.seed ^ seed);
         let pixels = self.image.iter().product();
@@ -99,7 +99,7 @@ impl Recipe {
     }
 }
 
-/// Numbers that look random (splitmix64).
+/// Pseudorandom numbers (splitmix64).
 pub struct Noise(pub u64);
 
 impl Noise {
@@ -119,7 +119,7 @@ impl Noise {
     }
 }
 
-/// Rows and columns of the shared tensors: what any value may have at most.
+/// Rows and columns of the shared tensors, and the maximum number of channels of a value.
 const MOST: usize = 12;
 
 struct Growth {
@@ -344,7 +344,7 @@ impl Growth {
         self.builder.tensor(edges)
     }
 
-    /// A kernel's side and a window in which its middle meets the maps.
+    /// A kernel size and a window in which the kernel's centre is inside the feature maps.
     fn window(&mut self, size: [usize; 2]) -> (usize, Window) {
         let stride = [1 + self.noise.below(2), 1 + self.noise.below(2)];
         let dilation = 1 + self.noise.below(2);
@@ -375,7 +375,7 @@ fn number(style: Style, noise: &mut Noise) -> f32 {
     }
 }
 
-/// Wired weights that keep maps at about the same size.
+/// Wired weights that keep values at about the same magnitude.
 fn edges(name: String, shape: [usize; 4], style: Style, noise: &mut Noise) -> Tensor {
     let [rows, columns, height, width] = shape;
     let area = height * width;

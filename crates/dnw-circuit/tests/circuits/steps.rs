@@ -1,10 +1,10 @@
-//! What steps compute, worked out by hand.
+//! Results of steps that were computed by hand.
 
 use dnw_circuit::{CircuitBuilder, Tensor, ValueId, Window, interpret};
 
 use crate::{Made, ones, whole};
 
-/// One step over one value, and what it makes of an image.
+/// A circuit of one step, and its result for an image.
 fn run(
     image: [usize; 3],
     pixels: &[f32],
@@ -18,7 +18,7 @@ fn run(
 
 #[test]
 fn a_convolution_pads_with_zeros_and_strides() -> Made<()> {
-    // 1 2 3      The kernel adds all nine pixels around its place. Its places are the four corners:
+    // 1 2 3      The kernel sums nine pixels. The outputs are at the four corners:
     // 4 5 6      1+2+4+5 = 12, 2+3+5+6 = 16, 4+5+7+8 = 24, 5+6+8+9 = 28; and one more from the bias.
     // 7 8 9
     let pixels: Vec<f32> = (1..10).map(|pixel| pixel as f32).collect();
@@ -32,7 +32,7 @@ fn a_convolution_pads_with_zeros_and_strides() -> Made<()> {
 }
 
 #[test]
-fn a_dilated_kernel_leaves_pixels_out() -> Made<()> {
+fn a_dilated_kernel_skips_pixels() -> Made<()> {
     // A row of five; taps two pixels apart, weights 1, 10, 100: 1 + 10 * 3 + 100 * 5.
     let result = run([1, 1, 5], &[1.0, 2.0, 3.0, 4.0, 5.0], |builder, x| {
         let weight = Tensor::weight("weight", [1, 1, 1, 3], vec![1.0, 10.0, 100.0]);
@@ -48,7 +48,7 @@ fn a_dilated_kernel_leaves_pixels_out() -> Made<()> {
 }
 
 #[test]
-fn groups_keep_to_themselves() -> Made<()> {
+fn groups_are_independent() -> Made<()> {
     // Channels 1, 2 | 3, 4 of one pixel. Targets: 1 * 1 + 10 * 2 | 100 * 3 + 1000 * 4.
     let result = run([4, 1, 1], &[1.0, 2.0, 3.0, 4.0], |builder, x| {
         let weight = Tensor::weight("weight", [2, 2, 1, 1], vec![1.0, 10.0, 100.0, 1000.0]);
@@ -84,7 +84,7 @@ fn norms_normalise() -> Made<()> {
 fn pixels_are_pooled_cropped_folded_and_flattened() -> Made<()> {
     let pixels: Vec<f32> = (0..16).map(|pixel| pixel as f32 - 8.0).collect();
     let image = [1, 4, 4];
-    // -8 -7 -6 -5     The largest of each 3 x 3 window at stride 2, one pixel of padding, which is never the largest.
+    // -8 -7 -6 -5     The maximum of each 3 x 3 window at stride 2 with one pixel of padding, which is never the maximum.
     // -4 -3 -2 -1
     //  0  1  2  3
     //  4  5  6  7
@@ -107,7 +107,7 @@ fn pixels_are_pooled_cropped_folded_and_flattened() -> Made<()> {
 }
 
 #[test]
-fn sums_weigh_and_selections_reorder() -> Made<()> {
+fn sums_have_coefficients_and_selections_reorder() -> Made<()> {
     let result = run([2, 1, 1], &[1.0, -4.0], |builder, x| {
         let positive = builder.relu(x)?;
         // 2 (1, -4) - 3 (1, 0) = (-1, -8)

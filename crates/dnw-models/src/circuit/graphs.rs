@@ -1,4 +1,4 @@
-//! Neural graphs as steps of a circuit.
+//! Neural graphs as circuit steps.
 
 use std::ops::Range;
 
@@ -10,19 +10,19 @@ use dnw_core::graph::{
 
 use super::{CircuitWriter, floats};
 
-/// A node function that can be written as steps.
+/// A node function that can be written as circuit steps.
 pub trait NodeSteps: NodeFunction {
-    /// Adds the tensors that several levels read.
+    /// Adds the tensors of all levels.
     ///
     /// # Errors
-    /// [`CircuitError`] if there are some of the same names.
+    /// [`CircuitError`] if a name is already used.
     fn tensors(
         &self,
         writer: &mut CircuitWriter,
         path: &str,
     ) -> Result<Vec<TensorId>, CircuitError>;
 
-    /// Adds what [`NodeFunction::forward`] does to `x`.
+    /// Adds the steps of [`NodeFunction::forward`] on `x`.
     ///
     /// # Errors
     /// [`CircuitError`] if the steps do not fit.
@@ -102,7 +102,7 @@ impl NodeSteps for BatchNodes {
 }
 
 impl CircuitWriter {
-    /// A static graph: what its output nodes gather.
+    /// Adds a static graph; returns its output nodes.
     ///
     /// # Errors
     /// [`CircuitError`] if it does not fit.
@@ -133,10 +133,10 @@ impl CircuitWriter {
                 gathered = self.gather(&activations, edges)?;
             }
             let level = (level, nodes);
-            let given = graph
+            let output = graph
                 .function
                 .steps(self, &function, &tensors, level, gathered)?;
-            activations.push(given);
+            activations.push(output);
         }
         let outputs = spec.output_nodes();
         match spec.outputs() {
@@ -148,15 +148,15 @@ impl CircuitWriter {
                 let held = self.steps.select(gathered, last.len() - n..last.len())?;
                 let again =
                     self.gather(&activations[activations.len() - 1..], block(outputs, last))?;
-                self.steps.add(&[held, again])
+                self.steps.add(&[inputs, sums])
             }
         }
     }
 
-    /// A graph with cycles, as what one evaluation of its field makes of a state.
+    /// Adds the tensors of a cyclic graph. Returns a function that adds one evaluation of its vector field to a state.
     ///
     /// # Errors
-    /// [`CircuitError`] if there are tensors of the same names.
+    /// [`CircuitError`] if a name is already used.
     pub fn field(
         &mut self,
         path: &str,
@@ -185,8 +185,8 @@ impl CircuitWriter {
     }
 }
 
-/// The wiring without edges that are real and not legal between nodes between which the graph's levels would allow one: a pass
-/// masks them. Real edges that no pass reads stay, since they hold budget and are counted.
+/// Removes real edges that are illegal although the graph's levels would allow them, because the forward pass masks them. Real edges that the
+/// forward pass never reads are kept, because they use budget and are counted.
 fn readable(spec: &GraphSpec, wiring: &Wiring) -> Wiring {
     let levels = spec.function_levels().to_vec();
     let of_levels = GraphSpec::levels(levels, spec.outputs());

@@ -1,7 +1,7 @@
-//! Which tensors a published file of a model holds, told from the model alone.
+//! The tensors of a model's published file, determined from the model alone.
 //!
-//! Parameters that were not used yet know their shape without having been drawn, so that asking costs next to nothing: a file can be
-//! held against many models before one of them is made in earnest.
+//! Burn's parameters are initialised lazily, and their shapes are known before. So this is cheap: a file can be compared with many models
+//! before one of them is initialised.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use dnw_core::Wiring;
 
 use super::{MASK, Published, PublishedError, is_linear, is_wiring};
 
-/// A tensor that published files of a model hold.
+/// A tensor of a model's published files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Its published name.
@@ -20,14 +20,14 @@ pub struct Place {
     pub path: String,
     /// Its shape in the file.
     pub shape: Vec<usize>,
-    /// Whether the model's layers make it a weight of edges, whatever else is wired from outside.
+    /// Whether it is the weight of a wired layer, independent of `Wire`.
     pub has_edges: bool,
-    /// Whether it lies the other way round in the model: a linear layer's weight.
+    /// Whether it is transposed in the model: the weight of a linear layer.
     is_turned: bool,
 }
 
 impl Place {
-    /// Whether a tensor of this shape may stand here. Where a 1 x 1 convolution stood for a linear layer, two ones follow.
+    /// Whether a tensor of this shape fits. A linear layer that was a 1 x 1 convolution has two more dimensions of size one.
     pub fn takes(&self, shape: &[usize]) -> bool {
         let plain = |shape: &[usize]| match *shape {
             [targets, sources, 1, 1] if self.is_turned => vec![targets, sources],
@@ -36,12 +36,12 @@ impl Place {
         plain(shape) == plain(&self.shape)
     }
 
-    /// The published name of the mask that says which of its edges are real, where that does not follow from the weights.
+    /// The published name of its mask, for wirings that the weights do not determine.
     pub fn mask_name(&self) -> Option<String> {
         Some(format!("{}{MASK}", self.name.strip_suffix(WEIGHT)?))
     }
 
-    /// The number that an entry of the file's tensor has in the model's.
+    /// The index in the model's tensor of an entry of the file's tensor.
     fn entry(&self, entry: usize) -> usize {
         match *self.shape {
             [targets, sources, ..] if self.is_turned => {
@@ -51,7 +51,7 @@ impl Place {
         }
     }
 
-    /// The number that an entry of the model's tensor has in the file's.
+    /// The index in the file's tensor of an entry of the model's tensor.
     fn published_entry(&self, entry: usize) -> usize {
         match *self.shape {
             [targets, sources, ..] if self.is_turned => {
@@ -62,11 +62,11 @@ impl Place {
     }
 }
 
-/// What a mask's name has in the place of a weight's last part.
+/// The last part of a mask's name.
 const WEIGHT: &str = "weight";
 
 impl Published {
-    /// The tensors that published files of this model hold, in the order of its fields, without masks. No parameter is drawn for it.
+    /// The tensors of this model's published files, in the order of its fields, without masks. It does not initialise parameters.
     pub fn places<M: Module>(&self, model: &M) -> Vec<Place> {
         let mut found = Find {
             published: self,
@@ -78,7 +78,7 @@ impl Published {
         found.places
     }
 
-    /// The wiring that a published mask says, for the weight at its place.
+    /// The wiring of a published mask, in the layout of the model's weight.
     pub(super) fn wiring_of(
         &self,
         places: &[Place],
@@ -114,8 +114,8 @@ impl Published {
         Ok((place.path.clone(), Wiring::from_entries(entries, real)))
     }
 
-    /// Wirings as published files hold them: masks of zeros and ones, in the order of the model's fields. Those that follow from the
-    /// weights are not published.
+    /// Wirings in the published format: masks of zeros and ones, in the order of the model's fields. Wirings that the weights determine are
+    /// not published.
     pub fn masks<M: Module>(
         &self,
         model: &M,
@@ -140,7 +140,7 @@ impl Published {
 struct Find<'a> {
     published: &'a Published,
     path: Vec<String>,
-    /// Of what type each part of the path is a field.
+    /// The type of the module of each part of the path.
     containers: Vec<String>,
     places: Vec<Place>,
 }
@@ -180,7 +180,7 @@ impl ModuleVisitor for Find<'_> {
     }
 
     fn visit_bool<const D: usize>(&mut self, _: &Param<Tensor<D, Bool>>) {
-        // A wiring follows the weight that it belongs to.
+        // The fields of a wiring follow the weight that it belongs to.
         if is_wiring(&self.path.join("."))
             && let Some(place) = self.places.last_mut()
         {

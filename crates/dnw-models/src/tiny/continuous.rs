@@ -1,4 +1,4 @@
-//! The tiny classifier as a differential equation: d state / dt is what the nodes gather, from 0 to 1.
+//! The tiny classifier as an ordinary differential equation: d state / dt is the sum over the edges, from time 0 to 1.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Models as circuits.
+//! Tests of models as circuits.
 
 use burn::module::{Module, ModuleDisplay, ParamGroup};
 use burn::tensor::{Device, Distribution, Tensor};
@@ -12,7 +12,7 @@ use dnw_models::{
 use crate::{every_model, tiny_continuous, with};
 
 #[test]
-fn a_circuit_computes_what_its_model_does() {
+fn a_circuit_has_the_output_of_its_model() {
     struct Interpret {
         all_entries: bool,
         drawn: bool,
@@ -29,13 +29,13 @@ fn a_circuit_computes_what_its_model_does() {
             }
             let model = match wire.clone().attach(model.clone()) {
                 Ok(model) => model,
-                // Plain layers are wired where one says so.
+                // Burn layers are wired by `Wire`.
                 Err(_) => wire.weights(ParamGroup::all()).attach(model).unwrap(),
             };
             let random = |device: &Device| {
                 Tensor::<4>::random([4, 3, 32, 32], Distribution::Normal(0.0, 1.0), device)
             };
-            // Fills the statistics of batch norms.
+            // Updates the running statistics of batch norms.
             for _ in 0..3 {
                 model.forward(random(&device));
             }
@@ -68,7 +68,7 @@ fn a_circuit_computes_what_its_model_does() {
                     );
                 }
             }
-            // Of drawn wires, those that only the published ranking makes real are in no circuit.
+            // Edges of random wires that are real only by the published ranking are not in the circuit.
             let tensors = model.tensors();
             let edges: usize = tensors.iter().map(|t| t.wiring.count()).sum();
             let active: usize = tensors.iter().map(|t| t.active().count()).sum();
@@ -78,7 +78,7 @@ fn a_circuit_computes_what_its_model_does() {
                 let circuit = model.circuit(other);
                 assert!(matches!(circuit, Err(NoCircuit::Circuit(_))), "{other:?}");
             }
-            // Some take images of any size, and the others say that they do not.
+            // Some models accept images of any size, the others return an error.
             let _ = model.circuit([3, 2, 2]);
         }
     }

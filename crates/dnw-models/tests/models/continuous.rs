@@ -1,4 +1,4 @@
-//! The tiny classifier in continuous time.
+//! Tests of the tiny classifier in continuous time.
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -8,10 +8,10 @@ use dnw_models::{Classifier, GradientName, SolverName, TinyContinuousConfig};
 
 use crate::tiny_continuous;
 
-/// The kinks of the nodes make the adjoint's way back inexact, by a share that depends on the weights: up to 0.3 was seen. Gradients
-/// that have nothing to do with each other are apart by more than 1.
+/// The adjoint is inexact because the nodes are not differentiable everywhere. The relative error depends on the weights and was at most 0.3.
+/// Unrelated gradients differ by more than 1.
 #[test]
-fn every_gradient_of_continuous_time_is_about_the_same() {
+fn all_gradients_in_continuous_time_nearly_agree() {
     let device = Device::flex().autodiff();
     device.seed(3);
     let images = Tensor::<4>::random([2, 3, 32, 32], Distribution::Normal(0.0, 1.0), &device);
@@ -51,7 +51,7 @@ fn every_gradient_of_continuous_time_is_about_the_same() {
 }
 
 #[test]
-fn a_solution_that_the_limit_ends_is_an_error_and_no_number() {
+fn reaching_the_limit_is_an_error_and_the_logits_are_nan() {
     let config = TinyContinuousConfig {
         limit: 12,
         ..tiny_continuous()
@@ -68,7 +68,7 @@ fn a_solution_that_the_limit_ends_is_an_error_and_no_number() {
 }
 
 #[test]
-fn a_solver_without_an_error_estimate_asks_for_its_steps() {
+fn a_solver_without_an_error_estimate_needs_a_number_of_steps() {
     let device = Device::flex();
     let euler = TinyContinuousConfig {
         solver: SolverName::Euler,

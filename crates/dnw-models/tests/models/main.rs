@@ -1,4 +1,4 @@
-//! What holds of every model.
+//! Tests of every model.
 
 #![cfg(feature = "flex")]
 #![recursion_limit = "256"]
@@ -63,7 +63,7 @@ pub(crate) fn tiny_continuous() -> TinyContinuousConfig {
     }
 }
 
-/// Every kind of model, small, for images of 3 x 32 x 32.
+/// A small model of every kind, for images of 3 x 32 x 32.
 pub(crate) fn every_model() -> Vec<ModelConfig> {
     vec![
         graph(None),
@@ -104,7 +104,7 @@ pub(crate) fn with<U: UseModel>(config: &ModelConfig, device: &Device, user: U) 
 }
 
 #[test]
-fn every_model_takes_a_step_with_half_its_edges() {
+fn every_model_trains_with_half_its_edges() {
     struct Step;
 
     impl UseModel for Step {
@@ -114,8 +114,8 @@ fn every_model_takes_a_step_with_half_its_edges() {
             let device = Device::flex().autodiff();
             let wire = Wire::dnw(Budget::Density(0.5)).weights(ParamGroup::all());
             let mut model = wire.attach(model).unwrap();
-            // The deepest maps are a pixel, so that a batch norm sees as many numbers as there are images: of two that happen to be
-            // close it makes gradients without bound.
+            // The last feature maps have one pixel, so that a batch norm has only one value per image: for two close values its gradient is
+            // unbounded.
             let images =
                 Tensor::<4>::random([8, 3, 32, 32], Distribution::Normal(0.0, 1.0), &device);
             let labels = Tensor::<1, Int>::from_ints([3, 7, 0, 1, 2, 9, 5, 4], &device);
@@ -145,7 +145,7 @@ fn every_model_takes_a_step_with_half_its_edges() {
 }
 
 #[test]
-fn a_drawing_has_a_map_for_each_of_its_nodes() {
+fn a_drawing_has_a_feature_map_for_each_node() {
     struct Draw;
 
     impl UseModel for Draw {
@@ -174,7 +174,7 @@ fn a_drawing_has_a_map_for_each_of_its_nodes() {
 }
 
 #[test]
-fn the_standard_models_have_as_many_parameters_as_elsewhere() {
+fn the_standard_models_have_the_usual_number_of_parameters() {
     struct Count;
 
     impl UseModel for Count {
@@ -187,7 +187,7 @@ fn the_standard_models_have_as_many_parameters_as_elsewhere() {
         }
     }
 
-    // Trained ones: Burn counts the running statistics of norms too.
+    // Trainable parameters: Burn also counts the running statistics of norms.
     let count = |config: ModelConfig, side: usize, classes: usize| {
         let image = [3, side, side];
         config
@@ -211,7 +211,7 @@ fn the_standard_models_have_as_many_parameters_as_elsewhere() {
 }
 
 #[test]
-fn a_model_that_cannot_be_made_says_why() {
+fn a_model_that_cannot_be_built_is_an_error() {
     struct Ignore;
 
     impl UseModel for Ignore {

@@ -1,4 +1,4 @@
-//! Published names and layouts.
+//! Tests of published names and layouts.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use dnw_models::{
 use crate::{every_model, mobilenet, resnet, with};
 
 #[test]
-fn a_model_saved_under_published_names_comes_back() {
+fn a_model_round_trips_through_published_names() {
     struct RoundTrip<'a>(&'a ModelConfig);
 
     impl UseModel for RoundTrip<'_> {
@@ -45,7 +45,7 @@ fn a_model_saved_under_published_names_comes_back() {
         }
     }
 
-    /// Writes zeros into every float parameter.
+    /// Sets every float parameter to zero.
     struct Blank;
 
     impl burn::module::ModuleMapper for Blank {
@@ -191,7 +191,7 @@ fn a_published_mask_of_a_wired_classifier_is_that_of_its_edges() {
 }
 
 #[test]
-fn the_places_of_a_model_are_the_names_and_shapes_that_it_is_saved_under() {
+fn the_places_of_a_model_equal_its_exported_names_and_shapes() {
     struct Compare<'a>(&'a ModelConfig);
 
     impl UseModel for Compare<'_> {
@@ -224,7 +224,7 @@ fn the_places_of_a_model_are_the_names_and_shapes_that_it_is_saved_under() {
 }
 
 #[test]
-fn a_mask_is_published_row_by_row_of_targets_and_comes_back() {
+fn a_mask_round_trips_and_is_published_by_target() {
     struct RoundTrip<'a>(&'a ModelConfig);
 
     impl UseModel for RoundTrip<'_> {
@@ -243,7 +243,7 @@ fn a_mask_is_published_row_by_row_of_targets_and_comes_back() {
                 .map(|tensor| (tensor.name.clone(), tensor.wiring.clone()))
                 .collect();
             let masks = published.masks(&*wired, &wirings);
-            // Every weight of edges is called `weight`; the kernels of nodes, wired here too, are called otherwise.
+            // Weights of edges are named `weight`; the kernels of nodes, which are wired here too, are not.
             let named = |place: &Place| place.mask_name().is_some();
             let places = published.places(&model);
             for tensor in &tensors {

@@ -1,7 +1,7 @@
-//! The continuous adjoint: the gradient as the solution of another equation.
+//! The continuous adjoint: the gradient as the solution of another ODE.
 //!
 //! With a = dL/d state, `da/dt = -a df/d state`, and the parameters' gradient is the integral of `a df/d parameters`
-//! (Chen et al. 2018, section 2 and appendix B). Both need the state, which is integrated back along with them.
+//! (Chen et al. 2018, section 2 and appendix B). Both need the state, which is integrated backwards together with them.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::field::{Flat, VectorField, pull_back};
 use crate::integration::{Integrated, Plan, Unwatched, integrate};
 use crate::state::{State, Tolerance};
 
-/// The state of the way back.
+/// The state of the backward integration.
 #[derive(Clone)]
 struct Augmented<const D: usize> {
     state: Tensor<D>,
@@ -46,7 +46,7 @@ impl<const D: usize> State for Augmented<D> {
     }
 
     fn untracked(&self) -> Self {
-        // It never was in a graph.
+        // It is not part of a graph.
         self.clone()
     }
 
@@ -91,8 +91,8 @@ pub(crate) fn adjoint<const D: usize>(
     let end = solved.state.clone().inner();
     let untracked = flat.with(flat.values.clone().inner());
     let pullback = Pullback::new(move |gradient: Tensor<D>| {
-        // The adjoint is linear in where it starts. Started at size 1 it meets the tolerance as the state does, whatever
-        // the loss is divided by.
+        // The adjoint is linear in its initial value. It is normalised to size 1, so that its accuracy does not depend on the scale of the
+        // loss.
         let size = gradient.clone().square().mean().sqrt().into_scalar::<f64>();
         if size == 0.0 || !size.is_finite() {
             let parameters = untracked.values.zeros_like().add_scalar(size);
@@ -118,9 +118,9 @@ pub(crate) fn adjoint<const D: usize>(
                 found.state.adjoint.mul_scalar(size),
                 found.state.parameters.mul_scalar(size),
             ),
-            // A backward pass has no other way to end.
+            // A backward pass cannot return an error.
             Err(error) => panic!(
-                "the adjoint cannot follow the state back from t = {} to {}: {error}; use Gradient::Checkpointed",
+                "the adjoint cannot integrate the state backwards from t = {} to {}: {error}; use Gradient::Checkpointed",
                 back.start, back.end
             ),
         }

@@ -1,4 +1,4 @@
-//! The gradient through the solver, one step at a time.
+//! The gradient through the solver, with steps recomputed one at a time.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::integration::{Integrated, Plan, Step, Watch, attempt};
 use crate::solvers::Solver;
 use crate::state::State;
 
-/// The accepted steps, each with the state that it began at.
+/// The accepted steps, each with its initial state.
 struct Steps<const D: usize>(Vec<(Step, Tensor<D>)>);
 
 impl<const D: usize> Watch<Tensor<D>> for Steps<D> {
@@ -57,7 +57,7 @@ pub(crate) fn checkpointed<const D: usize>(
     })
 }
 
-/// The step that was made, made again.
+/// Recomputes an accepted step.
 fn remake<const D: usize>(
     solver: &Solver,
     step: Step,
@@ -68,5 +68,5 @@ fn remake<const D: usize>(
     let slope = |t, state: &Tensor<D>| Ok(slope(t, state));
     attempt(solver, step.t, step.step, state, first, slope)
         .and_then(|made| made.reached(solver, step, state, slope))
-        .expect("these slopes are no results that could fail")
+        .expect("slopes of a closure cannot fail")
 }

@@ -1,7 +1,7 @@
-//! How the gradient of a solution is found.
+//! How the gradient of a solution is computed.
 //!
-//! A choice apart from the solver and the control. All three put the gradient where `backward` of the loss
-//! looks for it; they differ in what they keep until then.
+//! It is independent of the solver and the control. All three methods work with the `backward` of the loss; they differ in what they
+//! keep until then.
 
 mod adjoint;
 mod checkpointed;
@@ -19,37 +19,37 @@ use crate::error::OdeError;
 use crate::field::{Flat, VectorField, constant};
 use crate::integration::{Integrated, Plan, Watch, integrate};
 
-/// How the gradient of a solution is found.
+/// How the gradient of a solution is computed.
 ///
 /// | | memory | gradient | evaluations in the backward pass |
 /// | --- | --- | --- | --- |
-/// | [`Through`](Self::Through) | every accepted step's graph | of the numbers computed | none |
-/// | [`Checkpointed`](Self::Checkpointed) | a state per accepted step, and one step's graph | the same | those of the accepted steps again |
-/// | [`Adjoint`](Self::Adjoint) | one state, and one slope's graph | of the equation, to the tolerance | about as many as forward |
+/// | [`Through`](Self::Through) | every accepted step's graph | of the discretisation | none |
+/// | [`Checkpointed`](Self::Checkpointed) | a state per accepted step, and one step's graph | the same | those of the accepted steps |
+/// | [`Adjoint`](Self::Adjoint) | one state, and one slope's graph | of the equation, to the tolerance | about as many as in the forward pass |
 ///
-/// All treat the lengths of the steps as constants. (torchdiffeq does not for the first step, where it finds that itself: its
-/// gradients differ from these by about the tolerance.)
+/// All treat step sizes as constants. torchdiffeq differentiates through the estimate of the first step, so that its gradients differ by
+/// about the tolerance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gradient {
     /// Through the solver: every accepted step stays in the graph. Rejected steps do not.
     #[default]
     Through,
-    /// Through the solver again: only the state before each accepted step is kept, and each step is made a second time during the
-    /// backward pass, last first.
+    /// Through the solver with checkpointing: only the state before each accepted step is kept, and each step is recomputed in the backward
+    /// pass, last first.
     Checkpointed,
     /// The continuous adjoint (Chen et al. 2018, *Neural ordinary differential equations*): the state, its adjoint
-    /// and the gradient of the parameters are integrated back from the end.
+    /// and the gradient of the parameters are integrated backwards from the end.
     ///
-    /// Following the state backwards is unstable where going forwards is strongly contracting. If the way back takes
-    /// [`MOST_EVALUATIONS_BACK`] times the evaluations of the way forward, or fails, the backward pass panics and says so:
-    /// it has no other way to end. [`Checkpointed`](Self::Checkpointed) cannot fail so.
+    /// The backward integration is unstable if the equation is strongly contracting. If it needs [`MOST_EVALUATIONS_BACK`] times the
+    /// evaluations of the forward integration, or fails, the backward pass panics, because it cannot return an error.
+    /// [`Checkpointed`](Self::Checkpointed) does not have this problem.
     Adjoint,
 }
 
-/// The adjoint gives up after this many times the evaluations that the forward integration took.
+/// The adjoint fails after this many times the evaluations of the forward integration.
 pub const MOST_EVALUATIONS_BACK: usize = 50;
 
-/// What an operation with a gradient of its own starts from: constants, outside the graph of the loss.
+/// The inputs of an operation with a custom gradient: constants outside the graph of the loss.
 struct Start<const D: usize> {
     state: Tensor<D>,
     parameters: Vec<Tensor<1>>,

@@ -1,9 +1,9 @@
-//! The one operation whose gradient is handwritten: a value that came from a state and parameters, with the function that
-//! brings a gradient back to them.
+//! An autodiff operation with a custom gradient: a value computed from a state and parameters, with a function that maps the value's
+//! gradient to theirs.
 //!
-//! The value is computed outside the graph. What the function does is written in tensors, so it serves every backend.
+//! The value is computed outside the graph. The function is written with tensor operations, so it works on every backend.
 
-// Burn advises flex in place of ndarray; whoever chose ndarray knows.
+// Burn deprecates ndarray in favour of flex.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 use std::fmt;
@@ -21,7 +21,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::error::OdeError;
 
-/// From the gradient of a value to those of its state and parameters, all outside any graph.
+/// Maps the gradient of a value to those of its state and parameters, outside any graph.
 #[derive(Clone)]
 pub(crate) struct Pullback(Arc<Back>);
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Pullback {
     }
 }
 
-/// Whether the operation serves a device.
+/// Checks that the operation supports a device.
 pub(crate) fn check(device: &Device) -> Result<(), OdeError> {
     let inner = device.clone().inner();
     match inner.as_dispatch() {
@@ -63,7 +63,7 @@ pub(crate) fn check(device: &Device) -> Result<(), OdeError> {
     }
 }
 
-/// `value`, whose gradient goes to `state` and `parameters` by `pullback`. The device must pass [`check`].
+/// Returns `value` with a gradient to `state` and `parameters` by `pullback`. The device must pass [`check`].
 pub(crate) fn pulled_back<const D: usize>(
     value: Tensor<D>,
     state: Tensor<D>,
@@ -94,7 +94,7 @@ pub(crate) trait Solved: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Without autodiff there is nothing to bring back.
+/// Without autodiff there is no gradient.
 macro_rules! solved_without_gradient {
     ($backend:ty) => {
         impl Solved for $backend {
@@ -116,7 +116,7 @@ solved_without_gradient!(burn::backend::Flex);
 solved_without_gradient!(burn::backend::NdArray);
 #[cfg(feature = "cube")]
 solved_without_gradient!(burn::backend::Cube);
-// The function that brings the gradient back runs here; only the tensors in it are the server's.
+// The gradient function runs in this process; only its tensors are on the server.
 #[cfg(feature = "remote")]
 solved_without_gradient!(burn::backend::Remote);
 

@@ -1,14 +1,14 @@
-//! The gradient through the solver, which is that of any other tensors: all that is left to do is to forget rejected steps.
+//! The gradient through the solver, by Burn's autodiff. Only the memory of rejected steps has to be freed.
 
 use burn::tensor::Tensor;
 
 use crate::integration::Watch;
 
-/// Lets the graph forget what was discarded.
+/// Frees the graph nodes of discarded steps.
 ///
-/// Burn's autodiff keeps the steps of a dropped tensor until some backward pass through the same graph looks for
-/// steps that no tensor can reach any more. A rejected step would so keep its states until the loss' own backward pass. A backward
-/// pass from a new leaf that joins the graph has nothing to compute, and looks.
+/// Burn's autodiff keeps the nodes of a dropped tensor until a backward pass through the same graph removes unreachable nodes. A rejected
+/// step would keep its states until the backward pass of the loss. A backward pass from a new leaf that is connected to the graph computes
+/// nothing and removes them.
 pub(crate) struct Through;
 
 impl<const D: usize> Watch<Tensor<D>> for Through {
@@ -23,7 +23,7 @@ impl<const D: usize> Watch<Tensor<D>> for Through {
         let leaf = leaf
             .with_gradient_checkpointing_strategy(strategy)
             .require_grad();
-        // Joined by an operation between them, then dropped.
+        // An operation connects them and is then dropped.
         drop(leaf.clone() + slope.clone().sum());
         leaf.backward();
     }

@@ -1,7 +1,7 @@
 use super::Solver;
 
 /// Dormand and Prince's method of order 5 (1980, *A family of embedded Runge-Kutta formulae*). The embedded method of
-/// order 4 and the middle are Shampine's (1986, *Some practical Runge-Kutta formulas*), as in torchdiffeq; his error
+/// order 4 and the midpoint weights are Shampine's (1986, *Some practical Runge-Kutta formulas*), as in torchdiffeq; his error
 /// estimate is two thirds of Dormand and Prince's own.
 pub const DOPRI5: Solver = Solver {
     name: "dopri5",

@@ -1,6 +1,6 @@
 use super::Solver;
 
-/// Euler's method, of order 1: one slope a step.
+/// Euler's method, of order 1: one slope per step.
 pub const EULER: Solver = Solver {
     name: "euler",
     order: 1,

@@ -1,7 +1,7 @@
-//! The explicit Runge-Kutta methods, each a table of numbers in a file of its own.
+//! The explicit Runge-Kutta methods, one tableau per file.
 //!
-//! A [`Solver`] says how one step is made from slopes; how long the step is belongs to
-//! [`Control`](crate::Control), how its gradient is found to [`Gradient`](crate::Gradient).
+//! A [`Solver`] defines how one step is computed from slopes. [`Control`](crate::Control) determines the step size and
+//! [`Gradient`](crate::Gradient) the gradient.
 
 mod dopri5;
 mod euler;
@@ -28,7 +28,7 @@ mod tests {
         (found - expected).abs() < 1e-8
     }
 
-    /// The conditions on weights `w` for `sum w_i k_i` to reach the share `x` of a step with order 1 to 5
+    /// The conditions on weights `w` for `sum w_i k_i` to approximate the fraction `x` of a step with order 1 to 5
     /// (Hairer, Norsett and Wanner I, table II.2.1), as the largest order that all hold for.
     fn order_at(solver: &Solver, weights: &[f64], x: f64) -> u32 {
         let c = solver.times;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn each_tableau_has_the_order_that_it_claims() {
+    fn each_tableau_has_its_order() {
         for solver in ALL {
             assert_eq!(
                 order_at(&solver, solver.weights, 1.0),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn each_slope_is_taken_when_its_weights_say() {
+    fn the_weights_of_each_slope_sum_to_its_time() {
         for solver in ALL {
             assert_eq!(solver.times.len(), solver.stages.len(), "{}", solver.name);
             assert_eq!(solver.times.len(), solver.weights.len(), "{}", solver.name);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_ends_where_the_next_begins_shares_its_slope() {
+    fn fsal_solvers_share_the_last_slope() {
         for solver in ALL {
             let last = *solver.stages.last().unwrap();
             let (head, tail) = solver.weights.split_at(last.len());
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quartic_is_of_fourth_order_everywhere_and_meets_the_ends() {
+    fn the_quartic_is_of_fourth_order_and_interpolates_both_ends() {
         for solver in [TSIT5, DOPRI5] {
             assert_eq!(
                 order_at(&solver, solver.middle.unwrap(), 0.5),

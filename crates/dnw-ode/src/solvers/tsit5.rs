@@ -1,7 +1,7 @@
 use super::Solver;
 
 /// Tsitouras' method of order 5 with an embedded one of order 4 (Tsitouras 2011, *Runge-Kutta pairs of order 5(4)
-/// satisfying only the first column simplifying assumption*); the middle is that paper's interpolant at one half.
+/// satisfying only the first column simplifying assumption*); the midpoint weights are that paper's interpolant at one half.
 pub const TSIT5: Solver = Solver {
     name: "tsit5",
     order: 5,

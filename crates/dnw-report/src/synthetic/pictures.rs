@@ -1,4 +1,4 @@
-//! Sample images (seven-segment digits), what they were taken for and what the nodes saw.
+//! Sample images (seven-segment digits), their predictions and feature maps.
 
 use super::random::Random;
 use super::size::{CLASSES, Size, skill};
@@ -102,7 +102,7 @@ fn probabilities(size: &Size, frames: &[u64], labels: &[u32], random: &mut Rando
     bytes
 }
 
-/// Each node filters a shrunken image with a pattern of its own, and ever more strongly.
+/// Feature maps: each node filters a downsampled image with its own pattern, with increasing strength.
 fn features(
     size: &Size,
     frames: &[u64],

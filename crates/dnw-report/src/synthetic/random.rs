@@ -1,4 +1,4 @@
-//! Random numbers that are the same on every machine.
+//! Pseudorandom numbers that are the same on every machine.
 
 /// SplitMix64.
 pub(super) struct Random(u64);
@@ -16,18 +16,18 @@ impl Random {
         z ^ z >> 31
     }
 
-    /// From 0 to 1.
+    /// Uniform from 0 to 1.
     pub(super) fn uniform(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    /// From -1 to 1, small values more often.
+    /// Triangular distribution from -1 to 1.
     pub(super) fn triangular(&mut self) -> f32 {
         let bits = self.next();
         ((bits >> 40) as f32 - (bits << 24 >> 40) as f32) / (1u64 << 24) as f32
     }
 
-    /// Nearly normal, mean 0 and deviation 1: four triangular numbers of variance 1/6 each.
+    /// Approximately normal with mean 0 and standard deviation 1: four triangular numbers of variance 1/6 each.
     pub(super) fn normal(&mut self) -> f32 {
         (0..4).map(|_| self.triangular()).sum::<f32>() * 1.224_745
     }

@@ -1,4 +1,4 @@
-//! Several made-up runs beside each other.
+//! Synthetic runs to compare.
 
 use super::random::Random;
 use super::{Size, recording};
@@ -7,7 +7,7 @@ use crate::recording::Curves;
 
 const POSSIBLE: usize = 3984;
 
-/// A way of choosing edges that never was: how it does and how much it swaps beside the first.
+/// A synthetic rule: its accuracy and its swaps relative to the first rule.
 struct Rule {
     words: &'static str,
     short: &'static str,
@@ -36,7 +36,7 @@ const RULES: [Rule; 3] = [
     },
 ];
 
-/// Made-up runs of three rules at four budgets, three seeds each; one of them collapsed.
+/// Synthetic runs of three rules with four budgets and three seeds each; one of them collapsed.
 pub fn comparison() -> Comparison {
     let template = recording(&Size::small()).curves;
     let mut random = Random::new(11);
@@ -115,7 +115,7 @@ fn run(
     }
 }
 
-/// Runs of one rule share more edges than others, and a small wiring cannot cover a large one.
+/// Runs of the same rule have a larger overlap, and the overlap of a small and a large wiring is bounded.
 fn overlap(runs: &[ComparedRun], a: usize, b: usize) -> f32 {
     let (one, other) = (&runs[a], &runs[b]);
     let few = one.edges_real.min(other.edges_real) as f32;

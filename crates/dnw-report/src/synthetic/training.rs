@@ -1,4 +1,4 @@
-//! Weights that drift and are shaken, and the wiring that follows from them.
+//! Synthetic weight updates, and the wiring that results from them.
 
 use super::random::Random;
 use super::size::{Budget, Shape, Size, frames};
@@ -61,13 +61,13 @@ fn budget_at(size: &Size, budget: usize, possible: usize, update: u64) -> usize 
     budget + ((possible - budget) as f64 * left.powi(3)) as usize
 }
 
-/// What is counted over all layers, per update.
+/// Counts over all layers, per update.
 pub(super) struct Tally {
     pub(super) swaps: Vec<u32>,
     pub(super) real: Vec<u32>,
 }
 
-/// Trains a layer in place and counts into `tally`.
+/// Trains a layer in place and adds its counts to `tally`.
 pub(super) fn train(
     size: &Size,
     layer: &mut Layer,
@@ -118,7 +118,7 @@ pub(super) fn train(
     layer.history = Blob(history);
 }
 
-/// The entries of one ascending list that the other lacks.
+/// The entries of one ascending list that are not in the other.
 fn missing(list: &[u32], other: &[u32]) -> Vec<u32> {
     list.iter()
         .copied()
@@ -129,7 +129,7 @@ fn missing(list: &[u32], other: &[u32]) -> Vec<u32> {
 struct Learner {
     /// Entries of the whole tensor.
     entries: usize,
-    /// The legal entries, ascending; weights and goals are theirs.
+    /// The legal entries, ascending. `weights` and `goals` have one element for each.
     legal: Vec<u32>,
     weight: Vec<f32>,
     goal: Vec<f32>,
@@ -145,7 +145,7 @@ impl Learner {
                 .is_none_or(|bits| bits.0[*entry as usize / 8] >> (entry % 8) & 1 == 1)
         };
         let legal: Vec<u32> = (0..entries as u32).filter(is_legal).collect();
-        // Some nodes matter more than others, so that wirings have hubs and dead nodes as trained ones do.
+        // Some nodes have larger weights than others, so that wirings have hubs and dead nodes as trained ones do.
         let mut worth = |count: usize| -> Vec<f32> {
             (0..count)
                 .map(|_| random.uniform().powf(1.5) * 0.9 + 0.35)
@@ -202,7 +202,7 @@ impl Learner {
             .unwrap_or(0.0)
     }
 
-    /// All entries as 16-bit integers, and what the largest stands for.
+    /// All entries as 16-bit integers, and the scale.
     fn quantised(&self) -> (Vec<i16>, f32) {
         let scale = self
             .weight

@@ -1,7 +1,7 @@
-//! A headless browser, spoken to over a pipe in the DevTools protocol.
+//! A headless browser, controlled over a pipe by the DevTools protocol.
 //!
-//! `--remote-debugging-pipe` takes messages on file descriptor 3 and answers on 4, each ended by a zero
-//! byte. A shell moves standard input and output there, so no socket, port or library is needed.
+//! With `--remote-debugging-pipe` the browser reads messages from file descriptor 3 and writes answers to 4, each ended by a
+//! zero byte. A shell redirects standard input and output to them, so that no socket, port or library is needed.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Where the browser is: the environment's `CHROMIUM`, else the usual names on the path.
+/// The path of the browser: the environment variable `CHROMIUM`, or one of the usual names on the path.
 fn find() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM") {
         return Some(named.into());
@@ -26,7 +26,7 @@ fn find() -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// A browser, or `None` after saying why. On a build server a missing browser is a failure.
+/// Starts a browser. Returns `None` with a message if there is none; in CI a missing browser is a failure.
 pub fn start() -> Option<Browser> {
     match find() {
         Some(program) if cfg!(unix) => Some(Browser::start(&program)),
@@ -140,7 +140,7 @@ impl Browser {
         }
     }
 
-    /// Opens a page from disk in a window of the given size and waits until it says it is ready.
+    /// Opens a page from disk in a window of this size and waits until it is ready.
     pub fn open(&mut self, html: &str, hash: &str, width: u32, height: u32) -> Page<'_> {
         let file = self.folder.path().join(format!("page-{}.html", self.next));
         std::fs::write(&file, html).expect("the page is written");
@@ -262,12 +262,12 @@ impl Page<'_> {
         self.settle();
     }
 
-    /// Waits until what was asked for is drawn.
+    /// Waits until the page is redrawn.
     pub fn settle(&mut self) {
         self.eval("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
     }
 
-    /// Everything the page complained about so far.
+    /// The errors of the page so far.
     pub fn errors(&mut self) -> Vec<String> {
         self.call("Runtime.evaluate", json!({ "expression": "0" }));
         let session = self.session.clone();

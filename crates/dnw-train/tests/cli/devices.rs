@@ -60,7 +60,7 @@ fn a_name_of_no_device_is_refused_with_what_would_be_one() {
             "wgpu:fast",
             &["discrete, integrated, virtual, cpu or a number"],
         ),
-        ("flex:1", &["there is one such device"]),
+        ("flex:1", &["there is only one such device"]),
         ("remote", &["the server's address, as in remote:ws://"]),
         (
             "remote:ws://gpu:3000",
@@ -153,15 +153,16 @@ fn where_no_driver_is_an_adapter_is_refused_and_auto_takes_the_cpu() {
     .concat();
     let device = |name: &'static str| [&short[..], &["--device", name]].concat();
     without_drivers(&shell, &device("wgpu")).refused(&[
-        "there is no device `wgpu` here: wgpu finds no device at all",
+        "there is no device `wgpu` on this machine: wgpu finds no device",
         "mesa-vulkan-drivers",
         "`dnw devices`",
     ]);
-    without_drivers(&shell, &device("wgpu:discrete")).refused(&["no device `wgpu:discrete` here"]);
+    without_drivers(&shell, &device("wgpu:discrete"))
+        .refused(&["no device `wgpu:discrete` on this machine"]);
     assert!(shell.files(".").is_empty(), "nothing is written");
     let said = without_drivers(&shell, &device("auto")).succeeded().stderr;
     assert!(
-        said.contains("which `auto` takes: no GPU found by wgpu"),
+        said.contains("selected by `auto`: no GPU found by wgpu"),
         "{said}"
     );
     let table = without_drivers(&shell, &["devices"]).succeeded().stdout;
@@ -178,7 +179,7 @@ fn an_adapter_of_a_number_that_is_not_there_is_refused_with_those_that_are() {
     let shell = Shell::new();
     let answer = shell.dnw(&["train", "digits", "--out", "run", "--device", "wgpu:77"]);
     answer.refused(&[
-        "there is no device `wgpu:77` here: wgpu finds ",
+        "there is no device `wgpu:77` on this machine: wgpu finds ",
         "`dnw devices`",
     ]);
     assert!(shell.files(".").is_empty(), "nothing is written");

@@ -206,7 +206,7 @@ fn an_encrypted_server_is_known_by_its_key() {
         &server.device,
         Some("another token altogether"),
     )
-    .refused(&["wants another token", "DNW_TOKEN"]);
+    .refused(&["rejects the token", "DNW_TOKEN"]);
     assert!(!shell.path("stray").exists());
 }
 
@@ -272,13 +272,12 @@ fn a_server_lets_in_whoever_has_its_token() {
     assert!(made.len() >= 32 && made.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let address = server.device.strip_prefix("remote:").unwrap();
     train(&shell, "run", &server.device, None).refused(&[
-        &format!("`{address}` wants a token, and none was given"),
+        &format!("`{address}` needs a token, but none is set"),
         "DNW_TOKEN",
         "dnw serve",
     ]);
-    train(&shell, "run", &server.device, Some("guess")).refused(&[&format!(
-        "`{address}` wants another token than the one given"
-    )]);
+    train(&shell, "run", &server.device, Some("guess"))
+        .refused(&[&format!("`{address}` rejects the token")]);
     let second = format!("{}/1", server.device);
     train(&shell, "run", &second, Some(made)).refused(&[
         &format!("there is no device 1 at `{address}`: it has 1, counted from 0"),
@@ -302,15 +301,15 @@ fn what_is_no_server_is_told_in_a_sentence() {
             let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
         }
     });
-    let no_devices = format!("no devices are to be had from `ws://{address}`");
+    let no_devices = format!("cannot use the devices of `ws://{address}`");
     train(&shell, "run", &device, None).refused(&[&no_devices, "404", "`dnw serve`"]);
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
     train(&shell, "run", &format!("remote:ws://{address}"), None).refused(&[
-        &format!("no devices are to be had from `ws://{address}`: nothing listens there"),
-        "start it there with `dnw serve`",
+        &format!("cannot use the devices of `ws://{address}`: nothing listens there"),
+        "start the server with `dnw serve`",
     ]);
     assert!(!shell.path("run").exists(), "nothing is written");
 }
@@ -368,7 +367,7 @@ fn a_server_of_another_version_is_told_by_both_versions() {
     });
     train(&shell, "run", &format!("remote:ws://{address}"), None).refused(&[
         &format!(
-            "`ws://{address}` speaks version 9 of Burn's remote protocol, this program version 2"
+            "`ws://{address}` uses version 9 of Burn's remote protocol, this program uses version 2"
         ),
         "from the same version of dnw",
     ]);
@@ -384,8 +383,8 @@ fn devices_are_not_offered_to_others_without_protection() {
     };
     let everywhere = ["--listen", "0.0.0.0:0"];
     serve(&[&everywhere[..], &["--without-token"]].concat(), "")
-        .refused(&["without a token of at least 16", "127.0.0.1"]);
-    serve(&everywhere, "short").refused(&["without a token of at least 16"]);
+        .refused(&["needs a token of at least 16", "127.0.0.1"]);
+    serve(&everywhere, "short").refused(&["needs a token of at least 16"]);
     let unencrypted = serve(&["--listen", "ws://0.0.0.0:0"], TOKEN);
     assert_eq!(unencrypted.code, Some(2));
     assert!(

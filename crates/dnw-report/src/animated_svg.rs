@@ -1,4 +1,4 @@
-//! The wiring while it is discovered, as one picture that moves by itself.
+//! The wiring during training as an animated SVG.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,14 +14,15 @@ const HEIGHT: f32 = 430.0;
 const MARGIN: f32 = 26.0;
 const SECONDS_PER_FRAME: f32 = 0.3;
 
-/// One picture that moves through `frames` moments from start to end, rests, and starts again.
+/// Draws an animated SVG of `frames` updates from the start of training to the end, which pauses at the end and
+/// repeats.
 ///
-/// It needs no script: SVG animates it, also as an image in a README. With 400 real edges and 30 frames it
-/// takes about 400 kilobytes; more frames or edges take more.
+/// It uses SVG animations and no script, so that it also plays as an image in a README. With 400 real edges and 30
+/// frames it has about 400 kilobytes; more frames or edges need more.
 ///
 /// # Errors
 /// [`ReportError::NoNodes`] if the run's network is not drawn as nodes; another [`ReportError`] if the
-/// recording does not agree with itself.
+/// recording is inconsistent.
 pub fn animated_wiring_svg(recording: &Recording, frames: usize) -> Result<String, ReportError> {
     let layers = drawn_layers(recording)?;
     let moments = moments(recording.updates, frames.clamp(2, 240));
@@ -37,7 +38,7 @@ pub fn animated_wiring_svg(recording: &Recording, frames: usize) -> Result<Strin
         height: HEIGHT - 102.0,
     };
     let layout = Layout::new(recording, area);
-    // Where fewer edges are real, each is drawn wider.
+    // With fewer real edges each is drawn wider.
     let scales: Vec<f32> = wirings
         .iter()
         .map(|edges| 1.15 / (1.0 + (edges.len().max(1) as f32 / 100.0).log10().max(0.0) * 0.45))
@@ -73,7 +74,7 @@ pub fn animated_wiring_svg(recording: &Recording, frames: usize) -> Result<Strin
     Ok(svg)
 }
 
-/// More moments early on, where most edges swap.
+/// The updates of the frames: more of them early, when most edges swap.
 fn moments(updates: u64, frames: usize) -> Vec<u64> {
     (0..frames)
         .map(|frame| {
@@ -83,7 +84,7 @@ fn moments(updates: u64, frames: usize) -> Vec<u64> {
         .collect()
 }
 
-/// How the picture keeps time: the attributes of every animation and the frames of rest at the end.
+/// The timing attributes of every animation, and the frames of the pause at the end.
 struct Clock {
     timing: String,
     rest: usize,
@@ -99,7 +100,7 @@ impl Clock {
         }
     }
 
-    /// An animation through one value per frame; frames on a straight line between others are left out.
+    /// An animation of one value per frame. Frames that linear interpolation reproduces are omitted.
     fn animation(&self, attribute: &str, values: &[f32]) -> String {
         let steps = (values.len() + self.rest - 1) as f32;
         let mut kept = vec![0];
@@ -125,7 +126,7 @@ impl Clock {
         )
     }
 
-    /// An animation that jumps from frame to frame; none where nothing changes.
+    /// A discrete animation; empty if the value is constant.
     fn switching(&self, attribute: &str, values: &[bool]) -> String {
         let last = values[values.len() - 1];
         if values.iter().all(|&value| value == last) {
@@ -147,7 +148,7 @@ impl Clock {
 /// An edge that is real in some frame.
 struct Track {
     ends: (usize, usize),
-    /// Per frame |w| with its sign, over the layer's largest; 0 where the edge is not real.
+    /// Per frame the weight relative to the layer's largest |w|; 0 if the edge is not real.
     sizes: Vec<f32>,
 }
 
@@ -164,7 +165,7 @@ impl Track {
         }
     }
 
-    /// A width of nothing draws nothing, so one number says both how heavy and whether real.
+    /// The line width per frame. A width of zero draws nothing, so that the width also shows whether the edge is real.
     fn widths(&self, scales: &[f32]) -> Vec<f32> {
         let width = |size: f32, scale: f32| {
             if size == 0.0 {
@@ -197,7 +198,7 @@ fn tracks(wirings: &[Vec<RealEdge>]) -> Vec<Track> {
     tracks.into_values().collect()
 }
 
-/// Edges that are real at the end: each has its own width over time.
+/// Draws the edges that are real at the end: each has its own width over time.
 fn draw_lasting(
     svg: &mut String,
     layout: &Layout,
@@ -217,8 +218,8 @@ fn draw_lasting(
     }
 }
 
-/// Edges that are gone at the end. With a shrinking budget there are thousands, so those that come and go
-/// together and look alike share a path.
+/// Draws the edges that are not real at the end. With a shrinking budget there are thousands, so edges with the same
+/// lifetime and style share a path.
 fn draw_passing(
     svg: &mut String,
     layout: &Layout,
@@ -306,14 +307,14 @@ mod tests {
     use crate::synthetic::{self, Size};
 
     #[test]
-    fn a_moving_picture_of_four_hundred_edges_stays_small() {
+    fn an_animation_of_four_hundred_edges_is_small() {
         let recording = synthetic::recording(&Size::medium());
         let svg = animated_wiring_svg(&recording, 24).unwrap();
         assert!(svg.len() < 600_000, "{} bytes", svg.len());
     }
 
     #[test]
-    fn values_on_a_line_need_its_ends_only() {
+    fn values_on_a_line_are_reduced_to_its_ends() {
         let clock = Clock::new(4);
         let animation = clock.animation("width", &[0.0, 1.0, 2.0, 3.0]);
         assert!(animation.contains("values=\"0;3;3\""), "{animation}");

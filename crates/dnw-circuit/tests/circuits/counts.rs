@@ -1,4 +1,4 @@
-//! Small graphs whose cost was worked out by hand.
+//! Small graphs whose counts were computed by hand.
 
 use dnw_circuit::{
     Block, Circuit, CircuitBuilder, Kind, Liveness, Op, Tally, Tensor, ValueId, Window, count,
@@ -10,7 +10,8 @@ use crate::{Made, edges, ones, whole};
 /// Nodes 0, 1 | 2, 3, 4 | 5, 6 with a 3 x 3 kernel each but for the outputs 5 and 6, on an image of 2 channels and 4 x 4
 /// pixels; a dense classifier reads both outputs. Real edges: 0 -> 2 -> 5, 1 -> 3, 4 -> 5.
 ///
-/// Node 2 is alive. Nothing leaves 3, so by paths 1 is dead too; nothing enters 4, which gives a constant to 5. Nothing enters 6.
+/// Node 2 is alive. Node 3 has no edge out, so that along paths node 1 is dead too. Node 4 has no edge in, so that it adds a constant to 5.
+/// Node 6 has no edge in.
 fn levels() -> Made<Circuit> {
     let mut b = CircuitBuilder::new([2, 4, 4])?;
     // Rows are nodes 2 to 6, columns nodes 0 to 4.
@@ -57,7 +58,7 @@ fn levels() -> Made<Circuit> {
 }
 
 #[test]
-fn a_graph_of_levels_costs_what_the_paper_counts() -> Made<()> {
+fn a_graph_of_levels_has_the_counts_of_the_paper() -> Made<()> {
     let count = count(&levels()?);
     let layers: Vec<&str> = count.rows.iter().map(|row| row.layer.as_str()).collect();
     assert_eq!(layers, ["graph", "classifier"]);
@@ -111,30 +112,30 @@ fn a_graph_of_levels_costs_what_the_paper_counts() -> Made<()> {
 }
 
 #[test]
-fn one_pass_forward_and_one_back_see_through_chains_of_dead_nodes() -> Made<()> {
+fn one_pass_in_each_direction_finds_chains_of_dead_nodes() -> Made<()> {
     let circuit = levels()?;
     let activations: Vec<ValueId> = circuit
         .values()
         .filter(|&value| matches!(circuit.step(value).op, Op::Depthwise { .. }))
         .collect();
     let [first, second] = activations[..] else {
-        panic!("two levels run")
+        panic!("two levels")
     };
     let paths = Liveness::along_paths(&circuit);
-    assert_eq!(paths.used(first), [true, false]); // 1 leads to 3, which leads nowhere
+    assert_eq!(paths.used(first), [true, false]); // node 1 leads to 3, which has no edge out
     assert_eq!(paths.varies(second), [true, true, false]);
     assert_eq!(paths.used(second), [true, false, true]);
     assert_eq!(paths.alive(second).collect::<Vec<_>>(), [0]);
     let near = Liveness::one_step(&circuit);
-    assert_eq!(near.used(first), [true, true]); // 1 has an edge out
+    assert_eq!(near.used(first), [true, true]); // node 1 has an edge out
     Ok(())
 }
 
 #[test]
-fn a_constant_node_is_folded_into_a_map_because_padding_shows_at_the_rim() -> Made<()> {
+fn a_constant_node_is_folded_into_a_feature_map_because_of_the_padding() -> Made<()> {
     let circuit = levels()?;
     let pruned = prune(&circuit);
-    // Node 4 gathers nothing, so its norm gives its shift of 0.5 everywhere, and its kernel of ones adds what lies around: 4
+    // Node 4 has no edge in, so that its norm outputs its shift of 0.5 at every pixel, and its kernel of ones sums the neighbours: 4
     // pixels at corners, 6 at edges, 9 inside.
     let folded: Vec<&Vec<f64>> = pruned
         .steps()
@@ -169,8 +170,8 @@ fn a_constant_node_is_folded_into_a_map_because_padding_shows_at_the_rim() -> Ma
 }
 
 #[test]
-fn a_weight_that_every_time_shares_counts_once_but_runs_every_time() -> Made<()> {
-    // Three nodes, of which the first takes the image and the last is the result, run three times on 2 x 2 pixels. Real:
+fn the_parameters_of_a_recurrent_weight_count_once_and_its_multiply_adds_every_step() -> Made<()> {
+    // Three nodes, of which the first is the input and the last the result, run for three steps on 2 x 2 pixels. Real:
     // 0 -> 1 -> 2 and 2 -> 0.
     let mut b = CircuitBuilder::new([1, 2, 2])?;
     b.layer("graph");
@@ -191,13 +192,13 @@ fn a_weight_that_every_time_shares_counts_once_but_runs_every_time() -> Made<()>
         (views.nominal.edges, views.nominal.multiply_adds),
         (3, 3 * 3 * 4)
     );
-    // After one time the image is in node 1, after two in node 2, after three back in node 0: the result is constant.
+    // After one step the image is in node 1, after two in node 2, after three back in node 0: the result is constant.
     assert_eq!(views.alive, Tally::default());
     assert_eq!(interpret(&circuit, &[1.0; 4])?, [0.0; 4]);
     assert_eq!(interpret(&prune(&circuit), &[1.0; 4])?, [0.0; 4]);
 
-    // Had there been two times, the image would have come over one edge at each.
-    let twice = circuit.values().nth(4).expect("the state after two times");
+    // With two steps, the image passes one edge in each.
+    let twice = circuit.values().nth(4).expect("the state after two steps");
     let circuit = circuit.with_output(twice)?;
     let alive = count(&circuit).total.alive;
     assert_eq!((alive.edges, alive.multiply_adds), (2, 2 * 4));
@@ -206,7 +207,7 @@ fn a_weight_that_every_time_shares_counts_once_but_runs_every_time() -> Made<()>
 }
 
 #[test]
-fn an_edge_that_no_step_reads_is_counted_as_published_but_does_nothing() -> Made<()> {
+fn an_edge_that_no_step_reads_is_in_the_nominal_count_only() -> Made<()> {
     let mut b = CircuitBuilder::new([1, 2, 2])?;
     let weight = b.tensor(edges("weight", [2, 2, 1, 1], &[0, 3]))?;
     let output = b.conv(
@@ -225,22 +226,22 @@ fn an_edge_that_no_step_reads_is_counted_as_published_but_does_nothing() -> Made
 }
 
 #[test]
-fn a_count_survives_being_written() -> Made<()> {
+fn a_count_round_trips_through_json() -> Made<()> {
     let count = count(&levels()?);
-    let text = serde_json::to_string(&count).expect("numbers and names");
+    let text = serde_json::to_string(&count).expect("valid JSON");
     assert!(
         text.contains(r#"{"layer":"classifier","dense":{"edges":0,"weights":20"#),
         "{text}"
     );
     assert_eq!(
-        serde_json::from_str::<dnw_circuit::Count>(&text).expect("as written"),
+        serde_json::from_str::<dnw_circuit::Count>(&text).expect("the same count"),
         count
     );
     Ok(())
 }
 
 #[test]
-fn means_and_variances_are_no_parameters() -> Made<()> {
+fn means_and_variances_are_not_parameters() -> Made<()> {
     let mut b = CircuitBuilder::new([3, 2, 2])?;
     let tensors = [
         Tensor::statistic("mean", vec![0.0; 3]),
