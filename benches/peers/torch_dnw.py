@@ -129,14 +129,14 @@ class Tiny(nn.Module):
             state = odeint(lambda t, s: self.step(body, s), state, span, rtol=1e-3, atol=1e-3)[1]
         else:
             w, out0 = self.graph.effective(), self.dim - self.features
-            pending = state                                   # inputs of the nodes not yet fired
+            pending = state                                   # inputs of the nodes not yet activations
             for i, norm in enumerate(self.norm):
                 lo, hi = self.cuts[i], self.cuts[i + 1]
-                fired = F.relu(norm(pending[:, : hi - lo]))
-                fired = F.conv2d(fired, self.conv.weight[lo:hi], padding=1, groups=hi - lo)
+                activations = F.relu(norm(pending[:, : hi - lo]))
+                activations = F.conv2d(activations, self.conv.weight[lo:hi], padding=1, groups=hi - lo)
                 last = i == len(self.norm) - 1
                 rest = pending[:, -self.features:] if last else pending[:, hi - lo:]
-                pending = rest + F.conv2d(fired, w[min(hi, out0):, lo:hi])
+                pending = rest + F.conv2d(activations, w[min(hi, out0):, lo:hi])
             state = pending
         m = self.mid
         x = F.avg_pool2d(state[:, -self.features:, m - 1: m + 2, m - 1: m + 2], 2)
@@ -165,9 +165,9 @@ class Stage(nn.Module):
         x = F.conv2d(self.downsample(F.relu(self.norm[0](x))), w[:, : self.inp])
         for i in range(self.levels - 1):
             a, b = i * self.oup, (i + 1) * self.oup
-            fired = F.relu(self.norm[i + 1](x[:, : self.oup]))
-            fired = F.conv2d(fired, self.conv.weight[a:b], padding=1, groups=self.oup)
-            x = x[:, self.oup:] + F.conv2d(fired, w[b:, self.inp + a: self.inp + b])
+            activations = F.relu(self.norm[i + 1](x[:, : self.oup]))
+            activations = F.conv2d(activations, self.conv.weight[a:b], padding=1, groups=self.oup)
+            x = x[:, self.oup:] + F.conv2d(activations, w[b:, self.inp + a: self.inp + b])
         return x
 
 

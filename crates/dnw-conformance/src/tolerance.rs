@@ -37,7 +37,7 @@ pub const NORMS: Allowed = Allowed {
 
 /// What an edge gives under a threshold: a handful of operations on each entry, a power among them (GPUs compute it as
 /// `exp2(p log2 x)`, to some 16 units in the last place).
-pub const LAWS: Allowed = Allowed {
+pub const EFFECTIVE_WEIGHTS: Allowed = Allowed {
     absolute: 2e-6,
     relative: 2e-5,
     of_largest: 0.0,

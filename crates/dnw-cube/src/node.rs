@@ -86,7 +86,7 @@ pub struct NodeGradients {
     pub kernel: Buffer,
 }
 
-/// Fires nodes. `x`, `y`: `[images, nodes, height, width]`.
+/// Computes the node function. `x`, `y`: `[images, nodes, height, width]`.
 ///
 /// # Panics
 /// If a length does not fit, or the shape does not [fit](NodeShape::fits) the device.

@@ -15,7 +15,7 @@ use crate::compare::close;
 use crate::loops::{self, Conv, largest};
 use crate::numbers::{Numbers, on_drawings, upload};
 use crate::operation::{self, Input, Made, Operation, learned};
-use crate::tolerance::{LAWS, SUMS};
+use crate::tolerance::{EFFECTIVE_WEIGHTS, SUMS};
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut all = operation::cases(
@@ -39,7 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
         8,
         wired_product,
     ));
-    all.extend(laws());
+    all.extend(effective_weights());
     all
 }
 
@@ -221,22 +221,23 @@ fn wired_product(numbers: &mut Numbers) -> Operation {
 pub(crate) type MakeRule = fn() -> Rule;
 
 /// What an edge gives while training, and in evaluation.
-fn laws() -> Vec<Case> {
-    let laws: [(&str, MakeRule); 4] = [
+fn effective_weights() -> Vec<Case> {
+    let effective_weights: [(&str, MakeRule); 4] = [
         ("weight", rules::dnw),
         ("soft_threshold", || rules::st3(0.0)),
         ("power_threshold", || rules::feather(0.0, 3.0, 0.5)),
         ("learned_threshold", || rules::str_learned(-1.0)),
     ];
-    laws.map(|(name, rule)| {
-        Case::new(format!("layers::effective_weight::{name}"), move |under| {
-            on_drawings(3, |numbers| check_law(under, &rule(), numbers))
+    effective_weights
+        .map(|(name, rule)| {
+            Case::new(format!("layers::effective_weight::{name}"), move |under| {
+                on_drawings(3, |numbers| check_effective_weight(under, &rule(), numbers))
+            })
         })
-    })
-    .into()
+        .into()
 }
 
-fn check_law(under: &UnderTest, rule: &Rule, numbers: &mut Numbers) -> Verdict {
+fn check_effective_weight(under: &UnderTest, rule: &Rule, numbers: &mut Numbers) -> Verdict {
     let (inputs, outputs) = (numbers.size(3..=9), numbers.size(3..=9));
     let weights = numbers.normal(inputs * outputs);
     let k = numbers.size(1..=weights.len() - 1);
@@ -284,13 +285,18 @@ fn check_law(under: &UnderTest, rule: &Rule, numbers: &mut Numbers) -> Verdict {
     let expected: Vec<f64> = weights.iter().enumerate().map(given).collect();
     let what = format!("what the edges of [{inputs}, {outputs}] with {k} real ones give");
     let value = layer.weight.val();
-    close(&what, &value.clone().into_data(), &expected, LAWS)?;
+    close(
+        &what,
+        &value.clone().into_data(),
+        &expected,
+        EFFECTIVE_WEIGHTS,
+    )?;
     let evaluated = layer.valid().weight.val().into_data();
     close(
         &format!("in evaluation, {what}"),
         &evaluated,
         &expected,
-        LAWS,
+        EFFECTIVE_WEIGHTS,
     )?;
     // The gradient goes straight through to every entry, at the rule's rate where the edge is hallucinated; a learned
     // threshold's goes to the edges above it only.
@@ -311,7 +317,7 @@ fn check_law(under: &UnderTest, rule: &Rule, numbers: &mut Numbers) -> Verdict {
         "the gradient to the weight",
         &found.into_data(),
         &expected,
-        LAWS,
+        EFFECTIVE_WEIGHTS,
     )
 }
 

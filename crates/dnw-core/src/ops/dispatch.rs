@@ -21,6 +21,8 @@ use tracing::Span;
 use super::cpu::CpuBackend;
 
 /// An operation on `N` float tensors, which may have gradients, and `M` masks.
+///
+/// Its caller has checked by [`Kernels`](super::Kernels) that the float tensors have 32 bits and are on a backend that it is implemented for.
 pub trait Operation<const N: usize, const M: usize>: Clone + Debug + Send + 'static {
     /// Results besides the output.
     type Extra;
@@ -68,17 +70,17 @@ pub trait Operation<const N: usize, const M: usize>: Clone + Debug + Send + 'sta
     }
 }
 
-/// An operation that autodiff does not follow: it selects, or updates in place.
+/// An operation that autodiff does not follow: it selects, or updates in place. Its tensors may have gaps.
 pub trait Untracked: Debug {
-    /// The result besides tensors.
-    type Value;
+    /// Results besides tensors.
+    type Extra;
 
-    /// Its tensors and its value on a CPU.
-    fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Value);
+    /// Runs on a CPU: the resulting tensors, and the results besides.
+    fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Extra);
 
     /// The same on a GPU.
     #[cfg(feature = "cube")]
-    fn run_gpu(self, _: Tensors<CubeBackend>) -> (Tensors<CubeBackend>, Self::Value)
+    fn run_gpu(self, _: Tensors<CubeBackend>) -> (Tensors<CubeBackend>, Self::Extra)
     where
         Self: Sized,
     {
@@ -182,7 +184,7 @@ pub trait Run: Backend {
     fn run_untracked<U: Untracked>(
         #[extension_type] tensors: Tensors<Self>,
         operation: U,
-    ) -> (Tensors<Self>, U::Value);
+    ) -> (Tensors<Self>, U::Extra);
 }
 
 /// Runs an operation on the backend of its tensors.
@@ -199,11 +201,11 @@ pub(super) fn run_untracked<const N: usize, const M: usize, U: Untracked>(
     operation: U,
     floats: [DispatchTensor; N],
     masks: [DispatchTensor; M],
-) -> (Tensors<Dispatch>, U::Value) {
+) -> (Tensors<Dispatch>, U::Extra) {
     <Dispatch as Run>::run_untracked(Tensors::new(floats, masks), operation)
 }
 
-/// A backend below autodiff, whose implementations of an operation these are.
+/// How a backend below autodiff computes an operation. [`Run`] calls it, with or without autodiff.
 pub trait Execute: Backend {
     /// What the backward pass needs of the forward pass.
     type Saved<const N: usize, const M: usize, O: Operation<N, M>>: Clone + Debug + Send + 'static;
@@ -223,7 +225,7 @@ pub trait Execute: Backend {
     ) -> [Option<FloatTensor<Self>>; N];
 
     /// Runs an operation that autodiff does not follow.
-    fn untracked<U: Untracked>(tensors: Tensors<Self>, operation: U) -> (Tensors<Self>, U::Value);
+    fn untracked<U: Untracked>(tensors: Tensors<Self>, operation: U) -> (Tensors<Self>, U::Extra);
 }
 
 impl<B: CpuBackend> Execute for B {
@@ -249,7 +251,7 @@ impl<B: CpuBackend> Execute for B {
         found
     }
 
-    fn untracked<U: Untracked>(tensors: Tensors<B>, operation: U) -> (Tensors<B>, U::Value) {
+    fn untracked<U: Untracked>(tensors: Tensors<B>, operation: U) -> (Tensors<B>, U::Extra) {
         operation.run_cpu(tensors)
     }
 }
@@ -278,7 +280,7 @@ impl Execute for CubeBackend {
         operation.backward_gpu(floats, masks, into_contiguous(dy), needed)
     }
 
-    fn untracked<U: Untracked>(tensors: Tensors<Self>, operation: U) -> (Tensors<Self>, U::Value) {
+    fn untracked<U: Untracked>(tensors: Tensors<Self>, operation: U) -> (Tensors<Self>, U::Extra) {
         operation.run_gpu(tensors)
     }
 }
@@ -292,7 +294,7 @@ impl<B: Execute> Run for B {
         (y, extra)
     }
 
-    fn run_untracked<U: Untracked>(tensors: Tensors<B>, operation: U) -> (Tensors<B>, U::Value) {
+    fn run_untracked<U: Untracked>(tensors: Tensors<B>, operation: U) -> (Tensors<B>, U::Extra) {
         B::untracked(tensors, operation)
     }
 }
@@ -302,12 +304,12 @@ impl<B: Execute, C: CheckpointStrategy> Run for Autodiff<B, C> {
         tensors: Tensors<Self>,
         operation: O,
     ) -> (FloatTensor<Self>, O::Extra) {
-        /// The gradient of any operation.
+        /// The backward pass of any operation, as autodiff registers it.
         #[derive(Debug)]
-        struct Gradient<O, const M: usize>(O);
+        struct Registered<O, const M: usize>(O);
 
         impl<B: Execute, const N: usize, const M: usize, O: Operation<N, M>> Backward<B, N>
-            for Gradient<O, M>
+            for Registered<O, M>
         {
             type State = B::Saved<N, M, O>;
 
@@ -334,7 +336,7 @@ impl<B: Execute, C: CheckpointStrategy> Run for Autodiff<B, C> {
         let nodes = floats.each_ref().map(|tensor| tensor.node());
         let floats = floats.map(|tensor| tensor.into_primitive());
         let (y, extra, saved) = B::forward(&operation, Tensors::new(floats, masks));
-        let prepared = Gradient::<O, M>(operation).prepare::<C>(nodes);
+        let prepared = Registered::<O, M>(operation).prepare::<C>(nodes);
         let y = match prepared.compute_bound().stateful() {
             OpsKind::Tracked(tracked) => tracked.finish(saved, y),
             OpsKind::UnTracked(untracked) => untracked.finish(y),
@@ -345,7 +347,7 @@ impl<B: Execute, C: CheckpointStrategy> Run for Autodiff<B, C> {
     fn run_untracked<U: Untracked>(
         tensors: Tensors<Self>,
         operation: U,
-    ) -> (Tensors<Self>, U::Value) {
+    ) -> (Tensors<Self>, U::Extra) {
         let Tensors { floats, masks } = tensors;
         let floats = floats.into_iter().map(|tensor| tensor.into_primitive());
         let floats = floats.collect();

@@ -114,9 +114,9 @@ struct SelectTopK {
 }
 
 impl Untracked for SelectTopK {
-    type Value = Result<MaskChanges, usize>;
+    type Extra = Result<MaskChanges, usize>;
 
-    fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Value) {
+    fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Extra) {
         let ([weights], [real]) = tensors.split();
         let weights = B::contiguous(weights);
         let changes = select_cpu::<B>(self, B::floats(&weights), &real);
@@ -124,7 +124,7 @@ impl Untracked for SelectTopK {
     }
 
     #[cfg(feature = "cube")]
-    fn run_gpu(self, tensors: Tensors<CubeBackend>) -> (Tensors<CubeBackend>, Self::Value) {
+    fn run_gpu(self, tensors: Tensors<CubeBackend>) -> (Tensors<CubeBackend>, Self::Extra) {
         let ([weights], [real]) = tensors.split();
         let (weights, real) = (into_contiguous(weights), into_contiguous(real));
         let halves = self.top_k.candidate_words().map(|words| {
@@ -199,7 +199,7 @@ pub(crate) fn toggle_mask<const D: usize>(
 struct ToggleMask<'a>(&'a [usize]);
 
 impl Untracked for ToggleMask<'_> {
-    type Value = ();
+    type Extra = ();
 
     fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, ()) {
         let ([], [mask]) = tensors.split();

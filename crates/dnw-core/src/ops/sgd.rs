@@ -86,7 +86,7 @@ fn sgd_step_cpu<const D: usize>(
 struct First(sgd::SgdStep);
 
 impl Untracked for First {
-    type Value = ();
+    type Extra = ();
 
     fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, ()) {
         let ([weights, gradient], []) = tensors.split();
@@ -106,7 +106,7 @@ impl Untracked for First {
 struct Step(sgd::SgdStep);
 
 impl Untracked for Step {
-    type Value = ();
+    type Extra = ();
 
     fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, ()) {
         let (floats, []) = tensors.split();
@@ -125,9 +125,9 @@ struct StepAndSurvey {
 }
 
 impl Untracked for StepAndSurvey {
-    type Value = Option<AddressedSurvey>;
+    type Extra = Option<AddressedSurvey>;
 
-    fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Value) {
+    fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Extra) {
         let (floats, [real]) = tensors.split();
         let before = B::bytes(&real);
         let Some(range) = self.top_k.survey_range(&before) else {
@@ -176,9 +176,9 @@ pub(crate) fn address<const D: usize>(weights: &Tensor<D>) -> Option<Address> {
 struct AddressOf;
 
 impl Untracked for AddressOf {
-    type Value = Option<Address>;
+    type Extra = Option<Address>;
 
-    fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Value) {
+    fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Extra) {
         let ([weights], []) = tensors.split();
         let address = B::is_contiguous(&weights).then(|| Address::of(B::floats(&weights)));
         (Tensors::new([], []), address)
