@@ -129,7 +129,7 @@ class Tiny(nn.Module):
             state = odeint(lambda t, s: self.step(body, s), state, span, rtol=1e-3, atol=1e-3)[1]
         else:
             w, out0 = self.graph.effective(), self.dim - self.features
-            pending = state                                   # inputs of the nodes not yet activations
+            pending = state                                   # inputs of the nodes that are not computed yet
             for i, norm in enumerate(self.norm):
                 lo, hi = self.cuts[i], self.cuts[i + 1]
                 activations = F.relu(norm(pending[:, : hi - lo]))
