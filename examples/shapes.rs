@@ -1,15 +1,15 @@
-//! Pictures of bars, crosses and rings in noise, the same for the same seed.
+//! A synthetic data set: images of bars, crosses and rings with noise, determined by a seed.
 
 use burn::data::dataloader::batcher::Batcher;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Pixels along each side of a picture.
+/// Width and height of an image in pixels.
 pub const SIDE: usize = 16;
 
-/// What a picture can show; a label is an index into it.
+/// The classes; a label is an index.
 pub const CLASSES: [&str; 4] = ["level bar", "upright bar", "cross", "ring"];
 
-/// One picture.
+/// An image.
 #[derive(Clone, Debug)]
 pub struct Shape {
     /// `SIDE * SIDE` grey values, row by row.
@@ -18,7 +18,7 @@ pub struct Shape {
     pub label: usize,
 }
 
-/// Some pictures on a device.
+/// A batch of images on a device.
 #[derive(Clone, Debug)]
 pub struct ShapeBatch {
     /// `[batch, 1, SIDE, SIDE]`.
@@ -27,7 +27,7 @@ pub struct ShapeBatch {
     pub labels: Tensor<1, Int>,
 }
 
-/// Puts pictures on a device, as Burn's data loaders want it done.
+/// The batcher for Burn's data loaders.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShapeBatcher;
 
@@ -43,7 +43,7 @@ impl Batcher<Shape, ShapeBatch> for ShapeBatcher {
     }
 }
 
-/// Draws `count` pictures, a quarter of each class.
+/// Generates `count` images, a quarter of each class.
 pub fn shapes(seed: u64, count: usize) -> Vec<Shape> {
     let mut random = Random(seed);
     let draw = |index| shape(&mut random, index % CLASSES.len());
@@ -52,9 +52,9 @@ pub fn shapes(seed: u64, count: usize) -> Vec<Shape> {
 
 fn shape(random: &mut Random, label: usize) -> Shape {
     let reach = random.below(3) as isize + 3;
-    let room = SIDE - 2 * reach as usize;
-    let x = reach + random.below(room) as isize;
-    let y = reach + random.below(room) as isize;
+    let positions = SIDE - 2 * reach as usize;
+    let x = reach + random.below(positions) as isize;
+    let y = reach + random.below(positions) as isize;
     let ink = 0.7 + 0.3 * random.unit();
     let mut pixels = Vec::with_capacity(SIDE * SIDE);
     for row in 0..SIDE as isize {
@@ -73,7 +73,7 @@ fn shape(random: &mut Random, label: usize) -> Shape {
     Shape { pixels, label }
 }
 
-/// SplitMix64: enough for drawing, and the same on every machine.
+/// SplitMix64, which is the same on every machine.
 struct Random(u64);
 
 impl Random {
