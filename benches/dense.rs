@@ -1,16 +1,18 @@
-//! The products that one would make without wirings: dense, of the `gemm` crate, on the kernels' own layouts and on all threads of
-//! rayon's pool.
+//! Dense products for comparison: with the `gemm` crate, in the layouts of the kernels and on all threads of the rayon pool.
 
 use dnw_kernels::product::ProductShape;
 
-/// A matrix of a slice: where it begins, and from one row and one column to the next.
+/// The strides of a matrix in a slice.
 #[derive(Clone, Copy)]
 struct Strides {
     row: usize,
     column: usize,
 }
 
-/// `y [images, targets, pixels]` from `x [images, sources, pixels]` and all of `weight [targets, sources]`, image by image.
+/// The dense product, image by image.
+///
+/// # Shapes
+/// `x`: `[images, sources, pixels]`; `weight`: `[targets, sources]`; `y`: `[images, targets, pixels]`.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -21,7 +23,7 @@ pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], y: &mut [f32]) {
         pixels,
         ..
     } = shape;
-    let maps = Strides {
+    let pixel_rows = Strides {
         row: pixels,
         column: 1,
     };
@@ -32,11 +34,17 @@ pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let inputs = x.chunks_exact(sources * pixels);
     for (x, y) in inputs.zip(y.chunks_exact_mut(targets * pixels)) {
         let sizes = [targets, sources, pixels];
-        multiply(sizes, (weight, edges), (x, maps), (y, maps), false);
+        multiply(
+            sizes,
+            (weight, edges),
+            (x, pixel_rows),
+            (y, pixel_rows),
+            false,
+        );
     }
 }
 
-/// The gradient to `x` through all of `weight`.
+/// The gradient of `x` through the dense `weight`.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -47,22 +55,28 @@ pub fn input_gradient(shape: ProductShape, dy: &[f32], weight: &[f32], dx: &mut 
         pixels,
         ..
     } = shape;
-    let maps = Strides {
+    let pixel_rows = Strides {
         row: pixels,
         column: 1,
     };
-    let turned = Strides {
+    let transposed = Strides {
         row: 1,
         column: sources,
     };
     let gradients = dy.chunks_exact(targets * pixels);
     for (dy, dx) in gradients.zip(dx.chunks_exact_mut(sources * pixels)) {
         let sizes = [sources, targets, pixels];
-        multiply(sizes, (weight, turned), (dy, maps), (dx, maps), false);
+        multiply(
+            sizes,
+            (weight, transposed),
+            (dy, pixel_rows),
+            (dx, pixel_rows),
+            false,
+        );
     }
 }
 
-/// The gradient to all of the weight, summed over the images.
+/// The gradient of the dense weight, summed over the images.
 ///
 /// # Panics
 /// If a length does not fit `shape`.
@@ -73,11 +87,11 @@ pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32
         pixels,
         ..
     } = shape;
-    let maps = Strides {
+    let pixel_rows = Strides {
         row: pixels,
         column: 1,
     };
-    let turned = Strides {
+    let transposed = Strides {
         row: 1,
         column: pixels,
     };
@@ -90,17 +104,23 @@ pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32
         .zip(x.chunks_exact(sources * pixels));
     for (image, (dy, x)) in images.enumerate() {
         let sizes = [targets, pixels, sources];
-        multiply(sizes, (dy, maps), (x, turned), (dw, edges), image > 0);
+        multiply(
+            sizes,
+            (dy, pixel_rows),
+            (x, transposed),
+            (dw, edges),
+            image > 0,
+        );
     }
 }
 
-/// `c = a b`, or `c += a b`; `a` is rows by inner, `b` inner by columns.
+/// `c = a b`, or `c += a b` if `accumulate` is set; `a` is `[rows, inner]`, `b` is `[inner, columns]`.
 fn multiply(
     [rows, inner, columns]: [usize; 3],
     (a, of_a): (&[f32], Strides),
     (b, of_b): (&[f32], Strides),
     (c, of_c): (&mut [f32], Strides),
-    adds: bool,
+    accumulate: bool,
 ) {
     let last = |rows: usize, columns: usize, strides: Strides| {
         (rows - 1) * strides.row + (columns - 1) * strides.column
@@ -111,7 +131,7 @@ fn multiply(
     assert!(last(rows, inner, of_a) < a.len(), "length of a");
     assert!(last(inner, columns, of_b) < b.len(), "length of b");
     assert!(last(rows, columns, of_c) < c.len(), "length of c");
-    // SAFETY: the last entry of each matrix lies in its slice, as was asserted just now, and `c` is borrowed alone.
+    // SAFETY: the last entry of each matrix is in its slice, as asserted above, and `c` is borrowed mutably.
     unsafe {
         gemm::gemm(
             rows,
@@ -120,7 +140,7 @@ fn multiply(
             c.as_mut_ptr(),
             of_c.column as isize,
             of_c.row as isize,
-            adds,
+            accumulate,
             a.as_ptr(),
             of_a.column as isize,
             of_a.row as isize,
@@ -140,7 +160,7 @@ fn multiply(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{edges, numbers};
+    use crate::{edges, random_values};
     use dnw_kernels::product;
     use dnw_kernels::product::Layout;
 
@@ -151,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn with_every_edge_real_the_wired_product_and_the_dense_one_are_the_same() {
+    fn with_every_edge_real_the_wired_product_equals_the_dense_one() {
         let shape = ProductShape {
             images: 3,
             targets: 5,
@@ -161,7 +181,11 @@ mod tests {
         };
         let all = edges(5, 7, 2.0);
         assert_eq!(all.len(), 35);
-        let (x, w, dy) = (numbers(1, 210), numbers(2, 35), numbers(3, 150));
+        let (x, w, dy) = (
+            random_values(1, 210),
+            random_values(2, 35),
+            random_values(3, 150),
+        );
         let [mut y, mut wired] = [(); 2].map(|()| vec![f32::NAN; 150]);
         forward(shape, &x, &w, &mut y);
         product::forward(shape, &x, &w, &all, &mut wired);

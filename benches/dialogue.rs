@@ -1,7 +1,7 @@
-//! How a measuring program answers one that asks.
+//! The protocol of a measuring program.
 //!
-//! It says in one line of JSON what it is and that it is ready. Each line that it reads then is a number of times, and is answered by
-//! one line of JSON. It ends with its input. So two programs can be measured in turn without being started again each time.
+//! The program first writes one line of JSON that describes it. Then each input line is a number of repetitions, answered by one line of
+//! JSON. The program exits at the end of its input. So two programs can be measured alternately without restarts.
 
 use std::fmt::Display;
 use std::io::{BufRead, Write};
@@ -9,18 +9,18 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-/// The answer to a request for so many times.
+/// The answer to a request.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Times {
-    /// One for each.
+    /// The duration of each repetition.
     pub milliseconds: Vec<f64>,
 }
 
 impl Times {
-    /// Does something once untimed, because others have had the caches in between, and then so many times.
+    /// Runs `work` once untimed, to warm the caches, and then `times` times.
     ///
     /// # Errors
-    /// The work's own.
+    /// The first error of `work`.
     pub fn of<E>(times: usize, mut work: impl FnMut() -> Result<(), E>) -> Result<Self, E> {
         work()?;
         let mut milliseconds = Vec::with_capacity(times);
@@ -33,10 +33,10 @@ impl Times {
     }
 }
 
-/// Says what it is, and answers until the input ends.
+/// Writes the description `ready`, then answers requests until the input ends.
 ///
 /// # Errors
-/// A sentence, if a request is no number, or what is asked for fails, or nobody reads any more.
+/// A message if a request is not a number, a measurement fails, or the output is closed.
 pub fn answer<A: Serialize, E: Display>(
     ready: &impl Serialize,
     input: impl BufRead,
@@ -45,12 +45,11 @@ pub fn answer<A: Serialize, E: Display>(
 ) -> Result<(), String> {
     line(&mut output, ready)?;
     for request in input.lines() {
-        let request =
-            request.map_err(|error| format!("the next request cannot be read: {error}"))?;
+        let request = request.map_err(|error| format!("cannot read the next request: {error}"))?;
         let times = request
             .trim()
             .parse()
-            .map_err(|_| format!("a request is a number of times, and not `{request}`"))?;
+            .map_err(|_| format!("a request must be a number of repetitions, not `{request}`"))?;
         let answer = measure(times).map_err(|error| error.to_string())?;
         line(&mut output, &answer)?;
     }
@@ -61,14 +60,14 @@ fn line(output: &mut impl Write, what: &impl Serialize) -> Result<(), String> {
     let json = serde_json::to_string(what).map_err(|error| error.to_string())?;
     writeln!(output, "{json}")
         .and_then(|()| output.flush())
-        .map_err(|error| format!("nobody reads the answers: {error}"))
+        .map_err(|error| format!("cannot write the answer: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn said(requests: &str) -> (Result<(), String>, String) {
+    fn answered(requests: &str) -> (Result<(), String>, String) {
         let mut output = Vec::new();
         let done = answer(
             &"ready",
@@ -83,24 +82,24 @@ mod tests {
     }
 
     #[test]
-    fn every_request_is_one_line_and_so_is_its_answer() {
-        let (done, text) = said("3\n 1 \n");
+    fn every_request_and_every_answer_is_one_line() {
+        let (done, text) = answered("3\n 1 \n");
         assert_eq!(done, Ok(()));
         assert_eq!(text, "\"ready\"\n[3,3]\n[1,1]\n");
-        assert_eq!(said(""), (Ok(()), "\"ready\"\n".into()));
+        assert_eq!(answered(""), (Ok(()), "\"ready\"\n".into()));
     }
 
     #[test]
-    fn what_cannot_be_answered_ends_it_with_a_sentence() {
-        let (done, text) = said("2\n7\n3\n");
+    fn a_failed_request_ends_the_program_with_a_message() {
+        let (done, text) = answered("2\n7\n3\n");
         assert_eq!(done, Err("seven is too many".into()));
         assert_eq!(text, "\"ready\"\n[2,2]\n");
-        let (done, _) = said("many\n");
+        let (done, _) = answered("many\n");
         assert!(done.is_err_and(|error| error.contains("`many`")));
     }
 
     #[test]
-    fn the_time_before_the_first_is_not_counted() {
+    fn the_warm_up_is_not_counted() {
         let mut made = 0;
         let times = Times::of(4, || -> Result<(), ()> {
             made += 1;

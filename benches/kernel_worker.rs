@@ -1,19 +1,19 @@
 //! `bench-kernel`: measures kernels, the selection of edges and the limits of the machine, as it is asked to.
 //!
-//! It speaks as [`dnw_benches::dialogue`] says; `cargo xtask bench-peers` asks it in turn with its peers.
+//! It uses the protocol of [`dnw_benches::dialogue`]; `cargo xtask bench-peers` measures it alternately with its peers.
 
 use std::io::{stdin, stdout};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use dnw_benches::dialogue::{Times, answer};
-use dnw_benches::numbers;
 use dnw_benches::products::{Bench, Case, Compared, cases};
+use dnw_benches::random_values;
 use dnw_benches::roofline::roofline;
-use dnw_benches::selection::choose;
+use dnw_benches::selection::select;
 use serde::Serialize;
 
-// As `dnw` does, so that what is measured is what its users get.
+// The allocator of `dnw`, so that measurements apply to it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -29,22 +29,22 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Print the limits of the machine, and end
+    /// Print the limits of the machine and exit
     Roofline,
-    /// Choose the largest of some weights, as often as asked
+    /// Select the largest of some weights, as often as requested
     Selection {
         /// Weights
         #[arg(long, default_value_t = 640_000)]
         weights: usize,
-        /// How many to choose
+        /// How many to select
         #[arg(long, default_value_t = 32_000)]
         edges: usize,
     },
-    /// Make every wired product and its dense equivalent in turn, as often as asked
+    /// Compute every wired product and its dense equivalent alternately, as often as requested
     Products,
 }
 
-/// What says that it is ready.
+/// The first line of output.
 #[derive(Serialize)]
 struct Ready {
     threads: usize,
@@ -79,12 +79,12 @@ fn run(args: &Args) -> Result<(), String> {
         }
         What::Selection { weights, edges } => {
             if edges > weights {
-                return Err(format!("{edges} of {weights} weights cannot be chosen"));
+                return Err(format!("cannot select {edges} of {weights} weights"));
             }
-            let (values, mut real) = (numbers(3, weights), vec![0; weights.div_ceil(64)]);
+            let (values, mut real) = (random_values(3, weights), vec![0; weights.div_ceil(64)]);
             answer(&ready(Vec::new()), input, output, |times| {
                 Times::of(times, || -> Result<(), String> {
-                    std::hint::black_box(choose(&values, edges, &mut real));
+                    std::hint::black_box(select(&values, edges, &mut real));
                     Ok(())
                 })
             })
@@ -92,7 +92,7 @@ fn run(args: &Args) -> Result<(), String> {
         What::Products => {
             let cases = cases();
             answer(&ready(cases.clone()), input, output, |times| {
-                // One after the other, so that no more is held than the largest needs.
+                // One after the other, so that the memory is that of the largest case.
                 let compare = |&case: &Case| Bench::new(case).compare(times);
                 Ok::<Vec<Compared>, String>(cases.iter().map(compare).collect())
             })

@@ -1,8 +1,7 @@
-//! Each kernel beside what one would use without it: `cargo bench -p dnw-benches`.
+//! Criterion benchmarks of the kernels against alternatives: `cargo bench -p dnw-benches`.
 //!
-//! Wired products stand beside the dense ones of the `gemm` crate on the same shapes, over densities; convolutions, norms and the fused
-//! node function beside Burn's own layers; selection beside the sort that the published program makes; the update beside itself with the
-//! choice behind it.
+//! Wired products are compared with dense products of the `gemm` crate, by density; convolutions, norms and the fused node function with
+//! Burn's layers; selection with the sort of the published program; the SGD step alone with an SGD step and a selection.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -14,19 +13,19 @@ use burn::nn::conv::Conv2dConfig;
 use burn::tensor::{Device, Distribution, Tensor, activation};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dnw_benches::products::{Bench, Case, Growing, Operation, SHAPES};
-use dnw_benches::selection::choose;
-use dnw_benches::{edges, numbers};
+use dnw_benches::selection::select;
+use dnw_benches::{edges, random_values};
 use dnw_kernels::convolution::{self, ConvolutionShape};
 use dnw_kernels::node::{self, NodeParameters, NodeShape};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
 use dnw_kernels::product::ProductShape;
-use dnw_kernels::selection::{Lookout, Survey, changes, select_top_k};
+use dnw_kernels::selection::{Survey, SurveyRange, changes, select_top_k};
 use dnw_kernels::sgd::{self, SgdStep};
 
-/// Densities at which a product stands beside the dense one.
+/// The measured densities.
 const DENSITIES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.5, 1.0];
 
-/// Every product that needs the edges, over densities, and the one that does not.
+/// The products over real edges at several densities, and the weight gradient, which is dense.
 fn products(criterion: &mut Criterion) {
     for shape in [SHAPES[0], SHAPES[1]] {
         for (operation, name) in [
@@ -47,7 +46,7 @@ fn products(criterion: &mut Criterion) {
             let mut dense = Bench::new(case(1.0));
             group.bench_function("gemm", |bench| bench.iter(|| dense.gemm()));
             if operation == Operation::WeightGradient {
-                // Every hallucinated edge learns, whatever the density.
+                // Hallucinated edges learn too, so the density does not matter.
                 group.bench_function("ours", |bench| bench.iter(|| dense.ours()));
             } else {
                 for density in DENSITIES {
@@ -61,7 +60,7 @@ fn products(criterion: &mut Criterion) {
     }
 }
 
-/// Convolutions of 3 x 3 and their gradients, beside Burn's dense one.
+/// 3 x 3 convolutions and their gradients, compared with Burn's dense convolution.
 fn convolutions(criterion: &mut Criterion) {
     let device = Device::flex();
     for stride in [1, 2] {
@@ -76,11 +75,11 @@ fn convolutions(criterion: &mut Criterion) {
             dilation: [1, 1],
             groups: 1,
         };
-        let given = shape.output().expect("a kernel that fits");
+        let output = shape.output().expect("the kernel fits");
         let columns = shape.sources * shape.taps();
-        let x = numbers(6, 8 * 128 * 256);
-        let w = numbers(7, shape.targets * columns);
-        let dy = numbers(8, 8 * 128 * given[0] * given[1]);
+        let x = random_values(6, 8 * 128 * 256);
+        let w = random_values(7, shape.targets * columns);
+        let dy = random_values(8, 8 * 128 * output[0] * output[1]);
         let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
         let title = format!("3 x 3, stride {stride}, 128 to 128 channels, 16 x 16, batch 8");
         let mut group = criterion.benchmark_group(title);
@@ -102,8 +101,8 @@ fn convolutions(criterion: &mut Criterion) {
             let pass = convolution::forward(&shape, &x, &weights, &index, &mut y);
             group.bench_function(BenchmarkId::new("both gradients", density), |bench| {
                 bench.iter(|| {
-                    let wanted = [Some(&mut dx[..]), Some(&mut dw[..])];
-                    convolution::backward(&shape, &pass, &weights, &index, &dy, wanted);
+                    let gradients = [Some(&mut dx[..]), Some(&mut dw[..])];
+                    convolution::backward(&shape, &pass, &weights, &index, &dy, gradients);
                 });
             });
         }
@@ -111,14 +110,14 @@ fn convolutions(criterion: &mut Criterion) {
     }
 }
 
-/// Batch norm with its ReLU, beside Burn's layers.
+/// Batch norm with ReLU, compared with Burn's layers.
 fn batch_norm(criterion: &mut Criterion) {
     let shape = NormShape {
         images: 8,
         channels: 256,
         pixels: 256,
     };
-    let x = numbers(9, 8 * 256 * 256);
+    let x = random_values(9, 8 * 256 * 256);
     let (gamma, beta) = (vec![1.0; 256], vec![0.0; 256]);
     let parameters = NormParameters {
         gamma: &gamma,
@@ -140,21 +139,25 @@ fn batch_norm(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// An update of a million weights and the choice of a twentieth of them: the choice from the start, by a survey of its own, and by what
-/// the update saw.
-fn update(criterion: &mut Criterion) {
+/// An SGD step of a million weights followed by the selection of 5 %: by a histogram, by a separate survey, and by a survey within the
+/// step.
+fn sgd_step(criterion: &mut Criterion) {
     let (n, k) = (1_000_000, 50_000);
     let sgd = SgdStep {
         rate: 1e-6,
         momentum: 0.9,
         decay: Some(1e-4),
     };
-    let (mut weights, gradient, mut velocity) = (numbers(3, n), numbers(4, n), numbers(5, n));
+    let (mut weights, gradient, mut velocity) = (
+        random_values(3, n),
+        random_values(4, n),
+        random_values(5, n),
+    );
     let mut words = vec![0; n.div_ceil(64)];
-    let kept = select_top_k(&weights, None, k, &mut words).expect("numbers");
+    let kept = select_top_k(&weights, None, k, &mut words).expect("no NaN");
     let is_real = |entry: usize| words[entry / 64] >> (entry % 64) & 1;
     let before: Vec<u8> = (0..n).map(|entry| is_real(entry) as u8).collect();
-    let lookout = Lookout::around(kept.threshold, None, &before).expect("a usable guess");
+    let range = SurveyRange::around(kept.threshold, None, &before).expect("a usable guess");
     let mut group = criterion.benchmark_group("an update of a million weights, and the choice");
     group.bench_function("the update alone", |bench| {
         bench.iter(|| sgd::step(sgd, &mut weights, &gradient, &mut velocity));
@@ -168,14 +171,14 @@ fn update(criterion: &mut Criterion) {
     group.bench_function("then by a survey", |bench| {
         bench.iter(|| {
             sgd::step(sgd, &mut weights, &gradient, &mut velocity);
-            let survey = Survey::of(&weights, &lookout);
+            let survey = Survey::of(&weights, &range);
             changes(&weights, None, k, Some(survey), &before)
         });
     });
     group.bench_function("in one sweep", |bench| {
         bench.iter(|| {
             let (w, v) = (&mut weights, &mut velocity);
-            let survey = sgd::step_and_survey(sgd, w, &gradient, v, &lookout);
+            let survey = sgd::step_and_survey(sgd, w, &gradient, v, &range);
             changes(&weights, None, k, Some(survey), &before)
         });
     });
@@ -184,7 +187,7 @@ fn update(criterion: &mut Criterion) {
 
 fn selection(criterion: &mut Criterion) {
     let (n, k) = (640_000, 32_000);
-    let weights = numbers(3, n);
+    let weights = random_values(3, n);
     let sizes: Vec<f32> = weights.iter().map(|weight| weight.abs()).collect();
     let mut real = vec![0; n.div_ceil(64)];
     let mut group = criterion.benchmark_group("the 32,000 largest of 640,000");
@@ -196,7 +199,7 @@ fn selection(criterion: &mut Criterion) {
         });
     });
     group.bench_function("ours", |bench| {
-        bench.iter(|| choose(&weights, k, &mut real));
+        bench.iter(|| select(&weights, k, &mut real));
     });
     group.finish();
 }
@@ -210,7 +213,7 @@ fn node_function(criterion: &mut Criterion) {
         stride: 1,
     };
     let n = shape.images * shape.nodes * shape.pixels();
-    let (x, kernel) = (numbers(4, n), numbers(5, 9 * shape.nodes));
+    let (x, kernel) = (random_values(4, n), random_values(5, 9 * shape.nodes));
     let (gamma, beta) = (vec![1.0; shape.nodes], vec![0.0; shape.nodes]);
     let parameters = NodeParameters {
         gamma: &gamma,
@@ -244,8 +247,8 @@ fn node_function(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Less than Criterion takes by itself, so that all of it takes about two minutes.
-fn quick() -> Criterion {
+/// Shorter measurements than Criterion's default, about two minutes in total.
+fn short() -> Criterion {
     Criterion::default()
         .sample_size(15)
         .warm_up_time(Duration::from_millis(300))
@@ -254,7 +257,7 @@ fn quick() -> Criterion {
 
 criterion_group! {
     name = benches;
-    config = quick();
-    targets = products, convolutions, batch_norm, node_function, selection, update
+    config = short();
+    targets = products, convolutions, batch_norm, node_function, selection, sgd_step
 }
 criterion_main!(benches);

@@ -1,5 +1,5 @@
-//! What the benches and the measuring programs share: inputs, the dense products that kernels stand beside, the limits of the machine,
-//! and how a program answers one that asks it to measure.
+//! The library of the benchmarks and measuring programs: inputs, dense products for comparison, the limits of the machine, and the
+//! protocol of the measuring programs.
 
 pub mod dense;
 pub mod dialogue;
@@ -10,8 +10,8 @@ pub mod timing;
 
 use dnw_kernels::EdgeIndex;
 
-/// Numbers in -1..1 that depend on `seed` alone.
-pub fn numbers(seed: u64, n: usize) -> Vec<f32> {
+/// Pseudorandom values in -1..1, determined by `seed`.
+pub fn random_values(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..n)
         .map(|_| {
@@ -23,9 +23,9 @@ pub fn numbers(seed: u64, n: usize) -> Vec<f32> {
         .collect()
 }
 
-/// A share of the edges of a `[targets, sources]` matrix, drawn at random.
+/// A random wiring of a `[targets, sources]` matrix with this density.
 pub fn edges(targets: usize, sources: usize, density: f64) -> EdgeIndex {
-    let drawn = numbers(7, targets * sources)
+    let drawn = random_values(7, targets * sources)
         .into_iter()
         .map(|x| (f64::from(x) + 1.0) / 2.0 < density);
     EdgeIndex::from_mask(targets, sources, drawn)

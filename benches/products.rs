@@ -1,4 +1,4 @@
-//! The wired product beside the dense one, over shapes and densities.
+//! Measures wired products against dense ones, over shapes and densities.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -7,17 +7,17 @@ use dnw_kernels::EdgeIndex;
 use dnw_kernels::product::{self, Layout, ProductShape};
 use serde::Serialize;
 
-use crate::{dense, edges, numbers};
+use crate::{dense, edges, random_values};
 
-/// The densities that products are measured at.
+/// The measured densities.
 pub const DENSITIES: [f64; 8] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0];
-/// Real edges into each target where the number of nodes grows.
+/// Real edges into each target in the cases with a growing number of nodes.
 pub const EDGES_A_NODE: usize = 16;
-/// A sample takes no less than this, seconds, so that a short product is made several times.
+/// The minimum duration of a sample in seconds: short products are repeated.
 const SAMPLE: f64 = 0.004;
 
-/// The shapes of which the density is varied: two that the first kernels were measured on, a level of the tiny classifier's graph, and
-/// the last stage of MobileNetV1 at 32 x 32, where maps have few pixels.
+/// The shapes with varying density: two from the first measurements of the kernels, a level of the tiny classifier's graph, and the last
+/// stage of MobileNetV1 at 32 x 32, with few pixels per feature map.
 pub const SHAPES: [ProductShape; 4] = [
     shape(32, 512, 512, 192),
     shape(64, 576, 192, 64),
@@ -25,7 +25,7 @@ pub const SHAPES: [ProductShape; 4] = [
     shape(32, 2048, 1024, 4),
 ];
 
-/// The shapes of which the number of nodes is varied, at [`EDGES_A_NODE`].
+/// The shapes with a varying number of nodes, with [`EDGES_A_NODE`] edges each.
 pub const NODES: [ProductShape; 6] = [
     shape(16, 64, 64, 64),
     shape(16, 128, 128, 64),
@@ -45,34 +45,34 @@ const fn shape(images: usize, targets: usize, sources: usize, pixels: usize) -> 
     }
 }
 
-/// Which product.
+/// The kind of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
-    /// To the targets, over real edges.
+    /// The forward pass, over real edges.
     Forward,
-    /// To the sources, over real edges.
+    /// The gradient of the input, over real edges.
     InputGradient,
-    /// To the edges, over all of them.
+    /// The gradient of the weight, over all edges.
     WeightGradient,
 }
 
-/// What grows along the measurements that a case belongs to.
+/// The varied quantity of a series of cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Growing {
-    /// The share of edges that are real.
+    /// The density.
     Density,
-    /// The nodes, with as many real edges into each.
+    /// The number of nodes, with a constant number of real edges into each.
     Nodes,
 }
 
-/// What is measured, on which shape.
+/// A measured product and its shape.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Case {
-    /// Which product.
+    /// The kind of product.
     pub operation: Operation,
-    /// Of which measurements.
+    /// The series.
     pub growing: Growing,
     /// Images in the batch.
     pub images: usize,
@@ -80,23 +80,23 @@ pub struct Case {
     pub targets: usize,
     /// Columns of the weight.
     pub sources: usize,
-    /// Pixels of a channel.
+    /// Pixels of a feature map.
     pub pixels: usize,
-    /// The share of the edges that are real.
+    /// The density.
     pub density: f64,
 }
 
-/// Milliseconds of a case in one round after the other.
+/// The durations of a case in milliseconds, round by round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {
-    /// Of the kernel.
+    /// Those of the wired product.
     pub ours_ms: Vec<f64>,
-    /// Of the dense product, made right after.
+    /// Those of the dense product, measured right after.
     pub gemm_ms: Vec<f64>,
 }
 
 impl Case {
-    /// A product of this shape, of whose edges such a share is real.
+    /// A product of this shape and density.
     pub fn new(operation: Operation, growing: Growing, shape: ProductShape, density: f64) -> Self {
         Self {
             operation,
@@ -123,7 +123,7 @@ pub fn cases() -> Vec<Case> {
             let of = |density| Case::new(operation, Growing::Density, shape, density);
             cases.extend(DENSITIES.map(of));
         }
-        // Every hallucinated edge learns, so that density changes nothing here.
+        // Hallucinated edges learn too, so the density does not matter.
         let growing = Growing::Density;
         cases.push(Case::new(Operation::WeightGradient, growing, shape, 1.0));
     }
@@ -135,7 +135,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// The numbers that a case is measured on.
+/// The data of a case.
 pub struct Bench {
     case: Case,
     index: EdgeIndex,
@@ -146,7 +146,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Numbers and edges for a case.
+    /// Random data and edges for a case.
     pub fn new(case: Case) -> Self {
         let shape = case.shape();
         let inputs = shape.images * shape.sources * shape.pixels;
@@ -159,20 +159,20 @@ impl Bench {
         };
         Self {
             index: edges(shape.targets, shape.sources, case.density),
-            x: numbers(1, inputs),
-            weight: numbers(2, edges_of_all),
-            dy: numbers(3, outputs),
+            x: random_values(1, inputs),
+            weight: random_values(2, edges_of_all),
+            dy: random_values(3, outputs),
             out: vec![0.0; out],
             case,
         }
     }
 
-    /// The kernel, once.
+    /// Computes the wired product once.
     pub fn ours(&mut self) {
         let shape = self.case.shape();
         let (x, w, dy) = (&self.x, &self.weight, &self.dy);
         match self.case.operation {
-            // With the edges' weights picked from the whole weight, as each pass does.
+            // Including the gather of the edges' weights, as in each forward pass.
             Operation::Forward => {
                 let edges = self.index.weights(w);
                 product::forward(shape, x, &edges, &self.index, &mut self.out);
@@ -186,7 +186,7 @@ impl Bench {
         black_box(&mut self.out);
     }
 
-    /// The dense product, once.
+    /// Computes the dense product once.
     pub fn gemm(&mut self) {
         let shape = self.case.shape();
         let (x, w, dy) = (&self.x, &self.weight, &self.dy);
@@ -198,7 +198,7 @@ impl Bench {
         black_box(&mut self.out);
     }
 
-    /// Both in turn, so many times.
+    /// Measures both alternately, `times` times.
     pub fn compare(&mut self, times: usize) -> Compared {
         let mut compared = Compared {
             ours_ms: Vec::new(),
@@ -212,7 +212,7 @@ impl Bench {
     }
 }
 
-/// Milliseconds, once after once untimed; of something short the mean of several.
+/// A duration in milliseconds, after one untimed run; the mean of several runs if they are short.
 fn sample(mut work: impl FnMut()) -> f64 {
     work();
     let (began, mut made) = (Instant::now(), 0);

@@ -1,8 +1,8 @@
-//! The limits of the machine: multiply-adds a second, and bytes a second from each level of its caches.
+//! The limits of the machine: multiply-adds per second, and bytes per second of each cache level and memory.
 //!
-//! Nothing that is computed can be faster than both allow (Williams, Waterman and Patterson, *Roofline: an insightful visual performance
-//! model for multicore architectures*, 2009). Both are measured by loops that do nothing else, on all threads of rayon's pool at once,
-//! and the best of several tries counts.
+//! No computation can be faster than these limits (Williams, Waterman and Patterson, *Roofline: an insightful visual performance
+//! model for multicore architectures*, 2009). Both are measured by loops that do nothing else, on all threads of the rayon pool;
+//! the best of several tries is used.
 
 mod caches;
 mod loops;
@@ -14,27 +14,27 @@ use serde::Serialize;
 
 pub use caches::{Cache, caches};
 
-/// A try of one measurement takes about so many seconds.
+/// The duration of a try in seconds.
 const TRY: f64 = 0.02;
-/// The best of so many tries.
+/// The number of tries.
 const TRIES: usize = 5;
-/// The shortest slices that are read, bytes.
+/// The minimum length of slices in bytes.
 const SMALLEST: usize = 8 << 10;
-/// The most bytes that all threads read together, so that a machine with a large last cache has memory left.
+/// The maximum bytes of all threads together, for machines with a large last-level cache.
 const MOST: usize = 2 << 30;
 
-/// The limits.
+/// The limits of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Roofline {
     /// Threads.
     pub threads: usize,
-    /// The vector instructions that the loops use: the widest that there are.
+    /// The vector instructions of the loops: the widest of the machine.
     pub instructions: &'static str,
-    /// Multiply-adds of 32 bits a second, fused where the machine can.
+    /// 32-bit multiply-adds per second, fused if supported.
     pub multiply_adds: f64,
-    /// Bytes a second, level by level.
+    /// Bytes per second of each level.
     pub levels: Vec<Level>,
-    /// Bytes a second, size by size.
+    /// Bytes per second by size.
     pub sweep: Vec<Bandwidth>,
 }
 
@@ -43,26 +43,26 @@ pub struct Roofline {
 pub struct Level {
     /// `L1`, `L2`, `L3` or `memory`.
     pub name: String,
-    /// The bytes that a thread has of it, if it is a cache.
+    /// The cache size per thread in bytes; `None` for memory.
     pub bytes: Option<usize>,
-    /// Bytes a second, read.
+    /// Bytes per second, reading.
     pub read: f64,
-    /// Bytes a second of `a = b + s c`, two read and one written.
+    /// Bytes per second of `a = b + s c`: two reads and one write.
     pub triad: f64,
 }
 
-/// What slices of one size were read at.
+/// The bandwidth for slices of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bandwidth {
-    /// Bytes of each thread.
+    /// Bytes per thread.
     pub bytes: usize,
-    /// Bytes a second of all threads, read.
+    /// Bytes per second of all threads, reading.
     pub read: f64,
-    /// Bytes a second of all threads, `a = b + s c`.
+    /// Bytes per second of all threads, `a = b + s c`.
     pub triad: f64,
 }
 
-/// Measures them on all threads of the pool.
+/// Measures the limits on all threads of the pool.
 pub fn roofline() -> Roofline {
     let threads = rayon::current_num_threads();
     let caches = caches(threads);
@@ -76,7 +76,7 @@ pub fn roofline() -> Roofline {
     }
 }
 
-/// Powers of two up to twice the last cache.
+/// The slice sizes: powers of two up to twice the last cache.
 fn sizes(caches: &[Cache], threads: usize) -> impl Iterator<Item = usize> {
     let last = caches.last().map_or(32 << 20, |cache| cache.bytes);
     let most = (2 * last).next_power_of_two().min(MOST / threads);
@@ -86,9 +86,9 @@ fn sizes(caches: &[Cache], threads: usize) -> impl Iterator<Item = usize> {
 
 fn multiply_adds(threads: usize) -> f64 {
     let mut rounds = 1 << 16;
-    let made = |rounds: usize| (threads * rounds * loops::NUMBERS_A_ROUND) as f64;
+    let made = |rounds: usize| (threads * rounds * loops::VALUES_PER_ROUND) as f64;
     let taken = |rounds| seconds(&|| loops::multiply_adds(black_box(rounds)));
-    // As many rounds as a try takes, found by doubling.
+    // The number of rounds of a try, found by doubling.
     while taken(rounds) < TRY && rounds < 1 << 32 {
         rounds *= 2;
     }
@@ -97,7 +97,7 @@ fn multiply_adds(threads: usize) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// Seconds until every thread has done it.
+/// The seconds until every thread has finished.
 fn seconds(work: &(dyn Fn() -> f32 + Sync)) -> f64 {
     let began = Instant::now();
     rayon::broadcast(|_| black_box(work()));
@@ -105,11 +105,11 @@ fn seconds(work: &(dyn Fn() -> f32 + Sync)) -> f64 {
 }
 
 fn bandwidth(bytes: usize) -> Bandwidth {
-    let numbers = bytes / size_of::<f32>() / loops::NUMBERS_A_ROUND * loops::NUMBERS_A_ROUND;
-    let size = |numbers: usize| numbers * size_of::<f32>();
-    // Every thread has slices of its own, kept from one try to the next, and writes them first, so that they lie near it.
-    let read = best(size(numbers), &|repeats| {
-        let x = vec![1.0f32; numbers];
+    let length = bytes / size_of::<f32>() / loops::VALUES_PER_ROUND * loops::VALUES_PER_ROUND;
+    let size = |length: usize| length * size_of::<f32>();
+    // Every thread allocates and writes its own slices first, so that they are in memory near to it.
+    let read = best(size(length), &|repeats| {
+        let x = vec![1.0f32; length];
         black_box(loops::read(&x));
         let began = Instant::now();
         for _ in 0..repeats {
@@ -117,7 +117,7 @@ fn bandwidth(bytes: usize) -> Bandwidth {
         }
         began.elapsed().as_secs_f64()
     });
-    let third = numbers / 3;
+    let third = length / 3;
     let triad = best(size(3 * third), &|repeats| {
         let (b, c) = (vec![1.0f32; third], vec![2.0f32; third]);
         let mut a = vec![0.0f32; third];
@@ -131,7 +131,7 @@ fn bandwidth(bytes: usize) -> Bandwidth {
     Bandwidth { bytes, read, triad }
 }
 
-/// Bytes a second of all threads together, each of which says how long so many repeats over so many bytes took it.
+/// Bytes per second of all threads together. `work` returns the duration of a number of repeats over `bytes` bytes.
 fn best(bytes: usize, work: &(dyn Fn(usize) -> f64 + Sync)) -> f64 {
     let rate = |repeats: usize| -> f64 {
         let seconds = rayon::broadcast(|_| work(repeats));
@@ -140,14 +140,14 @@ fn best(bytes: usize, work: &(dyn Fn(usize) -> f64 + Sync)) -> f64 {
             .map(|seconds| (bytes * repeats) as f64 / seconds);
         rates.sum()
     };
-    // About as many repeats as a try takes; of large slices the least that is not one alone.
+    // As many repeats as fit a try, at least two.
     let threads = rayon::current_num_threads() as f64;
     let repeats = (rate(2) / threads * TRY / bytes as f64).ceil().max(2.0) as usize;
     let tries = if repeats == 2 { 2 } else { TRIES };
     (0..tries).map(|_| rate(repeats)).fold(0.0, f64::max)
 }
 
-/// The best of the sizes that fit a cache and none before it; of memory those that are larger than all caches.
+/// The best bandwidth of the sizes that fit a cache and no smaller one; for memory of the sizes larger than all caches.
 fn levels(caches: &[Cache], sweep: &[Bandwidth]) -> Vec<Level> {
     let mut levels = Vec::new();
     let mut before = 0;
@@ -156,7 +156,7 @@ fn levels(caches: &[Cache], sweep: &[Bandwidth]) -> Vec<Level> {
         bytes: usize::MAX,
     };
     for cache in caches.iter().chain([&memory]) {
-        // At the edges neighbours share, and a cache holds other things besides.
+        // Sizes near the limits are excluded: neighbouring levels share them, and a cache also contains other data.
         let is_of_it =
             |of: &&Bandwidth| of.bytes > before + before / 2 && of.bytes / 3 <= cache.bytes / 4;
         let of_it: Vec<&Bandwidth> = sweep.iter().filter(is_of_it).collect();
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_of_the_first_level_that_holds_it() {
+    fn a_size_belongs_to_the_first_level_that_it_fits() {
         let sweep: Vec<Bandwidth> = (3..=10)
             .map(|power| Bandwidth {
                 bytes: 1 << power,
@@ -200,7 +200,7 @@ mod tests {
             .iter()
             .map(|level| (level.name.as_str(), level.read, level.triad))
             .collect();
-        // 8 lies in L1 and 32, 64 in L2, of which 16 and 128 are at the edge; 256 and more lie in neither.
+        // 8 fits L1; 32 and 64 fit L2; 16 and 128 are at a limit; 256 and more fit neither.
         assert_eq!(
             rows,
             [
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_go_beyond_the_last_cache_but_not_beyond_reason() {
+    fn sizes_exceed_the_last_cache_up_to_a_maximum() {
         let caches = [Cache {
             level: 1,
             bytes: 48 << 10,

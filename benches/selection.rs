@@ -2,13 +2,13 @@
 
 use dnw_kernels::selection::{Kept, select_top_k};
 
-/// The `k` weights of largest magnitude, a bit each in `real`, as training chooses them where it has no threshold to begin from: the longest
-/// way there is, and so what the benches and `cargo xtask bench-peers` measure.
+/// Selects the `k` weights of largest magnitude without a previous threshold, the slowest case. The benchmarks and
+/// `cargo xtask bench-peers` measure it. `real` has one bit per weight.
 ///
 /// # Panics
-/// If a weight is NaN, there are fewer than `k`, or `real` is not a word for each 64 weights.
-pub fn choose(weights: &[f32], k: usize, real: &mut [u64]) -> Kept {
-    select_top_k(weights, None, k, real).expect("numbers, and enough of them")
+/// If a weight is NaN, there are fewer than `k` weights, or the length of `real` does not fit.
+pub fn select(weights: &[f32], k: usize, real: &mut [u64]) -> Kept {
+    select_top_k(weights, None, k, real).expect("no NaN")
 }
 
 #[cfg(test)]
@@ -16,9 +16,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_of_either_sign_are_chosen() {
+    fn the_largest_magnitudes_are_selected() {
         let mut real = [0];
-        choose(&[0.5, -3.0, 2.0, 0.1], 2, &mut real);
+        select(&[0.5, -3.0, 2.0, 0.1], 2, &mut real);
         assert_eq!(real, [0b0110]);
     }
 }

@@ -1,28 +1,28 @@
-//! How long something takes, over several rounds.
+//! Measures durations over several rounds.
 
 use std::time::Instant;
 
 use serde::Serialize;
 
-/// Seconds: the first time, and quartiles of the times after it.
+/// Durations in seconds: the first, and quartiles of the others.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timing {
-    /// The first time, with everything that is compiled and tried out then.
+    /// The first duration, including compilation and autotuning.
     pub first: f64,
-    /// A quarter of the other times is lower.
+    /// The lower quartile of the others.
     pub lower: f64,
-    /// The middle one.
+    /// The median.
     pub median: f64,
-    /// A quarter is higher.
+    /// The upper quartile.
     pub upper: f64,
-    /// How many there were after the first.
+    /// The number of rounds after the first.
     pub rounds: usize,
-    /// Images in a second at the median.
+    /// Images per second at the median.
     pub images_per_second: f64,
 }
 
 impl Timing {
-    /// Of the times of all rounds, the first one apart. A single round is its own median.
+    /// From the first duration and those of the other rounds. Without other rounds, the first is the median.
     pub fn of(first: f64, mut seconds: Vec<f64>, images: usize) -> Self {
         seconds.sort_by(f64::total_cmp);
         let rounds = seconds.len();
@@ -46,8 +46,8 @@ impl Timing {
     }
 }
 
-/// Runs `round` once and then at most `rounds` times, no longer than about `patience` seconds once `least` rounds were made. A round
-/// says how long what counts of it took.
+/// Runs `round` once and then at most `rounds` times. After `least` rounds it stops when `patience` seconds have passed. A round returns its
+/// measured duration.
 pub fn rounds<E>(
     images: usize,
     rounds: usize,
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quartiles_lie_between_the_times_that_they_divide() {
+    fn quartiles_interpolate_between_durations() {
         let timing = Timing::of(9.0, vec![4.0, 1.0, 3.0, 2.0, 5.0], 6);
         assert_eq!(
             (timing.lower, timing.median, timing.upper, timing.rounds),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn impatience_ends_a_measurement_but_not_before_the_least_of_rounds() {
+    fn the_time_limit_ends_a_measurement_after_the_minimum_of_rounds() {
         let mut made = 0;
         let timing = rounds(1, 100, 3, 0.0, || -> Result<f64, ()> {
             made += 1;

@@ -1,14 +1,14 @@
-//! A wired model under Burn's own learner.
+//! A wired model with Burn's learner.
 //!
-//! Everything here is what Burn asks of any model: a module with `TrainStep` and `InferenceStep`, data loaders, metrics,
-//! `SupervisedTraining`. The only change is that the model is wrapped before the learner gets it, in the three lines that end
-//! in `// dnw`: it then rewires by itself after each update.
+//! Everything here is the usual Burn code: a module with `TrainStep` and `InferenceStep`, data loaders, metrics,
+//! `SupervisedTraining`. The only change is that the model is wrapped before it is passed to the learner, in the three lines that end
+//! in `// dnw`. It then rewires automatically after each step.
 //!
 //! ```text
 //! cargo run -p dnw-examples --features learner --example burn_learner [DEVICE]
 //! ```
 //!
-//! (devices and features as in `embed_in_your_model.rs`). It fails if the net has not learned its task, or if its wiring is not what was asked for.
+//! (devices and features as in `embed_in_your_model.rs`). It fails if the network has not learned its task, or if its wiring does not have the requested budget.
 
 #![recursion_limit = "256"]
 
@@ -125,7 +125,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "updates, each followed by a rewiring: {}",
         trained.clock().update
     );
-    println!("real / possible edges, and how many of the real ones were not so at first");
+    println!("real / possible edges, and real edges that were not real at the start");
     for (now, first) in trained.tensors().iter().zip(&first) {
         let (real, possible) = (now.wiring.count(), now.candidates.count());
         let newcomers = now.wiring.difference(&first.wiring).count();
@@ -141,7 +141,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let named = trained.forward(batch.images).argmax(1).flatten(0, 1);
     let right = named.equal(batch.labels).int().sum().into_scalar::<i64>();
     let accuracy = right as f64 / held_back.len() as f64;
-    println!("accuracy on shapes held back {accuracy:.3}");
+    println!("test accuracy {accuracy:.3}");
     assert!(
         accuracy >= LOWEST_ACCURACY,
         "accuracy {accuracy} is under {LOWEST_ACCURACY}"

@@ -1,22 +1,22 @@
-//! Your own Burn model, wired.
+//! Learned wiring in your own Burn model.
 //!
-//! A plain convolutional net with a hand-written training loop learns to tell bars, crosses and rings apart. Four lines, each
-//! ending in `// dnw`, make it discover its wiring: one weight in five is real at any time, and which ones is learned.
+//! A convolutional network with a custom training loop learns to classify bars, crosses and rings. Four lines, each ending in
+//! `// dnw`, let it discover its wiring: 20 % of the weights are real at any time, and training decides which.
 //!
 //! 1. `use dnw_core::{Budget, ParamGroup, Wire};`
 //! 2. `let wire = Wire::dnw(Budget::Density(0.2)).weights(ParamGroup::all());`
 //! 3. `let mut model = wire.attach(Net::new(&device))?;` instead of `let mut model = Net::new(&device);`
 //! 4. `let rewiring = model.rewire()?;` after each optimizer step.
 //!
-//! The lines that end in `// shown` only count swaps for the printout. Run it with
+//! The lines that end in `// shown` only count swaps for the output. Run it with
 //!
 //! ```text
 //! cargo run -p dnw-examples --example embed_in_your_model [--features FEATURE] [DEVICE]
 //! ```
 //!
-//! `DEVICE` is a name that `dnw-device` knows: `auto` (without one), `flex`, `ndarray`, `wgpu`, `wgpu:discrete`, `wgpu:cpu`, `vulkan`,
-//! `metal`, `cuda:0`, `rocm:0`, `libtorch`, `remote:ws://127.0.0.1:3000`. `FEATURE` is what stands before its colon; `flex` is there
-//! without one. Nothing else changes from one device to another. It fails if the net has not learned its task.
+//! `DEVICE` is a device name: `auto` (without one), `flex`, `ndarray`, `wgpu`, `wgpu:discrete`, `wgpu:cpu`, `vulkan`,
+//! `metal`, `cuda:0`, `rocm:0`, `libtorch`, `remote:ws://127.0.0.1:3000`. `FEATURE` is the part before the colon; `flex` is enabled by
+//! default. Nothing else depends on the device. It fails if the network has not learned its task.
 
 #![recursion_limit = "256"]
 
@@ -33,7 +33,7 @@ use burn::tensor::{Device, Tensor};
 use dnw_core::{Budget, ParamGroup, Wire}; // dnw
 use dnw_examples::{CLASSES, Shape, ShapeBatcher, device_from_arguments, shapes};
 
-/// Burn's own layers; nothing in it knows of wirings.
+/// A network of Burn layers, without anything about wirings.
 #[derive(Module, Debug)]
 struct Net {
     conv: Conv2d,
@@ -60,7 +60,7 @@ impl Net {
     }
 }
 
-/// The share of `shapes` that the model names rightly.
+/// The accuracy of the model on `shapes`.
 fn accuracy(model: &Net, shapes: &[Shape], device: &Device) -> f64 {
     let batch = ShapeBatcher.batch(shapes.to_vec(), device);
     let named = model.forward(batch.images).argmax(1).flatten(0, 1);
@@ -109,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("  {:<14} {real:>5} / {possible}", tensor.name);
     }
 
-    // Back to Burn alone: `Net` itself, whose weights are dense tensors that hold the zeros.
+    // Back to a plain Burn module: `Net` itself, with dense weights that contain zeros.
     let dense: Net = model.valid().into_model().materialize();
     let weights = dense.hidden.weight.val();
     let zeros = weights
@@ -123,7 +123,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         weights.shape().num_elements()
     );
     let dense_accuracy = accuracy(&dense, &held_back, &cpu_or_gpu);
-    assert_eq!(dense_accuracy, trained, "the dense model is the wired one");
+    assert_eq!(
+        dense_accuracy, trained,
+        "the dense model equals the wired one"
+    );
     assert!(
         trained >= LOWEST_ACCURACY,
         "accuracy {trained} is under {LOWEST_ACCURACY}"
@@ -132,14 +135,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     typed::run(&device)
 }
 
-/// For those who prefer to read in the model's types what is wired, and with which budget.
+/// The alternative: wired layer types in the model, with their own budgets.
 mod typed {
     use burn::tensor::Distribution;
     use dnw_core::{DnwLinear, DnwLinearConfig, MaskedConv2d, MaskedConv2dConfig};
 
     use super::*;
 
-    /// The convolution stays dense; the others bring budgets of their own.
+    /// The first convolution is dense; the other layers have their own budgets.
     #[derive(Module, Debug)]
     struct TypedNet {
         stem: Conv2d,
@@ -166,7 +169,7 @@ mod typed {
                 .with_budget(Some(Budget::Edges(12)))
                 .init(device),
         };
-        // The budget given here is for wired layers without one of their own.
+        // This budget is for wired layers without their own.
         let mut model = Wire::dnw(Budget::Density(1.0)).attach(net)?;
         let images = Tensor::random([8, 1, 16, 16], Distribution::Default, device);
         let loss = model.forward(images).powi_scalar(2).mean();

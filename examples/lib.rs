@@ -1,6 +1,6 @@
-//! What the examples share: something to learn, a device, and a learner that prints nothing.
+//! The library of the examples: a data set, a device, and a renderer that prints nothing.
 //!
-//! Nothing in here knows of wirings.
+//! It is independent of wirings.
 
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
@@ -15,10 +15,10 @@ pub use shapes::{CLASSES, SIDE, Shape, ShapeBatch, ShapeBatcher, shapes};
 
 use burn::tensor::Device;
 
-/// The device that the first argument of the program names, or the best that was compiled in.
+/// Opens the device of the program's first argument, or the best compiled-in device.
 ///
 /// # Errors
-/// A sentence that says why it cannot be had.
+/// A message if it cannot be opened.
 pub fn device_from_arguments() -> Result<Device, String> {
     let name = std::env::args().nth(1).unwrap_or_else(|| "auto".into());
     let opened = name.parse().and_then(|name| dnw_device::open(&name));

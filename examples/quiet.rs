@@ -1,4 +1,4 @@
-//! A learner that prints nothing.
+//! A renderer that prints nothing.
 
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::MetricDefinition;
@@ -7,7 +7,7 @@ use burn::train::renderer::{
     MetricsRendererTraining,
 };
 
-/// Draws no dashboard. (Burn's own plain renderer prints a line for each batch.)
+/// A renderer without output. Burn's plain renderer prints a line per batch.
 pub struct Quiet;
 
 impl MetricsRenderer for Quiet {

@@ -1,14 +1,14 @@
-//! Pictures of bars, crosses and rings in noise, the same for the same seed.
+//! A synthetic data set: images of bars, crosses and rings with noise, determined by a seed.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-/// Pixels along each side of a picture.
+/// Width and height of an image in pixels.
 pub const SIDE: usize = 16;
 
-/// What a picture can show; a label is an index into it.
+/// The classes; a label is an index.
 pub const CLASSES: [&str; 4] = ["level bar", "upright bar", "cross", "ring"];
 
-/// One picture.
+/// An image.
 #[derive(Clone, Debug)]
 pub struct Shape {
     /// `SIDE * SIDE` grey values, row by row.
@@ -17,7 +17,7 @@ pub struct Shape {
     pub label: usize,
 }
 
-/// Some pictures on a device.
+/// A batch of images on a device.
 #[derive(Clone, Debug)]
 pub struct ShapeBatch {
     /// `[batch, 1, SIDE, SIDE]`.
@@ -81,7 +81,7 @@ fn shape(random: &mut Random, label: usize) -> Shape {
     Shape { pixels, label }
 }
 
-/// SplitMix64: enough for drawing, and the same on every machine.
+/// SplitMix64, which is the same on every machine.
 struct Random(u64);
 
 impl Random {

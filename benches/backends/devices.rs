@@ -1,4 +1,4 @@
-//! What can be measured here.
+//! Lists the devices and networks that can be measured.
 
 use clap::ValueEnum;
 use dnw_device::{backends, preferred, probe};
@@ -6,16 +6,16 @@ use serde::Serialize;
 
 use crate::workload::Workload;
 
-/// Devices and networks, by the names that this program takes.
+/// Devices and networks, by their names on the command line.
 #[derive(Serialize)]
 pub struct Listing {
     devices: Vec<String>,
     models: Vec<String>,
 }
 
-/// One device of each backend that is compiled in and finds any: the GPU that it would take by itself, or else software.
+/// The preferred device of each compiled-in backend that has one.
 pub fn list() -> Listing {
-    // A driver that panics here is one that nothing could be measured on.
+    // A driver that panics here cannot be measured.
     let present = backends(&probe::here);
     let best = present.iter().filter_map(|backend| {
         let found = backend.adapters.as_deref().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! `bench-backend`: measures one network on one device and prints what it found as a JSON object.
+//! `bench-backend`: measures one network on one device and prints the results as a JSON object.
 //!
-//! A process measures one pair, so that a driver that crashes or hangs takes nothing else with it; `cargo xtask bench-backends`
-//! starts one for each and makes the table. With `--answer` it stays and makes training steps as it is asked to, which is how
-//! `cargo xtask bench-peers` measures it in turn with its peers.
+//! A process measures one pair of network and device, so that a driver that crashes or hangs affects nothing else; `cargo xtask
+//! bench-backends` starts one per pair and prints the table. With `--answer` it runs training steps on request; `cargo xtask
+//! bench-peers` uses this to measure it alternately with its peers.
 
 #![recursion_limit = "256"]
 
@@ -23,14 +23,14 @@ use dnw_device::guard::guarded;
 use failure::Failure;
 use workload::Workload;
 
-// As `dnw` does, so that what is measured is what its users get.
+// The allocator of `dnw`, so that measurements apply to it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measure one network on one device.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The device, as `dnw --device` takes it
+    /// The device, as in `dnw --device`
     #[arg(required_unless_present = "list")]
     device: Option<DeviceName>,
     /// The network
@@ -39,20 +39,19 @@ struct Args {
     /// Images in a batch [default: the network's own]
     #[arg(long)]
     batch: Option<usize>,
-    /// Threads that compute on the CPU [default: one per core]
+    /// CPU threads [default: one per core]
     #[arg(long)]
     threads: Option<usize>,
-    /// How often each thing is measured after its first time; at least three, so that there is a loss after as many updates
+    /// Rounds of each measurement after the first; at least three, because the loss is compared after three steps
     #[arg(long, default_value_t = 20)]
     rounds: usize,
-    /// Measure a thing no longer than about this, seconds, even if it leaves three rounds
+    /// Time limit of each measurement in seconds, once three rounds are done
     #[arg(long, default_value_t = 45.0)]
     patience: f64,
-    /// Only make training steps, as they are asked for: a line of standard input is a number of steps, its answer a line that says how
-    /// long each took
+    /// Only run training steps on request: each line of standard input is a number of steps, each answer a line with their durations
     #[arg(long, conflicts_with_all = ["rounds", "patience"])]
     answer: bool,
-    /// Print the devices and networks that this program can measure here, and end
+    /// Print the devices and networks that can be measured and exit
     #[arg(long)]
     list: bool,
 }
@@ -74,7 +73,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is to be printed, if it is not printed yet.
+/// Runs the program. Returns the output, unless it is already printed.
 fn run(args: &Args) -> Result<Option<String>, Failure> {
     let (Some(device), Some(model)) = (&args.device, args.model) else {
         return Ok(Some(serde_json::to_string(&devices::list())?));

@@ -1,4 +1,4 @@
-//! One network on one device: what an update, a forward pass and a rewiring take.
+//! Measures training steps, forward passes and rewirings of one network on one device.
 
 use std::path::Path;
 use std::time::Instant;
@@ -24,26 +24,26 @@ use crate::multiply_adds::MultiplyAdds;
 use crate::rates::rates;
 use crate::workload::Workload;
 
-/// Updates after which losses are compared.
+/// The number of steps after which losses are compared.
 pub const LOSS_AFTER: usize = 3;
 
-/// What is measured, how.
+/// The parameters of a measurement.
 pub struct Plan<'a> {
-    /// On what.
+    /// The device.
     pub device: &'a DeviceName,
-    /// Which network.
+    /// The network.
     pub workload: Workload,
     /// Images in a batch.
     pub batch: usize,
-    /// Threads on the CPU.
+    /// CPU threads.
     pub threads: usize,
     /// Rounds after the first.
     pub rounds: usize,
-    /// Seconds after which fewer rounds will do.
+    /// The time limit in seconds, after which fewer rounds are enough.
     pub patience: f64,
 }
 
-/// What was found.
+/// The results of a measurement.
 #[derive(Serialize)]
 pub struct Measured {
     device: String,
@@ -51,64 +51,64 @@ pub struct Measured {
     model: String,
     batch: usize,
     threads: usize,
-    /// Seconds from asking for the device until it had added two numbers.
+    /// Seconds to open the device and add two numbers.
     open: f64,
     /// A training step: forward, backward, optimizer, rewiring.
     step: Timing,
     /// A forward pass without gradients.
     forward: Timing,
-    /// Choosing the edges of all tensors after an update, and putting them in their place.
+    /// Selecting the edges of all tensors after a step, and updating the masks.
     rewire: Timing,
-    /// Edges that swapped in a measured rewiring.
+    /// Edges that swapped in per measured rewiring.
     swapped: usize,
     memory: Memory,
     loss: Loss,
     predicted: Predicted,
 }
 
-/// What [`dnw_train::scaling`] says of it, from the network and the device's rates.
+/// The predictions of [`dnw_train::scaling`] from the network and the device's rates.
 #[derive(Serialize)]
 struct Predicted {
-    /// Bytes of the peak in training, beside the program itself.
+    /// Peak memory of training in bytes, without the program itself.
     bytes: u64,
     /// Seconds of a training step.
     seconds: f64,
-    /// Multiply-adds a second.
+    /// Multiply-adds per second.
     products: f64,
-    /// Numbers a second, read or written.
+    /// Values read or written per second.
     numbers: f64,
-    /// Weights a second, moved and ranked.
+    /// Weights updated and ranked per second.
     weights: f64,
 }
 
-/// The mean loss of the one batch.
+/// The mean loss of the batch.
 #[derive(Serialize)]
 struct Loss {
-    /// Before the first update.
+    /// Before the first step.
     first: f32,
-    /// Updates between the two.
+    /// The number of steps.
     updates: usize,
-    /// After them.
+    /// After these steps.
     then: f32,
 }
 
-/// Measures.
+/// Measures a network on a device.
 ///
 /// # Errors
-/// [`Failure`] if the device cannot be had or the network not be trained.
+/// [`Failure`] if the device cannot be opened or the network cannot be trained.
 pub fn measure(plan: &Plan<'_>) -> Result<Measured, Failure> {
     prepare(plan, Once)
 }
 
-/// Makes training steps as they are asked for, and says how long each took, until the input ends: see [`dnw_benches::dialogue`].
+/// Runs training steps on request and answers with their durations, until the input ends: see [`dnw_benches::dialogue`].
 ///
 /// # Errors
-/// [`Failure`] as of [`measure`], or if a request cannot be understood.
+/// [`Failure`] as [`measure`], or if a request is invalid.
 pub fn answer(plan: &Plan<'_>) -> Result<(), Failure> {
     prepare(plan, Answering)
 }
 
-/// What to do with a network that is ready to be trained.
+/// A function of a network that is ready for training.
 trait Use {
     type Found;
 
@@ -127,8 +127,8 @@ fn prepare<U: Use>(plan: &Plan<'_>, what: U) -> Result<U::Found, Failure> {
     let recipe = plan.workload.recipe(plan.batch)?;
     let data = plan.workload.data(plan.batch)?;
     let (image, classes) = (plan.workload.image(), plan.workload.classes());
-    // Every backend draws other numbers, so the weights are drawn by the CPU's and carried over: in a file, since masks cannot move
-    // between all backends directly.
+    // Backends have different random numbers, so the weights are initialised on the CPU and transferred in a file, because masks cannot be
+    // transferred between all backends directly.
     let folder = tempfile::tempdir().map_err(|error| Failure(error.to_string()))?;
     let weights = folder.path().join("weights.safetensors");
     let drawer = open(&host())?.device.autodiff();
@@ -191,7 +191,7 @@ struct Bench<'a> {
     memory: Memory,
 }
 
-/// Everything about a network, once.
+/// Measures everything once.
 struct Once;
 
 impl Use for Once {
@@ -246,17 +246,17 @@ impl Use for Once {
     }
 }
 
-/// Training steps alone, as often as asked.
+/// Runs training steps on request.
 struct Answering;
 
-/// What says that it is ready.
+/// The first line of output.
 #[derive(Serialize)]
 struct Ready {
     device: String,
     model: String,
     batch: usize,
     threads: usize,
-    /// What the first step has to multiply and add; every other one has as many real edges.
+    /// The multiply-adds of a step; every step has the same number of real edges.
     multiply_adds: MultiplyAdds,
 }
 
@@ -306,14 +306,13 @@ impl Bench<'_> {
             let logits = model.forward(images.clone());
             device.sync()?;
             let seconds = began.elapsed().as_secs_f64();
-            // Nobody may leave out what nobody reads.
+            // The result is read, so that no backend can skip the computation.
             drop(logits.into_data());
             Ok(seconds)
         })
     }
 
-    /// Chooses again and again what one more update made of the weights, with the wiring from before it, so that as many edges swap
-    /// as do in training.
+    /// Repeatedly rewires the weights after one more step, from the wiring before it, so that the number of swaps is that of training.
     fn rewire<M: Classifier>(
         &self,
         training: &mut Training<M>,
@@ -335,19 +334,20 @@ impl Bench<'_> {
             if found == swapped {
                 Ok(seconds)
             } else {
-                let said = format!("the same weights swapped {swapped} edges and then {found}");
-                Err(Failure(said))
+                let message =
+                    format!("the same weights first swapped {swapped} edges and then {found}");
+                Err(Failure(message))
             }
         })?;
         Ok((timing, swapped))
     }
 
-    /// What the model of costs says. Rates are measured last, when the machine is as busy as it was for the rest.
+    /// The predictions of the cost model. Rates are measured last, under the same load of the machine as the rest.
     fn predicted(&self, batch: usize) -> Result<Predicted, Failure> {
         let workload = self.plan.workload;
         let (image, classes) = (workload.image(), workload.classes());
         let cost = cost(self.recipe, image, classes, None, &open(&host())?.device)?;
-        // The kernels of this project serve flex.
+        // The flex backend uses this project's kernels.
         let is_flex = self.opened.name.backend() == Some(Backend::Flex);
         let products = match is_flex {
             true => Products::OfRealEdges,

@@ -1,22 +1,22 @@
-//! How much memory the process and the device hold.
+//! Memory of the process and the device.
 
 use burn::tensor::Device;
 use serde::Serialize;
 
-/// Bytes.
+/// Memory in bytes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Memory {
-    /// Resident in the process before its network was made: program, libraries, driver.
+    /// Resident memory before the network is built: program, libraries, driver.
     pub program: Option<u64>,
-    /// The most that was resident in the process while it trained, of which the system tells on Linux alone.
+    /// Peak resident memory during training; only on Linux.
     pub peak: Option<u64>,
-    /// What the device's allocator had reserved after training; it gives nothing back by itself, so that is the most it needed. None
-    /// where tensors lie in the process's own memory.
+    /// Memory reserved by the device's allocator after training. It never frees memory, so this is its peak. `None` if tensors are in the
+    /// memory of the process.
     pub pool: Option<u64>,
 }
 
 impl Memory {
-    /// Before a network is made.
+    /// Records the memory before the network is built.
     pub fn before() -> Self {
         Self {
             program: status("VmRSS:"),
@@ -25,20 +25,20 @@ impl Memory {
         }
     }
 
-    /// Forgets the peaks of what was done to get ready.
+    /// Resets the peak.
     pub fn begin() {
-        // The kernel's way to reset the peak of a process; where there is none, the peak includes getting ready.
+        // Linux resets the peak of a process this way; elsewhere the peak includes the setup.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
     }
 
-    /// Notes the peaks since.
+    /// Records the peaks.
     pub fn end(&mut self, device: &Device) {
         self.peak = status("VmHWM:");
         self.pool = device.memory_pool_usage().map(|pool| pool.bytes_reserved);
     }
 }
 
-/// A line of what Linux says about this process, in bytes.
+/// A line of Linux's status of this process, in bytes.
 fn status(label: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|line| line.starts_with(label))?;

@@ -1,22 +1,22 @@
-//! What a training step has to multiply and add, whoever computes it.
+//! The multiply-adds of a training step, independent of the implementation.
 
 use dnw_circuit::{Block, Circuit, Op};
 use serde::Serialize;
 
-/// Multiply-adds of a training step by the method: forward and for the input's gradient over real edges, for the weight's gradient over
-/// every edge that could be, because the hallucinated ones learn too. Norms, ReLUs and pools are not counted.
+/// The multiply-adds of a training step: forward and for the gradient of the input over real edges, for the gradient of the weight over all
+/// possible edges, because hallucinated edges learn too. Norms, ReLUs and pools are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MultiplyAdds {
     /// Over real edges.
     pub forward: u64,
-    /// Over real edges, those from the image left out: it needs no gradient.
+    /// Over real edges, except those from the image, which needs no gradient.
     pub input_gradient: u64,
     /// Over all edges that a step reads.
     pub weight_gradient: u64,
 }
 
 impl MultiplyAdds {
-    /// Of one image.
+    /// The multiply-adds of one image.
     pub fn of_an_image(circuit: &Circuit) -> Self {
         let mut sum = Self::default();
         for step in circuit.steps() {
@@ -35,7 +35,7 @@ impl MultiplyAdds {
         sum
     }
 
-    /// Of a batch.
+    /// The multiply-adds of a batch.
     pub fn times(self, images: usize) -> Self {
         let times = |one: u64| one * images as u64;
         Self {
@@ -46,7 +46,7 @@ impl MultiplyAdds {
     }
 }
 
-/// The entries that a step reads, those of hallucinated edges left out and not.
+/// The number of real and of all entries that a step reads.
 fn entries(circuit: &Circuit, block: &Block) -> (u64, u64) {
     let tensor = circuit.tensor(block.tensor);
     let [_, columns, height, width] = tensor.shape();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_those_of_the_model_of_costs_and_the_depthwise_kernels() {
+    fn counts_equal_the_cost_model_plus_the_depthwise_kernels() {
         let recipe = Recipe::named("cifar10-tiny-static-dnw", &[]).expect("a recipe");
         let (image, device) = ([3, 32, 32], Device::flex());
         let known = cost(&recipe, image, 10, None, &device).expect("it can be counted");
@@ -99,10 +99,10 @@ mod tests {
         let depthwise = found.weight_gradient - work.dense_products;
         let hallucinated = work.graph_products - work.real_products;
         assert_eq!(found.forward, found.weight_gradient - hallucinated);
-        // All 800 nodes run with kernels of 3 x 3 on maps of 8 x 8, and so do 16 channels of the stem.
+        // 800 nodes and 16 channels of the stem have 3 x 3 kernels on 8 x 8 feature maps.
         assert_eq!(depthwise, (800 + 16) * 9 * 64);
         assert!(found.weight_gradient <= dense, "{found:?} of {dense}");
-        // The first convolution alone reads the image: 16 channels of 3 x 3 x 3 on maps of 16 x 16.
+        // Only the first convolution reads the image: 16 channels of 3 x 3 x 3 on 16 x 16 feature maps.
         assert_eq!(found.forward - found.input_gradient, 16 * 27 * 256);
         assert_eq!(found.times(3).forward, 3 * found.forward);
     }

@@ -1,4 +1,4 @@
-//! How fast a device is at what the model of costs is made of.
+//! The rates of a device that the cost model needs.
 
 use std::time::Instant;
 
@@ -15,12 +15,12 @@ use dnw_train::scaling::Rates;
 
 use crate::failure::Failure;
 
-/// Rounds of each; the median counts.
+/// Rounds per measurement; the median is used.
 const ROUNDS: usize = 7;
-/// Seconds after which fewer rounds will do.
+/// The time limit in seconds, after which fewer rounds are enough.
 const PATIENCE: f64 = 5.0;
 
-/// Measures them.
+/// Measures the rates.
 ///
 /// # Errors
 /// [`Failure`] if the device fails.
@@ -36,7 +36,7 @@ fn seconds(mut work: impl FnMut() -> Result<f64, Failure>) -> Result<f64, Failur
     Ok(rounds(1, ROUNDS, 1, PATIENCE, &mut work)?.median)
 }
 
-/// Multiply-adds a second of a 3 x 3 convolution of 64 channels at 16 x 16, one product forward and two backward.
+/// Multiply-adds per second of a 3 x 3 convolution of 64 channels at 16 x 16, one product forward and two backward.
 fn products(device: &Device) -> Result<f64, Failure> {
     let (images, channels, side) = (8, 64, 16);
     let training = device.clone().autodiff();
@@ -57,7 +57,7 @@ fn products(device: &Device) -> Result<f64, Failure> {
     Ok(made as f64 / taken)
 }
 
-/// Numbers a second read or written where every one of a map is used once.
+/// Values read or written per second in an elementwise operation.
 fn numbers(device: &Device) -> Result<f64, Failure> {
     let size = [64, 64, 32, 32];
     let x = Tensor::<4>::random(size, Distribution::Normal(0.0, 1.0), device);
@@ -73,7 +73,7 @@ fn numbers(device: &Device) -> Result<f64, Failure> {
     Ok(moved as f64 / taken)
 }
 
-/// Weights a second that SGD with momentum moves and the published rule ranks.
+/// Weights per second that SGD with momentum updates and the published rule ranks.
 fn weights(device: &Device) -> Result<f64, Failure> {
     let side = 1024;
     let training = device.clone().autodiff();

@@ -1,11 +1,11 @@
-//! What is measured: a network, how it is wired and learns, and images.
+//! The measured workloads: a network, its wiring and optimizer, and images.
 
 use clap::ValueEnum;
-use dnw_benches::numbers;
+use dnw_benches::random_values;
 use dnw_train::data::{DataError, DataSet, Images};
 use dnw_train::recipe::{Recipe, RecipeError};
 
-/// A network and the images that it is measured on.
+/// A network and its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// The 88 nodes of the recipe `mnist`, 28 x 28.
@@ -32,7 +32,7 @@ impl Workload {
         }
     }
 
-    /// Images in a batch where no number is asked for: as in the short recipes, fewer where two cores would take minutes.
+    /// The default batch size: that of the short recipes, or less for networks that are slow on two cores.
     pub fn batch(self) -> usize {
         match self {
             Self::Mnist | Self::TinyStatic | Self::TinyDiscrete => 64,
@@ -50,7 +50,7 @@ impl Workload {
         }
     }
 
-    /// How many classes the network tells apart.
+    /// The number of classes.
     pub fn classes(self) -> usize {
         match self {
             Self::Resnet50 => 1000,
@@ -58,10 +58,10 @@ impl Workload {
         }
     }
 
-    /// The recipe with a rate and a budget that stand still, so that one update is like another.
+    /// The recipe with a constant learning rate and budget, so that all steps are alike.
     ///
     /// # Errors
-    /// [`RecipeError`] if the batch cannot be.
+    /// [`RecipeError`] if the batch size is invalid.
     pub fn recipe(self, batch: usize) -> Result<Recipe, RecipeError> {
         let name = match self {
             Self::Mnist => "mnist",
@@ -82,17 +82,16 @@ impl Workload {
         Recipe::named(name, &changes.map(str::to_owned))
     }
 
-    /// One batch of images and labels that are the same on every machine: noise, since nothing is to be learned from them but that
-    /// the loss falls alike everywhere.
+    /// One batch of noise images and labels that is the same on every machine.
     ///
     /// # Errors
     /// [`DataError`] if the batch is empty.
     pub fn data(self, batch: usize) -> Result<DataSet, DataError> {
         let [channels, height, width] = self.image();
         let classes = self.classes();
-        let pixels = numbers(11, batch * channels * height * width);
+        let pixels = random_values(11, batch * channels * height * width);
         let pixels = pixels.iter().map(|x| (127.5 * (x + 1.0)) as u8).collect();
-        let labels = numbers(12, batch);
+        let labels = random_values(12, batch);
         let label = |x: &f32| ((x + 1.0) / 2.0 * classes as f32) as u16 % classes as u16;
         let images = Images::new(self.image(), pixels, labels.iter().map(label).collect())?;
         let names = (0..classes).map(|class| class.to_string()).collect();

@@ -1,17 +1,17 @@
-//! The sizes of the caches, where the system tells.
+//! The cache sizes, if the system reports them.
 
 use std::path::Path;
 
-/// A cache that holds data.
+/// A data cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cache {
-    /// 1 for the one nearest to the core.
+    /// The level, 1 for the one nearest to the core.
     pub level: usize,
-    /// The bytes that a thread has of it when so many compute at a time.
+    /// Bytes per computing thread.
     pub bytes: usize,
 }
 
-/// The caches of the first core, from the nearest on; where the system does not tell, sizes that are common.
+/// The data caches of the first core, from level 1 on; common sizes if the system does not report them.
 pub fn caches(threads: usize) -> Vec<Cache> {
     let found = of_linux(Path::new("/sys/devices/system/cpu/cpu0/cache"), threads);
     if found.is_empty() {
@@ -48,7 +48,7 @@ fn of_entry(folder: &Path, threads: usize) -> Option<Cache> {
     })
 }
 
-/// How many cores a list such as `0-3,8` names.
+/// The number of cores in a list such as `0-3,8`.
 fn cores(list: &str) -> usize {
     let count = |range: &str| -> Option<usize> {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_cache_is_divided_among_the_threads_that_compute() {
+    fn a_shared_cache_is_divided_among_the_computing_threads() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = [
             ("index0", "1", "Data", "48K", "0"),

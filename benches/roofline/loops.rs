@@ -1,19 +1,17 @@
-//! Loops that do nothing but multiply and add, or read, or write, with the widest vectors that the machine has.
+//! Loops that only multiply and add, read, or write, with the widest vectors of the machine.
 //!
-//! They are written with instructions and not as plain loops, because what is measured must be the machine and not what a compiler makes
-//! of a loop without a purpose.
+//! They are written with intrinsics instead of plain loops, so that they measure the machine and not the compiler's optimisations.
 
-/// Chains of multiply-adds that do not wait for each other: more than any core's latency times its units, no more than it has registers
-/// for where they are fewest (16, of which two hold the factors).
+/// Independent chains of multiply-adds: more than latency times units of any core, and at most as many as fit 16 registers, of which two
+/// hold the factors.
 const CHAINS: usize = 12;
-/// Numbers of a chain on the widest vectors; narrower ones make a round of as many in several steps.
+/// Values per chain with the widest vectors; narrower vectors need several instructions per round.
 const WIDEST: usize = 16;
 
-/// Multiply-adds in a round of [`multiply_adds`], and numbers that a round of [`read`] reads.
-pub(super) const NUMBERS_A_ROUND: usize = CHAINS * WIDEST;
+/// Multiply-adds in a round of [`multiply_adds`], and values read in a round of [`read`].
+pub(super) const VALUES_PER_ROUND: usize = CHAINS * WIDEST;
 
-/// A copy of the loops for one set of instructions. `$splat`, `$fused`, `$add`: of one number, `a b + c`, `a + b`; `$load`: from an
-/// address.
+/// Defines a copy of the loops for one instruction set, with the intrinsics to broadcast, load, add and multiply-add.
 macro_rules! copies {
     ($name:ident, $arch:ident, $features:literal, $lanes:literal, $vector:ty, $splat:ident, $load:ident, $add:ident, $fused:expr) => {
         mod $name {
@@ -23,9 +21,9 @@ macro_rules! copies {
 
             const LANES: usize = $lanes;
 
-            /// The sum of a vector's numbers.
+            /// The sum of a vector's elements.
             fn sum(vector: $vector) -> f32 {
-                // SAFETY: a vector is that many floats, and every pattern of bits is one.
+                // SAFETY: a vector consists of this many floats, and every bit pattern is a valid float.
                 let lanes: [f32; LANES] = unsafe { std::mem::transmute(vector) };
                 lanes.iter().sum()
             }
@@ -48,11 +46,11 @@ macro_rules! copies {
                 for part in x.chunks_exact(CHAINS * LANES) {
                     for (at, sum) in sums.iter_mut().enumerate() {
                         let lanes = &part[at * LANES..][..LANES];
-                        // SAFETY: the slice has exactly as many numbers as are loaded, at any address.
+                        // SAFETY: the slice has exactly as many elements as are loaded; unaligned loads are allowed.
                         *sum = $add(*sum, unsafe { $load(lanes.as_ptr()) });
                     }
                 }
-                // Vector by vector first: of a short slice, number by number would take longer than reading it.
+                // Summed as vectors first: for a short slice, scalar sums would dominate.
                 let mut all = sums[0];
                 for one in &sums[1..] {
                     all = $add(all, *one);
@@ -107,7 +105,7 @@ copies!(
     |a, b, c| vfmaq_f32(c, a, b)
 );
 
-/// Plain loops, for every other machine.
+/// Plain loops for all other machines.
 mod plain {
     use super::{CHAINS, WIDEST};
     use std::hint::black_box;
@@ -145,7 +143,7 @@ fn triad_body(a: &mut [f32], b: &[f32], s: f32, c: &[f32]) {
     }
 }
 
-/// Defines a function that calls the copy for the widest vectors that the machine has.
+/// Defines a function that dispatches to the copy for the widest vectors of the machine.
 macro_rules! widest {
     ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)?) => {
         $(#[$doc])*
@@ -153,7 +151,7 @@ macro_rules! widest {
             #[cfg(target_arch = "x86_64")]
             {
                 if is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the feature that the copy was compiled for was found just now.
+                    // SAFETY: the feature that the copy needs was just detected.
                     return unsafe { avx512::$name($($arg),*) };
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -173,12 +171,12 @@ macro_rules! widest {
 }
 
 widest! {
-    /// Rounds of multiply-adds that need nothing from memory.
+    /// Rounds of multiply-adds without memory access.
     fn multiply_adds(rounds: usize) -> f32
 }
 
 widest! {
-    /// The sum of a slice, but for a rest that fills no round.
+    /// The sum of a slice, without a remainder that is less than a round.
     fn read(x: &[f32]) -> f32
 }
 
@@ -187,7 +185,7 @@ widest! {
     fn triad(a: &mut [f32], b: &[f32], s: f32, c: &[f32])
 }
 
-/// What these loops are made of here.
+/// The instructions of the loops on this machine.
 pub(super) fn instructions() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
@@ -210,15 +208,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loops_do_what_is_counted() {
-        // Each chain goes from t to t f + t, as often as there are rounds, on each of its numbers.
+    fn the_loops_compute_what_is_counted() {
+        // Each chain maps t to t f + t in every round, for each of its values.
         let expected = (0..3).fold(0.001f32, |chain, _| chain * 0.999 + 0.001);
-        let per_number = {
+        let per_value = {
             let found = plain::multiply_adds(3);
-            found / NUMBERS_A_ROUND as f32
+            found / VALUES_PER_ROUND as f32
         };
-        assert!((per_number - expected).abs() < 1e-6, "{per_number}");
-        let x: Vec<f32> = (0..4 * NUMBERS_A_ROUND).map(|i| (i % 7) as f32).collect();
+        assert!((per_value - expected).abs() < 1e-6, "{per_value}");
+        let x: Vec<f32> = (0..4 * VALUES_PER_ROUND).map(|i| (i % 7) as f32).collect();
         assert_eq!(read(&x), x.iter().sum::<f32>());
         let (mut a, b) = (vec![0.0; 50], vec![1.0; 50]);
         triad(&mut a, &b, 0.5, &x[..50]);

@@ -1,4 +1,4 @@
-//! The programs that measure, as `cargo xtask bench-backends` and `cargo xtask bench-peers` start them.
+//! Tests of the measuring programs, started as by `cargo xtask bench-backends` and `cargo xtask bench-peers`.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -13,15 +13,15 @@ fn worker(arguments: &[&str]) -> Output {
 }
 
 fn json(output: &Output) -> Value {
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complained}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     serde_json::from_slice(&output.stdout).expect("the worker prints JSON and nothing else")
 }
 
 const SMALL: [&str; 6] = ["--batch", "8", "--rounds", "3", "--threads", "1"];
 
 #[test]
-fn it_measures_what_was_asked_and_the_same_updates_give_the_same_loss() {
+fn measurements_are_complete_and_the_loss_is_reproducible() {
     let [a, b] = [(); 2].map(|()| json(&worker(&[&["flex", "mnist"][..], &SMALL].concat())));
     assert_eq!(
         (&a["device"], &a["model"]),
@@ -51,7 +51,7 @@ fn it_measures_what_was_asked_and_the_same_updates_give_the_same_loss() {
 }
 
 #[test]
-fn it_lists_devices_and_networks_that_it_takes() {
+fn the_list_has_devices_and_networks() {
     let listing = json(&worker(&["--list"]));
     let devices = listing["devices"].as_array().expect("a list");
     assert!(devices.contains(&"flex".into()), "{devices:?}");
@@ -60,7 +60,7 @@ fn it_lists_devices_and_networks_that_it_takes() {
 }
 
 #[test]
-fn a_device_that_cannot_be_had_is_refused_in_a_sentence() {
+fn an_unavailable_device_is_a_one_line_error() {
     let output = worker(&["cuda:7", "mnist"]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
@@ -69,7 +69,7 @@ fn a_device_that_cannot_be_had_is_refused_in_a_sentence() {
     assert!(output.stdout.is_empty());
 }
 
-/// What a worker says to these requests, line by line.
+/// A worker's answers to these requests, line by line, and its standard error.
 fn answers(program: &str, arguments: &[&str], requests: &str) -> (bool, Vec<Value>, String) {
     let mut child = Command::new(program)
         .args(arguments)
@@ -79,7 +79,7 @@ fn answers(program: &str, arguments: &[&str], requests: &str) -> (bool, Vec<Valu
         .spawn()
         .expect("the worker can be run");
     let mut input = child.stdin.take().expect("a pipe");
-    // One that has ended no longer reads.
+    // A worker that has exited does not read.
     let _ = input.write_all(requests.as_bytes());
     drop(input);
     let output = child.wait_with_output().expect("it ends with its input");
@@ -87,8 +87,8 @@ fn answers(program: &str, arguments: &[&str], requests: &str) -> (bool, Vec<Valu
     let lines = said
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"));
-    let complained = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.success(), lines.collect(), complained)
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), lines.collect(), stderr)
 }
 
 fn times(answer: &Value) -> usize {
@@ -101,7 +101,7 @@ fn times(answer: &Value) -> usize {
 }
 
 #[test]
-fn training_steps_are_made_as_they_are_asked_for() {
+fn training_steps_run_on_request() {
     let arguments = [
         "flex",
         "mnist",
@@ -111,9 +111,9 @@ fn training_steps_are_made_as_they_are_asked_for() {
         "--threads",
         "1",
     ];
-    let (is_well, lines, complained) =
+    let (is_well, lines, stderr) =
         answers(env!("CARGO_BIN_EXE_bench-backend"), &arguments, "2\n1\n");
-    assert!(is_well, "{complained}");
+    assert!(is_well, "{stderr}");
     let [ready, first, second] = lines.as_slice() else {
         panic!("three lines: {lines:?}")
     };
@@ -139,8 +139,8 @@ fn choices_and_products_are_made_as_they_are_asked_for() {
         "--threads",
         "1",
     ];
-    let (is_well, lines, complained) = answers(program, &choice, "3\n");
-    assert!(is_well && lines.len() == 2, "{complained}");
+    let (is_well, lines, stderr) = answers(program, &choice, "3\n");
+    assert!(is_well && lines.len() == 2, "{stderr}");
     assert_eq!(times(&lines[1]), 3);
     let (is_well, lines, _) = answers(program, &["products"], "");
     assert!(is_well && lines.len() == 1);
@@ -150,27 +150,24 @@ fn choices_and_products_are_made_as_they_are_asked_for() {
             .iter()
             .any(|case| case["operation"] == "input-gradient" && case["density"] == 0.01)
     );
-    let (is_well, _, complained) = answers(
+    let (is_well, _, stderr) = answers(
         program,
         &["selection", "--edges", "9", "--weights", "3"],
         "1\n",
     );
-    assert!(
-        !is_well && complained.starts_with("error: "),
-        "{complained}"
-    );
+    assert!(!is_well && stderr.starts_with("error: "), "{stderr}");
 }
 
 #[test]
-fn a_request_that_is_no_number_ends_it_with_a_sentence() {
-    let (is_well, lines, complained) = answers(
+fn a_request_that_is_not_a_number_is_a_one_line_error() {
+    let (is_well, lines, stderr) = answers(
         env!("CARGO_BIN_EXE_bench-kernel"),
         &["selection"],
         "often\n",
     );
     assert!(!is_well && lines.len() == 1);
     assert!(
-        complained.contains("`often`") && complained.lines().count() == 1,
-        "{complained}"
+        stderr.contains("`often`") && stderr.lines().count() == 1,
+        "{stderr}"
     );
 }

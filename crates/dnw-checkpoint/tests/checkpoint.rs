@@ -1,4 +1,4 @@
-//! Checkpoints: those that PyTorch wrote, those that somebody wrote by hand to do harm, and random ones.
+//! Tests of checkpoints: from PyTorch, malicious ones written by hand, and random ones.
 
 #[path = "checkpoint/archives.rs"]
 mod archives;

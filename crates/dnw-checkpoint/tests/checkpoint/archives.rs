@@ -1,4 +1,4 @@
-//! Zip archives, well and badly packed.
+//! Tests of valid and damaged zip archives.
 
 use dnw_checkpoint::{CheckpointError, parse};
 
@@ -6,7 +6,7 @@ use crate::by_hand::{Entry, Pickle, Tensor, archive, deflated, floats, refused_f
 
 const VALUES: [f32; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
 
-/// The entries of a sound archive with one tensor.
+/// The entries of a valid archive with one tensor.
 fn sound() -> Vec<Entry> {
     let saved = Pickle::dictionary("weight", |pickle| pickle.tensor(&Tensor::default()));
     vec![
@@ -30,7 +30,7 @@ fn deflate(entry: &mut Entry) {
 }
 
 #[test]
-fn stored_and_deflated_entries_hold_the_same() {
+fn stored_and_deflated_entries_have_the_same_content() {
     let mut entries = sound();
     let stored = parse(&zip(&entries)).unwrap();
     assert_eq!(stored.sections[0].tensors[0].data, VALUES);
@@ -39,7 +39,7 @@ fn stored_and_deflated_entries_hold_the_same() {
 }
 
 #[test]
-fn an_archive_lacks_nothing() {
+fn a_missing_entry_is_an_error() {
     let mut entries = sound();
     entries.pop();
     assert_refused(&entries, "there is no entry `data/0`");
@@ -48,7 +48,7 @@ fn an_archive_lacks_nothing() {
 }
 
 #[test]
-fn a_name_stands_for_one_entry() {
+fn duplicate_entries_are_an_error() {
     let mut entries = sound();
     entries.push(Entry::stored("file/data/0", &floats(&[9.0; 6])));
     assert_refused(&entries, "there are two entries `file/data/0`");
@@ -90,7 +90,7 @@ fn checksums_and_sizes_are_verified() {
 }
 
 #[test]
-fn other_ways_of_packing_are_refused() {
+fn other_compression_methods_are_refused() {
     let mut entries = sound();
     entries[2].method = 93;
     assert_refused(&entries, "compressed in another way");

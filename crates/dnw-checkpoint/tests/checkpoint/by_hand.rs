@@ -8,7 +8,7 @@ use flate2::read::DeflateEncoder;
 
 use crate::live_memory;
 
-/// A pickle in the making.
+/// Builds a pickle.
 #[derive(Clone, Default)]
 pub struct Pickle(pub Vec<u8>);
 
@@ -32,7 +32,7 @@ impl Pickle {
             .raw(text)
     }
 
-    /// As LONG1 of eight bytes, whatever the number.
+    /// An integer as LONG1 of eight bytes.
     pub fn int(self, number: i64) -> Self {
         self.raw([0x8a, 8]).raw(number.to_le_bytes())
     }
@@ -73,7 +73,7 @@ impl Pickle {
     }
 }
 
-/// A tensor as a pickle may claim it to be.
+/// A pickle's description of a tensor.
 #[derive(Clone, Debug)]
 pub struct Tensor<'t> {
     pub kind: &'t str,
@@ -103,7 +103,7 @@ pub fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// What a stream of pickles begins with.
+/// The beginning of a stream of pickles.
 pub fn legacy_head() -> Vec<u8> {
     let magic = Pickle::new()
         .raw(b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.")
@@ -136,7 +136,7 @@ pub struct Entry {
     pub method: u16,
     pub flags: u16,
     pub crc: u32,
-    /// Claimed bytes before compression.
+    /// The uncompressed size in the header.
     pub size: u32,
 }
 
@@ -165,7 +165,7 @@ impl Entry {
     }
 }
 
-/// The bytes deflated, and their checksum.
+/// Deflates bytes; returns them and their checksum.
 pub fn deflated(bytes: &[u8]) -> (Vec<u8>, u32) {
     let mut packed = Vec::new();
     DeflateEncoder::new(bytes, Compression::best())
@@ -210,12 +210,12 @@ pub fn archive(saved: &Pickle, storages: &[(&str, i64, Vec<u8>)]) -> Vec<u8> {
     zip(&entries)
 }
 
-/// The error for a file that holds `saved` and no storage, the same in both formats. Little memory is used for it.
+/// The error for a file with the saved object `saved` and no storage, the same in both formats. Checks that little memory is used.
 pub fn refused(saved: &Pickle) -> CheckpointError {
     refused_with(saved, &[])
 }
 
-/// The error for a file that holds `saved` and storages, the same in both formats.
+/// The error for a file with the saved object `saved` and storages, the same in both formats.
 pub fn refused_with(saved: &Pickle, storages: &[(&str, i64, Vec<u8>)]) -> CheckpointError {
     let error = refused_file(&archive(saved, storages));
     let before = refused_file(&legacy(saved, storages));
@@ -227,7 +227,7 @@ pub fn refused_with(saved: &Pickle, storages: &[(&str, i64, Vec<u8>)]) -> Checkp
     error
 }
 
-/// The error for a file. Refusing it needs memory in proportion to what was read, not to what is claimed.
+/// The error for a file. Checks that the memory used is proportional to the file, not to the sizes in it.
 pub fn refused_file(file: &[u8]) -> CheckpointError {
     let (result, most) = live_memory::most_during(|| dnw_checkpoint::parse(file));
     let error = match result {

@@ -1,4 +1,4 @@
-//! Files damaged anyhow are refused or read, within bounds of memory, and never bring the program down.
+//! Tests that damaged files are read or rejected within memory limits and never cause a panic.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::by_hand::{Entry, Pickle, Tensor, floats, legacy_head, zip};
 use crate::live_memory::most_during;
 
-/// Files that are sound: real ones in both formats, and one as safetensors.
+/// Valid files: real ones in both formats, and one safetensors file.
 static SOUND: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/samples");
     let mut files: Vec<_> = ["training", "elements"]
@@ -23,8 +23,8 @@ static SOUND: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     files
 });
 
-/// Reads a file that may be damaged. A tensor may repeat elements up to a million, four bytes each; all else
-/// is in proportion to the file.
+/// Reads a file that may be damaged. A tensor can repeat up to a million elements of four bytes; everything
+/// else is proportional to the file.
 fn read_within_bounds(file: &[u8]) -> Result<Checkpoint, CheckpointError> {
     let (result, most) = most_during(|| parse(file));
     let bound = (6 << 20) + 128 * file.len();
@@ -37,7 +37,7 @@ fn read_within_bounds(file: &[u8]) -> Result<Checkpoint, CheckpointError> {
     result
 }
 
-/// A pickle's file in the archive format, with a sound checksum.
+/// A pickle in an archive with a valid checksum.
 fn archived(pickle: &[u8]) -> Vec<u8> {
     zip(&[
         Entry::stored("file/data.pkl", pickle),
@@ -45,7 +45,7 @@ fn archived(pickle: &[u8]) -> Vec<u8> {
     ])
 }
 
-/// Pieces of pickles, allowed and not, to be strung together.
+/// Fragments of pickles, allowed and not, to be concatenated.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let tensor = Pickle::default().tensor(&Tensor::default()).0;
     prop_oneof![
@@ -67,7 +67,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn flipped_bytes_are_survived(
+    fn flipped_bytes_do_not_panic(
         which in 0..5usize,
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn flipped_bytes_of_a_pickle_with_a_sound_checksum_are_survived(
+    fn flipped_bytes_of_a_pickle_with_a_valid_checksum_do_not_panic(
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let mut pickle = Pickle::dictionary("weight", |pickle| pickle.tensor(&Tensor::default())).0;
@@ -90,21 +90,21 @@ proptest! {
     }
 
     #[test]
-    fn strings_of_instructions_are_survived(pieces in prop::collection::vec(piece(), 0..40)) {
+    fn random_instructions_do_not_panic(pieces in prop::collection::vec(piece(), 0..40)) {
         let pickle = [b"\x80\x02}X\x01\0\0\0x".to_vec(), pieces.concat(), b"s.".to_vec()].concat();
         let _ = read_within_bounds(&archived(&pickle));
         let _ = read_within_bounds(&[legacy_head(), pickle].concat());
     }
 
     #[test]
-    fn random_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200), head in 0..4usize) {
+    fn random_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), head in 0..4usize) {
         let head = [&b"PK\x03\x04"[..], b"\x80\x02", b"\x40\0\0\0\0\0\0\0{", b""][head];
         prop_assert!(read_within_bounds(&[head, &bytes].concat()).is_err());
     }
 }
 
 #[test]
-fn files_cut_off_anywhere_are_refused() {
+fn truncated_files_are_refused() {
     for file in SOUND.iter() {
         assert!(read_within_bounds(file).is_ok());
         for length in 0..file.len() {

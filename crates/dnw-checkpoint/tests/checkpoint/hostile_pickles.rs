@@ -1,4 +1,4 @@
-//! Pickles that ask for something else than tensors.
+//! Tests of pickles that contain something other than tensors.
 
 use dnw_checkpoint::CheckpointError;
 
@@ -31,7 +31,7 @@ fn assert_over_limit(saved: Pickle, expected: &str) {
 }
 
 #[test]
-fn a_call_of_the_shell_is_refused_by_name_and_place() {
+fn a_call_of_the_shell_is_refused_with_name_and_offset() {
     let saved = Pickle::new()
         .raw(b"}")
         .text("weight")
@@ -51,7 +51,7 @@ fn a_call_of_the_shell_is_refused_by_name_and_place() {
 }
 
 #[test]
-fn a_hidden_program_in_the_first_pickles_is_refused_too() {
+fn a_call_in_the_first_pickles_is_refused_too() {
     let hostile = Pickle::new()
         .global("builtins", "eval")
         .text("1")
@@ -67,7 +67,7 @@ fn a_hidden_program_in_the_first_pickles_is_refused_too() {
 }
 
 #[test]
-fn names_off_the_list_are_refused_however_they_are_fetched() {
+fn unlisted_globals_are_refused_by_every_instruction() {
     for (module, name) in [
         ("builtins", "eval"),
         ("__builtin__", "getattr"),
@@ -93,7 +93,7 @@ fn names_off_the_list_are_refused_however_they_are_fetched() {
 }
 
 #[test]
-fn a_name_cannot_write_control_characters_on_the_terminal() {
+fn control_characters_in_names_are_escaped() {
     assert_forbidden(
         Pickle::dictionary("x", |pickle| pickle.global("\x1b[2J", "x")),
         "`\\u{1b}[2J.x` at byte",
@@ -101,7 +101,7 @@ fn a_name_cannot_write_control_characters_on_the_terminal() {
 }
 
 #[test]
-fn instructions_that_make_objects_are_refused() {
+fn instructions_that_create_objects_are_refused() {
     for (bytes, name) in [
         (&b"(iposix\nsystem\n"[..], "INST (0x69)"),
         (b"(ccollections\nOrderedDict\no", "OBJ (0x6f)"),
@@ -138,7 +138,7 @@ fn a_call_of_anything_but_a_known_function_is_refused() {
 }
 
 #[test]
-fn only_dictionaries_are_given_a_state() {
+fn only_dictionaries_can_have_a_state() {
     let build =
         |object: fn(Pickle) -> Pickle| Pickle::dictionary("x", |pickle| object(pickle).raw(b"}b"));
     assert_forbidden(
@@ -152,7 +152,7 @@ fn only_dictionaries_are_given_a_state() {
 }
 
 #[test]
-fn known_functions_take_what_pytorch_gives_them() {
+fn known_functions_only_accept_pytorch_s_arguments() {
     let odd = |bytes: &'static [u8]| Pickle::dictionary("x", |pickle| pickle.raw(bytes));
     assert_damaged(
         odd(b"ccollections\nOrderedDict\nK\x01\x85R"),
@@ -186,7 +186,7 @@ fn known_functions_take_what_pytorch_gives_them() {
 }
 
 #[test]
-fn the_memo_holds_only_what_was_put_there() {
+fn empty_memo_slots_are_an_error() {
     assert_damaged(Pickle::new().raw(b"h\x05."), "place 5 of the memo is empty");
     assert_damaged(Pickle::new().raw(b"j\xff\xff\xff\xff."), "place 4294967295");
     assert_damaged(Pickle::new().raw(b"q\0."), "not there");
@@ -197,7 +197,7 @@ fn the_memo_holds_only_what_was_put_there() {
 }
 
 #[test]
-fn the_stack_does_not_run_under() {
+fn a_stack_underflow_is_an_error() {
     for bytes in [
         &b"."[..],
         b"0.",
@@ -227,7 +227,7 @@ fn the_stack_does_not_run_under() {
 }
 
 #[test]
-fn an_open_mark_shuts_off_what_lies_below() {
+fn values_below_an_open_mark_cannot_be_popped() {
     assert_damaged(
         Pickle::new().raw(b"]N(at."),
         "takes a value that is not there",
@@ -239,7 +239,7 @@ fn an_open_mark_shuts_off_what_lies_below() {
 }
 
 #[test]
-fn lengths_are_checked_against_the_bytes_that_are_left() {
+fn lengths_are_checked_against_the_remaining_bytes() {
     for bytes in [
         &b"X\xff\xff\xff\xff"[..],
         b"B\xff\xff\xff\x7f",
@@ -268,13 +268,13 @@ fn other_protocols_are_refused() {
 }
 
 #[test]
-fn containers_within_containers_end_at_some_depth() {
+fn nesting_depth_is_limited() {
     let deep = Pickle::dictionary("x", |pickle| pickle.raw([b']'; 20_000]).raw([b'a'; 19_999]));
     assert_over_limit(deep, "containers within one another");
 }
 
 #[test]
-fn a_container_that_holds_itself_ends() {
+fn a_container_that_contains_itself_is_an_error() {
     let list = Pickle::dictionary("x", |pickle| pickle.raw(b"]q\0h\0a"));
     assert_over_limit(list, "one that holds itself");
     let dictionary = Pickle::new().raw(b"}q\0").text("x").raw(b"h\0s.");
@@ -282,8 +282,8 @@ fn a_container_that_holds_itself_ends() {
 }
 
 #[test]
-fn a_list_that_mentions_another_ten_times_and_so_on_is_not_followed() {
-    // 10^20 entries if each mention were visited.
+fn exponentially_shared_lists_are_an_error() {
+    // 10^20 entries if each reference were visited.
     let bomb = Pickle::dictionary("x", |pickle| {
         (0..20)
             .fold(pickle.raw(b"]q\x000"), |pickle, level| {
@@ -299,8 +299,8 @@ fn a_list_that_mentions_another_ten_times_and_so_on_is_not_followed() {
 }
 
 #[test]
-fn a_long_name_is_not_repeated_without_end() {
-    // 20000 mentions, in two bytes each, of a name of 1000 bytes.
+fn the_total_length_of_names_is_limited() {
+    // 20000 references, with two bytes each, to a name of 1000 bytes.
     let saved = Pickle::new()
         .raw(b"}(")
         .text(&"n".repeat(1000))
@@ -320,7 +320,7 @@ fn a_long_name_is_not_repeated_without_end() {
 }
 
 #[test]
-fn many_values_are_refused() {
+fn the_number_of_values_is_limited() {
     assert_over_limit(
         Pickle::new().raw([b'N'; 100_000]),
         "65537 values on the pickle's stack",
@@ -336,7 +336,7 @@ fn many_values_are_refused() {
 }
 
 #[test]
-fn what_was_saved_must_be_a_dictionary() {
+fn the_saved_object_must_be_a_dictionary() {
     let tensor = Pickle::new().tensor(&Tensor::default()).raw(b".");
     let storage = ("0", 6, floats(&[0.0; 6]));
     let error = refused_with(&tensor, &[storage]);

@@ -1,4 +1,4 @@
-//! Tensors and storages that claim more than the file has.
+//! Tests of tensors and storages with sizes beyond the file.
 
 use dnw_checkpoint::{CheckpointError, parse};
 
@@ -30,8 +30,8 @@ fn assert_reaches_past(tensor: Tensor<'_>) {
 const HUGE: i64 = 50_000_000_000;
 
 #[test]
-fn a_small_file_that_promises_200_gigabytes_fails_at_once() {
-    // By a storage that is not there.
+fn a_small_file_that_claims_200_gigabytes_fails_at_once() {
+    // With a storage that does not exist.
     let tensor = Tensor {
         elements: HUGE,
         shape: &[HUGE],
@@ -51,7 +51,7 @@ fn a_small_file_that_promises_200_gigabytes_fails_at_once() {
         "{error}"
     );
 
-    // By repeating one element.
+    // With one repeated element.
     let repeated = Tensor {
         shape: &[HUGE],
         stride: &[0],
@@ -68,7 +68,7 @@ fn a_small_file_that_promises_200_gigabytes_fails_at_once() {
 }
 
 #[test]
-fn many_tensors_in_one_storage_are_counted_together() {
+fn tensors_of_one_storage_are_counted_together() {
     let tensor = Tensor {
         elements: 250_000,
         shape: &[250_000],
@@ -119,7 +119,7 @@ fn a_tensor_stays_within_its_storage() {
 }
 
 #[test]
-fn a_stride_that_is_never_taken_may_be_anything() {
+fn strides_of_dimensions_of_size_one_are_ignored() {
     let tensor = Tensor {
         shape: &[1, 2, 1],
         stride: &[i64::MAX, 3, i64::MAX],
@@ -155,7 +155,7 @@ fn sizes_are_not_negative() {
 }
 
 #[test]
-fn a_tensor_has_one_stride_per_axis_and_few_axes() {
+fn a_tensor_has_one_stride_per_dimension_and_few_dimensions() {
     let error = refused_tensor(Tensor {
         stride: &[1],
         ..Tensor::default()
@@ -173,7 +173,7 @@ fn a_tensor_has_one_stride_per_axis_and_few_axes() {
 }
 
 #[test]
-fn a_storage_is_as_long_as_it_says() {
+fn a_storage_must_have_its_claimed_length() {
     for elements in [5, 7, i64::MAX] {
         let tensor = Tensor {
             elements,
@@ -191,7 +191,7 @@ fn a_storage_is_as_long_as_it_says() {
 }
 
 #[test]
-fn a_stream_holds_each_storage_once_and_no_other() {
+fn a_stream_must_have_each_storage_exactly_once() {
     let saved = Pickle::dictionary("weight", |pickle| pickle.tensor(&Tensor::default()));
     let storage = || ("0", 6, floats(&[0.0; 6]));
     for (storages, expected) in [
@@ -215,7 +215,7 @@ fn a_stream_holds_each_storage_once_and_no_other() {
 }
 
 #[test]
-fn a_stream_says_one_thing_of_a_storage() {
+fn descriptions_of_a_storage_must_agree() {
     let halves = Tensor {
         kind: "HalfStorage",
         ..Tensor::default()
@@ -235,16 +235,16 @@ fn a_stream_says_one_thing_of_a_storage() {
 }
 
 #[test]
-fn a_stream_is_of_the_known_version_and_byte_order() {
+fn a_stream_must_have_the_known_version_and_byte_order() {
     let saved = Pickle::dictionary("weight", |pickle| pickle.tensor(&Tensor::default()));
     let file = legacy(&saved, &[("0", 6, floats(&[0.0; 6]))]);
     assert!(parse(&file).is_ok());
-    // The head ends with the truth value of `little_endian`, SETITEM and STOP.
+    // The head ends with the boolean of `little_endian`, SETITEM and STOP.
     let mut big = file.clone();
     big[legacy_head().len() - 3] = 0x89;
     let error = refused_file(&big).to_string();
     assert!(error.contains("little-endian"), "{error}");
-    // The magic number takes 15 bytes, LONG1 and its length come four bytes in.
+    // The magic number has 15 bytes; LONG1 and its length are at offset four.
     let mut later = file.clone();
     later[15 + 4] += 1;
     let error = refused_file(&later).to_string();
@@ -256,7 +256,7 @@ fn a_stream_is_of_the_known_version_and_byte_order() {
 }
 
 #[test]
-fn an_archive_of_zeros_inflates_only_so_far() {
+fn the_inflated_size_is_limited() {
     let size = 64 << 20;
     let tensor = Tensor {
         elements: size / 4,

@@ -1,4 +1,4 @@
-//! How much memory a thread holds at once.
+//! Measures the peak memory of a thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -14,18 +14,18 @@ thread_local! {
 }
 
 fn note(change: isize) {
-    // The thread's cells are gone while the thread ends; nothing is measured then.
+    // The thread-local counters are destroyed while the thread ends; nothing is measured then.
     let _ = HELD.try_with(|held| {
         held.set(held.get() + change);
         let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
     });
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; noting a number allocates nothing.
+// SAFETY: every call is forwarded to the system's allocator; counting does not allocate.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size() as isize);
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        // SAFETY: the caller upholds the same contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -36,16 +36,16 @@ unsafe impl GlobalAlloc for Watched {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both pieces may be there at once while the content is moved.
+        // Both blocks may exist while the content is copied.
         note(size as isize);
-        // SAFETY: as for `dealloc`, and the caller keeps the contract of `realloc`.
+        // SAFETY: as for `dealloc`, and the caller upholds the contract of `realloc`.
         let moved = unsafe { System.realloc(pointer, layout, size) };
         note(-(layout.size() as isize));
         moved
     }
 }
 
-/// Runs `work`; says how many bytes this thread held at most meanwhile, beyond those that it held before.
+/// Runs `work` and returns the peak memory of this thread during it, minus the memory before.
 pub fn most_during<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     MOST.set(before);

@@ -1,4 +1,4 @@
-//! The model's tensors among the others.
+//! Tests of finding the model's tensors.
 
 use dnw_checkpoint::{Checkpoint, CheckpointError, Reason, Section, Skipped, Tensor};
 
@@ -14,7 +14,7 @@ fn section(path: &str, names: &[&str]) -> Section {
     }
 }
 
-/// The names of the model among these sections, and the notes.
+/// The names of the model's tensors in these sections, and what was skipped.
 fn model(sections: &[Section]) -> (Vec<String>, Vec<Skipped>) {
     let checkpoint = Checkpoint {
         sections: sections.to_vec(),
@@ -26,7 +26,7 @@ fn model(sections: &[Section]) -> (Vec<String>, Vec<Skipped>) {
 }
 
 #[test]
-fn the_model_lies_under_state_dict_else_model_else_at_the_top() {
+fn the_model_is_in_state_dict_otherwise_in_model_otherwise_outermost() {
     let (top, wrapped, named) = (
         section("", &["a"]),
         section("state_dict", &["b"]),
@@ -39,7 +39,7 @@ fn the_model_lies_under_state_dict_else_model_else_at_the_top() {
 }
 
 #[test]
-fn a_part_of_the_model_called_model_is_no_wrapper() {
+fn a_submodule_named_model_is_not_a_wrapper() {
     assert_eq!(
         model(&[section("", &["model.weight", "head.weight"])]).0,
         ["model.weight", "head.weight"]
@@ -47,7 +47,7 @@ fn a_part_of_the_model_called_model_is_no_wrapper() {
 }
 
 #[test]
-fn a_prefix_that_all_names_share_is_taken_off_once() {
+fn a_prefix_of_all_names_is_removed_once() {
     assert_eq!(
         model(&[section("", &["module.conv.weight", "module.module.bias"])]).0,
         ["conv.weight", "module.bias"]
@@ -59,7 +59,7 @@ fn a_prefix_that_all_names_share_is_taken_off_once() {
 }
 
 #[test]
-fn buffers_without_anything_learned_are_left_out_and_noted() {
+fn buffers_without_learned_values_are_skipped() {
     let names = [
         "module.zeros",
         "module.norm.0.num_batches_tracked",
@@ -91,7 +91,7 @@ fn buffers_without_anything_learned_are_left_out_and_noted() {
 }
 
 #[test]
-fn a_file_without_a_model_says_where_its_tensors_are() {
+fn the_error_for_a_file_without_a_model_lists_its_sections() {
     let checkpoint = Checkpoint {
         sections: vec![section("ema.weights", &["a"]), section("x", &["b"])],
         skipped: Vec::new(),
@@ -108,7 +108,7 @@ fn a_file_without_a_model_says_where_its_tensors_are() {
 }
 
 #[test]
-fn two_tensors_of_one_name_are_refused() {
+fn duplicate_names_are_refused() {
     let checkpoint = Checkpoint {
         sections: vec![section("", &["a", "a"])],
         skipped: Vec::new(),

@@ -1,4 +1,4 @@
-//! Files that PyTorch wrote: `samples/README.md` has the program.
+//! Tests of files from PyTorch; the program is in `samples/README.md`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ fn sample(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The sample as both formats hold it.
+/// The sample in both formats.
 fn both(name: &str) -> Checkpoint {
     let [archive, legacy] = ["zip", "legacy"].map(|format| {
         let path = sample(&format!("{name}.{format}.pt"));
@@ -25,7 +25,7 @@ fn counting(from: f32, by: f32, count: usize) -> Vec<f32> {
 }
 
 #[test]
-fn a_training_checkpoint_gives_the_model_under_its_own_names() {
+fn the_model_of_a_training_checkpoint_has_its_own_names() {
     let state = both("training").model_state().unwrap();
     // The third and the eighth tensor of the state dictionary are `zeros` and a count of batches.
     let expected = [
@@ -46,7 +46,7 @@ fn a_training_checkpoint_gives_the_model_under_its_own_names() {
 }
 
 #[test]
-fn what_a_training_checkpoint_holds_besides_is_noted() {
+fn other_content_of_a_training_checkpoint_is_listed_as_skipped() {
     let state = both("training").model_state().unwrap();
     let notes: Vec<_> = state.skipped.iter().map(ToString::to_string).collect();
     for expected in [
@@ -128,7 +128,7 @@ fn tensors_keep_the_order_of_the_file() {
 }
 
 #[test]
-fn objects_of_the_programs_own_classes_are_refused() {
+fn objects_of_custom_classes_are_refused() {
     for format in ["zip", "legacy"] {
         let error = read(&sample(&format!("meters.{format}.pt"))).unwrap_err();
         assert!(
@@ -139,7 +139,7 @@ fn objects_of_the_programs_own_classes_are_refused() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn the_error_for_a_missing_file_names_it() {
     let error = read(&sample("absent.pt")).unwrap_err();
     assert!(matches!(error, CheckpointError::Read { .. }));
     assert!(error.to_string().contains("absent.pt"), "{error}");
@@ -150,7 +150,7 @@ fn a_file_that_is_not_there_is_named() {
 /// Trainings recorded with PyTorch 2.6, each with its start as `.pt` and as safetensors. The records are not part
 /// of the repository; `DNW_PARITY` names their folder.
 #[test]
-fn recorded_trainings_start_from_the_same_tensors_in_both_formats() {
+fn recorded_trainings_have_the_same_initial_tensors_in_both_formats() {
     let folder = std::env::var_os("DNW_PARITY").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/parity"),
         PathBuf::from,

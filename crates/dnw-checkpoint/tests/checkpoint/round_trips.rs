@@ -1,16 +1,16 @@
-//! Random checkpoints come back as they were.
+//! Tests that random checkpoints round-trip.
 
 use dnw_checkpoint::{Checkpoint, CheckpointError, Section, Tensor, parse, write_safetensors};
 use proptest::prelude::*;
 
 use crate::by_hand::{self, Pickle, archive, legacy};
 
-/// A tensor that lies anyhow in a storage of its own.
+/// A tensor with a random layout in its own storage.
 #[derive(Clone, Debug)]
 struct Lying {
     axes: Vec<(i64, i64)>,
     offset: i64,
-    /// Elements behind the last one that the tensor reaches.
+    /// Extra elements after the last one of the tensor.
     behind: i64,
 }
 
@@ -24,7 +24,7 @@ impl Lying {
         self.offset + reach + 1 + self.behind
     }
 
-    /// Where each element lies, by counting through all indices.
+    /// The position of each element, by iterating over all indices.
     fn positions(&self) -> Vec<i64> {
         self.axes
             .iter()
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_as_safetensors_is_read_again(
+    fn safetensors_files_round_trip(
         named in prop::collection::btree_map(
             "[a-z0-9_.é]{1,12}",
             prop::collection::vec(0usize..4, 0..4),
@@ -130,7 +130,7 @@ fn tensor(name: &str, shape: &[usize], data: &[f32]) -> Tensor {
 }
 
 #[test]
-fn a_written_file_is_what_the_format_says() {
+fn a_written_file_follows_the_format() {
     let written = write_safetensors(&[tensor("a", &[2], &[1.0, -2.0])]).unwrap();
     let length = u64::from_le_bytes(*written.first_chunk().unwrap()) as usize;
     let (header, data) = written[8..].split_at(length);
@@ -142,7 +142,7 @@ fn a_written_file_is_what_the_format_says() {
 }
 
 #[test]
-fn only_whole_tensors_of_different_names_are_written() {
+fn invalid_tensors_and_duplicate_names_are_not_written() {
     let short = write_safetensors(&[tensor("a", &[2], &[1.0])]).unwrap_err();
     assert_eq!(
         short.to_string(),
