@@ -1,9 +1,9 @@
 //! CIFAR-10, from the user's own files.
 //!
-//! Three forms are read, the first that is there: the published binary one (`cifar-10-batches-bin/`), a
-//! folder of images (`train/<class>/*.jpg`, `test/<class>/*.jpg`, in `cifar10-jpeg/`, `cifar10/` or the
-//! data folder itself), and such a folder packed (`cifar10-jpeg.tar.gz` or `cifar10.tar.gz`). Whatever the
-//! form, all images are decoded once and held in memory.
+//! Three forms are supported, of which the first that exists is read: the published binary files
+//! (`cifar-10-batches-bin/`), a folder of images (`train/<class>/*.jpg`, `test/<class>/*.jpg`, in
+//! `cifar10-jpeg/`, `cifar10/` or the data folder itself), and an archive of such a folder
+//! (`cifar10-jpeg.tar.gz` or `cifar10.tar.gz`). All images are decoded once and kept in memory.
 //!
 //! A binary file is 10,000 records of a label byte and 32 x 32 red, green and blue bytes
 //! (Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*).
@@ -35,7 +35,7 @@ pub const CLASSES: [&str; 10] = [
 pub const SIDES: [usize; 2] = [32, 32];
 /// Images in a binary file.
 pub const PER_FILE: usize = 10_000;
-/// Of the published training images.
+/// The statistics of the published training images.
 const MEAN: [f32; 3] = [0.491, 0.482, 0.447];
 const STD: [f32; 3] = [0.247, 0.243, 0.262];
 
@@ -49,31 +49,31 @@ const RECORD: usize = 1 + PIXELS;
 /// Bytes of a binary file.
 const FILE: u64 = (PER_FILE * RECORD) as u64;
 
-/// How a person gets the files.
+/// Instructions to get the files.
 pub(crate) const BY_HAND: &str = "download the binary version, cifar-10-binary.tar.gz, from its authors' page, \
     https://www.cs.toronto.edu/~kriz/cifar.html, and unpack it into the data folder:\n  \
     tar xzf cifar-10-binary.tar.gz -C DIR\n\
     then `dnw data check cifar10 --data DIR` reads it";
 
-/// A way in which a binary file can be wrong.
+/// The error of an invalid binary file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CifarError {
-    /// The file has not the length of the published ones.
+    /// The file does not have the published length.
     #[error("it has {found} bytes where {FILE} are needed ({PER_FILE} images of {RECORD} bytes)")]
     Length {
         /// Its length.
         found: u64,
     },
-    /// A label names no class.
+    /// A label out of range.
     #[error("image {index} has the label {label}, labels go from 0 to 9")]
     Label {
-        /// Which image of the file.
+        /// The index of the image in the file.
         index: usize,
         /// Its label.
         label: u8,
     },
-    /// The names of the classes are others.
+    /// The names of the classes differ.
     #[error("it does not list the ten classes of CIFAR-10 in their order")]
     Names,
     /// Reading failed.
@@ -81,15 +81,15 @@ pub enum CifarError {
     Io(#[from] io::Error),
 }
 
-/// Where CIFAR-10 is, and in which form.
+/// The location and form of CIFAR-10.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
     /// The published binary files, in this folder.
     Binary(PathBuf),
-    /// `train/` and `test/` in this folder.
+    /// A folder with `train/` and `test/`.
     Folder(PathBuf),
-    /// The same in this `.tar.gz`.
+    /// A `.tar.gz` of such a folder.
     Archive(PathBuf),
 }
 
@@ -113,7 +113,7 @@ pub fn binary_files() -> [String; 6] {
 /// Finds CIFAR-10 under the data folder.
 ///
 /// # Errors
-/// [`DataError::NotFound`] with where it looked.
+/// [`DataError::NotFound`] with the searched folders.
 pub fn locate(root: &Path) -> Result<Form, DataError> {
     let mut looked = Vec::new();
     let mut incomplete = None;
@@ -134,7 +134,7 @@ pub fn locate(root: &Path) -> Result<Form, DataError> {
         }
         looked.push(folder);
     }
-    // The data folder itself may hold the parts of any set; one class tells.
+    // The data folder itself may contain the parts of any set; one class identifies it.
     if root.join("train").join(CLASSES[0]).is_dir() && root.join("test").is_dir() {
         return Ok(Form::Folder(root.to_owned()));
     }
@@ -155,7 +155,7 @@ pub fn locate(root: &Path) -> Result<Form, DataError> {
 /// deviation.
 ///
 /// # Errors
-/// [`DataError::NotFound`], or what is wrong with which file.
+/// [`DataError::NotFound`], or the error of an invalid file.
 pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
     let [train, test] = match locate(&root(given))? {
         Form::Binary(folder) => read_binary(&folder)?,
@@ -172,7 +172,7 @@ pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
     DataSet::new(NAME, classes, train, test, (MEAN.into(), STD.into()))
 }
 
-/// Whether the classes found at `path` are those of CIFAR-10.
+/// Checks that the classes at `path` are those of CIFAR-10.
 pub(crate) fn check_classes(path: &Path, classes: &[String]) -> Result<(), DataError> {
     same_classes(NAME, &CLASSES.map(str::to_owned), classes).map_err(|it| wrong(path, it))
 }
@@ -238,14 +238,14 @@ fn read_records(path: &Path) -> Result<(Vec<u8>, Vec<u16>), CifarError> {
     Ok((pixels, labels))
 }
 
-/// The list of class names says nothing new, so it may be missing, but not differ.
+/// Checks the list of class names. It may be missing, but must not differ.
 pub(crate) fn check_names(path: &Path) -> Result<(), DataError> {
     let text = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(in_file(path, error.into())),
         Ok(file) => {
             let mut text = Vec::new();
-            // Ten short lines; a longer file differs already.
+            // Ten short lines; a longer file is different.
             let read = file.take(1024).read_to_end(&mut text);
             read.map_err(|error| in_file(path, error.into()))?;
             String::from_utf8_lossy(&text).into_owned()
@@ -259,7 +259,7 @@ pub(crate) fn check_names(path: &Path) -> Result<(), DataError> {
     }
 }
 
-/// How many training and test images there are: of binary files by their length, of others by listing.
+/// The numbers of training and test images: of binary files by their length, of others by listing.
 ///
 /// # Errors
 /// [`DataError`] if the files cannot be listed.
