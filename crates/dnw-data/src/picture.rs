@@ -126,7 +126,7 @@ fn first_bytes(bytes: &[u8]) -> String {
 /// Reads and decodes the image in a file.
 ///
 /// # Errors
-/// The [`ImageError`] that says what is wrong.
+/// [`ImageError`] if the file is invalid.
 pub fn read(path: &Path) -> Result<Picture<'static>, ImageError> {
     decode(&read_bytes(path)?)
 }
@@ -152,7 +152,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ImageError> {
 /// Decodes a JPEG or a PNG into three channels: red, green, blue.
 ///
 /// # Errors
-/// The [`ImageError`] that says what is wrong.
+/// [`ImageError`] if the file is invalid.
 pub fn decode(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
     if bytes.is_empty() {
         Err(ImageError::Empty)
@@ -189,8 +189,8 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
     Ok(planar::<3>(&interleaved, [height, width], |pixel| pixel))
 }
 
-/// Whether the end marker comes after the last start of a scan. Inside the scan neither can occur, for
-/// what looks like a marker there is escaped.
+/// Whether the end marker is after the last start of a scan. Within a scan neither can occur, because markers
+/// are escaped there.
 fn has_end(bytes: &[u8]) -> bool {
     let marker = bytes.windows(2).rev().find_map(|pair| match pair {
         [0xff, 0xd9] => Some(true),

@@ -23,6 +23,7 @@ pub const ALL: [Solver; 5] = [EULER, HEUN, RK4, TSIT5, DOPRI5];
 /// One step of length `h` from `(t, y)` computes the slopes
 /// `k_i = f(t + c_i h, y + h sum_j a_ij k_j)` and ends at `y + h sum_i b_i k_i`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Solver {
     /// The usual name, in lower case.
     pub name: &'static str,
