@@ -26,6 +26,7 @@ pub struct Circuit {
 
 /// One step of a circuit.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Step {
     /// The layer that it belongs to.
     pub layer: String,
@@ -39,6 +40,7 @@ pub struct Step {
 
 /// The operation of a step.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Op {
     /// The image.
     Input,
@@ -110,6 +112,7 @@ pub enum Op {
 
 /// The source of a norm's mean and variance.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Statistics {
     /// Running statistics from training: a batch norm in evaluation.
     Batch {
@@ -124,6 +127,7 @@ pub enum Statistics {
 
 /// The kind of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pool {
     /// The maximum of each window.
     Max,

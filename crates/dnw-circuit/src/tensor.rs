@@ -13,6 +13,7 @@ impl TensorId {
 
 /// The kind of a tensor, which decides how its entries are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// Wired weights: each entry is an edge, real or hallucinated.
     Edges,

@@ -1,28 +1,28 @@
-//! What nodes do, in one pass each way: instance norm, ReLU, depthwise 3 x 3 convolution with one pixel of padding.
+//! The node function, fused: instance norm, ReLU and a depthwise 3 x 3 convolution with one pixel of padding, forward and backward.
 //!
-//! A group of units has one map. It lies in the memory that they share, with its padding, so that the device's own memory is read and
-//! written once: forward the map comes in and the convolved one goes out; backward the map and the gradient come in, what lies between
-//! is made again, and the gradient to the map goes out. Gradients to a node's numbers are summed over a map here and over images by a
-//! second kernel, in order.
+//! Each workgroup computes one feature map, which is in shared memory with its padding, so that global memory is read and written once. The
+//! forward pass reads the input and writes the output. The backward pass reads the input and the gradient of the output, recomputes the
+//! intermediate values and writes the gradient of the input. The gradients of a node's parameters are summed over each feature map here and
+//! over the images by a second kernel, in a fixed order.
 
 use cubecl::prelude::*;
 
 use crate::buffer::{Buffer, UNITS, groups};
 
-/// The sizes of the nodes' maps.
+/// The sizes of the nodes' feature maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeShape {
-    /// Images.
+    /// Images in the batch.
     pub images: usize,
     /// Nodes.
     pub nodes: usize,
-    /// Height of a map in pixels.
+    /// Height of a feature map.
     pub height: usize,
-    /// Width of a map in pixels.
+    /// Width of a feature map.
     pub width: usize,
 }
 
-/// Gradients that a map has for its node: nine of the kernel, gamma's and beta's.
+/// Length of a node's gradients: nine filter taps, gamma, beta.
 const NUMBERS: usize = 11;
 
 impl NodeShape {
@@ -30,38 +30,38 @@ impl NodeShape {
         self.images * self.nodes * self.height * self.width
     }
 
-    /// Units that share a map.
+    /// Threads per feature map.
     fn units(self) -> u32 {
         ((self.height * self.width).next_power_of_two() as u32).clamp(32, 128)
     }
 
-    /// Numbers that two maps with their padding and the units' sums take, which is what the backward pass has.
+    /// Elements of shared memory that the backward pass needs: two padded feature maps and the threads' sums.
     fn shared(self) -> usize {
         2 * (self.height + 2) * (self.width + 2) + NUMBERS * self.units() as usize
     }
 
-    /// Whether a device has enough memory that units share.
+    /// Whether a device has enough shared memory.
     pub fn fits(self, client: &Client) -> bool {
         let hardware = &client.properties().hardware;
         4 * self.shared() <= hardware.max_shared_memory_size
             && self.units() <= hardware.max_units_per_cube
     }
 
-    /// A group for each map, in two dimensions where one has not enough.
+    /// One workgroup per feature map, in two dimensions: nodes and images.
     fn groups(self) -> CubeCount {
         let (across, down) = (self.nodes as u32, self.images as u32);
         CubeCount::Static(across, down, 1)
     }
 }
 
-/// The numbers of nodes.
+/// The parameters of the nodes.
 #[derive(Clone, Debug)]
 pub struct NodeParameters {
     /// Scale after the norm, `[nodes]`.
     pub gamma: Buffer,
     /// Shift after the norm, `[nodes]`.
     pub beta: Buffer,
-    /// `[nodes, 3, 3]`.
+    /// Kernel weights of the depthwise convolution, `[nodes, 3, 3]`.
     pub kernel: Buffer,
     /// Added to the variance.
     pub epsilon: f32,
@@ -75,14 +75,14 @@ impl NodeParameters {
     }
 }
 
-/// Gradients to the numbers of nodes.
+/// The gradients of [`NodeParameters`].
 #[derive(Clone, Debug)]
 pub struct NodeGradients {
-    /// `[nodes]`.
+    /// Gradient of the scale, `[nodes]`.
     pub gamma: Buffer,
-    /// `[nodes]`.
+    /// Gradient of the shift, `[nodes]`.
     pub beta: Buffer,
-    /// `[nodes, 3, 3]`.
+    /// Gradient of the kernel weights, `[nodes, 3, 3]`.
     pub kernel: Buffer,
 }
 
@@ -104,7 +104,7 @@ pub fn forward(
     if y.length() == 0 {
         return;
     }
-    // SAFETY: there is a group for each map, and pixels are counted against its size.
+    // SAFETY: there is a workgroup per feature map, and pixels are checked against its size.
     unsafe {
         forward_kernel::launch_unchecked(
             client,
@@ -123,7 +123,10 @@ pub fn forward(
     }
 }
 
-/// The gradients: to what the nodes are given into `dx`, and to their numbers.
+/// The backward pass of [`forward`]: writes the gradient of `x` to `dx` and returns the gradients of the parameters.
+///
+/// # Shapes
+/// `x`, `dy` and `dx`: `[images, nodes, height, width]`.
 ///
 /// # Panics
 /// As [`forward`].
@@ -152,7 +155,7 @@ pub fn backward(
         kernel: Buffer::uninitialised(client, 9 * shape.nodes),
     };
     if dx.length() > 0 {
-        // SAFETY: there is a group for each map, and pixels are counted against its size.
+        // SAFETY: there is a workgroup per feature map, and pixels are checked against its size.
         unsafe {
             backward_kernel::launch_unchecked(
                 client,
@@ -172,7 +175,7 @@ pub fn backward(
             );
         }
     }
-    // SAFETY: units beyond the last node's numbers end at once; `sums` has as many of each image.
+    // SAFETY: threads beyond the last node's gradients return at once; `sums` has the same number per image.
     unsafe {
         sum_images::launch_unchecked(
             client,
@@ -192,7 +195,7 @@ pub fn backward(
     found
 }
 
-/// The sum of what each unit has, in a fixed order: halves onto halves.
+/// The sum of the threads' values, in a fixed order: the upper half is added to the lower half repeatedly.
 #[cube]
 fn sum_of_units(value: f32, shared: &mut [f32], #[comptime] units: u32) -> f32 {
     shared[UNIT_POS as usize] = value;
@@ -211,7 +214,7 @@ fn sum_of_units(value: f32, shared: &mut [f32], #[comptime] units: u32) -> f32 {
     sum
 }
 
-/// A map's mean, and one over its deviation.
+/// A feature map's mean, and `1 / sqrt(variance + epsilon)`.
 #[cube]
 fn moments(
     x: &[f32],
@@ -239,7 +242,7 @@ fn moments(
     (mean, 1.0f32 / (variance + epsilon).sqrt())
 }
 
-/// Writes zeros around, and into, a map with its padding.
+/// Fills a padded feature map with zeros.
 #[cube]
 fn clear(map: &mut [f32], #[comptime] length: u32, #[comptime] units: u32) {
     let mut place = UNIT_POS;
@@ -297,7 +300,7 @@ fn forward_kernel(
     }
 }
 
-/// The gradient to what the ReLU let through at a pixel: `dy` convolved with the kernel turned over.
+/// The gradient of the ReLU's output at a pixel: `dy` convolved with the flipped kernel.
 #[cube]
 fn back(dy: &[f32], kernel: &[f32], node: u32, pixel: u32, #[comptime] width: u32) -> f32 {
     let pitch = comptime!(width + 2);
@@ -335,7 +338,7 @@ fn backward_kernel(
     let node = CUBE_POS_X;
     let map = CUBE_POS_Y * CUBE_COUNT_X + node;
     let first = map * pixels;
-    // The units' sums, eleven of each; the norm uses the first line of it before.
+    // The sums of the threads, eleven each; the norm uses the first row before.
     let mut shared = Shared::<[f32]>::new_slice(comptime!((11 * units) as usize));
     let mut activations = Shared::<[f32]>::new_slice(padded as usize);
     let mut given = Shared::<[f32]>::new_slice(padded as usize);

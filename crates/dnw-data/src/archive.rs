@@ -1,8 +1,7 @@
-//! A folder of images as a packed archive, read without unpacking it to disk.
+//! A folder of images in a gzipped tar archive, read without unpacking it to disk.
 //!
-//! The archive is a gzipped tar whose paths end in `part/class/image`, with anything before. What is kept
-//! of it are the encoded images, sorted as [`folder`](crate::folder) sorts them, so the order in the
-//! archive does not matter.
+//! The paths in the archive end in `part/class/image`, with any prefix. The encoded images are kept in
+//! memory, in the order of [`folder`](crate::folder), independent of their order in the archive.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,10 +17,10 @@ mod error;
 
 pub use error::{ArchiveError, MAX_ENTRY, MAX_UNPACKED};
 
-/// Two parts of classes of images, encoded, in memory.
+/// The encoded images of both parts, in memory.
 #[derive(Debug)]
 pub struct ImageArchive {
-    /// The classes' names, sorted.
+    /// The sorted names of the classes.
     pub classes: Vec<String>,
     /// The images of `train/`.
     pub train: ArchivePart,
@@ -79,13 +78,13 @@ impl ImageArchive {
 }
 
 fn read(archive: impl Read) -> Result<BTreeMap<String, Classes>, ArchiveError> {
-    // One byte over the limit tells an archive that ends there from one that goes on.
+    // One byte more than the limit distinguishes an archive that ends there from a longer one.
     let unpacked = MultiGzDecoder::new(BufReader::new(archive)).take(MAX_UNPACKED + 1);
     let mut archive = tar::Archive::new(unpacked);
     let mut parts: BTreeMap<String, Classes> = BTreeMap::new();
     let found = collect(&mut archive, &mut parts);
     let mut rest = archive.into_inner();
-    // The end of the stream is where gzip compares its checksum.
+    // gzip verifies its checksum at the end of the stream.
     let drained = match found {
         Ok(()) => io::copy(&mut rest, &mut io::sink()).map_err(ArchiveError::Damaged),
         Err(_) => Ok(0),
@@ -131,7 +130,7 @@ fn collect(
     Ok(())
 }
 
-/// Part, class and name of an image by its path.
+/// The part, class and name of an image, from its path.
 fn last_three(path: &Path) -> Option<[String; 3]> {
     let mut names = path.components().rev().map(|component| match component {
         Component::Normal(name) => name.to_str().map(str::to_owned),

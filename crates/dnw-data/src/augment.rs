@@ -1,18 +1,18 @@
-//! Random changes to training images.
+//! Random augmentation of training images.
 
 use crate::{DataSet, Rng};
 
-/// A random change to one training image after its transform, made on the loader's threads.
+/// A random augmentation of a training image after its transform, run on the loader's threads.
 pub trait Augment: Send + Sync {
-    /// Changes `image` in place, taking all randomness from `rng`, which depends on the seed, the epoch
-    /// and the image alone.
+    /// Changes `image` in place. All randomness is from `rng`, which depends only on the seed, the epoch and
+    /// the image.
     ///
     /// # Shapes
     /// `image`: `shape` = channels, height, width, row-major, already normalised.
     fn apply(&self, image: &mut [f32], shape: [usize; 3], rng: &mut Rng);
 }
 
-/// Leaves images as they are.
+/// No augmentation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoAugment;
 
@@ -20,11 +20,11 @@ impl Augment for NoAugment {
     fn apply(&self, _: &mut [f32], _: [usize; 3], _: &mut Rng) {}
 }
 
-/// Pads the image with black on every side, cuts a window of the old size at a random place, and, if
-/// asked, mirrors left and right every second time.
+/// Random crop with padding, and optionally a random horizontal flip.
 ///
-/// That is a shift of up to `pad` pixels each way. Draws, in this order: the shift down, the shift to
-/// the right, and, only if mirroring is asked for, whether to mirror.
+/// The image is padded with black on every side and cropped to its size at a random position, which is a shift
+/// of up to `pad` pixels in each direction. Random numbers are drawn in this order: vertical shift, horizontal
+/// shift, and, only with flips enabled, whether to flip.
 #[derive(Clone, Debug)]
 pub struct ShiftCrop {
     pad: u16,
@@ -33,8 +33,7 @@ pub struct ShiftCrop {
 }
 
 impl ShiftCrop {
-    /// Shifts by up to `pad` pixels; what comes into view has the normalised value of a black pixel of
-    /// `data`.
+    /// Shifts by up to `pad` pixels. New pixels have the normalised value of a black pixel of `data`.
     pub fn new(pad: u16, data: &DataSet) -> Self {
         Self {
             pad,
@@ -43,7 +42,7 @@ impl ShiftCrop {
         }
     }
 
-    /// Whether to mirror left and right every second time. Wrong for digits, right for photographs.
+    /// Sets whether to flip half of the images horizontally: useful for photographs, wrong for digits.
     pub fn with_mirror(mut self, mirror: bool) -> Self {
         self.mirror = mirror;
         self
@@ -72,7 +71,7 @@ impl Augment for ShiftCrop {
     }
 }
 
-/// Moves values `by` places towards the end and fills the places left behind.
+/// Shifts values by `by` positions towards the end and fills the free positions.
 fn shift(values: &mut [f32], by: isize, fill: f32) {
     let moved = by.unsigned_abs().min(values.len());
     let kept = values.len() - moved;

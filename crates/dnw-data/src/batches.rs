@@ -1,13 +1,12 @@
-//! Batches, made ready on background threads.
+//! Batches, prepared on background threads.
 //!
-//! Which images a batch holds and how they are shown is a pure function of (seed, epoch, batch), so
-//! threads share nothing but the plan. A batch is made in pieces, numbered through the epoch: thread `t`
-//! of `T` makes pieces `t`, `t + T`, `t + 2T`, .. and the reader takes from the threads in turn. The
-//! bytes and their order are the same for any number of threads, and a run can start in the middle of
-//! an epoch.
+//! The images of a batch and their augmentation are a pure function of (seed, epoch, batch), so threads
+//! share only the plan. A batch consists of pieces, numbered through the epoch: thread `t` of `T` prepares
+//! pieces `t`, `t + T`, `t + 2T`, .. and the reader receives from the threads in turn. The bytes and their
+//! order are the same for any number of threads, and a run can start in the middle of an epoch.
 //!
-//! However large the data are, what lies ready is bounded: of each thread, [`AHEAD`] pieces in its queue and
-//! one in its hands, each of about [`PIECE_BYTES`] bytes or one image.
+//! Memory is bounded for any data set: each thread has at most [`AHEAD`] pieces in its queue and one in
+//! progress, each of about [`PIECE_BYTES`] bytes or one image.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -21,47 +20,47 @@ use crate::{
     TrainTransform,
 };
 
-/// Pieces that one thread makes ahead of the reader.
+/// Pieces that a thread prepares ahead of the reader.
 const AHEAD: usize = 2;
-/// A piece holds so many images as take about this much memory.
+/// The approximate size of a piece.
 const PIECE_BYTES: usize = 8 << 20;
 
-/// Some images, ready for a network.
+/// A batch of normalised images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// `[n, channels, height, width]`, row-major, normalised: `(byte / 255 - mean) / std`.
     pub images: Vec<f32>,
-    /// `[n]`, the class of each.
+    /// The labels, `[n]`.
     pub labels: Vec<i32>,
-    /// `[n]`, which image of the part each is.
+    /// The index of each image in its part, `[n]`.
     pub indices: Vec<u32>,
-    /// Which batch of the epoch this is, from 0.
+    /// The index of the batch in the epoch, from 0.
     pub index: usize,
 }
 
 impl Batch {
-    /// How many images it holds; at least one.
+    /// The number of images; at least one.
     #[expect(clippy::len_without_is_empty, reason = "there is at least one image")]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 }
 
-/// All that a batch is a function of.
+/// Everything that determines the batches.
 pub(crate) struct Plan {
     pub part: Arc<dyn Part>,
-    /// Channels, height, width of an image of a batch.
+    /// Channels, height and width of the images.
     pub shape: [usize; 3],
-    /// For each channel, what each byte is after normalisation.
+    /// For each channel, the normalised value of each byte.
     pub tables: Arc<[[f32; 256]]>,
     pub show: Show,
     pub order: Order,
     pub batch_size: usize,
 }
 
-/// As what images are shown.
+/// Whether images are prepared for training or evaluation.
 pub(crate) enum Show {
-    /// In this epoch of a training with this seed.
+    /// For this epoch of a training with this seed.
     Training(Training, u64, u64),
     Evaluation(TestTransform),
 }
@@ -96,14 +95,14 @@ impl Plan {
         self.batch_size.div_ceil(self.piece_size())
     }
 
-    /// The images of a batch, as indices into the part.
+    /// The images of a batch, as indices in the part.
     fn batch(&self, index: usize) -> &[u32] {
         let order = self.order.indices();
         let start = index * self.batch_size;
         &order[start..(start + self.batch_size).min(order.len())]
     }
 
-    /// Piece `number` of the epoch; in a last batch that is not full, it may hold nothing.
+    /// Piece `number` of the epoch; it may be empty in an incomplete last batch.
     fn piece(&self, number: usize) -> Piece {
         let per_batch = self.pieces_per_batch();
         let mut pieces = self.batch(number / per_batch).chunks(self.piece_size());
@@ -169,7 +168,7 @@ impl Plan {
 /// The batches of one epoch, in order; after an error there are no more.
 ///
 /// An item is [`DataError::BadImages`] if images of the batch cannot be read or decoded. Dropping the
-/// iterator early stops and joins the threads. A panic in an [`Augment`] goes on in the reader.
+/// iterator early stops and joins the threads. A panic in an [`Augment`] is propagated to the reader.
 pub struct Batches {
     plan: Arc<Plan>,
     workers: Vec<Worker>,
@@ -189,7 +188,7 @@ impl Batches {
         batches: std::ops::Range<usize>,
         threads: usize,
     ) -> Result<Self, DataError> {
-        // Workers are added one by one to the value whose drop joins them, should a later one fail.
+        // Workers are added one by one to a value whose drop joins them, in case a later one fails to start.
         let mut this = Self {
             plan: Arc::new(plan),
             workers: Vec::new(),
@@ -206,7 +205,7 @@ impl Batches {
             let work = move || {
                 for number in (first..pieces.end).step_by(threads) {
                     if sender.send(plan.piece(number)).is_err() {
-                        return; // The reader is gone.
+                        return; // The reader was dropped.
                     }
                 }
             };
@@ -222,7 +221,7 @@ impl Batches {
         Ok(this)
     }
 
-    /// The next piece: from the thread whose turn it is, or made here.
+    /// The next piece: from the next thread, or prepared on this one.
     fn piece(&mut self, number: usize) -> Piece {
         let Some(worker) = self.workers.get(self.turn) else {
             return self.plan.piece(number);
@@ -232,7 +231,7 @@ impl Batches {
                 self.turn = (self.turn + 1) % self.workers.len();
                 piece
             }
-            // A thread only ends before its last piece by a panic.
+            // A thread only ends before its last piece because of a panic.
             Err(_) => {
                 self.end = self.next;
                 let worker = self.workers.swap_remove(self.turn);
@@ -292,10 +291,10 @@ impl ExactSizeIterator for Batches {}
 
 impl Drop for Batches {
     fn drop(&mut self) {
-        // All receivers go first: a thread that waits with a full channel then ends.
+        // All receivers are dropped first, so that threads blocked on a full channel end.
         let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
-            // A panic in there concerns a batch that nobody asked for.
+            // A panic here concerns a batch that was not requested.
             let _ = thread.join();
         }
     }

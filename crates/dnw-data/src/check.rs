@@ -1,4 +1,4 @@
-//! Whether the data is what was published.
+//! Compares data with what was published.
 
 use std::path::{Path, PathBuf};
 
@@ -11,42 +11,42 @@ use crate::mnist::{self, Publication, hexadecimal};
 use crate::part::bad_images;
 use crate::{DataError, Part, Source, digits, imagenet};
 
-/// What [`check`] found.
+/// The result of [`check`].
 #[derive(Debug)]
 pub struct Check {
     /// The data set.
     pub source: Source,
-    /// Every file of it.
+    /// Its files.
     pub files: Vec<FileCheck>,
-    /// What is wrong with the set as a whole although each file can be read.
+    /// A problem of the whole set, although each file can be read.
     pub problem: Option<DataError>,
 }
 
-/// What [`check`] found about one file.
+/// The result of [`check`] for one file.
 #[derive(Debug)]
 pub struct FileCheck {
-    /// The file, or what stands for it.
+    /// The file, or a description of built-in data.
     pub path: PathBuf,
     /// The MD5 sum of the published file, unpacked, if it is known.
     pub published_md5: Option<String>,
-    /// How it compares.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
 /// How a file compares with the published one.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Bit for bit the same, unpacked.
+    /// Identical, after unpacking.
     Published {
         /// Images or labels in it.
         count: usize,
     },
-    /// Sound, as far as can be said where no checksum was published: every image in it was decoded.
+    /// Valid, without a published checksum: every image was decoded.
     Sound {
         /// Images in it.
         count: usize,
     },
-    /// A sound file with other contents.
+    /// A valid file with other contents.
     Differs {
         /// Images or labels in it.
         count: usize,
@@ -58,7 +58,7 @@ pub enum Verdict {
 }
 
 impl Check {
-    /// Whether the set is there, whole and, as far as can be said, as published.
+    /// Whether the set is complete and, as far as known, as published.
     pub fn passed(&self) -> bool {
         let good = |file: &FileCheck| {
             let verdict = &file.verdict;
@@ -68,13 +68,12 @@ impl Check {
     }
 }
 
-/// Reads all of the data set `name`, decodes every image and compares what has published checksums with them.
+/// Reads the data set `name`, decodes every image and compares published checksums.
 ///
-/// A damaged file is a [`Verdict`], so that one call reports all of them. ImageNet's million images take
-/// their time.
+/// A damaged file is a [`Verdict`], so that one call reports all of them. ImageNet takes long.
 ///
 /// # Errors
-/// [`DataError::UnknownName`], or [`DataError::NotFound`] if the files are not all there.
+/// [`DataError::UnknownName`], or [`DataError::NotFound`] if files are missing.
 pub fn check(name: &str, root: Option<&Path>) -> Result<Check, DataError> {
     let source = Source::named(name)?;
     let files = match source {
@@ -167,7 +166,7 @@ fn check_folder(train: &Path, test: &Path) -> Result<Vec<FileCheck>, DataError> 
     Ok(checks)
 }
 
-/// The part as a whole, or each image of it that cannot be used.
+/// The verdict of the part, or of each image that cannot be used.
 fn check_part(path: PathBuf, part: &dyn Part) -> Vec<FileCheck> {
     let bad = bad_images(part);
     if bad.is_empty() {

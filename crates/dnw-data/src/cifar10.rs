@@ -1,9 +1,9 @@
 //! CIFAR-10, from the user's own files.
 //!
-//! Three forms are read, the first that is there: the published binary one (`cifar-10-batches-bin/`), a
-//! folder of images (`train/<class>/*.jpg`, `test/<class>/*.jpg`, in `cifar10-jpeg/`, `cifar10/` or the
-//! data folder itself), and such a folder packed (`cifar10-jpeg.tar.gz` or `cifar10.tar.gz`). Whatever the
-//! form, all images are decoded once and held in memory.
+//! Three forms are supported, of which the first that exists is read: the published binary files
+//! (`cifar-10-batches-bin/`), a folder of images (`train/<class>/*.jpg`, `test/<class>/*.jpg`, in
+//! `cifar10-jpeg/`, `cifar10/` or the data folder itself), and an archive of such a folder
+//! (`cifar10-jpeg.tar.gz` or `cifar10.tar.gz`). All images are decoded once and kept in memory.
 //!
 //! A binary file is 10,000 records of a label byte and 32 x 32 red, green and blue bytes
 //! (Krizhevsky 2009, *Learning Multiple Layers of Features from Tiny Images*).
@@ -32,15 +32,15 @@ const META: &str = "batches.meta.txt";
 const FOLDERS: [&str; 2] = ["cifar10-jpeg", "cifar10"];
 const ARCHIVES: [&str; 2] = ["cifar10-jpeg.tar.gz", "cifar10.tar.gz"];
 
-/// Where CIFAR-10 is, and in which form.
+/// The location and form of CIFAR-10.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
     /// The published binary files, in this folder.
     Binary(PathBuf),
-    /// `train/` and `test/` in this folder.
+    /// A folder with `train/` and `test/`.
     Folder(PathBuf),
-    /// The same in this `.tar.gz`.
+    /// A `.tar.gz` of such a folder.
     Archive(PathBuf),
 }
 
@@ -64,7 +64,7 @@ pub fn binary_files() -> [String; 6] {
 /// Finds CIFAR-10 under the data folder.
 ///
 /// # Errors
-/// [`DataError::NotFound`] with where it looked.
+/// [`DataError::NotFound`] with the searched folders.
 pub fn locate(root: &Path) -> Result<Form, DataError> {
     let mut looked = Vec::new();
     let mut incomplete = None;
@@ -85,7 +85,7 @@ pub fn locate(root: &Path) -> Result<Form, DataError> {
         }
         looked.push(folder);
     }
-    // The data folder itself may hold the parts of any set; one class tells.
+    // The data folder itself may contain the parts of any set; one class identifies it.
     if root.join("train").join(CLASSES[0]).is_dir() && root.join("test").is_dir() {
         return Ok(Form::Folder(root.to_owned()));
     }
@@ -106,7 +106,7 @@ pub fn locate(root: &Path) -> Result<Form, DataError> {
 /// deviation.
 ///
 /// # Errors
-/// [`DataError::NotFound`], or what is wrong with which file.
+/// [`DataError::NotFound`], or the error of an invalid file.
 pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
     let [train, test] = match locate(&root(given))? {
         Form::Binary(folder) => read_binary(&folder)?,
@@ -129,7 +129,7 @@ pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
     )
 }
 
-/// Whether the classes found at `path` are those of CIFAR-10.
+/// Checks that the classes at `path` are those of CIFAR-10.
 pub(crate) fn check_classes(path: &Path, classes: &[String]) -> Result<(), DataError> {
     same_classes(CIFAR10.name, &CLASSES.map(str::to_owned), classes).map_err(|it| wrong(path, it))
 }
@@ -181,7 +181,7 @@ pub(crate) fn check_names(path: &Path) -> Result<(), DataError> {
         Err(error) => return Err(in_file(path, error.into())),
         Ok(file) => {
             let mut text = Vec::new();
-            // Ten short lines; a longer file differs already.
+            // Ten short lines; a longer file is different.
             let read = file.take(1024).read_to_end(&mut text);
             read.map_err(|error| in_file(path, error.into()))?;
             String::from_utf8_lossy(&text).into_owned()
@@ -195,7 +195,7 @@ pub(crate) fn check_names(path: &Path) -> Result<(), DataError> {
     }
 }
 
-/// How many training and test images there are: of binary files by their length, of others by listing.
+/// The numbers of training and test images: of binary files by their length, of others by listing.
 ///
 /// # Errors
 /// [`DataError`] if the files cannot be listed.

@@ -1,4 +1,4 @@
-//! A training part, a test part, and what is known about both.
+//! A data set: its training and test part, and their metadata.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use crate::part::bad_image;
 use crate::subset::Subset;
 use crate::{DataError, Part, Transforms};
 
-/// A training part, a test part, and what is known about both.
+/// A data set: its training and test part, and their metadata.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DataSet {
-    /// The name it was opened by.
+    /// Its name.
     pub name: String,
-    /// The classes' names; a label is an index into them.
+    /// The names of the classes; a label is an index.
     pub classes: Vec<String>,
-    /// The images to learn from.
+    /// The training images.
     pub train: Arc<dyn Part>,
-    /// The images to be judged by.
+    /// The test images.
     pub test: Arc<dyn Part>,
     /// Mean of each channel, in units where white is 1.
     pub mean: Vec<f32>,
@@ -27,10 +27,10 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// Puts two parts together whose images are all of one size and are shown as they are.
+    /// Combines two parts whose images all have the same size, without transforms.
     ///
     /// # Shapes
-    /// `statistics`: mean and standard deviation, each one number per channel.
+    /// `statistics`: mean and standard deviation, each one value per channel.
     ///
     /// # Errors
     /// As [`transformed`](Self::transformed).
@@ -45,15 +45,15 @@ impl DataSet {
         Self::transformed(name, classes, train, test, statistics, transforms)
     }
 
-    /// Puts two parts together whose images are shown as `transforms` say.
+    /// Combines two parts, with `transforms`.
     ///
     /// # Shapes
-    /// `statistics`: mean and standard deviation, each one number per channel.
+    /// `statistics`: mean and standard deviation, each one value per channel.
     ///
     /// # Errors
     /// [`DataError::NoImages`] if a part has none, [`DataError::Transform`] if a transform does not fit the
     /// images, [`DataError::PartsDiffer`] if the parts' images differ in shape, [`DataError::LabelRange`] if
-    /// a label names no class, [`DataError::Statistics`] if the statistics are not a finite mean and a
+    /// a label is out of range, [`DataError::Statistics`] if the statistics are not a finite mean and a
     /// positive deviation for each channel.
     pub fn transformed(
         name: &str,
@@ -98,7 +98,7 @@ impl DataSet {
         })
     }
 
-    /// The same images, shown as `transforms` say.
+    /// The same images with other transforms.
     ///
     /// # Errors
     /// [`DataError::Transform`] if a transform does not fit the images, [`DataError::PartsDiffer`] if the
@@ -109,16 +109,16 @@ impl DataSet {
         Ok(self)
     }
 
-    /// Some of the training images, drawn once and for all: the same ones whatever the seed of a run.
+    /// Limits the training images to a random subset, which is independent of the seed of a run.
     ///
     /// # Errors
-    /// [`DataError::Subset`] if there are not so many, or none are asked for.
+    /// [`DataError::Subset`] if the number is zero or larger than the part.
     pub fn with_train_images(mut self, images: usize) -> Result<Self, DataError> {
         self.train = subset(self.train, images, "training")?;
         Ok(self)
     }
 
-    /// Some of the test images, drawn once and for all.
+    /// Limits the test images to a random subset, which is independent of the seed of a run.
     ///
     /// # Errors
     /// As [`with_train_images`](Self::with_train_images).
@@ -127,21 +127,21 @@ impl DataSet {
         Ok(self)
     }
 
-    /// How images are shown.
+    /// The transforms.
     pub fn transforms(&self) -> Transforms {
         self.transforms
     }
 
-    /// Channels, height, width of every image as it is shown to a network.
+    /// Channels, height and width of every image after its transform.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// Test image `index` as it is shown in evaluation, before normalisation: `[channels, height, width]`, the
+    /// Test image `index` after its transform, before normalisation: `[channels, height, width]`, the
     /// [`shape`](Self::shape).
     ///
     /// # Panics
-    /// If there are not more test images than `index`.
+    /// If `index` is out of range.
     ///
     /// # Errors
     /// [`DataError::BadImages`] if it cannot be read or decoded.
@@ -165,7 +165,7 @@ impl DataSet {
     }
 }
 
-/// Channels, height, width of what is shown of both parts.
+/// Channels, height and width of the images of both parts after the transforms.
 fn shape(
     train: &dyn Part,
     test: &dyn Part,
@@ -190,7 +190,7 @@ pub(crate) fn ten_digits() -> Vec<String> {
     (0..10).map(|digit: u8| digit.to_string()).collect()
 }
 
-/// So many images of a part.
+/// A random subset of a part.
 fn subset(
     part: Arc<dyn Part>,
     asked: usize,

@@ -1,12 +1,12 @@
-//! Real handwritten digits, built into the program.
+//! Handwritten digits, built into the program.
 //!
 //! The test part of *Optical Recognition of Handwritten Digits* (E. Alpaydin and C. Kaynak 1998, UCI
-//! Machine Learning Repository, DOI 10.24432/C50P49, CC BY 4.0): 1,797 images of 8 x 8 pixels. Where
-//! the embedded file comes from and how it was made is in `data/README.md` of this crate.
+//! Machine Learning Repository, DOI 10.24432/C50P49, CC BY 4.0): 1,797 images of 8 x 8 pixels. The
+//! origin of the embedded file is described in `data/README.md` of this crate.
 //!
 //! **The split.** Of each class, the images number 4, 9, 14, .. in the file's order, counted from 0, are
 //! the test part: 355 images; the other 1,442 are the training part. It never changes. The 13 people
-//! who wrote the digits are in both parts, so accuracies are a little kinder than on strangers' digits.
+//! who wrote the digits are in both parts, so the accuracy is slightly higher than on digits of other people.
 
 use std::io::Read;
 
@@ -29,7 +29,7 @@ const PACKED: &[u8] = include_bytes!("../data/digits.gz");
 pub const SIDES: [usize; 2] = [8, 8];
 const SHAPE: [usize; 3] = [1, SIDES[0], SIDES[1]];
 const PIXELS: usize = 64;
-/// Pixels are stored as published, from 0 to this.
+/// The maximum value of stored pixels, as published.
 const WHITE: u16 = 16;
 const CLASSES: usize = 10;
 /// One in this many images of a class is a test image.
@@ -38,7 +38,7 @@ const TEST_EVERY: usize = 5;
 /// The digits: pixels scaled from 0..=16 to 0..=255 (rounded half up), statistics of the training part.
 ///
 /// # Errors
-/// None as long as the embedded file is the one this source was written for, which the tests check.
+/// None for the embedded file, as tests check.
 pub fn open() -> Result<DataSet, DataError> {
     let (pixels, labels) = both_parts()?;
     let [train, test] = split(&labels).map(|indices| {
@@ -66,7 +66,7 @@ pub fn split(labels: &[u8]) -> [Vec<usize>; 2] {
     [train, test]
 }
 
-/// Pixels `[1797, 8, 8]` from 0 to 16 and labels `[1797]`, as published and in that order.
+/// Pixels `[1797, 8, 8]` from 0 to 16 and labels `[1797]`, in the published order.
 ///
 /// # Errors
 /// As [`open`].

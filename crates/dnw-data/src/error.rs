@@ -1,6 +1,6 @@
-//! What can go wrong with data, and what to do about it.
+//! The errors of this crate.
 //!
-//! The message says what and where; [`DataError::help`] is the remedy, printed on a line of its own.
+//! The message describes the problem; [`DataError::help`] describes the solution.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,19 +11,19 @@ use crate::cifar10::CifarError;
 use crate::folder::FolderError;
 use crate::{BadImage, IdxError, TransformError};
 
-/// Images that an error spells out; of more, it says how many.
+/// The maximum number of images that an error lists; of more it states the number.
 const NAMED: usize = 20;
 
-/// Why data cannot be used.
+/// Data cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// No data set has this name.
     #[error("there is no data set `{name}`")]
     UnknownName {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The name that is spelled most alike, if one is alike at all.
+        /// The most similar name, if any.
         nearest: Option<&'static str>,
     },
     /// The files are in none of the folders.
@@ -43,69 +43,69 @@ pub enum DataError {
     /// A file or folder cannot be used at all.
     #[error("cannot {action} `{}`: {cause}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The action, as a verb.
         action: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// A file is not the IDX file it should be.
+    /// An invalid IDX file.
     #[error("cannot read `{}`: {problem}", path.display())]
     Idx {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: IdxError,
     },
-    /// A file is not the CIFAR-10 file it should be.
+    /// An invalid CIFAR-10 file.
     #[error("cannot read `{}`: {problem}", path.display())]
     Cifar {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: CifarError,
     },
-    /// A folder of classes of images is not as it should be.
+    /// An invalid folder of images.
     #[error("cannot use `{}`: {problem}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: FolderError,
     },
-    /// A packed folder of images cannot be read.
+    /// An invalid archive of images.
     #[error("cannot read `{}`: {problem}", path.display())]
     Archive {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: ArchiveError,
     },
     /// Images are missing or cannot be decoded.
     #[error("{} cannot be used: {}", counted(images.len()), first(images))]
     BadImages {
-        /// All that were met.
+        /// All such images.
         images: Vec<BadImage>,
     },
-    /// Images take more memory than is taken for them.
+    /// Images need more memory than the limit.
     #[error("{images} images would take {} MiB of memory", bytes >> 20)]
     InMemory {
-        /// How many.
+        /// The number of images.
         images: usize,
-        /// Decoded.
+        /// Their decoded size in bytes.
         bytes: usize,
     },
     /// A transform does not fit the images.
     #[error(transparent)]
     Transform(#[from] TransformError),
-    /// A data set that is not to be had without its owners' consent, or not in one piece.
+    /// A data set that this program cannot download, because it needs its owners' consent or is not one file.
     #[error("this program does not download `{name}`")]
     ByHand {
         /// The data set.
         name: &'static str,
     },
-    /// A file of images and its file of labels do not belong together.
+    /// The numbers of images and labels differ.
     #[error("`{}` holds {images} images, but `{}` holds {labels} labels", images_path.display(), labels_path.display())]
     Counts {
         /// The file of images.
@@ -129,17 +129,17 @@ pub enum DataError {
         /// Height and width of the data set.
         wanted: [usize; 2],
     },
-    /// A part of a data set has no image, or images without a pixel.
+    /// A part without images, or images without pixels.
     #[error("there are no images")]
     NoImages,
-    /// Pixels and labels do not make whole images.
+    /// The number of pixel values does not fit the number of labels.
     #[error("{pixels} pixel values do not make {images} images of {}x{}x{}", shape[0], shape[1], shape[2])]
     PixelCount {
         /// Channels, height, width.
         shape: [usize; 3],
-        /// Labels given.
+        /// The number of labels.
         images: usize,
-        /// Pixel values given.
+        /// The number of pixel values.
         pixels: usize,
     },
     /// The images of the two parts differ in size.
@@ -150,14 +150,14 @@ pub enum DataError {
         /// Channels, height, width of the test part.
         test: [usize; 3],
     },
-    /// A label names no class.
+    /// A label out of range.
     #[error("image {index} has the label {label}, but there are {classes} classes, counted from 0")]
     LabelRange {
         /// The image's index in its part.
         index: usize,
         /// Its label.
         label: u16,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
     },
     /// Mean or standard deviation cannot normalise the images.
@@ -168,7 +168,7 @@ pub enum DataError {
         /// Channels of the images.
         channels: usize,
     },
-    /// There are fewer training images than one batch holds.
+    /// The batch size is larger than the number of training images.
     #[error("a batch of {batch} is larger than the data, which has {images} training images")]
     BatchTooLarge {
         /// Images in a batch.
@@ -176,20 +176,20 @@ pub enum DataError {
         /// Training images.
         images: usize,
     },
-    /// More images of a part than there are, or none.
+    /// A subset that is empty or larger than the part.
     #[error("{asked} {part} images cannot be drawn of {all}")]
     Subset {
-        /// Of which part: training or test.
+        /// The part: training or test.
         part: &'static str,
-        /// Images asked for.
+        /// The requested number of images.
         asked: usize,
-        /// Images that there are.
+        /// The number of images of the part.
         all: usize,
     },
-    /// A batch of no images.
+    /// A batch size of zero.
     #[error("a batch needs at least one image")]
     BatchZero,
-    /// An epoch cannot start after its end.
+    /// A first batch after the end of the epoch.
     #[error("cannot start at batch {first} of an epoch of {batches} batches")]
     FirstBatch {
         /// The batch to start at, from 0.
@@ -197,20 +197,20 @@ pub enum DataError {
         /// Batches in an epoch.
         batches: usize,
     },
-    /// The system starts no further thread.
+    /// A thread could not be started.
     #[error("cannot start a thread to load data: {0}")]
     Thread(io::Error),
-    /// No mirror gave a file.
+    /// No mirror has the file.
     #[error("cannot download `{}`{}", files.first().map_or("", |(file, _)| file), reasons(attempts))]
     Download {
         /// The folder that the files belong in.
         folder: PathBuf,
         /// The files still missing, the failed one first: name, and MD5 sum when unpacked.
         files: Vec<(String, String)>,
-        /// Every mirror that was tried, and why it did not do.
+        /// Every mirror that was tried, and its error.
         attempts: Vec<Attempt>,
     },
-    /// A sound file that is not the published one lies where a download would go.
+    /// A valid file with other contents is at the path of a download.
     #[error("`{}` is not the published file (its MD5 sum, unpacked, is {md5}), and is not overwritten", path.display())]
     Occupied {
         /// The file.
@@ -223,9 +223,9 @@ pub enum DataError {
 /// A failed attempt to download a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// From where.
+    /// The URL.
     pub url: String,
-    /// Why it failed.
+    /// The reason.
     pub reason: String,
 }
 
@@ -234,7 +234,7 @@ impl DataError {
         Self::BadImages { images }
     }
 
-    /// What to do about it: a sentence or a few lines without a final full stop.
+    /// How to solve the problem: one or a few lines without a final full stop.
     pub fn help(&self) -> String {
         let fixed = match self {
             Self::UnknownName { nearest, .. } => {

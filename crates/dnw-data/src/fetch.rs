@@ -1,9 +1,9 @@
-//! Getting a data set from the network.
+//! Downloads a data set.
 //!
-//! Each file comes from the first mirror that has the published contents. It is written to a temporary
-//! file beside its place, unpacked and compared with its MD5 sum there, and only then renamed, so a
-//! folder never holds half a file. MD5 guards against damage; against malice, mirrors are reached over
-//! HTTPS only and what they send is bounded and read as untrusted.
+//! Each file is downloaded from the first mirror with the published contents. It is written to a temporary
+//! file in the target folder, unpacked, compared with its MD5 sum and then renamed, so that a folder never
+//! contains a partial file. MD5 protects against damage. Against malicious content, mirrors are accessed only
+//! over HTTPS, and the size is limited and the content is parsed as untrusted.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -16,41 +16,41 @@ use ureq::Agent;
 use crate::mnist::{self, Publication, PublishedFile};
 use crate::{Attempt, DataError, Source, root as data_folder};
 
-/// No download is larger; the largest published file has 9.9 MB.
+/// The maximum size of a download; the largest published file has 9.9 MB.
 const MAX_DOWNLOAD: u64 = 16 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The file's name.
     pub file: &'a str,
-    /// Which file of the set it is, from 0.
+    /// The index of the file, from 0.
     pub index: usize,
-    /// Files in the set.
+    /// The number of files.
     pub files: usize,
-    /// Bytes that have arrived.
+    /// Received bytes.
     pub bytes: u64,
-    /// Bytes the mirror has announced, if it has.
+    /// Total bytes, if the mirror reports them.
     pub total: Option<u64>,
 }
 
-/// What [`fetch`] did.
+/// The result of [`fetch`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
-    /// Where the set is now; `None` if it is built in.
+    /// The folder of the set; `None` if it is built in.
     pub folder: Option<PathBuf>,
-    /// Files downloaded.
+    /// Downloaded files.
     pub downloaded: Vec<PathBuf>,
-    /// Files that were there already, as published.
+    /// Files that existed already, as published.
     pub kept: Vec<PathBuf>,
 }
 
-/// Downloads the data set `name`, calling `progress` as bytes arrive.
+/// Downloads the data set `name` and reports to `progress`.
 ///
-/// It goes into `mnist/` under `root` (see [`root`](crate::root)), or to where some of its files are
-/// already: those are kept, damaged ones are replaced.
+/// The target is `mnist/` in `root` (see [`root`](crate::root)), or the folder of existing files: valid ones
+/// are kept, damaged ones are replaced.
 ///
 /// # Errors
 /// [`DataError::UnknownName`]; [`DataError::ByHand`] if it is only to be had by hand, with how in its
@@ -66,7 +66,7 @@ pub fn fetch(
         Source::Digits => Ok(Fetched::default()),
         Source::Mnist => {
             let root = data_folder(root);
-            // Where some files are already, the others join them.
+            // Missing files are downloaded to the folder of existing ones.
             let folder = match mnist::locate(&root) {
                 Ok((folder, _)) => folder,
                 Err(DataError::NotFound {
@@ -128,7 +128,7 @@ pub fn fetch_from(
         };
         let attempts = match download(&publication.mirrors, file, folder, &mut report)? {
             Ok(target) => {
-                // A damaged file under another name would be found before the new one.
+                // A damaged file with another name would be found before the new one.
                 if let Some(damaged) = present.filter(|damaged| *damaged != target) {
                     fs::remove_file(&damaged).map_err(|cause| DataError::Io {
                         action: "remove the damaged file",
@@ -151,7 +151,7 @@ pub fn fetch_from(
     Ok(fetched)
 }
 
-/// Tries the mirrors in turn; the inner error lists why none did. The outer one is about the folder.
+/// Tries the mirrors in order. The inner error lists their errors; the outer one is about the folder.
 fn download(
     mirrors: &[String],
     file: &PublishedFile,
@@ -230,7 +230,7 @@ fn receive(url: &str, report: &mut dyn FnMut(u64, Option<u64>)) -> Result<Stream
         .timeout_recv_response(Some(SILENCE_TIMEOUT))
         .timeout_per_read(Some(SILENCE_TIMEOUT));
     if url.starts_with("http://127.0.0.1") {
-        // No proxy leads to this very machine.
+        // No proxy for this machine.
         config = config.proxy(None);
     }
     let response = Agent::from(config.build())
@@ -251,7 +251,7 @@ fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
     builder.prefix(".download-").suffix(".tmp");
     #[cfg(unix)]
     {
-        // As any new file, not as a private one: the data may be shared.
+        // With the default permissions, because data may be shared.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }

@@ -1,9 +1,9 @@
 //! Images in folders: one folder per class in a folder per part.
 //!
-//! The classes are the names of the training part's folders, sorted by their bytes; the test part must
-//! have the same. Images are listed when the folder is opened, class by class, each class sorted, so that
-//! an image's index never depends on the file system; they are decoded whenever one is asked for. An image
-//! is a `.jpg`, `.jpeg` or `.png` (in any case) that does not begin with a dot; anything else is passed over.
+//! The classes are the names of the training part's folders, sorted by bytes; the test part must have the
+//! same. Images are listed when the folder is opened, sorted within each class, so that an image's index does
+//! not depend on the file system; they are decoded on demand. An image is a `.jpg`, `.jpeg` or `.png` (any
+//! case) whose name does not begin with a dot; other files are ignored.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -24,15 +24,15 @@ const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 /// Two parts of classes of images.
 #[derive(Debug)]
 pub struct ImageFolder {
-    /// The classes' names.
+    /// The names of the classes.
     pub classes: Vec<String>,
-    /// The images to learn from.
+    /// The training images.
     pub train: FolderPart,
-    /// The images to be judged by.
+    /// The test images.
     pub test: FolderPart,
 }
 
-/// The images of one part, decoded when asked for.
+/// The images of one part, decoded on demand.
 #[derive(Debug)]
 pub struct FolderPart {
     folder: PathBuf,
@@ -46,7 +46,7 @@ impl ImageFolder {
     ///
     /// # Errors
     /// [`DataError::Folder`] with the [`FolderError`], [`DataError::BadImages`] with every image that is
-    /// listed but not there, [`DataError::Io`] if a folder cannot be read.
+    /// listed but does not exist, [`DataError::Io`] if a folder cannot be read.
     pub fn open(train: &Path, test: &Path) -> Result<Self, DataError> {
         let names = |classes: &[OsString]| -> Vec<String> {
             let name = |class: &OsString| class.to_string_lossy().into_owned();
@@ -74,7 +74,7 @@ pub(crate) fn wrong(path: &Path, problem: FolderError) -> DataError {
     }
 }
 
-/// Whether so many classes can be learned.
+/// Checks the number of classes.
 pub(crate) fn enough_classes(classes: &[String]) -> Result<(), FolderError> {
     match classes {
         [] => Err(FolderError::NoClasses),
@@ -88,7 +88,7 @@ pub(crate) fn enough_classes(classes: &[String]) -> Result<(), FolderError> {
     }
 }
 
-/// Whether the classes found are the `wanted` ones, which are those `of` something; both are sorted.
+/// Checks that the classes equal the `wanted` ones; both are sorted.
 pub(crate) fn same_classes(
     of: &str,
     wanted: &[String],
@@ -106,7 +106,7 @@ pub(crate) fn same_classes(
     Err(FolderError::Classes { of, lacks, has })
 }
 
-/// Whether a file of this name is taken for an image.
+/// Whether a file with this name is an image.
 pub(crate) fn is_image_name(name: &OsStr) -> bool {
     let hidden = name.as_encoded_bytes().starts_with(b".");
     let ending = Path::new(name).extension();
@@ -117,7 +117,7 @@ fn class_folders(folder: &Path) -> Result<Vec<OsString>, DataError> {
     let mut classes = Vec::new();
     for entry in entries(folder)? {
         let name = entry.file_name();
-        // Through links, too.
+        // Also through links.
         if !name.as_encoded_bytes().starts_with(b".") && entry.path().is_dir() {
             classes.push(name);
         }
@@ -137,7 +137,7 @@ fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, DataError> {
         .map_err(unreadable)
 }
 
-/// The sorted names of a class's images, and those that are listed but are no file.
+/// The sorted names of a class's images, and those that are listed but are not files.
 fn images_in(folder: &Path) -> Result<(Vec<Box<OsStr>>, Vec<BadImage>), DataError> {
     let (mut names, mut bad) = (Vec::new(), Vec::new());
     for entry in entries(folder)? {
@@ -145,7 +145,7 @@ fn images_in(folder: &Path) -> Result<(Vec<Box<OsStr>>, Vec<BadImage>), DataErro
         if !is_image_name(&name) {
             continue;
         }
-        // Only links need a look at what they lead to, which for a million files would take its time.
+        // Only links are resolved, because that is slow for a million files.
         let is_file = match entry.file_type() {
             Ok(kind) if kind.is_file() => Ok(true),
             Ok(kind) if kind.is_dir() => Ok(false),

@@ -1,10 +1,10 @@
-//! The IDX format of MNIST, read without trusting the file.
+//! A reader of the IDX format of MNIST, safe for untrusted files.
 //!
 //! An IDX file is `00 00`, a byte for the element type, a byte for the number of dimensions, the
-//! dimensions as big-endian 32-bit numbers, then the elements. The header is only a promise: memory
-//! is taken as bytes arrive, never beyond the promise, and the promise is limited and compared with
-//! the file's length first. Gzip is recognised by its first bytes, whatever the file is called; a
-//! gzip stream that unpacks to more than its header promises is stopped there.
+//! dimensions as big-endian 32-bit numbers, then the elements. The header is not trusted: its size is
+//! limited and compared with the file's length first, and memory is allocated as bytes arrive, up to that
+//! size. Gzip is detected by its first bytes, independent of the file's name; reading stops if a gzip stream
+//! unpacks to more than its header states.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -18,7 +18,7 @@ mod error;
 
 pub use error::{IdxError, MAX_BYTES};
 
-/// The first piece of memory taken for elements; later pieces double what has arrived.
+/// The first allocation for elements; later ones double the size.
 const FIRST_PIECE: usize = 64 * 1024;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -34,7 +34,7 @@ pub struct Idx {
 }
 
 impl Idx {
-    /// The header that a file with these dimensions begins with.
+    /// The header of a file with these dimensions.
     pub fn header(&self) -> Vec<u8> {
         let mut header = vec![0, 0, UNSIGNED_BYTE, self.dims.len() as u8];
         for &dim in &self.dims {
@@ -52,7 +52,7 @@ pub fn read_images(path: &Path) -> Result<Idx, DataError> {
     read(path, 3)
 }
 
-/// Reads a file of labels, gzip or not, each under `classes`. The result has one dimension, the count.
+/// Reads a file of labels less than `classes`, optionally gzipped. The result has one dimension, the count.
 ///
 /// # Errors
 /// [`DataError::Idx`] naming the file and the [`IdxError`], [`DataError::Io`] if it cannot be opened.
@@ -72,13 +72,13 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Idx, DataError> {
     }
 }
 
-/// Reads a file with `dimensions` dimensions, gzip or not.
+/// Reads a file with `dimensions` dimensions, optionally gzipped.
 pub(crate) fn read(path: &Path, dimensions: u8) -> Result<Idx, DataError> {
     let (file, length) = open(path)?;
     decode(file, length, dimensions).map_err(|problem| idx_error(path, problem))
 }
 
-/// Reads only the header; says how many images or labels a file promises.
+/// Reads only the header; returns the number of images or labels in it.
 pub(crate) fn read_count(path: &Path, dimensions: u8) -> Result<usize, DataError> {
     let (file, _) = open(path)?;
     let mut file = BufReader::new(file);
@@ -112,13 +112,13 @@ fn idx_error(path: &Path, problem: IdxError) -> DataError {
     }
 }
 
-/// Reads an IDX stream of `length` bytes, gzip or not, with `dimensions` dimensions.
+/// Reads an IDX stream of `length` bytes with `dimensions` dimensions, optionally gzipped.
 ///
-/// Never takes more memory for elements than the header promises, nor more than twice what has
-/// arrived and 64 KiB, so a header that lies costs nothing.
+/// The memory for elements is at most the size in the header, and at most twice the received bytes plus
+/// 64 KiB, so that a wrong header cannot cause a large allocation.
 ///
 /// # Errors
-/// The [`IdxError`] that says what is wrong.
+/// [`IdxError`] if the file is invalid.
 pub fn decode(reader: impl Read, length: u64, dimensions: u8) -> Result<Idx, IdxError> {
     let mut reader = BufReader::new(reader);
     if is_gzip(&mut reader)? {
@@ -170,7 +170,7 @@ fn decode_unpacked(
             Err(error) => return Err(stream_error(error)),
         }
     }
-    // One byte more, or the end: with gzip this is also what compares the checksum.
+    // Reads one byte more, or the end, where gzip verifies its checksum.
     let mut surplus = [0];
     match read_full(reader, &mut surplus) {
         Ok(0) => {}
@@ -214,7 +214,7 @@ fn read_header(reader: &mut dyn Read, dimensions: u8) -> Result<Vec<u32>, IdxErr
         .collect()
 }
 
-/// The bytes of elements that a header promises; not zero and at most [`MAX_BYTES`].
+/// The size of the elements according to the header; not zero and at most [`MAX_BYTES`].
 fn promised_bytes(dims: &[u32]) -> Result<usize, IdxError> {
     if dims.contains(&0) {
         return Err(IdxError::Empty {
@@ -230,7 +230,7 @@ fn promised_bytes(dims: &[u32]) -> Result<usize, IdxError> {
         })
 }
 
-/// Fills `buffer` as far as the stream goes.
+/// Fills `buffer` up to the end of the stream.
 fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -253,7 +253,7 @@ fn header_error(error: io::Error) -> IdxError {
 
 fn stream_error(error: io::Error) -> IdxError {
     match error.kind() {
-        // What the gzip reader says of bytes that are not gzip, or end before their checksum.
+        // The gzip reader's errors for invalid or truncated data.
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
             IdxError::Gzip(error)
         }

@@ -2,8 +2,9 @@
 //!
 //! `train/<synset>/*.JPEG` and `val/<synset>/*.JPEG` (or `test/`) in `imagenet/`, `ImageNet/`,
 //! `ILSVRC2012/` or the data folder itself. Images stay on disk: only names and labels are in memory, and
-//! each image is decoded when a batch needs it. Shown as published: a random resized crop of 224 pixels,
-//! mirrored or not, in training; in evaluation the centre of 224 pixels of a short side of 256.
+//! each image is decoded when a batch needs it. The default transforms are the published ones: in training a
+//! random resized crop to 224 pixels and a random horizontal flip, in evaluation a resize of the short side to
+//! 256 pixels and a centre crop to 224.
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +16,11 @@ use crate::{DataError, DataSet, TestTransform, TrainTransform, Transforms};
 const PLACES: [&str; 4] = ["imagenet", "ImageNet", "ILSVRC2012", ""];
 /// Classes of the published set.
 pub(crate) const CLASSES: usize = 1000;
-/// Of the published training images.
+/// The statistics of the published training images.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// How images are shown by default, as published.
+/// The default transforms, as published.
 pub const TRANSFORMS: Transforms = Transforms {
     train: TrainTransform::RandomResizedCrop {
         size: 224,
@@ -34,7 +35,7 @@ pub const TRANSFORMS: Transforms = Transforms {
 /// The folders of the training and the test part.
 ///
 /// # Errors
-/// [`DataError::NotFound`] with where it looked.
+/// [`DataError::NotFound`] with the searched folders.
 pub fn locate(root: &Path) -> Result<[PathBuf; 2], DataError> {
     let mut looked = Vec::new();
     let mut incomplete = None;
@@ -64,16 +65,16 @@ pub fn locate(root: &Path) -> Result<[PathBuf; 2], DataError> {
     })
 }
 
-/// Lists the images under the data folder (see [`root`]).
+/// Lists the images in the data folder (see [`root`]).
 ///
 /// # Errors
-/// [`DataError::NotFound`], or what is wrong with which folder.
+/// [`DataError::NotFound`], or the error of an invalid folder.
 pub fn list(given: Option<&Path>) -> Result<ImageFolder, DataError> {
     let [train, test] = locate(&root(given))?;
     ImageFolder::open(&train, &test)
 }
 
-/// ImageNet with the published mean and standard deviation, shown as [`TRANSFORMS`] says.
+/// ImageNet with the published mean and standard deviation and the transforms [`TRANSFORMS`].
 ///
 /// # Errors
 /// As [`list`].

@@ -1,4 +1,4 @@
-//! Labelled images in memory, as the bytes they were read as.
+//! Labelled images in memory, as bytes.
 
 use std::path::PathBuf;
 
@@ -9,8 +9,8 @@ use crate::{DataError, ImageError, Part, Picture};
 
 /// Labelled images of one size.
 ///
-/// Bytes, not floats: all of MNIST's training part takes 47 MB, and normalisation is a table look-up
-/// when a batch is made.
+/// They are bytes, not floats: MNIST's training part has 47 MB, and normalisation is a table lookup when a
+/// batch is prepared.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Images {
     shape: [usize; 3],
@@ -29,8 +29,8 @@ impl Images {
     /// black. `labels`: `[images]`, the class of each.
     ///
     /// # Errors
-    /// [`DataError::NoImages`] if there is not one pixel, [`DataError::PixelCount`] if `pixels` is not
-    /// one image of `shape` per label.
+    /// [`DataError::NoImages`] if there are no pixels, [`DataError::PixelCount`] if `pixels` does not have one
+    /// image of `shape` per label.
     pub fn new(shape: [usize; 3], pixels: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
         if labels.is_empty() || shape.contains(&0) {
             return Err(DataError::NoImages);
@@ -107,7 +107,7 @@ impl Images {
     /// Image `index`, `[channels, height, width]` row-major.
     ///
     /// # Panics
-    /// If `index` is not under [`len`](Part::len).
+    /// If `index` is out of range.
     pub fn image(&self, index: usize) -> &[u8] {
         let size = self.image_len();
         &self.pixels[index * size..][..size]
@@ -129,7 +129,7 @@ impl Images {
                     .step_by(self.shape[0])
                     .flatten()
             };
-            // Sums of bytes are whole numbers, so they are exact in any order.
+            // Sums of bytes are integers, so they are exact in any order.
             let count = (self.len() * plane) as f64;
             let sum: u64 = bytes().map(|&byte| u64::from(byte)).sum();
             let squares: u64 = bytes().map(|&byte| u64::from(byte).pow(2)).sum();

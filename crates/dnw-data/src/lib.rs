@@ -1,13 +1,13 @@
-//! What the networks are trained on.
+//! Data sets and data loaders.
 //!
-//! A [`DataSet`] is two parts of labelled images. [`open`] finds one by name: [`digits`] is built into
-//! the program, so that a first run needs neither files nor a network; [`mnist`], [`cifar10`] and
-//! [`imagenet`] are read from the user's own files. A [`Part`] gives one image at a time, from memory or
-//! from disk; [`Transforms`] say what is shown of it. A [`Loader`] turns a part into normalised batches
-//! on background threads, and everything random about a batch is a pure function of (seed, epoch, image),
-//! so a run can be repeated and resumed to the bit.
+//! A [`DataSet`] has a training and a test part of labelled images. [`open`] opens one by name: [`digits`] is
+//! built into the program, so that a first run needs neither files nor a network connection; [`mnist`],
+//! [`cifar10`] and [`imagenet`] are read from the user's own files. A [`Part`] returns images by index, from
+//! memory or from disk; [`Transforms`] crop, resize and flip them. A [`Loader`] prepares normalised batches on
+//! background threads. All randomness of a batch is a pure function of (seed, epoch, image), so a run can be
+//! reproduced and resumed bit by bit.
 //!
-//! This crate knows no tensor library, no model and no terminal.
+//! This crate depends on no tensor library, model or terminal.
 //!
 //! ```
 //! use dnw_data::{self as data, Loader};

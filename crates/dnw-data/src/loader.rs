@@ -1,4 +1,4 @@
-//! From a data set to the batches of an epoch.
+//! The data loader.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::{
     Augment, DataError, DataSet, NoAugment, Order, Part, ShiftCrop, TestTransform, TrainTransform,
 };
 
-/// Makes the batches of one part of a data set.
+/// Prepares the batches of one part of a data set.
 #[derive(Clone)]
 pub struct Loader {
     part: Arc<dyn Part>,
@@ -21,9 +21,9 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Batches of `batch_size` training images; the last batch of an epoch holds what is left.
+    /// A loader of `batch_size` training images per batch; the last batch of an epoch may be smaller.
     ///
-    /// One background thread where images are in memory, else as many as compute.
+    /// It has one background thread if images are in memory, otherwise as many as computing threads.
     ///
     /// # Errors
     /// [`DataError::BatchTooLarge`] if there are fewer training images, [`DataError::BatchZero`] if
@@ -38,7 +38,7 @@ impl Loader {
         Self::new(data, &data.train, batch_size)
     }
 
-    /// Batches of `batch_size` test images. Where there are fewer, one batch holds them all. Threads as for
+    /// A loader of `batch_size` test images per batch, or of one smaller batch if there are fewer. Threads as in
     /// [`train`](Self::train).
     ///
     /// # Errors
@@ -79,26 +79,26 @@ impl Loader {
         })
     }
 
-    /// How [`epoch`](Self::epoch) changes images after the data set's
-    /// [transform](DataSet::transforms); [`in_order`](Self::in_order) never does.
+    /// Sets the augmentation of [`epoch`](Self::epoch), after the data set's
+    /// [transform](DataSet::transforms); [`in_order`](Self::in_order) has none.
     pub fn with_augment(mut self, augment: impl Augment + 'static) -> Self {
         self.train.augment = Arc::new(augment);
         self
     }
 
-    /// Whether [`epoch`](Self::epoch) leaves out a last batch that is not full.
+    /// Sets whether [`epoch`](Self::epoch) drops an incomplete last batch.
     pub fn with_drop_last(mut self, drop_last: bool) -> Self {
         self.drop_last = drop_last;
         self
     }
 
-    /// Background threads; with 0, the reader's own thread makes each batch when it is asked for.
+    /// Sets the number of background threads; with 0, batches are prepared on the reader's thread.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// How many batches a whole [`epoch`](Self::epoch) has.
+    /// The number of batches of an [`epoch`](Self::epoch).
     pub fn batches_per_epoch(&self) -> usize {
         if self.drop_last {
             self.part.len() / self.batch_size
@@ -107,12 +107,11 @@ impl Loader {
         }
     }
 
-    /// The batches of one epoch from number `first_batch` on, shuffled, and shown as in training: as `seed`
-    /// and `epoch` say.
+    /// The shuffled and augmented batches of an epoch from `first_batch` on, determined by `seed` and `epoch`.
     ///
     /// # Errors
-    /// [`DataError::FirstBatch`] if `first_batch` is over [`batches_per_epoch`](Self::batches_per_epoch),
-    /// [`DataError::Transform`] if the part's images cannot be shown so, [`DataError::Thread`] if a thread
+    /// [`DataError::FirstBatch`] if `first_batch` exceeds [`batches_per_epoch`](Self::batches_per_epoch),
+    /// [`DataError::Transform`] if the transform does not fit the images, [`DataError::Thread`] if a thread
     /// cannot be started.
     pub fn epoch(&self, seed: u64, epoch: u64, first_batch: usize) -> Result<Batches, DataError> {
         let batches = self.batches_per_epoch();
@@ -128,10 +127,10 @@ impl Loader {
         Batches::start(self.plan(order, show), first_batch..batches, self.threads)
     }
 
-    /// Every image once, by index, shown as in evaluation; the last batch holds what is left.
+    /// Every image once, in index order, with the evaluation transform; the last batch may be smaller.
     ///
     /// # Errors
-    /// [`DataError::Transform`] if the part's images cannot be shown so, [`DataError::Thread`] if a thread
+    /// [`DataError::Transform`] if the transform does not fit the images, [`DataError::Thread`] if a thread
     /// cannot be started.
     pub fn in_order(&self) -> Result<Batches, DataError> {
         self.test.size(self.part.size())?;

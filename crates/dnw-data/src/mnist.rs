@@ -1,8 +1,8 @@
 //! MNIST, from the user's own IDX files.
 //!
 //! Four files, gzip or not, in one folder: the data folder itself, its `mnist/`, or its `MNIST/raw/`
-//! (where another well-known library puts them). The data folder is the one given, else the
-//! environment variable `DNW_DATA`, else `data`.
+//! (as in torchvision). The data folder is the argument, otherwise the environment variable `DNW_DATA`,
+//! otherwise `data`.
 
 use std::path::{Path, PathBuf};
 
@@ -17,14 +17,14 @@ pub const SIDES: [usize; 2] = [28, 28];
 
 const NAME: &str = "mnist";
 const CLASSES: usize = 10;
-/// Of the 60,000 published training images.
+/// The statistics of the 60,000 published training images.
 const STATISTICS: (f32, f32) = (0.1307, 0.3081);
 const PLACES: [&str; 3] = ["", "mnist", "MNIST/raw"];
 
-/// A data set's files as they were published, and where to get them.
+/// The published files of a data set, and their mirrors.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// URLs that a file's name is appended to, in the order in which they are tried.
+    /// Base URLs, to which a file's name is appended, in the order in which they are tried.
     pub mirrors: Vec<String>,
     /// Training images, training labels, test images, test labels.
     pub files: [PublishedFile; 4],
@@ -33,7 +33,7 @@ pub struct Publication {
 /// One published IDX file.
 #[derive(Clone, Debug)]
 pub struct PublishedFile {
-    /// What it holds, as its name begins: `train-images`.
+    /// The beginning of its name, such as `train-images`.
     pub stem: String,
     /// Dimensions: 3 for images, 1 for labels.
     pub dimensions: u8,
@@ -65,12 +65,12 @@ impl Publication {
 }
 
 impl PublishedFile {
-    /// The name under which the mirrors have it: `train-images-idx3-ubyte.gz`.
+    /// Its name on the mirrors: `train-images-idx3-ubyte.gz`.
     pub fn packed_name(&self) -> String {
         format!("{}-idx{}-ubyte.gz", self.stem, self.dimensions)
     }
 
-    /// The file in `folder`, under any of the names in use: unpacked before packed.
+    /// The file in `folder`, under any of its usual names: unpacked before gzipped.
     pub fn find(&self, folder: &Path) -> Option<PathBuf> {
         let Self {
             stem, dimensions, ..
@@ -82,10 +82,10 @@ impl PublishedFile {
             .find(|path| path.is_file())
     }
 
-    /// The MD5 sum of the file at `path`, unpacked, read as the IDX file it should be.
+    /// The MD5 sum of the unpacked file at `path`, which is checked to be such an IDX file.
     ///
     /// # Errors
-    /// [`DataError::Idx`] or [`DataError::Io`] if it is not a sound file of this kind.
+    /// [`DataError::Idx`] or [`DataError::Io`] if it is not a valid file of this kind.
     pub fn unpacked_md5(&self, path: &Path) -> Result<(String, usize), DataError> {
         let idx = if self.dimensions == 1 {
             idx::read_labels(path, CLASSES)?
@@ -104,7 +104,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The folders that are looked in, in order.
+/// The searched folders, in order.
 pub fn folders(root: &Path) -> Vec<PathBuf> {
     PLACES
         .iter()
@@ -118,10 +118,10 @@ pub fn folders(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The first folder that has all four files, and the files in the order of [`Publication::files`].
+/// The first folder with all four files, and the files in the order of [`Publication::files`].
 ///
 /// # Errors
-/// [`DataError::NotFound`] with the folders looked in.
+/// [`DataError::NotFound`] with the searched folders.
 pub fn locate(root: &Path) -> Result<(PathBuf, [PathBuf; 4]), DataError> {
     let files = Publication::mnist().files;
     let mut incomplete = None;
@@ -150,7 +150,7 @@ pub fn locate(root: &Path) -> Result<(PathBuf, [PathBuf; 4]), DataError> {
 /// Reads MNIST from the data folder (see [`root`]); mean 0.1307, standard deviation 0.3081.
 ///
 /// # Errors
-/// [`DataError::NotFound`], or what is wrong with which file.
+/// [`DataError::NotFound`], or the error of an invalid file.
 pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
     let (_, [train_images, train_labels, test_images, test_labels]) = locate(&root(given))?;
     DataSet::new(

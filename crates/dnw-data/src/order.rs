@@ -1,27 +1,27 @@
-//! The random numbers of the data, and the order in which images are seen.
+//! The random numbers of the data, and the order of images in an epoch.
 //!
-//! Everything here is fixed for ever: a run that is resumed with a later version of the program must
-//! see the same images in the same order. The generator is SplitMix64 (Steele, Lea and Flood 2014),
-//! whose state is a hash of what the numbers are for, so any epoch, or any image of it, can be made
-//! again without making those before it.
+//! The algorithms here never change: a run that is resumed with a later version of the program must use the
+//! same images in the same order. The generator is SplitMix64 (Steele, Lea and Flood 2014). Its state is a
+//! hash of the purpose of the numbers, so any epoch, or any image of it, can be reproduced without the
+//! previous ones.
 
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 const FOR_ORDER: u64 = u64::from_be_bytes(*b"dnworder");
 const FOR_IMAGE: u64 = u64::from_be_bytes(*b"dnwimage");
 
-/// SplitMix64, keyed by what its numbers are for.
+/// SplitMix64, keyed by the purpose of its numbers.
 #[derive(Clone, Debug)]
 pub struct Rng {
     state: u64,
 }
 
 impl Rng {
-    /// The generator that shuffles one epoch.
+    /// The generator for the shuffling of an epoch.
     pub fn for_order(seed: u64, epoch: u64) -> Self {
         Self::keyed(&[FOR_ORDER, seed, epoch])
     }
 
-    /// The generator that augments one image in one epoch.
+    /// The generator for the augmentation of an image in an epoch.
     pub fn for_image(seed: u64, epoch: u64, index: u32) -> Self {
         Self::keyed(&[FOR_IMAGE, seed, epoch, u64::from(index)])
     }
@@ -40,18 +40,18 @@ impl Rng {
         mix(self.state)
     }
 
-    /// A number from 0 up to but not including 1: the upper 53 bits, each multiple of 2^-53 as likely.
+    /// A uniform number in [0, 1): a multiple of 2^-53 from the upper 53 bits.
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A number from 0 to `bound - 1`, each as likely (Lemire 2019, on the upper 32 bits).
+    /// A uniform integer in [0, `bound`) (Lemire 2019, on the upper 32 bits).
     ///
     /// # Panics
     /// If `bound` is zero.
     pub fn below(&mut self, bound: u32) -> u32 {
         assert!(bound > 0, "no number is below zero");
-        // Of the 2^32 products, the first 2^32 mod bound are refused: what is left divides evenly.
+        // Of the 2^32 products, the first 2^32 mod bound are rejected, so that the rest divides evenly.
         let refused = bound.wrapping_neg() % bound;
         loop {
             let product = (self.next_u64() >> 32) * u64::from(bound);
@@ -68,7 +68,7 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// The order in which an epoch sees the images: every index once.
+/// The order of the images in an epoch: every index once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order(Vec<u32>);
 
@@ -78,8 +78,8 @@ impl Order {
         Self((0..images).collect())
     }
 
-    /// A permutation that depends on `images`, `seed` and `epoch` alone: Fisher-Yates from the last
-    /// place to the second, each place swapped with one of itself and those before it.
+    /// A permutation that depends only on `images`, `seed` and `epoch`: Fisher-Yates from the last element to
+    /// the second, each swapped with itself or an earlier one.
     pub fn shuffled(images: u32, seed: u64, epoch: u64) -> Self {
         let mut rng = Rng::for_order(seed, epoch);
         let mut order = Self::sequential(images);

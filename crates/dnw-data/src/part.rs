@@ -1,4 +1,4 @@
-//! One half of a data set, wherever its images are.
+//! One part of a data set, in memory or on disk.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -7,40 +7,40 @@ use rayon::prelude::*;
 
 use crate::{BadImage, ImageError, Picture};
 
-/// Labelled images that can be had one by one, in any order, from any thread.
+/// Labelled images with random access from any thread.
 ///
 /// [`Images`](crate::Images) holds them in memory; an [`ImageFolder`](crate::folder::ImageFolder)'s part decodes a file
 /// whenever one is asked for.
 #[expect(clippy::len_without_is_empty, reason = "there is at least one image")]
 pub trait Part: Debug + Send + Sync {
-    /// The class of every image.
+    /// The label of every image.
     fn labels(&self) -> &[u16];
 
-    /// Channels of every image.
+    /// The number of channels of every image.
     fn channels(&self) -> usize;
 
-    /// Height and width, if all images are known to have the same.
+    /// Height and width, if they are known and the same for all images.
     fn size(&self) -> Option<[usize; 2]>;
 
-    /// Image `index` as it is stored.
+    /// Image `index`, without transforms.
     ///
     /// # Panics
-    /// If `index` is not under [`len`](Self::len).
+    /// If `index` is out of range.
     ///
     /// # Errors
     /// [`ImageError`] if it cannot be read or decoded.
     fn picture(&self, index: usize) -> Result<Picture<'_>, ImageError>;
 
-    /// The file of image `index`, or what stands for it in an error.
+    /// The file of image `index`, or a description of it for errors.
     fn place(&self, index: usize) -> PathBuf;
 
-    /// How many images there are; at least one, and fewer than 2^32.
+    /// The number of images; at least one, and less than 2^32.
     fn len(&self) -> usize {
         self.labels().len()
     }
 }
 
-/// Decodes every image; says which cannot be used.
+/// Decodes every image; returns those that cannot be used.
 pub fn bad_images(part: &dyn Part) -> Vec<BadImage> {
     (0..part.len())
         .into_par_iter()

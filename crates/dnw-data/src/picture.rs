@@ -1,10 +1,10 @@
-//! One decoded image, and how files of images are decoded without trusting them.
+//! Decoding of images from untrusted files.
 //!
-//! What a file is, its first bytes say, not its name: ImageNet has a PNG that is called JPEG. Whatever
-//! the colours are stored as (grey, palette, YCbCr, CMYK), they become red, green and blue; transparency
-//! is dropped. Sizes are limited, and compared with what so few bytes could hold, before memory is taken
-//! for the pixels. A JPEG with damage inside is decoded as far as it goes, as other readers do, but one
-//! without an end was cut short and is refused.
+//! The format is detected by the first bytes, not by the name: ImageNet has a PNG that is named JPEG. All
+//! colour formats (grey, palette, YCbCr, CMYK) are converted to red, green and blue; transparency is dropped.
+//! Sizes are limited, and compared with the maximum for the file's length, before pixels are allocated. A
+//! damaged JPEG is decoded as far as possible, as in other readers, but one without an end marker was
+//! truncated and is an error.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -16,14 +16,14 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// No image of more pixels is decoded.
+/// The maximum number of pixels of an image.
 pub const MAX_PIXELS: u64 = 1 << 26;
-/// No file of more bytes is read as one image.
+/// The maximum size of an image file in bytes.
 pub const MAX_FILE: u64 = 1 << 28;
 
-/// A JPEG spends at least one bit on each block of 8 x 8 pixels, so a byte never stands for more.
+/// A JPEG needs at least one bit for each block of 8 x 8 pixels, so this is the maximum number of pixels per byte.
 const JPEG_PIXELS_PER_BYTE: u64 = 8 * 64;
-/// What deflate can at most make of one byte, rounded up, and some room for files of a few bytes.
+/// The maximum expansion of deflate, rounded up, with a margin for files of a few bytes.
 const DEFLATE_RATIO: u64 = 1040;
 
 const JPEG_START: &[u8] = &[0xff, 0xd8, 0xff];
@@ -50,23 +50,23 @@ impl std::fmt::Debug for Picture<'_> {
 #[derive(Debug, thiserror::Error)]
 #[error("`{}`: {problem}", path.display())]
 pub struct BadImage {
-    /// Its file.
+    /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: ImageError,
 }
 
-/// A way in which an image can be unusable.
+/// The error of an invalid image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// There is no such file any more, or it cannot be read.
+    /// The file does not exist or cannot be read.
     #[error("{0}")]
     Io(io::Error),
-    /// A file of no bytes.
+    /// An empty file.
     #[error("the file is empty")]
     Empty,
-    /// A file that begins like neither a JPEG nor a PNG.
+    /// A file that is neither a JPEG nor a PNG.
     #[error(
         "it is neither a JPEG nor a PNG: it begins with {}",
         first_bytes(found)
@@ -126,7 +126,7 @@ fn first_bytes(bytes: &[u8]) -> String {
 /// Reads and decodes the image in a file.
 ///
 /// # Errors
-/// The [`ImageError`] that says what is wrong.
+/// [`ImageError`] if the file is invalid.
 pub fn read(path: &Path) -> Result<Picture<'static>, ImageError> {
     decode(&read_bytes(path)?)
 }
@@ -152,7 +152,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ImageError> {
 /// Decodes a JPEG or a PNG into three channels: red, green, blue.
 ///
 /// # Errors
-/// The [`ImageError`] that says what is wrong.
+/// [`ImageError`] if the file is invalid.
 pub fn decode(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
     if bytes.is_empty() {
         Err(ImageError::Empty)
@@ -189,8 +189,8 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
     Ok(planar::<3>(&interleaved, [height, width], |pixel| pixel))
 }
 
-/// Whether the end marker comes after the last start of a scan. Inside the scan neither can occur, for
-/// what looks like a marker there is escaped.
+/// Whether the end marker is after the last start of a scan. Within a scan neither can occur, because markers
+/// are escaped there.
 fn has_end(bytes: &[u8]) -> bool {
     let marker = bytes.windows(2).rev().find_map(|pair| match pair {
         [0xff, 0xd9] => Some(true),

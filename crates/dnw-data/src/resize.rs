@@ -24,7 +24,7 @@ pub(crate) struct Window {
     pub width: usize,
 }
 
-/// A rectangle in units of a picture's pixels; its borders may lie inside a pixel.
+/// A rectangle in pixels, with fractional borders.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rectangle {
     /// Where its rows begin and how many they are.
@@ -33,7 +33,7 @@ pub(crate) struct Rectangle {
     pub columns: (f64, f64),
 }
 
-/// The pixels of `window`, which lies inside the picture.
+/// The pixels of `window`, which is inside the image.
 pub(crate) fn cut(picture: &Picture<'_>, window: Window) -> Picture<'static> {
     let [channels, height, width] = picture.shape;
     let mut pixels = Vec::with_capacity(channels * window.height * window.width);
@@ -49,7 +49,7 @@ pub(crate) fn cut(picture: &Picture<'_>, window: Window) -> Picture<'static> {
     }
 }
 
-/// Writes what is inside `source` at the height and width `size` into `target`, `[channels, height, width]`.
+/// Resizes the rectangle `source` to `size` (height, width) and writes it to `target`, `[channels, height, width]`.
 ///
 /// Pixels beyond the borders of `source` take part in the means at its edges, as if the whole picture had
 /// been resized and then cut. Where they must not, [`cut`] first.

@@ -1,4 +1,4 @@
-//! The data sets by name.
+//! Data sets by name.
 
 use std::path::{Path, PathBuf};
 
@@ -22,10 +22,10 @@ pub enum Source {
     Imagenet,
 }
 
-/// What is known of a data set without its files.
+/// The properties of a data set that are known without its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// The classes' names; where only the files say them, their numbers from 0.
+    /// The names of the classes, or their indices if the names depend on the files.
     pub classes: Vec<String>,
     /// Channels of an image.
     pub channels: usize,
@@ -33,14 +33,14 @@ pub struct Known {
     pub sides: Option<[usize; 2]>,
 }
 
-/// Names less alike than this (1 is equal) are not suggested.
+/// The minimum similarity of suggested names (1 is equal).
 const ALIKE: f64 = 0.6;
 
 impl Source {
     /// All data sets, the built-in one first.
     pub const ALL: [Self; 4] = [Self::Digits, Self::Mnist, Self::Cifar10, Self::Imagenet];
 
-    /// The data set of this name.
+    /// The data set with this name.
     ///
     /// # Errors
     /// [`DataError::UnknownName`] with the nearest name.
@@ -60,7 +60,7 @@ impl Source {
             })
     }
 
-    /// The name it is opened by.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Digits => "digits",
@@ -70,7 +70,7 @@ impl Source {
         }
     }
 
-    /// What it is, in a few words.
+    /// A short description.
     pub fn description(self) -> &'static str {
         match self {
             Self::Digits => "handwritten digits, 8 x 8 pixels (UCI, CC BY 4.0)",
@@ -82,7 +82,7 @@ impl Source {
         }
     }
 
-    /// What is known of it without its files.
+    /// Its properties that are known without its files.
     pub fn known(self) -> Known {
         let numbers = |classes: usize| (0..classes).map(|class| class.to_string()).collect();
         let (classes, channels, sides) = match self {
@@ -102,7 +102,7 @@ impl Source {
         }
     }
 
-    /// Training images of the published set.
+    /// The number of training images of the published set.
     pub fn published_train_images(self) -> usize {
         match self {
             Self::Digits => digits::TRAIN_IMAGES,
@@ -130,34 +130,33 @@ impl Source {
 /// `root`, else the environment variable `DNW_DATA`, else `data`).
 ///
 /// # Errors
-/// [`DataError::UnknownName`] with the nearest name, [`DataError::NotFound`] with where it looked, or
-/// what is wrong with which file.
+/// [`DataError::UnknownName`] with the nearest name, [`DataError::NotFound`] with the searched folders, or the
+/// error of an invalid file.
 pub fn open(name: &str, root: Option<&Path>) -> Result<DataSet, DataError> {
     Source::named(name)?.open(root)
 }
 
-/// What [`list`] says of one data set.
+/// An entry of [`list`].
 #[derive(Debug)]
 pub struct Listing {
-    /// Which one.
+    /// The data set.
     pub source: Source,
-    /// Whether it can be opened and where it is; else the error says what is wrong, and its
-    /// [`help`](DataError::help) what to do.
+    /// Its location, or the error if it cannot be opened.
     pub found: Result<Found, DataError>,
 }
 
-/// A data set that is there.
+/// An available data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Its folder or archive; `None` if it is built in.
     pub folder: Option<PathBuf>,
-    /// Training images.
+    /// The number of training images.
     pub train_images: usize,
-    /// Test images.
+    /// The number of test images.
     pub test_images: usize,
 }
 
-/// All data sets and whether they are there, by names, lengths and headers only; no image is decoded.
+/// Lists all data sets and whether they are available, from names, lengths and headers only; no image is decoded.
 pub fn list(root: Option<&Path>) -> Vec<Listing> {
     Source::ALL
         .map(|source| Listing {

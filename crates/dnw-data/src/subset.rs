@@ -1,11 +1,11 @@
-//! Some of the images of a part.
+//! A random subset of a part.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::{ImageError, Order, Part, Picture};
 
-/// The images of a part that were drawn, in the part's own order.
+/// A random subset of a part, in the part's order.
 #[derive(Clone, Debug)]
 pub(crate) struct Subset {
     part: Arc<dyn Part>,
@@ -14,13 +14,12 @@ pub(crate) struct Subset {
 }
 
 impl Subset {
-    /// So many images of a part, drawn once and for all: the same ones for the same part, whatever the seed of a run. Those that fewer
-    /// images are drawn of are among those of more.
+    /// A random subset of a part, independent of the seed of a run. Smaller subsets are contained in larger ones.
     ///
     /// # Panics
     /// If the part has fewer.
     pub(crate) fn draw(part: Arc<dyn Part>, images: usize) -> Self {
-        // The order of no run: runs count epochs from 0, and do not get here.
+        // This epoch number is not used by runs, which count from 0.
         let order = Order::shuffled(part.len() as u32, 0, u64::MAX);
         let mut indices = order.indices()[..images].to_vec();
         indices.sort_unstable();

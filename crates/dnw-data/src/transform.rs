@@ -1,7 +1,7 @@
-//! What is shown of an image: which part, at which size, mirrored or not.
+//! Image transforms: crop, resize and flip.
 //!
-//! Transforms are plain values, so that a recipe can say them and the shape that a network gets is known
-//! before the first image is read. They are pure functions of (seed, epoch, index): all randomness comes
+//! Transforms are plain values, so that they can be part of a recipe and the shape of the network's input is
+//! known before the first image is read. They are pure functions of (seed, epoch, index): all randomness is
 //! from a generator keyed by these.
 
 use std::borrow::Cow;
@@ -11,85 +11,85 @@ use serde::{Deserialize, Serialize};
 use crate::resize::{Rectangle, Window, cut, resize};
 use crate::{Picture, Rng};
 
-/// No side that is asked for is longer.
+/// The maximum side of the output.
 const MAX_SIDE: usize = 4096;
 
-/// Share of an image's area that a random resized crop takes.
+/// The range of the area of a random resized crop, relative to the image.
 const SCALE: (f64, f64) = (0.08, 1.0);
-/// Width over height of a random resized crop.
+/// The range of the aspect ratio of a random resized crop, width over height.
 const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
-/// Tries for a random resized crop before the centre is taken.
+/// The number of tries for a random resized crop before the centre is used.
 const TRIES: usize = 10;
 
-/// How images are shown, in training and when the network is judged.
+/// The transforms in training and evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Transforms {
-    /// In training.
+    /// The training transform.
     pub train: TrainTransform,
-    /// In evaluation.
+    /// The evaluation transform.
     pub test: TestTransform,
 }
 
-/// How a training image is shown.
+/// A training transform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum TrainTransform {
-    /// Unchanged. The images must be of one size.
+    /// No transform. All images must have the same size.
     #[default]
     AsIs,
-    /// Padded with black (before normalisation) by `shift` pixels on every side and cut to the old size at
-    /// a random place, see [`ShiftCrop`](crate::ShiftCrop). The images must be of one size.
+    /// A random crop with padding: padded with black by `shift` pixels on every side and cropped to the original
+    /// size at a random position, see [`ShiftCrop`](crate::ShiftCrop). All images must have the same size.
     ShiftCrop {
-        /// Pixels by which the image may move each way; less than its sides.
+        /// The maximum shift in pixels; less than the image's sides.
         shift: u16,
-        /// Whether half of the images are mirrored left and right.
+        /// Whether half of the images are flipped horizontally.
         #[serde(default)]
         mirror: bool,
     },
-    /// A random part, resized to a square.
+    /// A random resized crop: a random crop, resized to a square.
     ///
-    /// Its area is 0.08 to 1 of the image's, drawn evenly; its width over its height 3/4 to 4/3, drawn evenly
-    /// in the logarithm; its place drawn evenly. If such a part does not fit in ten tries, it is the largest
-    /// at the centre whose ratio is in the range. The definition is torchvision's.
+    /// Its area is uniform in 0.08 to 1 of the image's, its aspect ratio log-uniform in 3/4 to 4/3, its position
+    /// uniform. If no such crop fits in ten tries, it is the largest centre crop with an aspect ratio in the
+    /// range. This is torchvision's definition.
     RandomResizedCrop {
-        /// Height and width of what is shown.
+        /// Height and width of the output.
         size: usize,
-        /// Whether half of the images are mirrored left and right.
+        /// Whether half of the images are flipped horizontally.
         #[serde(default)]
         mirror: bool,
     },
 }
 
-/// How an image is shown when the network is judged.
+/// An evaluation transform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum TestTransform {
-    /// Unchanged. The images must be of one size.
+    /// No transform. All images must have the same size.
     #[default]
     AsIs,
-    /// The centre of the image after its short side was resized to `resize` pixels.
+    /// A centre crop after a resize of the short side to `resize` pixels.
     ResizeCentreCrop {
-        /// Pixels of the short side; at least `size`.
+        /// The short side in pixels after the resize; at least `size`.
         resize: usize,
-        /// Height and width of what is shown.
+        /// Height and width of the output.
         size: usize,
     },
 }
 
-/// Why a transform cannot be used.
+/// An invalid transform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransformError {
-    /// Images of various sizes are shown as they are.
+    /// Images of different sizes without a resize.
     #[error("the {part} images differ in size and are not brought to one")]
     VariousSizes {
-        /// Which images: training or test.
+        /// The part: training or test.
         part: &'static str,
     },
-    /// Images could be shifted out of sight.
+    /// A shift as large as the images.
     #[error("a shift of {shift} pixels leaves nothing of images of {}x{}", size[1], size[0])]
     Shift {
         /// The shift.
@@ -97,7 +97,7 @@ pub enum TransformError {
         /// Height and width of the images.
         size: [usize; 2],
     },
-    /// A size that images cannot have.
+    /// An invalid size.
     #[error(
         "images cannot be shown at {size}x{size} pixels: the side must be from 1 to {MAX_SIDE}"
     )]
@@ -105,28 +105,28 @@ pub enum TransformError {
         /// The size.
         size: usize,
     },
-    /// A crop that is larger than what it is cut from.
+    /// A crop larger than the resized image.
     #[error("a centre of {size} pixels cannot be cut from a side of {resize}")]
     Centre {
-        /// The short side before the cut.
+        /// The short side before the crop.
         resize: usize,
-        /// The side after it.
+        /// The side after the crop.
         size: usize,
     },
 }
 
-/// What a transform shows of a picture.
+/// The output of a transform.
 pub(crate) struct Shown<'a> {
     /// Channels, height, width.
     pub shape: [usize; 3],
     /// `[channels, height, width]`, row-major.
     pub pixels: Cow<'a, [u8]>,
-    /// Whether it is to be mirrored left and right.
+    /// Whether to flip it horizontally.
     pub mirrored: bool,
 }
 
 impl TrainTransform {
-    /// Height and width of what is shown of images of `size` (`None` if they differ in size).
+    /// Height and width of the output for images of `size` (`None` if they differ in size).
     ///
     /// # Errors
     /// [`TransformError`] if the transform does not fit such images.
@@ -146,7 +146,7 @@ impl TrainTransform {
         }
     }
 
-    /// All but the shift, which is made after normalisation.
+    /// Applies the transform except the shift, which is applied after normalisation.
     pub(crate) fn show<'a>(&self, picture: Picture<'a>, rng: &mut Rng) -> Shown<'a> {
         match *self {
             Self::AsIs | Self::ShiftCrop { .. } => Shown {
@@ -174,7 +174,7 @@ impl TrainTransform {
 }
 
 impl TestTransform {
-    /// Height and width of what is shown of images of `size` (`None` if they differ in size).
+    /// Height and width of the output for images of `size` (`None` if they differ in size).
     ///
     /// # Errors
     /// [`TransformError`] if the transform does not fit such images.
@@ -217,12 +217,12 @@ fn square(size: usize) -> Result<[usize; 2], TransformError> {
     }
 }
 
-/// The part of an image that a random resized crop takes. Draws, per try: area, ratio and, if the part fits,
-/// row and column.
+/// The box of a random resized crop. Random numbers per try: area, aspect ratio and, if the crop fits, row and
+/// column.
 fn random_window([height, width]: [usize; 2], rng: &mut Rng) -> Window {
     let area = (height * width) as f64;
     let between = |rng: &mut Rng, (low, high): (f64, f64)| low + (high - low) * rng.unit();
-    // Halves are rounded to even, as Python does.
+    // Halves are rounded to even, as in Python.
     let pixels = |side: f64| side.round_ties_even() as usize;
     for _ in 0..TRIES {
         let target = area * between(rng, SCALE);
@@ -256,12 +256,12 @@ fn random_window([height, width]: [usize; 2], rng: &mut Rng) -> Window {
     }
 }
 
-/// Where the centre of `size` pixels lies in an image whose short side is resized to `to`, in pixels of the
-/// image before that.
+/// The box of a centre crop of `size` pixels after a resize of the short side to `to`, in pixels of the original
+/// image.
 fn centre([height, width]: [usize; 2], to: usize, size: usize) -> Rectangle {
     let short = height.min(width);
     let along = |side: usize| {
-        // The long side is rounded down, the border of the crop to the nearest, halves to even.
+        // The long side is rounded down, the offset of the crop to nearest, halves to even.
         let resized = (side as u64 * to as u64 / short as u64) as f64;
         let start = ((resized - size as f64) / 2.0).round_ties_even();
         let scale = side as f64 / resized;

@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A working device.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Opened {
     /// The device, without autodiff.
     pub device: Device,

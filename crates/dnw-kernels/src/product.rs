@@ -128,7 +128,7 @@ pub fn input_gradient(
 /// Writes the gradient of **every** entry of the weight, real or hallucinated: `dw[t, s] = sum over n, p of dy[n, t, p] x[n, s, p]`.
 ///
 /// # Shapes
-/// `x`: `[images, sources, pixels]`; `dy`: `[images, targets, pixels]`; `dw`: as [`Layout`] says.
+/// `x`: `[images, sources, pixels]`; `dy`: `[images, targets, pixels]`; `dw`: in the layout of [`Layout`].
 ///
 /// # Panics
 /// If a length does not fit `shape`.

@@ -5,6 +5,7 @@ use crate::state::{State, Tolerance};
 
 /// The step-size control.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Control {
     /// This many steps of equal length.
     Constant {

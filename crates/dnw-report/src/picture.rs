@@ -87,11 +87,11 @@ impl Layout {
         let (out, back) = if reach > 2.0 {
             (reach * 0.42, reach * 0.42)
         } else {
-            // An edge within a column, or back, makes a loop.
+            // An edge within a column, or to an earlier one, is drawn as a loop.
             let bow = 34.0 + reach.abs() * 0.25;
             (bow, if reach < -2.0 { bow } else { -bow })
         };
-        // Relative, because a picture of many edges is mostly made of these numbers.
+        // Relative coordinates, because they dominate the size of a picture with many edges.
         format!(
             "M{} {}c{} 0 {} {} {} {}",
             number(x0),

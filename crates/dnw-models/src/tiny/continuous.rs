@@ -23,7 +23,7 @@ pub(super) fn solve(
     Ok(solution.state)
 }
 
-/// The same in a circuit, for a solver that makes steps of one length.
+/// Adds the solution to a circuit, for solvers with constant steps.
 pub(super) fn write(
     writer: &mut CircuitWriter,
     field: impl Fn(&mut CircuitWriter, ValueId) -> Result<ValueId, CircuitError>,
@@ -38,7 +38,7 @@ pub(super) fn write(
     let mut state = start;
     for _ in 0..steps {
         let mut slopes = Vec::new();
-        // The state moved along the slopes found so far, which have these weights.
+        // The state plus the weighted sum of the previous slopes.
         let moved = |writer: &mut CircuitWriter, slopes: &[ValueId], weights: &[f64]| {
             let slopes = weights
                 .iter()
@@ -49,7 +49,7 @@ pub(super) fn write(
             writer.steps.sum(&terms)
         };
         for (stage, weights) in solver.stages.iter().enumerate() {
-            // A last slope without weight serves the error estimate, and the next step, which finds it again.
+            // A last slope with weight zero is only for the error estimate; the next step computes it again.
             if stage + 1 < solver.stages.len() || solver.weights[stage] != 0.0 {
                 let at = moved(writer, &slopes, weights)?;
                 slopes.push(field(writer, at)?);
@@ -60,7 +60,7 @@ pub(super) fn write(
     Ok(state)
 }
 
-/// A graph's field whose learned numbers the integrator hands in.
+/// The vector field of a graph, with the parameters that the integrator passes.
 struct Parts(Field);
 
 impl dnw_ode::VectorField<4> for Parts {

@@ -30,6 +30,7 @@ use crate::integration::{Integrated, Plan, Watch, integrate};
 /// All treat step sizes as constants. torchdiffeq differentiates through the estimate of the first step, so that its gradients differ by
 /// about the tolerance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Gradient {
     /// Through the solver: every accepted step stays in the graph. Rejected steps do not.
     #[default]
