@@ -146,8 +146,8 @@ function pushGlow(run, layer, t, look, layout, strokes, focus) {
   const first = lastAtMost(update, t - span) + 1;
   const moment = layer.moment(t);
   // Where many are added at once, each shines less, or nothing else could be seen.
-  const added = last >= first ? addedStart[last + 1] - addedStart[first] : 0;
-  const shine = Math.min(1, Math.sqrt(24 / Math.max(1, added)));
+  const count = last >= first ? addedStart[last + 1] - addedStart[first] : 0;
+  const shine = Math.min(1, Math.sqrt(24 / Math.max(1, count)));
   let left = MOST_GLOWING;
   for (let c = last; c >= first && left > 0; c--) {
     const fresh = 1 - (t - update[c]) / span;
