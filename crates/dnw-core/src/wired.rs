@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
@@ -12,10 +11,7 @@ use burn::tensor::{Device, Tensor};
 use crate::rule::Selection;
 use crate::score::GradientUse;
 use crate::surveys::{self, Surveys};
-use crate::{
-    Clock, Forward, Regrowth, Rule, Swaps, TensorView, WeightShape, Wiring, WiringError,
-    carry_masks,
-};
+use crate::{Clock, Forward, Regrowth, Rule, Swaps, TensorView, Wiring, WiringError, carry_masks};
 
 mod facts;
 mod gradients;

@@ -136,7 +136,7 @@ impl TinyGraph for CyclicGraph {
 
     fn activations(&self, stem: Tensor<4>, time: &Time) -> Result<Vec<Tensor<4>>, OdeError> {
         let start = self.start(stem);
-        let given = match time {
+        let activations = match time {
             Time::Steps(steps) => self.field().steps(start, *steps).output,
             Time::Continuous(integrator) => {
                 let state = continuous::solve(self, start, integrator)?;

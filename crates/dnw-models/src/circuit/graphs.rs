@@ -148,7 +148,7 @@ impl CircuitWriter {
                 let held = self.steps.select(gathered, last.len() - n..last.len())?;
                 let again =
                     self.gather(&activations[activations.len() - 1..], block(outputs, last))?;
-                self.steps.add(&[inputs, sums])
+                self.steps.add(&[held, again])
             }
         }
     }
