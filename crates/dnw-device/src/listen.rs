@@ -76,8 +76,8 @@ mod tests {
             ("ws://10.0.0.7:3000", "iroh://10.0.0.7:3000"),
             ("http://127.0.0.1:3000", "neither"),
             ("gpu:3000", "not an address such as 127.0.0.1:3000"),
-            ("127.0.0.1", "no address"),
-            ("127.0.0.1:70000", "no address"),
+            ("127.0.0.1", "not an address"),
+            ("127.0.0.1:70000", "not an address"),
         ] {
             let said = text.parse::<Listen>().expect_err(text);
             assert!(said.contains(words), "{text}: {said}");

@@ -190,7 +190,7 @@ mod tests {
         };
         assert_eq!(
             refused("cudda"),
-            "there is no device `cudda`; did you mean `cuda`? There are auto, flex, ndarray, wgpu, vulkan, metal, cuda, rocm, \
+            "there is no device `cudda`; did you mean `cuda`? The devices are auto, flex, ndarray, wgpu, vulkan, metal, cuda, rocm, \
              libtorch, remote"
         );
         assert!(refused("cuda:first").contains("a number, as in cuda:0"));
