@@ -52,7 +52,7 @@ fn a_name_of_no_device_is_refused_with_what_would_be_one() {
             "gpu",
             &[
                 "no device `gpu`",
-                "did you mean `wgpu`? There are auto, flex",
+                "did you mean `wgpu`? The devices are auto, flex",
             ],
         ),
         ("cuda:first", &["`cuda:first`", "a number, as in cuda:0"]),

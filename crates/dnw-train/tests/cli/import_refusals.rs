@@ -188,7 +188,7 @@ fn a_mask_is_needed_where_the_wiring_was_drawn_and_refused_elsewhere_or_if_it_is
     import(random, &sound()).refused(&["the file lacks `graph.mask`"]);
     import("cifar10-tiny-static-dnw", &drawn).refused(&["no place for `graph.mask`"]);
     drawn.get_mut("graph.mask").unwrap().data[0] = 0.25;
-    import(random, &drawn).refused(&["`graph.mask` holds 0.25"]);
+    import(random, &drawn).refused(&["`graph.mask` has the value 0.25"]);
     assert!(!shell.path("run").exists());
 }
 
