@@ -14,10 +14,6 @@ pub struct Strides {
     pub column: usize,
 }
 
-/// The name of [`Strides`] in earlier versions.
-#[doc(hidden)]
-pub type Steps = Strides;
-
 /// `y[image, row, pixel] = sum over the row's real edges of w[row, column] x[image, column, pixel]`.
 ///
 /// With targets as rows this is the forward pass; with sources as rows, and the strides swapped, it is the gradient of the input. All threads

@@ -49,7 +49,3 @@ pub fn changes(
         removed,
     })
 }
-
-/// The name of [`SurveyRange`] in earlier versions.
-#[doc(hidden)]
-pub type Lookout<'a> = SurveyRange<'a>;

@@ -54,7 +54,7 @@ pub trait Operation<const N: usize, const M: usize>: Clone + Debug + Send + 'sta
         _floats: &[CubeTensor; N],
         _masks: &[CubeTensor; M],
     ) -> (CubeTensor, Self::Extra) {
-        unimplemented!("{self:?} has no kernel for GPUs")
+        no_gpu_kernel(self)
     }
 
     /// As [`backward_cpu`](Self::backward_cpu), from the inputs of [`forward_gpu`](Self::forward_gpu).
@@ -66,8 +66,14 @@ pub trait Operation<const N: usize, const M: usize>: Clone + Debug + Send + 'sta
         _dy: CubeTensor,
         _needed: [bool; N],
     ) -> [Option<CubeTensor>; N] {
-        unimplemented!("{self:?} has no kernel for GPUs")
+        no_gpu_kernel(self)
     }
+}
+
+/// An operation without a kernel for GPUs was dispatched to one: its function forgot to ask `Kernels`.
+#[cfg(feature = "cube")]
+fn no_gpu_kernel(operation: &impl Debug) -> ! {
+    unreachable!("{operation:?} has no kernel for GPUs, which its caller checks")
 }
 
 /// An operation that autodiff does not follow: it selects, or updates in place. Its tensors may have gaps.
@@ -84,7 +90,7 @@ pub trait Untracked: Debug {
     where
         Self: Sized,
     {
-        unimplemented!("{self:?} has no kernel for GPUs")
+        no_gpu_kernel(&self)
     }
 }
 

@@ -1,14 +1,14 @@
 //! The node function: instance norm, ReLU, depthwise 3 x 3 convolution with one pixel of padding.
 
-use burn::backend::TensorMetadata;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::backend::{DispatchTensor, TensorMetadata};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
 use dnw_kernels::node::{self, NodeGradients, NodeParameters, NodeShape};
 use tracing::{Span, trace_span};
 
-use super::cpu::{CpuBackend, uninitialised_like};
+use super::cpu::{CpuBackend, uninitialised_like, zeros_like};
 use super::dispatch::{self, Operation};
 use super::kernels::Kernels;
 #[cfg(feature = "cube")]
@@ -33,6 +33,19 @@ pub struct GraphNodes {
     pub stride: usize,
     /// Which statistics normalise the nodes.
     pub norm: GraphNorm,
+}
+
+impl GraphNodes {
+    /// The float inputs of an operation over a whole graph: `x`, `weight`, `gamma`, `beta`, `kernel`.
+    pub(super) fn inputs(self, x: Tensor<4>, weight: Tensor<4>) -> [DispatchTensor; 5] {
+        [
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            self.gamma.into_dispatch(),
+            self.beta.into_dispatch(),
+            self.kernel.into_dispatch(),
+        ]
+    }
 }
 
 /// Which statistics normalise the nodes of a graph.
@@ -131,7 +144,7 @@ pub(super) fn parameters<B: CpuBackend>(
 }
 
 /// The gradients to the parameters of nodes as tensors.
-pub(super) fn gradients<B: CpuBackend>(
+fn gradients<B: CpuBackend>(
     [gamma, beta, kernel]: &[FloatTensor<B>; 3],
     found: NodeGradients,
 ) -> [FloatTensor<B>; 3] {
@@ -140,6 +153,20 @@ pub(super) fn gradients<B: CpuBackend>(
         B::tensor(found.beta, beta.shape()),
         B::tensor(found.kernel, kernel.shape()),
     ]
+}
+
+/// The gradients to the inputs of an operation over a whole graph, whose kernel writes those of `x` and adds those of `weight`.
+pub(super) fn graph_gradients<B: CpuBackend>(
+    [x, weight]: [FloatTensor<B>; 2],
+    nodes: &[FloatTensor<B>; 3],
+    kernel: impl FnOnce(&mut [f32], &mut [f32]) -> NodeGradients,
+) -> [Option<FloatTensor<B>>; 5] {
+    // Entries of no possible edge stay zero.
+    let (mut dx, mut dw) = (uninitialised_like::<B>(&x), zeros_like::<B>(&weight));
+    let [gamma, beta, depthwise] = gradients::<B>(nodes, kernel(&mut dx, &mut dw));
+    let (dx, dw) = (B::tensor(dx, x.shape()), B::tensor(dw, weight.shape()));
+    B::recycle(x);
+    [dx, dw, gamma, beta, depthwise].map(Some)
 }
 
 impl Operation<4, 0> for Node {

@@ -20,7 +20,7 @@ use {
     burn::backend::ops::FloatTensorOps,
     burn_cubecl::{CubeBackend, tensor::CubeTensor},
     dnw_cube::bits::MaskBits,
-    dnw_cube::product::{Steps, gather},
+    dnw_cube::product::{Strides, gather},
 };
 
 /// The weight of the real edges; its gradient reaches every entry.
@@ -163,13 +163,15 @@ impl Operation<2, 1> for WiredProduct {
     ) -> (CubeTensor, ()) {
         let mask = MaskBits::of_targets(&x.client, &buffer(real), sizes(real), storage(real));
         let (y, output) = empty(x, self.output.clone());
-        let steps = Steps {
+        let strides = Strides {
             row: self.shape.sources,
             column: 1,
         };
         let (inputs, weights) = (buffer(x), buffer(weight));
         let images = self.shape.images;
-        gather(&x.client, &inputs, &weights, steps, &mask, images, &output);
+        gather(
+            &x.client, &inputs, &weights, strides, &mask, images, &output,
+        );
         (y, ())
     }
 
@@ -192,12 +194,12 @@ impl Operation<2, 1> for WiredProduct {
             let mask =
                 MaskBits::of_sources(&x.client, &buffer(&real), sizes(&real), storage(&real));
             let (dx, output) = empty(&x, x.shape());
-            let steps = Steps {
+            let strides = Strides {
                 row: 1,
                 column: sources,
             };
             let (dy, weights) = (buffer(&dy), buffer(&weight));
-            gather(&x.client, &dy, &weights, steps, &mask, images, &output);
+            gather(&x.client, &dy, &weights, strides, &mask, images, &output);
             dx
         });
         // One dense product over all images, by Burn's own: it uses the GPU's matrix units.

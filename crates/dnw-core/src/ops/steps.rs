@@ -6,14 +6,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn::backend::TensorMetadata;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::tensor::{Bool, Shape, Tensor};
 use dnw_kernels::pool;
 use dnw_kernels::steps::{self, StepsPass, StepsShape};
 use tracing::{Span, trace_span};
 
-use super::cpu::{CpuBackend, uninitialised_like, zeros_like};
+use super::cpu::CpuBackend;
 use super::dispatch::{self, Operation};
 use super::index::{Edges, IndexCache};
 use super::node::{self, GraphNodes};
@@ -45,13 +44,7 @@ pub(crate) fn steps(
         epsilon: nodes.epsilon as f32,
         index: index.clone(),
     };
-    let floats = [
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        nodes.gamma.into_dispatch(),
-        nodes.beta.into_dispatch(),
-        nodes.kernel.into_dispatch(),
-    ];
+    let floats = nodes.inputs(x, weight);
     let (y, ()) = dispatch::run(steps, floats, [real.into_dispatch()]);
     Tensor::from_dispatch(y)
 }
@@ -97,25 +90,22 @@ impl Operation<5, 1> for Steps {
 
     fn backward_cpu<B: CpuBackend>(
         &self,
-        (edges, pass, [x, weight], nodes): Self::Saved<B>,
+        (edges, pass, inputs, nodes): Self::Saved<B>,
         dy: &FloatTensor<B>,
         _: [bool; 5],
     ) -> [Option<FloatTensor<B>>; 5] {
-        // The kernel adds to the weight gradient; entries of no possible edge stay zero.
-        let (mut dx, mut dw) = (uninitialised_like::<B>(&x), zeros_like::<B>(&weight));
-        let found = steps::backward(
-            &self.shape,
-            &pass,
-            &edges.weights,
-            &edges.index,
-            &node::parameters::<B>(&nodes, self.epsilon),
-            B::floats(dy),
-            &mut dx,
-            &mut dw,
-        );
-        let [gamma, beta, kernel] = node::gradients::<B>(&nodes, found);
-        let (dx, dw) = (B::tensor(dx, x.shape()), B::tensor(dw, weight.shape()));
-        B::recycle(x);
-        [dx, dw, gamma, beta, kernel].map(Some)
+        let parameters = node::parameters::<B>(&nodes, self.epsilon);
+        node::graph_gradients::<B>(inputs, &nodes, |dx, dw| {
+            steps::backward(
+                &self.shape,
+                &pass,
+                &edges.weights,
+                &edges.index,
+                &parameters,
+                B::floats(dy),
+                dx,
+                dw,
+            )
+        })
     }
 }

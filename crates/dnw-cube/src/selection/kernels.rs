@@ -1,0 +1,374 @@
+//! The compute kernels of a selection, and the state that they share.
+
+use cubecl::prelude::*;
+
+use crate::buffer::UNITS;
+
+/// Indices into the state that the kernels share.
+pub(super) mod slot {
+    /// The digits of the k-th largest found so far.
+    pub const DIGITS: usize = 0;
+    /// How many entries to select among those with these digits.
+    pub const REMAINING: usize = 1;
+    /// The first candidate that is NaN.
+    pub const FIRST_NAN: usize = 2;
+    /// One more than the bits of the largest candidate that is not selected; zero if all are selected.
+    pub const NEAREST: usize = 3;
+    /// How many contenders there are.
+    pub const CONTENDERS: usize = 4;
+    /// How many entries swap in.
+    pub const SWAPPED_IN: usize = 5;
+    /// How many entries swap out.
+    pub const SWAPPED_OUT: usize = 6;
+    /// How many entries equal the k-th largest.
+    pub const EQUAL: usize = 7;
+    /// The length of the state.
+    pub const COUNT: usize = 8;
+}
+
+/// The digits of a magnitude, the highest first: lowest bit and width in bits.
+pub(super) const DIGITS: [(u32, u32); 3] = [(20, 11), (10, 10), (0, 10)];
+/// The number of values of the widest digit.
+pub(super) const BINS: usize = 1 << 11;
+/// Entries per workgroup in the ordered passes: one word per thread.
+pub(super) const BLOCK: usize = 32 * UNITS as usize;
+/// The bits of infinity. Larger bits are NaN.
+const INFINITY: u32 = 0x7f80_0000;
+
+#[cube]
+fn magnitude(weight: f32) -> u32 {
+    u32::reinterpret(weight) & 0x7fff_ffff
+}
+
+#[cube]
+fn is_candidate(candidates: &[u32], entry: u32, #[comptime] all: bool) -> bool {
+    if comptime!(all) {
+        true.runtime()
+    } else {
+        (candidates[(entry / 32) as usize] >> (entry % 32)) & 1 != 0
+    }
+}
+
+/// The histogram of the next digit over the candidates that have the digits found so far.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+pub(super) fn count_digits(
+    weights: &[f32],
+    candidates: &[u32],
+    state: &[Atomic<u32>],
+    bins: &[Atomic<u32>],
+    entries: u32,
+    #[comptime] all: bool,
+    #[comptime] shift: u32,
+    #[comptime] width: u32,
+) {
+    let size = comptime!(1u32 << width);
+    let counts = Shared::<[Atomic<u32>]>::new_slice(size as usize);
+    let mut bin = UNIT_POS;
+    while bin < size {
+        counts[bin as usize].store(0u32);
+        bin += CUBE_DIM;
+    }
+    sync_cube();
+    let digits = state[slot::DIGITS].load();
+    let mut entry = ABSOLUTE_POS as u32;
+    while entry < entries {
+        if is_candidate(candidates, entry, all) {
+            let bits = magnitude(weights[entry as usize]);
+            let mut above = 0u32;
+            if comptime!(shift + width < 31) {
+                above = bits >> comptime!(shift + width);
+            }
+            if above == digits {
+                counts[((bits >> shift) & (size - 1)) as usize].fetch_add(1u32);
+            }
+            if comptime!(shift + width == 31) {
+                if bits > INFINITY {
+                    state[slot::FIRST_NAN].fetch_min(entry);
+                }
+            }
+        }
+        entry += CUBE_COUNT as u32 * CUBE_DIM;
+    }
+    sync_cube();
+    let mut bin = UNIT_POS;
+    while bin < size {
+        let count = counts[bin as usize].load();
+        if count > 0 {
+            bins[bin as usize].fetch_add(count);
+        }
+        bin += CUBE_DIM;
+    }
+}
+
+/// Finds the digit of the k-th largest and clears the histogram for the next digit. Runs as one workgroup.
+#[cube(launch_unchecked)]
+pub(super) fn find_digit(state: &mut [u32], bins: &mut [u32], k: u32, #[comptime] width: u32) {
+    let size = comptime!(1u32 << width);
+    let per_thread = comptime!(size / UNITS);
+    let mut sums = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    // Threads process the digit's values from the largest down.
+    let top = size - 1 - UNIT_POS * per_thread;
+    let mut sum = 0u32;
+    for step in 0..per_thread {
+        sum += bins[(top - step) as usize];
+    }
+    sums[UNIT_POS as usize] = sum;
+    sync_cube();
+    if UNIT_POS == 0 {
+        let mut left = state[slot::REMAINING];
+        let mut thread = 0u32;
+        while thread < comptime!(UNITS - 1) && sums[thread as usize] < left {
+            left -= sums[thread as usize];
+            thread += 1;
+        }
+        let mut digit = size - 1 - thread * per_thread;
+        let last = digit + 1 - per_thread;
+        while digit > last && bins[digit as usize] < left {
+            left -= bins[digit as usize];
+            digit -= 1;
+        }
+        // With k = 0 the threshold has the largest digits, so that nothing is above it.
+        if k == 0 {
+            digit = size - 1;
+        }
+        state[slot::DIGITS] = (state[slot::DIGITS] << width) | digit;
+        state[slot::REMAINING] = left;
+    }
+    sync_cube();
+    for step in 0..per_thread {
+        bins[(top - step) as usize] = 0u32;
+    }
+}
+
+/// The bit masks of a word's 32 entries: candidates, candidates above the threshold, candidates equal to it.
+#[cube]
+fn word_of(
+    weights: &[f32],
+    candidates: &[u32],
+    word: u32,
+    threshold: u32,
+    entries: u32,
+    #[comptime] all: bool,
+) -> (u32, u32, u32) {
+    let mut candidate_mask = 0u32;
+    let mut above = 0u32;
+    let mut equal = 0u32;
+    let first = word * 32;
+    for bit in 0..32u32 {
+        let entry = first + bit;
+        if entry < entries {
+            if is_candidate(candidates, entry, all) {
+                let bits = magnitude(weights[entry as usize]);
+                candidate_mask |= 1u32 << bit;
+                if bits > threshold {
+                    above |= 1u32 << bit;
+                } else if bits == threshold {
+                    equal |= 1u32 << bit;
+                }
+            }
+        }
+    }
+    (candidate_mask, above, equal)
+}
+
+/// Counts the candidates equal to the threshold, per block.
+#[cube(launch_unchecked)]
+pub(super) fn count_equal(
+    weights: &[f32],
+    candidates: &[u32],
+    state: &[u32],
+    equal: &mut [u32],
+    entries: u32,
+    #[comptime] all: bool,
+) {
+    let sum = Shared::<[Atomic<u32>]>::new_slice(1usize);
+    if UNIT_POS == 0 {
+        sum[0].store(0u32);
+    }
+    sync_cube();
+    let block = CUBE_POS as u32;
+    let word = block * CUBE_DIM + UNIT_POS;
+    let (_candidates, _above, same) =
+        word_of(weights, candidates, word, state[slot::DIGITS], entries, all);
+    if same != 0 {
+        sum[0].fetch_add(same.count_ones());
+    }
+    sync_cube();
+    if UNIT_POS == 0 && block < equal.len() as u32 {
+        equal[block as usize] = sum[0].load();
+    }
+}
+
+/// The exclusive prefix sum of the blocks' counts, and the total. Runs as one workgroup; each thread sums contiguous blocks.
+#[cube(launch_unchecked)]
+pub(super) fn sum_before(counts: &[u32], before: &mut [u32], state: &mut [u32], total: u32) {
+    let blocks = counts.len() as u32;
+    let per_thread = (blocks + comptime!(UNITS - 1)) / comptime!(UNITS);
+    let mut sums = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let first = UNIT_POS * per_thread;
+    let mut sum = 0u32;
+    for step in 0..per_thread {
+        if first + step < blocks {
+            sum += counts[(first + step) as usize];
+        }
+    }
+    sums[UNIT_POS as usize] = sum;
+    sync_cube();
+    let mut sum = 0u32;
+    for thread in 0..UNIT_POS {
+        sum += sums[thread as usize];
+    }
+    for step in 0..per_thread {
+        if first + step < blocks {
+            before[(first + step) as usize] = sum;
+            sum += counts[(first + step) as usize];
+        }
+    }
+    if UNIT_POS == comptime!(UNITS - 1) {
+        state[total as usize] = sum;
+    }
+}
+
+/// Computes the bits of the mask that change, and the statistics of the selection.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+pub(super) fn compare<B: Int>(
+    weights: &[f32],
+    candidates: &[u32],
+    real: &[B],
+    equal: &[u32],
+    equal_before: &[u32],
+    state: &[Atomic<u32>],
+    swapped_in: &mut [u32],
+    swapped_out: &mut [u32],
+    swapped_in_count: &mut [u32],
+    swapped_out_count: &mut [u32],
+    entries: u32,
+    none: u32,
+    #[comptime] all: bool,
+    #[define(B)] _store: ElemType,
+) {
+    let mut equal_of_threads = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let counts = Shared::<[Atomic<u32>]>::new_slice(4usize);
+    if UNIT_POS < 4 {
+        counts[UNIT_POS as usize].store(0u32);
+    }
+    let block = CUBE_POS as u32;
+    let blocks = equal.len() as u32;
+    let word = block * CUBE_DIM + UNIT_POS;
+    let threshold = state[slot::DIGITS].load();
+    let (candidate_mask, above, same) = word_of(weights, candidates, word, threshold, entries, all);
+    let same_here = same.count_ones();
+    equal_of_threads[UNIT_POS as usize] = same_here;
+    sync_cube();
+
+    // Of the entries equal to the threshold the last are kept, as many as remain to be selected.
+    let mut kept = above;
+    if block < blocks && same != 0 {
+        let mut later =
+            state[slot::EQUAL].load() - equal_before[block as usize] - equal[block as usize];
+        let remaining = state[slot::REMAINING].load();
+        for thread in UNIT_POS + 1..comptime!(UNITS) {
+            later += equal_of_threads[thread as usize];
+        }
+        let mut equal_kept = 0u32;
+        if remaining > later {
+            equal_kept = min(remaining - later, same_here);
+        }
+        let mut last = same;
+        let mut dropped = same_here - equal_kept;
+        while dropped > 0 {
+            last &= last - 1;
+            dropped -= 1;
+        }
+        kept |= last;
+    }
+
+    let mut real_before = 0u32;
+    let mut nearest = 0u32;
+    let mut contenders = 0u32;
+    let mut contends = magnitude(0.9f32 * f32::reinterpret(threshold));
+    if none != 0 {
+        contends = 0xffff_ffffu32;
+    }
+    for bit in 0..32u32 {
+        let entry = word * 32 + bit;
+        if entry < entries {
+            let is_real = u32::cast_from(real[entry as usize]);
+            if is_real != 0 {
+                real_before |= 1u32 << bit;
+            }
+            if ((candidate_mask & !kept) >> bit) & 1 != 0 {
+                let bits = magnitude(weights[entry as usize]);
+                nearest = max(nearest, bits + 1);
+                if bits >= contends {
+                    contenders += 1;
+                }
+            }
+        }
+    }
+    let added = kept & !real_before;
+    let removed = real_before & !kept;
+    if word * 32 < entries {
+        swapped_in[word as usize] = added;
+        swapped_out[word as usize] = removed;
+    }
+    if added != 0 {
+        counts[0].fetch_add(added.count_ones());
+    }
+    if removed != 0 {
+        counts[1].fetch_add(removed.count_ones());
+    }
+    if nearest != 0 {
+        counts[2].fetch_max(nearest);
+        counts[3].fetch_add(contenders);
+    }
+    sync_cube();
+    if UNIT_POS == 0 && block < blocks {
+        swapped_in_count[block as usize] = counts[0].load();
+        swapped_out_count[block as usize] = counts[1].load();
+        let nearest = counts[2].load();
+        if nearest > 0 {
+            state[slot::NEAREST].fetch_max(nearest);
+            let contenders = counts[3].load();
+            if contenders > 0 {
+                state[slot::CONTENDERS].fetch_add(contenders);
+            }
+        }
+    }
+}
+
+/// Lists the entries whose bits are set, ascending, and their magnitudes.
+#[cube(launch_unchecked)]
+pub(super) fn list_entries(
+    weights: &[f32],
+    changed: &[u32],
+    counts: &[u32],
+    before: &[u32],
+    entries: &mut [u32],
+    magnitudes: &mut [u32],
+) {
+    let mut of_threads = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let block = CUBE_POS as u32;
+    let word = block * CUBE_DIM + UNIT_POS;
+    let mut left = 0u32;
+    if word < changed.len() as u32 {
+        left = changed[word as usize];
+    }
+    of_threads[UNIT_POS as usize] = left.count_ones();
+    sync_cube();
+    if block < counts.len() as u32 && left != 0 {
+        let mut position = before[block as usize];
+        for thread in 0..UNIT_POS {
+            position += of_threads[thread as usize];
+        }
+        while left != 0 {
+            let entry = word * 32 + left.trailing_zeros();
+            entries[position as usize] = entry;
+            magnitudes[position as usize] = magnitude(weights[entry as usize]);
+            left &= left - 1;
+            position += 1;
+        }
+    }
+}
