@@ -50,6 +50,7 @@ impl<M: Module> Wired<M> {
                         candidates: &tensor.candidates,
                         wiring: &tensor.wiring,
                         budget: tensor.budget,
+                        dense: false,
                         clock: Clock::default(),
                         seed,
                         gradients: None,

@@ -13,37 +13,35 @@ pub enum Allocation {
     /// literature calls this *uniform*.
     #[default]
     PerTensor,
-    /// The sum of the budgets is spread once, before training. A tensor's density is proportional to the sum
+    /// The budget of all tensors together is spread once, before training. A tensor's density is proportional to the sum
     /// of its dimensions over their product, and at most one, so small layers stay denser
     /// (Erdős–Rényi-kernel; Evci et al. 2020, section 3). The sum is met exactly.
     ErdosRenyiKernel,
-    /// All tensors compete for the sum of their budgets at every selection.
+    /// All tensors compete for their common budget at every selection, except those that a budget of their own
+    /// keeps dense.
     Global,
     /// Tensors start with their own budgets. At each selection the edges that were removed are redistributed
     /// over tensors in proportion to the mean growth score of their real edges (sparse momentum; Dettmers and
     /// Zettlemoyer 2019, section 3).
     Moving,
-    /// Every candidate with a positive score is real, however many those are. The budget is ignored.
+    /// Every candidate with a positive score is real, however many those are. The budget is ignored, except that
+    /// a tensor which its own budget keeps dense stays dense.
     Free,
 }
 
-/// Spreads the sum of the budgets by Erdős–Rényi-kernel. Each tensor is its shape, its number of candidates
-/// and its own budget. No tensor gets more edges than candidates, and none gets zero edges unless the sum is
-/// smaller than the number of tensors.
-pub(crate) fn erdos_renyi_kernel(tensors: &[(&WeightShape, usize, usize)]) -> Vec<usize> {
-    let total = tensors.iter().map(|(_, _, budget)| budget).sum();
+/// Spreads `total` edges by Erdős–Rényi-kernel. Each tensor is its shape and its number of candidates. No
+/// tensor gets more edges than candidates, and none gets zero edges unless `total` is smaller than the number
+/// of tensors.
+pub(crate) fn erdos_renyi_kernel(tensors: &[(&WeightShape, usize)], total: usize) -> Vec<usize> {
     let weight = |shape: &WeightShape, candidates: usize| {
         let sum: usize = shape.dims.iter().sum();
         sum as f64 / shape.entries() as f64 * candidates as f64
     };
     let weights: Vec<f64> = tensors
         .iter()
-        .map(|(shape, candidates, _)| weight(shape, *candidates))
+        .map(|(shape, candidates)| weight(shape, *candidates))
         .collect();
-    let most: Vec<usize> = tensors
-        .iter()
-        .map(|(_, candidates, _)| *candidates)
-        .collect();
+    let most: Vec<usize> = tensors.iter().map(|(_, candidates)| *candidates).collect();
     let mut counts = fill(&weights, &most, total);
     while let Some(empty) = counts.iter().position(|&count| count == 0) {
         let Some(largest) = (0..counts.len())
@@ -130,11 +128,12 @@ mod tests {
         ) {
             let shapes: Vec<WeightShape> =
                 shapes.into_iter().map(|(t, s, k)| WeightShape::new(&[t, s, k, k])).collect();
-            let tensors: Vec<(&WeightShape, usize, usize)> = shapes.iter()
-                .map(|shape| (shape, shape.entries(), ((density * shape.entries() as f64) as usize).max(1)))
+            let tensors: Vec<(&WeightShape, usize)> = shapes.iter()
+                .map(|shape| (shape, shape.entries()))
                 .collect();
-            let total: usize = tensors.iter().map(|t| t.2).sum();
-            let counts = erdos_renyi_kernel(&tensors);
+            let all: usize = tensors.iter().map(|t| t.1).sum();
+            let total = ((density * all as f64) as usize).max(shapes.len());
+            let counts = erdos_renyi_kernel(&tensors, total);
             prop_assert_eq!(counts.iter().sum::<usize>(), total);
             // Below capacity, density times product over sum of the dimensions is the same for all layers.
             let scale = |i: usize| counts[i] as f64 / shapes[i].dims.iter().sum::<usize>() as f64;

@@ -28,6 +28,17 @@ pub enum Budget {
     PruneRate(f64),
 }
 
+impl Budget {
+    /// Whether every candidate stays, however many there are.
+    pub fn is_everything(self) -> bool {
+        match self {
+            Self::Edges(_) => false,
+            Self::Density(density) => density == 1.0,
+            Self::PruneRate(rate) => rate == 0.0,
+        }
+    }
+}
+
 impl std::fmt::Display for Budget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

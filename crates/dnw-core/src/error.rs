@@ -18,6 +18,20 @@ pub enum WiringError {
         /// The number of candidate edges.
         candidates: usize,
     },
+    /// The budget does not fit the tensors that share it.
+    #[error(
+        "a budget of {budget} does not fit the {tensors} tensors that share it, which have {candidates} candidate edges in all: between {least} and {candidates} must stay"
+    )]
+    SharedBudget {
+        /// The budget asked for.
+        budget: Budget,
+        /// The number of tensors.
+        tensors: usize,
+        /// The fewest edges that may stay.
+        least: usize,
+        /// The number of candidate edges of all of them.
+        candidates: usize,
+    },
     /// A score is not a number, so the edges cannot be ranked.
     #[error(
         "`{tensor}` holds a value that is not a number at entry {entry}: its edges cannot be ranked"
@@ -76,6 +90,30 @@ pub enum WiringError {
         tensor: String,
         /// The unit.
         unit: Unit,
+        /// Its sources.
+        sources: usize,
+    },
+    /// The rule's unit needs to know which dimensions of a weight are the outputs and inputs of its layer.
+    #[error(
+        "`{tensor}` does not show {missing}, which the unit {unit} needs: declare it with `Wire::layout_for`, keep the tensor dense with a budget of density 1.0, or use the unit edge"
+    )]
+    Layout {
+        /// The tensor's path in the model.
+        tensor: String,
+        /// What is not known.
+        missing: &'static str,
+        /// The unit.
+        unit: Unit,
+    },
+    /// The layout declared for a tensor has groups that do not divide its sources.
+    #[error(
+        "`{tensor}` has {sources} sources, which do not divide into {groups} groups of channels"
+    )]
+    Groups {
+        /// The tensor's path in the model.
+        tensor: String,
+        /// The groups declared.
+        groups: usize,
         /// Its sources.
         sources: usize,
     },

@@ -60,6 +60,11 @@ impl Forward {
         }
     }
 
+    /// Whether an edge contributes something else than its weight.
+    pub(crate) fn has_threshold_function(self) -> bool {
+        !matches!(self, Self::Weight | Self::Dropout { .. })
+    }
+
     /// Whether each selection sets a threshold.
     pub(crate) fn has_threshold(self) -> bool {
         matches!(self, Self::SoftThreshold | Self::PowerThreshold { .. })

@@ -92,7 +92,7 @@ pub use selection::select_top_edges;
 pub use swaps::Swaps;
 pub use tensor_view::TensorView;
 pub use unit::{Unit, UnitError};
-pub use weight_shape::WeightShape;
+pub use weight_shape::{Layout, WeightShape};
 pub use wire::{Ranking, Wire};
 pub use wired::{Rewiring, TensorRewiring, Wired, WiredTensor};
 pub use wiring::Wiring;

@@ -77,6 +77,12 @@ impl Rule {
         }
     }
 
+    /// Whether a budget decides how many edges stay. If not, the rule itself does. A unit such as 2-of-4, which
+    /// sets the budget, is asked by [`Unit::sets_budget`].
+    pub fn uses_budget(&self) -> bool {
+        self.allocation != Allocation::Free && self.schedule.uses_budget()
+    }
+
     /// Whether the rule reads or changes gradients, which must then pass through
     /// [`Wired::prepare`](crate::Wired::prepare) before the optimizer step.
     pub fn needs_gradients(&self) -> bool {

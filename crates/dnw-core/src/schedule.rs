@@ -40,6 +40,11 @@ pub trait Schedule: std::fmt::Debug + Send + Sync {
         1.0
     }
 
+    /// Whether the budget decides how many edges stay at the end of the run.
+    fn uses_budget(&self) -> bool {
+        true
+    }
+
     /// Whether the schedule needs the length of the run.
     fn needs_length(&self) -> bool {
         false
@@ -90,6 +95,10 @@ impl Schedule for Complete {
 
     fn edges(&self, _: Clock, candidates: usize, _: usize) -> usize {
         candidates
+    }
+
+    fn uses_budget(&self) -> bool {
+        false
     }
 }
 

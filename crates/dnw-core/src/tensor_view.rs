@@ -18,6 +18,8 @@ pub struct TensorView<'a> {
     pub wiring: &'a Wiring,
     /// The number of edges at the end of the run.
     pub budget: usize,
+    /// Whether it keeps every candidate, whatever the rule: its own budget says so.
+    pub dense: bool,
     /// The progress of the run.
     pub clock: Clock,
     /// The seed of random rules.

@@ -9,6 +9,8 @@ mod selection;
 
 /// Which edges compete with each other, and which swap together.
 ///
+/// A tensor that keeps all its edges is not divided into units.
+///
 /// Its text form is `edge`, `fan-in`, `block-4` or `2-of-4`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -34,6 +36,13 @@ pub enum Unit {
         /// Sources in a group.
         of: usize,
     },
+}
+
+impl Unit {
+    /// Whether the unit says how many edges stay, whatever the budget.
+    pub fn sets_budget(self) -> bool {
+        matches!(self, Self::NOfM { .. })
+    }
 }
 
 /// The text is not a unit.

@@ -1,17 +1,22 @@
 //! Wiring a model: which weights, how many edges, by which rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamGroup, Reparameterizer};
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::module::{Flag, Module, ModuleMapper, Param, ParamGroup, Reparameterizer};
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::allocation::erdos_renyi_kernel;
-use crate::real_edges::{RealEdges, path, wiring_of};
+use crate::real_edges::{RealEdges, path};
 use crate::wired::{Tensors, Wired};
 use crate::{
-    Allocation, Budget, Clock, Forward, Gradient, Rule, WeightShape, Wiring, WiringError, rules,
+    Allocation, Budget, Clock, Forward, Gradient, Layout, Rule, WeightShape, Wiring, WiringError,
+    rules,
 };
+
+mod budgets;
+mod find;
+
+use find::{Find, Found};
 
 /// Which entries compete for the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +53,7 @@ pub struct Wire {
     rule: Rule,
     budget: Budget,
     budgets: BTreeMap<String, Budget>,
+    layouts: BTreeMap<String, Layout>,
     weights: Option<ParamGroup>,
     ranking: Ranking,
     seed: u64,
@@ -62,6 +68,7 @@ impl Wire {
             rule,
             budget,
             budgets: BTreeMap::new(),
+            layouts: BTreeMap::new(),
             weights: None,
             ranking: Ranking::default(),
             seed: 0,
@@ -87,6 +94,33 @@ impl Wire {
     #[must_use]
     pub fn budget_for(mut self, name: impl Into<String>, budget: Budget) -> Self {
         self.budgets.insert(name.into(), budget);
+        self
+    }
+
+    /// Says which dimensions of the tensor at this path are the outputs and inputs of its layer. Units other than
+    /// [`Unit::Edge`](crate::Unit::Edge) need to know it.
+    ///
+    /// It is known of Burn's linear layers and convolutions, and of transposed convolutions with a bias, whose
+    /// length shows the number of groups. It has to be said of a weight in a layer of your own, of an
+    /// embedding, and of a transposed convolution without bias:
+    ///
+    /// ```
+    /// # use burn::module::ParamGroup;
+    /// # use burn::nn::conv::ConvTranspose2dConfig;
+    /// # use dnw_core::{Budget, Layout, Rule, Unit, Wire};
+    /// # fn main() -> Result<(), dnw_core::WiringError> {
+    /// # #[cfg(feature = "flex")] {
+    /// # let device = burn::tensor::Device::flex().autodiff();
+    /// let layer = ConvTranspose2dConfig::new([8, 6], [3, 3]).with_bias(false).init(&device);
+    /// let wire = Wire::dnw(Budget::Density(0.25)).rule(|rule| Rule { unit: Unit::FanIn, ..rule });
+    /// let wire = wire.weights(ParamGroup::all());
+    /// let model = wire.layout_for("weight", Layout::SourcesFirst { groups: 1 }).attach(layer)?;
+    /// # assert_eq!(model.tensors()[0].shape.targets, 6);
+    /// # } Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn layout_for(mut self, name: impl Into<String>, layout: Layout) -> Self {
+        self.layouts.insert(name.into(), layout);
         self
     }
 
@@ -141,9 +175,11 @@ impl Wire {
     ///
     /// # Errors
     /// [`WiringError::NothingToWire`] if there is no weight to wire; [`WiringError::Budget`] if a budget does
-    /// not fit its tensor; [`WiringError::UnknownTensor`] if a budget names a tensor that is not wired;
-    /// [`WiringError::UnknownLength`] if the rule needs the length of the run; [`WiringError::Unit`] if a
-    /// tensor does not divide into the rule's units; [`WiringError::NotANumber`] if a weight is NaN.
+    /// not fit its tensor, [`WiringError::SharedBudget`] if it does not fit those that share it;
+    /// [`WiringError::UnknownTensor`] if a budget or layout names a tensor that is not wired;
+    /// [`WiringError::Groups`] if a layout does not fit its tensor; [`WiringError::UnknownLength`] if the rule
+    /// needs the length of the run; [`WiringError::Unit`] if a tensor does not divide into the rule's units,
+    /// [`WiringError::Layout`] if it is not known how; [`WiringError::NotANumber`] if a weight is NaN.
     pub fn attach<M: Module>(self, model: M) -> Result<Wired<M>, WiringError> {
         if self.rule.schedule.needs_length() && self.updates == 0 {
             return Err(WiringError::UnknownLength {
@@ -162,6 +198,7 @@ impl Wire {
         if let Some(name) = self
             .budgets
             .keys()
+            .chain(self.layouts.keys())
             .find(|name| find.found.iter().all(|f| f.name != **name))
         {
             let known = find.found.into_iter().map(|f| f.name).collect();
@@ -170,11 +207,17 @@ impl Wire {
                 known,
             });
         }
+        for found in &mut find.found {
+            self.declare(found)?;
+        }
         let budgets = self.resolve(&find.found)?;
         let mut tensors = Tensors::new();
+        let mut dense = BTreeSet::new();
         for (found, budget) in find.found.into_iter().zip(budgets) {
-            let candidates = self.candidates(&found);
-            tensors.add(found.name, found.shape, candidates, budget);
+            if budget.dense {
+                dense.insert(found.name.clone());
+            }
+            tensors.add(found.name, found.shape, budget);
         }
         let clock = Clock {
             update: 0,
@@ -183,53 +226,26 @@ impl Wire {
         let model = model.map(&mut SetRule {
             path: Vec::new(),
             rule: &self.rule,
+            dense: &dense,
         });
         Wired::first(model, self.rule, tensors, clock, self.seed)
     }
 
-    fn candidates(&self, found: &Found) -> Wiring {
-        match self.ranking {
-            Ranking::LegalEdges => found.legal.clone(),
-            Ranking::AllEntries => Wiring::full(found.shape.entries()),
-        }
-    }
-
-    /// The number of edges of each tensor at the end of the run.
-    fn resolve(&self, all: &[Found]) -> Result<Vec<usize>, WiringError> {
-        let unit = self.rule.unit;
-        let mut budgets = Vec::new();
-        let mut own = Vec::new();
-        let mut candidates = Vec::new();
-        for found in all {
-            let (real, legal) = (found.real.count(), found.legal.count());
-            let candidate = self.candidates(found);
-            let count = candidate.count();
-            let own_budget = self.budgets.get(&found.name);
-            let budget = match own_budget {
-                Some(budget) => budget.resolve(&found.name, count)?,
-                None if real < legal => real,
-                None => self.budget.resolve(&found.name, count)?,
-            };
-            // A tensor with its own budget keeps it. A dense tensor need not divide into units.
-            own.push(own_budget.is_some() || real < legal);
-            budgets.push(if budget == count {
-                budget
-            } else {
-                unit.budget(&found.name, &found.shape, &candidate, budget)?
+    /// Gives a tensor the layout that was declared for it.
+    fn declare(&self, found: &mut Found) -> Result<(), WiringError> {
+        let Some(&layout) = self.layouts.get(&found.name) else {
+            return Ok(());
+        };
+        let shape = WeightShape::with_layout(&found.shape.dims, Some(layout));
+        if let (Layout::SourcesFirst { groups }, None) = (layout, shape.layout) {
+            return Err(WiringError::Groups {
+                tensor: found.name.clone(),
+                groups,
+                sources: found.shape.dims.first().copied().unwrap_or(0),
             });
-            candidates.push(count);
         }
-        if self.rule.allocation == Allocation::ErdosRenyiKernel {
-            let spread: Vec<usize> = (0..all.len()).filter(|&i| !own[i]).collect();
-            let shares: Vec<_> = spread
-                .iter()
-                .map(|&i| (&all[i].shape, candidates[i], budgets[i]))
-                .collect();
-            for (&i, budget) in spread.iter().zip(erdos_renyi_kernel(&shares)) {
-                budgets[i] = budget;
-            }
-        }
-        Ok(budgets)
+        found.shape = shape;
+        Ok(())
     }
 }
 
@@ -262,70 +278,21 @@ impl Reparameterizer for Attach {
     }
 }
 
-/// A wired tensor that a traversal found.
-struct Found {
-    name: String,
-    shape: WeightShape,
-    real: Wiring,
-    legal: Wiring,
-}
-
-/// Collects the wired tensors of a model, in the order of its fields.
-#[derive(Default)]
-struct Find {
-    path: Vec<String>,
-    /// The last float parameter visited: a wiring follows its weight.
-    weight: Option<(String, WeightShape)>,
-    found: Vec<Found>,
-}
-
-impl ModuleVisitor for Find {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.path.iter().any(|part| part == path::WIRING) {
-            let shape = WeightShape::new(param.lazy_shape().as_slice());
-            self.weight = Some((self.path.join("."), shape));
-        }
-    }
-
-    fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-        let Some((_, part)) = path::part(&self.path) else {
-            return;
-        };
-        let wiring = || wiring_of(&param.val().flatten::<1>(0, D - 1));
-        match part {
-            path::REAL => {
-                let wiring = wiring();
-                if let Some((name, shape)) = self.weight.take() {
-                    self.found.push(Found {
-                        name,
-                        shape,
-                        legal: Wiring::full(wiring.entries()),
-                        real: wiring,
-                    });
-                }
-            }
-            path::LEGAL => {
-                if let Some(found) = self.found.last_mut() {
-                    found.legal = wiring();
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 /// Sets the gradient and forward axes of a rule in every wiring of a model.
 struct SetRule<'a> {
     path: Vec<String>,
     rule: &'a Rule,
+    /// The tensors that stay dense: their edges contribute their weight, without a threshold.
+    dense: &'a BTreeSet<String>,
+}
+
+impl SetRule<'_> {
+    fn forward(&self, weight: &str) -> Forward {
+        match self.rule.forward.has_threshold_function() && self.dense.contains(weight) {
+            true => Forward::Weight,
+            false => self.rule.forward,
+        }
+    }
 }
 
 impl ModuleMapper for SetRule<'_> {
@@ -343,8 +310,9 @@ impl ModuleMapper for SetRule<'_> {
                 let scale = self.rule.hallucinated();
                 param.map(|tensor| tensor.full_like(scale))
             }
-            Some((_, path::THRESHOLD)) => {
-                let parameters = self.rule.forward.threshold_parameters(0.0);
+            Some((weight, path::THRESHOLD)) => {
+                let forward = self.forward(&weight);
+                let parameters = forward.threshold_parameters(0.0);
                 let shape = [parameters.len()];
                 let parameters = Tensor::<1>::from_data(
                     TensorData::new(parameters, shape),
@@ -352,7 +320,7 @@ impl ModuleMapper for SetRule<'_> {
                 );
                 // D is 1, which the type system does not know.
                 let parameters = parameters.reshape([shape[0]; D]);
-                match self.rule.forward {
+                match forward {
                     Forward::LearnedThreshold { .. } => Param::from_tensor(parameters),
                     _ => Param::initialized(param.id, parameters),
                 }
@@ -363,8 +331,8 @@ impl ModuleMapper for SetRule<'_> {
 
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
         match path::part(&self.path) {
-            Some((_, path::PLAIN)) => {
-                let plain = matches!(self.rule.forward, Forward::Weight | Forward::Dropout { .. })
+            Some((weight, path::PLAIN)) => {
+                let plain = !self.forward(&weight).has_threshold_function()
                     && self.rule.hallucinated() == Gradient::AllEdges.hallucinated();
                 flag.with_value(plain)
             }

@@ -19,7 +19,7 @@ mod on_device;
 mod rewiring;
 mod traversal;
 
-pub(crate) use facts::Tensors;
+pub(crate) use facts::{TensorBudget, Tensors};
 pub use rewiring::{Rewiring, TensorRewiring, WiredTensor};
 
 use facts::TensorFacts;
@@ -159,6 +159,7 @@ impl<M: Module> Wired<M> {
                     candidates: &facts.candidates,
                     wiring: &tensor.wiring,
                     budget: facts.budget,
+                    dense: facts.dense,
                     clock: self.clock,
                     seed: self.seed,
                     gradients: gradients.get(tensor.name.as_str()).map(Vec::as_slice),

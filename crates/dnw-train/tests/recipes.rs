@@ -72,3 +72,33 @@ fn every_recipe_resolves_and_its_model_takes_one_step_on_two_images() {
         assert!(real >= budget, "{}: {real} of {budget}", entry.name);
     }
 }
+
+#[test]
+fn two_of_four_with_a_dense_first_layer_of_three_channels_is_a_recipe() {
+    for (name, dense) in [
+        ("imagenet-resnet50-first-dense-50", None),
+        (
+            "imagenet-resnet50-all-50",
+            Some("wiring.dense=[\"conv1.weight\"]"),
+        ),
+    ] {
+        let mut changes = vec![
+            "wiring.unit=2-of-4",
+            "model.depth=18",
+            "batch=2",
+            "transforms={}",
+        ];
+        changes.extend(dense);
+        let changes: Vec<String> = changes.into_iter().map(String::from).collect();
+        let recipe = Recipe::named(name, &changes).unwrap();
+        let data = two_images(64, 3, 1000);
+        let device = Device::flex().autodiff();
+        let step = Step(&recipe, &data, &device);
+        let made = recipe.model.build(data.shape(), 1000, &device, step);
+        let (_, real, _) = made.unwrap();
+        // ResNet-18 has 11,689,512 parameters, of which 9,600 belong to norms and 1000 are biases.
+        let weights = 11_689_512 - 9_600 - 1_000;
+        let first = 64 * 3 * 7 * 7;
+        assert_eq!(real, first + (weights - first) / 2, "{name}");
+    }
+}

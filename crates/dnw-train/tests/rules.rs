@@ -78,7 +78,6 @@ fn every_rule_learns() {
         );
         assert!(accuracy > 0.6, "{}: {accuracy}", named.name);
         match named.name {
-            "complete" => assert!(real > budget),
             "str" => assert!(real > 0),
             _ => assert_eq!(real, budget, "{}", named.name),
         }

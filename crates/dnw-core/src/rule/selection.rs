@@ -28,15 +28,22 @@ impl Rule {
     /// units.
     pub fn select(&self, tensors: &[TensorView<'_>]) -> Result<Vec<Selection>, WiringError> {
         let scores = all_scores(self.score.as_ref(), tensors);
+        let mut made = Vec::with_capacity(tensors.len());
+        for (tensor, scores) in tensors.iter().zip(&scores) {
+            made.push(fixed(tensor, scores)?.map(|wiring| (wiring, None)));
+        }
+        let open: Vec<usize> = (0..made.len()).filter(|&i| made[i].is_none()).collect();
+        let open_tensors: Vec<TensorView<'_>> = open.iter().map(|&i| tensors[i]).collect();
+        let open_scores: Vec<&[f32]> = open.iter().map(|&i| scores[i].as_slice()).collect();
         let wirings = match &self.growth {
-            None => self.select_best(tensors, &scores)?,
-            Some(growth) => self.exchange(growth.as_ref(), tensors, &scores)?,
+            None => self.select_best(&open_tensors, &open_scores)?,
+            Some(growth) => self.exchange(growth.as_ref(), &open_tensors, &open_scores)?,
         };
-        let thresholds = self.thresholds(tensors, &scores, &wirings);
-        let selections = tensors
-            .iter()
-            .zip(scores)
-            .zip(wirings.into_iter().zip(thresholds));
+        let thresholds = self.thresholds(&open_tensors, &open_scores, &wirings);
+        for (i, selected) in open.into_iter().zip(wirings.into_iter().zip(thresholds)) {
+            made[i] = Some(selected);
+        }
+        let selections = tensors.iter().zip(scores).zip(made.into_iter().flatten());
         Ok(selections
             .map(|((tensor, scores), (wiring, threshold))| Selection {
                 joined: joined(self.forward, tensor, &wiring),
@@ -51,7 +58,7 @@ impl Rule {
     fn select_best(
         &self,
         tensors: &[TensorView<'_>],
-        scores: &[Vec<f32>],
+        scores: &[&[f32]],
     ) -> Result<Vec<Wiring>, WiringError> {
         let counts = self.counts(tensors, scores)?;
         let selected = tensors.iter().zip(scores).zip(counts);
@@ -64,18 +71,22 @@ impl Rule {
     fn counts(
         &self,
         tensors: &[TensorView<'_>],
-        scores: &[Vec<f32>],
+        scores: &[&[f32]],
     ) -> Result<Vec<usize>, WiringError> {
         let edges = |tensor: &TensorView<'_>| {
             let candidates = tensor.candidates.count();
             self.schedule.edges(tensor.clock, candidates, tensor.budget)
         };
         Ok(match self.allocation {
+            // The unit says how many each tensor keeps, unless every score above zero counts.
+            allocation if self.unit.sets_budget() && allocation != Allocation::Free => {
+                tensors.iter().map(edges).collect()
+            }
             Allocation::PerTensor | Allocation::ErdosRenyiKernel | Allocation::Moving => {
                 tensors.iter().map(edges).collect()
             }
             Allocation::Free => {
-                let positive = |(tensor, scores): (&TensorView<'_>, &Vec<f32>)| {
+                let positive = |(tensor, scores): (&TensorView<'_>, &&[f32])| {
                     tensor
                         .candidates
                         .iter()
@@ -101,44 +112,34 @@ impl Rule {
         &self,
         growth: &dyn Score,
         tensors: &[TensorView<'_>],
-        scores: &[Vec<f32>],
+        scores: &[&[f32]],
     ) -> Result<Vec<Wiring>, WiringError> {
         if tensors
             .first()
             .is_some_and(|tensor| tensor.clock.update == 0)
         {
-            return self.select_best(tensors, &all_scores(&Random, tensors));
+            let random = all_scores(&Random, tensors);
+            let random: Vec<&[f32]> = random.iter().map(Vec::as_slice).collect();
+            return self.select_best(tensors, &random);
         }
         let growth = all_scores(growth, tensors);
         let kept: Vec<Wiring> = tensors
             .iter()
             .zip(scores)
             .map(|(tensor, scores)| {
-                let real = tensor.wiring.intersection(tensor.candidates);
-                let removed = self.schedule.turnover(tensor.clock) * real.count() as f64;
-                let stays = real.count() - removed.round() as usize;
-                let among_real = TensorView {
-                    candidates: &real,
-                    ..*tensor
-                };
-                self.unit.select(&among_real, scores, stays)
+                let real = tensor.wiring.intersection(tensor.candidates).count();
+                let removed = self.schedule.turnover(tensor.clock) * real as f64;
+                let stays = real - removed.round() as usize;
+                self.unit.keep(tensor, scores, stays)
             })
             .collect::<Result<_, _>>()?;
         let counts = match self.allocation {
-            Allocation::Moving => moved(tensors, &growth, &kept),
+            Allocation::Moving if !self.unit.sets_budget() => moved(tensors, &growth, &kept),
             _ => self.counts(tensors, scores)?,
         };
         let grown = tensors.iter().zip(&growth).zip(kept.iter().zip(counts));
         grown
-            .map(|((tensor, growth), (kept, k))| {
-                let others = tensor.candidates.difference(kept);
-                let among_others = TensorView {
-                    candidates: &others,
-                    ..*tensor
-                };
-                let places = k.saturating_sub(kept.count()).min(others.count());
-                Ok(kept.union(&self.unit.select(&among_others, growth, places)?))
-            })
+            .map(|((tensor, growth), (kept, k))| self.unit.grow(tensor, growth, kept, k))
             .collect()
     }
 
@@ -147,13 +148,13 @@ impl Rule {
     fn thresholds(
         &self,
         tensors: &[TensorView<'_>],
-        scores: &[Vec<f32>],
+        scores: &[&[f32]],
         wirings: &[Wiring],
     ) -> Vec<Option<f32>> {
         if !self.forward.has_threshold() {
             return vec![None; tensors.len()];
         }
-        let strongest = |((tensor, scores), wiring): ((&TensorView<'_>, &Vec<f32>), &Wiring)| {
+        let strongest = |((tensor, scores), wiring): ((&TensorView<'_>, &&[f32]), &Wiring)| {
             let others = tensor.candidates.difference(wiring);
             others.iter().map(|entry| scores[entry]).fold(0.0, f32::max)
         };
@@ -172,6 +173,15 @@ impl Rule {
     }
 }
 
+/// The edges of a tensor that no selection changes.
+fn fixed(tensor: &TensorView<'_>, scores: &[f32]) -> Result<Option<Wiring>, WiringError> {
+    if !tensor.dense {
+        return Ok(None);
+    }
+    let all = tensor.candidates;
+    select_top_edges(tensor.name, scores, all, all.count()).map(Some)
+}
+
 fn all_scores(score: &dyn Score, tensors: &[TensorView<'_>]) -> Vec<Vec<f32>> {
     let of = |tensor: &TensorView<'_>| {
         let mut scores = Vec::with_capacity(tensor.weights.len());
@@ -184,7 +194,7 @@ fn all_scores(score: &dyn Score, tensors: &[TensorView<'_>]) -> Vec<Vec<f32>> {
 /// How many of the `k` best edges of the model each tensor has.
 fn best_of_all(
     tensors: &[TensorView<'_>],
-    scores: &[Vec<f32>],
+    scores: &[&[f32]],
     k: usize,
 ) -> Result<Vec<usize>, WiringError> {
     let end = |sum: &mut usize, tensor: &TensorView<'_>| {

@@ -7,17 +7,19 @@ impl Unit {
     /// The `k` best candidates of a tensor by score, as nearly as complete units allow.
     ///
     /// # Errors
-    /// As [`select_top_edges`]; [`WiringError::Unit`] if the tensor does not divide into units.
+    /// As [`select_top_edges`]; [`WiringError::Unit`] if the tensor does not divide into units,
+    /// [`WiringError::Layout`] if it is not known how.
     pub fn select(
         self,
         tensor: &TensorView<'_>,
         scores: &[f32],
         k: usize,
     ) -> Result<Wiring, WiringError> {
-        self.check(tensor.name, tensor.shape)?;
-        if self == Self::Edge {
+        // A tensor that keeps all its edges need not divide into units.
+        if self == Self::Edge || k == tensor.candidates.count() {
             return select_top_edges(tensor.name, scores, tensor.candidates, k);
         }
+        self.check(tensor.name, tensor.shape)?;
         let groups = self.groups(tensor.shape, tensor.candidates);
         match self {
             Self::Block { .. } => best_blocks(tensor, scores, groups, k),
@@ -28,10 +30,60 @@ impl Unit {
         }
     }
 
+    /// The `stays` best real edges of a tensor, before others grow in the places of the rest.
+    pub(crate) fn keep(
+        self,
+        tensor: &TensorView<'_>,
+        scores: &[f32],
+        stays: usize,
+    ) -> Result<Wiring, WiringError> {
+        let real = tensor.wiring.intersection(tensor.candidates);
+        let among_real = TensorView {
+            candidates: &real,
+            ..*tensor
+        };
+        match self {
+            Self::Block { .. } => self.select(&among_real, scores, stays),
+            _ => Self::Edge.select(&among_real, scores, stays),
+        }
+    }
+
+    /// The kept edges of a tensor together with the best others, `k` in all, as nearly as complete units allow.
+    pub(crate) fn grow(
+        self,
+        tensor: &TensorView<'_>,
+        growth: &[f32],
+        kept: &Wiring,
+        k: usize,
+    ) -> Result<Wiring, WiringError> {
+        let others = tensor.candidates.difference(kept);
+        let places = k.saturating_sub(kept.count()).min(others.count());
+        let among_others = TensorView {
+            candidates: &others,
+            ..*tensor
+        };
+        let grown = match self {
+            Self::Edge | Self::Block { .. } => self.select(&among_others, growth, places)?,
+            Self::FanIn | Self::NOfM { .. } => {
+                self.check(tensor.name, tensor.shape)?;
+                let mut groups = self.groups(tensor.shape, tensor.candidates);
+                let mut quotas = self.quotas(&groups, k);
+                for (group, quota) in groups.iter_mut().zip(&mut quotas) {
+                    let all = group.len();
+                    group.retain(|&entry| !kept.contains(entry));
+                    *quota = quota.saturating_sub(all - group.len());
+                }
+                best_of_each(tensor, growth, &groups, &quotas)?
+            }
+        };
+        Ok(kept.union(&grown))
+    }
+
     /// The number of edges that stay for a budget of `k`.
     ///
     /// # Errors
-    /// [`WiringError::Unit`] if the tensor does not divide into units.
+    /// [`WiringError::Unit`] if the tensor does not divide into units, [`WiringError::Layout`] if it is not known
+    /// how.
     pub fn budget(
         self,
         name: &str,
@@ -49,8 +101,15 @@ impl Unit {
         })
     }
 
-    fn check(self, name: &str, shape: &WeightShape) -> Result<(), WiringError> {
+    /// Whether a tensor of this shape divides into units.
+    pub(crate) fn check(self, name: &str, shape: &WeightShape) -> Result<(), WiringError> {
         match self {
+            Self::Edge => Ok(()),
+            _ if shape.layout.is_none() => Err(WiringError::Layout {
+                tensor: name.to_owned(),
+                missing: "which dimension is its layer's output",
+                unit: self,
+            }),
             Self::NOfM { of, .. } if !shape.sources.is_multiple_of(of) => Err(WiringError::Unit {
                 tensor: name.to_owned(),
                 unit: self,
@@ -193,6 +252,7 @@ mod tests {
             candidates: &all,
             wiring: &none,
             budget: k,
+            dense: false,
             clock: Clock::default(),
             seed: 0,
             gradients: None,

@@ -20,6 +20,20 @@ pub(super) struct TensorFacts {
     /// The number of candidates.
     pub(super) count: usize,
     pub(super) budget: usize,
+    /// Whether it keeps every candidate, whatever the rule.
+    pub(super) dense: bool,
+}
+
+/// How many edges a tensor keeps, of which.
+pub(crate) struct TensorBudget {
+    /// The edges that compete.
+    pub(crate) candidates: Wiring,
+    /// Their number.
+    pub(crate) count: usize,
+    /// How many are real at the end of the run.
+    pub(crate) edges: usize,
+    /// Whether every candidate is real, whatever the rule.
+    pub(crate) dense: bool,
 }
 
 impl Tensors {
@@ -30,21 +44,16 @@ impl Tensors {
         }
     }
 
-    pub(crate) fn add(
-        &mut self,
-        name: String,
-        shape: WeightShape,
-        candidates: Wiring,
-        budget: usize,
-    ) {
+    pub(crate) fn add(&mut self, name: String, shape: WeightShape, budget: TensorBudget) {
         self.names.push(name.clone());
         self.facts.insert(
             name,
             Arc::new(TensorFacts {
                 shape,
-                count: candidates.count(),
-                candidates: Arc::new(candidates),
-                budget,
+                count: budget.count,
+                candidates: Arc::new(budget.candidates),
+                budget: budget.edges,
+                dense: budget.dense,
             }),
         );
     }

@@ -49,3 +49,69 @@ fn n_of_m_sets_its_own_budget() {
         "{error}"
     );
 }
+
+/// A layer of 10,000 edges, and one of four, of which a tenth rounds to none.
+fn large_and_small() -> Two {
+    Two {
+        a: LinearConfig::new(100, 100).with_bias(false).init(&device()),
+        b: LinearConfig::new(4, 1).with_bias(false).init(&device()),
+    }
+}
+
+fn counts_by(rule: Rule, budget: Budget) -> Result<Vec<usize>, WiringError> {
+    let wire = Wire::new(rule, budget).weights(ParamGroup::all()).over(10);
+    let model = wire.attach(large_and_small())?;
+    Ok(model.tensors().iter().map(|t| t.wiring.count()).collect())
+}
+
+#[test]
+fn a_share_that_rounds_to_zero_is_refused_only_where_it_is_used() {
+    let budget = Budget::Density(0.1);
+    let by = |allocation| Rule {
+        allocation,
+        ..rules::dnw()
+    };
+    let error = counts_by(rules::dnw(), budget).unwrap_err();
+    assert!(
+        matches!(&error, WiringError::Budget { tensor, .. } if tensor == "b.weight"),
+        "{error}"
+    );
+    // A tenth of 10,004 is 1000. Erdős–Rényi-kernel divides it 200 : 5, and 24 are more than b has.
+    let spread = counts_by(by(Allocation::ErdosRenyiKernel), budget).unwrap();
+    assert_eq!(spread, [996, 4]);
+    let global = counts_by(by(Allocation::Global), budget).unwrap();
+    assert_eq!(global.iter().sum::<usize>(), 1000);
+    assert_eq!(counts_by(rules::complete(), budget).unwrap(), [10_000, 4]);
+    let unit = Unit::NOfM { keep: 2, of: 4 };
+    let halves = Rule {
+        unit,
+        ..rules::dnw()
+    };
+    assert_eq!(counts_by(halves, budget).unwrap(), [5000, 2]);
+    assert_eq!(
+        counts_by(rules::str_learned(-30.0), Budget::Density(0.00001)).unwrap(),
+        [10_000, 4]
+    );
+}
+
+#[test]
+fn a_budget_for_all_is_one_number_of_edges_and_refused_as_one() {
+    let spread = |budget| counts_by(rules::static_erk(), budget);
+    // Two times 500 edges, of which b can have four.
+    assert_eq!(spread(Budget::Edges(500)).unwrap(), [996, 4]);
+    for budget in [
+        Budget::Density(0.0001),
+        Budget::Density(1.5),
+        Budget::Density(f64::NAN),
+        Budget::Edges(0),
+        Budget::Edges(usize::MAX),
+        Budget::PruneRate(1.0),
+    ] {
+        let error = spread(budget).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            matches!(error, WiringError::SharedBudget { tensors: 2, .. }) && text.contains("10004"),
+            "{text}"
+        );
+    }
+}

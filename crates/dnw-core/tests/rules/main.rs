@@ -3,11 +3,14 @@
 #![cfg(feature = "flex")]
 
 mod budgets;
+mod dense;
 mod exchange;
 mod forward;
 mod gradients;
+mod layouts;
 mod schedules;
 mod state;
+mod units;
 
 use burn::module::{Module, Param, ParamGroup};
 use burn::nn::{Linear, LinearConfig};
