@@ -51,6 +51,7 @@ impl<M: Module> Wired<M> {
                         wiring: &tensor.wiring,
                         budget: tensor.budget,
                         dense: false,
+                        learns: true,
                         clock: Clock::default(),
                         seed,
                         gradients: None,

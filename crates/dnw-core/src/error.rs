@@ -32,6 +32,18 @@ pub enum WiringError {
         /// The number of candidate edges of all of them.
         candidates: usize,
     },
+    /// A tensor has a budget of its own where the rule or the unit says how many edges stay.
+    #[error(
+        "the budget of {budget} for `{tensor}` has no effect, because {decides} says how many edges stay: leave it out, or keep the tensor dense with a budget of density 1.0"
+    )]
+    UnusedBudget {
+        /// The tensor's path in the model.
+        tensor: String,
+        /// Its budget.
+        budget: Budget,
+        /// What says how many edges stay.
+        decides: String,
+    },
     /// A score is not a number, so the edges cannot be ranked.
     #[error(
         "`{tensor}` holds a value that is not a number at entry {entry}: its edges cannot be ranked"

@@ -20,6 +20,8 @@ pub struct TensorView<'a> {
     pub budget: usize,
     /// Whether it keeps every candidate, whatever the rule: its own budget says so.
     pub dense: bool,
+    /// Whether it learned since the last selection. A tensor that did not keeps its edges.
+    pub learns: bool,
     /// The progress of the run.
     pub clock: Clock,
     /// The seed of random rules.

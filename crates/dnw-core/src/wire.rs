@@ -90,7 +90,8 @@ impl Wire {
         self
     }
 
-    /// Sets the budget of the tensor at this path, such as `fc.weight`.
+    /// Sets the budget of the tensor at this path, such as `fc.weight`. With a density of 1.0 it stays dense under
+    /// every rule.
     #[must_use]
     pub fn budget_for(mut self, name: impl Into<String>, budget: Budget) -> Self {
         self.budgets.insert(name.into(), budget);
@@ -175,7 +176,8 @@ impl Wire {
     ///
     /// # Errors
     /// [`WiringError::NothingToWire`] if there is no weight to wire; [`WiringError::Budget`] if a budget does
-    /// not fit its tensor, [`WiringError::SharedBudget`] if it does not fit those that share it;
+    /// not fit its tensor, [`WiringError::SharedBudget`] if it does not fit those that share it,
+    /// [`WiringError::UnusedBudget`] if the rule or the unit does not look at it;
     /// [`WiringError::UnknownTensor`] if a budget or layout names a tensor that is not wired;
     /// [`WiringError::Groups`] if a layout does not fit its tensor; [`WiringError::UnknownLength`] if the rule
     /// needs the length of the run; [`WiringError::Unit`] if a tensor does not divide into the rule's units,

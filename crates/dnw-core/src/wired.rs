@@ -1,21 +1,22 @@
 //! A model together with the rule that rewires it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 
-use burn::module::{
-    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
-};
-use burn::tensor::{Device, Tensor};
+use burn::module::Module;
+use burn::tensor::Tensor;
 
 use crate::rule::Selection;
 use crate::score::GradientUse;
 use crate::surveys::{self, Surveys};
-use crate::{Clock, Forward, Regrowth, Rule, Swaps, TensorView, Wiring, WiringError, carry_masks};
+use crate::{Clock, Forward, Regrowth, Rule, Swaps, TensorView, Wiring, WiringError};
 
 mod facts;
 mod gradients;
+mod learning;
+mod module;
 mod on_device;
+mod rewinding;
 mod rewiring;
 mod traversal;
 
@@ -23,6 +24,7 @@ pub(crate) use facts::{TensorBudget, Tensors};
 pub use rewiring::{Rewiring, TensorRewiring, WiredTensor};
 
 use facts::TensorFacts;
+use learning::Learning;
 use traversal::{ApplyChanges, Change, CountOthers, Read, ReadLegal};
 
 /// A model with wired weights, and the rule that selects their edges.
@@ -42,9 +44,11 @@ pub struct Wired<M> {
     gradients: BTreeMap<String, Tensor<1>>,
     /// The model before the first update, if the rule resets to it.
     initial: Option<M>,
-    /// The smallest real magnitude of the last selection, by tensor. The next search starts there; results do
-    /// not depend on it.
-    thresholds: BTreeMap<String, f32>,
+    /// The last selection by tensor, without swaps, where it was made on the device. The next search starts at
+    /// its threshold; results do not depend on that.
+    last: BTreeMap<String, TensorRewiring>,
+    /// Which tensors learn.
+    learning: Learning,
 }
 
 /// The message if the model is missing.
@@ -70,13 +74,20 @@ impl<M: Module> Wired<M> {
             seed,
             gradients: BTreeMap::new(),
             initial,
-            thresholds: BTreeMap::new(),
+            last: BTreeMap::new(),
+            learning: Learning::default(),
         };
         wired.select(Surveys::default())?;
         Ok(wired)
     }
 
     /// Selects the real edges again. Call it once after each optimizer update.
+    ///
+    /// A tensor that does not learn keeps its edges and weights, whatever the rule: one that is frozen
+    /// ([`Module::no_grad`]), and one that received no gradient since the last selection. The latter is known if
+    /// gradients pass through [`prepare`](Self::prepare); without that, only of a tensor whose weights have
+    /// never changed. If all tensors share one budget, such a tensor keeps its edges out of it, and the others
+    /// share the rest, which is no less than their own parts of the budget.
     ///
     /// # Errors
     /// [`WiringError::NotANumber`] if a weight is NaN; [`WiringError::GradientsMissing`] if the rule uses
@@ -133,16 +144,45 @@ impl<M: Module> Wired<M> {
     }
 
     fn select(&mut self, surveys: Surveys) -> Result<Rewiring, WiringError> {
-        if let Some(made) = self.select_on_device(surveys) {
-            return made;
+        let made = match self.select_on_device(surveys) {
+            Some(made) => made?,
+            None => self.select_on_host()?,
+        };
+        self.learning.selected();
+        if self.rule.gradient_use() == GradientUse::Gradient {
+            // The next selection is for the gradients of its own update.
+            self.gradients.clear();
         }
+        Ok(made)
+    }
+
+    fn select_on_host(&mut self) -> Result<Rewiring, WiringError> {
         let is_first = self.clock.update == 0;
-        if self.rule.gradient_use() != GradientUse::None && self.gradients.is_empty() && !is_first {
+        let uses_gradients = self.rule.gradient_use() != GradientUse::None;
+        let no_gradients = self.gradients.is_empty() && !self.learning.is_told();
+        if uses_gradients && no_gradients && !is_first {
             return Err(WiringError::GradientsMissing {
                 rule: self.rule.name.clone(),
             });
         }
         let states = self.read();
+        let idle = match is_first {
+            true => {
+                for state in &states {
+                    self.learning.begin(&state.name, &state.weights);
+                }
+                BTreeSet::new()
+            }
+            false => {
+                let open = states.iter().filter(|state| !state.frozen);
+                let open = open.map(|state| (state.name.as_str(), || state.weights.clone()));
+                self.learning.idle(open)
+            }
+        };
+        let learns = |state: &traversal::TensorState| {
+            let has_gradients = !uses_gradients || self.gradients.contains_key(&state.name);
+            is_first || !state.frozen && has_gradients && !idle.contains(&state.name)
+        };
         let gradients: BTreeMap<&str, Vec<f32>> = self
             .gradients
             .iter()
@@ -160,6 +200,7 @@ impl<M: Module> Wired<M> {
                     wiring: &tensor.wiring,
                     budget: facts.budget,
                     dense: facts.dense,
+                    learns: learns(tensor),
                     clock: self.clock,
                     seed: self.seed,
                     gradients: gradients.get(tensor.name.as_str()).map(Vec::as_slice),
@@ -179,7 +220,7 @@ impl<M: Module> Wired<M> {
             rewiring.tensors.push(report(view, &selection, swaps));
         }
         if !is_first && let Some(initial) = self.initial.take() {
-            self.model = Some(initial);
+            self.model = Some(rewinding::rewound(&**self, initial));
             rewiring.rewound = true;
         }
         self.apply(&changes);
@@ -268,6 +309,11 @@ impl<M: Module> Wired<M> {
             if let Some(entry) = wiring.difference(&facts.candidates).iter().next() {
                 let tensor = name.clone();
                 return Err(WiringError::Illegal { tensor, entry });
+            }
+        }
+        for (name, wiring) in wirings {
+            if let Some(last) = self.last.get_mut(name) {
+                last.real = wiring.count();
             }
         }
         let changes = wirings.iter().map(|(name, wiring)| {
@@ -407,86 +453,3 @@ impl<M> DerefMut for Wired<M> {
         self.model.as_mut().expect(MODEL_IS_SET)
     }
 }
-
-impl<M: Module> Wired<M> {
-    fn with(self, model: M) -> Self {
-        Self {
-            model: Some(model),
-            ..self
-        }
-    }
-
-    fn split(self) -> (M, impl FnOnce(M) -> Self) {
-        let Self {
-            model,
-            rule,
-            tensors,
-            clock,
-            seed,
-            gradients,
-            initial,
-            thresholds,
-        } = self;
-        let model = model.expect(MODEL_IS_SET);
-        (model, move |model| Self {
-            model: Some(model),
-            rule,
-            tensors,
-            clock,
-            seed,
-            gradients,
-            initial,
-            thresholds,
-        })
-    }
-}
-
-impl<M: Module> Module for Wired<M> {
-    fn collect_devices(&self, devices: Devices) -> Devices {
-        (**self).collect_devices(devices)
-    }
-
-    fn fork(self, device: &Device) -> Self {
-        let (model, back) = self.split();
-        back(carry_masks(model, device).fork(device))
-    }
-
-    fn to_device(self, device: &Device) -> Self {
-        let (model, back) = self.split();
-        back(carry_masks(model, device).to_device(device))
-    }
-
-    fn train(self) -> Self {
-        let (model, back) = self.split();
-        back(Module::train(model))
-    }
-
-    fn valid(&self) -> Self {
-        self.clone().with((**self).valid())
-    }
-
-    fn materialize(self) -> Self {
-        let (model, back) = self.split();
-        back(model.materialize())
-    }
-
-    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        (**self).visit(visitor);
-    }
-
-    fn map<P: ModuleMapper>(self, mapper: &mut P) -> Self {
-        let (model, back) = self.split();
-        back(model.map(mapper))
-    }
-}
-
-impl<M: ModuleDisplay> ModuleDisplayDefault for Wired<M> {
-    fn content(&self, content: Content) -> Option<Content> {
-        content
-            .add("model", &**self)
-            .add_debug_attribute("rule", &self.rule.name)
-            .optional()
-    }
-}
-
-impl<M: ModuleDisplay> ModuleDisplay for Wired<M> {}

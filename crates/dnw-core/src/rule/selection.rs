@@ -3,7 +3,7 @@
 use super::Rule;
 use crate::allocation::fill;
 use crate::score::{Random, draw};
-use crate::{Allocation, Clock, Forward, Score, TensorView, Wiring, WiringError, select_top_edges};
+use crate::{Allocation, Forward, Score, TensorView, Wiring, WiringError, select_top_edges};
 
 /// The edges that a rule selected in a tensor, with their scores.
 #[derive(Clone, Debug)]
@@ -35,9 +35,10 @@ impl Rule {
         let open: Vec<usize> = (0..made.len()).filter(|&i| made[i].is_none()).collect();
         let open_tensors: Vec<TensorView<'_>> = open.iter().map(|&i| tensors[i]).collect();
         let open_scores: Vec<&[f32]> = open.iter().map(|&i| scores[i].as_slice()).collect();
+        let common = self.common_edges(tensors);
         let wirings = match &self.growth {
-            None => self.select_best(&open_tensors, &open_scores)?,
-            Some(growth) => self.exchange(growth.as_ref(), &open_tensors, &open_scores)?,
+            None => self.select_best(&open_tensors, &open_scores, common)?,
+            Some(growth) => self.exchange(growth.as_ref(), &open_tensors, &open_scores, common)?,
         };
         let thresholds = self.thresholds(&open_tensors, &open_scores, &wirings);
         for (i, selected) in open.into_iter().zip(wirings.into_iter().zip(thresholds)) {
@@ -59,19 +60,43 @@ impl Rule {
         &self,
         tensors: &[TensorView<'_>],
         scores: &[&[f32]],
+        common: usize,
     ) -> Result<Vec<Wiring>, WiringError> {
-        let counts = self.counts(tensors, scores)?;
+        let counts = self.counts(tensors, scores, common)?;
         let selected = tensors.iter().zip(scores).zip(counts);
         selected
             .map(|((tensor, scores), k)| self.unit.select(tensor, scores, k))
             .collect()
     }
 
-    /// How many edges each tensor keeps.
+    /// The edges for which all tensors compete that learn and do not stay dense. Those that do not learn keep
+    /// theirs, out of the same budget. If they keep more than their part of it, the others still get their own.
+    fn common_edges(&self, tensors: &[TensorView<'_>]) -> usize {
+        let open = || tensors.iter().filter(|tensor| !tensor.dense);
+        let learning = || open().filter(|tensor| tensor.learns);
+        let Some(clock) = tensors.first().map(|tensor| tensor.clock) else {
+            return 0;
+        };
+        let edges = |candidates, budget| self.schedule.edges(clock, candidates, budget);
+        let of_all = edges(
+            open().map(|tensor| tensor.candidates.count()).sum(),
+            open().map(|tensor| tensor.budget).sum(),
+        );
+        let candidates = learning().map(|tensor| tensor.candidates.count()).sum();
+        let of_learning = edges(candidates, learning().map(|tensor| tensor.budget).sum());
+        let kept: usize = open()
+            .filter(|tensor| !tensor.learns)
+            .map(|tensor| tensor.wiring.count())
+            .sum();
+        of_all.saturating_sub(kept).max(of_learning).min(candidates)
+    }
+
+    /// How many edges each tensor keeps; `common` are for all that compete.
     fn counts(
         &self,
         tensors: &[TensorView<'_>],
         scores: &[&[f32]],
+        common: usize,
     ) -> Result<Vec<usize>, WiringError> {
         let edges = |tensor: &TensorView<'_>| {
             let candidates = tensor.candidates.count();
@@ -95,15 +120,7 @@ impl Rule {
                 };
                 tensors.iter().zip(scores).map(positive).collect()
             }
-            Allocation::Global => {
-                let clock = tensors
-                    .first()
-                    .map_or_else(Clock::default, |tensor| tensor.clock);
-                let sum = |f: fn(&TensorView<'_>) -> usize| tensors.iter().map(f).sum();
-                let (candidates, budget) = (sum(|t| t.candidates.count()), sum(|t| t.budget));
-                let k = self.schedule.edges(clock, candidates, budget);
-                best_of_all(tensors, scores, k)?
-            }
+            Allocation::Global => best_of_all(tensors, scores, common)?,
         })
     }
 
@@ -113,6 +130,7 @@ impl Rule {
         growth: &dyn Score,
         tensors: &[TensorView<'_>],
         scores: &[&[f32]],
+        common: usize,
     ) -> Result<Vec<Wiring>, WiringError> {
         if tensors
             .first()
@@ -120,7 +138,7 @@ impl Rule {
         {
             let random = all_scores(&Random, tensors);
             let random: Vec<&[f32]> = random.iter().map(Vec::as_slice).collect();
-            return self.select_best(tensors, &random);
+            return self.select_best(tensors, &random, common);
         }
         let growth = all_scores(growth, tensors);
         let kept: Vec<Wiring> = tensors
@@ -135,7 +153,7 @@ impl Rule {
             .collect::<Result<_, _>>()?;
         let counts = match self.allocation {
             Allocation::Moving if !self.unit.sets_budget() => moved(tensors, &growth, &kept),
-            _ => self.counts(tensors, scores)?,
+            _ => self.counts(tensors, scores, common)?,
         };
         let grown = tensors.iter().zip(&growth).zip(kept.iter().zip(counts));
         grown
@@ -175,6 +193,9 @@ impl Rule {
 
 /// The edges of a tensor that no selection changes.
 fn fixed(tensor: &TensorView<'_>, scores: &[f32]) -> Result<Option<Wiring>, WiringError> {
+    if !tensor.learns {
+        return Ok(Some(tensor.wiring.clone()));
+    }
     if !tensor.dense {
         return Ok(None);
     }
@@ -261,7 +282,7 @@ fn moved(tensors: &[TensorView<'_>], growth: &[Vec<f32>], kept: &[Wiring]) -> Ve
 
 /// The hallucinated candidates that take part in training.
 fn joined(forward: Forward, tensor: &TensorView<'_>, wiring: &Wiring) -> Option<Wiring> {
-    if !matches!(forward, Forward::Dropout { .. }) {
+    if !matches!(forward, Forward::Dropout { .. }) || !tensor.learns {
         return None;
     }
     let dropped = forward.drop_probability(tensor.clock.share());

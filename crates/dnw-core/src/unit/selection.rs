@@ -253,6 +253,7 @@ mod tests {
             wiring: &none,
             budget: k,
             dense: false,
+            learns: true,
             clock: Clock::default(),
             seed: 0,
             gradients: None,

@@ -34,6 +34,21 @@ impl Wire {
                 Some(edges) => edges == count,
                 None => self.budget.is_everything(),
             };
+            if let Some(&budget) = self.budgets.get(&found.name)
+                && !is_used
+                && !dense
+            {
+                let decides = match self.rule.uses_budget() {
+                    true => format!("the unit {unit}"),
+                    false => format!("the rule `{}`", self.rule.name),
+                };
+                let tensor = found.name.clone();
+                return Err(WiringError::UnusedBudget {
+                    tensor,
+                    budget,
+                    decides,
+                });
+            }
             if !dense && (self.rule.uses_budget() || self.rule.allocation == Allocation::Free) {
                 unit.check(&found.name, &found.shape)
                     .map_err(|error| match error {

@@ -1,6 +1,6 @@
 //! How a rule reads and changes gradients before the optimizer step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -16,7 +16,8 @@ use crate::{Clock, Rule};
 impl<M: Module> Wired<M> {
     /// Passes the gradients of an update to the rule, which may change them: it scales those of hallucinated
     /// edges and adds an L1 penalty, if it has one. Call it before each optimizer step with rules that need
-    /// it ([`Rule::needs_gradients`]); for other rules it does nothing.
+    /// it ([`Rule::needs_gradients`]). With any rule it shows which tensors learn; those without a gradient keep
+    /// their edges at the next selection.
     ///
     /// ```
     /// # use burn::module::ParamGroup;
@@ -44,6 +45,14 @@ impl<M: Module> Wired<M> {
     #[must_use]
     pub fn prepare(&mut self, mut gradients: GradientsParams) -> GradientsParams {
         if !self.rule.needs_gradients() {
+            let mut seen = Seen {
+                facts: &self.tensors.facts,
+                gradients: &gradients,
+                path: Vec::new(),
+                names: self.learning.told(),
+            };
+            let model = self.model.as_ref().expect(MODEL_IS_SET);
+            model.visit(&mut seen);
             return gradients;
         }
         let mut masks = Masks::default();
@@ -58,11 +67,37 @@ impl<M: Module> Wired<M> {
             next,
             masks: masks.found,
             used: &mut self.gradients,
+            seen: self.learning.told(),
             gradients: &mut gradients,
             path: Vec::new(),
         };
         self.model.as_ref().expect(MODEL_IS_SET).visit(&mut prepare);
         gradients
+    }
+}
+
+/// Collects the names of the wired tensors that have gradients.
+struct Seen<'a> {
+    facts: &'a BTreeMap<String, Arc<TensorFacts>>,
+    gradients: &'a GradientsParams,
+    path: Vec<String>,
+    names: &'a mut BTreeSet<String>,
+}
+
+impl ModuleVisitor for Seen<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(path::step(name, container));
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.path.join(".");
+        if self.facts.contains_key(&name) && self.gradients.get::<D>(param.id).is_some() {
+            self.names.insert(name);
+        }
     }
 }
 
@@ -99,6 +134,8 @@ struct Prepare<'a> {
     masks: BTreeMap<String, Tensor<1, Bool>>,
     /// The gradients that the rule's scores use, by tensor, kept for the next selection.
     used: &'a mut BTreeMap<String, Tensor<1>>,
+    /// The tensors that have gradients.
+    seen: &'a mut BTreeSet<String>,
     gradients: &'a mut GradientsParams,
     path: Vec<String>,
 }
@@ -142,6 +179,7 @@ impl ModuleVisitor for Prepare<'_> {
         let Some(mut gradient) = self.gradients.remove::<D>(param.id) else {
             return;
         };
+        self.seen.insert(name.clone());
         self.store(&name, gradient.clone().reshape([-1]));
         let scales = self.rule.gradient.hallucinated() != self.rule.hallucinated();
         if let Some(real) = self.masks.get(&name).filter(|_| scales) {

@@ -3,14 +3,14 @@
 //! Most rules keep the largest weights. They need neither scores nor weights on the host: the backend finds
 //! the threshold and toggles the mask entries that changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Tensor};
 
 use super::facts::TensorFacts;
-use super::traversal::Change;
+use super::traversal::{Change, is_frozen, values};
 use super::{Rewiring, TensorRewiring, Wired};
 use crate::ops::{self, Kernels, TopK};
 use crate::real_edges::path;
@@ -22,6 +22,7 @@ struct Handle {
     name: String,
     weights: Tensor<1>,
     real: Option<Tensor<1, Bool>>,
+    frozen: bool,
 }
 
 /// Collects every wired tensor without reading it.
@@ -47,6 +48,7 @@ impl ModuleVisitor for Find<'_> {
             let entries = weights.shape().num_elements();
             self.found.push(Handle {
                 name,
+                frozen: is_frozen(&weights),
                 weights: weights.detach().reshape([entries]),
                 real: None,
             });
@@ -119,7 +121,7 @@ impl<M: Module> Wired<M> {
             candidates: facts.candidates.clone(),
             all: facts.count == facts.candidates.entries(),
             k: self.rule.schedule.edges(clock, facts.count, facts.budget),
-            guess: self.thresholds.get(name).copied(),
+            guess: self.last.get(name).map(|last| last.threshold),
         }
     }
 
@@ -132,14 +134,38 @@ impl<M: Module> Wired<M> {
             update: self.clock.update,
             ..Rewiring::default()
         };
-        let (mut changes, mut thresholds) = (BTreeMap::new(), BTreeMap::new());
+        let is_first = self.clock.update == 0;
+        let idle = match is_first {
+            true => BTreeSet::new(),
+            false => {
+                let open = handles.iter().filter(|handle| !handle.frozen);
+                let open = open.map(|handle| {
+                    let weights = &handle.weights;
+                    (handle.name.as_str(), || values(weights))
+                });
+                self.learning.idle(open)
+            }
+        };
+        let (mut changes, mut selected) = (BTreeMap::new(), BTreeMap::new());
         for Handle {
             name,
             weights,
             real,
+            frozen,
         } in handles
         {
             let top_k = self.top_k(&name, self.clock);
+            if is_first && top_k.k != self.tensors.facts[&name].budget {
+                // Of unchanged weights, as many are the same again. Only another budget could change them.
+                self.learning.begin(&name, &values(&weights));
+            }
+            if let Some(last) = self.last.get(&name)
+                && !is_first
+                && (frozen || idle.contains(&name))
+            {
+                rewiring.tensors.push(last.clone());
+                continue;
+            }
             let edges = top_k.k;
             let real = real.expect("found with its weights");
             let surveyed = surveys.remove(&name);
@@ -156,17 +182,18 @@ impl<M: Module> Wired<M> {
                 };
                 changes.insert(name.clone(), change);
             }
-            thresholds.insert(name.clone(), found.threshold);
-            rewiring.tensors.push(TensorRewiring {
-                name,
+            let report = TensorRewiring {
+                name: name.clone(),
                 real: edges,
-                swaps,
+                swaps: Swaps::default(),
                 threshold: found.threshold,
                 nearest: found.nearest,
                 contenders: found.contenders,
-            });
+            };
+            selected.insert(name, report.clone());
+            rewiring.tensors.push(TensorRewiring { swaps, ..report });
         }
-        self.thresholds = thresholds;
+        self.last.append(&mut selected);
         if !changes.is_empty() {
             self.apply(&changes);
         }

@@ -21,6 +21,13 @@ pub(super) struct TensorState {
     pub(super) wiring: Wiring,
     /// The learned threshold, or 0.
     pub(super) threshold: f32,
+    /// Whether its weights require no gradient.
+    pub(super) frozen: bool,
+}
+
+/// Whether a parameter requires no gradient where others can have one.
+pub(super) fn is_frozen<const D: usize>(weights: &Tensor<D>) -> bool {
+    weights.is_autodiff() && !weights.is_require_grad()
 }
 
 /// Reads every wired tensor.
@@ -51,9 +58,11 @@ impl ModuleVisitor for Read<'_> {
             None => {
                 let name = self.path.join(".");
                 if self.facts.contains_key(&name) {
+                    let base = param.base();
                     self.tensors.push(TensorState {
                         name,
-                        weights: values(&param.base()),
+                        frozen: is_frozen(&base),
+                        weights: values(&base),
                         wiring: Wiring::empty(0),
                         threshold: 0.0,
                     });
@@ -222,6 +231,6 @@ impl ModuleMapper for ApplyChanges<'_> {
 }
 
 /// A tensor's values on the host, row-major.
-fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+pub(super) fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.to_data().iter::<f32>().collect()
 }

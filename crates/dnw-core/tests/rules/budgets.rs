@@ -115,3 +115,29 @@ fn a_budget_for_all_is_one_number_of_edges_and_refused_as_one() {
         );
     }
 }
+
+#[test]
+fn a_budget_of_its_own_is_refused_where_nothing_looks_at_it() {
+    let halves = Rule {
+        unit: Unit::NOfM { keep: 2, of: 4 },
+        ..rules::dnw()
+    };
+    for (rule, decides) in [
+        (rules::str_learned(-6.0), "the rule `str`"),
+        (rules::complete(), "the rule `complete`"),
+        (halves, "the unit 2-of-4"),
+    ] {
+        let wire = Wire::new(rule, Budget::Density(0.5)).weights(ParamGroup::all());
+        let with = |budget| {
+            let wire = wire.clone().budget_for("a.weight", budget);
+            wire.attach(large_and_small())
+        };
+        let text = with(Budget::Density(0.3)).unwrap_err().to_string();
+        assert!(
+            text.contains(decides) && text.contains("`a.weight`"),
+            "{text}"
+        );
+        let dense = with(Budget::Density(1.0)).unwrap().tensors();
+        assert_eq!(dense[0].wiring.count(), 10_000);
+    }
+}

@@ -8,6 +8,7 @@ mod exchange;
 mod forward;
 mod gradients;
 mod layouts;
+mod learning;
 mod schedules;
 mod state;
 mod units;
