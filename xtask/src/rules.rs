@@ -44,12 +44,11 @@ fn study(rules: &[String]) -> Study {
                 if SAME_ON_ONE_TENSOR.iter().any(|(same, _)| same == rule) {
                     continue;
                 }
-                let mut set = vec![
-                    format!("wiring.density={density}"),
-                    format!("wiring.rule={rule}"),
-                ];
-                if rule == "str" {
-                    set.push(format!("wiring.settings.threshold-start={start}"));
+                let mut set = vec![format!("wiring.rule={rule}")];
+                match rule.as_str() {
+                    "complete" => {}
+                    "str" => set.push(format!("wiring.settings.threshold-start={start}")),
+                    _ => set.push(format!("wiring.density={density}")),
                 }
                 for seed in SEEDS {
                     runs.push(planned("mnist", rule.clone(), seed, Some(EPOCHS), &set));

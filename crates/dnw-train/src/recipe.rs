@@ -18,11 +18,13 @@ mod error;
 mod list;
 mod optimizer;
 mod reading;
+mod resolution;
 mod second_phase;
+mod unused;
 mod wiring;
 
 pub use budget_table::{BudgetTable, BudgetTableError};
-pub use error::RecipeError;
+pub use error::{RecipeError, Unused};
 pub use list::{Entry, MAIN_JOB, entries};
 pub use optimizer::{OptimizerRecipe, RateShape};
 pub use second_phase::SecondPhase;
@@ -70,43 +72,6 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The embedded recipe called `name`, with changes `key=value`.
-    ///
-    /// # Errors
-    /// [`RecipeError`] if there is none, a change names an unknown key, or a value does not fit.
-    pub fn named(name: &str, changes: &[String]) -> Result<Self, RecipeError> {
-        let known = entries().iter().find(|known| known.name == name);
-        let known = known.ok_or_else(|| RecipeError::Unknown {
-            name: name.to_owned(),
-        })?;
-        let all: Vec<String> = known.changes.iter().chain(changes).cloned().collect();
-        let mut recipe = Self::read(known.text, &all)?;
-        recipe.name = name.to_owned();
-        Ok(recipe)
-    }
-
-    /// A recipe from TOML text, with changes `key=value`.
-    ///
-    /// # Errors
-    /// As [`named`](Self::named).
-    pub fn read(text: &str, changes: &[String]) -> Result<Self, RecipeError> {
-        let mut table: toml::Table = text
-            .parse()
-            .map_err(|error| reading::syntax_error(text, &error))?;
-        // Another rule takes the settings of the old one with it, not those that are given with it.
-        let (first, then): (Vec<_>, Vec<_>) = changes
-            .iter()
-            .partition(|change| reading::names_the_rule(change));
-        for change in first.into_iter().chain(then) {
-            reading::set(&mut table, change)?;
-        }
-        let recipe: Self = table
-            .try_into()
-            .map_err(|error| reading::type_error(&error))?;
-        recipe.check()?;
-        Ok(recipe)
-    }
-
     /// The recipe as TOML text.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a recipe is made of plain values")

@@ -11,7 +11,7 @@ use super::args::{CountArgs, Which};
 use super::device::cpu;
 use super::failure::Failure;
 use super::numbers::grouped;
-use super::output::{line, whole};
+use super::output::{line, name_unused, whole};
 use super::scaling;
 
 /// Counts the network of a run or a recipe.
@@ -31,9 +31,10 @@ pub fn count(args: &CountArgs) -> Result<u8, Failure> {
         let cost = cost(&recipe, image, facts.classes.len(), Some(&weights), &device)?;
         (recipe, cost)
     } else {
-        let recipe = Recipe::named(&args.of, &args.set)?;
+        let (recipe, unused) = Recipe::resolve(&args.of, &args.set)?;
         let (image, classes, _) = published_data(&recipe)?;
         let cost = cost(&recipe, with_side(image, args.side), classes, None, &device)?;
+        name_unused(&unused);
         (recipe, cost)
     };
     let name = recipe.name.clone();

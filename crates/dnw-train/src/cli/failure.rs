@@ -80,8 +80,14 @@ impl From<ModelError> for Failure {
 
 impl From<WiringError> for Failure {
     fn from(error: WiringError) -> Self {
-        let help = match error {
-            WiringError::Budget { .. } => {
+        let help = match &error {
+            WiringError::Unit { tensor, .. } | WiringError::Layout { tensor, .. } => {
+                let help = format!(
+                    "keep it dense with `--set 'wiring.dense=[\"{tensor}\"]'`, or choose another unit, such as `--set wiring.unit=edge`"
+                );
+                return Self::new(error, help);
+            }
+            WiringError::Budget { .. } | WiringError::SharedBudget { .. } => {
                 "change the budget with `--set wiring.density=0.1` or `--set wiring.edges=400`"
             }
             WiringError::NotANumber { .. } => {

@@ -6,6 +6,8 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
+use dnw_train::recipe::Unused;
+
 use super::failure::Failure;
 
 /// Writes a line of the result.
@@ -28,4 +30,11 @@ pub fn whole(bytes: &[u8]) -> Result<(), Failure> {
 /// Tells whoever watches; a training goes on when nobody does.
 pub fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Names the keys of a recipe that changes to it left without effect.
+pub fn name_unused(unused: &[Unused]) {
+    for unused in unused {
+        note(format!("note: the recipe's {unused}"));
+    }
 }

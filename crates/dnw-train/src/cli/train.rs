@@ -10,7 +10,7 @@ use dnw_core::graph::Kernels;
 use dnw_device::guard::guarded;
 use dnw_device::{DeviceName, Opened};
 use dnw_train::profile::Profile;
-use dnw_train::recipe::{MAIN_JOB, Recipe};
+use dnw_train::recipe::{MAIN_JOB, Recipe, Unused};
 use dnw_train::recording::record;
 use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
@@ -20,7 +20,7 @@ use super::args::{Bodies, TrainArgs, TrainSettings, given};
 use super::count::summary;
 use super::device::{broken, cpu, device};
 use super::failure::Failure;
-use super::output::{line, note, whole};
+use super::output::{line, name_unused, note, whole};
 use super::progress::Progress;
 
 /// The exit code of a run that was asked to stop, as shells have it.
@@ -46,11 +46,12 @@ pub fn main_job(settings: &TrainSettings) -> Result<u8, Failure> {
 /// Trains by a recipe.
 pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let settings = &args.settings;
-    let recipe = resolve(args)?;
+    let (recipe, unused) = resolve(args)?;
     if settings.dry_run {
         let share = recipe.batch.div_ceil(settings.devices.len().max(1));
         let at_once = micro_batch(settings).map_or(share, |images| share.min(images.get()));
         let text = format!("{}\n{}", summary(&recipe, at_once)?, recipe.to_toml());
+        name_unused(&unused);
         whole(text.as_bytes())?;
         return Ok(0);
     }
@@ -79,6 +80,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
 
     // Everything that can be refused is refused before a folder is made.
     check_fits(&recipe, &data)?;
+    name_unused(&unused);
     let folder = match &settings.out {
         Some(path) => RunFolder::create(path)?,
         None => RunFolder::create_numbered(Path::new("runs"), &recipe.name)?,
@@ -181,12 +183,12 @@ fn write_page(folder: &RunFolder) -> Result<(), Failure> {
     Ok(write_whole(&folder.report(), page.as_bytes())?)
 }
 
-fn resolve(args: &TrainArgs) -> Result<Recipe, Failure> {
+fn resolve(args: &TrainArgs) -> Result<(Recipe, Vec<Unused>), Failure> {
     let settings = &args.settings;
     let mut changes = settings.set.clone();
     changes.extend(settings.seed.map(|seed| format!("seed={seed}")));
     changes.extend(settings.epochs.map(|epochs| format!("epochs={epochs}")));
-    Ok(Recipe::named(&args.recipe, &changes)?)
+    Ok(Recipe::resolve(&args.recipe, &changes)?)
 }
 
 /// Makes the model and wires it once, so that what does not fit is known at once.

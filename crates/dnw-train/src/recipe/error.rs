@@ -6,6 +6,26 @@ use dnw_core::rules::{self, SettingError};
 use super::budget_table::BudgetTableError;
 use super::list::entries;
 
+/// A key of a recipe that nothing looks at.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`{key}` has no effect: {why}")]
+#[non_exhaustive]
+pub struct Unused {
+    /// The key, such as `wiring.density`.
+    pub key: &'static str,
+    /// Why nothing looks at it.
+    pub why: String,
+    /// What would make it count, or do what it is for.
+    pub instead: String,
+}
+
+impl Unused {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        format!("leave `{}` out, or {}", self.key, self.instead)
+    }
+}
+
 /// Why a recipe cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +69,9 @@ pub enum RecipeError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A key that nothing looks at.
+    #[error("{0}")]
+    NoEffect(#[from] Unused),
     /// A word where only some words have a meaning.
     #[error("`{key}` is `{value}`, which is none of its values")]
     Choice {
@@ -126,6 +149,7 @@ impl RecipeError {
                 did_you_mean(key, known.iter().copied())
             }
             Self::BudgetTable(error) => error.help(),
+            Self::NoEffect(unused) => unused.help(),
             Self::Budget(_) => "give `wiring` a budget that fits".into(),
             Self::UnknownKey { key, known } => did_you_mean(key, known.iter().map(String::as_str)),
             Self::Choice { value, known, .. } => {

@@ -4,10 +4,29 @@
 
 use super::RecipeError;
 
+/// TOML text as a table.
+pub(super) fn table(text: &str) -> Result<toml::Table, RecipeError> {
+    text.parse().map_err(|error| syntax_error(text, &error))
+}
+
+/// Makes changes to a table. Another rule, which takes the settings of the old one with it, comes first: not those that are given with
+/// it.
+pub(super) fn set_all(table: &mut toml::Table, changes: &[String]) -> Result<(), RecipeError> {
+    let names_the_rule = |change: &&String| {
+        let key = change.split('=').next().unwrap_or("");
+        key.trim() == "wiring.rule"
+    };
+    let (first, then): (Vec<_>, Vec<_>) = changes.iter().partition(names_the_rule);
+    for change in first.into_iter().chain(then) {
+        set(table, change)?;
+    }
+    Ok(())
+}
+
 /// Changes a key of a table, `a.b=value`; the value is read as TOML and, where it is none, as text. A budget takes the place
 /// of the one that was there, another kind of model or transform the place of the whole model or transform, another rule that of its
 /// settings, other data that of the transforms.
-pub(super) fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeError> {
+fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeError> {
     let refused = || RecipeError::Set {
         text: change.to_owned(),
     };
@@ -50,16 +69,8 @@ pub(super) fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeErr
     Ok(())
 }
 
-/// Whether a change names the rule, which is settled before its settings, in whatever order they are given.
-pub(super) fn names_the_rule(change: &str) -> bool {
-    change
-        .split('=')
-        .next()
-        .is_some_and(|key| key.trim() == "wiring.rule")
-}
-
 /// Text that is no TOML.
-pub(super) fn syntax_error(text: &str, error: &toml::de::Error) -> RecipeError {
+fn syntax_error(text: &str, error: &toml::de::Error) -> RecipeError {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.bytes().take(start);
     let reason = error.message().lines().collect::<Vec<_>>().join(", ");

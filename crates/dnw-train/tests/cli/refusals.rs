@@ -153,6 +153,62 @@ fn a_value_that_does_not_fit_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_given_setting_without_effect_is_refused_and_one_of_the_recipe_is_named() {
+    let shell = Shell::new();
+    let digits = |changes: &[&str]| {
+        let mut arguments = vec!["train", "digits", "--dry-run"];
+        arguments.extend(changes.iter().flat_map(|change| ["--set", *change]));
+        shell.dnw(&arguments)
+    };
+    digits(&["wiring.rule=str", "wiring.density=0.05"]).refused(&[
+        "`wiring.density` has no effect",
+        "the rule `str` decides",
+        "leave `wiring.density` out",
+        "threshold-start",
+    ]);
+    digits(&["wiring.unit=2-of-4", "wiring.density=0.02"]).refused(&[
+        "`wiring.density` has no effect",
+        "2-of-4",
+        "wiring.unit=edge",
+    ]);
+    digits(&["wiring.density=0.02", "wiring.edges=30"])
+        .refused(&["wiring.density and wiring.edges", "exactly one"]);
+    shell
+        .dnw(&["count", "digits", "--set", "optimizer.step-at=[2]"])
+        .refused(&[
+            "`optimizer.step-at` has no effect",
+            "optimizer.schedule=step",
+        ]);
+    for changes in [
+        &["wiring.rule=str"][..],
+        &["wiring.unit=2-of-4", "model.levels=[21, 21, 21]"],
+    ] {
+        let answer = digits(changes).succeeded();
+        let note = "note: the recipe's `wiring.density` has no effect";
+        assert!(answer.stderr.starts_with(note), "{answer:?}");
+        assert_eq!(answer.stderr.lines().count(), 1, "{answer:?}");
+        assert!(!answer.stdout.contains("density ="), "{answer:?}");
+    }
+    assert!(digits(&["wiring.rule=rigl"]).succeeded().stderr.is_empty());
+    assert!(shell.files(".").is_empty(), "nothing is written");
+}
+
+#[test]
+fn the_remedy_for_a_layer_that_does_not_divide_is_one() {
+    let shell = Shell::new();
+    let resnet = |dense: &[&str]| {
+        let changes = ["model.depth=18", "wiring.unit=2-of-4", "transforms={}"];
+        let changes = changes.iter().chain(dense);
+        let set = changes.flat_map(|change| ["--set", *change]);
+        let arguments = ["count", "imagenet-resnet50-all-50", "--side", "64"];
+        shell.dnw(&arguments.into_iter().chain(set).collect::<Vec<_>>())
+    };
+    let remedy = "wiring.dense=[\"conv1.weight\"]";
+    resnet(&[]).refused(&["conv1.weight", "3 sources", "2-of-4", remedy]);
+    resnet(&[remedy]).succeeded();
+}
+
+#[test]
 fn a_device_that_was_not_built_in_says_how_to_build_it() {
     if cfg!(feature = "wgpu") {
         println!("skipped: the device wgpu is built in");

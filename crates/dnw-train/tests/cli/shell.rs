@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Settings of a training that takes eight updates; the recipe's own may change, what is said of these may not.
-pub const SHORT: [&str; 14] = [
+pub const SHORT: [&str; 12] = [
     "--set",
     "epochs=2",
     "--set",
@@ -20,8 +20,6 @@ pub const SHORT: [&str; 14] = [
     "model.outputs=6",
     "--set",
     "wiring.rule=dnw",
-    "--set",
-    "wiring.density=0.12",
 ];
 
 /// A temporary folder in which the program runs.

@@ -1,0 +1,102 @@
+//! A recipe from a text, and changes to it.
+
+use super::{Recipe, RecipeError, Unused, entries, reading, unused};
+
+impl Recipe {
+    /// The embedded recipe called `name`, with changes `key=value`.
+    ///
+    /// # Errors
+    /// [`RecipeError`] if there is none, a change names an unknown key or one that has no effect, or a value does not fit.
+    pub fn named(name: &str, changes: &[String]) -> Result<Self, RecipeError> {
+        Ok(Self::resolve(name, changes)?.0)
+    }
+
+    /// As [`named`](Self::named), and the keys of the embedded recipe that the changes left without effect. They are not part of the
+    /// recipe any more.
+    ///
+    /// # Errors
+    /// As [`named`](Self::named).
+    pub fn resolve(name: &str, changes: &[String]) -> Result<(Self, Vec<Unused>), RecipeError> {
+        let known = entries().iter().find(|known| known.name == name);
+        let known = known.ok_or_else(|| RecipeError::Unknown {
+            name: name.to_owned(),
+        })?;
+        let (mut recipe, unused) = Self::changed(known.text, &known.changes, changes)?;
+        recipe.name = name.to_owned();
+        Ok((recipe, unused))
+    }
+
+    /// A recipe from TOML text, with changes `key=value`. A key of the text that has no effect is passed over.
+    ///
+    /// # Errors
+    /// As [`named`](Self::named).
+    pub fn read(text: &str, changes: &[String]) -> Result<Self, RecipeError> {
+        Ok(Self::changed(text, &[], changes)?.0)
+    }
+
+    /// A recipe from TOML text that a user wrote: as [`read`](Self::read), but a key of the text that has no effect is an error too.
+    ///
+    /// # Errors
+    /// As [`named`](Self::named).
+    pub fn read_strictly(text: &str, changes: &[String]) -> Result<Self, RecipeError> {
+        let mut table = reading::table(text)?;
+        reading::set_all(&mut table, changes)?;
+        let (recipe, _) = Self::changed(text, &[], changes)?;
+        match Self::of(&table)?.unused(&table)?.into_iter().next() {
+            Some(unused) => Err(unused.into()),
+            None => Ok(recipe),
+        }
+    }
+
+    /// A recipe from TOML text with changes of its own, and a user's; and the keys that these left without effect.
+    fn changed(
+        text: &str,
+        own: &[String],
+        changes: &[String],
+    ) -> Result<(Self, Vec<Unused>), RecipeError> {
+        let mut table = reading::table(text)?;
+        reading::set_all(&mut table, own)?;
+        // It need not be complete without the changes.
+        let before = Self::of(&table).and_then(|recipe| recipe.unused(&table));
+        let before = before.unwrap_or_default();
+        reading::set_all(&mut table, changes)?;
+        unused::check_budgets(changes)?;
+        let recipe = Self::of(&table)?;
+        let all = recipe.unused(&table)?;
+        if let Some(given) = all
+            .iter()
+            .find(|unused| unused::is_given(unused.key, changes))
+        {
+            return Err(given.clone().into());
+        }
+        for unused in &all {
+            unused::remove(&mut table, unused.key);
+        }
+        let recipe = match all.is_empty() {
+            true => recipe,
+            false => Self::of(&table)?,
+        };
+        let new = all.into_iter().filter(|unused| !before.contains(unused));
+        Ok((recipe, new.collect()))
+    }
+
+    /// The keys of this recipe's table that have no effect.
+    fn unused(&self, table: &toml::Table) -> Result<Vec<Unused>, RecipeError> {
+        unused::keys(
+            &self.wiring,
+            &self.optimizer,
+            self.second_phase.is_some(),
+            table,
+        )
+    }
+
+    /// A checked recipe.
+    fn of(table: &toml::Table) -> Result<Self, RecipeError> {
+        let recipe: Self = table
+            .clone()
+            .try_into()
+            .map_err(|error| reading::type_error(&error))?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
