@@ -1,5 +1,6 @@
 //! The content of a file: named tensors in the file's order, and a list of everything that was skipped.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -49,14 +50,16 @@ pub struct Skipped {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It is not a tensor but, for example, `a whole number`. A container without tensors is one entry.
-    Plain(&'static str),
+    /// It is not a tensor but, for example, `a whole number` or `an object of numpy.float64`. A container without tensors is one entry.
+    Plain(Cow<'static, str>),
     /// It is a tensor of elements that 32-bit floats cannot represent, such as `int64`.
     Elements(String),
     /// It is a buffer without learned values (`zeros`, `num_batches_tracked`).
     Buffer,
     /// It is a tensor outside the model's dictionary, such as one of the optimizer.
     OutsideModel,
+    /// It is a mask of a tensor that is not a matrix or a kernel, and was multiplied into it.
+    Applied,
 }
 
 impl fmt::Display for Reason {
@@ -66,6 +69,7 @@ impl fmt::Display for Reason {
             Self::Elements(kind) => write!(f, "a tensor of {kind}"),
             Self::Buffer => f.write_str("a buffer without anything learned"),
             Self::OutsideModel => f.write_str("a tensor outside the model"),
+            Self::Applied => f.write_str("a mask, written into its tensor as zeros"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The errors of this crate.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -22,10 +23,18 @@ pub enum CheckpointError {
         "the file is neither a PyTorch checkpoint (a zip archive, or a stream of pickles before PyTorch 1.6) nor a safetensors file"
     )]
     UnknownFormat,
-    /// A pickle uses a class, function or instruction that tensors do not need. It was not executed.
+    /// The file is of another kind that is known.
+    #[error("this is {found}, not a checkpoint")]
+    OtherFormat {
+        /// What it is, such as `a Git LFS pointer`.
+        found: &'static str,
+        /// What to do, one sentence without a full stop.
+        remedy: &'static str,
+    },
+    /// A pickle uses an instruction or a form that tensors do not need. It was not executed.
     #[error("{what} at byte {at} of the pickle: a checkpoint may only hold tensors")]
     Forbidden {
-        /// The name of the class, function or instruction.
+        /// The name of the instruction or form.
         what: String,
         /// The byte offset of the instruction: in `data.pkl` of a zip archive, in the file of a stream of pickles.
         at: usize,
@@ -75,13 +84,13 @@ pub enum CheckpointError {
     #[error("the file holds {found}, not a dictionary of tensors")]
     NoDictionary {
         /// What it is instead.
-        found: &'static str,
+        found: Cow<'static, str>,
     },
-    /// No dictionary of a model has a tensor.
-    #[error("the file holds no model: there are tensors neither under `state_dict`, nor `model`, nor at the top{}", elsewhere(.sections))]
+    /// No dictionary has a tensor that can be read.
+    #[error("the file holds no model: no dictionary in it has a tensor that is read{}", instead(.skipped))]
     NoModel {
-        /// The paths of the dictionaries with tensors.
-        sections: Vec<String>,
+        /// What it holds instead, the first few.
+        skipped: Vec<String>,
     },
     /// The zip archive is damaged or incomplete.
     #[error("the zip archive is damaged: {0}")]
@@ -99,10 +108,10 @@ pub enum CheckpointError {
     Safetensors(#[from] safetensors::SafeTensorError),
 }
 
-fn elsewhere(sections: &[String]) -> String {
-    match sections {
+fn instead(skipped: &[String]) -> String {
+    match skipped {
         [] => String::new(),
-        [..] => format!(" (only under `{}`)", sections.join("`, `")),
+        [..] => format!(" (it holds {})", skipped.join(", ")),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Reads published checkpoints, `.pt` and safetensors files, and writes safetensors files.
 //!
 //! A `.pt` file contains a *pickle*, a program that PyTorch executes to rebuild the saved objects; a malicious one can execute
-//! anything. This crate executes nothing. A small stack machine reads the pickle. It supports only the instructions and names that
-//! tensors in dictionaries need; anything else is an error with its name and byte offset. Sizes in a file are checked against the
-//! file's length before any allocation, so a file of 1 KB that claims 200 GB fails at once.
+//! anything. This crate executes nothing. A small stack machine reads the pickle. It understands dictionaries, lists, numbers and tensors.
+//! Objects of any other class are opaque: they are listed with the name of the class, and nothing of them is imported, called or kept.
+//! Sizes in a file are checked against the file's length before any allocation, so a file of 1 KB that claims 200 GB fails at once.
 //!
 //! | format | recognized by | notes |
 //! | --- | --- | --- |
@@ -23,8 +23,8 @@
 //!
 //! # Why not an existing reader
 //!
-//! `pytorch-reader`, the reader of Burn's `PytorchStore`, executes nothing either. But it accepts objects of unknown classes as opaque
-//! values, loses the order of the tensors, and has constant limits (10 GiB per tensor) that are independent of the file's length.
+//! `pytorch-reader`, the reader of Burn's `PytorchStore`, executes nothing either. But it loses the order of the tensors, and has constant
+//! limits (10 GiB per tensor) that are independent of the file's length.
 //! Candle's reader allocates lengths without checking them and does not read files from before PyTorch 1.6. Zip archives are opened
 //! with `rawzip`, which does not allocate; `zip` allocates its table of entries by the count in the file.
 #![deny(missing_docs)]
@@ -32,7 +32,9 @@
 mod checkpoint;
 mod element;
 mod error;
+mod kind;
 mod limits;
+mod masked;
 mod model_state;
 mod pickle;
 mod safetensors;
@@ -45,7 +47,7 @@ use std::path::Path;
 pub use checkpoint::{Checkpoint, Reason, Section, Skipped, Tensor};
 pub use element::ElementType;
 pub use error::{CheckpointError, quoted};
-pub use model_state::ModelState;
+pub use model_state::{ModelLocation, ModelState};
 pub use safetensors::write_safetensors;
 
 /// Reads a checkpoint file of any supported format.
@@ -57,6 +59,9 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
         path: path.to_owned(),
         source,
     };
+    if path.is_dir() {
+        return Err(kind::of_folder(path));
+    }
     let file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     limits::check("bytes in the file", length, limits::FILE_BYTES)?;
@@ -75,8 +80,9 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
 /// Reads the bytes of a checkpoint file of any supported format.
 ///
 /// # Errors
-/// [`CheckpointError::Forbidden`] if a pickle contains anything but tensors and plain values; other variants for damaged files and
-/// for sizes that exceed the file.
+/// [`CheckpointError::OtherFormat`] if the file is of another kind that is known, [`CheckpointError::UnknownFormat`] if of none;
+/// [`CheckpointError::Forbidden`] if a pickle has instructions that checkpoints do not need; other variants for damaged files and for
+/// sizes that exceed the file.
 pub fn parse(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     if bytes.starts_with(b"PK\x03\x04") {
         torch::read_archive(bytes)
@@ -85,6 +91,6 @@ pub fn parse(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     } else if bytes.first() == Some(&pickle::PROTO) {
         torch::read_legacy(bytes)
     } else {
-        Err(CheckpointError::UnknownFormat)
+        Err(kind::of_bytes(bytes))
     }
 }

@@ -44,6 +44,14 @@ pub fn total_elements(storage_bytes: u64) -> u64 {
     (1 << 20) + storage_bytes
 }
 
+/// Elements of a dense tensor that is filled from this many entries of a sparse one. At 0.1 % density a tensor has 1000 elements per entry.
+pub fn sparse_elements(entries: usize) -> u64 {
+    (1 << 20) + 1024 * entries as u64
+}
+
+/// Elements of all tensors that are filled from sparse ones: 1 GiB of 32-bit floats.
+pub const DENSE_ELEMENTS: u64 = 1 << 28;
+
 /// Inflated bytes of the deflated entries of an archive. Trained weights hardly compress.
 pub fn inflated_bytes(file_bytes: usize) -> u64 {
     (1 << 20) + 16 * file_bytes as u64

@@ -13,7 +13,8 @@ use crate::{Checkpoint, CheckpointError, Reason, Section, Skipped, Tensor};
 
 /// Whether the bytes begin like a safetensors file: the length of the header, then the header, a JSON object.
 pub fn recognizes(bytes: &[u8]) -> bool {
-    bytes.get(8) == Some(&b'{')
+    // The length is a 64-bit integer, whose upper bytes are zero; those of a text are not.
+    bytes.get(8) == Some(&b'{') && bytes[6..8] == [0, 0]
 }
 
 /// Reads a safetensors file: one section, the tensors in the order of their data.
@@ -53,9 +54,15 @@ pub fn read(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
     Ok(checkpoint)
 }
 
-/// The element types that are read; integers of more than 16 bits are not.
+/// The element types that are read; integers of more than 16 bits and floats of fewer than 8 are not.
 fn element(dtype: Dtype) -> Option<ElementType> {
     Some(match dtype {
+        Dtype::F8_E4M3 => ElementType::Float8E4M3,
+        Dtype::F8_E5M2 => ElementType::Float8E5M2,
+        Dtype::F8_E4M3FNUZ => ElementType::Float8E4M3Fnuz,
+        Dtype::F8_E5M2FNUZ => ElementType::Float8E5M2Fnuz,
+        Dtype::F8_E8M0 => ElementType::Float8E8M0,
+        Dtype::U16 => ElementType::UInt16,
         Dtype::F64 => ElementType::Float64,
         Dtype::F32 => ElementType::Float32,
         Dtype::F16 => ElementType::Float16,
@@ -70,13 +77,14 @@ fn element(dtype: Dtype) -> Option<ElementType> {
 
 /// Encodes tensors as a safetensors file of 32-bit floats.
 ///
-/// The metadata has `format: pt`, which Hugging Face libraries require.
+/// The metadata has `format: pt`, which Hugging Face libraries require, and these notes in this order: the same content is the same bytes.
 ///
 /// # Errors
 /// [`CheckpointError::Duplicate`] if two tensors have the same name, [`CheckpointError::Tensor`] if the number of a tensor's elements
 /// does not fit its shape.
 pub fn write_safetensors<'t>(
     tensors: impl IntoIterator<Item = &'t Tensor>,
+    notes: &[(&str, String)],
 ) -> Result<Vec<u8>, CheckpointError> {
     let tensors: Vec<_> = tensors.into_iter().collect();
     refuse_duplicates("", tensors.iter().map(|tensor| tensor.name.as_str()))?;
@@ -95,7 +103,31 @@ pub fn write_safetensors<'t>(
     }
     let views = tensors.iter().map(|tensor| (&tensor.name, Floats(tensor)));
     let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    Ok(safetensors::serialize(views, Some(about))?)
+    let file = safetensors::serialize(views, Some(about))?;
+    Ok(with_notes(file, notes))
+}
+
+/// Adds notes to the metadata of a file that was just written. The library keeps metadata in a hash map, whose order differs each time.
+fn with_notes(file: Vec<u8>, notes: &[(&str, String)]) -> Vec<u8> {
+    const METADATA: &[u8] = br#"{"__metadata__":{"format":"pt""#;
+    let (length, rest) = file.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
+    let Some(header) = rest[..length].strip_prefix(METADATA) else {
+        return file;
+    };
+    if notes.is_empty() {
+        return file;
+    }
+    let mut written = METADATA.to_vec();
+    for (key, value) in notes {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        written.extend_from_slice(format!(",{}:{}", text(key), text(value)).as_bytes());
+    }
+    written.extend_from_slice(header.trim_ascii_end());
+    // The data begin at a multiple of eight bytes.
+    written.resize(written.len().next_multiple_of(8), b' ');
+    let prefix = (written.len() as u64).to_le_bytes();
+    [&prefix[..], &written, &rest[length..]].concat()
 }
 
 struct Floats<'t>(&'t Tensor);

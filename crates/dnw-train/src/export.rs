@@ -1,8 +1,9 @@
 //! A run's network as a file for other programs.
 //!
-//! Under the published names, the file is what the published programs would have saved: linear weights as `[outputs, inputs]`,
-//! every possible edge with its weight, and beside it, where the wiring does not follow from the weights, a mask. Importing it
-//! gives the same network to the bit.
+//! A program that knows nothing of wirings uses every weight that it reads. So a file for it has zeros in the place of the edges that are
+//! not real, or a mask beside each weight in the form of `torch.nn.utils.prune`. The names and layouts are those of the published
+//! programs: linear weights are `[outputs, inputs]`. The file that these programs would have saved themselves, with the weights of all
+//! possible edges, and the run's own file can be written too; importing them gives the same network to the bit.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +17,32 @@ use crate::masks::{Masks, UPDATES};
 use crate::recipe::{Recipe, RecipeError};
 use crate::run::{RunError, RunFolder, load_weights, read_bounded};
 
-/// Names and layout of the tensors in the file.
+/// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// Those of the published checkpoints.
-    Published,
-    /// Those of the run: Burn's, with the wirings as truth values.
+#[non_exhaustive]
+pub enum Form {
+    /// Published names; each weight is what the forward pass uses: zero where an edge is not real.
+    Zeros,
+    /// Published names; `X_orig` and `X_mask` for each weight `X` that lacks edges. Their product is what the forward pass uses.
+    Masks,
+    /// Published names; the stored weights of all possible edges, and a mask where the wiring does not follow from them.
+    Raw,
+    /// The run's own names and layout, Burn's, with the wirings as truth values.
     Burn,
+}
+
+impl Form {
+    /// What is said of it in the file.
+    fn note(self) -> &'static str {
+        match self {
+            Self::Zeros => "zeros: weights as the forward pass uses them",
+            Self::Masks => "masks: weight = weight_orig * weight_mask",
+            Self::Raw => {
+                "raw: stored weights of all possible edges, of which only the real ones take part in the forward pass"
+            }
+            Self::Burn => "the run's own",
+        }
+    }
 }
 
 /// Why a run cannot be exported.
@@ -70,7 +90,7 @@ impl ExportError {
             Self::Published(_) | Self::Checkpoint(_) => {
                 "the run folder holds something that cannot be exported; train again to another folder".into()
             }
-            _ => "`--layout burn` keeps everything, under the run's own names".into(),
+            _ => "without `--raw`, zeros are written in; `--layout burn` keeps everything, under the run's own names".into(),
         }
     }
 }
@@ -78,11 +98,11 @@ impl ExportError {
 /// The bytes of a safetensors file with the weights `which`, `best` or `last`, of a run.
 ///
 /// # Errors
-/// [`ExportError`] if the run cannot be read or the layout has no place for something in it.
+/// [`ExportError`] if the run cannot be read or the form has no place for something in it.
 pub fn export(
     folder: &RunFolder,
     which: &str,
-    layout: Layout,
+    form: Form,
     device: &Device,
 ) -> Result<Vec<u8>, ExportError> {
     let facts = folder.read_facts()?;
@@ -94,7 +114,7 @@ pub fn export(
         recipe: &recipe,
         folder,
         which,
-        layout,
+        form,
         classes,
     };
     let built: Result<_, ModelError> = recipe.model.build(facts.image, classes, device, export);
@@ -111,7 +131,7 @@ struct Export<'a> {
     recipe: &'a Recipe,
     folder: &'a RunFolder,
     which: &'a str,
-    layout: Layout,
+    form: Form,
     classes: usize,
 }
 
@@ -136,19 +156,94 @@ impl UseModel for Export<'_> {
         let mut wired = wire.attach(model).map_err(Failure::Wiring)?;
         let path = self.folder.weights(self.which);
         load_weights(&mut *wired, &path)?;
-        if self.layout == Layout::Burn {
+        if self.form == Form::Burn {
             return Ok(read_bounded(&path)?);
         }
         let published = Published::of(&self.recipe.model);
-        let mut tensors = published.save(&*wired)?;
-        let wirings = self.wirings_to_say(&published, &wired)?;
-        tensors.extend(published.masks(&*wired, &wirings));
+        let tensors = match self.form {
+            Form::Raw => {
+                let mut tensors = published.save(&*wired)?;
+                let wirings = self.wirings_to_say(&published, &wired)?;
+                tensors.extend(published.masks(&*wired, &wirings));
+                tensors
+            }
+            Form::Masks => masked(&published, &wired)?,
+            _ => published.save(&final_model(&wired))?,
+        };
         let tensors: Vec<Tensor> = tensors.into_iter().map(tensor).collect();
-        Ok(write_safetensors(&tensors)?)
+        Ok(write_safetensors(&tensors, &self.notes(&wired))?)
     }
 }
 
+/// The model with the weights that the forward pass uses, outside of training.
+fn final_model<M: Classifier>(wired: &Wired<M>) -> M {
+    wired.clone().into_model().materialize()
+}
+
+/// The tensors with each weight that lacks edges as `X_orig` and `X_mask`.
+fn masked<M: Classifier>(
+    published: &Published,
+    wired: &Wired<M>,
+) -> Result<Vec<(String, TensorData)>, Failure> {
+    let sparse = wired
+        .tensors()
+        .into_iter()
+        .filter(|tensor| tensor.active() != Wiring::full(tensor.wiring.entries()));
+    let wirings: BTreeMap<String, Wiring> = sparse.map(|t| (t.name.clone(), t.active())).collect();
+    let places = published.places(&**wired);
+    let mut masks = BTreeMap::new();
+    for (path, wiring) in &wirings {
+        let one = BTreeMap::from([(path.clone(), wiring.clone())]);
+        let place = places.iter().find(|place| place.path == *path);
+        let mask = published.masks(&**wired, &one).pop();
+        let (Some(place), Some((_, mask))) = (place, mask) else {
+            let tensor = path.clone();
+            return Err(ExportError::NoMask { tensor }.into());
+        };
+        masks.insert(place.name.clone(), mask);
+    }
+    // Real edges have what the forward pass uses of them, which a threshold may have lowered, the others what is stored.
+    let stored: BTreeMap<String, TensorData> = published.save(&**wired)?.into_iter().collect();
+    let mut tensors = Vec::new();
+    for (name, data) in published.save(&final_model(wired))? {
+        let Some(mask) = masks.remove(&name) else {
+            tensors.push((name, data));
+            continue;
+        };
+        let values = data.iter::<f32>().zip(stored[&name].iter::<f32>());
+        let values = values.zip(mask.iter::<f32>());
+        let original: Vec<f32> = values
+            .map(|((used, stored), real)| if real == 1.0 { used } else { stored })
+            .collect();
+        let shape = data.shape().clone();
+        let mask: Vec<f32> = mask.iter().collect();
+        tensors.push((
+            format!("{name}_orig"),
+            TensorData::new(original, shape.clone()),
+        ));
+        tensors.push((format!("{name}_mask"), TensorData::new(mask, shape)));
+    }
+    Ok(tensors)
+}
+
 impl Export<'_> {
+    /// What the file says of itself.
+    fn notes<M: Classifier>(&self, wired: &Wired<M>) -> Vec<(&'static str, String)> {
+        let tensors = wired.tensors();
+        let real: usize = tensors.iter().map(|tensor| tensor.active().count()).sum();
+        let possible: usize = tensors.iter().map(|tensor| tensor.legal.count()).sum();
+        let wiring = &self.recipe.wiring;
+        let budget = wiring.budget().map(|budget| budget.to_string());
+        vec![
+            ("dnw.version", env!("CARGO_PKG_VERSION").into()),
+            ("dnw.form", self.form.note().into()),
+            ("dnw.recipe", self.recipe.name.clone()),
+            ("dnw.rule", wiring.rule.clone()),
+            ("dnw.budget", budget.unwrap_or_default()),
+            ("dnw.edges", format!("{real} real of {possible} possible")),
+        ]
+    }
+
     /// The wirings that do not follow from the weights.
     fn wirings_to_say<M: Classifier>(
         &self,

@@ -1,26 +1,28 @@
 //! A published file as a run.
 //!
 //! A `.pt` or safetensors file holds weights under the names of the program that trained them. [`Import`] reads it without running
-//! anything in it, finds the recipe whose network it is, chooses the real edges as that recipe's rule does at the end of a run
-//! (or takes them from the file's masks), and writes a run folder that everything else in this crate works on. The folder is
-//! whole or absent.
+//! anything in it, finds the model among what is in it and the recipe whose network that is, takes the real edges from the file's masks
+//! or zeros (or selects them as the recipe's rule does at the end of a run), and writes a run folder that everything else in this crate
+//! works on. The folder is whole or absent.
 
 mod differences;
 mod error;
 mod fit;
 mod network;
+mod wiring_source;
 
 pub use differences::Differences;
 pub use error::{Better, ImportError};
+pub use wiring_source::WiringSource;
 
 use std::path::Path;
 
 use burn::tensor::Device;
-use dnw_checkpoint::{Reason, Skipped, Tensor};
+use dnw_checkpoint::{Checkpoint, ModelLocation, ModelState, Reason, Skipped, Tensor};
 
 use crate::recipe::Recipe;
 use crate::run::{Facts, RunError, RunFolder};
-use fit::{Choice, Fit, Fitting};
+use fit::{Choice, Fit, Fitting, by_name};
 use network::{Load, Network};
 
 /// What is to be imported, as what.
@@ -55,6 +57,10 @@ pub struct Imported {
     pub others: Vec<String>,
     /// What of the file was not used, counters of norms and the like aside.
     pub skipped: Vec<Skipped>,
+    /// What decided which edges are real.
+    pub wiring: WiringSource,
+    /// The weights that a parametrization masks in the program that saved them, whose mask is not in the file.
+    pub unmasked: Vec<String>,
 }
 
 impl Import<'_> {
@@ -63,9 +69,15 @@ impl Import<'_> {
     /// # Errors
     /// [`ImportError`] if the file is none, is damaged, or holds another network; nothing is written then.
     pub fn run(self) -> Result<Imported, ImportError> {
-        let read = dnw_checkpoint::read(self.file).and_then(|checkpoint| checkpoint.model_state());
-        let model = read.map_err(|error| ImportError::unreadable(self.file, error))?;
-        let Choice { fit, others } = self.choose(&model.tensors)?;
+        let unreadable = |error| ImportError::unreadable(self.file, error);
+        let checkpoint = dnw_checkpoint::read(self.file).map_err(unreadable)?;
+        let mut fitting = Fitting::new(self.changes, self.device);
+        let model = match self.locate(&checkpoint, &mut fitting)? {
+            Some(location) => checkpoint.model_state_at(&location),
+            None => checkpoint.model_state(),
+        };
+        let model = model.map_err(unreadable)?;
+        let Choice { fit, others } = self.choose(&model, &mut fitting)?;
         self.check_finite(&model.tensors)?;
         let load = Load {
             path: self.file,
@@ -87,30 +99,66 @@ impl Import<'_> {
             recipe: fit.recipe,
             others,
             skipped: model.skipped.into_iter().filter(is_of_interest).collect(),
+            wiring: network.source,
+            unmasked: model.unmasked,
         })
     }
 
+    /// Where in the file the network of the recipe, or of any, is: the first of the locations that are nearest to one.
+    fn locate(
+        &self,
+        checkpoint: &Checkpoint,
+        fitting: &mut Fitting<'_>,
+    ) -> Result<Option<ModelLocation>, ImportError> {
+        let mut nearest = None;
+        for location in checkpoint.locations() {
+            let outline = checkpoint.outline(&location);
+            let distance = fitting.distance(&by_name(&outline), self.recipe)?;
+            if nearest.as_ref().is_none_or(|(least, _)| distance < *least) {
+                nearest = Some((distance, location));
+            }
+            if distance == 0 {
+                break;
+            }
+        }
+        Ok(nearest.map(|(_, location)| location))
+    }
+
     /// The recipe that was asked for, if the file fits it, or else the one that it fits best.
-    fn choose(&self, tensors: &[Tensor]) -> Result<Choice, ImportError> {
+    fn choose(&self, model: &ModelState, fitting: &mut Fitting<'_>) -> Result<Choice, ImportError> {
         let path = || self.file.to_owned();
-        let mut fitting = Fitting::new(tensors, self.changes, self.device);
+        let tensors = by_name(&model.tensors);
         let Some(name) = self.recipe else {
-            return fitting.best()?.map_err(|nearest| ImportError::NoRecipe {
-                path: path(),
-                nearest: nearest.map(|fit| Box::new((fit.recipe.name, fit.differences))),
-            });
+            return match fitting.best(&tensors)? {
+                Ok(choice) => Ok(choice),
+                Err(nearest) => {
+                    let differences = nearest.as_ref().map(|fit| &fit.differences);
+                    self.check_needed(model, differences)?;
+                    Err(ImportError::NoRecipe {
+                        path: path(),
+                        nearest: nearest.map(|fit| Box::new((fit.recipe.name, fit.differences))),
+                        names: model
+                            .tensors
+                            .iter()
+                            .take(3)
+                            .map(|t| t.name.clone())
+                            .collect(),
+                    })
+                }
+            };
         };
-        let fit = fitting.with(name)?;
+        let fit = fitting.with(&tensors, name)?;
         if fit.differences.count() == 0 {
             let others = Vec::new();
             return Ok(Choice { fit, others });
         }
+        self.check_needed(model, Some(&fit.differences))?;
         // Another recipe may fit as it comes, whatever was changed in this one.
         let better = |fit: Fit| Better {
             differences: fit.differences.count(),
             recipe: fit.recipe.name,
         };
-        let best = Fitting::new(tensors, &[], self.device).best()?;
+        let best = Fitting::new(&[], self.device).best(&tensors)?;
         Err(ImportError::Unfit {
             path: path(),
             recipe: fit.recipe.name,
@@ -119,6 +167,31 @@ impl Import<'_> {
                 Ok(choice) => Some(better(choice.fit)),
                 Err(nearest) => nearest.map(better),
             },
+        })
+    }
+
+    /// Refuses a file in which something that is not read stands in the place of a tensor that the network needs.
+    fn check_needed(
+        &self,
+        model: &ModelState,
+        differences: Option<&Differences>,
+    ) -> Result<(), ImportError> {
+        let missing = differences.map_or(&[][..], |differences| &differences.missing);
+        let stands_for = |skipped: &Skipped, name: &String| {
+            let before = skipped.name.strip_suffix(name.as_str());
+            before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        };
+        let needed = model.skipped.iter().filter(|skipped| {
+            skipped.reason != Reason::OutsideModel
+                && missing.iter().any(|name| stands_for(skipped, name))
+        });
+        let needed: Vec<String> = needed.map(ToString::to_string).collect();
+        if needed.is_empty() {
+            return Ok(());
+        }
+        Err(ImportError::NoTensor {
+            path: self.file.to_owned(),
+            needed,
         })
     }
 
@@ -162,8 +235,8 @@ mod tests {
         let changes = ["model.stem=8", "model.level=24", "model.outputs=16"].map(String::from);
         let device = Device::flex().autodiff();
         let tensors = dnw_checkpoint::read(&file).unwrap().model_state().unwrap();
-        let fit = Fitting::new(&tensors.tensors, &changes, &device)
-            .with("cifar10-tiny-static-dnw")
+        let fit = Fitting::new(&changes, &device)
+            .with(&by_name(&tensors.tensors), "cifar10-tiny-static-dnw")
             .unwrap();
         let load = Load {
             path: &file,

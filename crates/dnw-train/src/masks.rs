@@ -44,10 +44,20 @@ impl Masks {
     }
 }
 
+/// Whether the tensor at this place is wired by a recipe.
+pub(crate) fn is_wired(wiring: &WiringRecipe, place: &Place) -> bool {
+    place.has_edges || wiring.plain_layers && place.shape.len() > 1
+}
+
 /// Whether the tensor at this place is wired by a recipe and may lack edges.
 pub(crate) fn is_sparse(wiring: &WiringRecipe, place: &Place) -> bool {
-    let is_wired = place.has_edges || wiring.plain_layers && place.shape.len() > 1;
-    is_wired && !wiring.dense.contains(&place.path)
+    is_wired(wiring, place) && !wiring.dense.contains(&place.path)
+}
+
+/// Whether the exact zeros among a weight's values say which edges were removed: at least a tenth are. Training alone hardly ever
+/// produces one.
+pub(crate) fn zeros_are_mask(zeros: usize, entries: usize) -> bool {
+    zeros > 0 && 10 * zeros >= entries && zeros < entries
 }
 
 #[cfg(test)]

@@ -12,10 +12,14 @@ mod damaged_runs;
 mod devices;
 #[path = "cli/executing.rs"]
 mod executing;
+#[path = "cli/exporting.rs"]
+mod exporting;
 #[path = "cli/idx_files.rs"]
 mod idx_files;
 #[path = "cli/image_folders.rs"]
 mod image_folders;
+#[path = "cli/import_forms.rs"]
+mod import_forms;
 #[path = "cli/import_refusals.rs"]
 mod import_refusals;
 #[path = "cli/importing.rs"]

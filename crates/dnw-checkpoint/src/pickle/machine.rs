@@ -6,9 +6,8 @@
 use std::collections::HashMap;
 
 use super::opcode::{self, *};
-use super::{Global, Id, Pickle, Value};
+use super::{Foreign, Global, Id, Pickle, Value};
 use crate::CheckpointError;
-use crate::error::quoted;
 use crate::limits;
 
 /// Reads the pickle that begins at `start`, up to and including its STOP.
@@ -21,6 +20,7 @@ pub fn parse(bytes: &[u8], start: usize) -> Result<Pickle<'_>, CheckpointError> 
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        copied: 0,
     };
     let root = machine.run()?;
     Ok(Pickle {
@@ -40,6 +40,8 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at the open marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// The pairs that were copied from lists into dictionaries.
+    pub(super) copied: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -127,7 +129,7 @@ impl<'a> Machine<'a> {
                     let length = self.length32()?;
                     self.opaque_bytes(length)?;
                 }
-                BINBYTES8 => {
+                BINBYTES8 | BYTEARRAY8 => {
                     let length = self.length64()?;
                     self.opaque_bytes(length)?;
                 }
@@ -194,9 +196,24 @@ impl<'a> Machine<'a> {
                     };
                     self.global(module, name)?;
                 }
-                BINPERSID => self.storage()?,
+                BINPERSID => self.persistent()?,
                 REDUCE => self.reduce()?,
+                NEWOBJ => self.new_object()?,
+                NEWOBJ_EX => {
+                    let _keywords = self.pop()?;
+                    self.new_object()?;
+                }
                 BUILD => self.build()?,
+
+                EMPTY_SET => self.push(Value::Set)?,
+                ADDITEMS => {
+                    let items = self.pop_to_mark()?;
+                    self.add(&items)?;
+                }
+                FROZENSET => {
+                    self.pop_to_mark()?;
+                    self.push(Value::Set)?;
+                }
 
                 other => {
                     return Err(CheckpointError::Forbidden {
@@ -216,6 +233,11 @@ impl<'a> Machine<'a> {
     }
 
     // Bytes of the pickle.
+
+    /// How many bytes there are, other pickles in front included.
+    pub(super) fn length(&self) -> usize {
+        self.bytes.len()
+    }
 
     fn take(&mut self, length: u64) -> Result<&'a [u8], CheckpointError> {
         let rest = &self.bytes[self.position..];
@@ -353,11 +375,20 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, items: &[Id]) -> Result<(), CheckpointError> {
-        if let Value::List(list) = self.top()? {
-            list.extend_from_slice(items);
-            return Ok(());
+        match self.top()? {
+            Value::List(list) => list.extend_from_slice(items),
+            Value::Object(_) => {}
+            _ => return Err(self.wrong("it appends to something that is not a list")),
         }
-        Err(self.wrong("it appends to something that is not a list"))
+        Ok(())
+    }
+
+    /// Adds to a set; elements are not kept.
+    fn add(&mut self, _items: &[Id]) -> Result<(), CheckpointError> {
+        match self.top()? {
+            Value::Set | Value::Object(_) => Ok(()),
+            _ => Err(self.wrong("it adds to something that is not a set")),
+        }
     }
 
     fn set_items(&mut self, items: &[Id]) -> Result<(), CheckpointError> {
@@ -365,11 +396,16 @@ impl<'a> Machine<'a> {
         if !rest.is_empty() {
             return Err(self.wrong("a key has no value"));
         }
-        if let Value::Dict(entries) = self.top()? {
-            entries.extend(pairs.iter().map(|&[key, value]| (key, value)));
-            return Ok(());
+        match self.top()? {
+            Value::Dict(entries) => {
+                entries.extend(pairs.iter().map(|&[key, value]| (key, value)));
+            }
+            Value::Object(_) => {}
+            _ => {
+                return Err(self.wrong("it sets an entry of something that is not a dictionary"));
+            }
         }
-        Err(self.wrong("it sets an entry of something that is not a dictionary"))
+        Ok(())
     }
 
     fn put(&mut self, index: u32) -> Result<(), CheckpointError> {
@@ -388,13 +424,10 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Result<(), CheckpointError> {
-        match Global::find(module, name) {
-            Some(global) => self.push(Value::Global(global)),
-            None => Err(CheckpointError::Forbidden {
-                what: format!("`{}.{}`", quoted(module), quoted(name)),
-                at: self.at,
-            }),
-        }
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<(), CheckpointError> {
+        self.push(match Global::find(module, name) {
+            Some(global) => Value::Global(global),
+            None => Value::Foreign(Foreign { module, name }),
+        })
     }
 }

@@ -28,6 +28,7 @@ pub const SHORT_BINSTRING: u8 = b'U';
 pub const BINBYTES: u8 = b'B';
 pub const SHORT_BINBYTES: u8 = b'C';
 pub const BINBYTES8: u8 = 0x8e;
+pub const BYTEARRAY8: u8 = 0x96;
 
 pub const EMPTY_LIST: u8 = b']';
 pub const APPEND: u8 = b'a';
@@ -52,14 +53,18 @@ pub const STACK_GLOBAL: u8 = 0x93;
 pub const REDUCE: u8 = b'R';
 pub const BUILD: u8 = b'b';
 pub const BINPERSID: u8 = b'Q';
+pub const NEWOBJ: u8 = 0x81;
+pub const NEWOBJ_EX: u8 = 0x92;
+
+pub const EMPTY_SET: u8 = 0x8f;
+pub const ADDITEMS: u8 = 0x90;
+pub const FROZENSET: u8 = 0x91;
 
 /// The name of an unsupported instruction.
 pub fn refused(opcode: u8) -> String {
     let name = match opcode {
         b'i' => "INST",
         b'o' => "OBJ",
-        0x81 => "NEWOBJ",
-        0x92 => "NEWOBJ_EX",
         0x82 => "EXT1",
         0x83 => "EXT2",
         0x84 => "EXT4",
@@ -74,10 +79,6 @@ pub fn refused(opcode: u8) -> String {
         b'p' => "PUT",
         b'l' => "LIST",
         b'd' => "DICT",
-        0x8f => "EMPTY_SET",
-        0x90 => "ADDITEMS",
-        0x91 => "FROZENSET",
-        0x96 => "BYTEARRAY8",
         0x97 => "NEXT_BUFFER",
         0x98 => "READONLY_BUFFER",
         _ => return format!("the unknown instruction {opcode:#04x}"),

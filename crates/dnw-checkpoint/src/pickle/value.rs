@@ -1,7 +1,11 @@
 //! The values of a pickle.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use super::Global;
 use crate::ElementType;
+use crate::error::quoted;
 
 /// The index of a value in its pickle's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +28,23 @@ pub enum Value<'a> {
     Tuple(Vec<Id>),
     /// A dictionary, in order; keys may be duplicated.
     Dict(Vec<(Id, Id)>),
+    /// A set, whose elements are not kept.
+    Set,
     Global(Global),
+    /// A class or function that this crate does not know.
+    Foreign(Foreign<'a>),
+    /// An object that such a class or function would make. Its content is not kept.
+    Object(Foreign<'a>),
     Storage(Storage<'a>),
     Tensor(Box<StridedTensor<'a>>),
+    Layout(SparseLayout),
+    Sparse(Box<SparseTensor<'a>>),
 }
 
 impl Value<'_> {
-    /// A description for messages.
-    pub fn kind(&self) -> &'static str {
-        match self {
+    /// A description for messages, at most 200 bytes long.
+    pub fn kind(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::None => "nothing",
             Self::Bool(_) => "a truth value",
             Self::Int(_) | Self::Long(_) => "a whole number",
@@ -42,10 +54,27 @@ impl Value<'_> {
             Self::List(_) => "a list",
             Self::Tuple(_) => "a tuple",
             Self::Dict(_) => "a dictionary",
-            Self::Global(_) => "a name",
+            Self::Set => "a set",
+            Self::Global(_) | Self::Layout(_) => "a name",
+            Self::Foreign(foreign) => return format!("the name `{foreign}`").into(),
+            Self::Object(foreign) => return format!("an object of `{foreign}`").into(),
             Self::Storage(_) => "a storage",
             Self::Tensor(_) => "a tensor",
-        }
+            Self::Sparse(_) => "a sparse tensor",
+        })
+    }
+}
+
+/// The name of a class or function that this crate does not know. It is neither imported nor called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreign<'a> {
+    pub module: &'a str,
+    pub name: &'a str,
+}
+
+impl fmt::Display for Foreign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", quoted(self.module), quoted(self.name))
     }
 }
 
@@ -53,19 +82,45 @@ impl Value<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storage<'a> {
     pub key: &'a str,
+    /// The type of its elements. Storages without a type count bytes.
     pub element: ElementType,
     /// The number of elements according to the pickle.
     pub elements: u64,
 }
 
 /// The pickle's description of a tensor: only checked to have non-negative sizes and few dimensions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StridedTensor<'a> {
     pub storage: Storage<'a>,
+    /// Usually the storage's; a storage without a type leaves it to its tensors.
+    pub element: ElementType,
+    /// In elements.
     pub offset: u64,
     pub shape: Vec<u64>,
     /// In elements; one per dimension.
     pub stride: Vec<u64>,
+}
+
+/// The pickle's description of a sparse tensor.
+#[derive(Debug)]
+pub struct SparseTensor<'a> {
+    pub layout: SparseLayout,
+    /// One tensor of indices in coordinate layout, two in compressed ones.
+    pub indices: Vec<StridedTensor<'a>>,
+    /// The values of the entries that are present.
+    pub values: StridedTensor<'a>,
+    pub shape: Vec<u64>,
+}
+
+/// PyTorch's layouts of sparse tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SparseLayout {
+    /// `torch.sparse_coo`: coordinates.
+    Coordinates,
+    /// `torch.sparse_csr` and `torch.sparse_bsr`: compressed rows, of entries or of blocks.
+    Rows,
+    /// `torch.sparse_csc` and `torch.sparse_bsc`: compressed columns, of entries or of blocks.
+    Columns,
 }
 
 /// A completely read pickle.

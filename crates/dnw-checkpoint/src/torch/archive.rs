@@ -12,6 +12,7 @@ use rawzip::{CompressionMethod, ZipArchive, ZipArchiveEntryWayfinder, ZipSliceAr
 
 use super::tensors::{Storages, collect};
 use crate::error::quoted;
+use crate::kind;
 use crate::limits;
 use crate::pickle;
 use crate::{Checkpoint, CheckpointError};
@@ -99,9 +100,18 @@ impl<'z> Entries<'z> {
                 limits::ARCHIVE_ENTRIES as u64,
             )?;
         }
+        // Scripts have a `data.pkl` too; whatever else lacks one is told by its entries.
+        let names = table.keys().copied();
+        let only: &[&str] = if folder.is_some() { &kind::SCRIPT } else { &[] };
+        if let Some(other) = kind::of_entries(names, only) {
+            return Err(other);
+        }
         Ok(Self {
             archive,
-            folder: folder.ok_or_else(|| missing("data.pkl"))?,
+            folder: folder.ok_or(CheckpointError::OtherFormat {
+                found: "a zip archive of something else: there is no `data.pkl` in it",
+                remedy: "give a file that `torch.save` or safetensors wrote",
+            })?,
             table,
             inflatable: limits::inflated_bytes(archive.get_ref().len()),
         })

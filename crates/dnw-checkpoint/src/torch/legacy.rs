@@ -36,6 +36,12 @@ pub fn read(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
         ));
     }
     let saved = pickle::parse(bytes, system.end)?;
+    if !matches!(saved.root(), Value::Dict(_)) {
+        // Said before the storages are looked at: those of an object need not be understood.
+        return Err(CheckpointError::NoDictionary {
+            found: saved.root().kind(),
+        });
+    }
     let length = (saved.end - system.end) as u64;
     limits::check("bytes of the pickle", length, limits::PICKLE_BYTES)?;
     let keys = pickle::parse(bytes, saved.end)?;

@@ -6,16 +6,23 @@ use std::collections::HashMap;
 use crate::checkpoint::{join, refuse_duplicates};
 use crate::error::quoted;
 use crate::limits;
-use crate::pickle::{Id, Pickle, StridedTensor, Value};
+use crate::pickle::{Id, Pickle, SparseTensor, StridedTensor, Value};
 use crate::{CheckpointError, Reason, Skipped};
 
 /// The content of a pickle, by name.
 #[derive(Default)]
 pub struct Listing<'p> {
     /// The paths of dictionaries with tensors, and the tensors directly in them, in order.
-    pub sections: Vec<(String, Vec<(String, &'p StridedTensor<'p>)>)>,
+    pub sections: Vec<(String, Vec<(String, Listed<'p>)>)>,
     /// What is not a tensor: one entry for each largest part without tensors.
     pub skipped: Vec<Skipped>,
+}
+
+/// A tensor of a pickle.
+#[derive(Clone, Copy)]
+pub enum Listed<'p> {
+    Strided(&'p StridedTensor<'p>),
+    Sparse(&'p SparseTensor<'p>),
 }
 
 /// Lists the content of the saved dictionary.
@@ -64,7 +71,7 @@ impl<'p> Walk<'p> {
                 Value::Text(text) => Cow::Borrowed(*text),
                 // Optimizers use the parameters' indices as keys.
                 Value::Int(number) => Cow::Owned(number.to_string()),
-                other => Cow::Borrowed(other.kind()),
+                other => other.kind(),
             };
             any |= self.entry(value, path, &key, depth)?;
         }
@@ -83,12 +90,16 @@ impl<'p> Walk<'p> {
         limits::check("entries of containers", self.visits as u64, visits as u64)?;
         let value = self.pickle.value(value);
         let (Value::Dict(_) | Value::List(_) | Value::Tuple(_)) = value else {
-            if let Value::Tensor(tensor) = value {
-                self.tensor(tensor, path, key)?;
-                return Ok(true);
-            }
-            self.skip(path, key, value.kind())?;
-            return Ok(false);
+            let tensor = match value {
+                Value::Tensor(tensor) => Listed::Strided(tensor),
+                Value::Sparse(tensor) => Listed::Sparse(tensor),
+                _ => {
+                    self.skip(path, key, value.kind())?;
+                    return Ok(false);
+                }
+            };
+            self.tensor(tensor, path, key)?;
+            return Ok(true);
         };
 
         limits::check(
@@ -117,12 +128,7 @@ impl<'p> Walk<'p> {
         Ok(any)
     }
 
-    fn tensor(
-        &mut self,
-        tensor: &'p StridedTensor<'p>,
-        path: &str,
-        key: &str,
-    ) -> Result<(), CheckpointError> {
+    fn tensor(&mut self, tensor: Listed<'p>, path: &str, key: &str) -> Result<(), CheckpointError> {
         self.tensors += 1;
         limits::check("tensors", self.tensors as u64, limits::TENSORS as u64)?;
         self.charge_name(path, key)?;
@@ -142,8 +148,16 @@ impl<'p> Walk<'p> {
         Ok(())
     }
 
-    fn skip(&mut self, path: &str, key: &str, kind: &'static str) -> Result<(), CheckpointError> {
+    fn skip(
+        &mut self,
+        path: &str,
+        key: &str,
+        kind: Cow<'static, str>,
+    ) -> Result<(), CheckpointError> {
         self.charge_name(path, key)?;
+        if let Cow::Owned(kind) = &kind {
+            self.name_bytes += kind.len();
+        }
         self.listing.skipped.push(Skipped {
             name: join(path, key),
             reason: Reason::Plain(kind),

@@ -19,7 +19,7 @@ static SOUND: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         .map(|name| fs::read(folder.join(name)).unwrap())
         .collect();
     let state = parse(&files[0]).unwrap().model_state().unwrap();
-    files.push(write_safetensors(&state.tensors).unwrap());
+    files.push(write_safetensors(&state.tensors, &[]).unwrap());
     files
 });
 

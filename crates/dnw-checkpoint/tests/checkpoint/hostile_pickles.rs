@@ -2,9 +2,7 @@
 
 use dnw_checkpoint::CheckpointError;
 
-use crate::by_hand::{
-    Pickle, Tensor, floats, legacy, legacy_head, refused, refused_file, refused_with,
-};
+use crate::by_hand::{Pickle, Tensor, floats, legacy_head, refused, refused_file, refused_with};
 
 #[track_caller]
 fn assert_forbidden(saved: Pickle, expected: &str) {
@@ -31,82 +29,40 @@ fn assert_over_limit(saved: Pickle, expected: &str) {
 }
 
 #[test]
-fn a_call_of_the_shell_is_refused_with_name_and_offset() {
-    let saved = Pickle::new()
-        .raw(b"}")
-        .text("weight")
-        .global("posix", "system")
-        .text("touch /tmp/owned")
-        .raw(b"\x85Rs.");
-    let error = refused(&saved);
-    assert_eq!(
-        error.to_string(),
-        "`posix.system` at byte 14 of the pickle: a checkpoint may only hold tensors"
-    );
-    let at = legacy_head().len() + 14;
-    assert_eq!(
-        refused_file(&legacy(&saved, &[])).to_string(),
-        format!("`posix.system` at byte {at} of the pickle: a checkpoint may only hold tensors")
-    );
-}
-
-#[test]
-fn a_call_in_the_first_pickles_is_refused_too() {
+fn a_call_in_the_first_pickles_is_refused() {
     let hostile = Pickle::new()
         .global("builtins", "eval")
         .text("1")
         .raw(b"\x85R.");
     let error = refused_file(&hostile.0);
-    assert!(error.to_string().starts_with("`builtins.eval` at byte 2"));
+    assert!(error.to_string().contains("magic number"), "{error}");
     let magic = &legacy_head()[..15];
     let error = refused_file(&[magic, &hostile.0].concat());
-    assert!(
-        error.to_string().starts_with("`builtins.eval` at byte 17"),
-        "{error}"
+    assert!(error.to_string().contains("version"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_one_object_is_refused_by_the_name_of_its_class() {
+    let saved = Pickle::new()
+        .global("posix", "system")
+        .text("touch /tmp/owned")
+        .raw(b"\x85R.");
+    assert_eq!(
+        refused(&saved).to_string(),
+        "the file holds an object of `posix.system`, not a dictionary of tensors"
+    );
+    let named = Pickle::new().global("\x1b[2J", "x").raw(b".");
+    assert_eq!(
+        refused(&named).to_string(),
+        "the file holds the name `\\u{1b}[2J.x`, not a dictionary of tensors"
     );
 }
 
 #[test]
-fn unlisted_globals_are_refused_by_every_instruction() {
-    for (module, name) in [
-        ("builtins", "eval"),
-        ("__builtin__", "getattr"),
-        ("torch", "load"),
-        ("torch", "FloatTensor"),
-        ("torch._utils", "_rebuild_qtensor"),
-        ("torch.storage", "_load_from_bytes"),
-        ("collections", "defaultdict"),
-        ("numpy.core.multiarray", "scalar"),
-        ("train", "ScalarMeter"),
-        ("", ""),
-    ] {
-        let expected = format!("`{module}.{name}` at byte");
-        assert_forbidden(
-            Pickle::dictionary("x", |pickle| pickle.global(module, name)),
-            &expected,
-        );
-        assert_forbidden(
-            Pickle::dictionary("x", |pickle| pickle.text(module).text(name).raw(b"\x93")),
-            &expected,
-        );
-    }
-}
-
-#[test]
-fn control_characters_in_names_are_escaped() {
-    assert_forbidden(
-        Pickle::dictionary("x", |pickle| pickle.global("\x1b[2J", "x")),
-        "`\\u{1b}[2J.x` at byte",
-    );
-}
-
-#[test]
-fn instructions_that_create_objects_are_refused() {
+fn instructions_that_checkpoints_do_not_need_are_refused() {
     for (bytes, name) in [
         (&b"(iposix\nsystem\n"[..], "INST (0x69)"),
         (b"(ccollections\nOrderedDict\no", "OBJ (0x6f)"),
-        (b"ccollections\nOrderedDict\n)\x81", "NEWOBJ (0x81)"),
-        (b"ccollections\nOrderedDict\n)}\x92", "NEWOBJ_EX (0x92)"),
         (b"\x82\x01", "EXT1 (0x82)"),
         (b"\x84\x01\0\0\0", "EXT4 (0x84)"),
         (b"Pkey\n", "PERSID (0x50)"),
@@ -124,21 +80,21 @@ fn instructions_that_create_objects_are_refused() {
 }
 
 #[test]
-fn a_call_of_anything_but_a_known_function_is_refused() {
+fn a_call_of_anything_but_a_name_is_refused() {
     let call =
         |callee: &'static [u8]| Pickle::dictionary("x", |pickle| pickle.raw(callee).raw(b")R"));
     assert_forbidden(call(b"K\x01"), "a call of a whole number at byte");
     assert_forbidden(call(b"U\x06system"), "a call of text at byte");
     assert_forbidden(
         call(b"ctorch\nFloatStorage\n"),
-        "a call of the type of float32 storages at byte",
+        "a call of the element type float32 at byte",
     );
     let of_tensor = Pickle::dictionary("x", |pickle| pickle.tensor(&Tensor::default()).raw(b")R"));
     assert_forbidden(of_tensor, "a call of a tensor at byte");
 }
 
 #[test]
-fn only_dictionaries_can_have_a_state() {
+fn only_dictionaries_and_objects_can_have_a_state() {
     let build =
         |object: fn(Pickle) -> Pickle| Pickle::dictionary("x", |pickle| object(pickle).raw(b"}b"));
     assert_forbidden(
@@ -156,7 +112,7 @@ fn known_functions_only_accept_pytorch_s_arguments() {
     let odd = |bytes: &'static [u8]| Pickle::dictionary("x", |pickle| pickle.raw(bytes));
     assert_damaged(
         odd(b"ccollections\nOrderedDict\nK\x01\x85R"),
-        "with 1 arguments",
+        "made of something that is not pairs",
     );
     assert_damaged(odd(b"ctorch\nSize\nN\x85R"), "a shape is no tuple");
     assert_damaged(
@@ -346,7 +302,7 @@ fn the_saved_object_must_be_a_dictionary() {
     );
     assert!(matches!(
         refused(&Pickle::new().raw(b"]q\0h\0a.")),
-        CheckpointError::NoDictionary { found: "a list" }
+        CheckpointError::NoDictionary { found } if found == "a list"
     ));
 }
 
@@ -362,4 +318,23 @@ fn two_tensors_of_one_name_are_refused() {
         .raw(b"u.");
     let error = refused_with(&saved, &[("0", 6, floats(&[0.0; 6]))]);
     assert_eq!(error.to_string(), "two tensors are called `1`");
+}
+
+#[test]
+fn one_list_of_pairs_cannot_fill_many_dictionaries() {
+    let list = Pickle::new()
+        .raw(b"](")
+        .raw(b"](NNe".repeat(20_000))
+        .raw(b"eq\x010");
+    let many = list
+        .raw(b"ccollections\nOrderedDict\nh\x01\x85R0".repeat(60))
+        .raw(b"}.");
+    assert_over_limit(many, "pairs of dictionaries");
+}
+
+#[test]
+fn a_call_with_many_arguments_is_not_copied() {
+    let many = Pickle::new().raw(b"(").raw([b'N'; 20_000]).raw(b"tq\x010");
+    let call = many.raw(b"ctorch\nSize\nh\x01R.");
+    assert_damaged(call, "a call with 20000 arguments");
 }

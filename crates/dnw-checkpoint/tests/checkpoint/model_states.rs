@@ -91,16 +91,19 @@ fn buffers_without_learned_values_are_skipped() {
 }
 
 #[test]
-fn the_error_for_a_file_without_a_model_lists_its_sections() {
+fn the_error_for_a_file_without_tensors_says_what_is_there() {
     let checkpoint = Checkpoint {
-        sections: vec![section("ema.weights", &["a"]), section("x", &["b"])],
-        skipped: Vec::new(),
+        sections: Vec::new(),
+        skipped: vec![Skipped {
+            name: "step".into(),
+            reason: Reason::Elements("int64".into()),
+        }],
     };
     let error = checkpoint.model_state().unwrap_err();
     assert!(
         error
             .to_string()
-            .ends_with("(only under `ema.weights`, `x`)"),
+            .ends_with("(it holds `step`: a tensor of int64)"),
         "{error}"
     );
     let error = Checkpoint::default().model_state().unwrap_err();

@@ -114,7 +114,7 @@ proptest! {
                 shape,
             })
             .collect();
-        let bytes = write_safetensors(&tensors).unwrap();
+        let bytes = write_safetensors(&tensors, &[]).unwrap();
         let mut state = parse(&bytes).unwrap().model_state().unwrap();
         state.tensors.sort_by(|a, b| a.name.cmp(&b.name));
         prop_assert_eq!(state.tensors, tensors);
@@ -131,7 +131,7 @@ fn tensor(name: &str, shape: &[usize], data: &[f32]) -> Tensor {
 
 #[test]
 fn a_written_file_follows_the_format() {
-    let written = write_safetensors(&[tensor("a", &[2], &[1.0, -2.0])]).unwrap();
+    let written = write_safetensors(&[tensor("a", &[2], &[1.0, -2.0])], &[]).unwrap();
     let length = u64::from_le_bytes(*written.first_chunk().unwrap()) as usize;
     let (header, data) = written[8..].split_at(length);
     assert_eq!(
@@ -143,16 +143,16 @@ fn a_written_file_follows_the_format() {
 
 #[test]
 fn invalid_tensors_and_duplicate_names_are_not_written() {
-    let short = write_safetensors(&[tensor("a", &[2], &[1.0])]).unwrap_err();
+    let short = write_safetensors(&[tensor("a", &[2], &[1.0])], &[]).unwrap_err();
     assert_eq!(
         short.to_string(),
         "the tensor `a` of shape [2] has 1 elements"
     );
-    let huge = write_safetensors(&[tensor("a", &[usize::MAX, 2], &[1.0])]);
+    let huge = write_safetensors(&[tensor("a", &[usize::MAX, 2], &[1.0])], &[]);
     assert!(matches!(huge, Err(CheckpointError::Tensor { .. })));
     let twice = [tensor("a", &[], &[1.0]), tensor("a", &[], &[2.0])];
     assert!(matches!(
-        write_safetensors(&twice),
+        write_safetensors(&twice, &[]),
         Err(CheckpointError::Duplicate { .. })
     ));
 }

@@ -360,14 +360,22 @@ pub struct ExportArgs {
     /// Names and layout of the tensors
     #[arg(long, value_enum, default_value = "published")]
     pub layout: LayoutName,
+    /// Write each weight as weight_orig and weight_mask, as torch.nn.utils.prune does [default: zeros written in]
+    #[arg(long, conflicts_with_all = ["raw", "layout"])]
+    pub masks: bool,
+    /// Write the stored weights of all possible edges, as the published checkpoints have them; most take no part in the forward pass
+    #[arg(long, conflicts_with = "layout")]
+    pub raw: bool,
     /// Where the file goes
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
 const EXPORT_EXAMPLES: &str = "Examples:
-  dnw export runs/digits-1 --weights best --out digits.safetensors
-  dnw import digits.safetensors --recipe digits          the same network again";
+  dnw export runs/mnist-lenet-1 --weights best --out lenet.safetensors   for any program: zeros where no edge is
+  dnw export runs/mnist-lenet-1 --masks --out lenet.safetensors          for torch.nn.utils.prune
+  dnw export runs/digits-1 --raw --out digits.safetensors                to import it again, hallucinated edges included
+  dnw import digits.safetensors --recipe digits";
 
 /// Names and layout of the tensors in a file.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use dnw_device::host;
-use dnw_train::export::{self, Layout};
+use dnw_train::export::{self, Form};
 use dnw_train::import::{Import, Imported};
 use dnw_train::run::{RunFolder, write_whole};
 
@@ -39,6 +39,14 @@ pub fn import(args: &ImportArgs) -> Result<u8, Failure> {
             "taken for `{recipe}`; these fit as well: {others}; the file does not say which it is, `--recipe` does"
         ));
     }
+    if !imported.unmasked.is_empty() {
+        let weights: Vec<String> = imported.unmasked.iter().map(|w| format!("`{w}`")).collect();
+        note(format!(
+            "the file has no mask for {}, which the program that saved it masks (PyTorch's WeightNormSparsifier keeps masks in its own \
+             `state_dict()`): the weights are those from before pruning; call `squash_mask()` before saving",
+            some(&weights)
+        ));
+    }
     print(&imported, args.json)?;
     Ok(0)
 }
@@ -60,6 +68,7 @@ fn print(imported: &Imported, json: bool) -> Result<(), Failure> {
             "run": run.to_string_lossy(),
             "recipe": imported.recipe.name,
             "also_fits": imported.others,
+            "wiring_from": imported.wiring.to_string(),
             "classes": facts.classes.len(),
             "edges_real": facts.edges_real,
             "edges_possible": facts.edges_possible,
@@ -75,6 +84,7 @@ fn print(imported: &Imported, json: bool) -> Result<(), Failure> {
         "edges          {} real of {} possible, {} parameters in all",
         facts.edges_real, facts.edges_possible, facts.parameters
     );
+    let _ = writeln!(text, "wiring from    {}", imported.wiring);
     let _ = writeln!(text, "run            {}", run.display());
     let _ = writeln!(text, "evaluate it    dnw eval {}", run.display());
     whole(text.as_bytes())
@@ -84,11 +94,13 @@ fn print(imported: &Imported, json: bool) -> Result<(), Failure> {
 pub fn export(args: &ExportArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let device = cpu()?;
-    let layout = match args.layout {
-        LayoutName::Published => Layout::Published,
-        LayoutName::Burn => Layout::Burn,
+    let form = match args.layout {
+        LayoutName::Burn => Form::Burn,
+        LayoutName::Published if args.masks => Form::Masks,
+        LayoutName::Published if args.raw => Form::Raw,
+        LayoutName::Published => Form::Zeros,
     };
-    let bytes = export::export(&folder, args.weights.name(), layout, &device)?;
+    let bytes = export::export(&folder, args.weights.name(), form, &device)?;
     write_whole(&args.out, &bytes)?;
     line(args.out.display())?;
     Ok(0)

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use dnw_checkpoint::{Tensor, quoted};
 use dnw_models::Place;
 
-use crate::masks::{Masks, is_sparse};
+use crate::masks::{Masks, is_sparse, zeros_are_mask};
 use crate::recipe::Recipe;
 
 /// Differences that a message names before it counts the rest.
@@ -37,20 +37,21 @@ impl Differences {
             .iter()
             .map(|place| (place.name.clone(), place))
             .collect();
-        let sparse = network.iter().filter(|p| is_sparse(&recipe.wiring, p));
-        let named = sparse.filter_map(|place| Some((place.mask_name()?, place)));
-        let named: Vec<_> = named.collect();
-        let is_masked = match masks {
-            Masks::Absent => false,
-            Masks::Needed => true,
-            // All or none.
-            Masks::Optional => named
-                .iter()
-                .any(|(name, _)| tensors.contains_key(name.as_str())),
-        };
-        if is_masked {
-            wanted.extend(named);
+        let named = network.iter();
+        let named = named.filter_map(|place| Some((place.mask_name()?, place)));
+        let (masked, unmasked): (Vec<_>, Vec<_>) =
+            named.partition(|(name, _)| tensors.contains_key(name.as_str()));
+        // A file that says the wiring of some tensors, by masks or zeros, leaves out those that lack nothing.
+        let says_wiring = !masked.is_empty()
+            || network.iter().any(|place| {
+                let weight = tensors.get(place.name.as_str());
+                is_sparse(&recipe.wiring, place) && weight.is_some_and(|t| may_have_zeros(t))
+            });
+        if masks == Masks::Needed && !says_wiring {
+            let sparse = unmasked.into_iter();
+            wanted.extend(sparse.filter(|(_, place)| is_sparse(&recipe.wiring, place)));
         }
+        wanted.extend(masked);
         for (name, place) in &wanted {
             match tensors.get(name.as_str()) {
                 None => differences.missing.push(name.clone()),
@@ -118,6 +119,12 @@ impl std::fmt::Display for Differences {
         }
         f.write_str(&sentences.join("; "))
     }
+}
+
+/// Whether a tensor's zeros may be its mask; one whose data were left out may have any.
+fn may_have_zeros(tensor: &Tensor) -> bool {
+    let zeros = tensor.data.iter().filter(|&&x| x == 0.0).count();
+    tensor.data.is_empty() || zeros_are_mask(zeros, tensor.data.len())
 }
 
 fn sides(shape: &[usize]) -> String {

@@ -44,12 +44,30 @@ pub enum ImportError {
         better: Option<Better>,
     },
     /// The file holds no network of any recipe.
-    #[error("`{}` fits no recipe{}", .path.display(), said(.nearest))]
+    #[error("`{}` fits no recipe{}", .path.display(), said(.nearest, .names))]
     NoRecipe {
         /// The file.
         path: PathBuf,
         /// The nearest recipe and how the file differs from it, if any name is the same.
         nearest: Option<Box<(String, Differences)>>,
+        /// The names of its first tensors.
+        names: Vec<String>,
+    },
+    /// Something that is not read stands in the place of a tensor that the network needs.
+    #[error("`{}` holds something else in the place of tensors: {}", .path.display(), .needed.join(", "))]
+    NoTensor {
+        /// The file.
+        path: PathBuf,
+        /// The names and what they are.
+        needed: Vec<String>,
+    },
+    /// The weights have zeros or masks, so they are those of the forward pass, and the rule would apply its threshold once more.
+    #[error(
+        "the file's weights are final (they have masks or zeros), and the rule `{rule}` would subtract its threshold from them again"
+    )]
+    FinalWeights {
+        /// The rule.
+        rule: String,
     },
     /// Tensors hold numbers that are none, or infinite.
     #[error("`{}` holds numbers that are not finite, in {}: such weights cannot be ranked", .path.display(), listed(.names))]
@@ -101,10 +119,13 @@ pub struct Better {
     pub differences: usize,
 }
 
-fn said(nearest: &Option<Box<(String, Differences)>>) -> String {
+fn said(nearest: &Option<Box<(String, Differences)>>, names: &[String]) -> String {
     match nearest.as_deref() {
         Some((recipe, differences)) => format!("; of the nearest, `{recipe}`, {differences}"),
-        None => ": no name of its tensors is that of a network's".into(),
+        None => format!(
+            ": no name of its tensors is that of a network's (they are called {}, ..)",
+            listed(names)
+        ),
     }
 }
 
@@ -134,11 +155,12 @@ impl ImportError {
         match self {
             Self::Open { .. } => "give the path of a `.pt` or safetensors file that may be read".into(),
             Self::Checkpoint { source, .. } => match source {
-                CheckpointError::Forbidden { .. } => {
+                CheckpointError::OtherFormat { remedy, .. } => (*remedy).into(),
+                CheckpointError::Forbidden { .. } | CheckpointError::Unsupported(_) => {
                     "nothing in the file was run; save the model's `state_dict()` alone with `torch.save`, or as safetensors".into()
                 }
                 CheckpointError::NoModel { .. } | CheckpointError::NoDictionary { .. } => {
-                    "save the model's `state_dict()` with `torch.save`, or as safetensors".into()
+                    "nothing in the file was run; save the model's `state_dict()` with `torch.save`, or as safetensors".into()
                 }
                 CheckpointError::UnknownFormat => "give a file that `torch.save` or safetensors wrote".into(),
                 _ => "download or copy the file again; nothing in it was run".into(),
@@ -162,6 +184,8 @@ impl ImportError {
                 let recipe = &nearest.0;
                 format!("`--recipe {recipe}` with other sizes, `--set model.KEY=VALUE`, may fit; `dnw recipes {recipe}` shows the keys")
             }
+            Self::NoTensor { .. } => "nothing in the file was run; save the model's `state_dict()` as tensors of floats".into(),
+            Self::FinalWeights { .. } => "import it with a rule that uses weights as they are, `--set wiring.rule=dnw`; or export it with `--raw`".into(),
             Self::NotFinite { .. } => "the training that made the file has diverged; take an earlier checkpoint".into(),
             Self::Threshold { .. } => "choose another rule with `--set wiring.rule=NAME`; `dnw recipes` lists them".into(),
             Self::Published { .. } => "the file was changed after it was published; download it again".into(),

@@ -1,16 +1,18 @@
 //! Which recipe a file fits, told from names and shapes alone.
 
+use std::collections::HashMap;
+
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use dnw_checkpoint::Tensor;
-use dnw_core::Ranking;
+use dnw_core::{Budget, Ranking};
 use dnw_models::{Classifier, ModelConfig, Place, Published, UseModel};
 
 use super::ImportError;
 use super::differences::{Differences, Named};
 use crate::counting::published_data;
 use crate::data::Source;
-use crate::masks::Masks;
+use crate::masks::{Masks, is_wired, zeros_are_mask};
 use crate::recipe::{Recipe, entries};
 
 /// The most classes that a file may have: labels are 16 bits wide.
@@ -26,7 +28,7 @@ pub(super) struct Fit {
     pub(super) differences: Differences,
     /// Whether they are as many as the data set has.
     has_all_classes: bool,
-    /// Whether the file's masks keep as many edges as the recipe.
+    /// Whether the file's masks and zeros keep as many edges as the recipe.
     has_budget: bool,
     masks: Masks,
 }
@@ -43,39 +45,54 @@ type Key = (ModelConfig, [usize; 3], usize);
 
 /// Holds recipes against a file.
 pub(super) struct Fitting<'a> {
-    tensors: Named<'a>,
     changes: &'a [String],
     device: &'a Device,
+    /// The recipes that were read, by name.
+    recipes: HashMap<String, Recipe>,
     /// The tensors of each network that was met: many recipes share one.
     met: Vec<(Key, Vec<Place>)>,
 }
 
+/// A file's tensors by their names.
+pub(super) fn by_name(tensors: &[Tensor]) -> Named<'_> {
+    tensors.iter().map(|t| (t.name.as_str(), t)).collect()
+}
+
 impl<'a> Fitting<'a> {
-    pub(super) fn new(tensors: &'a [Tensor], changes: &'a [String], device: &'a Device) -> Self {
+    pub(super) fn new(changes: &'a [String], device: &'a Device) -> Self {
         Self {
-            tensors: tensors.iter().map(|t| (t.name.as_str(), t)).collect(),
             changes,
             device,
+            recipes: HashMap::new(),
             met: Vec::new(),
         }
     }
 
-    /// The recipe of this name, with the changes, held against the file.
-    pub(super) fn with(&mut self, name: &str) -> Result<Fit, ImportError> {
+    fn recipe(&mut self, name: &str) -> Result<Recipe, ImportError> {
+        if let Some(recipe) = self.recipes.get(name) {
+            return Ok(recipe.clone());
+        }
         let recipe = Recipe::named(name, self.changes)?;
+        self.recipes.insert(name.to_owned(), recipe.clone());
+        Ok(recipe)
+    }
+
+    /// The recipe of this name, with the changes, held against the file.
+    pub(super) fn with(&mut self, tensors: &Named<'_>, name: &str) -> Result<Fit, ImportError> {
+        let recipe = self.recipe(name)?;
         let masks = Masks::of(&recipe.wiring.rule()?);
         let known = Source::named(&recipe.data)?.known();
         let (image, _, _) = published_data(&recipe)?;
         let classifier = Published::of(&recipe.model).name_of(recipe.model.classifier());
-        let found = self.tensors.get(classifier.as_str());
-        let found = found.filter(|tensor| !tensor.data.is_empty());
+        let found = tensors.get(classifier.as_str());
+        let found = found.filter(|tensor| !tensor.shape.contains(&0));
         let found = found.and_then(|tensor| tensor.shape.first().copied());
         let found = found.filter(|classes| (1..=MOST_CLASSES).contains(classes));
         let classes = found.unwrap_or(known.classes.len());
         let has_all_classes = classes == known.classes.len();
         let network = self.network(&recipe.model, image, classes)?;
         let network = &self.met[network].1;
-        let differences = Differences::between(&self.tensors, network, &recipe, masks);
+        let differences = Differences::between(tensors, network, &recipe, masks);
         Ok(Fit {
             image,
             classes: if has_all_classes {
@@ -83,32 +100,11 @@ impl<'a> Fitting<'a> {
             } else {
                 (0..classes).map(|class| class.to_string()).collect()
             },
-            has_budget: self.has_budget(&recipe, network, classes),
+            has_budget: has_budget(tensors, &recipe, network, classes),
             recipe,
             differences,
             has_all_classes,
             masks,
-        })
-    }
-
-    /// Whether each mask of the file keeps the edges that the recipe's budget says, as far as the budget alone says it.
-    fn has_budget(&self, recipe: &Recipe, network: &[Place], classes: usize) -> bool {
-        let own = recipe.wiring.prune_rate;
-        let own = own.and_then(|rate| recipe.model.budgets(rate, classes).ok());
-        let own = own.unwrap_or_default();
-        let (Ranking::AllEntries, Ok(budget)) = (recipe.wiring.ranking, recipe.wiring.budget())
-        else {
-            return true;
-        };
-        network.iter().all(|place| {
-            let mask = place.mask_name();
-            let Some(mask) = mask.and_then(|name| self.tensors.get(name.as_str())) else {
-                return true;
-            };
-            let named = own.iter().find(|(path, _)| *path == place.path);
-            let budget = named.map_or(budget, |(_, budget)| *budget);
-            let real = mask.data.iter().filter(|&&real| real == 1.0).count();
-            budget.resolve(&place.path, mask.data.len()).ok() == Some(real)
         })
     }
 
@@ -140,10 +136,10 @@ impl<'a> Fitting<'a> {
     }
 
     /// Every recipe that comes with the program, the short ones left out, held against the file.
-    fn all(&mut self) -> Result<Vec<Fit>, ImportError> {
+    fn all(&mut self, tensors: &Named<'_>) -> Result<Vec<Fit>, ImportError> {
         let (mut fits, mut refused) = (Vec::new(), None);
         for entry in entries().iter().filter(|e| !e.name.ends_with("-short")) {
-            match self.with(&entry.name) {
+            match self.with(tensors, &entry.name) {
                 Ok(fit) => fits.push(fit),
                 Err(error) => refused = refused.or(Some(error)),
             }
@@ -155,19 +151,37 @@ impl<'a> Fitting<'a> {
         }
     }
 
-    /// The recipe that fits best: of those whose tensors are the file's, one for files with masks of as many edges if it has masks, one for
-    /// data with as many classes, the published method itself, the one that is listed first. If none fits, the nearest.
-    pub(super) fn best(&mut self) -> Result<Result<Choice, Option<Fit>>, ImportError> {
-        let mut fits = self.all()?;
-        let is_masked = self.tensors.keys().any(|name| name.ends_with(".mask"));
+    /// How far the file is from the recipe of this name, or from the nearest of all.
+    pub(super) fn distance(
+        &mut self,
+        tensors: &Named<'_>,
+        name: Option<&str>,
+    ) -> Result<usize, ImportError> {
+        let fits = match name {
+            Some(name) => vec![self.with(tensors, name)?],
+            None => self.all(tensors)?,
+        };
+        let distances = fits.iter().map(|fit| fit.differences.distance());
+        Ok(distances.min().unwrap_or(usize::MAX))
+    }
+
+    /// The recipe that fits best: of those whose tensors are the file's, one for data with as many classes, one with the budget that the
+    /// file's masks or zeros have, one for files with masks if it has masks, the published method itself, the one that is listed first.
+    /// If none fits, the nearest.
+    pub(super) fn best(
+        &mut self,
+        tensors: &Named<'_>,
+    ) -> Result<Result<Choice, Option<Fit>>, ImportError> {
+        let mut fits = self.all(tensors)?;
+        let is_masked = tensors.keys().any(|name| name.ends_with(".mask"));
         let natural = if is_masked {
             Masks::Needed
         } else {
             Masks::Absent
         };
         let likeness = |fit: &Fit| {
-            let unlike = (fit.masks != natural, !fit.has_all_classes);
-            (unlike, !fit.has_budget)
+            let unlike = (!fit.has_all_classes, !fit.has_budget);
+            (unlike, fit.masks != natural)
         };
         let is_other_rule = |fit: &Fit| fit.recipe.wiring.rule != "dnw";
         fits.sort_by_key(|fit| {
@@ -185,4 +199,46 @@ impl<'a> Fitting<'a> {
             nearest => Err(nearest.filter(|fit| fit.differences.has_common_names())),
         })
     }
+}
+
+/// Whether each tensor of the file whose mask or zeros say how many edges it has keeps as many as the recipe's budget, as far as the budget
+/// alone says it. Programs round in different ways, so a two-hundredth of a tensor may differ.
+fn has_budget(tensors: &Named<'_>, recipe: &Recipe, network: &[Place], classes: usize) -> bool {
+    let own = recipe.wiring.prune_rate;
+    let own = own.and_then(|rate| recipe.model.budgets(rate, classes).ok());
+    let own = own.unwrap_or_default();
+    let (Ranking::AllEntries, Ok(budget)) = (recipe.wiring.ranking, recipe.wiring.budget()) else {
+        return true;
+    };
+    let wired = network
+        .iter()
+        .filter(|place| is_wired(&recipe.wiring, place));
+    wired.into_iter().all(|place| {
+        let Some((real, entries)) = edges_in_file(tensors, place) else {
+            return true;
+        };
+        let named = own.iter().find(|(path, _)| *path == place.path);
+        let is_dense = recipe.wiring.dense.contains(&place.path);
+        let budget = match named {
+            _ if is_dense => Budget::Density(1.0),
+            Some((_, budget)) => *budget,
+            None => budget,
+        };
+        let kept = budget.resolve(&place.path, entries);
+        kept.is_ok_and(|kept| kept.abs_diff(real) <= (entries / 200).max(1))
+    })
+}
+
+/// How many edges a tensor has by the file's mask or zeros, and of how many.
+fn edges_in_file(tensors: &Named<'_>, place: &Place) -> Option<(usize, usize)> {
+    let mask = place
+        .mask_name()
+        .and_then(|name| tensors.get(name.as_str()));
+    if let Some(mask) = mask {
+        let real = mask.data.iter().filter(|&&real| real == 1.0).count();
+        return Some((real, mask.data.len()));
+    }
+    let data = &tensors.get(place.name.as_str())?.data;
+    let zeros = data.iter().filter(|&&x| x == 0.0).count();
+    zeros_are_mask(zeros, data.len()).then(|| (data.len() - zeros, data.len()))
 }

@@ -1,14 +1,17 @@
 //! A file's tensors as the network of a run, and the run folder that holds it.
 
+use std::collections::HashMap;
+
 use burn::module::ModuleDisplay;
 use burn::tensor::{Device, TensorData};
 use dnw_checkpoint::Tensor;
-use dnw_core::{Clock, Forward, WiredTensor};
-use dnw_models::{Classifier, Published, UseModel};
+use dnw_core::{Forward, WiredTensor};
+use dnw_models::{Classifier, Place, Published, UseModel};
 
 use super::ImportError;
 use super::fit::Fit;
-use crate::masks::UPDATES;
+use super::wiring_source::{WiringSource, set_wirings};
+use crate::masks::{UPDATES, is_wired};
 use crate::recipe::Recipe;
 use crate::run::frame::Frame;
 use crate::run::history::HistoryWriter;
@@ -20,6 +23,7 @@ use crate::run::{
 pub(super) struct Network {
     recipe: Recipe,
     pub(super) facts: Facts,
+    pub(super) source: WiringSource,
     tensors: Vec<WiredTensor>,
     weights: Vec<u8>,
     frame: Frame,
@@ -49,10 +53,12 @@ impl UseModel for Load<'_> {
 
     fn with<M: Classifier + ModuleDisplay + 'static>(self, mut model: M) -> Self::Output {
         let recipe = &self.fit.recipe;
-        let tensors = self.tensors.into_iter();
+        let published = Published::of(&recipe.model);
+        let tensors = without_idle_masks(self.tensors, &published.places(&model), recipe);
+        let tensors = tensors.into_iter();
         let tensors = tensors.map(|t| (t.name, TensorData::new(t.data, t.shape)));
-        let loaded = Published::of(&recipe.model).load(&mut model, tensors);
-        let fixed = loaded.map_err(|source| ImportError::Published {
+        let loaded = published.load(&mut model, tensors);
+        let masks = loaded.map_err(|source| ImportError::Published {
             path: self.path.to_owned(),
             source,
         })?;
@@ -62,16 +68,7 @@ impl UseModel for Load<'_> {
             let rule = wired.rule().name.clone();
             return Err(ImportError::Threshold { rule });
         }
-        if fixed.is_empty() {
-            // A finished network's wiring is the one that the rule chooses after the last update.
-            wired.set_clock(Clock {
-                update: UPDATES - 1,
-                total: UPDATES,
-            });
-            wired.rewire()?;
-        } else {
-            wired.set_wirings(&fixed)?;
-        }
+        let source = set_wirings(&mut wired, masks)?;
 
         let tensors = wired.tensors();
         let facts = Facts {
@@ -87,12 +84,33 @@ impl UseModel for Load<'_> {
         Ok(Network {
             recipe: recipe.clone(),
             facts,
+            source,
             tensors,
             weights: to_bytes(&*wired, self.path)?,
             frame,
             drawing: wired.drawing().map(DrawingFile::from),
         })
     }
+}
+
+/// The tensors without the masks of weights that the recipe does not wire, which become zeros of these weights.
+fn without_idle_masks(tensors: Vec<Tensor>, places: &[Place], recipe: &Recipe) -> Vec<Tensor> {
+    let idle = places
+        .iter()
+        .filter(|place| !is_wired(&recipe.wiring, place));
+    let idle = idle.filter_map(|place| Some((place.mask_name()?, place.name.as_str())));
+    let idle: HashMap<String, &str> = idle.collect();
+    let (masks, mut kept): (Vec<Tensor>, Vec<Tensor>) = tensors
+        .into_iter()
+        .partition(|tensor| idle.contains_key(&tensor.name));
+    for mask in masks {
+        let weight = kept.iter_mut().find(|t| t.name == idle[&mask.name]);
+        if let Some(weight) = weight {
+            let pairs = weight.data.iter_mut().zip(&mask.data);
+            pairs.for_each(|(weight, mask)| *weight *= mask);
+        }
+    }
+    kept
 }
 
 impl Network {

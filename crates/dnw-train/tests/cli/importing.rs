@@ -19,7 +19,7 @@ fn imported_and_exported(arguments: &[&str], file: &Path, record: &Path, scores:
     let import = ["import", file.to_str().unwrap(), "--out", "run"];
     shell.dnw(&[&import, arguments].concat()).succeeded();
     let distance = distance(&shell.path("run"), record, scores);
-    let export = ["export", "run", "--out", "again.safetensors"];
+    let export = ["export", "run", "--raw", "--out", "again.safetensors"];
     let answer = shell.dnw(&export).succeeded();
     assert_eq!(answer.stdout, "again.safetensors\n");
     let again = tensors(&shell.path("again.safetensors"));
@@ -191,7 +191,7 @@ fn a_run_that_is_exported_and_imported_is_judged_as_before() {
         let trained = shell.train("run", &["--set", &rule]).succeeded();
         assert_eq!(trained.code, Some(0));
         shell
-            .dnw(&["export", "run", "--out", "file.safetensors"])
+            .dnw(&["export", "run", "--raw", "--out", "file.safetensors"])
             .succeeded();
         let names = tensors(&shell.path("file.safetensors"));
         assert_eq!(names.contains_key("graph.mask"), has_mask, "{rule}");
@@ -222,7 +222,7 @@ fn a_wiring_that_is_not_yet_what_the_weights_decide_is_said_by_a_mask() {
     // The frames of the run know no wiring, so the last weights take the place of weights from the middle of it.
     let mut tensors = {
         shell
-            .dnw(&["export", "run", "--out", "end.safetensors"])
+            .dnw(&["export", "run", "--raw", "--out", "end.safetensors"])
             .succeeded();
         tensors(&shell.path("end.safetensors"))
     };
@@ -246,7 +246,7 @@ fn a_wiring_that_is_not_yet_what_the_weights_decide_is_said_by_a_mask() {
     }
     fs::write(
         shell.path("middle.safetensors"),
-        write_safetensors(tensors.values()).unwrap(),
+        write_safetensors(tensors.values(), &[]).unwrap(),
     )
     .unwrap();
     let import = [
@@ -262,7 +262,7 @@ fn a_wiring_that_is_not_yet_what_the_weights_decide_is_said_by_a_mask() {
     let found = shell.dnw(&import).succeeded().json();
     assert_eq!(found["edges_real"], found["edges_possible"]);
     shell
-        .dnw(&["export", "middle", "--out", "again.safetensors"])
+        .dnw(&["export", "middle", "--raw", "--out", "again.safetensors"])
         .succeeded();
     assert_eq!(
         crate::published::tensors(&shell.path("again.safetensors")),

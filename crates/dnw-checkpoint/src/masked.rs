@@ -1,0 +1,107 @@
+//! The masks of pruned models, in the forms in which programs save them.
+//!
+//! | form | weight | mask |
+//! | --- | --- | --- |
+//! | `torch.nn.utils.prune` | `X.weight_orig` | `X.weight_mask` |
+//! | a parametrization with a mask | `X.parametrizations.weight.original` | `X.parametrizations.weight.0.mask` |
+//! | a buffer beside the weight; sparse tensors | `X.weight` | `X.weight_mask` |
+//! | published files of this method | `X.weight` | `X.mask` |
+//!
+//! All become the last form. PyTorch's `WeightNormSparsifier` parametrizes the weight, but its masks are in its own state, under
+//! `state.X.weight.mask`, and not among the model's tensors.
+//! A `weight_orig` without a mask is not pruned (PyTorch's older spectral norm writes one) and stays as it is.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::Tensor;
+
+/// The parts of names that PyTorch writes.
+const ORIGINAL: &str = "_orig";
+const MASK: &str = "_mask";
+const PARAMETRIZED: &str = ".parametrizations.";
+/// A parametrization of one tensor.
+const PARAMETRIZED_ORIGINAL: &str = ".original";
+
+/// What was done besides renaming.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// The masks that were multiplied into their tensors: those of biases and other tensors without edges.
+    pub applied: Vec<String>,
+    /// The weights that are parametrized and whose mask is not among the tensors.
+    pub unmasked: Vec<String>,
+}
+
+/// Gives weights and masks the names of the last form.
+pub fn unify(tensors: &mut Vec<Tensor>) -> Names {
+    let mut done = Names::default();
+    let mut renamed = Vec::new();
+    // The mask's name and the tensor that it masks.
+    let mut masks: HashMap<String, String> = HashMap::new();
+    {
+        let present: HashSet<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
+        for tensor in tensors.iter() {
+            let name = tensor.name.as_str();
+            if let Some(weight) = name.strip_suffix(ORIGINAL) {
+                let mask = [weight, MASK].concat();
+                if present.contains(mask.as_str()) && !present.contains(weight) {
+                    renamed.push((name.to_owned(), weight.to_owned()));
+                    masks.insert(mask, weight.to_owned());
+                }
+            } else if let Some((weight, mask)) = parametrized(name, &present) {
+                renamed.push((name.to_owned(), weight.clone()));
+                match mask {
+                    Some(mask) => drop(masks.insert(mask, weight)),
+                    None => done.unmasked.push(weight),
+                }
+            } else if let Some(weight) = name.strip_suffix(MASK)
+                && present.contains(weight)
+            {
+                masks.insert(name.to_owned(), weight.to_owned());
+            }
+        }
+    }
+    let renamed: HashMap<String, String> = renamed.into_iter().collect();
+    let mut factors: HashMap<String, Tensor> = HashMap::new();
+    let mut kept = Vec::with_capacity(tensors.len());
+    for mut tensor in tensors.drain(..) {
+        if let Some(weight) = masks.get(&tensor.name) {
+            match mask_name(weight) {
+                Some(name) if tensor.shape.len() > 1 => tensor.name = name,
+                _ => {
+                    done.applied.push(tensor.name.clone());
+                    factors.insert(weight.clone(), tensor);
+                    continue;
+                }
+            }
+        } else if let Some(weight) = renamed.get(&tensor.name) {
+            tensor.name.clone_from(weight);
+        }
+        kept.push(tensor);
+    }
+    for tensor in &mut kept {
+        if let Some(factor) = factors.get(&tensor.name)
+            && factor.shape == tensor.shape
+        {
+            let pairs = tensor.data.iter_mut().zip(&factor.data);
+            pairs.for_each(|(value, factor)| *value *= factor);
+        }
+    }
+    *tensors = kept;
+    done
+}
+
+/// The name of the mask of a weight, in the last form.
+pub fn mask_name(weight: &str) -> Option<String> {
+    Some([weight.strip_suffix("weight")?, "mask"].concat())
+}
+
+/// The weight that a parametrization's original belongs to, and the name of the mask among its steps, if there is one.
+fn parametrized(name: &str, present: &HashSet<&str>) -> Option<(String, Option<String>)> {
+    let steps = name.strip_suffix(PARAMETRIZED_ORIGINAL)?;
+    let (layer, weight) = steps.rsplit_once(PARAMETRIZED)?;
+    // A layer has few parametrizations; PyTorch numbers them from zero.
+    let mask = (0..16)
+        .map(|step| format!("{steps}.{step}.mask"))
+        .find(|mask| present.contains(mask.as_str()));
+    Some((format!("{layer}.{weight}"), mask))
+}
