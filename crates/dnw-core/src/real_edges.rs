@@ -127,7 +127,8 @@ impl RealEdges {
     /// Whether real edges contribute their weight unchanged and hallucinated edges receive the same gradient.
     /// A kernel may then use the stored weight and compute the gradient of all edges.
     pub(crate) fn all_edges_learn(&self) -> bool {
-        self.plain.is_enabled()
+        // `Module::unfreeze` enables every flag of a model, this one too. A threshold still counts.
+        self.plain.is_enabled() && self.threshold.val().dims() == [1]
     }
 
     /// The effective weight: the threshold function of the real edges, zero elsewhere.

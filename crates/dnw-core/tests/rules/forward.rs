@@ -216,3 +216,24 @@ fn the_learned_threshold_has_the_gradient_of_finite_differences() {
     let analytic = found.1.expect("the threshold learns");
     assert!((analytic - numeric).abs() < 1e-3, "{analytic} {numeric}");
 }
+
+#[test]
+fn a_model_that_was_unfrozen_keeps_its_threshold() {
+    let weights = [0.5, -2.0, 3.0, 1.0];
+    let x = Tensor::<2>::ones([1, 1], &device());
+    for rule in [rules::st3(1.0), rules::str_learned(0.4)] {
+        let name = rule.name.clone();
+        let wire = Wire::new(rule, Budget::Edges(2)).weights(ParamGroup::all());
+        let mut model = wire.over(1).attach(layer(1, &weights)).unwrap();
+        model.rewire().unwrap();
+        let output = |model: &Linear| -> Vec<f32> {
+            let y = dnw_core::layers::apply(model, x.clone());
+            y.to_data().iter().collect()
+        };
+        let before = output(&model);
+        assert_eq!(before, effective_weights(&model), "{name}");
+        assert_ne!(before, stored(&model), "{name}");
+        model.change_model(|layer| layer.freeze().unfreeze());
+        assert_eq!(output(&model), before, "{name}");
+    }
+}

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param, ParamGroup};
+use burn::nn::attention::{MultiHeadAttention, MultiHeadAttentionConfig};
 use burn::nn::conv::{
-    Conv1d, Conv1dConfig, ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d,
-    ConvTranspose2dConfig,
+    Conv1d, Conv1dConfig, Conv3d, Conv3dConfig, ConvTranspose1d, ConvTranspose1dConfig,
+    ConvTranspose2d, ConvTranspose2dConfig, ConvTranspose3d, ConvTranspose3dConfig,
 };
-use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig, LinearLayout};
+use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig, LinearLayout, Lstm, LstmConfig};
 use burn::tensor::{Distribution, Tensor};
 use dnw_core::{Budget, Layout, Rule, Unit, Wire, WiringError, rules};
 
@@ -211,4 +212,47 @@ fn a_declared_layout_must_fit() {
         attach("down", 1),
         WiringError::UnknownTensor { .. }
     ));
+}
+
+/// Recurrent and attention layers consist of linear layers; three dimensions are as two.
+#[derive(Module, Debug)]
+struct Parts {
+    recurrent: Lstm,
+    attention: MultiHeadAttention,
+    volume: Conv3d,
+    up: ConvTranspose3d,
+}
+
+#[test]
+fn layers_made_of_others_and_layers_of_more_dimensions_are_known() {
+    let model = Parts {
+        recurrent: LstmConfig::new(8, 12, true).init(&device()),
+        attention: MultiHeadAttentionConfig::new(16, 4).init(&device()),
+        volume: Conv3dConfig::new([8, 12], [2, 2, 2])
+            .with_groups(2)
+            .init(&device()),
+        up: ConvTranspose3dConfig::new([8, 12], [2, 2, 2])
+            .with_groups(2)
+            .init(&device()),
+    };
+    let model = wire(Unit::FanIn).attach(model).unwrap();
+    for tensor in model.tensors() {
+        let shape = &tensor.shape;
+        let expected = match tensor.name.split('.').next().unwrap() {
+            "recurrent" if tensor.name.contains("input_transform") => (12, 8, 1),
+            "recurrent" => (12, 12, 1),
+            "attention" => (16, 16, 1),
+            _ => (12, 4, 8),
+        };
+        let found = (shape.targets, shape.sources, shape.kernel);
+        assert_eq!(found, expected, "{}", tensor.name);
+        let mut per_target = vec![0; shape.targets];
+        for entry in tensor.wiring.iter() {
+            per_target[shape.edge(entry).0] += 1;
+        }
+        let each = shape.sources * shape.kernel / 4;
+        assert!(per_target.iter().all(|n| *n == each), "{}", tensor.name);
+    }
+    // Four gates of two linear layers; query, key, value, output; two convolutions.
+    assert_eq!(model.tensors().len(), 4 * 2 + 4 + 2);
 }

@@ -276,3 +276,47 @@ fn a_loaded_wiring_of_a_frozen_tensor_stays() {
     assert_eq!(rewiring.tensors[0].real, 30);
     assert_eq!(train(model, true).tensors()[0].wiring, loaded);
 }
+
+/// Updates in which only the head is given to the optimizer, as in fine-tuning by groups of parameters.
+#[test]
+fn a_tensor_whose_gradient_is_held_back_is_left_alone() {
+    for name in ["set", "gradual-pruning", "sparse-momentum", "dnw-shrinking"] {
+        let settings = Settings {
+            every: (name != "dnw-shrinking").then_some(2),
+            ..Settings::default()
+        };
+        let rule = rules::by_name(name, &settings).unwrap();
+        let wire = Wire::new(rule, Budget::Density(0.3)).weights(ParamGroup::all());
+        let mut model = wire.over(6).attach(Net::new()).unwrap();
+        let before = [0, 2].map(|index| state(&model, index));
+        for _ in 0..6 {
+            let x = Tensor::<2>::random([16, 12], Distribution::Normal(0.0, 1.0), &device());
+            let mut all = model.forward(x).powi_scalar(2).mean().backward();
+            let head = [model.head.weight.id];
+            let gradients = GradientsParams::from_params(&mut all, &model, &head);
+            let gradients = model.prepare(gradients);
+            model = SgdConfig::new().init().step(0.05, model, gradients);
+            model.rewire().unwrap();
+        }
+        let after = [0, 2].map(|index| state(&model, index));
+        assert_eq!(after[0], before[0], "{name}");
+        assert_ne!(after[1].2, before[1].2, "{name}");
+    }
+}
+
+/// Burn's own freezing of a part, and a network that is frozen as a whole.
+#[test]
+fn a_frozen_network_changes_nowhere_and_nothing_is_refused() {
+    for named in rules::ALL {
+        let mut model = wired(named.rule(&Settings::default()).unwrap());
+        model.change_model(Module::freeze);
+        let before = [0, 1, 2].map(|index| state(&model, index));
+        for _ in 0..20 {
+            let gradients = model.prepare(GradientsParams::new());
+            model = SgdConfig::new().init().step(0.05, model, gradients);
+            model.rewire().unwrap();
+        }
+        let after = [0, 1, 2].map(|index| state(&model, index));
+        assert_eq!(after, before, "{}", named.name);
+    }
+}
