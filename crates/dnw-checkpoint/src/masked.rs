@@ -5,6 +5,9 @@
 //! | `torch.nn.utils.prune` | `X.weight_orig` | `X.weight_mask` |
 //! | a parametrization with a mask | `X.parametrizations.weight.original` | `X.parametrizations.weight.0.mask` |
 //! | a buffer beside the weight; sparse tensors | `X.weight` | `X.weight_mask` |
+//! | NNCF 3.4 | `X.weight` | `__nncf_hooks.post_hooks.X:weight__0.0.binary_mask` |
+//! | NNI 3.0, model not exported | `X.weight`, again as `X._nni_wrapper.weight` | `X._nni_wrapper.weight_mask` |
+//! | fasterai 0.4 | `X.weight` with zeros, its first values as `X._init_weights` | `X._mask` |
 //! | published files of this method | `X.weight` | `X.mask` |
 //!
 //! All become the last form. PyTorch's `WeightNormSparsifier` parametrizes the weight, but its masks are in its own state, under
@@ -27,6 +30,8 @@ const PARAMETRIZED_ORIGINAL: &str = ".original";
 pub struct Names {
     /// The masks that were multiplied into their tensors: those of biases and other tensors without edges.
     pub applied: Vec<String>,
+    /// Second copies of weights, which were removed.
+    pub copies: Vec<String>,
     /// The weights that are parametrized and whose mask is not among the tensors.
     pub unmasked: Vec<String>,
 }
@@ -53,10 +58,12 @@ pub fn unify(tensors: &mut Vec<Tensor>) -> Names {
                     Some(mask) => drop(masks.insert(mask, weight)),
                     None => done.unmasked.push(weight),
                 }
-            } else if let Some(weight) = name.strip_suffix(MASK)
-                && present.contains(weight)
+            } else if let Some(weight) = masked_weight(name)
+                && present.contains(weight.as_str())
             {
-                masks.insert(name.to_owned(), weight.to_owned());
+                masks.insert(name.to_owned(), weight);
+            } else if is_copy(name, &present) {
+                done.copies.push(name.to_owned());
             }
         }
     }
@@ -64,6 +71,9 @@ pub fn unify(tensors: &mut Vec<Tensor>) -> Names {
     let mut factors: HashMap<String, Tensor> = HashMap::new();
     let mut kept = Vec::with_capacity(tensors.len());
     for mut tensor in tensors.drain(..) {
+        if done.copies.contains(&tensor.name) {
+            continue;
+        }
         if let Some(weight) = masks.get(&tensor.name) {
             match mask_name(weight) {
                 Some(name) if tensor.shape.len() > 1 => tensor.name = name,
@@ -88,6 +98,32 @@ pub fn unify(tensors: &mut Vec<Tensor>) -> Names {
     }
     *tensors = kept;
     done
+}
+
+/// The weight that a tensor of this name masks, if it is a mask.
+fn masked_weight(name: &str) -> Option<String> {
+    if let Some(hook) = name.strip_prefix("__nncf_hooks.post_hooks.") {
+        let (weight, _) = hook.strip_suffix(".binary_mask")?.rsplit_once("__")?;
+        return Some(weight.replace(':', "."));
+    }
+    if let Some(layer) = name.strip_suffix("._nni_wrapper.weight_mask") {
+        return Some([layer, ".weight"].concat());
+    }
+    match name.strip_suffix("._mask") {
+        Some(layer) => Some([layer, ".weight"].concat()),
+        None => Some(name.strip_suffix(MASK)?.to_owned()),
+    }
+}
+
+/// Whether this is a second copy of a weight that a pruning program keeps.
+fn is_copy(name: &str, present: &HashSet<&str>) -> bool {
+    let beside = |layer: &str, other: &str| present.contains([layer, other].concat().as_str());
+    match name.strip_suffix("._init_weights") {
+        Some(layer) => beside(layer, "._mask"),
+        None => name
+            .strip_suffix("._nni_wrapper.weight")
+            .is_some_and(|layer| beside(layer, ".weight")),
+    }
 }
 
 /// The name of the mask of a weight, in the last form.

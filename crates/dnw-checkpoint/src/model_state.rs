@@ -49,11 +49,13 @@ pub struct ModelLocation {
     section: usize,
     /// What is removed from the beginning of its names; names without it are not the model's.
     prefix: String,
+    /// Whether each part `module` is removed from the names: single layers may be wrapped by `DataParallel`.
+    has_parallel_parts: bool,
 }
 
 impl Checkpoint {
     /// Where the model's tensors may be, the most likely location first: each dictionary, the largest and those with the usual names first;
-    /// and in each, what is left when a common beginning of its names is removed, one part after the other. At most 128 locations.
+    /// and in each, what is left when a common beginning of its names is removed, one part after the other. At most 256 locations.
     ///
     /// The most likely prefix is that of the known wrappers alone; a model may well call one of its own parts `module` or `model`.
     pub fn locations(&self) -> Vec<ModelLocation> {
@@ -82,8 +84,22 @@ impl Checkpoint {
                 let likely = prefixes.remove(known);
                 prefixes.insert(0, likely);
             }
-            let located = prefixes.into_iter();
-            locations.extend(located.map(|prefix| ModelLocation { section, prefix }));
+            let inside = format!(".{PARALLEL}");
+            let has_parallel_parts = names.iter().any(|name| name.contains(&inside));
+            for prefix in prefixes {
+                let location = ModelLocation {
+                    section,
+                    prefix,
+                    has_parallel_parts: false,
+                };
+                locations.push(location.clone());
+                if has_parallel_parts {
+                    locations.push(ModelLocation {
+                        has_parallel_parts,
+                        ..location
+                    });
+                }
+            }
         }
         locations
     }
@@ -152,9 +168,11 @@ impl Checkpoint {
         }
         let Names {
             applied,
+            copies,
             mut unmasked,
         } = masked::unify(&mut tensors);
         skipped.extend(applied.iter().map(|name| skip(name, Reason::Applied)));
+        skipped.extend(copies.iter().map(|name| skip(name, Reason::OutsideModel)));
         unmasked.retain(|weight| match take_mask(&mut sections, weight) {
             Some(mask) => {
                 tensors.push(mask);
@@ -200,7 +218,11 @@ impl ModelLocation {
     /// The model's own name of a tensor of this section, if it is the model's.
     fn name_of(&self, name: &str) -> Option<String> {
         let name = unwrapped(name);
-        name.strip_prefix(&self.prefix).map(str::to_owned)
+        let name = name.strip_prefix(&self.prefix)?;
+        Some(match self.has_parallel_parts {
+            true => name.replace(&format!(".{PARALLEL}"), "."),
+            false => name.to_owned(),
+        })
     }
 }
 

@@ -207,16 +207,23 @@ fn has_budget(tensors: &Named<'_>, recipe: &Recipe, network: &[Place], classes: 
     let own = recipe.wiring.prune_rate;
     let own = own.and_then(|rate| recipe.model.budgets(rate, classes).ok());
     let own = own.unwrap_or_default();
-    let (Ranking::AllEntries, Ok(budget)) = (recipe.wiring.ranking, recipe.wiring.budget()) else {
+    let may_lack_legal_edges = match &recipe.model {
+        ModelConfig::Lenet(_) | ModelConfig::Resnet(_) | ModelConfig::MobilenetDense(_) => false,
+        _ => recipe.wiring.ranking != Ranking::AllEntries,
+    };
+    let Ok(budget) = recipe.wiring.budget() else {
         return true;
     };
-    let wired = network
-        .iter()
-        .filter(|place| is_wired(&recipe.wiring, place));
-    wired.into_iter().all(|place| {
+    if may_lack_legal_edges || recipe.wiring.allocation.is_some() {
+        return true;
+    }
+    network.iter().all(|place| {
         let Some((real, entries)) = edges_in_file(tensors, place) else {
             return true;
         };
+        if !is_wired(&recipe.wiring, place) {
+            return false;
+        }
         let named = own.iter().find(|(path, _)| *path == place.path);
         let is_dense = recipe.wiring.dense.contains(&place.path);
         let budget = match named {
@@ -241,4 +248,36 @@ fn edges_in_file(tensors: &Named<'_>, place: &Place) -> Option<(usize, usize)> {
     let data = &tensors.get(place.name.as_str())?.data;
     let zeros = data.iter().filter(|&&x| x == 0.0).count();
     zeros_are_mask(zeros, data.len()).then(|| (data.len() - zeros, data.len()))
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    /// Whether a file whose first convolution keeps this share of its weights has the budget of a recipe.
+    fn fits(name: &str, kept_of_ten: usize) -> bool {
+        let entries = 64 * 3 * 7 * 7;
+        let data = (0..entries).map(|entry| f32::from(u8::from(entry % 10 < kept_of_ten)));
+        let conv1 = Tensor {
+            name: "conv1.weight".into(),
+            shape: vec![64, 3, 7, 7],
+            data: data.collect(),
+        };
+        let device = Device::flex();
+        let mut fitting = Fitting::new(&[], &device);
+        let tensors = [conv1];
+        fitting.with(&by_name(&tensors), name).unwrap().has_budget
+    }
+
+    #[test]
+    fn the_zeros_of_a_file_tell_its_recipe_from_others_of_the_same_network() {
+        assert!(fits("imagenet-resnet50-all-80", 2));
+        assert!(fits("imagenet-resnet50-all-50", 5));
+        for other in ["all-70", "all-90", "first-dense-80", "dense"] {
+            assert!(!fits(&format!("imagenet-resnet50-{other}"), 2), "{other}");
+        }
+        // Nothing is said by a file without zeros.
+        assert!(fits("imagenet-resnet50-all-70", 10));
+        assert!(fits("imagenet-resnet50-dense", 10));
+    }
 }
