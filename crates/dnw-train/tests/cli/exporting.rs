@@ -14,6 +14,11 @@ use crate::shell::Shell;
 
 /// Trains LeNet-300-100 on the built-in digits by this rule.
 fn lenet(shell: &Shell, out: &str, rule: &str) {
+    // `str` decides by itself how many edges stay.
+    let density: &[&str] = match rule {
+        "str" => &[],
+        _ => &["--set", "wiring.density=0.3"],
+    };
     let rule = format!("wiring.rule={rule}");
     let train = [
         "train",
@@ -24,15 +29,10 @@ fn lenet(shell: &Shell, out: &str, rule: &str) {
         "--out",
         out,
     ];
-    let digits = [
-        "--set",
-        "data=digits",
-        "--set",
-        &rule,
-        "--set",
-        "wiring.density=0.3",
-    ];
-    shell.dnw(&[&train[..], &digits].concat()).succeeded();
+    let digits = ["--set", "data=digits", "--set", &rule];
+    shell
+        .dnw(&[&train[..], &digits, density].concat())
+        .succeeded();
 }
 
 /// A safetensors file as the format's own library reads it.
