@@ -83,7 +83,8 @@ fn every_rule_learns() {
         );
         assert!(accuracy > 0.6, "{}: {accuracy}", named.name);
         match named.name {
-            "str" => assert!(real > 0),
+            // Its budget is every edge, of which the threshold removes some.
+            "str" => assert!((1..budget).contains(&real), "{real} of {budget}"),
             _ => assert_eq!(real, budget, "{}", named.name),
         }
     }

@@ -32,7 +32,8 @@ impl Wire {
             };
             let dense = match own {
                 Some(edges) => edges == count,
-                None => self.budget.is_everything(),
+                // Of a budget that is not used, nothing follows.
+                None => self.budget.is_everything() && self.rule.uses_budget(),
             };
             if let Some(&budget) = self.budgets.get(&found.name)
                 && !is_used

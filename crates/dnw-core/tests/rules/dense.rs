@@ -122,3 +122,15 @@ fn a_dense_layer_stays_dense_where_all_compete() {
         assert_eq!(b.wiring.count(), if is_str { 8 } else { 2 }, "{name}");
     }
 }
+
+#[test]
+fn a_budget_of_everything_keeps_nothing_dense_where_it_is_not_used() {
+    let weights = [0.1, -0.4, 0.6, 0.9];
+    for density in [0.25, 1.0] {
+        let wire = Wire::new(rules::str_learned(0.0), Budget::Density(density));
+        let model = wire.weights(ParamGroup::all()).attach(layer(1, &weights));
+        // The threshold is sigmoid(0), a half.
+        let real = &model.unwrap().tensors()[0].wiring;
+        assert_eq!(real.iter().collect::<Vec<_>>(), [2, 3], "{density}");
+    }
+}
