@@ -7,12 +7,27 @@ export function bytesOf(base64) {
   return bytes;
 }
 
-const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
-
-export function int16s(bytes) {
-  if (littleEndian) return new Int16Array(bytes.buffer, 0, bytes.length >> 1);
+// Weights as 16-bit integers, one for each frame and entry; illegal entries are 0. A byte holds `sign(q) (q / 127)^2` of the scale, two
+// bytes hold `q / 32767`.
+export function weightsOf(bytes, frames, entries, legal) {
+  const weights = new Int16Array(frames * entries);
+  let possible = entries;
+  if (legal) possible = legal.reduce((sum, flag) => sum + flag, 0);
   const view = new DataView(bytes.buffer);
-  return Int16Array.from({ length: bytes.length >> 1 }, (_, i) => view.getInt16(i * 2, true));
+  const wide = bytes.length === frames * possible * 2;
+  const eight = (at) => {
+    const q = view.getInt8(at) / 127;
+    return Math.round(q * Math.abs(q) * 32767);
+  };
+  let at = 0;
+  for (let frame = 0; frame < frames; frame++) {
+    for (let entry = 0; entry < entries; entry++) {
+      if (legal && legal[entry] === 0) continue;
+      weights[frame * entries + entry] = wide ? view.getInt16(2 * at, true) : eight(at);
+      at++;
+    }
+  }
+  return weights;
 }
 
 export function float32s(bytes) {

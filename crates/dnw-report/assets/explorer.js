@@ -270,6 +270,7 @@ window.dnw = {
     state.set(patch);
     state.flush();
   },
+  weight: (layer, entry) => run.layers[layer].weight(entry, run.layers[layer].moment(state.values.t)),
   svg: () => new XMLSerializer().serializeToString(svgOf(app)),
   renderer: () => app.wiring.renderer(),
   // "2d", "webgl", or null to select automatically.

@@ -4,7 +4,7 @@
 // checkpoints, so that a seek replays few changes. Weights are interpolated linearly between the two nearest frames.
 
 import { lastAtMost } from "./elements.js";
-import { bytesOf, historyOf, int16s, unpackBits } from "./decode.js";
+import { bytesOf, historyOf, unpackBits, weightsOf } from "./decode.js";
 
 const CHECKPOINTS = 48;
 
@@ -25,7 +25,7 @@ export class WiredLayer {
     this.frames = recorded.frames;
     this.scale = recorded.scale;
     this.threshold = recorded.threshold;
-    this.weights = int16s(bytesOf(recorded.weights));
+    this.weights = weightsOf(bytesOf(recorded.weights), this.frames.length, this.entries, this.legal);
     this.changes = historyOf(bytesOf(recorded.history), this.entries);
     this.real = unpackBits(bytesOf(recorded.initial), this.entries);
     this.applied = 0;
@@ -158,7 +158,7 @@ export class WiredLayer {
 }
 
 export function openRun(recorded) {
-  if (recorded.version !== 1) throw new Error("this page cannot read layout version " + recorded.version);
+  if (recorded.version !== 2) throw new Error("this page cannot read layout version " + recorded.version);
   const seen = {};
   const nodes = recorded.nodes.map((node) => {
     const position = (seen[node.kind] = (seen[node.kind] ?? -1) + 1);

@@ -23,6 +23,7 @@ mod recording;
 mod replay;
 pub mod synthetic;
 mod validate;
+pub mod weights;
 mod wiring_svg;
 
 pub use animated_svg::animated_wiring_svg;

@@ -1,13 +1,13 @@
 //! The recording of a run, which is the data of the explorer page.
 //!
 //! Data that changes over time is either a column of numbers ([`Curves`]) or a compact byte string ([`Blob`]): a wiring
-//! is a bitset, its history is delta-coded swaps, weights are 16-bit integers with one scale per frame. The page
+//! is a bitset, its history is delta-coded swaps, weights are small integers with one scale per frame. The page
 //! decodes the same bytes in JavaScript.
 
 use serde::{Deserialize, Serialize};
 
 /// The version of this layout. The page rejects other versions.
-pub const RECORDING_VERSION: u32 = 1;
+pub const RECORDING_VERSION: u32 = 2;
 
 /// One recorded run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ pub struct Layer {
     pub history: Blob,
     /// The updates at which weights were recorded, ascending.
     pub frames: Vec<u64>,
-    /// The weights: little-endian `i16`, `[frames, entries]`; the value is `q / 32767 * scale[frame]`.
+    /// The weights of the legal entries, `[frames, possible]`, in the format of [`crate::weights`].
     pub weights: Blob,
     /// One scale per frame.
     pub scale: Vec<f32>,

@@ -6,12 +6,15 @@ use crate::error::ReportError;
 use crate::history::{self, Change};
 use crate::recording::{Layer, Recording};
 use crate::validate;
+use crate::weights;
 
 /// One layer, decoded.
 pub(crate) struct Replay<'a> {
     layer: &'a Layer,
     entries: usize,
     changes: Vec<Change>,
+    /// `[frames, entries]`.
+    weights: Vec<i16>,
 }
 
 impl<'a> Replay<'a> {
@@ -22,6 +25,7 @@ impl<'a> Replay<'a> {
             layer,
             entries,
             changes,
+            weights: weights::decode(layer),
         }
     }
 
@@ -71,12 +75,8 @@ impl<'a> Replay<'a> {
     }
 
     fn recorded(&self, frame: usize, entry: usize) -> f32 {
-        let at = (frame * self.entries + entry) * 2;
-        match self.layer.weights.0.get(at..at + 2) {
-            Some(bytes) => {
-                f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32767.0
-                    * self.layer.scale[frame]
-            }
+        match self.weights.get(frame * self.entries + entry) {
+            Some(&number) => f32::from(number) / 32767.0 * self.layer.scale[frame],
             None => 0.0,
         }
     }

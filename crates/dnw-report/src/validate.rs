@@ -6,6 +6,7 @@
 use crate::comparison::Comparison;
 use crate::error::ReportError;
 use crate::recording::{Curves, Features, Layer, RECORDING_VERSION, Recording, Samples};
+use crate::weights::legal_entries;
 
 pub(crate) fn recording(recording: &Recording) -> Result<(), ReportError> {
     if recording.version != RECORDING_VERSION {
@@ -172,12 +173,19 @@ fn layer(path: &str, layer: &Layer, nodes: usize) -> Result<(), ReportError> {
     )?;
     let frames = layer.frames.len();
     ascending(&format!("{path}.frames"), &layer.frames)?;
+    let legal = legal_entries(layer).len();
     length(
-        &format!("{path}.weights"),
-        "bytes",
-        product([frames, entries, 2]),
-        layer.weights.0.len(),
+        &format!("{path}.possible"),
+        "legal entries",
+        legal,
+        layer.possible,
     )?;
+    let found = layer.weights.0.len();
+    // Either precision; see `weights`.
+    if found != product([frames, legal]) {
+        let expected = product([frames, legal, 2]);
+        length(&format!("{path}.weights"), "bytes", expected, found)?;
+    }
     length(
         &format!("{path}.scale"),
         "entries",

@@ -7,7 +7,8 @@ use std::path::Path;
 use base64::Engine;
 use browser::{Browser, Page};
 use dnw_report::synthetic::{self, Size};
-use dnw_report::{comparison_page, explorer_page};
+use dnw_report::weights::{Precision, encode};
+use dnw_report::{Blob, comparison_page, explorer_page};
 
 fn explorer(size: &Size) -> String {
     explorer_page(&synthetic::recording(size)).expect("a synthetic recording is consistent")
@@ -72,6 +73,58 @@ fn the_wiring_in_the_page_is_the_recorded_one_at_every_moment() {
         );
     }
     silent(&mut page);
+}
+
+#[test]
+fn weights_of_either_precision_are_read_in_the_page() {
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
+    let wide = synthetic::recording(&Size::small());
+    let layer = &wide.layers[0];
+    let legal = layer.legal.clone().map_or_else(
+        || (0..layer.possible).collect::<Vec<usize>>(),
+        |bits| {
+            let entries = 0..8 * bits.0.len();
+            let is_legal = |entry: &usize| bits.0[entry / 8] >> (entry % 8) & 1 == 1;
+            entries.filter(is_legal).collect()
+        },
+    );
+    assert_eq!(layer.weights.0.len(), layer.frames.len() * legal.len() * 2);
+    // The last frame, as the recording has it.
+    let (words, _) = layer.weights.0.as_chunks::<2>();
+    let frames: Vec<Vec<f32>> = words
+        .chunks(legal.len())
+        .zip(&layer.scale)
+        .map(|(frame, scale)| {
+            let numbers = frame
+                .iter()
+                .map(|&word| f32::from(i16::from_le_bytes(word)));
+            numbers.map(|number| number / 32767.0 * scale).collect()
+        })
+        .collect();
+    let mut narrow = wide.clone();
+    narrow.layers[0].weights = Blob::default();
+    for (place, frame) in frames.iter().enumerate() {
+        let weights = &mut narrow.layers[0].weights;
+        narrow.layers[0].scale[place] = encode(weights, frame, Precision::Eight);
+    }
+    let scale = f64::from(layer.scale[layer.frames.len() - 1]);
+    let last = &frames[layer.frames.len() - 1];
+    for (recording, error) in [(&wide, 1e-4), (&narrow, 0.01)] {
+        let html = explorer_page(recording).expect("a recording is consistent");
+        let mut page = browser.open(&html, "", 1280, 900);
+        page.eval(&format!("dnw.seek({})", recording.updates));
+        for (place, &entry) in legal.iter().enumerate().step_by(7) {
+            let found = page.number(&format!("dnw.weight(0, {entry})"));
+            let expected = f64::from(last[place]);
+            assert!(
+                (found - expected).abs() <= error * scale,
+                "{found} {expected}"
+            );
+        }
+        silent(&mut page);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A run folder as the explorer shows it.
 
 use dnw_core::WeightShape;
+use dnw_report::weights::{Precision, encode};
 use dnw_report::{
     Blob, Curves, DataFacts, Features, Layer, Node, NodeKind, Outcome, RECORDING_VERSION,
     Recording, RunFacts, Samples, TestCurve, TrainCurve,
@@ -9,10 +10,12 @@ use dnw_report::{
 use crate::run::frame::Frame;
 use crate::run::{DrawingFile, Facts, Metric, Metrics, RunError, RunFolder, Status, TensorFacts};
 
-/// Bytes of weights that a page may hold, unless the fewest frames take more.
-const WEIGHT_BYTES: usize = 6 << 20;
+/// Bytes of weights that a page may hold, unless the fewest frames take more. Base64 makes a third more of them.
+const WEIGHT_BYTES: usize = 2 << 20;
 /// Frames that are kept however large the weights are.
 const FEWEST_FRAMES: usize = 6;
+/// Bytes of feature maps that a page may hold, unless two frames take more.
+const FEATURE_BYTES: usize = 1 << 20;
 
 /// Reads a run folder into what the explorer shows.
 ///
@@ -30,14 +33,17 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
         .filter(|&update| update <= updates)
         .map(|update| Ok((update, folder.read_frame(update)?)))
         .collect::<Result<_, RunError>>()?;
-    let entries: usize = facts.tensors.iter().filter_map(TensorFacts::entries).sum();
-    let shown = evenly(
-        frames.len(),
-        (WEIGHT_BYTES / (2 * entries.max(1))).max(FEWEST_FRAMES),
-    );
+    let edges = facts.edges_possible.max(1);
+    // The fewer frames of 16 bits fit, the more is won by those of 8.
+    let precision = match WEIGHT_BYTES / (2 * edges) {
+        fitting if fitting >= frames.len().min(2 * FEWEST_FRAMES) => Precision::Sixteen,
+        _ => Precision::Eight,
+    };
+    let most = WEIGHT_BYTES / (precision.bytes() * edges);
+    let shown = evenly(frames.len(), most.max(FEWEST_FRAMES));
     let layers = facts.tensors.iter().map(|tensor| {
         let chosen: Vec<&(u64, Frame)> = shown.iter().map(|&i| &frames[i]).collect();
-        layer(folder, tensor, drawing.as_ref(), &chosen)
+        layer(folder, tensor, drawing.as_ref(), &chosen, precision)
     });
     let layers = layers.collect::<Result<Vec<_>, RunError>>()?;
     Ok(Recording {
@@ -165,6 +171,7 @@ fn layer(
     tensor: &TensorFacts,
     drawing: Option<&DrawingFile>,
     frames: &[&(u64, Frame)],
+    precision: Precision,
 ) -> Result<Layer, RunError> {
     let shape = WeightShape::new(&tensor.dims);
     let entries = shape.entries();
@@ -187,7 +194,7 @@ fn layer(
             format!("its nodes do not fit the shape of `{}`", tensor.name),
         ));
     }
-    let (mut quantised, mut scale, mut threshold) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut encoded, mut scale, mut threshold) = (Blob::default(), Vec::new(), Vec::new());
     let mut real = history.first.to_mask();
     let mut changes = history.changes.iter().peekable();
     for (update, frame) in frames {
@@ -208,18 +215,8 @@ fn layer(
                 .iter()
                 .for_each(|&entry| real[entry as usize] = true);
         }
-        let largest = weights
-            .iter()
-            .map(|w| w.abs())
-            .filter(|w| w.is_finite())
-            .fold(0.0, f32::max);
-        let factor = if largest > 0.0 {
-            32767.0 / largest
-        } else {
-            0.0
-        };
-        quantised.extend(weights.iter().map(|w| (w * factor).round() as i16));
-        scale.push(largest);
+        let legal: Vec<f32> = history.legal.iter().map(|entry| weights[entry]).collect();
+        scale.push(encode(&mut encoded, &legal, precision));
         let magnitudes = weights
             .iter()
             .zip(&real)
@@ -242,7 +239,7 @@ fn layer(
         initial: Blob::from_bits(history.first.to_mask()),
         history: Blob(history.bytes),
         frames: frames.iter().map(|(update, _)| *update).collect(),
-        weights: Blob::from_i16(quantised),
+        weights: encoded,
         scale,
         threshold,
     })
@@ -304,7 +301,14 @@ fn features(
 ) -> Result<Option<Features>, RunError> {
     let mut features: Option<Features> = None;
     let mut scales = Vec::new();
-    for (update, frame) in frames {
+    let with_maps = frames
+        .iter()
+        .filter(|(_, frame)| frame.bytes("maps").is_some());
+    let with_maps: Vec<&(u64, Frame)> = with_maps.collect();
+    let bytes = with_maps.first().and_then(|(_, frame)| frame.bytes("maps"));
+    let most = FEATURE_BYTES / bytes.map_or(1, <[u8]>::len).max(1);
+    for place in evenly(with_maps.len(), most.max(2)) {
+        let (update, frame) = with_maps[place];
         let (Some(maps), Some(scale)) = (frame.bytes("maps"), frame.f32("maps-scale")) else {
             continue;
         };

@@ -4,6 +4,7 @@ use super::random::Random;
 use super::size::{Budget, Shape, Size, frames};
 use crate::history::{self, Change};
 use crate::recording::{Blob, Layer};
+use crate::weights::{Precision, encode};
 
 /// Layers with their shapes and legal edges, not trained yet.
 pub(super) fn blank_layers(size: &Size, starts: &[usize]) -> Vec<Layer> {
@@ -77,7 +78,7 @@ pub(super) fn train(
 ) {
     let mut learner = Learner::new(layer, random);
     let frames = frames(size);
-    let (mut weights, mut history, mut previous) = (Vec::new(), Vec::new(), 0);
+    let (mut weights, mut history, mut previous) = (Blob::default(), Vec::new(), 0);
     let mut real = Vec::new();
     for update in 0..=size.updates {
         if update > 0 {
@@ -106,15 +107,14 @@ pub(super) fn train(
         tally.real[update as usize] += keep as u32;
         real = chosen;
         if frames.contains(&update) {
-            let (frame, scale) = learner.quantised();
-            weights.extend(frame);
+            let scale = encode(&mut weights, &learner.weight, Precision::Sixteen);
             layer.scale.push(scale);
             layer.threshold.push(learner.weakest(&real));
         }
     }
     layer.budget = budget;
     layer.frames = frames;
-    layer.weights = Blob::from_i16(weights);
+    layer.weights = weights;
     layer.history = Blob(history);
 }
 
@@ -200,18 +200,5 @@ impl Learner {
         real.map(|(_, weight)| weight.abs())
             .reduce(f32::min)
             .unwrap_or(0.0)
-    }
-
-    /// All entries as 16-bit integers, and the scale.
-    fn quantised(&self) -> (Vec<i16>, f32) {
-        let scale = self
-            .weight
-            .iter()
-            .fold(f32::MIN_POSITIVE, |scale, weight| scale.max(weight.abs()));
-        let mut frame = vec![0i16; self.entries];
-        for (&entry, weight) in self.legal.iter().zip(&self.weight) {
-            frame[entry as usize] = (weight / scale * 32767.0).round() as i16;
-        }
-        (frame, scale)
     }
 }
