@@ -58,7 +58,7 @@ pub enum Reason {
     Buffer,
     /// It is a tensor outside the model's dictionary, such as one of the optimizer.
     OutsideModel,
-    /// It is a mask of a tensor that is not a matrix or a kernel, and was multiplied into it.
+    /// It is a threshold, or the mask of a tensor that is not a matrix or a kernel, and was applied to its tensor.
     Applied,
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for Reason {
             Self::Elements(kind) => write!(f, "a tensor of {kind}"),
             Self::Buffer => f.write_str("a buffer without anything learned"),
             Self::OutsideModel => f.write_str("a tensor outside the model"),
-            Self::Applied => f.write_str("a mask, written into its tensor as zeros"),
+            Self::Applied => f.write_str("a mask or threshold, applied to its tensor"),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | NNCF 3.4 | `X.weight` | `__nncf_hooks.post_hooks.X:weight__0.0.binary_mask` |
 //! | NNI 3.0, model not exported | `X.weight`, again as `X._nni_wrapper.weight` | `X._nni_wrapper.weight_mask` |
 //! | fasterai 0.4 | `X.weight` with zeros, its first values as `X._init_weights` | `X._mask` |
+//! | STR | `X.weight` | `X.sparseThreshold`, applied to the weight: `sign(w) max(|w| - sigmoid(s), 0)` |
 //! | published files of this method | `X.weight` | `X.mask` |
 //!
 //! All become the last form. PyTorch's `WeightNormSparsifier` parametrizes the weight, but its masks are in its own state, under
@@ -69,9 +70,16 @@ pub fn unify(tensors: &mut Vec<Tensor>) -> Names {
     }
     let renamed: HashMap<String, String> = renamed.into_iter().collect();
     let mut factors: HashMap<String, Tensor> = HashMap::new();
+    let mut thresholds: HashMap<String, f32> = HashMap::new();
     let mut kept = Vec::with_capacity(tensors.len());
     for mut tensor in tensors.drain(..) {
         if done.copies.contains(&tensor.name) {
+            continue;
+        }
+        if let Some(layer) = tensor.name.strip_suffix("sparseThreshold") {
+            let learned = tensor.data.first().copied().unwrap_or(f32::NEG_INFINITY);
+            thresholds.insert([layer, "weight"].concat(), 1.0 / (1.0 + (-learned).exp()));
+            done.applied.push(tensor.name);
             continue;
         }
         if let Some(weight) = masks.get(&tensor.name) {
@@ -94,6 +102,10 @@ pub fn unify(tensors: &mut Vec<Tensor>) -> Names {
         {
             let pairs = tensor.data.iter_mut().zip(&factor.data);
             pairs.for_each(|(value, factor)| *value *= factor);
+        }
+        if let Some(threshold) = thresholds.get(&tensor.name) {
+            let values = tensor.data.iter_mut();
+            values.for_each(|w| *w = (w.abs() - threshold).max(0.0).copysign(*w));
         }
     }
     *tensors = kept;

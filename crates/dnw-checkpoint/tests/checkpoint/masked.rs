@@ -74,6 +74,22 @@ fn each_form_of_a_mask_becomes_the_same() {
 }
 
 #[test]
+fn a_threshold_beside_a_weight_is_subtracted_from_it() {
+    // The sigmoid of 0 is a half.
+    let state = model(&[
+        tensor("fc.weight", &[2, 2], &[0.75, -0.5, -2.0, 0.25]),
+        tensor("fc.sparseThreshold", &[1, 1], &[0.0]),
+        tensor("fc.bias", &[2], &[0.1, 0.2]),
+    ]);
+    let expected = [
+        tensor("fc.weight", &[2, 2], &[0.25, 0.0, -1.5, 0.0]),
+        tensor("fc.bias", &[2], &[0.1, 0.2]),
+    ];
+    assert_eq!(state.tensors, expected);
+    assert_eq!(state.skipped[0].name, "fc.sparseThreshold");
+}
+
+#[test]
 fn second_copies_of_weights_are_passed_over() {
     let state = model(&named(&[
         "0.weight",
