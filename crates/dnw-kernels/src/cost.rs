@@ -6,11 +6,9 @@
 //!
 //! The constants are nanoseconds per thread on the machine of `docs/performance.md`, which derives them; only their ratios matter. They
 //! are constants and not measured at run time, because the algorithm determines the order of additions: the same command has to return the
-//! same bits every time. The environment variable `DNW_PRODUCTS` (`edges`, `dense`) forces one algorithm, so that each can be tested and
-//! measured separately.
+//! same bits every time. The environment variable `DNW_PRODUCTS` forces one algorithm, so that each can be tested and measured separately.
 
-use std::sync::OnceLock;
-
+use crate::settings::forced_products;
 use crate::simd::LANES;
 
 /// Loading and adding one vector of an edge's row.
@@ -23,18 +21,7 @@ const ENTRY: f64 = 3.0;
 /// Whether the dense product of a matrix with `entries` entries is cheaper than a sum over its real `edges`. `length` is the length of a
 /// source row.
 pub(crate) fn prefers_dense(edges: usize, entries: usize, length: usize) -> bool {
-    static FORCED: OnceLock<Option<bool>> = OnceLock::new();
-    let forced = FORCED.get_or_init(|| forced(std::env::var("DNW_PRODUCTS").ok().as_deref()));
-    length > 0 && forced.unwrap_or_else(|| is_cheaper_dense(edges, entries, length))
-}
-
-/// The algorithm that `DNW_PRODUCTS` forces, if any: true for dense.
-fn forced(name: Option<&str>) -> Option<bool> {
-    match name {
-        Some("edges") => Some(false),
-        Some("dense") => Some(true),
-        _ => None,
-    }
+    length > 0 && forced_products().unwrap_or_else(|| is_cheaper_dense(edges, entries, length))
 }
 
 fn is_cheaper_dense(edges: usize, entries: usize, length: usize) -> bool {
@@ -47,12 +34,6 @@ fn is_cheaper_dense(edges: usize, entries: usize, length: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_environment_variable_forces_either_algorithm() {
-        let found = [Some("edges"), Some("dense"), None].map(forced);
-        assert_eq!(found, [Some(false), Some(true), None]);
-    }
 
     #[test]
     fn the_dense_product_is_cheaper_at_high_density_and_for_long_rows() {

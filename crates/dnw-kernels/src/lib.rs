@@ -36,6 +36,7 @@ pub mod pool;
 pub mod product;
 mod rows;
 pub mod selection;
+pub mod settings;
 pub mod sgd;
 mod simd;
 pub mod steps;

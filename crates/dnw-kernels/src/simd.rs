@@ -1,56 +1,24 @@
 //! Dispatch to the widest vector instructions of the machine, at run time.
 //!
 //! Kernels are written once as plain loops and inlined into one function per instruction set; the compiler vectorises each copy. The
-//! environment variable `DNW_SIMD` (`avx2`, `baseline`) selects narrower instructions, so that each copy can be tested on one machine, and
-//! results of one machine can be reproduced on another.
+//! environment variable `DNW_SIMD` selects narrower instructions (see [`crate::settings`]).
 
-use std::sync::OnceLock;
+use crate::settings::InstructionSet;
 
 /// Sixteen lanes: one AVX-512 register, two of AVX2, four of SSE or NEON.
 pub(crate) const LANES: usize = 16;
 
 /// The instruction sets that loops are compiled for.
-pub(crate) const BASELINE: u8 = 0;
+pub(crate) const BASELINE: u8 = InstructionSet::Baseline as u8;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-pub(crate) const AVX2: u8 = 1;
-pub(crate) const AVX512: u8 = 2;
+pub(crate) const AVX2: u8 = InstructionSet::Avx2 as u8;
+pub(crate) const AVX512: u8 = InstructionSet::Avx512 as u8;
 
-/// The instruction set of this process: the widest of the machine, or a narrower one if `DNW_SIMD` asks for it.
+/// The instruction set of this process.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 #[inline(always)]
 pub(crate) fn set() -> u8 {
-    static SET: OnceLock<u8> = OnceLock::new();
-    *SET.get_or_init(|| widest().min(limit(std::env::var("DNW_SIMD").ok().as_deref())))
-}
-
-/// The widest instruction set that `DNW_SIMD` allows.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-fn limit(name: Option<&str>) -> u8 {
-    match name {
-        Some("baseline") => BASELINE,
-        Some("avx2") => AVX2,
-        _ => AVX512,
-    }
-}
-
-/// The widest instruction set of the machine.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-fn widest() -> u8 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("fma")
-        {
-            return AVX512;
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return AVX2;
-        }
-    }
-    BASELINE
+    InstructionSet::in_use() as u8
 }
 
 /// Defines `$name` as a dispatcher over copies of `$body` compiled for AVX-512, AVX2 and the target's baseline.
@@ -222,14 +190,6 @@ fn pack(ones: &[u8; 64]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_environment_variable_selects_narrower_but_never_wider_instructions() {
-        assert_eq!(limit(Some("baseline")), BASELINE);
-        assert_eq!(limit(Some("avx2")), AVX2);
-        assert_eq!(limit(None), AVX512);
-        assert!(set() <= widest());
-    }
 
     #[test]
     fn vectorised_bit_masks_equal_scalar_ones() {
