@@ -5,7 +5,7 @@ import { briefly, count, percent } from "./words.js";
 import { linear, logarithmic, range, ticks } from "./charts.js";
 
 export function budgetPlot(all, colourOf, width) {
-  const runs = all.filter((run) => run.curves.test.update.length > 0);
+  const runs = all.filter((run) => run.edges_possible > 0 && run.curves.test.update.length > 0);
   const narrow = width < 560;
   const height = narrow ? 320 : 400;
   const box = { left: 50, right: narrow ? 14 : 190, top: 14, bottom: 44 };
@@ -16,7 +16,7 @@ export function budgetPlot(all, colourOf, width) {
     "aria-label": "Test accuracy of each run over its density",
   });
   if (!runs.length) return drawing;
-  const densityOf = (run) => run.edges_real / Math.max(1, run.edges_possible);
+  const densityOf = (run) => run.edges_real / run.edges_possible;
   let [from, to] = range(runs.map(densityOf));
   const wide = from > 0 && to / from > 4;
   [from, to] = wide

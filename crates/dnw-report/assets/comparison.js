@@ -27,7 +27,8 @@ const columns = [
   ["dead_nodes", "Dead nodes", (run) => count(run.dead_nodes)],
 ];
 const isEvaluated = (run) => run.curves.test.update.length > 0;
-const densityOf = (run) => run.edges_real / Math.max(1, run.edges_possible);
+// A dense network has none.
+const densityOf = (run) => (run.edges_possible ? run.edges_real / run.edges_possible : null);
 const valueOf = (run, key) => (key === "density" ? densityOf(run) : run[key]);
 
 const state = createState(
@@ -255,7 +256,7 @@ function drawOverlap() {
     runs.forEach((other, b) => {
       const share = overlap[a][b];
       const shade = share === null ? null : void_.map((from, i) => Math.round(from + (full[i] - from) * share));
-      const words = `${run.name} and ${other.name}: ${share === null ? "networks of different shapes" : percent(share, 1) + " of their edges shared"}`;
+      const words = `${run.name} and ${other.name}: ${share === null ? "no edges to compare, or networks of different shapes" : percent(share, 1) + " of their edges shared"}`;
       const rect = svg(
         "rect",
         {

@@ -15,11 +15,13 @@ export function showFacts(app) {
     isEvaluated
       ? ["test accuracy", percent(outcome.test_accuracy, 2), "best " + percent(outcome.best_test_accuracy, 2)]
       : ["test accuracy", "–", "not evaluated"],
-    [
-      "real edges",
-      count(outcome.edges_real),
-      `${percent(outcome.edges_real / Math.max(1, outcome.edges_possible), 1)} of ${count(outcome.edges_possible)}`,
-    ],
+    outcome.edges_possible
+      ? [
+          "real edges",
+          count(outcome.edges_real),
+          `${percent(outcome.edges_real / outcome.edges_possible, 1)} of ${count(outcome.edges_possible)}`,
+        ]
+      : ["real edges", "–", "the network is dense"],
     ["parameters", count(outcome.parameters), "in the forward pass"],
     [
       "swaps",

@@ -37,7 +37,7 @@ export function layersView(app) {
     const { t } = state.values;
     for (const { layer, row, choose, real, bar, swaps, cursor } of rows) {
       const now = layer.realEntries().length;
-      const share = now / layer.possible;
+      const share = layer.possible ? now / layer.possible : 0;
       setText(real, `${count(now)} of ${count(layer.possible)}`);
       real.title = percent(share, 2);
       bar.style.width = Math.max(0.5, share * 100) + "%";

@@ -118,7 +118,7 @@ fn rule_in_words(recipe: &Recipe) -> String {
     words
 }
 
-/// Edges in both over edges in either; `None` where the tensors are others.
+/// Edges in both over edges in either; `None` where the tensors are others, or neither has an edge.
 fn overlap(a: &Wirings, b: &Wirings) -> Option<f32> {
     let (mut both, mut either) = (0, 0);
     if a.len() != b.len() {
@@ -131,7 +131,7 @@ fn overlap(a: &Wirings, b: &Wirings) -> Option<f32> {
         both += a.intersection(b).count();
         either += a.union(b).count();
     }
-    Some(both as f32 / either.max(1) as f32)
+    (either > 0).then(|| both as f32 / either as f32)
 }
 
 #[cfg(test)]
@@ -168,5 +168,6 @@ mod tests {
             Some(1.0 / 3.0)
         );
         assert_eq!(overlap(&wirings(5, &[0, 1]), &wirings(6, &[1, 2])), None);
+        assert_eq!(overlap(&Vec::new(), &Vec::new()), None, "both are dense");
     }
 }
