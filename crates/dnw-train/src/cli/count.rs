@@ -213,13 +213,17 @@ pub fn summary(recipe: &Recipe, at_once: usize) -> Result<String, Failure> {
     );
     say(
         "budget",
-        format!(
-            "{} of {} edges in {} tensors, by the rule {}",
-            grouped(budget as u64),
-            grouped(candidates as u64),
-            cost.wired.len(),
-            recipe.wiring.rule
-        ),
+        if candidates == 0 {
+            "none, the network is dense".to_owned()
+        } else {
+            format!(
+                "{} of {} edges in {} tensors, by the rule {}",
+                grouped(budget as u64),
+                grouped(candidates as u64),
+                cost.wired.len(),
+                recipe.wiring.rule
+            )
+        },
     );
     say(
         "updates",

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use dnw_core::WiringError;
 use dnw_device::{DeviceError, ServeError};
+use dnw_kernels::settings::SettingError;
 use dnw_models::ModelError;
 use dnw_report::ReportError;
 use dnw_train::data::DataError;
@@ -66,7 +67,8 @@ with_help!(
     ImportError,
     RecipeError,
     RunError,
-    ServeError
+    ServeError,
+    SettingError
 );
 
 impl From<ModelError> for Failure {

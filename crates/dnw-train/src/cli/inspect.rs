@@ -152,10 +152,12 @@ fn markdown(groups: &[Group<'_>]) -> String {
             .collect();
         let _ = writeln!(
             text,
-            "| {} | {} / {} | {} | {} | {:.0} | {} |",
+            "| {} | {} | {} | {} | {:.0} | {} |",
             group.name,
-            first.edges_real,
-            first.edges_possible,
+            match first.edges_possible {
+                0 => "dense".to_owned(),
+                possible => format!("{} / {possible}", first.edges_real),
+            },
             accuracies.join(", "),
             group.mean(),
             group.mean_swaps(),

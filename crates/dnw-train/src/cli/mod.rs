@@ -15,6 +15,7 @@ mod progress;
 mod rules;
 mod scaling;
 mod serve;
+mod stop;
 mod train;
 
 pub use args::Cli;
@@ -26,6 +27,8 @@ use clap::CommandFactory;
 
 /// Runs what was asked for; the exit code.
 pub fn run(cli: Cli) -> Result<u8, Failure> {
+    // A mistyped setting would else be noticed by numbers that are not those expected, if at all.
+    dnw_kernels::settings::check()?;
     match cli.command {
         None => train::main_job(&cli.train),
         Some(Command::Train(args)) => train::train(&args),

@@ -1,8 +1,6 @@
 //! How a training is watched: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dnw_device::Opened;
@@ -11,15 +9,17 @@ use dnw_train::runner::Watcher;
 use dnw_train::training::{Evaluation, Update};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::numbers::edges;
 use super::output::note;
+use super::stop::Stop;
 
 /// Numbers are averaged over about so many updates.
 const MEMORY: f64 = 50.0;
 
-/// Shows how a training goes, and hears Ctrl-C.
+/// Shows how a training goes, and passes on that it shall stop.
 pub struct Progress {
     shown: Shown,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     began: Instant,
     device: String,
     epochs: u64,
@@ -36,9 +36,9 @@ enum Shown {
 }
 
 impl Progress {
-    /// Shows nothing when `quiet`, a bar if standard error is a terminal, lines otherwise. Ctrl-C sets `stop`; a second one
-    /// ends the program at once. `devices` are told at the start.
-    pub fn new(quiet: bool, devices: &[Opened], epochs: u64, stop: Arc<AtomicBool>) -> Self {
+    /// Shows nothing when `quiet`, a bar if standard error is a terminal, lines otherwise. `devices` are told at
+    /// the start.
+    pub fn new(quiet: bool, devices: &[Opened], epochs: u64, stop: Stop) -> Self {
         let shown = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Shown::Nothing,
             (false, false) => Shown::Lines,
@@ -90,11 +90,10 @@ impl Watcher for Progress {
     fn begins(&mut self, facts: &Facts) {
         self.began = Instant::now();
         let about = format!(
-            "{} training and {} test images; {} edges real of {} possible; {} updates\non {}",
+            "{} training and {} test images; edges: {}; {} updates\non {}",
             facts.train_images,
             facts.test_images,
-            facts.edges_real,
-            facts.edges_possible,
+            edges(facts.edges_real, facts.edges_possible),
             facts.planned_updates,
             self.device
         );
@@ -163,7 +162,7 @@ impl Watcher for Progress {
     }
 
     fn stops(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.is_asked()
     }
 }
 

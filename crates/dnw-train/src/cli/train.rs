@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use dnw_core::graph::Kernels;
 use dnw_device::guard::guarded;
@@ -20,11 +18,10 @@ use super::args::{Bodies, TrainArgs, TrainSettings, given};
 use super::count::summary;
 use super::device::{broken, cpu, device};
 use super::failure::Failure;
-use super::output::{line, name_unused, note, whole};
+use super::numbers::edges;
+use super::output::{line, name_unused, whole};
 use super::progress::Progress;
-
-/// The exit code of a run that was asked to stop, as shells have it.
-const STOPPED: u8 = 130;
+use super::stop::Stop;
 
 /// The most threads that are taken; beyond, systems refuse in ways of their own.
 const MOST_THREADS: usize = 1024;
@@ -85,10 +82,9 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         Some(path) => RunFolder::create(path)?,
         None => RunFolder::create_numbered(Path::new("runs"), &recipe.name)?,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    listen(&stop);
+    let stop = Stop::listen();
     let epochs = recipe.all_epochs();
-    let mut progress = Progress::new(settings.quiet, &opened, epochs, Arc::clone(&stop));
+    let mut progress = Progress::new(settings.quiet, &opened, epochs, stop.clone());
     let first = &opened[0];
     let mut environment = environment(&first.name, &first.model, Some(threads));
     environment.extend(execution.environment());
@@ -130,21 +126,33 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     if let Some(profile) = &profile {
         write_profile(profile, &folder)?;
     }
-    print_result(&facts, &recipe, &folder, settings)?;
-    if let Some(profile) = profile
-        && !settings.json
-    {
-        line(format!(
+    let code = match facts.status {
+        Status::Stopped => stop.exit_code().unwrap_or_default(),
+        _ => 0,
+    };
+    match print(&facts, &recipe, &folder, settings, profile.as_ref()) {
+        // The terminal whose closing has stopped the run shows nothing any more.
+        Err(_) if code != 0 => Ok(code),
+        printed => printed.map(|()| code),
+    }
+}
+
+fn print(
+    facts: &Facts,
+    recipe: &Recipe,
+    folder: &RunFolder,
+    settings: &TrainSettings,
+    profile: Option<&Profile>,
+) -> Result<(), Failure> {
+    print_result(facts, recipe, folder, settings)?;
+    match profile {
+        Some(profile) if !settings.json => line(format!(
             "\n{} steps, on the thread that trains:\n{}",
             profile.steps(),
             profile.table().trim_end()
-        ))?;
+        )),
+        _ => Ok(()),
     }
-    Ok(if facts.status == Status::Stopped {
-        STOPPED
-    } else {
-        0
-    })
 }
 
 /// The devices asked for, each of which has proved to work.
@@ -221,22 +229,6 @@ fn check_fits(recipe: &Recipe, data: &dnw_train::data::DataSet) -> Result<(), Fa
         Try(recipe, data, device),
     )??;
     Ok(())
-}
-
-/// Hears Ctrl-C: the first asks the training to stop after its update, the second ends the program.
-fn listen(stop: &Arc<AtomicBool>) {
-    let stop = Arc::clone(stop);
-    let heard = ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(STOPPED));
-        }
-        note("\nstopping after this update; press Ctrl-C again to end at once");
-    });
-    if let Err(error) = heard {
-        note(format!(
-            "warning: Ctrl-C will end the program at once ({error})"
-        ));
-    }
 }
 
 fn cores() -> usize {
@@ -327,10 +319,8 @@ fn print_result(
     );
     let _ = writeln!(
         text,
-        "edges          {} real of {} possible ({:.1} %), {} parameters in all",
-        facts.edges_real,
-        facts.edges_possible,
-        100.0 * facts.edges_real as f64 / facts.edges_possible as f64,
+        "edges          {}, {} parameters in all",
+        edges(facts.edges_real, facts.edges_possible),
         facts.parameters
     );
     let _ = writeln!(text, "time           {:.1} s", facts.seconds);

@@ -124,6 +124,33 @@ fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
+/// Three names of recipes like the one asked for, and where all are: there are more than a line shows.
+fn recipes_like(name: &str) -> String {
+    let mut known: Vec<(f64, &str)> = entries()
+        .iter()
+        .map(|entry| (likeness(name, &entry.name), entry.name.as_str()))
+        .collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let [first, second, third] = [0, 1, 2].map(|i| known[i].1);
+    format!("did you mean `{first}`, `{second}` or `{third}`? `dnw recipes` lists all")
+}
+
+/// How like a name is to that of a recipe: as a whole, and how well each of its parts is found there, as in `resnet50-90`.
+fn likeness(name: &str, recipe: &str) -> f64 {
+    let name = name.to_lowercase();
+    let parts = |name: &str| -> Vec<String> {
+        let parts = name.split(|c: char| !c.is_alphanumeric() && c != '.');
+        let parts = parts.filter(|part| !part.is_empty());
+        parts.map(str::to_owned).collect()
+    };
+    let (asked, there) = (parts(&name), parts(recipe));
+    let found = asked.iter().map(|part| {
+        let alike = there.iter().map(|known| strsim::jaro_winkler(part, known));
+        alike.fold(0.0, f64::max)
+    });
+    found.sum::<f64>() / asked.len().max(1) as f64 + strsim::jaro_winkler(&name, recipe)
+}
+
 fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     let all: Vec<&str> = known.clone().into_iter().collect();
     match nearest(name, known) {
@@ -136,9 +163,7 @@ impl RecipeError {
     /// What to do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::Unknown { name } => {
-                did_you_mean(name, entries().iter().map(|entry| entry.name.as_str()))
-            }
+            Self::Unknown { name } => recipes_like(name),
             Self::Rule(SettingError::UnknownRule { name }) => {
                 did_you_mean(name, rules::ALL.iter().map(|named| named.name))
             }

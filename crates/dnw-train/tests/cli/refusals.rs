@@ -10,14 +10,17 @@ fn a_name_that_is_not_known_is_answered_with_the_nearest() {
     for (arguments, words) in [
         (
             &["train", "digit"][..],
-            &["`digit`", "did you mean `digits`?"][..],
+            &["`digit`", "did you mean `digits`, `"][..],
         ),
-        (&["train", "mnst"], &["did you mean `mnist`?"]),
+        (
+            &["train", "mnst"],
+            &["did you mean `mnist`, `mnist-lenet` or `"],
+        ),
         (
             &["train", "xyz"],
-            &["no recipe `xyz`", "there are digits, mnist"],
+            &["no recipe `xyz`", "`dnw recipes` lists all"],
         ),
-        (&["recipes", "digts"], &["did you mean `digits`?"]),
+        (&["recipes", "digts"], &["did you mean `digits`, `"]),
         (
             &["train", "--set", "epoch=3"],
             &["no key `epoch`", "did you mean `epochs`?"],
@@ -294,5 +297,66 @@ fn a_folder_without_a_run_is_named_and_one_with_a_run_suggested() {
         shell
             .dnw(&[command, "runs"])
             .refused(&["`runs`", "such as `runs/good`"]);
+    }
+}
+
+/// The three nearest are enough; there are too many recipes for a line.
+#[test]
+fn a_recipe_of_another_name_is_answered_with_three_in_a_short_line() {
+    let shell = Shell::new();
+    for (asked, family) in [
+        ("resnet50", "imagenet-resnet50-"),
+        ("resnet50-90", "imagenet-resnet50-"),
+        ("ImageNet_ResNet50_dense", "imagenet-resnet50-"),
+        ("cifar-mobilenet", "cifar10-mobilenet-"),
+        ("cifar10-tiny-continous-dnw", "cifar10-tiny-continuous-"),
+        ("mobilenet-0.225", "mobilenet-"),
+        ("mnist-lennet", "mnist"),
+    ] {
+        let answer = shell.dnw(&["train", asked]).refused(&["`dnw recipes`"]);
+        let help = answer.stderr.lines().nth(1).unwrap();
+        let named: Vec<&str> = help.split('`').skip(1).step_by(2).collect();
+        assert_eq!(named.len(), 4, "three and the command: {help}");
+        assert!(named[0].contains(family), "{asked}: {help}");
+        assert!(help.len() < 160, "{help}");
+    }
+}
+
+#[test]
+fn a_setting_of_the_kernels_that_has_no_effect_is_refused_before_anything_is_done() {
+    let shell = Shell::new();
+    let with = |variable: &str, value: &str| -> crate::shell::Answer {
+        let mut command = shell.command(["train", "digits", "--out", "run"]);
+        command.env(variable, value).output().unwrap().into()
+    };
+    for value in ["sse9", "AVX2", "avx2 ", "512"] {
+        let named = format!("`{value}`");
+        with("DNW_SIMD", value).refused(&["DNW_SIMD", &named, "`baseline`", "unset"]);
+    }
+    for value in ["sparse", "Edges", "1"] {
+        let named = format!("`{value}`");
+        with("DNW_PRODUCTS", value).refused(&["DNW_PRODUCTS", &named, "`edges` or `dense`"]);
+    }
+    // What the machine has is in the list, and what is in no list is refused.
+    let listed = with("DNW_SIMD", "?").stderr;
+    for wide in ["avx2", "avx512"] {
+        let mut command = shell.command(["rules"]);
+        let answer: crate::shell::Answer = command.env("DNW_SIMD", wide).output().unwrap().into();
+        if listed.contains(&format!("`{wide}`")) {
+            answer.succeeded();
+        } else {
+            answer.refused(&[wide, "this machine lacks"]);
+        }
+    }
+    assert!(shell.files(".").is_empty(), "nothing is written");
+    for (variable, value) in [
+        ("DNW_SIMD", ""),
+        ("DNW_SIMD", "baseline"),
+        ("DNW_PRODUCTS", ""),
+        ("DNW_PRODUCTS", "dense"),
+    ] {
+        let mut command = shell.command(["rules"]);
+        let answer: crate::shell::Answer = command.env(variable, value).output().unwrap().into();
+        answer.succeeded();
     }
 }

@@ -4,46 +4,130 @@ use std::fs;
 
 use crate::shell::Shell;
 
+/// Trainings that a signal ends.
 #[cfg(unix)]
-#[test]
-fn an_interrupted_training_keeps_all_that_was_done() {
-    use std::process::{Command, Stdio};
+mod signals {
+    use std::fs;
+    use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
-    let shell = Shell::new();
-    let mut training = shell.command([
-        "train", "digits", "--out", "run", "--epochs", "100000", "--json",
-    ]);
-    let training = training
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    let evaluated = || {
-        fs::read_to_string(shell.path("run/metrics.jsonl"))
-            .is_ok_and(|text| text.contains("\"test\""))
-    };
-    while !evaluated() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let killed = Command::new("kill")
-        .args(["-INT", &training.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
-    let answer: crate::shell::Answer = training.wait_with_output().unwrap().into();
+    use crate::shell::{Answer, Shell};
 
-    assert_eq!(answer.code, Some(130), "{answer:?}");
-    let result = answer.json();
-    assert_eq!(result["status"], "stopped");
-    assert!(result["updates"].as_u64().unwrap() > 0);
-    assert_eq!(shell.facts("run")["status"], "stopped");
-    assert!(shell.path("run/report.html").is_file());
-    let evaluated = shell.dnw(&["eval", "run", "--json"]).succeeded().json();
-    assert_eq!(evaluated["test_accuracy"], result["test_accuracy"]);
-    shell.dnw(&["report", "run"]).succeeded();
-    shell.dnw(&["compare", "run"]).succeeded();
+    /// A training that would take days, and has been evaluated once. It is killed if its test fails.
+    struct Training(Option<Child>);
+
+    impl Training {
+        fn start(shell: &Shell, program: &mut Command) -> Self {
+            let child = program.stdout(Stdio::piped()).stderr(Stdio::piped());
+            let training = Self(Some(child.spawn().unwrap()));
+            let deadline = Instant::now() + Duration::from_secs(120);
+            let evaluated = || {
+                fs::read_to_string(shell.path("run/metrics.jsonl"))
+                    .is_ok_and(|text| text.contains("\"test\""))
+            };
+            while !evaluated() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            training
+        }
+
+        fn signal(&self, name: &str) {
+            let id = self.0.as_ref().unwrap().id().to_string();
+            let killed = Command::new("kill").args([name, &id]).status();
+            assert!(killed.unwrap().success());
+        }
+
+        fn is_going_on(&mut self) -> bool {
+            self.0.as_mut().unwrap().try_wait().unwrap().is_none()
+        }
+
+        fn ended(mut self) -> Answer {
+            let child = self.0.take().unwrap();
+            child.wait_with_output().unwrap().into()
+        }
+    }
+
+    impl Drop for Training {
+        fn drop(&mut self) {
+            if let Some(child) = &mut self.0 {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+
+    const LONG: [&str; 7] = [
+        "train", "digits", "--out", "run", "--epochs", "100000", "--json",
+    ];
+
+    /// The run is saved and can be read by everything that reads runs; the exit code is that of the signal.
+    fn saved(signal: &str, code: i32) {
+        let shell = Shell::new();
+        let training = Training::start(&shell, &mut shell.command(LONG));
+        training.signal(signal);
+        let answer = training.ended();
+
+        assert_eq!(answer.code, Some(code), "{answer:?}");
+        let result = answer.json();
+        assert_eq!(result["status"], "stopped");
+        assert!(result["updates"].as_u64().unwrap() > 0);
+        assert_eq!(shell.facts("run")["status"], "stopped");
+        assert!(shell.path("run/report.html").is_file());
+        let evaluated = shell.dnw(&["eval", "run", "--json"]).succeeded().json();
+        assert_eq!(evaluated["test_accuracy"], result["test_accuracy"]);
+        shell.dnw(&["report", "run"]).succeeded();
+        shell.dnw(&["compare", "run"]).succeeded();
+    }
+
+    // The codes are those that a shell reports: 128 + 2, 15, 1.
+
+    #[test]
+    fn an_interrupted_training_keeps_all_that_was_done() {
+        saved("-INT", 130);
+    }
+
+    #[test]
+    fn a_terminated_training_is_saved_and_its_exit_code_says_so() {
+        saved("-TERM", 143);
+    }
+
+    #[test]
+    fn a_training_whose_terminal_closes_is_saved_and_its_exit_code_says_so() {
+        saved("-HUP", 129);
+    }
+
+    #[test]
+    fn a_training_whose_output_goes_nowhere_any_more_is_saved_all_the_same() {
+        let shell = Shell::new();
+        let mut training = Training::start(&shell, &mut shell.command(LONG));
+        // As a terminal that has closed: nobody reads any more.
+        let child = training.0.as_mut().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        training.signal("-HUP");
+        let code = training.0.as_mut().unwrap().wait().unwrap().code();
+        assert_eq!(code, Some(129));
+        assert_eq!(shell.facts("run")["status"], "stopped");
+        assert!(shell.path("run/report.html").is_file());
+    }
+
+    #[test]
+    fn nohup_keeps_a_training_going_when_its_terminal_closes() {
+        let shell = Shell::new();
+        let plain = shell.command(LONG);
+        let mut nohup = Command::new("nohup");
+        nohup
+            .arg(plain.get_program())
+            .args(LONG)
+            .current_dir(shell.path(""))
+            .stdin(Stdio::null());
+        let mut training = Training::start(&shell, &mut nohup);
+        training.signal("-HUP");
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(training.is_going_on());
+        training.signal("-TERM");
+        assert_eq!(training.ended().code, Some(143));
+        assert_eq!(shell.facts("run")["status"], "stopped");
+    }
 }
 
 #[cfg(unix)]

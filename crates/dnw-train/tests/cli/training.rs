@@ -231,3 +231,52 @@ fn a_path_that_is_not_text_is_a_path_all_the_same() {
     assert!(output.status.success(), "{output:?}");
     assert!(shell.path(out).join("report.html").is_file());
 }
+
+/// A dense network has no edges to have a share of.
+#[test]
+fn nothing_that_is_said_of_a_dense_network_is_a_share_of_no_edges() {
+    let shell = Shell::new();
+    let dense = [
+        "train",
+        "digits",
+        "--set",
+        "model.kind=mobilenet-dense",
+        "--set",
+        "model.width=0.1",
+        "--set",
+        "wiring.rule=complete",
+        "--epochs",
+        "1",
+        "--set",
+        "train-images=64",
+        "--out",
+        "run",
+    ];
+    let dry = shell
+        .dnw(&[&dense[..], &["--dry-run"]].concat())
+        .succeeded();
+    let trained = shell.dnw(&dense).succeeded();
+    for said in [&dry.stdout, &trained.stdout, &trained.stderr] {
+        assert!(said.contains("none, the network is dense"), "{said}");
+    }
+    let count = shell.dnw(&["count", "run"]).succeeded();
+    let mut compare = vec!["compare", "run", "--out", "page.html"];
+    compare.extend(["--markdown", "table.md", "--svg", "plot.svg"]);
+    let compared = shell.dnw(&compare).succeeded();
+    assert!(compared.stdout.contains("| dense |"), "{compared:?}");
+    let json = shell
+        .dnw(&["compare", "run", "--out", "page.html", "--json"])
+        .succeeded();
+    json.json();
+    let answers = [&dry, &trained, &count, &compared, &json];
+    let mut texts: Vec<String> = answers
+        .iter()
+        .flat_map(|answer| [answer.stdout.clone(), answer.stderr.clone()])
+        .collect();
+    for file in ["run/run.json", "table.md", "plot.svg"] {
+        texts.push(fs::read_to_string(shell.path(file)).unwrap());
+    }
+    for text in texts {
+        assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+    }
+}
