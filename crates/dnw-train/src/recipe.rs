@@ -1,6 +1,6 @@
 //! What is trained, how: a recipe.
 //!
-//! Recipes are TOML files embedded in the program, and changes to them. A key that is not known is an error that names the nearest one
+//! Recipes are TOML files, embedded in the program or a user's own, and changes to them. A key that is not known is an error that names the nearest one
 //! that is; `--set key=value` changes any key before the recipe is read, so that a changed recipe passes the
 //! same checks.
 
@@ -17,6 +17,7 @@ mod budget_table;
 mod error;
 mod list;
 mod optimizer;
+mod own;
 mod reading;
 mod resolution;
 mod second_phase;

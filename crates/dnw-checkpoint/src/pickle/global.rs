@@ -1,6 +1,5 @@
 //! The globals that are known.
 
-use super::SparseLayout;
 use crate::ElementType;
 
 /// A known global. None is ever called: the machine builds its result itself.
@@ -70,6 +69,17 @@ fn storage_type(class: &str) -> Option<ElementType> {
         "ComplexDouble" => ElementType::Complex128,
         _ => return None,
     })
+}
+
+/// PyTorch's layouts of sparse tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SparseLayout {
+    /// `torch.sparse_coo`: coordinates.
+    Coordinates,
+    /// `torch.sparse_csr` and `torch.sparse_bsr`: compressed rows, of entries or of blocks.
+    Rows,
+    /// `torch.sparse_csc` and `torch.sparse_bsc`: compressed columns, of entries or of blocks.
+    Columns,
 }
 
 impl SparseLayout {

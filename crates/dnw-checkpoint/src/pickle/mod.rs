@@ -11,7 +11,7 @@ mod objects;
 mod opcode;
 mod value;
 
-pub use global::Global;
+pub use global::{Global, SparseLayout};
 pub use machine::parse;
 pub use opcode::PROTO;
-pub use value::{Foreign, Id, Pickle, SparseLayout, SparseTensor, Storage, StridedTensor, Value};
+pub use value::{Foreign, Id, Pickle, SparseTensor, Storage, StridedTensor, Value};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::Global;
+use super::{Global, SparseLayout};
 use crate::ElementType;
 use crate::error::quoted;
 
@@ -110,17 +110,6 @@ pub struct SparseTensor<'a> {
     /// The values of the entries that are present.
     pub values: StridedTensor<'a>,
     pub shape: Vec<u64>,
-}
-
-/// PyTorch's layouts of sparse tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SparseLayout {
-    /// `torch.sparse_coo`: coordinates.
-    Coordinates,
-    /// `torch.sparse_csr` and `torch.sparse_bsr`: compressed rows, of entries or of blocks.
-    Rows,
-    /// `torch.sparse_csc` and `torch.sparse_bsc`: compressed columns, of entries or of blocks.
-    Columns,
 }
 
 /// A completely read pickle.

@@ -10,7 +10,8 @@ use std::io::Read;
 use flate2::read::DeflateDecoder;
 use rawzip::{CompressionMethod, ZipArchive, ZipArchiveEntryWayfinder, ZipSliceArchive};
 
-use super::tensors::{Storages, collect};
+use super::loaded::Storages;
+use super::tensors::collect;
 use crate::error::quoted;
 use crate::kind;
 use crate::limits;

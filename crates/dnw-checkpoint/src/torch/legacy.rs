@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::tensors::{Storages, collect};
+use super::loaded::Storages;
+use super::tensors::collect;
 use crate::error::quoted;
 use crate::limits;
 use crate::pickle::{self, Pickle, Storage, Value};

@@ -2,7 +2,7 @@
 //!
 //! An entry that is present may hold a zero, so the values alone do not say which entries are present.
 
-use super::tensors::{Loaded, Part};
+use super::loaded::{Loaded, Part};
 use crate::limits;
 use crate::pickle::{SparseLayout, SparseTensor};
 

@@ -1,22 +1,13 @@
 //! Reads the elements of the listed tensors.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use super::listing::{Listed, list};
+use super::loaded::{Loaded, Part, Storages};
 use super::sparse;
 use crate::checkpoint::{join, refuse_duplicates};
-use crate::element::Layout;
 use crate::error::quoted;
 use crate::limits;
-use crate::pickle::{Pickle, SparseTensor, Storage, StridedTensor};
+use crate::pickle::{Pickle, SparseTensor};
 use crate::{Checkpoint, CheckpointError, ElementType, Reason, Section, Skipped, Tensor};
-
-/// The storages of a file, by key.
-pub trait Storages<'s> {
-    /// The bytes of the storage `key`.
-    fn bytes(&mut self, key: &str) -> Result<Cow<'s, [u8]>, CheckpointError>;
-}
 
 /// Reads the tensors in the dictionaries of `pickle`.
 ///
@@ -35,7 +26,7 @@ pub fn collect<'s>(
         for (name, listed) in tensors {
             let fitted = match listed {
                 Listed::Strided(tensor) => loaded.fit(tensor, storages)?.map(Fitted::Strided),
-                Listed::Sparse(tensor) => loaded.fit_sparse(tensor, storages)?,
+                Listed::Sparse(tensor) => fit_sparse(&mut loaded, tensor, storages)?,
             };
             let fitted = fitted.map_err(|what| CheckpointError::Tensor {
                 name: quoted(&join(path, name)),
@@ -95,19 +86,6 @@ pub fn collect<'s>(
     Ok(Checkpoint { sections, skipped })
 }
 
-/// A tensor whose description fits its storage.
-pub(super) struct Part<'p> {
-    key: &'p str,
-    pub(super) element: ElementType,
-    pub(super) layout: Layout,
-}
-
-impl Part<'_> {
-    fn elements(&self) -> u64 {
-        self.layout.elements().unwrap_or(0) as u64
-    }
-}
-
 enum Fitted<'p> {
     Strided(Part<'p>),
     Sparse(sparse::Parts<'p>),
@@ -133,103 +111,19 @@ impl Fitted<'_> {
     }
 }
 
-/// The storages that were read.
-#[derive(Default)]
-pub(super) struct Loaded<'p, 's> {
-    storages: HashMap<&'p str, Cow<'s, [u8]>>,
-    /// Their size in bytes, together.
-    bytes: u64,
-}
-
-impl<'p, 's> Loaded<'p, 's> {
-    /// Loads a tensor's storage and checks its description against it. The inner error continues a sentence about the tensor.
-    fn fit(
-        &mut self,
-        tensor: &'p StridedTensor<'_>,
-        storages: &mut impl Storages<'s>,
-    ) -> Result<Result<Part<'p>, String>, CheckpointError> {
-        let key = tensor.storage.key;
-        if !self.storages.contains_key(key) {
-            let bytes = storages.bytes(key)?;
-            self.bytes += bytes.len() as u64;
-            self.storages.insert(key, bytes);
+/// Loads the storages of a sparse tensor and checks its parts against them. The inner error continues a sentence about the tensor.
+fn fit_sparse<'p, 's>(
+    loaded: &mut Loaded<'p, 's>,
+    tensor: &'p SparseTensor<'_>,
+    storages: &mut impl Storages<'s>,
+) -> Result<Result<Fitted<'p>, String>, CheckpointError> {
+    let mut indices = Vec::with_capacity(tensor.indices.len());
+    for part in &tensor.indices {
+        match loaded.fit(part, storages)? {
+            Ok(part) => indices.push(part),
+            Err(what) => return Ok(Err(what)),
         }
-        let layout = fit(tensor, self.storages[key].len());
-        Ok(layout.map(|layout| Part {
-            key,
-            element: tensor.element,
-            layout,
-        }))
     }
-
-    fn fit_sparse(
-        &mut self,
-        tensor: &'p SparseTensor<'_>,
-        storages: &mut impl Storages<'s>,
-    ) -> Result<Result<Fitted<'p>, String>, CheckpointError> {
-        let mut indices = Vec::with_capacity(tensor.indices.len());
-        for part in &tensor.indices {
-            match self.fit(part, storages)? {
-                Ok(part) => indices.push(part),
-                Err(what) => return Ok(Err(what)),
-            }
-        }
-        let values = self.fit(&tensor.values, storages)?;
-        Ok(values
-            .and_then(|values| sparse::Parts::new(tensor, indices, values).map(Fitted::Sparse)))
-    }
-
-    pub(super) fn gather(&self, part: &Part<'_>) -> Vec<f32> {
-        part.layout.gather(part.element, &self.storages[part.key])
-    }
-
-    pub(super) fn gather_indices(&self, part: &Part<'_>) -> Option<Vec<i64>> {
-        let storage = &self.storages[part.key];
-        part.layout.gather_indices(part.element, storage)
-    }
-}
-
-/// Checks the description of a tensor against its storage. The error text continues a sentence about the tensor.
-fn fit(tensor: &StridedTensor<'_>, bytes: usize) -> Result<Layout, String> {
-    let Storage {
-        key,
-        element,
-        elements,
-    } = tensor.storage;
-    let key = quoted(key);
-    let size = element.size() as u64;
-    if elements.checked_mul(size) != Some(bytes as u64) {
-        let kind = element.name();
-        return Err(format!(
-            "needs {elements} elements of {kind} in the storage `{key}`, which has {bytes} bytes"
-        ));
-    }
-    // A storage without a type counts bytes.
-    let elements = bytes as u64 / tensor.element.size() as u64;
-    // The storage is in memory, so sizes up to its length fit in `usize`; larger ones are an error.
-    let whole = |numbers: &[u64]| -> Option<Vec<usize>> {
-        let numbers = numbers.iter().map(|&number| usize::try_from(number).ok());
-        numbers.collect()
-    };
-    let layout = usize::try_from(tensor.offset)
-        .ok()
-        .zip(whole(&tensor.shape))
-        .zip(whole(&tensor.stride))
-        .map(|((offset, shape), stride)| Layout {
-            offset,
-            shape,
-            stride,
-        });
-    let fits = |layout: &Layout| {
-        let extent = layout.extent()?;
-        layout.elements()?;
-        Some(extent as u64 <= elements)
-    };
-    match layout {
-        Some(layout) if fits(&layout) == Some(true) => Ok(layout),
-        _ => Err(format!(
-            "of shape {:?}, strides {:?} and offset {} reaches past its storage `{key}` of {elements} elements",
-            tensor.shape, tensor.stride, tensor.offset
-        )),
-    }
+    let values = loaded.fit(&tensor.values, storages)?;
+    Ok(values.and_then(|values| sparse::Parts::new(tensor, indices, values).map(Fitted::Sparse)))
 }

@@ -128,7 +128,7 @@ pub enum Command {
 /// Flags of a training.
 #[derive(Clone, Debug, Args)]
 pub struct TrainArgs {
-    /// The recipe; `dnw recipes` lists them
+    /// The recipe: a name (`dnw recipes` lists them), or a TOML file that says in `from` which recipe it changes
     #[arg(default_value = dnw_train::recipe::MAIN_JOB)]
     pub recipe: String,
     /// Settings.
@@ -260,7 +260,7 @@ pub struct EvalArgs {
   dnw count runs/digits-1                      what a run found, layer by layer
   dnw count imagenet-mobilenet-dnw-x0.225      a recipe's network as it begins")]
 pub struct CountArgs {
-    /// A run folder, or the name of a recipe
+    /// A run folder, or the name or file of a recipe
     pub of: String,
     /// Which weights of a run
     #[arg(long, value_enum, default_value = "last")]

@@ -36,6 +36,14 @@ pub enum RecipeError {
         /// The name asked for.
         name: String,
     },
+    /// A file with a recipe cannot be read.
+    #[error("cannot read the recipe `{path}`: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
     /// No rule of that name, or a setting that it cannot have.
     #[error("{0}")]
     Rule(#[from] SettingError),
@@ -164,6 +172,9 @@ impl RecipeError {
     pub fn help(&self) -> String {
         match self {
             Self::Unknown { name } => recipes_like(name),
+            Self::File { .. } => {
+                "give the path of a TOML file with `from = \"NAME\"` and what differs, or the name of a recipe; `dnw recipes` lists them".into()
+            }
             Self::Rule(SettingError::UnknownRule { name }) => {
                 did_you_mean(name, rules::ALL.iter().map(|named| named.name))
             }

@@ -1,9 +1,10 @@
 //! A recipe from a text, and changes to it.
 
-use super::{Recipe, RecipeError, Unused, entries, reading, unused};
+use super::{Recipe, RecipeError, Unused, entries, own, reading, unused};
 
 impl Recipe {
-    /// The embedded recipe called `name`, with changes `key=value`.
+    /// The embedded recipe called `name`, or the one in the TOML file at this path, with changes `key=value`. A file says in `from` which
+    /// embedded recipe it begins from, and then only what differs; without `from` it has every key.
     ///
     /// # Errors
     /// [`RecipeError`] if there is none, a change names an unknown key or one that has no effect, or a value does not fit.
@@ -17,10 +18,14 @@ impl Recipe {
     /// # Errors
     /// As [`named`](Self::named).
     pub fn resolve(name: &str, changes: &[String]) -> Result<(Self, Vec<Unused>), RecipeError> {
+        if own::is_file(name) {
+            return own::read(name, changes);
+        }
         let known = entries().iter().find(|known| known.name == name);
         let known = known.ok_or_else(|| RecipeError::Unknown {
             name: name.to_owned(),
         })?;
+        unused::check_budgets(changes)?;
         let (mut recipe, unused) = Self::changed(known.text, &known.changes, changes)?;
         recipe.name = name.to_owned();
         Ok((recipe, unused))
@@ -31,6 +36,7 @@ impl Recipe {
     /// # Errors
     /// As [`named`](Self::named).
     pub fn read(text: &str, changes: &[String]) -> Result<Self, RecipeError> {
+        unused::check_budgets(changes)?;
         Ok(Self::changed(text, &[], changes)?.0)
     }
 
@@ -49,7 +55,7 @@ impl Recipe {
     }
 
     /// A recipe from TOML text with changes of its own, and a user's; and the keys that these left without effect.
-    fn changed(
+    pub(super) fn changed(
         text: &str,
         own: &[String],
         changes: &[String],
@@ -60,7 +66,6 @@ impl Recipe {
         let before = Self::of(&table).and_then(|recipe| recipe.unused(&table));
         let before = before.unwrap_or_default();
         reading::set_all(&mut table, changes)?;
-        unused::check_budgets(changes)?;
         let recipe = Self::of(&table)?;
         let all = recipe.unused(&table)?;
         if let Some(given) = all

@@ -18,6 +18,12 @@ pub(super) fn is_given(key: &str, changes: &[String]) -> bool {
 
 const BUDGETS: [&str; 3] = ["wiring.density", "wiring.prune-rate", "wiring.edges"];
 
+/// Whether a change `key=value` gives a budget.
+pub(super) fn is_budget(change: &str) -> bool {
+    let key = change.split('=').next().unwrap_or("").trim();
+    BUDGETS.contains(&key)
+}
+
 /// Refuses changes that give several budgets, of which one would take the place of the other.
 pub(super) fn check_budgets(changes: &[String]) -> Result<(), RecipeError> {
     let key = |change: &String| change.split('=').next().unwrap_or("").trim().to_owned();
