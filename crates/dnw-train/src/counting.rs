@@ -78,6 +78,27 @@ pub enum CountError {
     Data(#[from] DataError),
 }
 
+/// Images and classes of a recipe's data: those of the user's own folder of images if it is in `root`, otherwise as
+/// [`published_data`], and whether they are the user's own.
+///
+/// # Errors
+/// As [`published_data`].
+pub fn planned_data(
+    recipe: &Recipe,
+    root: Option<&Path>,
+) -> Result<([usize; 3], usize, usize, bool), DataError> {
+    // The other sets are always the published ones. Images are listed here, not decoded.
+    let own = match (Source::named(&recipe.data)?, root) {
+        (Source::Imagenet, Some(_)) => recipe.open_data(root).ok(),
+        _ => None,
+    };
+    if let Some(own) = own {
+        return Ok((own.shape(), own.classes.len(), own.train.len(), true));
+    }
+    let (image, classes, images) = published_data(recipe)?;
+    Ok((image, classes, images, false))
+}
+
 /// Images and classes that a recipe's data set has as published, without its files: channels, height and width as the network sees
 /// them, classes, and training images.
 ///

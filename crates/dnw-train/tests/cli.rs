@@ -26,6 +26,8 @@ mod import_refusals;
 mod importing;
 #[path = "cli/looking_back.rs"]
 mod looking_back;
+#[path = "cli/own_data.rs"]
+mod own_data;
 #[path = "cli/pickles.rs"]
 mod pickles;
 #[path = "cli/published.rs"]

@@ -268,6 +268,9 @@ pub struct CountArgs {
     /// Change a key of the recipe; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// The folder with your own images, for a recipe that trains on them
+    #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
+    pub data: Option<PathBuf>,
     /// Height and width of the images, if not those of the run or the recipe
     #[arg(long, value_name = "PIXELS")]
     pub side: Option<usize>,

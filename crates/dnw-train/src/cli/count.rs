@@ -1,9 +1,10 @@
 //! `dnw count`, and what `--dry-run` says.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use dnw_circuit::{Tally, Views};
-use dnw_train::counting::{Cost, CountError, cost, published_data};
+use dnw_train::counting::{Cost, CountError, cost, planned_data};
 use dnw_train::recipe::Recipe;
 use dnw_train::run::RunFolder;
 
@@ -32,7 +33,7 @@ pub fn count(args: &CountArgs) -> Result<u8, Failure> {
         (recipe, cost)
     } else {
         let (recipe, unused) = Recipe::resolve(&args.of, &args.set)?;
-        let (image, classes, _) = published_data(&recipe)?;
+        let (image, classes, _, _) = planned_data(&recipe, args.data.as_deref())?;
         let cost = cost(&recipe, with_side(image, args.side), classes, None, &device)?;
         name_unused(&unused);
         (recipe, cost)
@@ -167,9 +168,9 @@ fn published_counts(name: &str) -> Option<&'static str> {
 }
 
 /// What a recipe comes to, as lines that a TOML reader passes over.
-pub fn summary(recipe: &Recipe, at_once: usize) -> Result<String, Failure> {
+pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<String, Failure> {
     let device = cpu()?;
-    let (image, classes, images) = published_data(recipe)?;
+    let (image, classes, images, is_own) = planned_data(recipe, data)?;
     let cost = cost(recipe, image, classes, None, &device)?;
     let [channels, height, width] = image;
     let per_epoch = (images / recipe.batch.max(1)) as u64;
@@ -188,8 +189,9 @@ pub fn summary(recipe: &Recipe, at_once: usize) -> Result<String, Failure> {
     say(
         "data",
         format!(
-            "{}, {images} training images of {channels} x {height} x {width}, {classes} classes, as published",
-            recipe.data
+            "{}, {images} training images of {channels} x {height} x {width}, {classes} classes, {}",
+            recipe.data,
+            if is_own { "as found" } else { "as published" }
         ),
     );
     say(

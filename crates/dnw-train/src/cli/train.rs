@@ -47,7 +47,11 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     if settings.dry_run {
         let share = recipe.batch.div_ceil(settings.devices.len().max(1));
         let at_once = micro_batch(settings).map_or(share, |images| share.min(images.get()));
-        let text = format!("{}\n{}", summary(&recipe, at_once)?, recipe.to_toml());
+        let text = format!(
+            "{}\n{}",
+            summary(&recipe, settings.data.as_deref(), at_once)?,
+            recipe.to_toml()
+        );
         name_unused(&unused);
         whole(text.as_bytes())?;
         return Ok(0);
