@@ -37,6 +37,7 @@ mod limits;
 mod masked;
 mod model_state;
 mod pickle;
+mod pickled_data;
 mod safetensors;
 mod torch;
 
@@ -48,6 +49,7 @@ pub use checkpoint::{Checkpoint, Reason, Section, Skipped, Tensor};
 pub use element::ElementType;
 pub use error::{CheckpointError, quoted};
 pub use model_state::{ModelLocation, ModelState};
+pub use pickled_data::{PickledValue, read_pickled_data};
 pub use safetensors::write_safetensors;
 
 /// Reads a checkpoint file of any supported format.

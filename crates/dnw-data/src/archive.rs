@@ -113,7 +113,8 @@ fn collect(
         }
         let bytes = entry.size();
         if bytes > MAX_ENTRY {
-            return Err(ArchiveError::Entry { name, bytes });
+            let most = MAX_ENTRY;
+            return Err(ArchiveError::Entry { name, bytes, most });
         }
         let mut content = Vec::new();
         (&mut entry)

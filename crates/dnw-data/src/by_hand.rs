@@ -10,10 +10,18 @@ pub(crate) struct ByHand {
 
 pub(crate) const CIFAR10: ByHand = ByHand {
     name: "cifar10",
-    instructions: "download the binary version, cifar-10-binary.tar.gz, from its authors' page, \
-    https://www.cs.toronto.edu/~kriz/cifar.html, and unpack it into the data folder:\n  \
+    instructions: "download the binary version, cifar-10-binary.tar.gz, or that for Python, cifar-10-python.tar.gz, from its \
+    authors' page, https://www.cs.toronto.edu/~kriz/cifar.html, and put it into the data folder, as it is or unpacked:\n  \
     tar xzf cifar-10-binary.tar.gz -C DIR\n\
     then `dnw data check cifar10 --data DIR` reads it",
+};
+
+pub(crate) const CIFAR100: ByHand = ByHand {
+    name: "cifar100",
+    instructions: "download the binary version, cifar-100-binary.tar.gz, or that for Python, cifar-100-python.tar.gz, from its \
+    authors' page, https://www.cs.toronto.edu/~kriz/cifar.html, and put it into the data folder, as it is or unpacked:\n  \
+    tar xzf cifar-100-binary.tar.gz -C DIR\n\
+    then `dnw data check cifar100 --data DIR` reads it",
 };
 
 pub(crate) const IMAGENET: ByHand = ByHand {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use md5::{Digest, Md5};
 
 use crate::archive::ImageArchive;
+use crate::cifar::Published;
 use crate::cifar10::{self, Form};
 use crate::folder::ImageFolder;
 use crate::mnist::{self, Publication, hexadecimal};
 use crate::part::bad_images;
-use crate::{DataError, Part, Source, digits, imagenet};
+use crate::{DataError, Part, Source, cifar100, digits, imagenet};
 
 /// The result of [`check`].
 #[derive(Debug)]
@@ -80,6 +81,7 @@ pub fn check(name: &str, root: Option<&Path>) -> Result<Check, DataError> {
         Source::Digits => vec![check_digits()],
         Source::Mnist => check_mnist(&crate::root(root))?,
         Source::Cifar10 => check_cifar10(&crate::root(root))?,
+        Source::Cifar100 => check_published(&cifar100::locate(&crate::root(root))?)?,
         Source::Imagenet => {
             let [train, test] = imagenet::locate(&crate::root(root))?;
             check_folder(&train, &test)?
@@ -149,6 +151,7 @@ fn check_cifar10(root: &Path) -> Result<Vec<FileCheck>, DataError> {
             };
             Ok(cifar10::binary_files().map(check_file).into())
         }
+        Form::Published(found) => check_published(&found),
         Form::Folder(folder) => check_folder(&folder.join("train"), &folder.join("test")),
         Form::Archive(path) => {
             let found = ImageArchive::open(&path)?;
@@ -157,6 +160,11 @@ fn check_cifar10(root: &Path) -> Result<Vec<FileCheck>, DataError> {
             Ok(checks)
         }
     }
+}
+
+fn check_published(found: &Published) -> Result<Vec<FileCheck>, DataError> {
+    let files = found.check()?.into_iter();
+    Ok(files.map(|(path, read)| sound(path, read)).collect())
 }
 
 fn check_folder(train: &Path, test: &Path) -> Result<Vec<FileCheck>, DataError> {

@@ -1,7 +1,7 @@
 //! CIFAR-10, from the user's own files.
 //!
-//! Three forms are supported, of which the first that exists is read: the published binary files
-//! (`cifar-10-batches-bin/`), a folder of images (`train/<class>/*.jpg`, `test/<class>/*.jpg`, in
+//! Several forms are supported, of which the first that exists is read: the published binary files
+//! (`cifar-10-batches-bin/`), those for Python (`cifar-10-batches-py/`), either archive as it is downloaded, a folder of images (`train/<class>/*.jpg`, `test/<class>/*.jpg`, in
 //! `cifar10-jpeg/`, `cifar10/` or the data folder itself), and an archive of such a folder
 //! (`cifar10-jpeg.tar.gz` or `cifar10.tar.gz`). All images are decoded once and kept in memory.
 //!
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::ImageArchive;
 use crate::by_hand::CIFAR10;
+use crate::cifar::{Names, Published, Search, Set};
 use crate::data_folder::root;
 use crate::folder::{ImageFolder, same_classes, wrong};
 use crate::{DataError, DataSet, Images, Part};
@@ -27,8 +28,39 @@ use binary::{RECORD, read_records};
 const MEAN: [f32; 3] = [0.491, 0.482, 0.447];
 const STD: [f32; 3] = [0.247, 0.243, 0.262];
 
-const BINARY_FOLDER: &str = "cifar-10-batches-bin";
-const META: &str = "batches.meta.txt";
+static SET: Set = Set {
+    binary: Names {
+        archive: "cifar-10-binary.tar.gz",
+        folder: "cifar-10-batches-bin",
+        train: &[
+            "data_batch_1.bin",
+            "data_batch_2.bin",
+            "data_batch_3.bin",
+            "data_batch_4.bin",
+            "data_batch_5.bin",
+        ],
+        test: &["test_batch.bin"],
+        meta: "batches.meta.txt",
+    },
+    python: Names {
+        archive: "cifar-10-python.tar.gz",
+        folder: "cifar-10-batches-py",
+        train: &[
+            "data_batch_1",
+            "data_batch_2",
+            "data_batch_3",
+            "data_batch_4",
+            "data_batch_5",
+        ],
+        test: &["test_batch"],
+        meta: "batches.meta",
+    },
+    label_bytes: 1,
+    labels: "labels",
+    label_names: "label_names",
+    classes: &CLASSES,
+};
+
 const FOLDERS: [&str; 2] = ["cifar10-jpeg", "cifar10"];
 const ARCHIVES: [&str; 2] = ["cifar10-jpeg.tar.gz", "cifar10.tar.gz"];
 
@@ -38,6 +70,8 @@ const ARCHIVES: [&str; 2] = ["cifar10-jpeg.tar.gz", "cifar10.tar.gz"];
 pub enum Form {
     /// The published binary files, in this folder.
     Binary(PathBuf),
+    /// The published files for Python, or a published archive.
+    Published(Published),
     /// A folder with `train/` and `test/`.
     Folder(PathBuf),
     /// A `.tar.gz` of such a folder.
@@ -49,6 +83,7 @@ impl Form {
     pub fn path(&self) -> &Path {
         match self {
             Self::Binary(path) | Self::Folder(path) | Self::Archive(path) => path,
+            Self::Published(found) => found.path(),
         }
     }
 }
@@ -66,19 +101,20 @@ pub fn binary_files() -> [String; 6] {
 /// # Errors
 /// [`DataError::NotFound`] with the searched folders.
 pub fn locate(root: &Path) -> Result<Form, DataError> {
-    let mut looked = Vec::new();
-    let mut incomplete = None;
-    for folder in [root.join(BINARY_FOLDER), root.to_owned()] {
-        let there = |file: &String| folder.join(file).is_file();
-        let (present, missing): (Vec<_>, Vec<_>) = binary_files().into_iter().partition(there);
-        if missing.is_empty() {
+    let mut search = Search::default();
+    let files = binary_files();
+    for folder in [root.join(SET.binary.folder), root.to_owned()] {
+        if search.has_all(&folder, files.iter().map(String::as_str)) {
             return Ok(Form::Binary(folder));
         }
-        if !present.is_empty() && incomplete.is_none() {
-            incomplete = Some((folder.clone(), missing));
-        }
-        looked.push(folder);
     }
+    if let Some(found) = SET.locate(root, &mut search) {
+        return Ok(Form::Published(found));
+    }
+    let Search {
+        mut looked,
+        incomplete,
+    } = search;
     for folder in FOLDERS.map(|name| root.join(name)) {
         if folder.join("train").is_dir() && folder.join("test").is_dir() {
             return Ok(Form::Folder(folder));
@@ -110,6 +146,7 @@ pub fn locate(root: &Path) -> Result<Form, DataError> {
 pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
     let [train, test] = match locate(&root(given))? {
         Form::Binary(folder) => read_binary(&folder)?,
+        Form::Published(found) => found.read()?,
         Form::Folder(folder) => {
             let found = ImageFolder::open(&folder.join("train"), &folder.join("test"))?;
             in_memory(&folder, &found.classes, [&found.train, &found.test])?
@@ -145,7 +182,7 @@ fn in_memory(
 }
 
 fn read_binary(folder: &Path) -> Result<[Images; 2], DataError> {
-    check_names(&folder.join(META))?;
+    check_names(&folder.join(SET.binary.meta))?;
     let files = binary_files();
     let part = |files: &[String]| {
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
@@ -215,6 +252,7 @@ pub fn count(form: &Form) -> Result<[usize; 2], DataError> {
             };
             Ok([images(&files[..5])?, images(&files[5..])?])
         }
+        Form::Published(found) => found.count(),
         Form::Folder(folder) => {
             let found = ImageFolder::open(&folder.join("train"), &folder.join("test"))?;
             Ok([found.train.len(), found.test.len()])

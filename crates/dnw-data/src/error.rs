@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::archive::ArchiveError;
-use crate::by_hand::{CIFAR10, IMAGENET};
+use crate::by_hand::{CIFAR10, CIFAR100, IMAGENET};
 use crate::cifar10::CifarError;
 use crate::folder::FolderError;
 use crate::{BadImage, IdxError, TransformError};
@@ -244,7 +244,9 @@ impl DataError {
                     None => all.to_owned(),
                 };
             }
-            Self::NotFound { name, .. } if *name == CIFAR10.name || *name == IMAGENET.name => {
+            Self::NotFound { name, .. }
+                if [CIFAR10.name, CIFAR100.name, IMAGENET.name].contains(name) =>
+            {
                 return format!(
                     "`dnw data fetch {name}` says how to get it; if it is there, say where with `--data DIR` \
                      or the environment variable DNW_DATA"
@@ -266,6 +268,7 @@ impl DataError {
             Self::InMemory { .. } => "use fewer images, or read them from disk as `imagenet`",
             Self::Transform(problem) => transform_help(problem),
             Self::ByHand { name } if *name == CIFAR10.name => CIFAR10.instructions,
+            Self::ByHand { name } if *name == CIFAR100.name => CIFAR100.instructions,
             Self::ByHand { .. } => IMAGENET.instructions,
             Self::Io { .. } => "check that the path exists and that you may use it",
             Self::Counts { .. } => {
@@ -330,12 +333,12 @@ fn idx_help(problem: &IdxError) -> &'static str {
 fn cifar_help(problem: &CifarError) -> &'static str {
     match problem {
         CifarError::Length { .. } => {
-            "the file was cut short or is another one; unpack cifar-10-binary.tar.gz again \
+            "the file was cut short or is another one; unpack its archive, such as cifar-10-binary.tar.gz, again \
              (`dnw data fetch cifar10` says where it is to be had)"
         }
         CifarError::Io(_) => "check that the file can be read",
         _ => {
-            "the file is damaged or of another data set; unpack cifar-10-binary.tar.gz again \
+            "the file is damaged or of another data set; unpack its archive, such as cifar-10-binary.tar.gz, again \
              (`dnw data fetch cifar10` says where it is to be had)"
         }
     }

@@ -77,9 +77,11 @@ pub fn fetch(
             };
             fetch_from(&Publication::mnist(), &folder, progress)
         }
-        source @ (Source::Cifar10 | Source::Imagenet) => Err(DataError::ByHand {
-            name: source.name(),
-        }),
+        source @ (Source::Cifar10 | Source::Cifar100 | Source::Imagenet) => {
+            Err(DataError::ByHand {
+                name: source.name(),
+            })
+        }
     }
 }
 

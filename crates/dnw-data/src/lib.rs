@@ -2,7 +2,7 @@
 //!
 //! A [`DataSet`] has a training and a test part of labelled images. [`open`] opens one by name: [`digits`] is
 //! built into the program, so that a first run needs neither files nor a network connection; [`mnist`],
-//! [`cifar10`] and [`imagenet`] are read from the user's own files. A [`Part`] returns images by index, from
+//! [`cifar10`], [`cifar100`] and [`imagenet`] are read from the user's own files. A [`Part`] returns images by index, from
 //! memory or from disk; [`Transforms`] crop, resize and flip them. A [`Loader`] prepares normalised batches on
 //! background threads. All randomness of a batch is a pure function of (seed, epoch, image), so a run can be
 //! reproduced and resumed bit by bit.
@@ -28,7 +28,9 @@ mod augment;
 mod batches;
 mod by_hand;
 mod check;
+mod cifar;
 pub mod cifar10;
+pub mod cifar100;
 mod data_folder;
 mod data_set;
 pub mod digits;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::data_set::ten_digits;
 use crate::mnist::Publication;
 use crate::{
-    DataError, DataSet, Part, by_hand, cifar10, digits, idx, imagenet, mnist, root as data_folder,
+    DataError, DataSet, Part, by_hand, cifar10, cifar100, digits, idx, imagenet, mnist,
+    root as data_folder,
 };
 
 /// A data set that can be opened by name.
@@ -18,6 +19,8 @@ pub enum Source {
     Mnist,
     /// [`cifar10`]: from files.
     Cifar10,
+    /// [`cifar100`]: from files.
+    Cifar100,
     /// [`imagenet`]: from a folder of images.
     Imagenet,
 }
@@ -38,7 +41,13 @@ const ALIKE: f64 = 0.6;
 
 impl Source {
     /// All data sets, the built-in one first.
-    pub const ALL: [Self; 4] = [Self::Digits, Self::Mnist, Self::Cifar10, Self::Imagenet];
+    pub const ALL: [Self; 5] = [
+        Self::Digits,
+        Self::Mnist,
+        Self::Cifar10,
+        Self::Cifar100,
+        Self::Imagenet,
+    ];
 
     /// The data set with this name.
     ///
@@ -66,6 +75,7 @@ impl Source {
             Self::Digits => "digits",
             Self::Mnist => "mnist",
             Self::Cifar10 => by_hand::CIFAR10.name,
+            Self::Cifar100 => by_hand::CIFAR100.name,
             Self::Imagenet => by_hand::IMAGENET.name,
         }
     }
@@ -76,6 +86,7 @@ impl Source {
             Self::Digits => "handwritten digits, 8 x 8 pixels (UCI, CC BY 4.0)",
             Self::Mnist => "handwritten digits, 28 x 28 pixels",
             Self::Cifar10 => "photographs of 10 classes, 32 x 32 pixels",
+            Self::Cifar100 => "photographs of 100 classes, 32 x 32 pixels",
             Self::Imagenet => {
                 "photographs of 1000 classes (or your own), read from disk, shown at 224 x 224 pixels"
             }
@@ -92,6 +103,10 @@ impl Source {
                 let classes = cifar10::CLASSES.map(str::to_owned).into();
                 (classes, 3, Some(cifar10::SIDES))
             }
+            Self::Cifar100 => {
+                let classes = cifar100::CLASSES.map(str::to_owned).into();
+                (classes, 3, Some(cifar100::SIDES))
+            }
             // The names are those of the folders.
             Self::Imagenet => (numbers(imagenet::CLASSES), 3, None),
         };
@@ -107,7 +122,7 @@ impl Source {
         match self {
             Self::Digits => digits::TRAIN_IMAGES,
             Self::Mnist => 60_000,
-            Self::Cifar10 => 50_000,
+            Self::Cifar10 | Self::Cifar100 => 50_000,
             Self::Imagenet => 1_281_167,
         }
     }
@@ -121,12 +136,13 @@ impl Source {
             Self::Digits => digits::open(),
             Self::Mnist => mnist::open(root),
             Self::Cifar10 => cifar10::open(root),
+            Self::Cifar100 => cifar100::open(root),
             Self::Imagenet => imagenet::open(root),
         }
     }
 }
 
-/// Opens the data set `name`: `digits` (built in), `mnist`, `cifar10` or `imagenet` (from files under
+/// Opens the data set `name`: `digits` (built in), `mnist`, `cifar10`, `cifar100` or `imagenet` (from files under
 /// `root`, else the environment variable `DNW_DATA`, else `data`).
 ///
 /// # Errors
@@ -156,7 +172,8 @@ pub struct Found {
     pub test_images: usize,
 }
 
-/// Lists all data sets and whether they are available, from names, lengths and headers only; no image is decoded.
+/// Lists all data sets and whether they are available, from names, lengths and headers where they tell; no image is
+/// decoded.
 pub fn list(root: Option<&Path>) -> Vec<Listing> {
     Source::ALL
         .map(|source| Listing {
@@ -169,6 +186,7 @@ pub fn list(root: Option<&Path>) -> Vec<Listing> {
                 }),
                 Source::Mnist => find_mnist(&data_folder(root)),
                 Source::Cifar10 => find_cifar10(&data_folder(root)),
+                Source::Cifar100 => find_cifar100(&data_folder(root)),
                 Source::Imagenet => find_imagenet(&data_folder(root)),
             },
         })
@@ -197,6 +215,16 @@ fn find_cifar10(root: &Path) -> Result<Found, DataError> {
     let [train_images, test_images] = cifar10::count(&form)?;
     Ok(Found {
         folder: Some(form.path().to_owned()),
+        train_images,
+        test_images,
+    })
+}
+
+fn find_cifar100(root: &Path) -> Result<Found, DataError> {
+    let found = cifar100::locate(root)?;
+    let [train_images, test_images] = found.count()?;
+    Ok(Found {
+        folder: Some(found.path().to_owned()),
         train_images,
         test_images,
     })

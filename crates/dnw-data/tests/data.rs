@@ -2,6 +2,8 @@
 
 #[path = "data/cifar10.rs"]
 mod cifar10;
+#[path = "data/cifar_python.rs"]
+mod cifar_python;
 #[path = "data/digits.rs"]
 mod digits;
 #[path = "data/fetch.rs"]

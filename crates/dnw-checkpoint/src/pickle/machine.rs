@@ -123,15 +123,15 @@ impl<'a> Machine<'a> {
                 }
                 SHORT_BINBYTES => {
                     let length = self.length8()?;
-                    self.opaque_bytes(length)?;
+                    self.plain_bytes(length)?;
                 }
                 BINBYTES => {
                     let length = self.length32()?;
-                    self.opaque_bytes(length)?;
+                    self.plain_bytes(length)?;
                 }
                 BINBYTES8 | BYTEARRAY8 => {
                     let length = self.length64()?;
-                    self.opaque_bytes(length)?;
+                    self.plain_bytes(length)?;
                 }
 
                 EMPTY_LIST => self.push(Value::List(Vec::new()))?,
@@ -293,6 +293,10 @@ impl<'a> Machine<'a> {
         &self.values[id.0 as usize]
     }
 
+    pub(super) fn value_mut(&mut self, id: Id) -> &mut Value<'a> {
+        &mut self.values[id.0 as usize]
+    }
+
     fn room_on_stack(&self, height: usize) -> Result<(), CheckpointError> {
         let limit = limits::STACK as u64;
         limits::check("values on the pickle's stack", height as u64 + 1, limit)
@@ -355,15 +359,16 @@ impl<'a> Machine<'a> {
     }
 
     fn python2_string(&mut self, length: u64) -> Result<(), CheckpointError> {
-        match str::from_utf8(self.take(length)?) {
-            Ok(text) => self.push(Value::Text(text)),
-            Err(_) => self.push(Value::Bytes),
-        }
+        let bytes = self.take(length)?;
+        self.push(match str::from_utf8(bytes) {
+            Ok(text) => Value::Text(text),
+            Err(_) => Value::Bytes(bytes),
+        })
     }
 
-    fn opaque_bytes(&mut self, length: u64) -> Result<(), CheckpointError> {
-        self.take(length)?;
-        self.push(Value::Bytes)
+    fn plain_bytes(&mut self, length: u64) -> Result<(), CheckpointError> {
+        let bytes = self.take(length)?;
+        self.push(Value::Bytes(bytes))
     }
 
     fn tuple<const N: usize>(&mut self) -> Result<(), CheckpointError> {

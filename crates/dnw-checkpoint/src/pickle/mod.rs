@@ -14,4 +14,4 @@ mod value;
 pub use global::{Global, SparseLayout};
 pub use machine::parse;
 pub use opcode::PROTO;
-pub use value::{Foreign, Id, Pickle, SparseTensor, Storage, StridedTensor, Value};
+pub use value::{Foreign, Id, Object, Pickle, SparseTensor, Storage, StridedTensor, Value};

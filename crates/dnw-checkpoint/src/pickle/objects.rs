@@ -4,7 +4,9 @@
 //! everything else is an opaque [`Value::Object`].
 
 use super::machine::Machine;
-use super::{Foreign, Global, Id, SparseLayout, SparseTensor, Storage, StridedTensor, Value};
+use super::{
+    Foreign, Global, Id, Object, SparseLayout, SparseTensor, Storage, StridedTensor, Value,
+};
 use crate::limits;
 use crate::{CheckpointError, ElementType};
 
@@ -25,7 +27,7 @@ impl<'a> Machine<'a> {
                     .all(|&view| matches!(self.value(view), Value::None));
                 match (self.value(*of), self.value(*key), self.value(*elements)) {
                     // A type that is not known, such as that of quantized tensors.
-                    (&Value::Foreign(foreign), _, _) => Some(Value::Object(foreign)),
+                    (&Value::Foreign(foreign), _, _) => Some(foreign.into()),
                     (
                         &Value::Global(Global::StorageType(element)),
                         &Value::Text(key),
@@ -74,7 +76,8 @@ impl<'a> Machine<'a> {
                 let arguments = self.few(arguments)?;
                 self.call(global, &arguments)
             }
-            Value::Foreign(foreign) | Value::Object(foreign) => self.push(Value::Object(foreign)),
+            Value::Foreign(class) => self.object(class, arguments),
+            Value::Object(Object { class, .. }) => self.push(class.into()),
             ref other => Err(CheckpointError::Forbidden {
                 what: format!("a call of {}", other.kind()),
                 at: self.at,
@@ -84,16 +87,24 @@ impl<'a> Machine<'a> {
 
     /// An object of a class, with the arguments of its `__new__`.
     pub(super) fn new_object(&mut self) -> Result<(), CheckpointError> {
-        let _arguments = self.pop()?;
+        let arguments = self.pop()?;
         let class = self.pop()?;
         match *self.value(class) {
-            Value::Foreign(foreign) => self.push(Value::Object(foreign)),
+            Value::Foreign(class) => self.object(class, arguments),
             Value::Global(Global::Dictionary) => self.push(Value::Dict(Vec::new())),
             ref other => Err(CheckpointError::Forbidden {
                 what: format!("an object of {}", other.kind()),
                 at: self.at,
             }),
         }
+    }
+
+    fn object(&mut self, class: Foreign<'a>, arguments: Id) -> Result<(), CheckpointError> {
+        self.push(Value::Object(Object {
+            class,
+            arguments: Some(arguments),
+            state: None,
+        }))
     }
 
     /// The call of a known global.
@@ -116,7 +127,7 @@ impl<'a> Machine<'a> {
                         self.call(function, &inner)
                     }
                     _ => match *self.value(class) {
-                        Value::Foreign(class) => self.push(Value::Object(class)),
+                        Value::Foreign(class) => self.push(class.into()),
                         _ => Err(self.wrong("a tensor of a derived class has no class")),
                     },
                 }
@@ -131,10 +142,11 @@ impl<'a> Machine<'a> {
                 };
                 self.push(match SparseLayout::named(name) {
                     Some(layout) => Value::Layout(layout),
-                    None => Value::Object(Foreign {
+                    None => Foreign {
                         module: "torch",
                         name,
-                    }),
+                    }
+                    .into(),
                 })
             }
             (Global::RebuildTensor, &[storage, offset, shape, stride, ref rest @ ..])
@@ -219,14 +231,14 @@ impl<'a> Machine<'a> {
     ) -> Result<(), CheckpointError> {
         let storage = match *self.value(storage) {
             Value::Storage(storage) => storage,
-            Value::Object(foreign) => return self.push(Value::Object(foreign)),
+            Value::Object(object) => return self.push(Value::Object(object)),
             _ => return Err(self.wrong("a tensor has no storage")),
         };
         let element = match element {
             None => storage.element,
             Some(element) => match *self.value(element) {
                 Value::Global(Global::Element(element)) => element,
-                Value::Foreign(foreign) => return self.push(Value::Object(foreign)),
+                Value::Foreign(foreign) => return self.push(foreign.into()),
                 _ => return Err(self.wrong("the element type of a tensor is none")),
             },
         };
@@ -297,10 +309,13 @@ impl<'a> Machine<'a> {
         items.iter().map(|&item| self.not_negative(item)).collect()
     }
 
-    /// Attributes of an object: those of modules' ordered dictionaries (`_metadata`) and of opaque objects are ignored.
+    /// Attributes of an object: those of modules' ordered dictionaries (`_metadata`) are ignored.
     pub(super) fn build(&mut self) -> Result<(), CheckpointError> {
         let state = self.pop()?;
         let object = self.pop()?;
+        if let Value::Object(object) = self.value_mut(object) {
+            object.state = Some(state);
+        }
         match (self.value(object), self.value(state)) {
             (Value::Dict(_), Value::Dict(_)) | (Value::Object(_), _) => self.push_id(object),
             (object, _) => Err(CheckpointError::Forbidden {

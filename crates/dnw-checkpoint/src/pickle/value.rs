@@ -22,7 +22,7 @@ pub enum Value<'a> {
     Float,
     Text(&'a str),
     /// Bytes, or a string of Python 2 that is not UTF-8.
-    Bytes,
+    Bytes(&'a [u8]),
     List(Vec<Id>),
     /// A tuple, or the shape `torch.Size`.
     Tuple(Vec<Id>),
@@ -33,8 +33,8 @@ pub enum Value<'a> {
     Global(Global),
     /// A class or function that this crate does not know.
     Foreign(Foreign<'a>),
-    /// An object that such a class or function would make. Its content is not kept.
-    Object(Foreign<'a>),
+    /// An object that such a class or function would make. It is not made.
+    Object(Object<'a>),
     Storage(Storage<'a>),
     Tensor(Box<StridedTensor<'a>>),
     Layout(SparseLayout),
@@ -50,14 +50,14 @@ impl Value<'_> {
             Self::Int(_) | Self::Long(_) => "a whole number",
             Self::Float => "a number",
             Self::Text(_) => "text",
-            Self::Bytes => "bytes",
+            Self::Bytes(_) => "bytes",
             Self::List(_) => "a list",
             Self::Tuple(_) => "a tuple",
             Self::Dict(_) => "a dictionary",
             Self::Set => "a set",
             Self::Global(_) | Self::Layout(_) => "a name",
             Self::Foreign(foreign) => return format!("the name `{foreign}`").into(),
-            Self::Object(foreign) => return format!("an object of `{foreign}`").into(),
+            Self::Object(object) => return format!("an object of `{}`", object.class).into(),
             Self::Storage(_) => "a storage",
             Self::Tensor(_) => "a tensor",
             Self::Sparse(_) => "a sparse tensor",
@@ -75,6 +75,28 @@ pub struct Foreign<'a> {
 impl fmt::Display for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", quoted(self.module), quoted(self.name))
+    }
+}
+
+/// What a pickle says about an object of a class that this crate does not know.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    /// Its class, or the function that would make it.
+    pub class: Foreign<'a>,
+    /// The arguments of the class or function.
+    pub arguments: Option<Id>,
+    /// The state that it would be given.
+    pub state: Option<Id>,
+}
+
+impl<'a> From<Foreign<'a>> for Value<'a> {
+    /// An object of which only the class matters.
+    fn from(class: Foreign<'a>) -> Self {
+        Self::Object(Object {
+            class,
+            arguments: None,
+            state: None,
+        })
     }
 }
 

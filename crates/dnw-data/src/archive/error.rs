@@ -18,12 +18,14 @@ pub enum ArchiveError {
     /// It unpacks to more than [`MAX_UNPACKED`].
     #[error("it unpacks to more than the {} MiB that are read at most", MAX_UNPACKED >> 20)]
     Oversized,
-    /// An image is larger than [`MAX_ENTRY`].
-    #[error("`{}` in it has {bytes} bytes, more than the {} KiB that are read at most", name.display(), MAX_ENTRY >> 10)]
+    /// A file is larger than is read: an image than [`MAX_ENTRY`].
+    #[error("`{}` in it has {bytes} bytes, more than the {} KiB that are read at most", name.display(), most >> 10)]
     Entry {
         /// Its path in the archive.
         name: PathBuf,
         /// Its size.
         bytes: u64,
+        /// The most that are read.
+        most: u64,
     },
 }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use dnw_checkpoint::CheckpointError;
+
 /// The classes in the published order, which is also the alphabetical one.
 pub const CLASSES: [&str; 10] = [
     "airplane",
@@ -31,6 +33,36 @@ const FILE: u64 = (PER_FILE * RECORD) as u64;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CifarError {
+    /// The file does not consist of whole records.
+    #[error("it has {found} bytes, which are no whole number of images of {record} bytes")]
+    Records {
+        /// Its length.
+        found: u64,
+        /// Bytes of an image with its labels.
+        record: usize,
+    },
+    /// The pickle cannot be read.
+    #[error("{0}")]
+    Pickle(#[from] CheckpointError),
+    /// The pickle lacks an entry, or holds something else there.
+    #[error("its entry `{key}` is not {expected}")]
+    Entry {
+        /// The key.
+        key: &'static str,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// The numbers of images and labels differ.
+    #[error("it has {images} images and {labels} labels")]
+    Counts {
+        /// Images.
+        images: usize,
+        /// Labels.
+        labels: usize,
+    },
+    /// The file is larger than any published one.
+    #[error("it has more than the {} MiB that are read at most", crate::cifar::MAX_FILE >> 20)]
+    Oversized,
     /// The file has not the length of the published ones.
     #[error("it has {found} bytes where {FILE} are needed ({PER_FILE} images of {RECORD} bytes)")]
     Length {
@@ -38,15 +70,17 @@ pub enum CifarError {
         found: u64,
     },
     /// A label names no class.
-    #[error("image {index} has the label {label}, labels go from 0 to 9")]
+    #[error("image {index} has the label {label}, labels go from 0 to {}", classes - 1)]
     Label {
         /// Which image of the file.
         index: usize,
         /// Its label.
-        label: u8,
+        label: i64,
+        /// The number of classes.
+        classes: usize,
     },
     /// The names of the classes are others.
-    #[error("it does not list the ten classes of CIFAR-10 in their order")]
+    #[error("it does not list the classes of the data set in their order")]
     Names,
     /// Reading failed.
     #[error(transparent)]
@@ -67,7 +101,11 @@ pub(crate) fn read_records(path: &Path) -> Result<(Vec<u8>, Vec<u16>), CifarErro
     for (index, record) in bytes.chunks_exact(RECORD).enumerate() {
         let label = record[0];
         if usize::from(label) >= CLASSES.len() {
-            return Err(CifarError::Label { index, label });
+            return Err(CifarError::Label {
+                index,
+                label: label.into(),
+                classes: CLASSES.len(),
+            });
         }
         labels.push(label.into());
         pixels.extend(&record[1..]);

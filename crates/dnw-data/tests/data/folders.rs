@@ -91,7 +91,8 @@ fn a_folder_is_found_where_it_is_or_as_the_data_folder_with_val_or_test() {
     let set = open(&root).unwrap();
     assert_eq!((set.train.len(), set.test.len()), (5, 2));
     let listed = data::list(Some(root.path()));
-    let listing = &listed[3];
+    let imagenet = |it: &&data::Listing| it.source.name() == "imagenet";
+    let listing = listed.iter().find(imagenet).unwrap();
     let found = listing.found.as_ref().unwrap();
     assert_eq!(
         found.folder.as_deref(),
