@@ -20,6 +20,7 @@ mod name;
 mod open;
 mod present;
 pub mod probe;
+mod processor;
 #[cfg(feature = "remote")]
 mod remote;
 mod serve;
@@ -32,6 +33,7 @@ pub use listen::Listen;
 pub use name::{DeviceName, Kind, Which};
 pub use open::{Opened, best, host, open, open_found_by, preferred};
 pub use present::{Present, backends};
+pub use processor::processor;
 pub use serve::{Offer, ServerEvent, new_token, serve};
 
 /// The environment variable with the token for a server.

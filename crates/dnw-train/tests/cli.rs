@@ -24,6 +24,8 @@ mod import_forms;
 mod import_refusals;
 #[path = "cli/importing.rs"]
 mod importing;
+#[path = "cli/locking.rs"]
+mod locking;
 #[path = "cli/looking_back.rs"]
 mod looking_back;
 #[path = "cli/own_data.rs"]

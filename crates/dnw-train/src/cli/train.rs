@@ -1,12 +1,14 @@
 //! `dnw` and `dnw train`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use dnw_core::graph::Kernels;
 use dnw_device::guard::guarded;
-use dnw_device::{DeviceName, Opened};
+use dnw_device::{DeviceName, Opened, processor};
+use dnw_kernels::settings::InstructionSet;
 use dnw_train::profile::Profile;
 use dnw_train::recipe::{MAIN_JOB, Recipe, Unused};
 use dnw_train::recording::record;
@@ -19,7 +21,7 @@ use super::count::summary;
 use super::device::{broken, cpu, device};
 use super::failure::Failure;
 use super::numbers::edges;
-use super::output::{line, name_unused, whole};
+use super::output::{line, name_unused, note, whole};
 use super::progress::Progress;
 use super::stop::Stop;
 
@@ -86,15 +88,19 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         Some(path) => RunFolder::create(path)?,
         None => RunFolder::create_numbered(Path::new("runs"), &recipe.name)?,
     };
+    if let Some(process) = folder.left_by().filter(|_| !settings.quiet) {
+        note(format!(
+            "`{}` was left by process {process}, which has ended before its run began: it is used for this run",
+            folder.path().display()
+        ));
+    }
     let stop = Stop::listen();
     let epochs = recipe.all_epochs();
     let mut progress = Progress::new(settings.quiet, &opened, epochs, stop.clone());
     let first = &opened[0];
     let mut environment = environment(&first.name, &first.model, Some(threads));
     environment.extend(execution.environment());
-    if settings.kernels == Bodies::Reference {
-        environment.push(("kernels".to_owned(), "none, plain tensors".to_owned()));
-    }
+    environment.push(("kernels".to_owned(), kernels(settings.kernels)));
     let runner = Runner {
         recipe: &recipe,
         data: &data,
@@ -259,6 +265,38 @@ pub fn command_line() -> String {
         .join(" ")
 }
 
+/// Which kernels compute on CPUs: the bits of a run depend on them.
+fn kernels(bodies: Bodies) -> String {
+    if bodies == Bodies::Reference {
+        return "reference: plain tensors".to_owned();
+    }
+    let products = std::env::var("DNW_PRODUCTS").unwrap_or_default();
+    let products = match products.as_str() {
+        "" => String::new(),
+        products => format!(", products by DNW_PRODUCTS={products}"),
+    };
+    format!("fastest, with {}{products}", InstructionSet::in_use())
+}
+
+/// How the program was built. `DNW_REVISION`, set when it is compiled, names its revision; a build script that asks git would compile the
+/// program again after each commit, and finds none where it is built from a package.
+fn build() -> String {
+    let profile = match cfg!(debug_assertions) {
+        true => "debug",
+        false => "release",
+    };
+    let environment = match () {
+        () if cfg!(target_env = "gnu") => " gnu",
+        () if cfg!(target_env = "musl") => " musl",
+        () if cfg!(target_env = "msvc") => " msvc",
+        () => "",
+    };
+    let revision =
+        option_env!("DNW_REVISION").map_or(String::new(), |it| format!(", revision {it}"));
+    let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    format!("{profile}, {machine} {system}{environment}{revision}")
+}
+
 /// Program, libraries, device, threads: label and value.
 pub fn environment(
     device: &DeviceName,
@@ -268,12 +306,14 @@ pub fn environment(
     let entry = |label: &str, value: String| (label.to_owned(), value);
     let mut entries = vec![
         entry("dnw", env!("CARGO_PKG_VERSION").into()),
+        entry("build", build()),
         entry("Burn", dnw_train::BURN_VERSION.into()),
         entry("device", format!("{device} ({model})")),
     ];
     entries.extend(threads.map(|threads| entry("threads", threads.to_string())));
-    let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-    entries.push(entry("system", system));
+    let cpu = processor().unwrap_or_else(|| "unknown".to_owned());
+    // Burn and gemm use what there is, whatever DNW_SIMD says.
+    entries.push(entry("CPU", format!("{cpu}, {}", InstructionSet::widest())));
     entries
 }
 
@@ -303,6 +343,7 @@ fn print_result(
             "dead_nodes": facts.dead_nodes,
             "updates": facts.updates,
             "seconds": facts.seconds,
+            "environment": facts.environment.iter().cloned().collect::<BTreeMap<_, _>>(),
             "report": report.to_string_lossy(),
         });
         return line(format!("{result:#}"));
@@ -328,6 +369,10 @@ fn print_result(
         facts.parameters
     );
     let _ = writeln!(text, "time           {:.1} s", facts.seconds);
+    let made_on = |label| facts.environment.iter().find(|(it, _)| it == label);
+    if let (Some((_, cpu)), Some((_, kernels))) = (made_on("CPU"), made_on("kernels")) {
+        let _ = writeln!(text, "made on        {cpu}; kernels {kernels}");
+    }
     let _ = writeln!(text, "run            {}", folder.path().display());
     let _ = writeln!(text, "watch it       {}", report.display());
     whole(text.as_bytes())

@@ -12,6 +12,14 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process writes a run into it.
+    #[error("{} a run into `{}`, and two in one folder would destroy each other's", writer(.process), .path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The process, where it is known.
+        process: Option<u32>,
+    },
     /// A file or folder cannot be written.
     #[error("cannot write `{}`: {source}", .path.display())]
     Write {
@@ -89,6 +97,7 @@ impl RunError {
     pub fn help(&self) -> String {
         match self {
             Self::Used { .. } => "choose another folder with `--out`, or move this one away".into(),
+            Self::InUse { .. } => "choose another folder with `--out`, or wait until that process has ended".into(),
             Self::Write { .. } => "choose a folder that can be written with `--out`, and look whether the disk is full".into(),
             Self::Read { path, source } if source.kind() == std::io::ErrorKind::NotFound => match name(path) {
                 Some("best.safetensors") => "no epoch of this run was evaluated: try `--weights last`".into(),
@@ -106,6 +115,13 @@ impl RunError {
                 _ => "the run cannot be mended; train it again with the command that `run.json` names".into(),
             },
         }
+    }
+}
+
+fn writer(process: &Option<u32>) -> String {
+    match process {
+        Some(process) => format!("process {process} is writing"),
+        None => "another process is writing".to_owned(),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The folder and its files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use super::facts::FORMAT;
+use super::lock::{LOCK, PROCESS, RunLock};
 use super::{DrawingFile, Facts, Metrics, RunError, frame, history, write_whole};
 use crate::recipe::Recipe;
 
@@ -15,35 +17,74 @@ const LARGEST_TEXT: u64 = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// That of a folder that a run is written into; whoever reads a run needs none.
+    #[expect(dead_code, reason = "it is held, not used")]
+    lock: Option<Arc<RunLock>>,
+    left_by: Option<u32>,
 }
 
+/// Everything that a run's beginning writes before `run.json`.
+const BEGINNING: [&str; 7] = [
+    "weights",
+    "wiring",
+    "frames",
+    "recipe.toml",
+    "metrics.jsonl",
+    "samples.safetensors",
+    "drawing.json",
+];
+
 impl RunFolder {
-    /// Makes a folder for a run; one that exists must be empty.
+    /// Makes a folder for a run; one that exists must be empty, or hold what a process has left that ended before its run began. As long
+    /// as this value or a clone of it exists, nobody else makes a run there.
     ///
     /// # Errors
-    /// [`RunError::Used`] if something is in it; [`RunError::Write`] if it cannot be made.
+    /// [`RunError::Used`] if something is in it; [`RunError::InUse`] if another process writes into it; [`RunError::Write`] if it cannot be
+    /// made.
     pub fn create(path: &Path) -> Result<Self, RunError> {
         let failed = |source| RunError::Write {
             path: path.to_owned(),
             source,
         };
-        match std::fs::read_dir(path).map(|mut entries| entries.next().is_some()) {
-            Ok(true) => {
-                return Err(RunError::Used {
-                    path: path.to_owned(),
-                });
-            }
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed(error));
-            }
-            _ => {}
+        let used = || RunError::Used {
+            path: path.to_owned(),
+        };
+        // Nothing is written into a folder that somebody uses for something else, not even a lock.
+        let there = entries(path).map_err(failed)?;
+        if !there.is_empty() && !there.iter().any(|name| name == LOCK) {
+            return Err(used());
+        }
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let taken = RunLock::take(path)?;
+        let mut there = entries(path).map_err(failed)?;
+        there.retain(|name| name != LOCK && name != PROCESS);
+        let is_beginning =
+            |name: &String| BEGINNING.contains(&name.as_str()) || name.starts_with(".writing-");
+        let is_left = taken.was_left && there.iter().all(is_beginning);
+        if !there.is_empty() && !is_left {
+            return Err(used());
+        }
+        for name in &there {
+            let left = path.join(name);
+            let removed = match left.is_dir() {
+                true => std::fs::remove_dir_all(&left),
+                false => std::fs::remove_file(&left),
+            };
+            removed.map_err(failed)?;
         }
         for part in ["weights", "wiring", "frames"] {
             std::fs::create_dir_all(path.join(part)).map_err(failed)?;
         }
         Ok(Self {
             path: path.to_owned(),
+            lock: Some(Arc::new(taken.lock)),
+            left_by: taken.left_by,
         })
+    }
+
+    /// The process that had the folder before and ended without a run, if one had.
+    pub fn left_by(&self) -> Option<u32> {
+        self.left_by
     }
 
     /// Makes the next free folder `NAME-1`, `NAME-2`, .. inside `parent`.
@@ -61,7 +102,11 @@ impl RunFolder {
             let path = parent.join(format!("{name}-{number}"));
             // Making the folder decides who owns the number when two runs begin at once.
             match std::fs::create_dir(&path) {
-                Ok(()) => return Self::create(&path),
+                Ok(()) => match Self::create(&path) {
+                    // Somebody has named it before it was locked.
+                    Err(RunError::InUse { .. } | RunError::Used { .. }) => number += 1,
+                    created => return created,
+                },
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
                 Err(source) => return Err(RunError::Write { path, source }),
             }
@@ -75,7 +120,11 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<Self, RunError> {
         let path = path.to_owned();
         if path.join("run.json").is_file() {
-            Ok(Self { path })
+            Ok(Self {
+                path,
+                lock: None,
+                left_by: None,
+            })
         } else if path.is_dir() {
             Err(RunError::NoRun { path })
         } else {
@@ -260,6 +309,17 @@ impl RunFolder {
     /// [`RunError::Read`] or [`RunError::Damaged`].
     pub fn read_frame(&self, update: u64) -> Result<frame::Frame, RunError> {
         frame::Frame::read(&self.frame(update))
+    }
+}
+
+/// The names of what is in a folder; none if there is no folder.
+fn entries(path: &Path) -> std::io::Result<Vec<String>> {
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

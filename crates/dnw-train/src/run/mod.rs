@@ -10,6 +10,7 @@
 //! | `frames/UPDATE.safetensors` | wired weights and sample predictions at a moment ([`frame`]) | as a whole |
 //! | `samples.safetensors`, `drawing.json` | the sample images; the network as nodes and edges | as a whole |
 //! | `report.html` | the explorer | as a whole |
+//! | `run.lock`, `run.pid` | that a process writes the run, and which | while it does |
 //!
 //! A file written as a whole is written beside its place, synced, and renamed, so that it is there entirely or as it was before.
 //! An appended file may be cut anywhere: its reader stops at the last whole entry.
@@ -19,6 +20,7 @@ mod facts;
 mod folder;
 pub mod frame;
 pub mod history;
+mod lock;
 mod metrics;
 mod weights;
 mod whole_file;

@@ -106,7 +106,14 @@ fn progress_goes_to_standard_error_and_the_result_to_standard_output() {
         .collect();
     assert_eq!(
         starts,
-        ["test accuracy", "edges", "time", "run", "watch it"],
+        [
+            "test accuracy",
+            "edges",
+            "time",
+            "made on",
+            "run",
+            "watch it"
+        ],
         "{answer:?}"
     );
     assert!(answer.stdout.contains("run/report.html"));
@@ -278,5 +285,65 @@ fn nothing_that_is_said_of_a_dense_network_is_a_share_of_no_edges() {
     }
     for text in texts {
         assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+    }
+}
+
+#[test]
+fn the_record_of_a_run_says_what_its_bits_depend_on() {
+    let shell = Shell::new();
+    shell.train("plain", &[]).succeeded();
+    let reference = ["--kernels", "reference"];
+    shell.train("reference", &reference).succeeded();
+    let narrow = shell
+        .command(
+            [
+                &["train", "digits", "--json", "--out", "narrow"],
+                &SHORT[..],
+            ]
+            .concat(),
+        )
+        .env("DNW_SIMD", "baseline")
+        .env("DNW_PRODUCTS", "edges")
+        .output();
+    let narrow = crate::shell::Answer::from(narrow.unwrap()).succeeded();
+    let of = |run: &str, label: &str| -> String {
+        let facts = shell.facts(run);
+        let entries = facts["environment"].as_array().unwrap().iter();
+        let found: Vec<_> = entries.filter(|entry| entry[0] == label).collect();
+        assert_eq!(found.len(), 1, "{label}: {facts}");
+        found[0][1].as_str().unwrap().to_owned()
+    };
+    assert_eq!(of("plain", "dnw"), env!("CARGO_PKG_VERSION"));
+    let build = of("plain", "build");
+    let system = format!("{} {}", std::env::consts::ARCH, std::env::consts::OS);
+    assert!(build.starts_with("debug") || build.starts_with("release"));
+    assert!(build.contains(&system), "{build}");
+    assert!(of("plain", "kernels").starts_with("fastest, with "));
+    assert!(of("reference", "kernels").starts_with("reference"));
+    let kernels = of("narrow", "kernels");
+    assert!(kernels.contains("DNW_PRODUCTS=edges"), "{kernels}");
+    // The machine is the same, whatever instructions are asked for.
+    assert_eq!(of("narrow", "CPU"), of("plain", "CPU"));
+    assert_eq!(narrow.json()["environment"]["kernels"], kernels.as_str());
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    {
+        let linux = fs::read_to_string("/proc/cpuinfo").unwrap();
+        let name = linux.lines().find(|line| line.starts_with("model name"));
+        let name = name.unwrap().split(':').nth(1).unwrap().trim();
+        let flags = linux
+            .lines()
+            .find(|line| line.starts_with("flags"))
+            .unwrap();
+        let has = |flag: &str| flags.split_whitespace().any(|it| it == flag);
+        let cpu = of("plain", "CPU");
+        let words: Vec<&str> = name.split_whitespace().collect();
+        assert!(cpu.starts_with(&words.join(" ")), "{cpu}");
+        assert_eq!(cpu.contains("AVX-512"), has("avx512bw") && has("avx512dq"));
+        assert_eq!(
+            kernels,
+            "fastest, with SSE2, products by DNW_PRODUCTS=edges"
+        );
+        let page = fs::read_to_string(shell.path("narrow/report.html")).unwrap();
+        assert!(page.contains(&cpu) && page.contains(&kernels));
     }
 }
