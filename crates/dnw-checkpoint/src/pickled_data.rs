@@ -108,6 +108,10 @@ impl<'a> Reader<'_, 'a> {
         let text = match self.pickle.value(id) {
             Value::Text(text) => Some(*text),
             Value::Bytes(bytes) => str::from_utf8(bytes).ok(),
+            Value::Object(object) if is_encoded(object.class) => {
+                let bytes = self.content(id)?.into_owned();
+                return Ok(String::from_utf8(bytes).ok());
+            }
             _ => None,
         };
         self.spend(text.map_or(1, str::len))?;
@@ -117,7 +121,7 @@ impl<'a> Reader<'_, 'a> {
     fn value(&mut self, id: Id) -> Result<PickledValue<'a>, CheckpointError> {
         match self.pickle.value(id) {
             Value::List(items) | Value::Tuple(items) => self.list(items.clone()),
-            Value::Object(object) => match self.array(*object)? {
+            Value::Object(object) => match self.array(**object)? {
                 Some(array) => self.finished(array),
                 None => Ok(PickledValue::Other),
             },
@@ -253,13 +257,13 @@ impl<'a> Reader<'_, 'a> {
             Value::Bytes(bytes) => return Ok(Cow::Borrowed(bytes)),
             // A string of Python 2 that happens to be text.
             Value::Text(text) => return Ok(Cow::Borrowed(text.as_bytes())),
-            Value::Object(object) => *object,
+            Value::Object(object) => **object,
             _ => return Err(self.wrong("an array lacks its shape, its type or its bytes")),
         };
         let Foreign { module, name } = object.class;
         let text = match (module, name, self.items(object.arguments)) {
             ("__builtin__" | "builtins", "bytes", []) => return Ok(Cow::Borrowed(&[])),
-            ("_codecs", "encode", &[text, encoding]) => {
+            (_, _, &[text, encoding]) if is_encoded(object.class) => {
                 match (self.pickle.value(text), self.pickle.value(encoding)) {
                     (Value::Text(text), Value::Text("latin1" | "latin-1")) => *text,
                     _ => return Err(self.wrong("bytes are not written as Latin-1 text")),
@@ -311,6 +315,11 @@ impl<'a> Reader<'_, 'a> {
         let numbers = content.chunks_exact(element.bytes).map(number);
         Ok(PickledValue::Numbers(numbers.collect()))
     }
+}
+
+/// Whether this is the function that makes bytes of text, as Python 3 writes bytes for Python 2.
+fn is_encoded(class: Foreign<'_>) -> bool {
+    (class.module, class.name) == ("_codecs", "encode")
 }
 
 /// The name of something of NumPy, without the part in which versions 1 and 2 differ.

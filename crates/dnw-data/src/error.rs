@@ -354,6 +354,9 @@ fn folder_help(problem: &FolderError) -> &'static str {
         }
         FolderError::TooManyClasses { .. } => "check that the folders are those of classes",
         FolderError::Classes { .. } => "give both parts the same folders",
+        FolderError::Unlabelled { .. } | FolderError::NoLabel { .. } => {
+            "move each image into a folder of its class, or put a file `val_annotations.txt` beside them with a line `IMAGE<TAB>CLASS` for each"
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Images in folders: one folder per class in a folder per part.
 //!
 //! The classes are the names of the training part's folders, sorted by bytes; the test part must have the
-//! same. Images are listed when the folder is opened, sorted within each class, so that an image's index does
+//! same, or a file with the class of each image ([`annotations`]). Images may lie in further folders inside
+//! that of their class. They are listed when the folder is opened, sorted within each class, so that an image's index does
 //! not depend on the file system; they are decoded on demand. An image is a `.jpg`, `.jpeg` or `.png` (any
 //! case) whose name does not begin with a dot; other files are ignored.
 
@@ -15,11 +16,15 @@ use rayon::prelude::*;
 
 use crate::{BadImage, DataError, ImageError, Part, Picture, picture};
 
+mod annotations;
 mod error;
 
 pub use error::FolderError;
 
 const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
+
+/// How deep images may lie inside the folder of their class. This also ends a link that leads back.
+const MOST_FOLDERS: usize = 4;
 
 /// Two parts of classes of images.
 #[derive(Debug)]
@@ -38,7 +43,9 @@ pub struct FolderPart {
     folder: PathBuf,
     classes: Arc<[OsString]>,
     labels: Vec<u16>,
+    /// Paths inside the folder of the class, or inside `folder` if there are none of classes.
     names: Vec<Box<OsStr>>,
+    has_class_folders: bool,
 }
 
 impl ImageFolder {
@@ -55,15 +62,29 @@ impl ImageFolder {
         let classes = class_folders(train)?;
         let class_names = names(&classes);
         enough_classes(&class_names).map_err(|problem| wrong(train, problem))?;
+        let classes: Arc<[OsString]> = classes.into();
+        let open = |test| {
+            Ok(Self {
+                train: FolderPart::open(train, &classes)?,
+                test,
+                classes: class_names.clone(),
+            })
+        };
+        if let Some(labels) = annotations::find(test) {
+            return open(FolderPart::annotated(test, &labels, &classes)?);
+        }
         let of = train.display().to_string();
+        let found = class_folders(test)?;
+        if found.is_empty() || found == ["images"] && !class_names.contains(&"images".to_owned()) {
+            let (images, _) = images_in(test)?;
+            if !images.is_empty() {
+                let images = images.len();
+                return Err(wrong(test, FolderError::Unlabelled { images }));
+            }
+        }
         same_classes(&of, &class_names, &names(&class_folders(test)?))
             .map_err(|problem| wrong(test, problem))?;
-        let classes: Arc<[OsString]> = classes.into();
-        Ok(Self {
-            train: FolderPart::open(train, &classes)?,
-            test: FolderPart::open(test, &classes)?,
-            classes: class_names,
-        })
+        open(FolderPart::open(test, &classes)?)
     }
 }
 
@@ -137,12 +158,33 @@ fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, DataError> {
         .map_err(unreadable)
 }
 
-/// The sorted names of a class's images, and those that are listed but are not files.
+/// The sorted paths of the images inside a folder, and those that are listed but are not files.
 fn images_in(folder: &Path) -> Result<(Vec<Box<OsStr>>, Vec<BadImage>), DataError> {
     let (mut names, mut bad) = (Vec::new(), Vec::new());
-    for entry in entries(folder)? {
+    list_images(folder, Path::new(""), 0, &mut names, &mut bad)?;
+    names.sort_unstable();
+    bad.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok((names, bad))
+}
+
+fn list_images(
+    folder: &Path,
+    inside: &Path,
+    depth: usize,
+    names: &mut Vec<Box<OsStr>>,
+    bad: &mut Vec<BadImage>,
+) -> Result<(), DataError> {
+    for entry in entries(&folder.join(inside))? {
         let name = entry.file_name();
         if !is_image_name(&name) {
+            let is_hidden = name.as_encoded_bytes().starts_with(b".");
+            // A file of another kind is not looked up: there may be as many as images.
+            let is_folder = entry
+                .file_type()
+                .is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
+            if is_folder && !is_hidden && depth < MOST_FOLDERS && entry.path().is_dir() {
+                list_images(folder, &inside.join(&name), depth + 1, names, bad)?;
+            }
             continue;
         }
         // Only links are resolved, because that is slow for a million files.
@@ -152,7 +194,7 @@ fn images_in(folder: &Path) -> Result<(Vec<Box<OsStr>>, Vec<BadImage>), DataErro
             _ => fs::metadata(entry.path()).map(|it| it.is_file()),
         };
         match is_file {
-            Ok(true) => names.push(name.into_boxed_os_str()),
+            Ok(true) => names.push(inside.join(name).into_os_string().into_boxed_os_str()),
             Ok(false) => {}
             Err(error) => bad.push(BadImage {
                 path: entry.path(),
@@ -160,12 +202,52 @@ fn images_in(folder: &Path) -> Result<(Vec<Box<OsStr>>, Vec<BadImage>), DataErro
             }),
         }
     }
-    names.sort_unstable();
-    bad.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok((names, bad))
+    Ok(())
 }
 
 impl FolderPart {
+    /// The images of a folder whose classes a file says.
+    fn annotated(
+        folder: &Path,
+        labels: &Path,
+        classes: &Arc<[OsString]>,
+    ) -> Result<Self, DataError> {
+        let class_of = annotations::read(labels)?;
+        let (names, bad) = images_in(folder)?;
+        if !bad.is_empty() {
+            return Err(DataError::bad_images(bad));
+        }
+        let (mut part_labels, mut unknown) = (Vec::with_capacity(names.len()), Vec::new());
+        for name in &names {
+            let stem = Path::new(name).file_stem().unwrap_or_default();
+            let Some(class) = class_of.get(stem.to_string_lossy().as_ref()) else {
+                let image = name.to_string_lossy().into_owned();
+                return Err(wrong(labels, FolderError::NoLabel { image }));
+            };
+            match classes.binary_search_by(|known| known.as_os_str().cmp(OsStr::new(class))) {
+                Ok(label) => part_labels.push(label as u16),
+                Err(_) if unknown.contains(class) => {}
+                Err(_) => unknown.push(class.clone()),
+            }
+        }
+        if !unknown.is_empty() {
+            unknown.sort_unstable();
+            let (of, lacks) = ("the training part".to_owned(), Vec::new());
+            let has = unknown;
+            return Err(wrong(labels, FolderError::Classes { of, lacks, has }));
+        }
+        if names.is_empty() {
+            return Err(wrong(folder, FolderError::NoClasses));
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            classes: Arc::clone(classes),
+            labels: part_labels,
+            names,
+            has_class_folders: false,
+        })
+    }
+
     fn open(folder: &Path, classes: &Arc<[OsString]>) -> Result<Self, DataError> {
         let listings: Result<Vec<_>, _> = classes
             .par_iter()
@@ -176,6 +258,7 @@ impl FolderPart {
             classes: Arc::clone(classes),
             labels: Vec::new(),
             names: Vec::new(),
+            has_class_folders: true,
         };
         let (mut bad, mut empty) = (Vec::new(), Vec::new());
         for (label, (names, missing)) in listings?.into_iter().enumerate() {
@@ -215,7 +298,11 @@ impl Part for FolderPart {
     }
 
     fn place(&self, index: usize) -> PathBuf {
+        let name = &*self.names[index];
+        if !self.has_class_folders {
+            return self.folder.join(name);
+        }
         let class = &self.classes[usize::from(self.labels[index])];
-        self.folder.join(class).join(&*self.names[index])
+        self.folder.join(class).join(name)
     }
 }

@@ -77,7 +77,10 @@ impl<'a> Machine<'a> {
                 self.call(global, &arguments)
             }
             Value::Foreign(class) => self.object(class, arguments),
-            Value::Object(Object { class, .. }) => self.push(class.into()),
+            Value::Object(ref object) => {
+                let class = object.class;
+                self.push(class.into())
+            }
             ref other => Err(CheckpointError::Forbidden {
                 what: format!("a call of {}", other.kind()),
                 at: self.at,
@@ -100,11 +103,11 @@ impl<'a> Machine<'a> {
     }
 
     fn object(&mut self, class: Foreign<'a>, arguments: Id) -> Result<(), CheckpointError> {
-        self.push(Value::Object(Object {
+        self.push(Value::Object(Box::new(Object {
             class,
             arguments: Some(arguments),
             state: None,
-        }))
+        })))
     }
 
     /// The call of a known global.
@@ -231,7 +234,10 @@ impl<'a> Machine<'a> {
     ) -> Result<(), CheckpointError> {
         let storage = match *self.value(storage) {
             Value::Storage(storage) => storage,
-            Value::Object(object) => return self.push(Value::Object(object)),
+            Value::Object(ref object) => {
+                let class = object.class;
+                return self.push(class.into());
+            }
             _ => return Err(self.wrong("a tensor has no storage")),
         };
         let element = match element {

@@ -34,7 +34,7 @@ pub enum Value<'a> {
     /// A class or function that this crate does not know.
     Foreign(Foreign<'a>),
     /// An object that such a class or function would make. It is not made.
-    Object(Object<'a>),
+    Object(Box<Object<'a>>),
     Storage(Storage<'a>),
     Tensor(Box<StridedTensor<'a>>),
     Layout(SparseLayout),
@@ -92,11 +92,11 @@ pub struct Object<'a> {
 impl<'a> From<Foreign<'a>> for Value<'a> {
     /// An object of which only the class matters.
     fn from(class: Foreign<'a>) -> Self {
-        Self::Object(Object {
+        Self::Object(Box::new(Object {
             class,
             arguments: None,
             state: None,
-        })
+        }))
     }
 }
 

@@ -22,6 +22,18 @@ pub enum FolderError {
         /// How many.
         classes: usize,
     },
+    /// Images are in no folders of classes, and no file says their classes.
+    #[error("its {images} images are in no folders of classes, and no file says their classes")]
+    Unlabelled {
+        /// How many.
+        images: usize,
+    },
+    /// A file with the classes of images has none for one of them.
+    #[error("it has no class for `{image}`")]
+    NoLabel {
+        /// The image.
+        image: String,
+    },
     /// Some classes have no images.
     #[error("there is no image of {} (no .jpg, .jpeg or .png)", listed(classes))]
     EmptyClasses {

@@ -306,3 +306,162 @@ fn what_cannot_be_downloaded_is_explained() {
         }
     }
 }
+
+/// A set of which only the training part is written, and pictures to be judged by without folders of classes.
+fn flat(pictures: &[&str], labels: Option<(&str, &str)>) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (index, name) in ["train/n01/a.JPEG", "train/n02/b.JPEG"]
+        .iter()
+        .chain(pictures)
+        .enumerate()
+    {
+        let colour = [50 * index as u8, 7, 9];
+        write(in_folder(&root, name), &jpeg(9, 9, colour));
+    }
+    if let Some((file, text)) = labels {
+        write(in_folder(&root, file), text.as_bytes());
+    }
+    root
+}
+
+#[test]
+fn images_in_further_folders_belong_to_the_class_around_them() {
+    let root = flat(
+        &[
+            "val/n01/1.JPEG",
+            "val/n02/2.JPEG",
+            "train/n01/images/c.JPEG",
+            "train/n01/more/of/d.png.jpg",
+        ],
+        None,
+    );
+    write(in_folder(&root, "train/n01/n01_boxes.txt"), b"a list");
+    let set = open(&root).unwrap();
+    assert_eq!(set.train.labels(), [0, 0, 0, 1]);
+    let places: Vec<PathBuf> = (0..3).map(|index| set.train.place(index)).collect();
+    let expected = ["a.JPEG", "images/c.JPEG", "more/of/d.png.jpg"];
+    assert_eq!(
+        places,
+        expected.map(|name| in_folder(&root, "train/n01").join(name))
+    );
+    assert_eq!(set.train.picture(2).unwrap().shape, [3, 9, 9]);
+}
+
+#[test]
+fn a_file_says_the_classes_of_images_without_folders() {
+    let tiny = "x1.JPEG\tn02\t0\t0\t62\t62\nx2.JPEG\tn01\t1\t2\t3\t4\nx3.JPEG\tn02\t0\t0\t9\t9\n";
+    let kaggle = "ImageId,PredictionString\nx2,n01 85 1 499 272\nx1,n02 1 2 3 4 n02 5 6 7 8\nx3,n02 0 0 1 1\n";
+    for (folder, file, text) in [
+        ("val/images", "val/val_annotations.txt", tiny),
+        ("val", "LOC_val_solution.csv", kaggle),
+        ("test", "test/LOC_val_solution.csv", kaggle),
+    ] {
+        let names = ["x1", "x2", "x3"].map(|name| format!("{folder}/{name}.JPEG"));
+        let root = flat(&names.each_ref().map(String::as_str), Some((file, text)));
+        let set = open(&root).unwrap();
+        assert_eq!(set.classes, ["n01", "n02"]);
+        assert_eq!(set.test.labels(), [1, 0, 1], "{file}");
+        assert_eq!(set.test.place(1), in_folder(&root, &names[1]));
+        assert_eq!(set.test.picture(1).unwrap().shape, [3, 9, 9]);
+    }
+}
+
+#[test]
+fn images_whose_class_nothing_says_are_named_for_what_they_are() {
+    for folder in ["val", "val/images"] {
+        let names = ["x1", "x2"].map(|name| format!("{folder}/{name}.JPEG"));
+        let names = names.each_ref().map(String::as_str);
+        assert_eq!(
+            folder_error(&flat(&names, None)),
+            FolderError::Unlabelled { images: 2 }
+        );
+        let labels = Some(("val/val_annotations.txt", "x1.JPEG\tn01\n"));
+        let image = names[1].strip_prefix("val/").unwrap().to_owned();
+        assert_eq!(
+            folder_error(&flat(&names, labels)),
+            FolderError::NoLabel { image }
+        );
+        let labels = Some(("val/val_annotations.txt", "x1.JPEG\tn01\nx2.JPEG\tn09\n"));
+        let FolderError::Classes { has, .. } = folder_error(&flat(&names, labels)) else {
+            panic!("another error");
+        };
+        assert_eq!(has, ["n09"]);
+    }
+}
+
+/// A PNG of two by one pixels.
+fn png(
+    colour: png::ColorType,
+    depth: png::BitDepth,
+    palette: Option<&[u8]>,
+    data: &[u8],
+) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 2, 1);
+    encoder.set_color(colour);
+    encoder.set_depth(depth);
+    if let Some(palette) = palette {
+        encoder.set_palette(palette.to_vec());
+    }
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(data).unwrap();
+    writer.finish().unwrap();
+    file
+}
+
+#[test]
+fn pictures_of_every_colour_format_lie_beside_each_other() {
+    use png::{BitDepth, ColorType};
+    let root = flat(&["val/n01/1.JPEG", "val/n02/2.JPEG"], None);
+    let pictures: [(&str, Vec<u8>, [u8; 6]); 5] = [
+        (
+            "b_grey",
+            png(ColorType::Grayscale, BitDepth::Eight, None, &[10, 200]),
+            [10, 200, 10, 200, 10, 200],
+        ),
+        (
+            "c_bits",
+            png(ColorType::Grayscale, BitDepth::One, None, &[0b0100_0000]),
+            [0, 255, 0, 255, 0, 255],
+        ),
+        (
+            "d_palette",
+            png(
+                ColorType::Indexed,
+                BitDepth::Eight,
+                Some(&[1, 2, 3, 4, 5, 6]),
+                &[1, 0],
+            ),
+            [4, 1, 5, 2, 6, 3],
+        ),
+        (
+            "e_sixteen",
+            png(
+                ColorType::Grayscale,
+                BitDepth::Sixteen,
+                None,
+                &[0x80, 0x00, 0xff, 0xff],
+            ),
+            [128, 255, 128, 255, 128, 255],
+        ),
+        (
+            "f_alpha",
+            png(
+                ColorType::Rgba,
+                BitDepth::Eight,
+                None,
+                &[1, 2, 3, 0, 4, 5, 6, 255],
+            ),
+            [1, 4, 2, 5, 3, 6],
+        ),
+    ];
+    for (name, bytes, _) in &pictures {
+        write(in_folder(&root, &format!("train/n01/{name}.png")), bytes);
+    }
+    let set = open(&root).unwrap();
+    for (index, (name, _, pixels)) in pictures.iter().enumerate() {
+        let picture = set.train.picture(index + 1).unwrap();
+        assert_eq!(picture.shape, [3, 1, 2], "{name}");
+        assert_eq!(picture.pixels[..], pixels[..], "{name}");
+    }
+}
