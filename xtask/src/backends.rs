@@ -145,7 +145,7 @@ fn measure(
     Ok(())
 }
 
-/// How long the rest takes, if it is like what was done, and at most.
+/// Estimated and longest possible time of the rest.
 fn time_left(done: usize, left: usize, elapsed: Duration, limit: Duration) -> String {
     let most = duration(limit.as_secs_f64() * left as f64);
     if done == 0 {

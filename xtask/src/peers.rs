@@ -25,9 +25,9 @@ use found::{Case, Found, KernelRow, Network, Roofline, SelectionRow, TrainingRow
 use peer::Peer;
 use turns::{Turns, left};
 
-/// Weights of the choice that is measured: those of the published tiny classifiers.
+/// Weights of the selection that is measured: those of the published tiny classifiers.
 const WEIGHTS: usize = 640_000;
-/// Of which so many are chosen.
+/// Of which so many are selected.
 const CHOSEN: usize = 32_000;
 
 /// What is measured, how.
@@ -277,7 +277,7 @@ impl Bench<'_> {
             let found = &mut self.found;
             Turns::begin(label, peers)?.go(args.rounds as usize, &to_come, |turns| {
                 let rounds = [0, 1, 2].map(|side| turns.rounds(side));
-                // The row of one round fewer makes room.
+                // Replaces the row of one round fewer.
                 found.rows.truncate(place);
                 found.rows.push(TrainingRow {
                     memory: turns.memory().and_then(|sides| sides.try_into().ok()),

@@ -18,12 +18,12 @@ impl<E: std::error::Error> From<E> for Shortfall {
 }
 
 impl Shortfall {
-    /// It is wrong, for this reason.
+    /// [`Shortfall::Wrong`] with this message.
     pub fn wrong(message: impl Into<String>) -> Self {
         Self::Wrong(message.into())
     }
 
-    /// The same, with what it happened in said first.
+    /// The same, with `place` before the message.
     #[must_use]
     pub fn within(self, place: &str) -> Self {
         match self {
@@ -33,14 +33,14 @@ impl Shortfall {
     }
 }
 
-/// What a case comes to.
+/// The result of a case.
 pub type Verdict = Result<(), Shortfall>;
 
 type Check = dyn Fn(&UnderTest) -> Verdict + Send + Sync;
 
 /// A fact that should hold on every device.
 pub struct Case {
-    /// Its subject and what is said of it, such as `layers::masked_conv2d::forward`.
+    /// Its subject and the property checked, such as `layers::masked_conv2d::forward`.
     pub name: String,
     check: Box<Check>,
 }

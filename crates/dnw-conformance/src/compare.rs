@@ -1,4 +1,4 @@
-//! Numbers found beside numbers expected, and one message that says where they part.
+//! Compares computed numbers with expected ones, and reports the largest difference.
 
 use burn::tensor::TensorData;
 
@@ -6,8 +6,7 @@ use crate::case::{Shortfall, Verdict};
 use crate::tolerance::Allowed;
 
 impl Allowed {
-    /// The largest distance between the numbers, over what is allowed, and where: above 1 is too far. A number that is none is
-    /// infinitely far from any other.
+    /// The largest difference divided by the allowed one, and its index: above 1 is too large. The difference to NaN is infinite.
     pub fn furthest(self, found: &[f64], expected: &[f64]) -> (f64, usize) {
         let largest = expected.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
         let pairs = found.iter().zip(expected);
@@ -21,7 +20,7 @@ impl Allowed {
         worst
     }
 
-    /// The distance of two numbers over what is allowed, in a tensor whose largest number is `largest`.
+    /// The difference of two numbers divided by the allowed one, in a tensor whose largest number is `largest`.
     fn share(self, found: f64, expected: f64, largest: f64) -> f64 {
         if found == expected {
             return 0.0;
@@ -32,7 +31,7 @@ impl Allowed {
     }
 }
 
-/// Wrong where the numbers of a tensor lie further apart than allowed.
+/// Fails if a number of a tensor differs from the expected one by more than allowed.
 ///
 /// # Errors
 /// One message: what, its shape, how many numbers are off, the furthest of them and where it is.
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_off_is_told_with_its_place() {
+    fn the_message_has_the_index_of_the_largest_difference() {
         assert_eq!(message(vec![1.0, 2.0], &[1.0, 2.000_001]), None);
         let text = message(vec![1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.5, 4.0]).expect("it is off");
         assert!(
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_off_unless_expected() {
+    fn nan_differs_from_every_number() {
         assert!(message(vec![f32::NAN, 2.0], &[1.0, 2.0]).is_some());
         assert!(message(vec![1.0, 2.0], &[f64::NAN, 2.0]).is_some());
         assert!(message(vec![f32::INFINITY, 2.0], &[1.0, 2.0]).is_some());

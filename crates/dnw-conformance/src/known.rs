@@ -1,19 +1,19 @@
-//! What backends are known not to do.
+//! Known differences of backends.
 
 use dnw_device::Backend;
 
-/// A difference that nobody here can mend.
+/// A difference that cannot be mended in this repository.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
     /// The backends that have it.
     pub backends: &'static [Backend],
-    /// How the names of the cases begin that it keeps from passing; none where tolerances cover it.
+    /// Prefixes of the names of cases that fail because of it; none where tolerances cover it.
     pub cases: &'static [&'static str],
-    /// What it is, and what was seen.
+    /// What the backend lacks or does differently.
     pub what: &'static str,
 }
 
-/// All of them.
+/// All known differences.
 pub const DIFFERENCES: &[Difference] = &[Difference {
     backends: &[Backend::LibTorch],
     cases: &[
@@ -30,7 +30,7 @@ pub const DIFFERENCES: &[Difference] = &[Difference {
                ndarray, CubeCL and servers",
 }];
 
-/// Why a case is not to be run on a backend, if it is not.
+/// Why a case is skipped on a backend; `None` if it runs.
 pub fn keeps_from_passing(backend: Option<Backend>, case: &str) -> Option<&'static str> {
     let concerns = |difference: &&Difference| {
         backend.is_some_and(|backend| difference.backends.contains(&backend))

@@ -2,16 +2,16 @@
 
 use dnw_core::Wiring;
 
-/// A convolution's numbers besides its tensors.
+/// The settings of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv {
-    /// Step between outputs.
+    /// Stride.
     pub stride: [usize; 2],
     /// Zeros around the image.
     pub padding: [usize; 2],
     /// Spacing between kernel elements.
     pub dilation: [usize; 2],
-    /// Groups of channels that do not meet.
+    /// Groups of channels.
     pub groups: usize,
 }
 
@@ -91,7 +91,7 @@ pub fn linear(x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
     x.chunks(inputs).flat_map(row).collect()
 }
 
-/// What is positive; zero for the rest.
+/// `max(x, 0)`.
 pub fn relu(x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| x.max(0.0)).collect()
 }

@@ -10,7 +10,7 @@ use burn::tensor::{Gradients, Int, Tensor, TensorData};
 use crate::numbers::Numbers;
 
 /// The model with numbers that depend on the seed and the parameters' paths alone, whatever the device: weights uniform in
-/// -1/sqrt(fan in)..1/sqrt(fan in), the factors of norms about 1, everything else about 0. Wirings stay as they are.
+/// -1/sqrt(fan in)..1/sqrt(fan in), the factors of norms about 1, everything else about 0. Wirings are unchanged.
 pub(crate) fn filled<M: Module>(model: M, seed: u64) -> M {
     model.map(&mut Fill {
         seed,

@@ -35,7 +35,7 @@ pub const NORMS: Allowed = Allowed {
     of_largest: 1e-4,
 };
 
-/// What an edge gives under a threshold: a handful of operations on each entry, a power among them (GPUs compute it as
+/// The output of an edge under a threshold: a handful of operations on each entry, a power among them (GPUs compute it as
 /// `exp2(p log2 x)`, to some 16 units in the last place).
 pub const EFFECTIVE_WEIGHTS: Allowed = Allowed {
     absolute: 2e-6,

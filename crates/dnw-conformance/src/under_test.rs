@@ -55,7 +55,7 @@ impl UnderTest {
         }
     }
 
-    /// How far numbers may lie from those of flex that were made the same way. Flex itself gives the same bits again.
+    /// The tolerance against flex for the same computation. Flex itself must match to the bit.
     pub(crate) fn beside_flex(&self, allowed: Allowed) -> Allowed {
         match self.backend() {
             Some(Backend::Flex) => EXACT,

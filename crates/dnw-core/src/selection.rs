@@ -4,7 +4,8 @@ use crate::{Wiring, WiringError};
 
 /// The `k` candidates of highest score.
 ///
-/// Of equal scores the **later** entry stays, as in a stable ascending sort that drops the first entries. The
+/// Of equal scores the **later** entry stays, as in a stable ascending sort that drops the first entries. (The published program
+/// sorts with torch's default, which keeps the order of equal values only up to 16 of them: `docs/rules.md`.) The
 /// scores are partitioned around the k-th and never sorted, so the cost is linear.
 ///
 /// `name` is the tensor's name for the error.
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The published program: a stable sort of all entries, of which the first are dropped.
+    /// The published program, were its sort stable: sorts all entries and drops the first.
     fn by_sorting(scores: &[f32], candidates: &Wiring, k: usize) -> Wiring {
         let mut order: Vec<usize> = candidates.iter().collect();
         order.sort_by(|&a, &b| scores[a].partial_cmp(&scores[b]).unwrap());

@@ -1,4 +1,4 @@
-//! What a network costs: parameters, multiply-adds, and about how much memory training takes.
+//! Costs of a network: parameters, multiply-adds, and the approximate memory for training.
 //!
 //! The numbers come from the network itself, written as a [circuit](dnw_circuit) with the weights and the wiring that it has.
 
@@ -37,7 +37,7 @@ pub struct Cost {
     pub entries: Entries,
     /// Wired tensors: name, candidates, edges to keep.
     pub wired: Vec<(String, usize, usize)>,
-    /// What has to be said about the numbers.
+    /// Notes on the numbers.
     pub notes: Vec<String>,
 }
 

@@ -3,7 +3,7 @@
 //! A program that knows nothing of wirings uses every weight that it reads. So a file for it has zeros in the place of the edges that are
 //! not real, or a mask beside each weight in the form of `torch.nn.utils.prune`. The names and layouts are those of the published
 //! programs: linear weights are `[outputs, inputs]`. The file that these programs would have saved themselves, with the weights of all
-//! possible edges, and the run's own file can be written too; importing them gives the same network to the bit.
+//! possible edges, and the run's own file can be written too; importing them restores the same network to the bit.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ pub enum ExportError {
         /// The rule.
         rule: String,
     },
-    /// A wiring has to be said, and its tensor has no name that a mask could have.
+    /// A wiring needs a mask, and its tensor has no published name for one.
     #[error("published files have no place for the wiring of `{tensor}`")]
     NoMask {
         /// The tensor's path.

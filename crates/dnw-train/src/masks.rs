@@ -1,7 +1,7 @@
 //! Whether a published file must say which edges are real.
 //!
 //! A wiring that its rule chooses anew after the last update follows from the weights, and published files do not hold it. One
-//! that was drawn, or chosen long before the end, has to be in the file: a mask beside each weight.
+//! that was drawn, or selected long before the end, must be in the file: a mask beside each weight.
 
 use dnw_core::{Clock, Forward, Rule};
 use dnw_models::Place;
@@ -16,7 +16,7 @@ pub(crate) const UPDATES: u64 = 1_000_000;
 pub(crate) enum Masks {
     /// They do not: at any moment the wiring follows from the weights.
     Absent,
-    /// At the end the wiring follows from the weights; before it, it has to be said.
+    /// At the end the wiring follows from the weights; before it, the file needs masks.
     Optional,
     /// They do.
     Needed,
@@ -33,7 +33,7 @@ impl Masks {
         let is_complete = edges(0) == 2 && edges(UPDATES) == 2;
         let has_threshold = !matches!(rule.forward, Forward::Weight | Forward::Dropout { .. });
         let is_constant = rule.schedule.is_due(at(1)) && edges(0) == edges(UPDATES);
-        // Where an edge gives less than its weight, what it gives follows from the choice, too.
+        // Where the effective weight is below the weight, it follows from the selection, too.
         if is_complete || has_threshold || is_constant && rule.growth.is_none() {
             Self::Absent
         } else if rule.schedule.is_due(at(UPDATES)) {

@@ -236,7 +236,7 @@ mod tests {
         let [step, backward, product] = [0, 1, 2].map(|n| *parts.values().nth(n).unwrap());
         assert_eq!((backward.entered, product.entered), (6, 6));
         assert!(product.whole >= Duration::from_millis(12), "{product:?}");
-        // Nothing is lost: what a part takes is what it and the parts inside take themselves.
+        // The time of a part is its own and that of the parts inside.
         assert_eq!(product.whole, product.own);
         assert_eq!(backward.whole, backward.own + product.own);
         assert_eq!(step.whole, step.own + backward.own + product.own);

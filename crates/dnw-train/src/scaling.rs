@@ -1,8 +1,8 @@
-//! What training takes: memory of a device by part, time of an update, bytes between devices.
+//! Costs of training: memory of a device by part, time of an update, bytes between devices.
 //!
 //! A model of costs, from the network as a circuit ([`counting`](crate::counting)) and a few rates of the machine. It is
-//! held against measurements: of memory in `tests/memory.rs`, of both by `cargo xtask bench-backends`, which prints what was
-//! predicted beside what was found. `docs/scaling.md` says what it gives for whole runs.
+//! compared with measurements: of memory in `tests/memory.rs`, of both by `cargo xtask bench-backends`, which prints what was
+//! predicted beside what was found. `docs/scaling.md` has the results for whole runs.
 
 use crate::counting::Cost;
 
@@ -65,7 +65,7 @@ impl Memory {
         let largest_map = batch * cost.work.largest_map;
         match products {
             // Kernels keep a copy of each mask to see whether it has changed, and write gradients where they belong, updates and masks
-            // where they lie. A choice takes a bit an entry.
+            // in place. A selection needs a bit an entry.
             Products::OfRealEdges => Self {
                 effective: wired,
                 workspace: FLOAT * (largest_map + (2 * entries.largest_of_levels).min(PACKED)),
@@ -86,8 +86,8 @@ impl Memory {
         }
     }
 
-    /// The most that is held at once: when the backward pass is nearly through, when the optimizer is, or when edges are chosen. The
-    /// choice counts where tensors lie in the host's memory, as they do on the CPU.
+    /// The most that is held at once: when the backward pass is nearly through, when the optimizer is, or when edges are selected. The
+    /// selection counts where tensors lie in the host's memory, as they do on the CPU.
     pub fn peak(&self, with_choice: bool) -> u64 {
         let always = self.weights + self.momentum + self.masks;
         let backward = self.activations + self.workspace + self.effective.max(self.gradients);
@@ -97,7 +97,7 @@ impl Memory {
 }
 
 impl Cost {
-    /// About how many bytes a training on the CPU with batches of so many images takes, beside the program itself: the
+    /// About how many bytes a training on the CPU with batches of so many images needs, beside the program itself: the
     /// [model's](Memory) peak.
     pub fn training_bytes(&self, batch: usize) -> u64 {
         Memory::of(self, batch, Products::OfRealEdges).peak(true)
@@ -107,7 +107,7 @@ impl Cost {
 /// How fast a device is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
-    /// Multiply-adds a second of dense products, forward and backward alike.
+    /// Multiply-adds a second of dense products, forward and backward.
     pub products: f64,
     /// Numbers a second that are read or written in passing over maps.
     pub numbers: f64,

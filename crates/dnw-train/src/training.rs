@@ -207,7 +207,7 @@ impl<M: Classifier> Training<M> {
     /// # Errors
     /// [`TrainingError::Loss`] or [`TrainingError::Overflow`] if the loss or a gradient is not finite: nothing has been changed then;
     /// [`TrainingError::Wiring`] if the updated weights cannot be ranked;
-    /// [`TrainingError::Memory`] or [`TrainingError::Device`] if a device gives up, which may be half-way: the training is over then,
+    /// [`TrainingError::Memory`] or [`TrainingError::Device`] if a device fails, possibly midway: the training is over then,
     /// and its model and optimizer are not to be used.
     pub fn step(&mut self, batch: &Batch) -> Result<Update, TrainingError> {
         let failed = self.failed(0, self.plan.execution.at_once(batch.len()));

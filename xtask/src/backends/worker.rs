@@ -72,7 +72,7 @@ impl Worker {
             }
         }
         if asked.device.ends_with(":cpu") && std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_none() {
-            // Trying every kernel takes minutes on a software adapter, and finds out nothing about a GPU.
+            // Tuning kernels needs minutes on a software adapter, and says nothing about a GPU.
             command.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
         }
         // Files and no pipes: a process that is ended may leave children that hold a pipe open.

@@ -68,7 +68,7 @@ impl Roofline {
         multiply_adds as f64 / (1e-3 * milliseconds) / self.multiply_adds
     }
 
-    /// The nearest level in which each thread has room for so many bytes.
+    /// The nearest cache level that holds so many bytes for each thread.
     fn level(&self, bytes: usize) -> &Level {
         let holds = |level: &&Level| level.bytes.is_none_or(|size| bytes <= size);
         let last = self.levels.last().expect("a machine has memory");
@@ -140,9 +140,9 @@ pub struct TrainingRow {
     pub ours_ms: f64,
     /// PyTorch's step as published.
     pub torch_dnw_ms: f64,
-    /// PyTorch's step with a mask that stays: no choice at all.
+    /// PyTorch's step with a fixed mask: no selection.
     pub torch_fixed_ms: f64,
-    /// How many times as long as ours PyTorch's step takes: the median over rounds.
+    /// PyTorch's time for a step over ours: the median over rounds.
     pub ratio: f64,
     /// The same of the step with a mask that stays.
     pub ratio_fixed: f64,
@@ -229,12 +229,12 @@ impl TrainingRow {
     }
 }
 
-/// A choice of the largest weights. Milliseconds.
+/// A selection of the largest weights. Milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelectionRow {
     /// Weights.
     pub weights: usize,
-    /// Of which so many are chosen.
+    /// Of which so many are selected.
     pub edges: usize,
     /// Threads of each side.
     pub threads: usize,
@@ -246,7 +246,7 @@ pub struct SelectionRow {
     pub torch_sort_ms: f64,
     /// PyTorch's k-th value.
     pub torch_kthvalue_ms: f64,
-    /// How many times as long as ours the sort takes: the median over rounds.
+    /// The sort's time over ours: the median over rounds.
     pub ratio: f64,
     /// The same of the k-th value.
     pub ratio_kthvalue: f64,
@@ -361,7 +361,7 @@ pub struct KernelRow {
     pub ours_ms: f64,
     /// The dense product of the `gemm` crate.
     pub gemm_ms: f64,
-    /// How many times as long as ours that takes: the median over rounds.
+    /// Its time over ours: the median over rounds.
     pub ratio: f64,
     /// The quartiles of all these.
     pub spread: KernelSpread,

@@ -137,7 +137,7 @@ fn selection(rows: &[SelectionRow]) -> String {
     text
 }
 
-/// How many times as long the dense product takes, product by product and density by density; and how near ours comes to the roofline.
+/// The dense product's time over ours, by product and density, and our share of the roofline.
 fn density(rows: &[KernelRow], limits: &Roofline) -> String {
     let rows = rows
         .iter()

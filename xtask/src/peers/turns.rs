@@ -84,7 +84,7 @@ impl Turns {
     }
 }
 
-/// How long the rest takes if it is like what was done.
+/// Estimated time of the remaining rounds.
 pub fn left(round: usize, rounds: usize, elapsed: f64) -> String {
     match rounds - round {
         0 => String::new(),

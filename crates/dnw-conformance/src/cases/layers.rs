@@ -220,7 +220,7 @@ fn wired_product(numbers: &mut Numbers) -> Operation {
 /// A rule made anew.
 pub(crate) type MakeRule = fn() -> Rule;
 
-/// What an edge gives while training, and in evaluation.
+/// The output of an edge in training and in evaluation.
 fn effective_weights() -> Vec<Case> {
     let effective_weights: [(&str, MakeRule); 4] = [
         ("weight", rules::dnw),

@@ -53,7 +53,7 @@ impl TwoLayers {
 
 /// What is left after each update.
 struct Course {
-    /// The wiring of each tensor, after the first choice and each later one.
+    /// The wiring of each tensor, after the first selection and each later one.
     wirings: Vec<BTreeMap<String, Wiring>>,
     /// Every float at the end.
     parameters: BTreeMap<String, TensorData>,

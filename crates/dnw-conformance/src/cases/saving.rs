@@ -128,7 +128,7 @@ fn moves(under: &UnderTest) -> Verdict {
     works(&back, &there)
 }
 
-/// What was loaded is where it was wanted: it takes images from there, and chooses its edges again.
+/// A loaded model is on the requested device: it accepts images from there, and selects its edges again.
 fn works(model: &Model, device: &Device) -> Verdict {
     use dnw_models::Classifier;
     let images = crate::numbers::upload(&[0.5; 64], [1, 1, 8, 8], device);

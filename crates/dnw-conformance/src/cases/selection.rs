@@ -160,7 +160,7 @@ impl ModuleMapper for Roots {
     }
 }
 
-/// The device makes an update; the choice is that of its weights as read.
+/// The device makes an update; the selection equals that from its weights read back.
 fn after_an_update(under: &UnderTest, numbers: &mut Numbers) -> Verdict {
     let n = numbers.size(20..=80);
     let k = numbers.size(1..=n - 1);

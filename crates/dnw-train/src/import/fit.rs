@@ -1,4 +1,4 @@
-//! Which recipe a file fits, told from names and shapes alone.
+//! Finds the recipe that a file fits, from tensor names, shapes and zeros.
 
 use std::collections::HashMap;
 
@@ -17,11 +17,11 @@ use crate::recipe::{Recipe, entries};
 
 /// The most classes that a file may have: labels are 16 bits wide.
 const MOST_CLASSES: usize = 1 << 16;
-/// A recipe held against a file.
+/// A recipe compared with a file.
 #[derive(Clone, Debug)]
 pub(super) struct Fit {
     pub(super) recipe: Recipe,
-    /// Channels, height and width of the images that the network takes.
+    /// Channels, height and width of the network's input images.
     pub(super) image: [usize; 3],
     /// The classes' names, as many as the file's classifier has.
     pub(super) classes: Vec<String>,
@@ -77,7 +77,7 @@ impl<'a> Fitting<'a> {
         Ok(recipe)
     }
 
-    /// The recipe of this name, with the changes, held against the file.
+    /// Compares the recipe of this name, with the changes, with the file.
     pub(super) fn with(&mut self, tensors: &Named<'_>, name: &str) -> Result<Fit, ImportError> {
         let recipe = self.recipe(name)?;
         let masks = Masks::of(&recipe.wiring.rule()?);
@@ -135,7 +135,7 @@ impl<'a> Fitting<'a> {
         Ok(self.met.len() - 1)
     }
 
-    /// Every recipe that comes with the program, the short ones left out, held against the file.
+    /// Compares every recipe of the program, except the short ones, with the file.
     fn all(&mut self, tensors: &Named<'_>) -> Result<Vec<Fit>, ImportError> {
         let (mut fits, mut refused) = (Vec::new(), None);
         for entry in entries().iter().filter(|e| !e.name.ends_with("-short")) {

@@ -97,7 +97,7 @@ impl Arithmetic {
     }
 
     /// The model, which is on a plain device, with its parameters in this type: they keep their identities and whether they learn.
-    /// Running averages stay as they are, and so do norms where they are to.
+    /// Running averages keep their type, and so do norms if the precision says so.
     pub(super) fn cast_model<M: Module>(self, model: M) -> M {
         if self.is_plain() {
             return model;

@@ -73,7 +73,7 @@ pub enum TrainingError {
         /// What its driver says.
         message: String,
     },
-    /// The edges cannot be chosen.
+    /// The edges cannot be selected.
     #[error("after update {update}: {source}")]
     Wiring {
         /// The update, counted from 1.

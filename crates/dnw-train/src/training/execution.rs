@@ -1,4 +1,4 @@
-//! How a training is computed on the machine at hand.
+//! How a training is computed: devices, parts of a batch, precision.
 //!
 //! None of it says what is trained: a recipe means the same on any machine. So it is asked for beside the device and the threads, and
 //! is no part of a recipe.

@@ -45,7 +45,7 @@ pub(super) struct Found {
 /// A copy of the model to compute with: parameters of the same identities in the type of `arithmetic`, running averages of its
 /// own, everything on `device`.
 ///
-/// `plain` is the model as [`Module::valid`] gives it, which is where the averages part ways.
+/// `plain` is [`Module::valid`] of the model, whose running averages are separate from the model's.
 pub(super) fn replica<M: Module>(plain: M, arithmetic: Arithmetic, device: &Device) -> M {
     let copy = arithmetic.cast_model(plain);
     Module::train(carry_masks(copy, device)).fork(device)
@@ -87,7 +87,7 @@ impl Share<'_> {
         let (x, y) = tensors(self.batch, images, self.shape, &self.device);
         let logits = model.forward(self.arithmetic.cast(x)).cast(FloatDType::F32);
         let loss = self.loss.forward(logits.clone(), y);
-        // Times one is exact, so that a whole batch gives what it always gave.
+        // Times one is exact, so a whole batch keeps its result to the bit.
         found.loss += loss.clone().into_scalar::<f32>() * weight;
         drop(forward);
         if !found.loss.is_finite() {

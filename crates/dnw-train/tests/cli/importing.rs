@@ -13,7 +13,7 @@ use crate::shell::{SHORT, Shell};
 /// Settings of the short training without those of its length.
 const SIZES: &[&str] = SHORT.split_at(4).1;
 
-/// Imports a file and gives how far its scores lie from the recorded ones; then exports it, which gives the same file again.
+/// Imports a file and returns the distance of its scores from the recorded ones; then exports it, which must write the same file.
 fn imported_and_exported(arguments: &[&str], file: &Path, record: &Path, scores: &str) -> f32 {
     let shell = Shell::new();
     let import = ["import", file.to_str().unwrap(), "--out", "run"];

@@ -72,7 +72,7 @@ pub const MOMENTS: [(&str, &str); 2] = [
 ];
 
 /// How far the scores of the run at `run` for the record's first batch lie from those recorded under this name, over what is allowed:
-/// 1e-4 absolute and 1e-3 relative, ten times that where an equation is solved, whose steps are chosen by rounding.
+/// 1e-4 absolute and 1e-3 relative, ten times that where an equation is solved, whose steps depend on rounding.
 pub fn distance(run: &Path, record: &Path, scores: &str) -> f32 {
     let record = tensors(record);
     let recorded = &record[scores].data;

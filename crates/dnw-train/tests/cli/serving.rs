@@ -119,7 +119,7 @@ fn updates_on(device: &str) -> Vec<Update> {
     recipe.model.build(shape, classes, device, updates).unwrap()
 }
 
-/// Flex's kernels are not at hand on a server: plain tensors make their sums in another order, which eight updates carry this far
+/// A server has no kernels of flex: plain tensors add in another order, which eight updates carry this far
 /// at most, relative to the loss.
 const TOLERANCE: f32 = 1e-3;
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Settings of a training that takes eight updates; the recipe's own may change, what is said of these may not.
+/// Settings of a training of eight updates. The recipe's own may change; what tests expect of these may not.
 pub const SHORT: [&str; 12] = [
     "--set",
     "epochs=2",
@@ -35,7 +35,7 @@ pub struct Answer {
 
 impl Shell {
     pub fn new() -> Self {
-        // Every file of a run is synced, which on a busy disk takes most of a test's time and in memory none.
+        // Every file of a run is synced, which on a busy disk is most of a test's time, and in memory nothing.
         let memory = tempfile::tempdir_in("/dev/shm");
         Self(memory.or_else(|_| tempfile::tempdir()).unwrap())
     }
@@ -59,7 +59,7 @@ impl Shell {
             .current_dir(self.0.path())
             .env_remove("DNW_DATA")
             .env_remove("DNW_TOKEN")
-            // On a software adapter, tuning takes minutes.
+            // On a software adapter, tuning needs minutes.
             .env("CUBECL_AUTOTUNE_LEVEL", "minimal");
         command
     }

@@ -23,7 +23,7 @@ impl Watcher for Nobody {
     }
 }
 
-/// Runs the main job with a device that gives up; the error, and the folder that is left.
+/// Runs the main job with a device that fails; returns the error and the run folder.
 fn run(oddity: Oddity, execution: &Execution) -> (TrainingError, RunFolder, tempfile::TempDir) {
     let recipe = Recipe::named("digits", &[]).unwrap();
     let data = recipe.open_data(None).unwrap();
