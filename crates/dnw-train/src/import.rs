@@ -22,7 +22,7 @@ use dnw_checkpoint::{Checkpoint, ModelLocation, ModelState, Reason, Skipped, Ten
 
 use crate::recipe::Recipe;
 use crate::run::{Facts, RunError, RunFolder};
-use fit::{Choice, Fit, Fitting, by_name};
+use fit::{BestFit, Fit, Fitting, by_name};
 use network::{Load, Network};
 
 /// What is to be imported, as what.
@@ -77,7 +77,7 @@ impl Import<'_> {
             None => checkpoint.model_state(),
         };
         let model = model.map_err(unreadable)?;
-        let Choice { fit, others } = self.choose(&model, &mut fitting)?;
+        let BestFit { fit, others } = self.select_recipe(&model, &mut fitting)?;
         self.check_finite(&model.tensors)?;
         let load = Load {
             path: self.file,
@@ -125,12 +125,16 @@ impl Import<'_> {
     }
 
     /// The recipe that was asked for, if the file fits it, or else the one that it fits best.
-    fn choose(&self, model: &ModelState, fitting: &mut Fitting<'_>) -> Result<Choice, ImportError> {
+    fn select_recipe(
+        &self,
+        model: &ModelState,
+        fitting: &mut Fitting<'_>,
+    ) -> Result<BestFit, ImportError> {
         let path = || self.file.to_owned();
         let tensors = by_name(&model.tensors);
         let Some(name) = self.recipe else {
             return match fitting.best(&tensors)? {
-                Ok(choice) => Ok(choice),
+                Ok(best) => Ok(best),
                 Err(nearest) => {
                     let differences = nearest.as_ref().map(|fit| &fit.differences);
                     self.check_needed(model, differences)?;
@@ -150,7 +154,7 @@ impl Import<'_> {
         let fit = fitting.with(&tensors, name)?;
         if fit.differences.count() == 0 {
             let others = Vec::new();
-            return Ok(Choice { fit, others });
+            return Ok(BestFit { fit, others });
         }
         self.check_needed(model, Some(&fit.differences))?;
         // Another recipe may fit as it comes, whatever was changed in this one.

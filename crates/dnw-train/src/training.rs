@@ -43,7 +43,7 @@ use averages::Averages;
 use error::Failed;
 use loss_scale::{LossScale, are_finite};
 use optimizer::optimizer;
-use replica::{Found, Share, replica};
+use replica::{DevicePart, DeviceResult, replica};
 
 /// A training: everything that changes while it runs.
 pub struct Training<M> {
@@ -307,11 +307,11 @@ impl<M: Classifier> Training<M> {
     /// Forward and backward on every device.
     fn pass(&self, batch: &Batch, scale: f32) -> Result<Pass, TrainingError> {
         let execution = &self.plan.execution;
-        let shares: Vec<Share<'_>> = execution
+        let parts: Vec<DevicePart<'_>> = execution
             .shares(batch.len())
             .into_iter()
             .zip(execution.places())
-            .map(|(images, place)| Share {
+            .map(|(images, place)| DevicePart {
                 batch,
                 at_once: execution.at_once(images.len()),
                 images,
@@ -322,15 +322,15 @@ impl<M: Classifier> Training<M> {
                 scale,
             })
             .collect();
-        let (found, averages) = if execution.is_direct() {
-            let found = shares.iter().map(|share| share.compute(&*self.model));
-            (found.collect::<Vec<_>>(), None)
+        let (results, averages) = if execution.is_direct() {
+            let results = parts.iter().map(|part| part.compute(&*self.model));
+            (results.collect::<Vec<_>>(), None)
         } else {
-            let (found, averages) = self.on_copies(&shares)?;
-            (found, Some(averages))
+            let (results, averages) = self.on_copies(&parts)?;
+            (results, Some(averages))
         };
-        let loss = found.iter().map(|found| found.loss).sum();
-        let right = found.iter().map(|found| found.right).sum();
+        let loss = results.iter().map(|result| result.loss).sum();
+        let right = results.iter().map(|result| result.right).sum();
         if !f32::is_finite(loss) && self.scale.is_some() {
             return Err(self.overflow("the loss"));
         }
@@ -344,26 +344,29 @@ impl<M: Classifier> Training<M> {
         Ok(Pass {
             loss,
             right,
-            gradients: self.added(found),
+            gradients: self.sum_gradients(results),
             averages,
         })
     }
 
-    /// Computes each share with a copy of the model on its device, all at once; and where that moved the running averages.
-    fn on_copies(&self, shares: &[Share<'_>]) -> Result<(Vec<Found>, Averages), TrainingError> {
-        let compute = |plain: M, share: &Share<'_>| {
-            let copy = replica(plain, share.arithmetic, &share.device);
-            let found = share.compute(&copy);
-            (found, Averages::of(&copy))
+    /// Computes each part with a copy of the model on its device, all at once; also returns the new running averages.
+    fn on_copies(
+        &self,
+        parts: &[DevicePart<'_>],
+    ) -> Result<(Vec<DeviceResult>, Averages), TrainingError> {
+        let compute = |plain: M, part: &DevicePart<'_>| {
+            let copy = replica(plain, part.arithmetic, &part.device);
+            let result = part.compute(&copy);
+            (result, Averages::of(&copy))
         };
-        let ended: Vec<_> = match shares {
-            [share] => vec![Ok(compute((*self.model).valid(), share))],
-            shares => std::thread::scope(|scope| {
-                let begun: Vec<_> = shares
+        let ended: Vec<_> = match parts {
+            [part] => vec![Ok(compute((*self.model).valid(), part))],
+            parts => std::thread::scope(|scope| {
+                let begun: Vec<_> = parts
                     .iter()
-                    .map(|share| {
+                    .map(|part| {
                         let plain = (*self.model).valid();
-                        scope.spawn(move || guarded(|| compute(plain, share)))
+                        scope.spawn(move || guarded(|| compute(plain, part)))
                     })
                     .collect();
                 let joined = begun.into_iter().map(|thread| thread.join());
@@ -372,24 +375,24 @@ impl<M: Classifier> Training<M> {
                     .collect()
             }),
         };
-        let (mut found, mut averages) = (Vec::new(), Vec::new());
-        for (place, (share, ended)) in shares.iter().zip(ended).enumerate() {
-            let failed = |message: String| self.failed(place, share.at_once).saying(&message);
+        let (mut results, mut averages) = (Vec::new(), Vec::new());
+        for (place, (part, ended)) in parts.iter().zip(ended).enumerate() {
+            let failed = |message: String| self.failed(place, part.at_once).saying(&message);
             let (own, moved) = ended.map_err(failed)?;
-            let weight = share.images.len() as f64 / share.batch.len() as f64;
+            let weight = part.images.len() as f64 / part.batch.len() as f64;
             averages.push((moved, weight));
-            found.push(own);
+            results.push(own);
         }
         let device = self.device().clone().inner();
-        Ok((found, Averages::mean(averages, &device)))
+        Ok((results, Averages::mean(averages, &device)))
     }
 
-    /// The sum of what the devices found, in their order, on the first.
-    fn added(&self, found: Vec<Found>) -> GradientsParams {
+    /// The sum of the devices' gradients, in their order, on the first.
+    fn sum_gradients(&self, results: Vec<DeviceResult>) -> GradientsParams {
         let device = self.device().clone().inner();
         let mut sum = GradientsAccumulator::new();
-        for found in found {
-            let gradients = found.gradients.to_device(&device, &*self.model);
+        for result in results {
+            let gradients = result.gradients.to_device(&device, &*self.model);
             sum.accumulate(&*self.model, gradients);
         }
         sum.grads()

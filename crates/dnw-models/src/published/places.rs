@@ -23,14 +23,14 @@ pub struct Place {
     /// Whether it is the weight of a wired layer, independent of `Wire`.
     pub has_edges: bool,
     /// Whether it is transposed in the model: the weight of a linear layer.
-    is_turned: bool,
+    is_transposed: bool,
 }
 
 impl Place {
     /// Whether a tensor of this shape fits. A linear layer that was a 1 x 1 convolution has two more dimensions of size one.
     pub fn takes(&self, shape: &[usize]) -> bool {
         let plain = |shape: &[usize]| match *shape {
-            [targets, sources, 1, 1] if self.is_turned => vec![targets, sources],
+            [targets, sources, 1, 1] if self.is_transposed => vec![targets, sources],
             _ => shape.to_vec(),
         };
         plain(shape) == plain(&self.shape)
@@ -44,7 +44,7 @@ impl Place {
     /// The index in the model's tensor of an entry of the file's tensor.
     fn entry(&self, entry: usize) -> usize {
         match *self.shape {
-            [targets, sources, ..] if self.is_turned => {
+            [targets, sources, ..] if self.is_transposed => {
                 (entry % sources) * targets + entry / sources
             }
             _ => entry,
@@ -54,7 +54,7 @@ impl Place {
     /// The index in the file's tensor of an entry of the model's tensor.
     fn published_entry(&self, entry: usize) -> usize {
         match *self.shape {
-            [targets, sources, ..] if self.is_turned => {
+            [targets, sources, ..] if self.is_transposed => {
                 (entry % targets) * sources + entry / targets
             }
             _ => entry,
@@ -162,9 +162,9 @@ impl ModuleVisitor for Find<'_> {
             return;
         }
         let container = self.containers.last().map(String::as_str);
-        let is_turned = D == 2 && is_linear(container, &path);
+        let is_transposed = D == 2 && is_linear(container, &path);
         let mut shape = param.lazy_shape().as_slice().to_vec();
-        if is_turned {
+        if is_transposed {
             shape.reverse();
             if self.published.head_is_convolution {
                 shape.extend([1, 1]);
@@ -175,7 +175,7 @@ impl ModuleVisitor for Find<'_> {
             path,
             shape,
             has_edges: false,
-            is_turned,
+            is_transposed,
         });
     }
 

@@ -33,24 +33,24 @@ pub(super) struct Fit {
     masks: Masks,
 }
 
-/// The recipe that was found.
-pub(super) struct Choice {
+/// The recipe that fits best.
+pub(super) struct BestFit {
     pub(super) fit: Fit,
-    /// Others that fit as well.
+    /// Others that fit equally well.
     pub(super) others: Vec<String>,
 }
 
 /// What decides the tensors of a network: its configuration, the images, how many classes there are.
 type Key = (ModelConfig, [usize; 3], usize);
 
-/// Holds recipes against a file.
+/// Compares recipes with a file.
 pub(super) struct Fitting<'a> {
     changes: &'a [String],
     device: &'a Device,
     /// The recipes that were read, by name.
     recipes: HashMap<String, Recipe>,
-    /// The tensors of each network that was met: many recipes share one.
-    met: Vec<(Key, Vec<Place>)>,
+    /// The tensors of each network built so far: many recipes share one.
+    networks: Vec<(Key, Vec<Place>)>,
 }
 
 /// A file's tensors by their names.
@@ -64,7 +64,7 @@ impl<'a> Fitting<'a> {
             changes,
             device,
             recipes: HashMap::new(),
-            met: Vec::new(),
+            networks: Vec::new(),
         }
     }
 
@@ -91,7 +91,7 @@ impl<'a> Fitting<'a> {
         let classes = found.unwrap_or(known.classes.len());
         let has_all_classes = classes == known.classes.len();
         let network = self.network(&recipe.model, image, classes)?;
-        let network = &self.met[network].1;
+        let network = &self.networks[network].1;
         let differences = Differences::between(tensors, network, &recipe, masks);
         Ok(Fit {
             image,
@@ -108,7 +108,7 @@ impl<'a> Fitting<'a> {
         })
     }
 
-    /// Where the published tensors of a network are among those that were met.
+    /// The index of a network in `networks`; builds it if it is new.
     fn network(
         &mut self,
         model: &ModelConfig,
@@ -126,13 +126,13 @@ impl<'a> Fitting<'a> {
         }
 
         let key = (model.clone(), image, classes);
-        if let Some(place) = self.met.iter().position(|(met, _)| *met == key) {
+        if let Some(place) = self.networks.iter().position(|(known, _)| *known == key) {
             return Ok(place);
         }
         let places = Places(Published::of(model));
         let places = model.build(image, classes, self.device, places)?;
-        self.met.push((key, places));
-        Ok(self.met.len() - 1)
+        self.networks.push((key, places));
+        Ok(self.networks.len() - 1)
     }
 
     /// Compares every recipe of the program, except the short ones, with the file.
@@ -145,7 +145,7 @@ impl<'a> Fitting<'a> {
             }
         }
         match refused {
-            // A change that no recipe can take is a mistake in the change.
+            // A change that no recipe accepts is a mistake in the change.
             Some(error) if fits.is_empty() => Err(error),
             _ => Ok(fits),
         }
@@ -171,30 +171,30 @@ impl<'a> Fitting<'a> {
     pub(super) fn best(
         &mut self,
         tensors: &Named<'_>,
-    ) -> Result<Result<Choice, Option<Fit>>, ImportError> {
+    ) -> Result<Result<BestFit, Option<Fit>>, ImportError> {
         let mut fits = self.all(tensors)?;
         let is_masked = tensors.keys().any(|name| name.ends_with(".mask"));
-        let natural = if is_masked {
+        let expected = if is_masked {
             Masks::Needed
         } else {
             Masks::Absent
         };
-        let likeness = |fit: &Fit| {
-            let unlike = (!fit.has_all_classes, !fit.has_budget);
-            (unlike, fit.masks != natural)
+        let mismatch = |fit: &Fit| {
+            let sizes = (!fit.has_all_classes, !fit.has_budget);
+            (sizes, fit.masks != expected)
         };
         let is_other_rule = |fit: &Fit| fit.recipe.wiring.rule != "dnw";
         fits.sort_by_key(|fit| {
             let distance = fit.differences.distance();
-            (distance, likeness(fit), is_other_rule(fit))
+            (distance, mismatch(fit), is_other_rule(fit))
         });
         let mut fits = fits.into_iter();
         Ok(match fits.next() {
             Some(fit) if fit.differences.count() == 0 => {
-                let alike = likeness(&fit);
-                let others = fits.filter(|o| o.differences.count() == 0 && likeness(o) == alike);
+                let best = mismatch(&fit);
+                let others = fits.filter(|o| o.differences.count() == 0 && mismatch(o) == best);
                 let others = others.map(|other| other.recipe.name).collect();
-                Ok(Choice { fit, others })
+                Ok(BestFit { fit, others })
             }
             nearest => Err(nearest.filter(|fit| fit.differences.has_common_names())),
         })
@@ -270,13 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn the_zeros_of_a_file_tell_its_recipe_from_others_of_the_same_network() {
+    fn the_zeros_of_a_file_distinguish_recipes_of_one_network() {
         assert!(fits("imagenet-resnet50-all-80", 2));
         assert!(fits("imagenet-resnet50-all-50", 5));
         for other in ["all-70", "all-90", "first-dense-80", "dense"] {
             assert!(!fits(&format!("imagenet-resnet50-{other}"), 2), "{other}");
         }
-        // Nothing is said by a file without zeros.
+        // A file without zeros fits any budget.
         assert!(fits("imagenet-resnet50-all-70", 10));
         assert!(fits("imagenet-resnet50-dense", 10));
     }

@@ -1,4 +1,4 @@
-//! One device's share of an update: the network forward and backward over some images of a batch.
+//! One device's part of an update: the network forward and backward over some images of a batch.
 
 use std::ops::Range;
 
@@ -16,27 +16,27 @@ use super::evaluation::predictions;
 use crate::data::Batch;
 use crate::profile;
 
-/// What a device is to do.
-pub(super) struct Share<'a> {
+/// The part of a batch that one device computes.
+pub(super) struct DevicePart<'a> {
     pub(super) batch: &'a Batch,
-    /// Which images of the batch are its own.
+    /// The images of the batch that the device computes.
     pub(super) images: Range<usize>,
-    /// The most that it computes at once.
+    /// The most images that it computes at once.
     pub(super) at_once: usize,
     /// Channels, height, width.
     pub(super) shape: [usize; 3],
     pub(super) device: Device,
     pub(super) arithmetic: Arithmetic,
     pub(super) loss: CrossEntropyLoss,
-    /// What the loss is multiplied by.
+    /// The factor of the loss.
     pub(super) scale: f32,
 }
 
-/// What came of it.
-pub(super) struct Found {
+/// The results of a device.
+pub(super) struct DeviceResult {
     /// Its part of the batch's mean loss: its own mean loss times its share of the batch.
     pub(super) loss: f32,
-    /// Images classified right.
+    /// Images classified correctly.
     pub(super) right: usize,
     /// Its part of the gradients of the batch's mean loss, in 32 bits; none where the loss is not finite.
     pub(super) gradients: GradientsParams,
@@ -51,10 +51,10 @@ pub(super) fn replica<M: Module>(plain: M, arithmetic: Arithmetic, device: &Devi
     Module::train(carry_masks(copy, device)).fork(device)
 }
 
-impl Share<'_> {
-    /// Computes it, part by part.
-    pub(super) fn compute<M: Classifier>(&self, model: &M) -> Found {
-        let mut found = Found {
+impl DevicePart<'_> {
+    /// Computes the images, `at_once` at a time.
+    pub(super) fn compute<M: Classifier>(&self, model: &M) -> DeviceResult {
+        let mut result = DeviceResult {
             loss: 0.0,
             right: 0,
             gradients: GradientsParams::new(),
@@ -64,14 +64,14 @@ impl Share<'_> {
         while begin < self.images.end {
             let part = begin..self.images.end.min(begin + self.at_once);
             begin = part.end;
-            let gradients = self.part(model, part, &mut found);
+            let gradients = self.part(model, part, &mut result);
             match gradients {
                 Some(gradients) => sum.accumulate(model, gradients),
-                None => return found,
+                None => return result,
             }
         }
-        found.gradients = sum.grads();
-        found
+        result.gradients = sum.grads();
+        result
     }
 
     /// The gradients of some images' part of the batch's mean loss; nothing if the loss is not finite.
@@ -79,7 +79,7 @@ impl Share<'_> {
         &self,
         model: &M,
         images: Range<usize>,
-        found: &mut Found,
+        result: &mut DeviceResult,
     ) -> Option<GradientsParams> {
         let labels = &self.batch.labels[images.clone()];
         let weight = images.len() as f32 / self.batch.len() as f32;
@@ -88,13 +88,13 @@ impl Share<'_> {
         let logits = model.forward(self.arithmetic.cast(x)).cast(FloatDType::F32);
         let loss = self.loss.forward(logits.clone(), y);
         // Times one is exact, so a whole batch keeps its result to the bit.
-        found.loss += loss.clone().into_scalar::<f32>() * weight;
+        result.loss += loss.clone().into_scalar::<f32>() * weight;
         drop(forward);
-        if !found.loss.is_finite() {
+        if !result.loss.is_finite() {
             return None;
         }
         let right = predictions(logits);
-        found.right += right.iter().zip(labels).filter(|(a, b)| a == b).count();
+        result.right += right.iter().zip(labels).filter(|(a, b)| a == b).count();
         let factor = weight * self.scale;
         let loss = if factor == 1.0 { loss } else { loss * factor };
         let _backward = trace_span!("backward").entered();
