@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The published program, were its sort stable: sorts all entries and drops the first.
+    /// The published program with a stable sort: sorts all entries and drops the first.
     fn by_sorting(scores: &[f32], candidates: &Wiring, k: usize) -> Wiring {
         let mut order: Vec<usize> = candidates.iter().collect();
         order.sort_by(|&a, &b| scores[a].partial_cmp(&scores[b]).unwrap());

@@ -50,7 +50,7 @@ pub(crate) struct Report {
     pub(crate) same_edges: bool,
 }
 
-/// What a run ended with.
+/// The end of a run.
 pub(crate) struct End {
     /// Of the first batch.
     logits: TensorData,
@@ -58,8 +58,8 @@ pub(crate) struct End {
 }
 
 impl Report {
-    /// All that precedes the first update agrees.
-    pub(crate) fn starts_alike(&self) -> bool {
+    /// Everything before the first update agrees.
+    pub(crate) fn start_agrees(&self) -> bool {
         let logits = self.logits_before <= 1.0 && self.logits_of_first_step <= 1.0;
         logits && self.gradients_of_first_step.0 <= 1.0
     }
@@ -70,17 +70,17 @@ impl Report {
         losses.all(|(found, recorded)| (found - recorded).abs() <= share * recorded)
     }
 
-    /// All that precedes the first update agrees, and so do all losses.
+    /// Everything before the first update agrees, and so do all losses.
     ///
     /// # Errors
     /// The report, where it does not.
     pub(crate) fn check_start_and_losses(&self) -> Verdict {
         let losses = self.has_losses(0..self.losses.len(), 1e-3);
-        ensure(self.starts_alike() && losses, || format!("{self:?}"))
+        ensure(self.start_agrees() && losses, || format!("{self:?}"))
     }
 
-    /// What the last update led to agrees.
-    pub(crate) fn ends_alike(&self) -> bool {
+    /// The logits and wirings after the last update agree.
+    pub(crate) fn end_agrees(&self) -> bool {
         self.logits_after <= 1.0 && self.same_edges
     }
 }
@@ -172,19 +172,19 @@ impl<M: Classifier> Run<'_, M> {
 
     /// Everything agrees with the record, for some rounding of the images.
     ///
-    /// Now and then the last bit of a float decides: two edges lie so close to the threshold, or what a unit gathers so close to zero,
-    /// where its gradient jumps. Two programs round differently, and nudging the images by a few parts in ten million leads now to one
-    /// side, now to the other, with logits a hundredth apart some steps later. So what precedes the first update and the losses must
-    /// agree for every nudge that is tried, and for one of them what the last update led to must too: the logits and the wirings.
+    /// Rounding sometimes decides: two edges are close to the threshold, or the input of a ReLU is close to zero, where its gradient
+    /// jumps. Two programs round differently, and images nudged by a few parts in ten million can fall on either side, with logits a
+    /// hundredth apart some steps later. So everything before the first update and the losses must agree for every nudge, and the final
+    /// logits and wirings for one of them.
     ///
-    /// A device whose rounding leans to the other side may miss the recorded end at every nudge. What flex comes to at some nudge
-    /// will do as well then: flex is held to the record by its own run, and its runs show all sides that there are.
+    /// A device that rounds to the other side may miss the recorded end at every nudge. The end of flex at some nudge is accepted then:
+    /// flex itself must match the record, and its runs reach every possible end.
     pub(crate) fn check(&self, under: &UnderTest) -> Verdict {
         let mut of_flex = None;
         let mut ends = Vec::new();
         for nudge in NUDGES {
             let (report, end) = self.nudged(under, nudge)?;
-            if report.ends_alike() {
+            if report.end_agrees() {
                 return Ok(());
             }
             if under.backend() != Some(Backend::Flex) {
@@ -192,7 +192,7 @@ impl<M: Classifier> Run<'_, M> {
                     Some(known) => known,
                     none => none.insert(self.ends_of_flex()?),
                 };
-                if known.iter().any(|known| self.are_alike(&end, known)) {
+                if known.iter().any(|known| self.ends_agree(&end, known)) {
                     return Ok(());
                 }
             }
@@ -217,7 +217,7 @@ impl<M: Classifier> Run<'_, M> {
         NUDGES.into_iter().map(end).collect()
     }
 
-    fn are_alike(&self, found: &End, known: &End) -> bool {
+    fn ends_agree(&self, found: &End, known: &End) -> bool {
         let [a, b] = [found, known].map(|end| end.logits.iter::<f64>().collect::<Vec<_>>());
         found.wirings == known.wirings && self.allowed.furthest(&a, &b).0 <= 1.0
     }
@@ -242,7 +242,7 @@ impl<M: Classifier> Run<'_, M> {
         Ok(())
     }
 
-    /// The gradient of every parameter, as it is published.
+    /// The gradient of every parameter, under its published name and shape.
     fn gradients(
         &self,
         model: &Wired<M>,
@@ -250,8 +250,8 @@ impl<M: Classifier> Run<'_, M> {
     ) -> Result<Vec<(String, TensorData)>, Shortfall> {
         let found = gradients(model, grads).into_iter().map(|(path, gradient)| {
             let gradient = if path == "fc.weight" {
-                let turned = Tensor::<2>::from_data(gradient, &Device::flex()).transpose();
-                turned.into_data()
+                let transposed = Tensor::<2>::from_data(gradient, &Device::flex()).transpose();
+                transposed.into_data()
             } else {
                 gradient
             };
@@ -267,7 +267,7 @@ impl<M: Classifier> Run<'_, M> {
         Ok(found)
     }
 
-    /// The norm of what was found less what was recorded, over the norm of the latter.
+    /// The norm of the difference over the norm of the recorded tensor.
     fn norm_distance(&self, found: &TensorData, name: &str) -> f32 {
         let recorded = self.record.data(name);
         let pairs = found.iter::<f32>().zip(recorded.iter::<f32>());
