@@ -186,8 +186,9 @@ pub fn of_bytes(bytes: &[u8]) -> CheckpointError {
             remedy: "give one file: load the model in Python and save its `state_dict()`",
         };
     }
-    // A protobuf message whose first field is the number of the format's version, followed by the producer's name, as all exporters write it.
-    if head.first() == Some(&0x08) && head.get(2) == Some(&0x12) {
+    // A protobuf message: field 1, the version of the format, below 128; then the producer's name (field 2) or, without one, the graph (7) or
+    // the operator sets (8), as ONNX writes them.
+    if let [0x08, 0..0x80, 0x12 | 0x3a | 0x42, ..] = head {
         return CheckpointError::OtherFormat {
             found: "an ONNX model",
             remedy: "give the PyTorch checkpoint that it was exported from",

@@ -28,7 +28,7 @@ const PARAMETRIZED_ORIGINAL: &str = ".original";
 
 /// What was done besides renaming.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct Unified {
     /// The masks that were multiplied into their tensors: those of biases and other tensors without edges.
     pub applied: Vec<String>,
     /// Second copies of weights, which were removed.
@@ -38,8 +38,8 @@ pub struct Names {
 }
 
 /// Gives weights and masks the names of the last form.
-pub fn unify(tensors: &mut Vec<Tensor>) -> Names {
-    let mut done = Names::default();
+pub fn unify(tensors: &mut Vec<Tensor>) -> Unified {
+    let mut done = Unified::default();
     let mut renamed = Vec::new();
     // The mask's name and the tensor that it masks.
     let mut masks: HashMap<String, String> = HashMap::new();

@@ -5,7 +5,7 @@
 //! [`Checkpoint::locations`]; [`Checkpoint::model_state`] takes the most likely one.
 
 use crate::checkpoint::{join, refuse_duplicates};
-use crate::masked::{self, Names};
+use crate::masked::{self, Unified};
 use crate::{Checkpoint, CheckpointError, Reason, Section, Skipped, Tensor};
 
 /// The usual paths of the model's dictionary, the most likely first.
@@ -166,7 +166,7 @@ impl Checkpoint {
                 }
             }
         }
-        let Names {
+        let Unified {
             applied,
             copies,
             mut unmasked,

@@ -38,6 +38,11 @@ fn a_file_is_named_by_its_first_bytes() {
     is(b"GGUF\x03\0\0\0", "a GGUF file");
     is(b"\x1f\x8b\x08\0\0\0\0\0", "a gzip archive");
     is(b"\x08\x0a\x12\x07pytorch\x1a\x062.15.0", "an ONNX model");
+    // As onnx 1.23 writes a model without the name of a producer.
+    is(
+        b"\x08\x0e\x3a\x33\x0a\x0c\x0a\x01x\x12\x01y\"\x04Relu",
+        "an ONNX model",
+    );
     is(b"(dp0\nVfc.weight\np1\n", "a pickle of protocol 0");
     let mut tar = vec![b'a'; 512];
     tar[257..262].copy_from_slice(b"ustar");

@@ -45,7 +45,7 @@ impl<M: Module> Wired<M> {
     #[must_use]
     pub fn prepare(&mut self, mut gradients: GradientsParams) -> GradientsParams {
         if !self.rule.needs_gradients() {
-            let mut seen = Seen {
+            let mut seen = WithGradient {
                 facts: &self.tensors.facts,
                 gradients: &gradients,
                 path: Vec::new(),
@@ -77,14 +77,14 @@ impl<M: Module> Wired<M> {
 }
 
 /// Collects the names of the wired tensors that have gradients.
-struct Seen<'a> {
+struct WithGradient<'a> {
     facts: &'a BTreeMap<String, Arc<TensorFacts>>,
     gradients: &'a GradientsParams,
     path: Vec<String>,
     names: &'a mut BTreeSet<String>,
 }
 
-impl ModuleVisitor for Seen<'_> {
+impl ModuleVisitor for WithGradient<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.push(path::step(name, container));
     }

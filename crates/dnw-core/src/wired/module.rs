@@ -16,30 +16,10 @@ impl<M: Module> Wired<M> {
         }
     }
 
-    fn split(self) -> (M, impl FnOnce(M) -> Self) {
-        let Self {
-            model,
-            rule,
-            tensors,
-            clock,
-            seed,
-            gradients,
-            initial,
-            last,
-            learning,
-        } = self;
-        let model = model.expect(MODEL_IS_SET);
-        (model, move |model| Self {
-            model: Some(model),
-            rule,
-            tensors,
-            clock,
-            seed,
-            gradients,
-            initial,
-            last,
-            learning,
-        })
+    /// The model, and what puts one back into the rest.
+    fn split(mut self) -> (M, impl FnOnce(M) -> Self) {
+        let model = self.model.take().expect(MODEL_IS_SET);
+        (model, |model| self.with(model))
     }
 }
 

@@ -48,6 +48,15 @@ fn times(tensor: &Tensor, mask: &Tensor) -> Tensor {
     }
 }
 
+/// The network with zeros written in for two of three weights.
+fn pruned() -> Vec<Tensor> {
+    let zeroed = |tensor: Tensor| match tensor.shape.len() {
+        2 => times(&tensor, &thirds(&tensor)),
+        _ => tensor,
+    };
+    lenet().into_iter().map(zeroed).collect()
+}
+
 fn named(tensor: &Tensor, name: impl Into<String>) -> Tensor {
     Tensor {
         name: name.into(),
@@ -154,14 +163,7 @@ fn each_form_of_a_mask_is_the_wiring() {
     }
     // Zeros written in.
     let shell = Shell::new();
-    let zeroed = |t: Tensor| {
-        if t.shape.len() == 2 {
-            times(&t, &thirds(&t))
-        } else {
-            t
-        }
-    };
-    let tensors: Vec<Tensor> = lenet().into_iter().map(zeroed).collect();
+    let tensors = pruned();
     let imported = import(&shell, &tensors, &[]).succeeded().json();
     assert_eq!(imported["wiring_from"], "the zeros in the file's weights");
     assert_eq!(imported["edges_real"], 235_200 / 3 + 10_000 + 334);
@@ -210,14 +212,7 @@ fn no_real_edge_weighs_nothing() {
 #[test]
 fn a_threshold_is_not_subtracted_from_final_weights() {
     let shell = Shell::new();
-    let zeroed = |t: Tensor| {
-        if t.shape.len() == 2 {
-            times(&t, &thirds(&t))
-        } else {
-            t
-        }
-    };
-    let tensors: Vec<Tensor> = lenet().into_iter().map(zeroed).collect();
+    let tensors = pruned();
     let rule = ["--recipe", "mnist-lenet", "--set", "wiring.rule=st-3"];
     import(&shell, &tensors, &rule)
         .refused(&["`st-3` would subtract its threshold", "wiring.rule=dnw"]);
