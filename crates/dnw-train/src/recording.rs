@@ -10,12 +10,13 @@ use dnw_report::{
 use crate::run::frame::Frame;
 use crate::run::{DrawingFile, Facts, Metric, Metrics, RunError, RunFolder, Status, TensorFacts};
 
-/// Bytes of weights that a page may hold, unless the fewest frames take more. Base64 makes a third more of them.
-const WEIGHT_BYTES: usize = 2 << 20;
-/// Frames that are kept however large the weights are.
-const FEWEST_FRAMES: usize = 6;
-/// Bytes of feature maps that a page may hold, unless two frames take more.
-const FEATURE_BYTES: usize = 1 << 20;
+/// Bytes of swaps, weights and feature maps that a page may hold: with the third that base64 adds, and everything else, 5 MB. The swaps
+/// are exact, so a long run of a large network may take more.
+const PAGE_BYTES: usize = 3_450_000;
+/// Frames of weights that are kept however large they are.
+const FEWEST_FRAMES: usize = 3;
+/// Frames with which weights of 16 bits look smooth.
+const SMOOTH_FRAMES: usize = 12;
 
 /// Reads a run folder into what the explorer shows.
 ///
@@ -34,12 +35,15 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
         .map(|update| Ok((update, folder.read_frame(update)?)))
         .collect::<Result<_, RunError>>()?;
     let edges = facts.edges_possible.max(1);
-    // The fewer frames of 16 bits fit, the more is won by those of 8.
-    let precision = match WEIGHT_BYTES / (2 * edges) {
-        fitting if fitting >= frames.len().min(2 * FEWEST_FRAMES) => Precision::Sixteen,
+    let left = PAGE_BYTES.saturating_sub(wiring_bytes(folder, &facts));
+    let with_maps = frames_with_maps(&frames, left / 3);
+    let map_bytes = with_maps.iter().map(|(_, frame)| map_bytes(frame));
+    let weight_bytes = left.saturating_sub(map_bytes.sum());
+    let precision = match weight_bytes / (2 * edges) {
+        fitting if fitting >= frames.len().min(SMOOTH_FRAMES) => Precision::Sixteen,
         _ => Precision::Eight,
     };
-    let most = WEIGHT_BYTES / (precision.bytes() * edges);
+    let most = weight_bytes / (precision.bytes() * edges);
     let shown = evenly(frames.len(), most.max(FEWEST_FRAMES));
     let layers = facts.tensors.iter().map(|tensor| {
         let chosen: Vec<&(u64, Frame)> = shown.iter().map(|&i| &frames[i]).collect();
@@ -81,8 +85,35 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
             &facts,
             drawing.as_ref().map_or(0, |drawing| drawing.nodes.len()),
             &frames,
+            &with_maps,
         )?,
     })
+}
+
+/// Bytes of the swaps of all tensors, and of their legal and first edges.
+fn wiring_bytes(folder: &RunFolder, facts: &Facts) -> usize {
+    let bytes = facts.tensors.iter().map(|tensor| {
+        let swaps = std::fs::metadata(folder.history(&tensor.name));
+        swaps.map_or(0, |file| file.len() as usize)
+    });
+    bytes.sum()
+}
+
+/// The frames whose feature maps are shown: as many as fit, at least the last.
+fn frames_with_maps(frames: &[(u64, Frame)], bytes: usize) -> Vec<&(u64, Frame)> {
+    let all = frames
+        .iter()
+        .filter(|(_, frame)| frame.bytes("maps").is_some());
+    let all: Vec<&(u64, Frame)> = all.collect();
+    let most = bytes / all.first().map_or(1, |(_, frame)| map_bytes(frame)).max(1);
+    evenly(all.len(), most.max(1))
+        .into_iter()
+        .map(|i| all[i])
+        .collect()
+}
+
+fn map_bytes(frame: &Frame) -> usize {
+    frame.bytes("maps").map_or(0, <[u8]>::len)
 }
 
 pub(crate) fn budget_in_words(recipe: &crate::recipe::Recipe) -> String {
@@ -92,10 +123,13 @@ pub(crate) fn budget_in_words(recipe: &crate::recipe::Recipe) -> String {
         .map_or_else(|error| error.to_string(), |budget| budget.to_string())
 }
 
-/// At most `most` of `count` places, the first and the last among them, evenly spread.
+/// At most `most` of `count` places, the last and, of several, the first among them, evenly spread.
 fn evenly(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         return (0..count).collect();
+    }
+    if most == 1 {
+        return vec![count - 1];
     }
     (0..most)
         .map(|i| i * (count - 1) / (most - 1).max(1))
@@ -250,6 +284,7 @@ fn samples(
     facts: &Facts,
     nodes: usize,
     frames: &[(u64, Frame)],
+    with_maps: &[&(u64, Frame)],
 ) -> Result<Option<Samples>, RunError> {
     if facts.status == Status::Imported {
         // Nothing was shown to it yet.
@@ -288,7 +323,7 @@ fn samples(
         labels: labels.iter().map(|&label| u32::from(label)).collect(),
         frames: frames.iter().map(|(update, _)| *update).collect(),
         probabilities: Blob(probabilities),
-        features: features(folder, images, nodes, frames)?,
+        features: features(folder, images, nodes, with_maps)?,
     }))
 }
 
@@ -297,18 +332,11 @@ fn features(
     folder: &RunFolder,
     images: usize,
     nodes: usize,
-    frames: &[(u64, Frame)],
+    frames: &[&(u64, Frame)],
 ) -> Result<Option<Features>, RunError> {
     let mut features: Option<Features> = None;
     let mut scales = Vec::new();
-    let with_maps = frames
-        .iter()
-        .filter(|(_, frame)| frame.bytes("maps").is_some());
-    let with_maps: Vec<&(u64, Frame)> = with_maps.collect();
-    let bytes = with_maps.first().and_then(|(_, frame)| frame.bytes("maps"));
-    let most = FEATURE_BYTES / bytes.map_or(1, <[u8]>::len).max(1);
-    for place in evenly(with_maps.len(), most.max(2)) {
-        let (update, frame) = with_maps[place];
+    for (update, frame) in frames {
         let (Some(maps), Some(scale)) = (frame.bytes("maps"), frame.f32("maps-scale")) else {
             continue;
         };
@@ -345,4 +373,17 @@ fn features(
         scale: Blob::from_f32(scales),
         ..features
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::evenly;
+
+    #[test]
+    fn frames_are_spread_and_the_last_is_always_shown() {
+        assert_eq!(evenly(2, 9), [0, 1]);
+        assert_eq!(evenly(5, 3), [0, 2, 4]);
+        assert_eq!(evenly(5, 1), [4]);
+        assert_eq!(evenly(0, 1), [0; 0]);
+    }
 }
