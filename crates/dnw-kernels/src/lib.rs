@@ -10,6 +10,7 @@
 //! decide how work is split into tasks, and partial sums are added in a fixed order.
 //!
 //! ```
+//! # #[cfg(feature = "training")] {
 //! use dnw_kernels::{EdgeIndex, product, product::{Layout, ProductShape}};
 //!
 //! // two targets, three sources, one pixel, one image; the real edges are (0, 2) and (1, 0)
@@ -19,31 +20,57 @@
 //! let mut y = [0.0; 2];
 //! product::forward(shape, &[1.0, 10.0, 100.0], &index.weights(&weight), &index, &mut y);
 //! assert_eq!(y, [200.0, 3.0]);
+//! # }
 //! ```
 
 #![deny(missing_docs)]
 
-pub mod convolution;
-mod cost;
-mod dense;
-mod index;
-mod layout;
-pub mod levels;
-pub mod node;
-pub mod norm;
-mod planes;
-pub mod pool;
-pub mod product;
-mod rows;
-pub mod selection;
+pub mod inference;
 pub mod settings;
-pub mod sgd;
+// Without training, not every helper has a user.
+#[cfg_attr(not(feature = "training"), allow(dead_code, unused_macros))]
 mod simd;
+
+#[cfg(feature = "training")]
+pub mod convolution;
+#[cfg(feature = "training")]
+mod cost;
+#[cfg(feature = "training")]
+mod dense;
+#[cfg(feature = "training")]
+mod index;
+#[cfg(feature = "training")]
+mod layout;
+#[cfg(feature = "training")]
+pub mod levels;
+#[cfg(feature = "training")]
+pub mod node;
+#[cfg(feature = "training")]
+pub mod norm;
+#[cfg(feature = "training")]
+mod planes;
+#[cfg(feature = "training")]
+pub mod pool;
+#[cfg(feature = "training")]
+pub mod product;
+#[cfg(feature = "training")]
+mod rows;
+#[cfg(feature = "training")]
+pub mod selection;
+#[cfg(feature = "training")]
+pub mod sgd;
+#[cfg(feature = "training")]
 pub mod steps;
+#[cfg(feature = "training")]
 mod tiles;
+#[cfg(feature = "training")]
 mod wired;
+#[cfg(feature = "training")]
 mod workers;
 
+#[cfg(feature = "training")]
 pub use index::{EdgeIndex, OutEdge, words_of};
+#[cfg(feature = "training")]
 pub use pool::Buffer;
+#[cfg(feature = "training")]
 pub use workers::on_workers;

@@ -133,6 +133,7 @@ pub fn check() -> Result<(), SettingError> {
 }
 
 /// How `DNW_PRODUCTS` says that every product is computed, if it says so: true for dense. It is decided once.
+#[cfg(feature = "training")]
 pub(crate) fn forced_products() -> Option<bool> {
     static FORCED: OnceLock<Option<bool>> = OnceLock::new();
     *FORCED.get_or_init(|| usable(products(given(PRODUCTS).as_deref())))

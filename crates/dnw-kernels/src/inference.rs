@@ -1,0 +1,14 @@
+//! Kernels for executing a finished network, one image at a time.
+//!
+//! Unlike the kernels for training they start no threads: a caller that has several gives each a part of the targets. They take pointers
+//! into one block of memory, because a step reads and writes parts of the same block; `dnw-runtime` checks the parts once, when it loads a
+//! network.
+//!
+//! Every output is summed in the order of its terms with fused multiply-adds, whatever the width of the vectors. So AVX2, AVX-512 and NEON
+//! give the same bits.
+
+mod linear;
+mod sums;
+
+pub use linear::{Matrix, dense_rows};
+pub use sums::{BLOCK, RowSums, Target, sum_rows};

@@ -1,0 +1,305 @@
+//! Weighted sums of rows, with bias, residual and ReLU.
+
+use std::ops::Range;
+
+use crate::simd::{AVX512, LANES, multiply_add, vectorised};
+
+/// Targets that share their rows in a block.
+pub const BLOCK: usize = 4;
+
+/// The output of one target.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Where its numbers are written; null for none, in the last block of a layer.
+    pub out: *mut f32,
+    /// Numbers that are added; null for none.
+    pub residual: *const f32,
+    /// Added to every number.
+    pub bias: f32,
+}
+
+/// Weighted sums of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct RowSums<'a> {
+    /// What the offsets are relative to.
+    pub source: *const f32,
+    /// For each block the number of terms before it; one more than there are blocks.
+    pub starts: &'a [u32],
+    /// Where the row of each term starts.
+    pub offsets: &'a [u32],
+    /// For each term one weight per target of the block.
+    pub weights: &'a [f32],
+    /// Whether negative outputs become zero.
+    pub relu: bool,
+    /// Vectors of sixteen numbers that are computed for all targets before the next: as many as let the rows stay in the cache.
+    pub strip: usize,
+}
+
+/// Writes `vectors` vectors of sixteen numbers for each target of `blocks`. `target` describes each target by its index.
+///
+/// # Safety
+/// From every offset and from every target's output and residual on, `16 * vectors` numbers must be readable, and writable for outputs. No
+/// output may overlap a row, a residual of another target, or another output; a target's residual may be its output.
+pub unsafe fn sum_rows<const N: usize>(
+    sums: RowSums<'_>,
+    blocks: Range<usize>,
+    targets: &[Target],
+    vectors: usize,
+) {
+    const { assert!(N == 1 || N == BLOCK) };
+    assert!(blocks.end < sums.starts.len() && targets.len() >= N * blocks.end);
+    assert_eq!(
+        sums.weights.len(),
+        N * sums.offsets.len(),
+        "a weight for each term and target"
+    );
+    if N == 1 {
+        singles(sums, blocks, targets, vectors);
+    } else {
+        quads(sums, blocks, targets, vectors);
+    }
+}
+
+vectorised! {
+    fn singles(sums: RowSums<'_>, blocks: Range<usize>, targets: &[Target], vectors: usize) = singles_body;
+}
+
+vectorised! {
+    fn quads(sums: RowSums<'_>, blocks: Range<usize>, targets: &[Target], vectors: usize) = quads_body;
+}
+
+#[inline(always)]
+fn singles_body<const SET: u8>(
+    sums: RowSums<'_>,
+    blocks: Range<usize>,
+    targets: &[Target],
+    vectors: usize,
+) {
+    let most = if SET == AVX512 { 12 } else { 6 };
+    strips(
+        sums,
+        blocks,
+        vectors,
+        most,
+        |block, terms, column, count| {
+            let offsets = &sums.offsets[terms.clone()];
+            let weights = &sums.weights[terms];
+            let target = targets[block];
+            // SAFETY: as the caller of `sum_rows` promises.
+            unsafe {
+                match count {
+                    1 => single_1::<SET>(sums, offsets, weights, target, column),
+                    2 => single_2::<SET>(sums, offsets, weights, target, column),
+                    3 => single_3::<SET>(sums, offsets, weights, target, column),
+                    4 => single_4::<SET>(sums, offsets, weights, target, column),
+                    5 => single_5::<SET>(sums, offsets, weights, target, column),
+                    6 => single_6::<SET>(sums, offsets, weights, target, column),
+                    7 => single_7::<SET>(sums, offsets, weights, target, column),
+                    8 => single_8::<SET>(sums, offsets, weights, target, column),
+                    9 => single_9::<SET>(sums, offsets, weights, target, column),
+                    10 => single_10::<SET>(sums, offsets, weights, target, column),
+                    11 => single_11::<SET>(sums, offsets, weights, target, column),
+                    _ => single_12::<SET>(sums, offsets, weights, target, column),
+                }
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn quads_body<const SET: u8>(
+    sums: RowSums<'_>,
+    blocks: Range<usize>,
+    targets: &[Target],
+    vectors: usize,
+) {
+    // Accumulators for four targets: 24 of 32 registers with AVX-512, 8 of 16 narrower ones otherwise.
+    let most = if SET == AVX512 { 6 } else { 1 };
+    strips(
+        sums,
+        blocks,
+        vectors,
+        most,
+        |block, terms, column, count| {
+            let offsets = &sums.offsets[terms.clone()];
+            let weights = &sums.weights[BLOCK * terms.start..BLOCK * terms.end];
+            let targets = &targets[BLOCK * block..][..BLOCK];
+            // SAFETY: as the caller of `sum_rows` promises.
+            unsafe {
+                match count {
+                    1 => quad_1::<SET>(sums, offsets, weights, targets, column),
+                    2 => quad_2::<SET>(sums, offsets, weights, targets, column),
+                    3 => quad_3::<SET>(sums, offsets, weights, targets, column),
+                    4 => quad_4::<SET>(sums, offsets, weights, targets, column),
+                    5 => quad_5::<SET>(sums, offsets, weights, targets, column),
+                    _ => quad_6::<SET>(sums, offsets, weights, targets, column),
+                }
+            }
+        },
+    );
+}
+
+/// Calls `sum(block, terms, first number, vectors)` for all blocks of a strip before the next strip, at most `most` vectors at a time.
+#[inline(always)]
+fn strips(
+    sums: RowSums<'_>,
+    blocks: Range<usize>,
+    vectors: usize,
+    most: usize,
+    sum: impl Fn(usize, Range<usize>, usize, usize),
+) {
+    let strip = sums.strip.max(1);
+    let mut first = 0;
+    while first < vectors {
+        let end = vectors.min(first + strip);
+        for block in blocks.clone() {
+            let terms = sums.starts[block] as usize..sums.starts[block + 1] as usize;
+            let mut at = first;
+            while at < end {
+                let left = end - at;
+                // In parts of similar size, because several independent additions hide the latency of each other.
+                let count = if left <= most {
+                    left
+                } else if left < 2 * most {
+                    left.div_ceil(2)
+                } else {
+                    most
+                };
+                sum(block, terms.clone(), at * LANES, count);
+                at += count;
+            }
+        }
+        first = end;
+    }
+}
+
+/// A vector.
+type Lanes = [f32; LANES];
+
+/// # Safety
+/// Sixteen numbers must be readable.
+#[inline(always)]
+unsafe fn load(from: *const f32) -> Lanes {
+    // SAFETY: as promised; an array of numbers has no other requirement than their alignment, and none here.
+    unsafe { from.cast::<Lanes>().read_unaligned() }
+}
+
+/// Adds the residual, applies the ReLU and writes a vector.
+///
+/// # Safety
+/// As for [`sum_rows`].
+#[inline(always)]
+unsafe fn store(mut sum: Lanes, relu: bool, target: Target, column: usize) {
+    if !target.residual.is_null() {
+        // SAFETY: as the caller promises.
+        let residual = unsafe { load(target.residual.add(column)) };
+        for i in 0..LANES {
+            sum[i] += residual[i];
+        }
+    }
+    if relu {
+        for x in &mut sum {
+            *x = if *x > 0.0 { *x } else { 0.0 };
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe { target.out.add(column).cast::<Lanes>().write_unaligned(sum) };
+}
+
+/// Sums of one target. The accumulators are separate variables, because the compiler keeps an array of arrays in memory.
+macro_rules! single {
+    ($($name:ident: $($s:ident = $i:literal)*;)*) => {$(
+        #[inline(always)]
+        unsafe fn $name<const SET: u8>(
+            sums: RowSums<'_>,
+            offsets: &[u32],
+            weights: &[f32],
+            target: Target,
+            column: usize,
+        ) {
+            $(let mut $s: Lanes = [target.bias; LANES];)*
+            // SAFETY: as the caller promises.
+            let source = unsafe { sums.source.add(column) };
+            for (&offset, &w) in offsets.iter().zip(weights) {
+                // SAFETY: as the caller promises.
+                let x = unsafe { source.add(offset as usize) };
+                $(
+                    // SAFETY: as the caller promises.
+                    let row = unsafe { load(x.add($i * LANES)) };
+                    for i in 0..LANES {
+                        $s[i] = multiply_add::<SET>(w, row[i], $s[i]);
+                    }
+                )*
+            }
+            // SAFETY: as the caller promises.
+            $(unsafe { store($s, sums.relu, target, column + $i * LANES) };)*
+        }
+    )*};
+}
+
+single! {
+    single_1: s0 = 0;
+    single_2: s0 = 0 s1 = 1;
+    single_3: s0 = 0 s1 = 1 s2 = 2;
+    single_4: s0 = 0 s1 = 1 s2 = 2 s3 = 3;
+    single_5: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4;
+    single_6: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5;
+    single_7: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6;
+    single_8: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7;
+    single_9: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8;
+    single_10: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8 s9 = 9;
+    single_11: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8 s9 = 9 s10 = 10;
+    single_12: s0 = 0 s1 = 1 s2 = 2 s3 = 3 s4 = 4 s5 = 5 s6 = 6 s7 = 7 s8 = 8 s9 = 9 s10 = 10 s11 = 11;
+}
+
+/// Sums of four targets that share their rows: `$a`, `$b`, `$c` and `$d` are theirs.
+macro_rules! quad {
+    ($($name:ident: $($a:ident $b:ident $c:ident $d:ident = $i:literal)*;)*) => {$(
+        #[inline(always)]
+        unsafe fn $name<const SET: u8>(
+            sums: RowSums<'_>,
+            offsets: &[u32],
+            weights: &[f32],
+            targets: &[Target],
+            column: usize,
+        ) {
+            $(
+                let mut $a: Lanes = [targets[0].bias; LANES];
+                let mut $b: Lanes = [targets[1].bias; LANES];
+                let mut $c: Lanes = [targets[2].bias; LANES];
+                let mut $d: Lanes = [targets[3].bias; LANES];
+            )*
+            // SAFETY: as the caller promises.
+            let source = unsafe { sums.source.add(column) };
+            for (&offset, w) in offsets.iter().zip(weights.chunks_exact(BLOCK)) {
+                // SAFETY: as the caller promises.
+                let x = unsafe { source.add(offset as usize) };
+                $(
+                    // SAFETY: as the caller promises.
+                    let row = unsafe { load(x.add($i * LANES)) };
+                    for i in 0..LANES {
+                        $a[i] = multiply_add::<SET>(w[0], row[i], $a[i]);
+                        $b[i] = multiply_add::<SET>(w[1], row[i], $b[i]);
+                        $c[i] = multiply_add::<SET>(w[2], row[i], $c[i]);
+                        $d[i] = multiply_add::<SET>(w[3], row[i], $d[i]);
+                    }
+                )*
+            }
+            $(for (target, sum) in targets.iter().zip([$a, $b, $c, $d]) {
+                if !target.out.is_null() {
+                    // SAFETY: as the caller promises.
+                    unsafe { store(sum, sums.relu, *target, column + $i * LANES) };
+                }
+            })*
+        }
+    )*};
+}
+
+quad! {
+    quad_1: a0 b0 c0 d0 = 0;
+    quad_2: a0 b0 c0 d0 = 0 a1 b1 c1 d1 = 1;
+    quad_3: a0 b0 c0 d0 = 0 a1 b1 c1 d1 = 1 a2 b2 c2 d2 = 2;
+    quad_4: a0 b0 c0 d0 = 0 a1 b1 c1 d1 = 1 a2 b2 c2 d2 = 2 a3 b3 c3 d3 = 3;
+    quad_5: a0 b0 c0 d0 = 0 a1 b1 c1 d1 = 1 a2 b2 c2 d2 = 2 a3 b3 c3 d3 = 3 a4 b4 c4 d4 = 4;
+    quad_6: a0 b0 c0 d0 = 0 a1 b1 c1 d1 = 1 a2 b2 c2 d2 = 2 a3 b3 c3 d3 = 3 a4 b4 c4 d4 = 4 a5 b5 c5 d5 = 5;
+}
