@@ -7,8 +7,10 @@
 //! Every output is summed in the order of its terms with fused multiply-adds, whatever the width of the vectors. So AVX2, AVX-512 and NEON
 //! give the same bits.
 
+mod depthwise;
 mod linear;
 mod sums;
 
+pub use depthwise::{Depthwise, DepthwiseShape};
 pub use linear::{Matrix, dense_rows};
-pub use sums::{BLOCK, RowSums, Target, sum_rows};
+pub use sums::{BLOCK, NONE, RowSums, Target, sum_rows};

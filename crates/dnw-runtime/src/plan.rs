@@ -280,18 +280,12 @@ pub struct Depthwise {
     pub from: Maps,
     /// The output.
     pub to: Maps,
-    /// The layout of a padded map.
-    pub layout: Padded,
-    /// For each channel the number of taps before it; one more than there are channels.
-    pub starts: Vec<u32>,
-    /// The taps that have a weight: `y * kernel width + x`.
-    pub taps: Vec<u32>,
-    /// Their weights.
+    /// The kernel's size, stride, padding and dilation.
+    pub window: Window,
+    /// `[channels, kernel height, kernel width]`.
     pub weights: Vec<f32>,
     /// One for each channel.
     pub bias: Vec<f32>,
-    /// Whether negative inputs count as zero.
-    pub relu_before: bool,
     /// Whether negative outputs become zero.
     pub relu: bool,
 }

@@ -7,13 +7,16 @@ use crate::simd::{AVX512, LANES, multiply_add, vectorised};
 /// Targets that share their rows in a block.
 pub const BLOCK: usize = 4;
 
+/// In place of an index: there is none.
+pub const NONE: u32 = u32::MAX;
+
 /// The output of one target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Where its numbers are written; null for none, in the last block of a layer.
-    pub out: *mut f32,
-    /// Numbers that are added; null for none.
-    pub residual: *const f32,
+    /// Where its numbers are written, counted from `out`; [`NONE`] in the last block of a layer that has fewer targets.
+    pub out: u32,
+    /// Where the numbers lie that are added, counted from `source`; or [`NONE`].
+    pub residual: u32,
     /// Added to every number.
     pub bias: f32,
 }
@@ -21,8 +24,10 @@ pub struct Target {
 /// Weighted sums of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct RowSums<'a> {
-    /// What the offsets are relative to.
+    /// What the offsets of rows are counted from.
     pub source: *const f32,
+    /// What outputs are counted from.
+    pub out: *mut f32,
     /// For each block the number of terms before it; one more than there are blocks.
     pub starts: &'a [u32],
     /// Where the row of each term starts.
@@ -189,21 +194,24 @@ unsafe fn load(from: *const f32) -> Lanes {
 /// # Safety
 /// As for [`sum_rows`].
 #[inline(always)]
-unsafe fn store(mut sum: Lanes, relu: bool, target: Target, column: usize) {
-    if !target.residual.is_null() {
+unsafe fn store(mut sum: Lanes, sums: RowSums<'_>, target: Target, column: usize) {
+    if target.residual != NONE {
         // SAFETY: as the caller promises.
-        let residual = unsafe { load(target.residual.add(column)) };
+        let residual = unsafe { load(sums.source.add(target.residual as usize + column)) };
         for i in 0..LANES {
             sum[i] += residual[i];
         }
     }
-    if relu {
+    if sums.relu {
         for x in &mut sum {
             *x = if *x > 0.0 { *x } else { 0.0 };
         }
     }
     // SAFETY: as the caller promises.
-    unsafe { target.out.add(column).cast::<Lanes>().write_unaligned(sum) };
+    unsafe {
+        let out = sums.out.add(target.out as usize + column);
+        out.cast::<Lanes>().write_unaligned(sum);
+    };
 }
 
 /// Sums of one target. The accumulators are separate variables, because the compiler keeps an array of arrays in memory.
@@ -232,7 +240,7 @@ macro_rules! single {
                 )*
             }
             // SAFETY: as the caller promises.
-            $(unsafe { store($s, sums.relu, target, column + $i * LANES) };)*
+            $(unsafe { store($s, sums, target, column + $i * LANES) };)*
         }
     )*};
 }
@@ -286,9 +294,9 @@ macro_rules! quad {
                 )*
             }
             $(for (target, sum) in targets.iter().zip([$a, $b, $c, $d]) {
-                if !target.out.is_null() {
+                if target.out != NONE {
                     // SAFETY: as the caller promises.
-                    unsafe { store(sum, sums.relu, *target, column + $i * LANES) };
+                    unsafe { store(sum, sums, *target, column + $i * LANES) };
                 }
             })*
         }

@@ -1,0 +1,290 @@
+//! Depthwise convolutions, channel by channel.
+//!
+//! A channel's map is first copied to *planes* with lines of zeros above and below: one plane, or with a stride one for each remainder of a
+//! pixel's coordinates. A tap of the kernel then reads a plane from an offset on. At the left and right border it would read a neighbouring
+//! line; there a mask makes its products zero.
+
+use crate::simd::{LANES, multiply_add, vectorised};
+
+/// The sizes of a depthwise convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthwiseShape {
+    /// Height and width of a map.
+    pub map: [usize; 2],
+    /// Height and width of an output map.
+    pub output: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Stride.
+    pub stride: [usize; 2],
+    /// Zeros on each side.
+    pub padding: [usize; 2],
+    /// Distance of neighbouring taps.
+    pub dilation: [usize; 2],
+}
+
+/// Where the pixels and taps of a depthwise convolution lie.
+#[derive(Clone, Debug)]
+pub struct Depthwise {
+    shape: DepthwiseShape,
+    /// Numbers from a line of a plane, or of the output, to the next.
+    line: usize,
+    /// Numbers of a plane.
+    plane: usize,
+    /// Numbers before the first line of a plane: all zero.
+    lead: usize,
+    /// For each column of the kernel its mask, all ones if empty, and where each of its taps reads.
+    columns: Vec<Column>,
+    /// Vectors of an output.
+    vectors: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Column {
+    mask: Vec<u32>,
+    offsets: Vec<usize>,
+}
+
+impl Depthwise {
+    /// The layout of this convolution.
+    ///
+    /// # Panics
+    /// If a size is zero, or the output's is not the convolution's.
+    pub fn new(shape: DepthwiseShape) -> Self {
+        let DepthwiseShape {
+            map,
+            output,
+            kernel,
+            stride,
+            padding,
+            dilation,
+        } = shape;
+        for i in 0..2 {
+            let padded = map[i] + 2 * padding[i];
+            let reach = (kernel[i] - 1) * dilation[i] + 1;
+            assert_eq!(
+                output[i],
+                (padded - reach) / stride[i] + 1,
+                "an output of another size"
+            );
+        }
+        // A tap at `t` reads pixel `o * stride + t * dilation - padding` for output `o`: in the plane of a remainder, that of `o + shift`.
+        let remainder = |i: usize, tap: usize| {
+            let at = (tap * dilation[i]) as isize - padding[i] as isize;
+            let stride = stride[i] as isize;
+            (at.rem_euclid(stride) as usize, at.div_euclid(stride))
+        };
+        let held =
+            |i: usize, remainder: usize| map[i].saturating_sub(remainder).div_ceil(stride[i]);
+        let shifts = |i: usize| (0..kernel[i]).map(move |tap| remainder(i, tap).1);
+        let line = output[1].max(held(1, 0));
+        let most = |shifts: &mut dyn Iterator<Item = isize>, sign: isize| {
+            shifts
+                .map(|shift| (sign * shift).max(0) as usize)
+                .max()
+                .unwrap_or(0)
+        };
+        let above = most(&mut shifts(0), -1);
+        let below = most(&mut shifts(0), 1);
+        let left = most(&mut shifts(1), -1);
+        let right = most(&mut shifts(1), 1);
+        let lead = (above * line + left).next_multiple_of(LANES);
+        let vectors = (output[0] * line).div_ceil(LANES);
+        let reads = vectors * LANES + below * line + right;
+        let plane = (lead + reads.max(held(0, 0) * line)).next_multiple_of(LANES);
+        let columns = (0..kernel[1]).map(|x| {
+            let (rx, shift) = remainder(1, x);
+            let inside =
+                |at: usize| (0..held(1, rx) as isize).contains(&((at % line) as isize + shift));
+            let mask: Vec<u32> = (0..vectors * LANES)
+                .map(|at| {
+                    if inside(at) || at % line >= output[1] {
+                        u32::MAX
+                    } else {
+                        0
+                    }
+                })
+                .collect();
+            let offsets = (0..kernel[0]).map(|y| {
+                let (ry, down) = remainder(0, y);
+                let first = (ry * stride[1] + rx) * plane + lead;
+                first.wrapping_add_signed(down * line as isize + shift)
+            });
+            Column {
+                offsets: offsets.collect(),
+                mask: if mask.contains(&0) { mask } else { Vec::new() },
+            }
+        });
+        Self {
+            shape,
+            line,
+            plane,
+            lead,
+            columns: columns.collect(),
+            vectors,
+        }
+    }
+
+    /// Numbers of the planes and of an output whose lines are apart: what [`run`](Self::run) needs as scratch memory.
+    pub fn scratch(&self) -> usize {
+        let [sy, sx] = self.shape.stride;
+        sy * sx * self.plane + self.vectors * LANES
+    }
+
+    /// Whether an output's lines follow each other, so that it is written without a copy.
+    fn is_direct(&self) -> bool {
+        self.line == self.shape.output[1]
+    }
+
+    /// Computes one channel: `x` has the map's pixels, `out` the output's, or as many numbers more as make whole vectors if
+    /// `height * width` of the output is not 1. `weights` has a weight per tap, line by line.
+    ///
+    /// `scratch` is zero before the first channel, and left to this method until the last.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn run(
+        &self,
+        x: &[f32],
+        weights: &[f32],
+        bias: f32,
+        relu: bool,
+        scratch: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let [height, width] = self.shape.map;
+        let [kh, kw] = self.shape.kernel;
+        assert!(x.len() >= height * width && weights.len() == kh * kw);
+        assert!(scratch.len() >= self.scratch());
+        let [sy, sx] = self.shape.stride;
+        let (planes, apart) = scratch.split_at_mut(sy * sx * self.plane);
+        fill(self, x, planes);
+        let task = Task {
+            layout: self,
+            weights,
+            bias,
+            relu,
+        };
+        if self.is_direct() && out.len() >= self.vectors * LANES {
+            channel(task, planes, out);
+        } else {
+            channel(task, planes, apart);
+            let [lines, width] = self.shape.output;
+            for y in 0..lines {
+                out[y * width..][..width].copy_from_slice(&apart[y * self.line..][..width]);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    layout: &'a Depthwise,
+    weights: &'a [f32],
+    bias: f32,
+    relu: bool,
+}
+
+vectorised! {
+    fn fill(layout: &Depthwise, x: &[f32], planes: &mut [f32]) = fill_body;
+}
+
+/// Copies a map to its planes.
+#[inline(always)]
+fn fill_body<const SET: u8>(layout: &Depthwise, x: &[f32], planes: &mut [f32]) {
+    let Depthwise {
+        shape,
+        line,
+        plane,
+        lead,
+        ..
+    } = *layout;
+    let [height, width] = shape.map;
+    let [sy, sx] = shape.stride;
+    if sy == 1 && sx == 1 && line == width {
+        planes[lead..][..height * width].copy_from_slice(&x[..height * width]);
+        return;
+    }
+    for (y, pixels) in x.chunks_exact(width).take(height).enumerate() {
+        let first = (y % sy * sx) * plane + lead + y / sy * line;
+        match sx {
+            1 => planes[first..][..width].copy_from_slice(pixels),
+            2 => {
+                let (even, odd) = planes[first..].split_at_mut(plane);
+                let (even, odd) = (&mut even[..width.div_ceil(2)], &mut odd[..width / 2]);
+                for ((even, odd), pair) in
+                    even.iter_mut().zip(&mut *odd).zip(pixels.chunks_exact(2))
+                {
+                    (*even, *odd) = (pair[0], pair[1]);
+                }
+                if width % 2 == 1 {
+                    even[width / 2] = pixels[width - 1];
+                }
+            }
+            _ => {
+                for (at, &pixel) in pixels.iter().enumerate() {
+                    planes[first + at % sx * plane + at / sx] = pixel;
+                }
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn channel(task: Task<'_>, planes: &[f32], out: &mut [f32]) = channel_body;
+}
+
+#[inline(always)]
+fn channel_body<const SET: u8>(task: Task<'_>, planes: &[f32], out: &mut [f32]) {
+    match task.layout.shape.kernel {
+        [3, 3] => taps_body::<SET, 3, 3>(task, planes, out),
+        [5, 5] => taps_body::<SET, 5, 5>(task, planes, out),
+        // Zero: the sizes of the layout.
+        _ => taps_body::<SET, 0, 0>(task, planes, out),
+    }
+}
+
+#[inline(always)]
+fn taps_body<const SET: u8, const KH: usize, const KW: usize>(
+    task: Task<'_>,
+    planes: &[f32],
+    out: &mut [f32],
+) {
+    let layout = task.layout;
+    let [kh, kw] = if KH == 0 {
+        layout.shape.kernel
+    } else {
+        [KH, KW]
+    };
+    let columns = &layout.columns[..kw];
+    for (vector, out) in out.chunks_exact_mut(LANES).take(layout.vectors).enumerate() {
+        let at = vector * LANES;
+        let mut total = [task.bias; LANES];
+        for (x, column) in columns.iter().enumerate() {
+            let mut sum = [0.0; LANES];
+            for (y, &offset) in column.offsets[..kh].iter().enumerate() {
+                let w = task.weights[y * kw + x];
+                let row: &[f32; LANES] =
+                    planes[offset + at..][..LANES].try_into().expect("sixteen");
+                for i in 0..LANES {
+                    sum[i] = multiply_add::<SET>(w, row[i], sum[i]);
+                }
+            }
+            if !column.mask.is_empty() {
+                let mask = &column.mask[at..][..LANES];
+                for i in 0..LANES {
+                    sum[i] = f32::from_bits(sum[i].to_bits() & mask[i]);
+                }
+            }
+            for i in 0..LANES {
+                total[i] += sum[i];
+            }
+        }
+        if task.relu {
+            for x in &mut total {
+                *x = if *x > 0.0 { *x } else { 0.0 };
+            }
+        }
+        out.copy_from_slice(&total);
+    }
+}
