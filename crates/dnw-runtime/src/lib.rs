@@ -4,4 +4,16 @@
 
 #![deny(missing_docs)]
 
+mod check;
+mod error;
+mod execute;
+mod memory;
+mod model;
 pub mod plan;
+mod session;
+#[cfg(feature = "threads")]
+mod threads;
+
+pub use error::{PlanError, RunError};
+pub use model::Model;
+pub use session::Session;

@@ -1,0 +1,353 @@
+//! Checks of plans, after which executing them cannot leave the arena.
+
+use std::ops::Range;
+
+use crate::PlanError;
+use crate::plan::{BLOCK, Depthwise, Linear, Maps, Op, Padded, Plan, Sums, VECTOR, Window};
+
+/// The largest arena, so that indices fit in 32 bits.
+pub(crate) const LARGEST_ARENA: usize = 1 << 31;
+
+/// Checks that no step reads or writes outside the arena or overwrites what it reads, and that all tensors fit each other.
+pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
+    let within = |layer: &str, result: Result<(), String>| {
+        result.map_err(|what| PlanError {
+            layer: layer.to_owned(),
+            what,
+        })
+    };
+    within("input", check_frame(plan))?;
+    for step in &plan.steps {
+        within(&step.layer, check_op(&step.op, plan.arena))?;
+    }
+    Ok(())
+}
+
+fn check_frame(plan: &Plan) -> Result<(), String> {
+    let input = &plan.input;
+    require(
+        plan.arena <= LARGEST_ARENA,
+        "the feature maps are too large",
+    )?;
+    require(
+        plan.image.shape == input.shape,
+        "the image has another shape than its maps",
+    )?;
+    let all = [&input.mean, &input.deviation];
+    let per_channel = |values: &Vec<f32>| values.is_empty() || values.len() == input.shape[0];
+    require(
+        all.iter().all(|v| per_channel(v)),
+        "the mean or deviation is not per channel",
+    )?;
+    require(
+        finite(&input.mean) && finite(&input.deviation),
+        "the mean or deviation is not finite",
+    )?;
+    require(!input.deviation.contains(&0.0), "a deviation is zero")?;
+    maps(plan.image, plan.arena)?;
+    maps(plan.output, plan.arena)?;
+    let outputs = plan.output.shape[0] * plan.output.pixels();
+    let named = input.classes.is_empty() || input.classes.len() == outputs;
+    require(named, "there are other numbers of class names and outputs")?;
+    for constant in &plan.constants {
+        maps(constant.maps, plan.arena)?;
+        let values = constant.maps.shape[0] * constant.maps.pixels();
+        require(
+            constant.values.len() == values,
+            "a constant has another number of values than its shape",
+        )?;
+        require(finite(&constant.values), "a constant is not finite")?;
+    }
+    Ok(())
+}
+
+fn check_op(op: &Op, arena: usize) -> Result<(), String> {
+    match op {
+        Op::Pad(pad) => {
+            maps(pad.from, arena)?;
+            let layout = layout(pad.layout.window, [pad.from.shape[1], pad.from.shape[2]])?;
+            require(
+                layout == pad.layout,
+                "the layout of the padded rows is not the window's",
+            )?;
+            let numbers = pad.from.shape[0]
+                .checked_mul(layout.rows_per_channel())
+                .and_then(|rows| rows.checked_mul(layout.row));
+            let to = range(
+                pad.to,
+                numbers.ok_or("the padded rows are too large")?,
+                arena,
+            )?;
+            disjoint(&to, &span(pad.from))
+        }
+        Op::Sums(sums) => check_sums(sums, arena),
+        Op::Depthwise(depthwise) => check_depthwise(depthwise, arena),
+        Op::Linear(linear) => check_linear(linear, arena),
+        Op::Pool(pool) => {
+            maps(pool.from, arena)?;
+            maps(pool.to, arena)?;
+            disjoint(&span(pool.to), &span(pool.from))?;
+            let output = layout(pool.window, [pool.from.shape[1], pool.from.shape[2]])?.output;
+            let expected = [pool.from.shape[0], output[0], output[1]];
+            require(pool.window.dilation == [1, 1], "a pool has a dilation")?;
+            require(
+                pool.to.shape == expected,
+                "the output of a pool has another shape",
+            )
+        }
+        Op::Norm(norm) => {
+            maps(norm.from, arena)?;
+            maps(norm.to, arena)?;
+            disjoint(&span(norm.to), &span(norm.from))?;
+            require(norm.from.shape == norm.to.shape, "a norm changes the shape")?;
+            let channels = norm.to.shape[0];
+            let fits = norm.scale.len() == channels && norm.shift.len() == channels;
+            require(fits, "a norm has other channels than its maps")?;
+            let numbers = finite(&norm.scale) && finite(&norm.shift);
+            let epsilon = norm.epsilon.is_none_or(|e| e.is_finite() && e >= 0.0);
+            require(numbers && epsilon, "a norm is not finite")
+        }
+        Op::Add(add) => {
+            maps(add.to, arena)?;
+            require(!add.from.is_empty(), "a sum has no terms")?;
+            for &(coefficient, from) in &add.from {
+                maps(from, arena)?;
+                require(
+                    from.shape == add.to.shape,
+                    "the terms of a sum have different shapes",
+                )?;
+                require(coefficient.is_finite(), "a coefficient is not finite")?;
+                disjoint(&span(add.to), &span(from))?;
+            }
+            Ok(())
+        }
+        Op::Copy(copy) => {
+            maps(copy.to, arena)?;
+            let to = span(copy.to);
+            for piece in &copy.pieces {
+                let [from, stride, first, len] =
+                    [piece.from, piece.stride, piece.to, piece.len].map(|x| x as usize);
+                require(len > 0 && stride > 0, "a copied piece is empty")?;
+                let reads = (len - 1).checked_mul(stride).and_then(|x| x.checked_add(1));
+                let reads = range(from, reads.ok_or("a copied piece is too large")?, arena)?;
+                let writes = range(first, len, arena)?;
+                require(
+                    to.start <= writes.start && writes.end <= to.end,
+                    "a copy leaves its maps",
+                )?;
+                disjoint(&to, &reads)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
+    maps(sums.to, arena)?;
+    let [targets, height, width] = sums.to.shape;
+    let to = span(sums.to);
+    require(
+        sums.block == 1 || sums.block == BLOCK,
+        "a block has another number of targets than 1 or 4",
+    )?;
+    let blocks = targets.div_ceil(sums.block);
+    let places = blocks * sums.block;
+    let fits = sums.channels.len() == places && sums.bias.len() == places;
+    require(fits, "there are other numbers of biases and targets")?;
+    let mut seen = vec![false; targets];
+    for &channel in sums.channels.iter().filter(|&&channel| channel != u32::MAX) {
+        let seen = seen
+            .get_mut(channel as usize)
+            .ok_or("a target is outside its maps")?;
+        require(!*seen, "two targets are one channel")?;
+        *seen = true;
+    }
+    require(seen.iter().all(|seen| *seen), "a channel is no target")?;
+    csr(&sums.starts, blocks, sums.terms.len())?;
+    let weights = sums.terms.len().checked_mul(sums.block);
+    require(
+        weights == Some(sums.weights.len()),
+        "there are other numbers of weights and edges",
+    )?;
+    require(
+        finite(&sums.weights) && finite(&sums.bias),
+        "a weight is not finite",
+    )?;
+    require(
+        sums.line >= width,
+        "lines of rows are shorter than the output's",
+    )?;
+    let reads = vectors(height, width, sums.line).ok_or("the output is too large")? * VECTOR;
+    for &row in &sums.rows {
+        disjoint(&to, &range(row as usize, reads, arena)?)?;
+    }
+    let outside = sums
+        .terms
+        .iter()
+        .any(|&term| term as usize >= sums.rows.len());
+    require(!outside, "an edge comes from outside the layer")?;
+    if let Some(residual) = sums.residual {
+        maps(residual, arena)?;
+        let alike = residual.shape == sums.to.shape && residual.stride == sums.to.stride;
+        require(alike, "the residual has another shape than the output")?;
+        disjoint(&to, &span(residual))?;
+    }
+    Ok(())
+}
+
+fn check_depthwise(depthwise: &Depthwise, arena: usize) -> Result<(), String> {
+    let Depthwise {
+        from, to, window, ..
+    } = depthwise;
+    maps(*from, arena)?;
+    maps(*to, arena)?;
+    disjoint(&span(*to), &span(*from))?;
+    let output = layout(*window, [from.shape[1], from.shape[2]])?.output;
+    let expected = [from.shape[0], output[0], output[1]];
+    require(
+        to.shape == expected,
+        "the output of a convolution has another shape",
+    )?;
+    let taps = window.kernel[0].checked_mul(window.kernel[1]);
+    let weights = taps.and_then(|taps| taps.checked_mul(to.shape[0]));
+    let fits = weights == Some(depthwise.weights.len()) && depthwise.bias.len() == to.shape[0];
+    require(
+        fits,
+        "a depthwise convolution has other channels than its maps",
+    )?;
+    require(
+        finite(&depthwise.weights) && finite(&depthwise.bias),
+        "a weight is not finite",
+    )
+}
+
+fn check_linear(linear: &Linear, arena: usize) -> Result<(), String> {
+    maps(linear.from, arena)?;
+    maps(linear.to, arena)?;
+    disjoint(&span(linear.to), &span(linear.from))?;
+    let (sources, targets) = (linear.from.shape[0], linear.to.shape[0]);
+    let flat = linear.from.pixels() == 1 && linear.to.pixels() == 1;
+    require(
+        flat,
+        "a linear layer reads or writes maps of several pixels",
+    )?;
+    require(
+        linear.bias.len() == targets,
+        "there are other numbers of biases and targets",
+    )?;
+    require(
+        finite(&linear.weights) && finite(&linear.bias),
+        "a weight is not finite",
+    )?;
+    let weights = match &linear.edges {
+        None => targets.checked_mul(sources),
+        Some(edges) => {
+            csr(&edges.starts, targets, edges.sources.len())?;
+            let outside = edges
+                .sources
+                .iter()
+                .any(|&source| source as usize >= sources);
+            require(!outside, "an edge comes from outside the layer")?;
+            Some(edges.sources.len())
+        }
+    };
+    require(
+        weights == Some(linear.weights.len()),
+        "there are other numbers of weights and edges",
+    )
+}
+
+fn require(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds {
+        Ok(())
+    } else {
+        Err(otherwise.to_owned())
+    }
+}
+
+fn finite(values: &[f32]) -> bool {
+    values.iter().all(|value| value.is_finite())
+}
+
+/// That maps lie inside the arena, with a stride that vectors can be written to.
+fn maps(maps: Maps, arena: usize) -> Result<(), String> {
+    let [channels, height, width] = maps.shape;
+    let pixels = height
+        .checked_mul(width)
+        .filter(|&pixels| pixels > 0 && channels > 0);
+    let pixels = pixels.filter(|&pixels| pixels <= LARGEST_ARENA);
+    let pixels = pixels.ok_or("some maps are empty or too large")?;
+    let usual = if pixels == 1 {
+        1
+    } else {
+        pixels.next_multiple_of(VECTOR)
+    };
+    require(
+        maps.stride == usual,
+        "some maps have another stride than theirs",
+    )?;
+    let len = channels
+        .checked_mul(usual)
+        .filter(|&len| len <= LARGEST_ARENA);
+    range(
+        maps.at,
+        len.ok_or("some maps are too large")?
+            .next_multiple_of(VECTOR),
+        arena,
+    )
+    .map(|_| ())
+}
+
+fn span(maps: Maps) -> Range<usize> {
+    maps.at..maps.at + maps.len()
+}
+
+fn range(at: usize, len: usize, arena: usize) -> Result<Range<usize>, String> {
+    let end = at.checked_add(len).filter(|&end| end <= arena);
+    end.map(|end| at..end)
+        .ok_or_else(|| "a step leaves the memory of the feature maps".to_owned())
+}
+
+fn disjoint(to: &Range<usize>, from: &Range<usize>) -> Result<(), String> {
+    require(
+        to.end <= from.start || from.end <= to.start,
+        "a step overwrites what it reads",
+    )
+}
+
+fn layout(window: Window, map: [usize; 2]) -> Result<Padded, String> {
+    let layout = Padded::new(window, map).ok_or("a window does not fit into its maps")?;
+    // Sizes of a line and of all taps, with which offsets are computed.
+    let sizes = [
+        layout.row,
+        layout.flat_output(),
+        window.kernel[0],
+        window.kernel[1],
+        window.padding[0],
+        window.padding[1],
+    ];
+    let rows = layout.rows[0]
+        .checked_mul(layout.rows[1])
+        .and_then(|rows| rows.checked_mul(layout.row));
+    let small = rows.is_some_and(|rows| rows <= LARGEST_ARENA)
+        && sizes.iter().all(|&size| size <= LARGEST_ARENA);
+    require(small, "a window is too large")?;
+    Ok(layout)
+}
+
+/// That these are the starts of rows with so many entries.
+fn csr(starts: &[u32], rows: usize, entries: usize) -> Result<(), String> {
+    let ascending = starts.windows(2).all(|pair| pair[0] <= pair[1]);
+    let ends =
+        starts.first() == Some(&0) && starts.last().map(|&end| end as usize) == Some(entries);
+    require(
+        starts.len() == rows + 1 && ascending && ends,
+        "the edges are not counted right",
+    )
+}
+
+/// Vectors of an output whose lines have this distance.
+pub(crate) fn vectors(height: usize, width: usize, line: usize) -> Option<usize> {
+    let numbers = (height - 1).checked_mul(line)?.checked_add(width)?;
+    Some(numbers.div_ceil(VECTOR)).filter(|&vectors| vectors <= LARGEST_ARENA)
+}

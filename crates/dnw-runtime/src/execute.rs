@@ -1,0 +1,259 @@
+//! Executes single steps.
+
+mod pointwise;
+mod pools;
+mod sums;
+
+use std::ops::Range;
+
+use dnw_kernels::inference::{self, DepthwiseShape, Matrix};
+
+use crate::memory::Arena;
+use crate::plan::{CopyPixels, Depthwise, Linear, Op, Pad, Step};
+use sums::PreparedSums;
+
+/// A step with everything computed that does not depend on the image.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    layer: String,
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Work {
+    Pad(Pad),
+    Sums(PreparedSums),
+    Depthwise(Depthwise, inference::Depthwise),
+    Linear(Linear),
+    Pool(crate::plan::PoolMaps),
+    Norm(crate::plan::NormMaps),
+    Add(crate::plan::AddMaps),
+    Copy(CopyPixels),
+}
+
+/// One of several threads that execute a step together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) index: usize,
+    pub(crate) of: usize,
+}
+
+impl Part {
+    /// This part of so many channels.
+    fn share(self, all: usize) -> Range<usize> {
+        all * self.index / self.of..all * (self.index + 1) / self.of
+    }
+}
+
+impl Prepared {
+    pub(crate) fn new(step: Step) -> Self {
+        let work = match step.op {
+            Op::Pad(pad) => Work::Pad(pad),
+            Op::Sums(sums) => Work::Sums(PreparedSums::new(sums)),
+            Op::Depthwise(depthwise) => {
+                let [.., height, width] = depthwise.from.shape;
+                let shape = DepthwiseShape {
+                    map: [height, width],
+                    output: [depthwise.to.shape[1], depthwise.to.shape[2]],
+                    kernel: depthwise.window.kernel,
+                    stride: depthwise.window.stride,
+                    padding: depthwise.window.padding,
+                    dilation: depthwise.window.dilation,
+                };
+                Work::Depthwise(depthwise, inference::Depthwise::new(shape))
+            }
+            Op::Linear(linear) => Work::Linear(linear),
+            Op::Pool(pool) => Work::Pool(pool),
+            Op::Norm(norm) => Work::Norm(norm),
+            Op::Add(add) => Work::Add(add),
+            Op::Copy(copy) => Work::Copy(copy),
+        };
+        Self {
+            layer: step.layer,
+            work,
+        }
+    }
+
+    pub(crate) fn layer(&self) -> &str {
+        &self.layer
+    }
+
+    pub(crate) fn operation(&self) -> &'static str {
+        match &self.work {
+            Work::Pad(_) => "padding",
+            Work::Sums(sums) => sums.operation(),
+            Work::Depthwise(..) => "depthwise convolution",
+            Work::Linear(linear) if linear.edges.is_some() => "sparse linear",
+            Work::Linear(_) => "dense linear",
+            Work::Pool(_) => "pool",
+            Work::Norm(_) => "norm",
+            Work::Add(_) => "sum",
+            Work::Copy(_) => "copy",
+        }
+    }
+
+    /// Numbers of scratch memory that each thread needs.
+    pub(crate) fn scratch(&self) -> usize {
+        match &self.work {
+            Work::Sums(sums) => sums.scratch(),
+            Work::Depthwise(_, layout) => layout.scratch(),
+            Work::Pool(pool) => pool.from.shape[2],
+            _ => 0,
+        }
+    }
+
+    /// Executes a thread's part of the step.
+    ///
+    /// # Safety
+    /// The arena is that of the plan, which was checked; the other threads have other parts of the same step.
+    pub(crate) unsafe fn execute(&self, arena: Arena, scratch: &mut [f32], part: Part) {
+        match &self.work {
+            // SAFETY: in all cases as the caller promises: parts are different channels of the output, and the check has made
+            // sure that no input overlaps it.
+            Work::Pad(x) => unsafe { pad(x, arena, part) },
+            // SAFETY: as above.
+            Work::Sums(x) => unsafe { x.execute(arena, scratch, part) },
+            // SAFETY: as above.
+            Work::Depthwise(x, layout) => unsafe { depthwise(x, layout, arena, scratch, part) },
+            // SAFETY: as above.
+            Work::Linear(x) => unsafe { linear(x, arena, part) },
+            // SAFETY: as above.
+            Work::Pool(x) => unsafe { pools::pool(x, arena, scratch, part) },
+            // SAFETY: as above.
+            Work::Norm(x) => unsafe { pointwise::norm(x, arena, part) },
+            // SAFETY: as above.
+            Work::Add(x) => unsafe { pointwise::add(x, arena, part) },
+            // SAFETY: as above.
+            Work::Copy(x) => unsafe { copy(x, arena, part) },
+        }
+    }
+}
+
+unsafe fn pad(pad: &Pad, arena: Arena, part: Part) {
+    let layout = pad.layout;
+    let [channels, height, width] = pad.from.shape;
+    let ([sy, sx], [py, px]) = (layout.window.stride, layout.window.padding);
+    let numbers = layout.rows_per_channel() * layout.row;
+    for channel in part.share(channels) {
+        // SAFETY: as for `execute`.
+        let (x, rows) = unsafe {
+            (
+                arena.channel(pad.from, channel),
+                arena.write(pad.to + channel * numbers, numbers),
+            )
+        };
+        rows.fill(0.0);
+        for (y, pixels) in x.chunks_exact(width).take(height).enumerate() {
+            let (row, line) = ((y + py) % sy, (y + py) / sy);
+            if row >= layout.rows[0] {
+                continue;
+            }
+            let first = row * layout.rows[1] * layout.row + line * layout.line;
+            if sx == 1 {
+                rows[first + px..][..width].copy_from_slice(pixels);
+                continue;
+            }
+            for remainder in 0..layout.rows[1] {
+                // The first pixel whose padded coordinate has this remainder.
+                let skip = (remainder + sx - px % sx) % sx;
+                let at = first + remainder * layout.row + (skip + px) / sx;
+                let own = pixels.iter().skip(skip).step_by(sx);
+                rows[at..]
+                    .iter_mut()
+                    .zip(own)
+                    .for_each(|(to, &from)| *to = from);
+            }
+        }
+    }
+}
+
+unsafe fn depthwise(
+    depthwise: &Depthwise,
+    layout: &inference::Depthwise,
+    arena: Arena,
+    scratch: &mut [f32],
+    part: Part,
+) {
+    let taps = depthwise.window.kernel[0] * depthwise.window.kernel[1];
+    scratch[..layout.scratch()].fill(0.0);
+    for channel in part.share(depthwise.to.shape[0]) {
+        // SAFETY: as for `execute`.
+        let (x, out) = unsafe {
+            (
+                arena.channel(depthwise.from, channel),
+                arena.channel_mut(depthwise.to, channel),
+            )
+        };
+        let weights = &depthwise.weights[channel * taps..][..taps];
+        layout.run(
+            x,
+            weights,
+            depthwise.bias[channel],
+            depthwise.relu,
+            scratch,
+            out,
+        );
+    }
+}
+
+unsafe fn linear(linear: &Linear, arena: Arena, part: Part) {
+    let (sources, targets) = (linear.from.shape[0], linear.to.shape[0]);
+    let own = part.share(targets);
+    // SAFETY: as for `execute`.
+    let (x, out) = unsafe {
+        (
+            arena.read(linear.from.at, sources),
+            arena.write(linear.to.at + own.start, own.len()),
+        )
+    };
+    match &linear.edges {
+        None => {
+            let matrix = Matrix {
+                weights: &linear.weights,
+                bias: &linear.bias,
+                columns: sources,
+            };
+            inference::dense_rows(matrix, own, x, out);
+        }
+        Some(edges) => {
+            for (target, out) in own.zip(&mut *out) {
+                let own = edges.starts[target] as usize..edges.starts[target + 1] as usize;
+                let pairs = edges.sources[own.clone()].iter().zip(&linear.weights[own]);
+                // In four parts, so that four additions are under way.
+                let mut sums = [0.0f32; 4];
+                for (i, (&source, w)) in pairs.enumerate() {
+                    sums[i % 4] += w * x[source as usize];
+                }
+                *out = sums[0] + sums[1] + (sums[2] + sums[3]) + linear.bias[target];
+            }
+        }
+    }
+    if linear.relu {
+        out.iter_mut().for_each(|x| *x = pointwise::rectified(*x));
+    }
+}
+
+unsafe fn copy(copy: &CopyPixels, arena: Arena, part: Part) {
+    // Pieces may write into the same channel, but each number only once; one thread copies all.
+    if part.index > 0 {
+        return;
+    }
+    for piece in &copy.pieces {
+        let (stride, len) = (piece.stride as usize, piece.len as usize);
+        // SAFETY: as for `execute`.
+        let (from, to) = unsafe {
+            (
+                arena.read(piece.from as usize, (len - 1) * stride + 1),
+                arena.write(piece.to as usize, len),
+            )
+        };
+        if stride == 1 {
+            to.copy_from_slice(from);
+        } else {
+            from.iter()
+                .step_by(stride)
+                .zip(to)
+                .for_each(|(&from, to)| *to = from);
+        }
+    }
+}

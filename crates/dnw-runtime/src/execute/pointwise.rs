@@ -1,0 +1,77 @@
+//! Norms and sums, number by number.
+
+use super::Part;
+use crate::memory::Arena;
+use crate::plan::{AddMaps, NormMaps, VECTOR};
+
+pub(super) fn rectified(x: f32) -> f32 {
+    if x > 0.0 { x } else { 0.0 }
+}
+
+/// # Safety
+/// As for [`Prepared::execute`](super::Prepared::execute).
+pub(super) unsafe fn norm(norm: &NormMaps, arena: Arena, part: Part) {
+    for channel in part.share(norm.to.shape[0]) {
+        // SAFETY: as the caller promises.
+        let (x, out) = unsafe {
+            (
+                arena.channel(norm.from, channel),
+                arena.channel_mut(norm.to, channel),
+            )
+        };
+        let (mut scale, mut shift) = (norm.scale[channel], norm.shift[channel]);
+        if let Some(epsilon) = norm.epsilon {
+            let pixels = x.len() as f32;
+            let mean = sum(x, |x| x) / pixels;
+            let variance = sum(x, |x| (x - mean) * (x - mean)) / pixels;
+            scale /= (variance + epsilon).sqrt();
+            shift -= mean * scale;
+        }
+        for (out, x) in out.iter_mut().zip(x) {
+            let y = x * scale + shift;
+            *out = if norm.relu { rectified(y) } else { y };
+        }
+    }
+}
+
+/// # Safety
+/// As for [`Prepared::execute`](super::Prepared::execute).
+pub(super) unsafe fn add(add: &AddMaps, arena: Arena, part: Part) {
+    for channel in part.share(add.to.shape[0]) {
+        // SAFETY: as the caller promises.
+        let out = unsafe { arena.channel_mut(add.to, channel) };
+        for (i, &(a, from)) in add.from.iter().enumerate() {
+            // SAFETY: as the caller promises.
+            let x = unsafe { arena.channel(from, channel) };
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = if i == 0 { a * x } else { *out + a * x };
+            }
+        }
+        if add.relu {
+            out.iter_mut().for_each(|x| *x = rectified(*x));
+        }
+    }
+}
+
+/// The sum of `f` over a slice, in sixteen lanes, so that every machine adds in the same order.
+pub(super) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; VECTOR];
+    let chunks = x.chunks_exact(VECTOR);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane += f(x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane += f(x);
+    }
+    let mut width = VECTOR / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
