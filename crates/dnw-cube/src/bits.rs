@@ -3,7 +3,7 @@
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use crate::buffer::{Buffer, UNITS, groups};
+use crate::buffer::{Buffer, WORKGROUP_SIZE, workgroups};
 
 /// A mask with one bit per edge. A word holds 32 edges into a target, or out of a source, the first lowest.
 #[derive(Clone, Debug)]
@@ -56,8 +56,8 @@ impl MaskBits {
         unsafe {
             pack::launch_unchecked(
                 client,
-                groups(words.length()),
-                CubeDim::new_1d(UNITS),
+                workgroups(words.length()),
+                CubeDim::new_1d(WORKGROUP_SIZE),
                 mask.arg(1),
                 words.arg(1),
                 rows as u32,
@@ -117,13 +117,13 @@ pub fn toggle(client: &Client, mask: &Buffer, entries: &[u32], store: ElemType) 
         within && !entries.is_empty(),
         "entries outside the mask, or none"
     );
-    let entries = Buffer::of(client, entries);
+    let entries = Buffer::from_slice(client, entries);
     // SAFETY: threads beyond the last entry return at once; the entries were checked against the mask.
     unsafe {
         toggle_entries::launch_unchecked(
             client,
-            groups(entries.length()),
-            CubeDim::new_1d(UNITS),
+            workgroups(entries.length()),
+            CubeDim::new_1d(WORKGROUP_SIZE),
             mask.arg(1),
             entries.arg(1),
             store,

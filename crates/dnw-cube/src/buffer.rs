@@ -30,7 +30,7 @@ impl Buffer {
     }
 
     /// Copies 32-bit elements to the device.
-    pub fn of(client: &Client, elements: &[u32]) -> Self {
+    pub fn from_slice(client: &Client, elements: &[u32]) -> Self {
         let handle = match elements {
             [] => client.empty(4),
             _ => client.create_from_slice(u32::as_bytes(elements)),
@@ -65,13 +65,13 @@ impl Buffer {
 }
 
 /// Threads per workgroup of a one-dimensional kernel.
-pub(crate) const UNITS: u32 = 256;
+pub(crate) const WORKGROUP_SIZE: u32 = 256;
 
 /// The number of workgroups for this many threads, in two dimensions if one dimension is too small.
-pub(crate) fn groups(threads: usize) -> CubeCount {
+pub(crate) fn workgroups(threads: usize) -> CubeCount {
     const MAX_PER_DIMENSION: u32 = 32_768;
-    let count =
-        u32::try_from(threads.div_ceil(UNITS as usize)).expect("32 bits count the workgroups");
+    let count = u32::try_from(threads.div_ceil(WORKGROUP_SIZE as usize))
+        .expect("32 bits count the workgroups");
     match count {
         ..=MAX_PER_DIMENSION => CubeCount::Static(count.max(1), 1, 1),
         _ => CubeCount::Static(MAX_PER_DIMENSION, count.div_ceil(MAX_PER_DIMENSION), 1),

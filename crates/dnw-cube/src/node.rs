@@ -7,7 +7,11 @@
 
 use cubecl::prelude::*;
 
-use crate::buffer::{Buffer, UNITS, groups};
+use crate::buffer::{Buffer, WORKGROUP_SIZE, workgroups};
+
+mod kernels;
+
+use kernels::{backward_kernel, forward_kernel, sum_images};
 
 /// The sizes of the nodes' feature maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +26,8 @@ pub struct NodeShape {
     pub width: usize,
 }
 
-/// Length of a node's gradients: nine filter taps, gamma, beta.
-const NUMBERS: usize = 11;
+/// Parameters of a node: nine filter taps, gamma, beta.
+const PARAMETERS: usize = 11;
 
 impl NodeShape {
     fn length(self) -> usize {
@@ -31,24 +35,24 @@ impl NodeShape {
     }
 
     /// Threads per feature map.
-    fn units(self) -> u32 {
+    fn threads(self) -> u32 {
         ((self.height * self.width).next_power_of_two() as u32).clamp(32, 128)
     }
 
     /// Elements of shared memory that the backward pass needs: two padded feature maps and the threads' sums.
     fn shared(self) -> usize {
-        2 * (self.height + 2) * (self.width + 2) + NUMBERS * self.units() as usize
+        2 * (self.height + 2) * (self.width + 2) + PARAMETERS * self.threads() as usize
     }
 
     /// Whether a device has enough shared memory.
     pub fn fits(self, client: &Client) -> bool {
         let hardware = &client.properties().hardware;
         4 * self.shared() <= hardware.max_shared_memory_size
-            && self.units() <= hardware.max_units_per_cube
+            && self.threads() <= hardware.max_units_per_cube
     }
 
     /// One workgroup per feature map, in two dimensions: nodes and images.
-    fn groups(self) -> CubeCount {
+    fn workgroups(self) -> CubeCount {
         let (across, down) = (self.nodes as u32, self.images as u32);
         CubeCount::Static(across, down, 1)
     }
@@ -97,9 +101,9 @@ pub fn forward(
     parameters: &NodeParameters,
     y: &Buffer,
 ) {
-    assert!(shape.fits(client), "maps in the memory that units share");
+    assert!(shape.fits(client), "feature maps that fit in shared memory");
     assert_eq!(x.length(), shape.length(), "length of the input");
-    assert_eq!(y.length(), shape.length(), "length of the result");
+    assert_eq!(y.length(), shape.length(), "length of the output");
     parameters.check(shape.nodes);
     if y.length() == 0 {
         return;
@@ -108,8 +112,8 @@ pub fn forward(
     unsafe {
         forward_kernel::launch_unchecked(
             client,
-            shape.groups(),
-            CubeDim::new_1d(shape.units()),
+            shape.workgroups(),
+            CubeDim::new_1d(shape.threads()),
             x.arg(1),
             parameters.gamma.arg(1),
             parameters.beta.arg(1),
@@ -118,7 +122,7 @@ pub fn forward(
             parameters.epsilon,
             shape.height as u32,
             shape.width as u32,
-            shape.units(),
+            shape.threads(),
         );
     }
 }
@@ -138,7 +142,7 @@ pub fn backward(
     dy: &Buffer,
     dx: &Buffer,
 ) -> NodeGradients {
-    assert!(shape.fits(client), "maps in the memory that units share");
+    assert!(shape.fits(client), "feature maps that fit in shared memory");
     assert_eq!(x.length(), shape.length(), "length of the input");
     assert_eq!(dy.length(), shape.length(), "length of the gradient");
     assert_eq!(
@@ -148,8 +152,8 @@ pub fn backward(
     );
     parameters.check(shape.nodes);
     let maps = shape.images * shape.nodes;
-    let sums = Buffer::uninitialised(client, maps * NUMBERS);
-    let found = NodeGradients {
+    let sums = Buffer::uninitialised(client, maps * PARAMETERS);
+    let gradients = NodeGradients {
         gamma: Buffer::uninitialised(client, shape.nodes),
         beta: Buffer::uninitialised(client, shape.nodes),
         kernel: Buffer::uninitialised(client, 9 * shape.nodes),
@@ -159,8 +163,8 @@ pub fn backward(
         unsafe {
             backward_kernel::launch_unchecked(
                 client,
-                shape.groups(),
-                CubeDim::new_1d(shape.units()),
+                shape.workgroups(),
+                CubeDim::new_1d(shape.threads()),
                 x.arg(1),
                 parameters.gamma.arg(1),
                 parameters.beta.arg(1),
@@ -171,7 +175,7 @@ pub fn backward(
                 parameters.epsilon,
                 shape.height as u32,
                 shape.width as u32,
-                shape.units(),
+                shape.threads(),
             );
         }
     }
@@ -179,12 +183,12 @@ pub fn backward(
     unsafe {
         sum_images::launch_unchecked(
             client,
-            groups(shape.nodes * NUMBERS),
-            CubeDim::new_1d(UNITS),
+            workgroups(shape.nodes * PARAMETERS),
+            CubeDim::new_1d(WORKGROUP_SIZE),
             sums.arg(1),
-            found.gamma.arg(1),
-            found.beta.arg(1),
-            found.kernel.arg(1),
+            gradients.gamma.arg(1),
+            gradients.beta.arg(1),
+            gradients.kernel.arg(1),
             match dx.length() {
                 0 => 0,
                 _ => shape.images as u32,
@@ -192,258 +196,5 @@ pub fn backward(
             shape.nodes as u32,
         );
     }
-    found
-}
-
-/// The sum of the threads' values, in a fixed order: the upper half is added to the lower half repeatedly.
-#[cube]
-fn sum_of_units(value: f32, shared: &mut [f32], #[comptime] units: u32) -> f32 {
-    shared[UNIT_POS as usize] = value;
-    sync_cube();
-    let mut half = comptime!(units / 2).runtime();
-    while half > 0 {
-        if UNIT_POS < half {
-            let other = shared[(UNIT_POS + half) as usize];
-            shared[UNIT_POS as usize] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
-    let sum = shared[0];
-    sync_cube();
-    sum
-}
-
-/// A feature map's mean, and `1 / sqrt(variance + epsilon)`.
-#[cube]
-fn moments(
-    x: &[f32],
-    first: u32,
-    epsilon: f32,
-    shared: &mut [f32],
-    #[comptime] pixels: u32,
-    #[comptime] units: u32,
-) -> (f32, f32) {
-    let mut sum = 0.0f32;
-    let mut pixel = UNIT_POS;
-    while pixel < pixels {
-        sum += x[(first + pixel) as usize];
-        pixel += units;
-    }
-    let mean = sum_of_units(sum, shared, units) / f32::cast_from(pixels);
-    let mut squares = 0.0f32;
-    let mut pixel = UNIT_POS;
-    while pixel < pixels {
-        let centred = x[(first + pixel) as usize] - mean;
-        squares += centred * centred;
-        pixel += units;
-    }
-    let variance = sum_of_units(squares, shared, units) / f32::cast_from(pixels);
-    (mean, 1.0f32 / (variance + epsilon).sqrt())
-}
-
-/// Fills a padded feature map with zeros.
-#[cube]
-fn clear(map: &mut [f32], #[comptime] length: u32, #[comptime] units: u32) {
-    let mut place = UNIT_POS;
-    while place < length {
-        map[place as usize] = 0.0f32;
-        place += units;
-    }
-}
-
-#[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
-fn forward_kernel(
-    x: &[f32],
-    gamma: &[f32],
-    beta: &[f32],
-    kernel: &[f32],
-    y: &mut [f32],
-    epsilon: f32,
-    #[comptime] height: u32,
-    #[comptime] width: u32,
-    #[comptime] units: u32,
-) {
-    let pixels = comptime!(height * width);
-    let pitch = comptime!(width + 2);
-    let padded = comptime!((height + 2) * (width + 2));
-    let node = CUBE_POS_X;
-    let first = (CUBE_POS_Y * CUBE_COUNT_X + node) * pixels;
-    let mut shared = Shared::<[f32]>::new_slice(units as usize);
-    let mut map = Shared::<[f32]>::new_slice(padded as usize);
-    clear(&mut map, padded, units);
-    let (mean, scale) = moments(x, first, epsilon, &mut shared, pixels, units);
-    let (by, shift) = (gamma[node as usize], beta[node as usize]);
-    let mut pixel = UNIT_POS;
-    while pixel < pixels {
-        let normed = (x[(first + pixel) as usize] - mean) * scale * by + shift;
-        let place = (pixel / width + 1) * pitch + pixel % width + 1;
-        map[place as usize] = max(normed, 0.0f32);
-        pixel += units;
-    }
-    sync_cube();
-    let mut pixel = UNIT_POS;
-    while pixel < pixels {
-        let place = pixel / width * pitch + pixel % width;
-        let mut sum = 0.0f32;
-        #[unroll]
-        for row in 0..3u32 {
-            #[unroll]
-            for column in 0..3u32 {
-                let weight = kernel[(node * 9 + row * 3 + column) as usize];
-                sum += weight * map[(place + row * pitch + column) as usize];
-            }
-        }
-        y[(first + pixel) as usize] = sum;
-        pixel += units;
-    }
-}
-
-/// The gradient of the ReLU's output at a pixel: `dy` convolved with the flipped kernel.
-#[cube]
-fn back(dy: &[f32], kernel: &[f32], node: u32, pixel: u32, #[comptime] width: u32) -> f32 {
-    let pitch = comptime!(width + 2);
-    let place = pixel / width * pitch + pixel % width;
-    let mut sum = 0.0f32;
-    #[unroll]
-    for row in 0..3u32 {
-        #[unroll]
-        for column in 0..3u32 {
-            let weight = kernel[(node * 9 + row * 3 + column) as usize];
-            sum += weight * dy[(place + (2 - row) * pitch + (2 - column)) as usize];
-        }
-    }
-    sum
-}
-
-#[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
-fn backward_kernel(
-    x: &[f32],
-    gamma: &[f32],
-    beta: &[f32],
-    kernel: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
-    sums: &mut [f32],
-    epsilon: f32,
-    #[comptime] height: u32,
-    #[comptime] width: u32,
-    #[comptime] units: u32,
-) {
-    let pixels = comptime!(height * width);
-    let pitch = comptime!(width + 2);
-    let padded = comptime!((height + 2) * (width + 2));
-    let node = CUBE_POS_X;
-    let map = CUBE_POS_Y * CUBE_COUNT_X + node;
-    let first = map * pixels;
-    // The sums of the threads, eleven each; the norm uses the first row before.
-    let mut shared = Shared::<[f32]>::new_slice(comptime!((11 * units) as usize));
-    let mut activations = Shared::<[f32]>::new_slice(padded as usize);
-    let mut given = Shared::<[f32]>::new_slice(padded as usize);
-    clear(&mut activations, padded, units);
-    clear(&mut given, padded, units);
-    let (mean, scale) = moments(x, first, epsilon, &mut shared, pixels, units);
-    let (by, shift) = (gamma[node as usize], beta[node as usize]);
-    let mut pixel = UNIT_POS;
-    while pixel < pixels {
-        let normed = (x[(first + pixel) as usize] - mean) * scale * by + shift;
-        let place = (pixel / width + 1) * pitch + pixel % width + 1;
-        activations[place as usize] = max(normed, 0.0f32);
-        given[place as usize] = dy[(first + pixel) as usize];
-        pixel += units;
-    }
-    sync_cube();
-
-    let mut of_gamma = 0.0f32;
-    let mut of_beta = 0.0f32;
-    let mut of_kernel = Array::<f32>::new(9usize);
-    #[unroll]
-    for tap in 0..9usize {
-        of_kernel[tap] = 0.0f32;
-    }
-    let mut pixel = UNIT_POS;
-    while pixel < pixels {
-        let place = pixel / width * pitch + pixel % width;
-        let gradient = given[(place + pitch + 1) as usize];
-        #[unroll]
-        for row in 0..3u32 {
-            #[unroll]
-            for column in 0..3u32 {
-                of_kernel[comptime!((row * 3 + column) as usize)] +=
-                    gradient * activations[(place + row * pitch + column) as usize];
-            }
-        }
-        if activations[(place + pitch + 1) as usize] > 0.0f32 {
-            let through = back(&given, kernel, node, pixel, width);
-            of_gamma += through * (x[(first + pixel) as usize] - mean) * scale;
-            of_beta += through;
-        }
-        pixel += units;
-    }
-    #[unroll]
-    for tap in 0..9usize {
-        shared[tap * units as usize + UNIT_POS as usize] = of_kernel[tap];
-    }
-    shared[9 * units as usize + UNIT_POS as usize] = of_gamma;
-    shared[10 * units as usize + UNIT_POS as usize] = of_beta;
-    sync_cube();
-    let mut half = comptime!(units / 2).runtime();
-    while half > 0 {
-        if UNIT_POS < half {
-            #[unroll]
-            for number in 0..11usize {
-                let line = number * units as usize;
-                let other = shared[line + (UNIT_POS + half) as usize];
-                shared[line + UNIT_POS as usize] += other;
-            }
-        }
-        sync_cube();
-        half /= 2;
-    }
-    if UNIT_POS < 11 {
-        sums[(map * 11 + UNIT_POS) as usize] = shared[(UNIT_POS * units) as usize];
-    }
-
-    let of_gamma = shared[9 * units as usize] / f32::cast_from(pixels);
-    let of_beta = shared[10 * units as usize] / f32::cast_from(pixels);
-    let mut pixel = UNIT_POS;
-    while pixel < pixels {
-        let place = (pixel / width + 1) * pitch + pixel % width + 1;
-        let mut through = 0.0f32;
-        if activations[place as usize] > 0.0f32 {
-            through = back(&given, kernel, node, pixel, width);
-        }
-        let centred = (x[(first + pixel) as usize] - mean) * scale;
-        dx[(first + pixel) as usize] = by * scale * (through - of_beta - centred * of_gamma);
-        pixel += units;
-    }
-}
-
-#[cube(launch_unchecked)]
-fn sum_images(
-    sums: &[f32],
-    gamma: &mut [f32],
-    beta: &mut [f32],
-    kernel: &mut [f32],
-    images: u32,
-    nodes: u32,
-) {
-    let unit = ABSOLUTE_POS as u32;
-    if unit >= nodes * 11 {
-        terminate!();
-    }
-    let (node, number) = (unit / 11, unit % 11);
-    let mut sum = 0.0f32;
-    for image in 0..images {
-        sum += sums[(image * nodes * 11 + unit) as usize];
-    }
-    if number < 9 {
-        kernel[(node * 9 + number) as usize] = sum;
-    } else if number == 9 {
-        gamma[node as usize] = sum;
-    } else {
-        beta[node as usize] = sum;
-    }
+    gradients
 }

@@ -3,7 +3,7 @@
 use cubecl::prelude::*;
 
 use crate::bits::MaskBits;
-use crate::buffer::{Buffer, UNITS};
+use crate::buffer::{Buffer, WORKGROUP_SIZE};
 
 /// The strides of a weight matrix.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ pub fn gather(
     let (rows, columns) = (*rows, *columns);
     assert_eq!(weight.length(), rows * columns, "length of the weights");
     let pixels = y.length() / (images * rows).max(1);
-    assert_eq!(y.length(), images * rows * pixels, "length of the result");
+    assert_eq!(y.length(), images * rows * pixels, "length of the output");
     assert_eq!(x.length(), images * columns * pixels, "length of the input");
     if y.length() == 0 {
         return;
@@ -52,7 +52,7 @@ pub fn gather(
     let lanes = lanes.expect("one divides every number");
     let pixels = pixels / lanes;
     let positions = images * pixels;
-    let threads = (positions.next_power_of_two() as u32).clamp(32, UNITS);
+    let threads = (positions.next_power_of_two() as u32).clamp(32, WORKGROUP_SIZE);
     let along = positions.div_ceil(threads as usize) as u32;
     let (down, deep) = (rows.min(32_768), rows.div_ceil(32_768));
     // SAFETY: threads beyond the last position or row do nothing; lengths were checked above, and a mask has no bits beyond its columns.

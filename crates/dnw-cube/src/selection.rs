@@ -10,7 +10,7 @@
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use crate::buffer::{Buffer, UNITS};
+use crate::buffer::{Buffer, WORKGROUP_SIZE};
 
 mod kernels;
 
@@ -84,14 +84,14 @@ pub fn select_top_k(
     };
     assert!(wanted.k <= count, "{} of {count} candidates", wanted.k);
 
-    let candidates = Buffer::of(client, candidate_words);
+    let candidates = Buffer::from_slice(client, candidate_words);
     let mut initial = [0u32; slot::COUNT];
     initial[slot::FIRST_NAN] = u32::MAX;
     initial[slot::REMAINING] = wanted.k as u32;
-    let state = Buffer::of(client, &initial);
-    let bins = Buffer::of(client, &[0; BINS]);
+    let state = Buffer::from_slice(client, &initial);
+    let bins = Buffer::from_slice(client, &[0; BINS]);
     let blocks = (entries as usize).div_ceil(BLOCK).max(1);
-    let workgroup = CubeDim::new_1d(UNITS);
+    let workgroup = CubeDim::new_1d(WORKGROUP_SIZE);
     let one = CubeCount::Static(1, 1, 1);
     // A workgroup for some thousand entries, up to as many as fill a large GPU.
     let unordered = CubeCount::Static(blocks.min(1024) as u32, 1, 1);

@@ -22,7 +22,7 @@ fn client() -> Client {
 
 fn floats(client: &Client, values: &[f32]) -> Buffer {
     let bits: Vec<u32> = values.iter().map(|value| value.to_bits()).collect();
-    Buffer::of(client, &bits)
+    Buffer::from_slice(client, &bits)
 }
 
 fn read(client: &Client, buffer: &Buffer) -> Vec<f32> {
@@ -80,7 +80,7 @@ fn products_equal_those_on_the_cpu() {
         dnw_kernels::product::forward(shape, &x, &of_edges, &index, &mut y);
         dnw_kernels::product::input_gradient(shape, &dy, &of_edges, &index, &mut dx);
 
-        let on_device = Buffer::of(&client, &mask);
+        let on_device = Buffer::from_slice(&client, &mask);
         let by_targets = MaskBits::of_targets(&client, &on_device, [targets, sources], STORE);
         let by_sources = MaskBits::of_sources(&client, &on_device, [targets, sources], STORE);
         let weight = floats(&client, &weight);
@@ -243,7 +243,10 @@ fn selections_equal_those_of_a_stable_sort() {
             candidates: (round % 3 != 0).then_some(&candidates),
             k,
         };
-        let (w, mask) = (floats(&client, &weights), Buffer::of(&client, &real));
+        let (w, mask) = (
+            floats(&client, &weights),
+            Buffer::from_slice(&client, &real),
+        );
         let found = selection::select_top_k(&client, &w, &mask, STORE, wanted).expect("numbers");
         assert_eq!(
             found,
@@ -275,7 +278,7 @@ fn the_error_names_the_first_nan() {
     let (client, mut random) = (client(), fastrand::Rng::with_seed(4));
     let mut weights = normal(&mut random, 20_000);
     (weights[19_000], weights[12_345]) = (f32::NAN, -f32::NAN);
-    let mask = Buffer::of(&client, &vec![0; weights.len()]);
+    let mask = Buffer::from_slice(&client, &vec![0; weights.len()]);
     let wanted = Wanted {
         candidates: None,
         k: 100,

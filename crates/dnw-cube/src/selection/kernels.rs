@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use crate::buffer::UNITS;
+use crate::buffer::WORKGROUP_SIZE;
 
 /// Indices into the state that the kernels share.
 pub(super) mod slot {
@@ -31,7 +31,7 @@ pub(super) const DIGITS: [(u32, u32); 3] = [(20, 11), (10, 10), (0, 10)];
 /// The number of values of the widest digit.
 pub(super) const BINS: usize = 1 << 11;
 /// Entries per workgroup in the ordered passes: one word per thread.
-pub(super) const BLOCK: usize = 32 * UNITS as usize;
+pub(super) const BLOCK: usize = 32 * WORKGROUP_SIZE as usize;
 /// The bits of infinity. Larger bits are NaN.
 const INFINITY: u32 = 0x7f80_0000;
 
@@ -105,8 +105,8 @@ pub(super) fn count_digits(
 #[cube(launch_unchecked)]
 pub(super) fn find_digit(state: &mut [u32], bins: &mut [u32], k: u32, #[comptime] width: u32) {
     let size = comptime!(1u32 << width);
-    let per_thread = comptime!(size / UNITS);
-    let mut sums = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let per_thread = comptime!(size / WORKGROUP_SIZE);
+    let mut sums = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
     // Threads process the digit's values from the largest down.
     let top = size - 1 - UNIT_POS * per_thread;
     let mut sum = 0u32;
@@ -118,7 +118,7 @@ pub(super) fn find_digit(state: &mut [u32], bins: &mut [u32], k: u32, #[comptime
     if UNIT_POS == 0 {
         let mut left = state[slot::REMAINING];
         let mut thread = 0u32;
-        while thread < comptime!(UNITS - 1) && sums[thread as usize] < left {
+        while thread < comptime!(WORKGROUP_SIZE - 1) && sums[thread as usize] < left {
             left -= sums[thread as usize];
             thread += 1;
         }
@@ -204,8 +204,8 @@ pub(super) fn count_equal(
 #[cube(launch_unchecked)]
 pub(super) fn sum_before(counts: &[u32], before: &mut [u32], state: &mut [u32], total: u32) {
     let blocks = counts.len() as u32;
-    let per_thread = (blocks + comptime!(UNITS - 1)) / comptime!(UNITS);
-    let mut sums = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let per_thread = (blocks + comptime!(WORKGROUP_SIZE - 1)) / comptime!(WORKGROUP_SIZE);
+    let mut sums = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
     let first = UNIT_POS * per_thread;
     let mut sum = 0u32;
     for step in 0..per_thread {
@@ -225,7 +225,7 @@ pub(super) fn sum_before(counts: &[u32], before: &mut [u32], state: &mut [u32], 
             sum += counts[(first + step) as usize];
         }
     }
-    if UNIT_POS == comptime!(UNITS - 1) {
+    if UNIT_POS == comptime!(WORKGROUP_SIZE - 1) {
         state[total as usize] = sum;
     }
 }
@@ -249,7 +249,7 @@ pub(super) fn compare<B: Int>(
     #[comptime] all: bool,
     #[define(B)] _store: ElemType,
 ) {
-    let mut equal_of_threads = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let mut equal_of_threads = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
     let counts = Shared::<[Atomic<u32>]>::new_slice(4usize);
     if UNIT_POS < 4 {
         counts[UNIT_POS as usize].store(0u32);
@@ -269,7 +269,7 @@ pub(super) fn compare<B: Int>(
         let mut later =
             state[slot::EQUAL].load() - equal_before[block as usize] - equal[block as usize];
         let remaining = state[slot::REMAINING].load();
-        for thread in UNIT_POS + 1..comptime!(UNITS) {
+        for thread in UNIT_POS + 1..comptime!(WORKGROUP_SIZE) {
             later += equal_of_threads[thread as usize];
         }
         let mut equal_kept = 0u32;
@@ -349,7 +349,7 @@ pub(super) fn list_entries(
     entries: &mut [u32],
     magnitudes: &mut [u32],
 ) {
-    let mut of_threads = Shared::<[u32]>::new_slice(comptime!(UNITS as usize));
+    let mut of_threads = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
     let block = CUBE_POS as u32;
     let word = block * CUBE_DIM + UNIT_POS;
     let mut left = 0u32;
