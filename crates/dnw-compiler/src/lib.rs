@@ -1,1 +1,101 @@
-//! Compiles circuits.
+//! Compiles circuits to plans.
+//!
+//! A [`Circuit`](dnw_circuit::Circuit) says what a trained network computes, a [`Plan`](dnw_runtime::plan::Plan) how it is computed fast. In
+//! between lies a graph of layers ([`graph`](self)), on which each optimisation is one pass that can be switched off ([`Passes`]):
+//!
+//! 1. dead nodes are removed and constants folded ([`dnw_circuit::prune`]);
+//! 2. scales and shifts of norms are folded into the weights of the layers before them;
+//! 3. sums and ReLUs are fused into the layer whose output they change;
+//! 4. each layer gets the kernel that costs least, by a model of the costs;
+//! 5. feature maps are placed in memory, which is used again when they are no longer needed.
+//!
+//! ```
+//! use dnw_circuit::{CircuitBuilder, Tensor, Window, interpret};
+//! use dnw_compiler::{Passes, compile};
+//! use dnw_runtime::{Model, Session, plan::Input};
+//!
+//! let mut circuit = CircuitBuilder::new([1, 2, 2])?;
+//! let edges = Tensor::edges("weight", [2, 1, 1, 1], vec![3.0, 5.0], vec![true, false]);
+//! let edges = circuit.tensor(edges)?;
+//! let x = circuit.conv(circuit.input(), circuit.whole(edges), None, Window::default())?;
+//! let x = circuit.global_average(x)?;
+//! let circuit = circuit.finish(x)?;
+//!
+//! let model = Model::new(compile(&circuit, Input::default(), Passes::default()))?;
+//! let (image, mut logits) = ([1.0, 2.0, 3.0, 4.0], [0.0; 2]);
+//! Session::new(&model, 1).run(&image, &mut logits)?;
+//! assert_eq!(logits, [7.5, 0.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![deny(missing_docs)]
+
+mod cost;
+mod emit;
+mod graph;
+mod lower;
+mod memory;
+mod passes;
+
+use dnw_circuit::{Circuit, prune};
+use dnw_runtime::plan::{Input, Plan};
+
+/// Which optimisations are made. All are by default; each can be switched off, to find out what it is worth or whether it is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Passes {
+    /// Removes dead nodes and folds constants.
+    pub prune: bool,
+    /// Folds norms into the layers before them.
+    pub fold_norms: bool,
+    /// Fuses sums and ReLUs into the layers before them.
+    pub fuse: bool,
+    /// Lets several targets of a layer share the rows that they read, where that costs less.
+    pub blocks: bool,
+    /// Uses memory again.
+    pub reuse_memory: bool,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        Self {
+            prune: true,
+            fold_norms: true,
+            fuse: true,
+            blocks: true,
+            reuse_memory: true,
+        }
+    }
+}
+
+impl Passes {
+    /// None of them.
+    pub fn none() -> Self {
+        Self {
+            prune: false,
+            fold_norms: false,
+            fuse: false,
+            blocks: false,
+            reuse_memory: false,
+        }
+    }
+}
+
+/// Compiles a circuit. The shape in `input` is set to the circuit's.
+///
+/// The plan has the circuit's outputs up to the order of sums and the rounding to 32 bits.
+pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
+    let pruned = passes.prune.then(|| prune(circuit));
+    let mut graph = lower::lower(pruned.as_ref().unwrap_or(circuit));
+    if passes.fold_norms {
+        passes::fold_norms(&mut graph);
+    }
+    if passes.fuse {
+        passes::fuse(&mut graph);
+    }
+    let input = Input {
+        shape: circuit.image(),
+        ..input
+    };
+    emit::emit(&graph, input, passes)
+}

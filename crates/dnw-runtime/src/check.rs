@@ -78,7 +78,7 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
                 numbers.ok_or("the padded rows are too large")?,
                 arena,
             )?;
-            disjoint(&to, &span(pad.from))
+            disjoint(&to, &read(pad.from))
         }
         Op::Sums(sums) => check_sums(sums, arena),
         Op::Depthwise(depthwise) => check_depthwise(depthwise, arena),
@@ -86,7 +86,7 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
         Op::Pool(pool) => {
             maps(pool.from, arena)?;
             maps(pool.to, arena)?;
-            disjoint(&span(pool.to), &span(pool.from))?;
+            disjoint(&written(pool.to), &read(pool.from))?;
             let output = layout(pool.window, [pool.from.shape[1], pool.from.shape[2]])?.output;
             let expected = [pool.from.shape[0], output[0], output[1]];
             require(pool.window.dilation == [1, 1], "a pool has a dilation")?;
@@ -98,7 +98,7 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
         Op::Norm(norm) => {
             maps(norm.from, arena)?;
             maps(norm.to, arena)?;
-            disjoint(&span(norm.to), &span(norm.from))?;
+            disjoint(&written(norm.to), &read(norm.from))?;
             require(norm.from.shape == norm.to.shape, "a norm changes the shape")?;
             let channels = norm.to.shape[0];
             let fits = norm.scale.len() == channels && norm.shift.len() == channels;
@@ -117,13 +117,13 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
                     "the terms of a sum have different shapes",
                 )?;
                 require(coefficient.is_finite(), "a coefficient is not finite")?;
-                disjoint(&span(add.to), &span(from))?;
+                disjoint(&written(add.to), &read(from))?;
             }
             Ok(())
         }
         Op::Copy(copy) => {
             maps(copy.to, arena)?;
-            let to = span(copy.to);
+            let to = written(copy.to);
             for piece in &copy.pieces {
                 let [from, stride, first, len] =
                     [piece.from, piece.stride, piece.to, piece.len].map(|x| x as usize);
@@ -145,7 +145,7 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
 fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
     maps(sums.to, arena)?;
     let [targets, height, width] = sums.to.shape;
-    let to = span(sums.to);
+    let to = written(sums.to);
     require(
         sums.block == 1 || sums.block == BLOCK,
         "a block has another number of targets than 1 or 4",
@@ -190,7 +190,7 @@ fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
         maps(residual, arena)?;
         let alike = residual.shape == sums.to.shape && residual.stride == sums.to.stride;
         require(alike, "the residual has another shape than the output")?;
-        disjoint(&to, &span(residual))?;
+        disjoint(&to, &read(residual))?;
     }
     Ok(())
 }
@@ -201,7 +201,7 @@ fn check_depthwise(depthwise: &Depthwise, arena: usize) -> Result<(), String> {
     } = depthwise;
     maps(*from, arena)?;
     maps(*to, arena)?;
-    disjoint(&span(*to), &span(*from))?;
+    disjoint(&written(*to), &read(*from))?;
     let output = layout(*window, [from.shape[1], from.shape[2]])?.output;
     let expected = [from.shape[0], output[0], output[1]];
     require(
@@ -224,7 +224,7 @@ fn check_depthwise(depthwise: &Depthwise, arena: usize) -> Result<(), String> {
 fn check_linear(linear: &Linear, arena: usize) -> Result<(), String> {
     maps(linear.from, arena)?;
     maps(linear.to, arena)?;
-    disjoint(&span(linear.to), &span(linear.from))?;
+    disjoint(&written(linear.to), &read(linear.from))?;
     let (sources, targets) = (linear.from.shape[0], linear.to.shape[0]);
     let flat = linear.from.pixels() == 1 && linear.to.pixels() == 1;
     require(
@@ -298,8 +298,14 @@ fn maps(maps: Maps, arena: usize) -> Result<(), String> {
     .map(|_| ())
 }
 
-fn span(maps: Maps) -> Range<usize> {
+/// The numbers that a step writes.
+fn written(maps: Maps) -> Range<usize> {
     maps.at..maps.at + maps.len()
+}
+
+/// The numbers that a step reads.
+fn read(maps: Maps) -> Range<usize> {
+    maps.at..maps.at + maps.shape[0] * maps.stride
 }
 
 fn range(at: usize, len: usize, arena: usize) -> Result<Range<usize>, String> {

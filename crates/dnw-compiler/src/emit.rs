@@ -1,0 +1,315 @@
+//! From the graph to a plan: kernels, order and memory.
+
+mod sums;
+mod views;
+
+use dnw_runtime::plan::{
+    self, AddMaps, Constant, CopyPixels, Depthwise, Input, Linear, Maps, NormMaps, Piece, Plan,
+    PoolMaps, Step,
+};
+
+use crate::Passes;
+use crate::cost::prefers_dense_matrix;
+use crate::graph::{Conv, Graph, Node, Op};
+use crate::memory::Memory;
+use views::Views;
+
+pub(crate) fn emit(graph: &Graph, input: Input, passes: Passes) -> Plan {
+    Emitter::new(graph, passes).emit(input)
+}
+
+struct Emitter<'a> {
+    graph: &'a Graph,
+    passes: Passes,
+    views: Views,
+    memory: Memory,
+    /// Where each node's output lies, if it has memory of its own.
+    maps: Vec<Option<Maps>>,
+    steps: Vec<Step>,
+    constants: Vec<Constant>,
+    /// Memory that is given back after the current node.
+    temporary: Vec<Maps>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(graph: &'a Graph, passes: Passes) -> Self {
+        Self {
+            graph,
+            passes,
+            views: Views::new(graph),
+            memory: Memory::new(passes.reuse_memory),
+            maps: vec![None; graph.nodes.len()],
+            steps: Vec::new(),
+            constants: Vec::new(),
+            temporary: Vec::new(),
+        }
+    }
+
+    fn emit(mut self, input: Input) -> Plan {
+        let last_reads = self.views.last_reads(self.graph);
+        let read = |node: usize| last_reads[node].is_some();
+        // Constants stay for good, so they come first.
+        for (at, node) in self.graph.nodes.iter().enumerate() {
+            if let Op::Constant(values) = &node.op
+                && read(at)
+            {
+                let maps = self.take(node.shape);
+                self.maps[at] = Some(maps);
+                let values = values
+                    .iter()
+                    .map(|&x| (if node.relu { x.max(0.0) } else { x }) as f32);
+                self.constants.push(Constant {
+                    maps,
+                    values: values.collect(),
+                });
+            }
+        }
+        let mut image = None;
+        for (at, node) in self.graph.nodes.iter().enumerate() {
+            match node.op {
+                Op::Constant(_) | Op::Removed => {}
+                Op::Input => {
+                    let maps = self.take(node.shape);
+                    image = Some(maps);
+                    self.maps[at] = Some(maps);
+                }
+                _ if self.views.is_view(at) || !read(at) => {}
+                _ => self.node(at, node),
+            }
+            for maps in std::mem::take(&mut self.temporary) {
+                self.memory.give(maps.at, maps.len());
+            }
+            for (other, &last) in last_reads.iter().enumerate() {
+                let is_constant = matches!(self.graph.nodes[other].op, Op::Constant(_));
+                if let Some(maps) = self.maps[other].filter(|_| !is_constant && last == Some(at)) {
+                    self.memory.give(maps.at, maps.len());
+                }
+            }
+        }
+        let output = self.contiguous(self.graph.output);
+        Plan {
+            input,
+            image: image.unwrap_or_default(),
+            output,
+            arena: self.memory.len(),
+            constants: self.constants,
+            steps: self.steps,
+        }
+    }
+
+    /// Memory for maps of this shape.
+    fn take(&mut self, shape: [usize; 3]) -> Maps {
+        let maps = Maps::new(0, shape);
+        Maps {
+            at: self.memory.take(maps.len()),
+            ..maps
+        }
+    }
+
+    fn push(&mut self, layer: &str, reason: impl Into<String>, op: plan::Op) {
+        self.steps.push(Step {
+            layer: layer.to_owned(),
+            reason: reason.into(),
+            op,
+        });
+    }
+
+    fn node(&mut self, at: usize, node: &Node) {
+        // Inputs first: what has to be copied needs memory of its own.
+        let to = match &node.op {
+            Op::Conv(conv) if is_linear(conv, self.shape(node.inputs[0])) => {
+                self.linear(node, conv)
+            }
+            Op::Conv(conv) => self.sums(node, conv),
+            _ => self.other(node),
+        };
+        self.maps[at] = Some(to);
+    }
+
+    fn shape(&self, node: usize) -> [usize; 3] {
+        self.graph.nodes[node].shape
+    }
+
+    fn other(&mut self, node: &Node) -> Maps {
+        let inputs: Vec<Maps> = node
+            .inputs
+            .iter()
+            .map(|&input| self.contiguous(input))
+            .collect();
+        let to = self.take(node.shape);
+        let from = inputs[0];
+        let (reason, op) = match &node.op {
+            Op::Depthwise {
+                weights,
+                bias,
+                window,
+            } => (
+                "one kernel per channel",
+                plan::Op::Depthwise(Depthwise {
+                    from,
+                    to,
+                    window: *window,
+                    weights: floats(weights),
+                    bias: floats(bias),
+                    relu: node.relu,
+                }),
+            ),
+            Op::Norm {
+                scale,
+                shift,
+                epsilon,
+            } => (
+                match epsilon {
+                    Some(_) => "the statistics depend on the image",
+                    None => "the layer before has other readers or is no convolution",
+                },
+                plan::Op::Norm(NormMaps {
+                    from,
+                    to,
+                    epsilon: epsilon.map(|epsilon| epsilon as f32),
+                    scale: floats(scale),
+                    shift: floats(shift),
+                    relu: node.relu,
+                }),
+            ),
+            Op::Sum(coefficients) => (
+                "no convolution to fuse it with",
+                plan::Op::Add(AddMaps {
+                    from: coefficients
+                        .iter()
+                        .map(|&a| a as f32)
+                        .zip(inputs.iter().copied())
+                        .collect(),
+                    to,
+                    relu: node.relu,
+                }),
+            ),
+            &Op::Pool { pool, window } => (
+                "",
+                plan::Op::Pool(PoolMaps {
+                    from,
+                    to,
+                    pool,
+                    window,
+                }),
+            ),
+            _ => (
+                "pixels move",
+                plan::Op::Copy(CopyPixels {
+                    to,
+                    pieces: moved(node, from, to),
+                }),
+            ),
+        };
+        self.push(&node.layer, reason, op);
+        to
+    }
+
+    fn linear(&mut self, node: &Node, conv: &Conv) -> Maps {
+        let from = self.contiguous(node.inputs[0]);
+        let residual = node.inputs.get(1).map(|&input| self.contiguous(input));
+        let edges = conv.edges.iter().map(Vec::len).sum::<usize>();
+        let entries = from.shape[0] * node.shape[0];
+        let is_dense = prefers_dense_matrix(edges, entries);
+        let mut weights = Vec::new();
+        let (mut starts, mut sources) = (vec![0], Vec::new());
+        for row in &conv.edges {
+            if is_dense {
+                let first = weights.len();
+                weights.resize(first + from.shape[0], 0.0f32);
+                for edge in row {
+                    weights[first + edge.source] = edge.weight as f32;
+                }
+            } else {
+                weights.extend(row.iter().map(|edge| edge.weight as f32));
+                sources.extend(row.iter().map(|edge| edge.source as u32));
+                starts.push(sources.len() as u32);
+            }
+        }
+        let to = self.take(node.shape);
+        let linear = Linear {
+            from,
+            to,
+            edges: (!is_dense).then_some(plan::Edges { starts, sources }),
+            weights,
+            bias: floats(&conv.bias),
+            relu: node.relu && residual.is_none(),
+        };
+        let reason =
+            format!("{edges} of {entries} entries are real; an edge costs as much as 4 entries");
+        self.push(&node.layer, reason, plan::Op::Linear(linear));
+        let Some(residual) = residual else { return to };
+        self.temporary.push(to);
+        let sum = self.take(node.shape);
+        let add = AddMaps {
+            from: vec![(1.0, to), (1.0, residual)],
+            to: sum,
+            relu: node.relu,
+        };
+        self.push(
+            &node.layer,
+            "a sum after a linear layer",
+            plan::Op::Add(add),
+        );
+        sum
+    }
+}
+
+/// Whether a convolution is a product with one vector.
+fn is_linear(conv: &Conv, [_, height, width]: [usize; 3]) -> bool {
+    [height, width] == [1, 1] && conv.window.kernel == [1, 1] && conv.window.padding == [0, 0]
+}
+
+pub(crate) fn floats(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&x| x as f32).collect()
+}
+
+/// The pieces that a node copies.
+fn moved(node: &Node, from: Maps, to: Maps) -> Vec<Piece> {
+    let [_, from_height, from_width] = from.shape;
+    let [channels, height, width] = to.shape;
+    let mut pieces = Vec::new();
+    let mut copy = |from: usize, stride: usize, to: usize, len: usize| {
+        pieces.push(Piece {
+            from: from as u32,
+            stride: stride as u32,
+            to: to as u32,
+            len: len as u32,
+        });
+    };
+    match node.op {
+        Op::Flatten => {
+            let pixels = from.pixels();
+            for channel in 0..from.shape[0] {
+                copy(
+                    from.at + channel * from.stride,
+                    1,
+                    to.at + channel * pixels,
+                    pixels,
+                );
+            }
+        }
+        Op::Fold(side) => {
+            for channel in 0..channels {
+                let (source, place) = (channel / (side * side), channel % (side * side));
+                for y in 0..height {
+                    let line = (y * side + place / side) * from_width + place % side;
+                    let first = to.at + channel * to.stride + y * width;
+                    copy(from.at + source * from.stride + line, side, first, width);
+                }
+            }
+        }
+        Op::Crop { top, left } => {
+            debug_assert!(top + height <= from_height);
+            for channel in 0..channels {
+                for y in 0..height {
+                    let line = (top + y) * from_width + left;
+                    let first = to.at + channel * to.stride + y * width;
+                    copy(from.at + channel * from.stride + line, 1, first, width);
+                }
+            }
+        }
+        _ => unreachable!("other operations are kernels or views"),
+    }
+    pieces
+}

@@ -1,0 +1,7 @@
+//! Compiled networks compute what the interpreter of circuits computes.
+
+#[path = "../../../dnw-circuit/tests/circuits/random.rs"]
+#[allow(dead_code)]
+mod random;
+
+mod passes;

@@ -1,0 +1,70 @@
+//! Every pass, alone and with all others, on random circuits.
+
+use dnw_circuit::{Circuit, interpret};
+use dnw_compiler::{Passes, compile};
+use dnw_runtime::plan::Input;
+use dnw_runtime::{Model, Session};
+use proptest::prelude::*;
+
+use crate::random::recipes;
+
+/// All passes, none, and each alone.
+fn choices() -> Vec<Passes> {
+    let none = Passes::none();
+    let mut choices = vec![Passes::default(), none];
+    for i in 0..5 {
+        let mut one = none;
+        let flags = [
+            &mut one.prune,
+            &mut one.fold_norms,
+            &mut one.fuse,
+            &mut one.blocks,
+            &mut one.reuse_memory,
+        ];
+        *flags.into_iter().nth(i).expect("five passes") = true;
+        choices.push(one);
+    }
+    choices
+}
+
+fn run(circuit: &Circuit, passes: Passes, threads: usize, images: &[f32]) -> Vec<f32> {
+    let model = Model::new(compile(circuit, Input::default(), passes)).expect("a valid plan");
+    let mut output = vec![0.0; images.len() / model.image_len() * model.output_len()];
+    Session::new(&model, threads)
+        .run(images, &mut output)
+        .expect("images of the right size");
+    output
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn results_are_the_interpreters(recipe in recipes(), seed in any::<u64>(), batch in 1u64..5) {
+        let circuit = recipe.circuit();
+        let images: Vec<Vec<f32>> = (0..batch).map(|i| recipe.image(seed ^ i)).collect();
+        let expected: Vec<f64> = images.iter().flat_map(|image| interpret(&circuit, image).unwrap()).collect();
+        let largest = expected.iter().fold(1.0, |a: f64, b| a.max(b.abs()));
+        for passes in choices() {
+            let found = run(&circuit, passes, 1, &images.concat());
+            prop_assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                let apart = (f64::from(*found) - expected).abs();
+                prop_assert!(apart <= 1e-4 * largest, "{} instead of {} with {:?}", found, expected, passes);
+            }
+        }
+    }
+
+    #[test]
+    fn threads_do_not_change_the_bits(recipe in recipes(), seed in any::<u64>()) {
+        let circuit = recipe.circuit();
+        let image = recipe.image(seed);
+        let bits = |threads| -> Vec<u32> {
+            run(&circuit, Passes::default(), threads, &image).iter().map(|x| x.to_bits()).collect()
+        };
+        let one = bits(1);
+        for threads in [2, 3] {
+            prop_assert_eq!(&bits(threads), &one);
+        }
+    }
+}
