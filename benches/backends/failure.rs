@@ -2,7 +2,7 @@
 
 use dnw_device::DeviceError;
 use dnw_train::recipe::RecipeError;
-use dnw_train::training::TrainingError;
+use dnw_train::training::{ExecutionError, TrainingError};
 
 /// Why nothing was measured.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ macro_rules! failures {
 failures!(
     RecipeError,
     TrainingError,
+    ExecutionError,
     dnw_core::WiringError,
     dnw_models::ModelError,
     dnw_train::counting::CountError,
@@ -35,6 +36,7 @@ failures!(
     burn::tensor::ExecutionError,
     rayon::ThreadPoolBuildError,
     serde_json::Error,
+    std::io::Error,
     String
 );
 

@@ -15,7 +15,7 @@ use dnw_train::data::{Batch, DataSet};
 use dnw_train::recipe::Recipe;
 use dnw_train::run::{load_weights, save_weights};
 use dnw_train::scaling::{self, Products, Seconds};
-use dnw_train::training::Training;
+use dnw_train::training::{Execution, Precision, Training};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -35,6 +35,10 @@ pub struct Plan<'a> {
     pub workload: Workload,
     /// Images in a batch.
     pub batch: usize,
+    /// Channels, height, width.
+    pub image: [usize; 3],
+    /// In which numbers the network is computed.
+    pub precision: Precision,
     /// CPU threads.
     pub threads: usize,
     /// Rounds after the first.
@@ -50,6 +54,9 @@ pub struct Measured {
     adapter: String,
     model: String,
     batch: usize,
+    /// Height and width of the images.
+    image: usize,
+    precision: String,
     threads: usize,
     /// Seconds to open the device and add two numbers.
     open: f64,
@@ -109,9 +116,14 @@ pub fn answer(plan: &Plan<'_>) -> Result<(), Failure> {
 }
 
 /// A function of a network that is ready for training.
-trait Use {
+pub trait Use {
+    /// The result.
     type Found;
 
+    /// Uses the training. `batch` is its only batch.
+    ///
+    /// # Errors
+    /// [`Failure`] if the training or the device fails.
     fn with<M: Classifier + ModuleDisplay + 'static>(
         self,
         bench: Bench<'_>,
@@ -120,13 +132,17 @@ trait Use {
     ) -> Result<Self::Found, Failure>;
 }
 
-fn prepare<U: Use>(plan: &Plan<'_>, what: U) -> Result<U::Found, Failure> {
+/// Opens the device, builds the network with the weights that it has on every device, and uses it.
+///
+/// # Errors
+/// [`Failure`] if the device cannot be opened or the network cannot be trained.
+pub fn prepare<U: Use>(plan: &Plan<'_>, what: U) -> Result<U::Found, Failure> {
     let began = Instant::now();
     let opened = open(plan.device)?;
     let seconds = began.elapsed().as_secs_f64();
     let recipe = plan.workload.recipe(plan.batch)?;
-    let data = plan.workload.data(plan.batch)?;
-    let (image, classes) = (plan.workload.image(), plan.workload.classes());
+    let data = plan.workload.data(plan.batch, plan.image)?;
+    let (image, classes) = (plan.image, plan.workload.classes());
     // Backends have different random numbers, so the weights are initialised on the CPU and transferred in a file, because masks cannot be
     // transferred between all backends directly.
     let folder = tempfile::tempdir().map_err(|error| Failure(error.to_string()))?;
@@ -163,7 +179,9 @@ impl<U: Use> UseModel for Prepared<'_, U> {
         let bench = self.bench;
         let device = bench.opened.device.clone().autodiff();
         load_weights(&mut model, bench.weights)?;
-        let training = Training::begin(model, bench.recipe, bench.data, &device)?;
+        let execution = Execution::over(std::slice::from_ref(bench.opened))?
+            .with_precision(bench.plan.precision)?;
+        let training = Training::begin(model, bench.recipe, bench.data, execution)?;
         let batch = training.batches()?.next().ok_or("no batch".to_owned())??;
         device.sync()?;
         self.what.with(bench, training, &batch)
@@ -181,11 +199,14 @@ impl UseModel for Save<'_> {
     }
 }
 
-struct Bench<'a> {
-    plan: &'a Plan<'a>,
+/// A network on a device, before it is measured.
+pub struct Bench<'a> {
+    /// What is measured.
+    pub plan: &'a Plan<'a>,
     recipe: &'a Recipe,
     data: &'a DataSet,
-    opened: &'a Opened,
+    /// The device.
+    pub opened: &'a Opened,
     weights: &'a Path,
     seconds: f64,
     memory: Memory,
@@ -229,6 +250,8 @@ impl Use for Once {
             adapter: bench.opened.model.clone(),
             model: plan.workload.name().to_owned(),
             batch: batch.len(),
+            image: plan.image[1],
+            precision: plan.precision.to_string(),
             threads: plan.threads,
             open: bench.seconds,
             step,
@@ -270,7 +293,7 @@ impl Use for Answering {
         batch: &Batch,
     ) -> Result<(), Failure> {
         let device = bench.opened.device.clone().autodiff();
-        let circuit = training.model.valid().circuit(bench.plan.workload.image());
+        let circuit = training.model.valid().circuit(bench.plan.image);
         let circuit = circuit.map_err(|error| Failure(error.to_string()))?;
         let ready = Ready {
             device: bench.opened.name.to_string(),
@@ -295,7 +318,7 @@ impl Use for Answering {
 impl Bench<'_> {
     fn forward<M: Classifier>(&self, model: &Wired<M>, batch: &Batch) -> Result<Timing, Failure> {
         let device: &Device = &self.opened.device;
-        let [channels, height, width] = self.plan.workload.image();
+        let [channels, height, width] = self.plan.image;
         let shape = [batch.len(), channels, height, width];
         let images = TensorData::new(batch.images.clone(), shape);
         let images = Tensor::<4>::from_data(images, device);
@@ -345,7 +368,7 @@ impl Bench<'_> {
     /// The predictions of the cost model. Rates are measured last, under the same load of the machine as the rest.
     fn predicted(&self, batch: usize) -> Result<Predicted, Failure> {
         let workload = self.plan.workload;
-        let (image, classes) = (workload.image(), workload.classes());
+        let (image, classes) = (self.plan.image, workload.classes());
         let cost = cost(self.recipe, image, classes, None, &open(&host())?.device)?;
         // The flex backend uses this project's kernels.
         let is_flex = self.opened.name.backend() == Some(Backend::Flex);
@@ -354,7 +377,7 @@ impl Bench<'_> {
             false => Products::Masked,
         };
         let is_cpu = is_flex || self.opened.name.backend() == Some(Backend::NdArray);
-        let rates = rates(&self.opened.device)?;
+        let rates = rates(&self.opened.device, self.plan.patience)?;
         Ok(Predicted {
             bytes: scaling::Memory::of(&cost, batch, products).peak(is_cpu),
             seconds: Seconds::of(&cost, batch, products, rates).total(),

@@ -5,6 +5,8 @@ use dnw_benches::random_values;
 use dnw_train::data::{DataError, DataSet, Images};
 use dnw_train::recipe::{Recipe, RecipeError};
 
+use crate::failure::Failure;
+
 /// A network and its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
@@ -41,12 +43,25 @@ impl Workload {
         }
     }
 
-    /// Channels, height, width.
-    pub fn image(self) -> [usize; 3] {
-        match self {
+    /// Channels, height, width; `side` replaces height and width of the networks that take images of any size.
+    ///
+    /// # Errors
+    /// [`Failure`] if this network takes images of one size only.
+    pub fn image(self, side: Option<usize>) -> Result<[usize; 3], Failure> {
+        let own = match self {
             Self::Mnist => [1, 28, 28],
             Self::TinyStatic | Self::TinyDiscrete | Self::Mobilenet => [3, 32, 32],
             Self::Resnet50 => [3, 64, 64],
+        };
+        match (self, side) {
+            (_, None) => Ok(own),
+            (Self::Mobilenet | Self::Resnet50, Some(side)) => Ok([own[0], side, side]),
+            (_, Some(_)) => Err(Failure(format!(
+                "{} takes images of {} x {} only: leave `--image` out",
+                self.name(),
+                own[1],
+                own[2]
+            ))),
         }
     }
 
@@ -82,18 +97,18 @@ impl Workload {
         Recipe::named(name, &changes.map(str::to_owned))
     }
 
-    /// One batch of noise images and labels that is the same on every machine.
+    /// One batch of noise images, `[channels, height, width]` each, and labels that is the same on every machine.
     ///
     /// # Errors
     /// [`DataError`] if the batch is empty.
-    pub fn data(self, batch: usize) -> Result<DataSet, DataError> {
-        let [channels, height, width] = self.image();
+    pub fn data(self, batch: usize, image: [usize; 3]) -> Result<DataSet, DataError> {
+        let [channels, height, width] = image;
         let classes = self.classes();
         let pixels = random_values(11, batch * channels * height * width);
         let pixels = pixels.iter().map(|x| (127.5 * (x + 1.0)) as u8).collect();
         let labels = random_values(12, batch);
         let label = |x: &f32| ((x + 1.0) / 2.0 * classes as f32) as u16 % classes as u16;
-        let images = Images::new(self.image(), pixels, labels.iter().map(label).collect())?;
+        let images = Images::new(image, pixels, labels.iter().map(label).collect())?;
         let names = (0..classes).map(|class| class.to_string()).collect();
         let statistics = (vec![0.5; channels], vec![0.29; channels]);
         DataSet::new("noise", names, images.clone(), images, statistics)

@@ -198,7 +198,7 @@ class MobileNet(nn.Module):
 
 
 class WiredWeight:
-    """A layer whose weight is wired by `dnw`, or `fixed` to the wiring that `dnw` begins with."""
+    """A layer whose weight is wired by `dnw`, `fixed` to the wiring that `dnw` begins with, or `complete`."""
     rate, rule = 0.0, "dnw"
 
     def wire(self, rate, rule):
@@ -209,6 +209,8 @@ class WiredWeight:
     def effective(self):
         if self.rule == "fixed":
             return self.weight * self.mask
+        if self.rule == "complete":
+            return self.weight
         return _KeepTop.apply(self.weight, self.rate)
 
 
@@ -272,8 +274,8 @@ def build(name, args):
         reduced = ((8, 12, 1, 1), (12, 16, 2, 2), (16, 24, 2, 2), (24, 32, 2, 6), (32, 40, 2, 2))
         return MobileNet(args.rate or 0.775, args.rule, args.classes, args.image, args.small,
                          reduced if args.reduced else MobileNet.FULL)
-    if args.rule not in ("dnw", "fixed"):
-        sys.exit(f"error: resnet50 has no rule `{args.rule}`: there are dnw and fixed")
+    if args.rule == "random":
+        sys.exit(f"error: resnet50 has no rule `{args.rule}`: there are dnw, fixed and complete")
     return ResNet50(args.rate or 0.9, args.classes, args.dense_first, 8 if args.reduced else 64, args.rule)
 
 

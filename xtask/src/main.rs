@@ -2,6 +2,7 @@
 
 mod backends;
 mod files;
+mod gpu_check;
 mod machine;
 mod mnist;
 mod models;
@@ -36,6 +37,8 @@ enum Chore {
     BenchBackends(backends::BackendArgs),
     /// Measure training steps and selections of edges in turn with PyTorch, wired products in turn with dense ones
     BenchPeers(peers::PeerArgs),
+    /// Pack checks and measurements for a machine with a GPU, or print the tables of what they found
+    GpuCheck(gpu_check::GpuCheckArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::RulesStudy(args) => rules::table(&args),
         Chore::BenchBackends(args) => backends::run(&args),
         Chore::BenchPeers(args) => peers::run(&args),
+        Chore::GpuCheck(args) => gpu_check::run(&args),
         Chore::Pictures(args) => pictures::run(&args),
     };
     match done {
