@@ -7,6 +7,7 @@
 mod check;
 mod error;
 mod execute;
+pub mod file;
 mod memory;
 mod model;
 pub mod plan;

@@ -1,0 +1,5 @@
+//! Compiled models as files.
+
+mod plans;
+mod random;
+mod round_trip;
