@@ -40,20 +40,17 @@ fn dense_body<const SET: u8>(matrix: Matrix<'_>, rows: Range<usize>, x: &[f32], 
     let columns = matrix.columns;
     let whole = columns - columns % LANES;
     let row = |row: usize| &matrix.weights[row * columns..][..columns];
-    let rest = |row: &[f32]| {
-        let pairs = row[whole..].iter().zip(&x[whole..]);
-        pairs.fold(0.0, |sum, (&w, &x)| multiply_add::<SET>(w, x, sum))
-    };
     let mut at = 0;
     // Four rows at a time, so that four additions are under way.
     while at + 4 <= rows.len() {
         let own = [0, 1, 2, 3].map(|i| row(rows.start + at + i));
         let (mut a, mut b, mut c, mut d) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
         for start in (0..whole).step_by(LANES) {
-            let [x, wa, wb, wc, wd] = [x, own[0], own[1], own[2], own[3]].map(|all| {
-                let lanes: &[f32; LANES] = all[start..][..LANES].try_into().expect("sixteen");
-                lanes
-            });
+            let vector = |all: &[f32]| -> [f32; LANES] {
+                all[start..][..LANES].try_into().expect("sixteen")
+            };
+            let (x, wa, wb) = (vector(x), vector(own[0]), vector(own[1]));
+            let (wc, wd) = (vector(own[2]), vector(own[3]));
             for i in 0..LANES {
                 a[i] = multiply_add::<SET>(wa[i], x[i], a[i]);
                 b[i] = multiply_add::<SET>(wb[i], x[i], b[i]);
@@ -62,7 +59,9 @@ fn dense_body<const SET: u8>(matrix: Matrix<'_>, rows: Range<usize>, x: &[f32], 
             }
         }
         for (i, lanes) in [a, b, c, d].into_iter().enumerate() {
-            out[at + i] = sum_lanes(lanes) + rest(own[i]) + matrix.bias[rows.start + at + i];
+            out[at + i] = sum_lanes(lanes)
+                + rest::<SET>(&own[i][whole..], &x[whole..])
+                + matrix.bias[rows.start + at + i];
         }
         at += 4;
     }
@@ -74,6 +73,18 @@ fn dense_body<const SET: u8>(matrix: Matrix<'_>, rows: Range<usize>, x: &[f32], 
                 lanes[i] = multiply_add::<SET>(w[i], x[i], lanes[i]);
             }
         }
-        out[at] = sum_lanes(lanes) + rest(own) + matrix.bias[rows.start + at];
+        out[at] = sum_lanes(lanes)
+            + rest::<SET>(&own[whole..], &x[whole..])
+            + matrix.bias[rows.start + at];
     }
+}
+
+/// The columns that do not fill a vector, one by one.
+#[inline(always)]
+fn rest<const SET: u8>(weights: &[f32], x: &[f32]) -> f32 {
+    let mut sum = 0.0;
+    for (&w, &x) in weights.iter().zip(x) {
+        sum = multiply_add::<SET>(w, x, sum);
+    }
+    sum
 }

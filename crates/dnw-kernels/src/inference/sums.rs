@@ -81,34 +81,29 @@ fn singles_body<const SET: u8>(
     vectors: usize,
 ) {
     let most = if SET == AVX512 { 12 } else { 6 };
-    strips(
-        sums,
-        blocks,
-        vectors,
-        most,
-        |block, terms, column, count| {
-            let offsets = &sums.offsets[terms.clone()];
-            let weights = &sums.weights[terms];
-            let target = targets[block];
-            // SAFETY: as the caller of `sum_rows` promises.
-            unsafe {
-                match count {
-                    1 => single_1::<SET>(sums, offsets, weights, target, column),
-                    2 => single_2::<SET>(sums, offsets, weights, target, column),
-                    3 => single_3::<SET>(sums, offsets, weights, target, column),
-                    4 => single_4::<SET>(sums, offsets, weights, target, column),
-                    5 => single_5::<SET>(sums, offsets, weights, target, column),
-                    6 => single_6::<SET>(sums, offsets, weights, target, column),
-                    7 => single_7::<SET>(sums, offsets, weights, target, column),
-                    8 => single_8::<SET>(sums, offsets, weights, target, column),
-                    9 => single_9::<SET>(sums, offsets, weights, target, column),
-                    10 => single_10::<SET>(sums, offsets, weights, target, column),
-                    11 => single_11::<SET>(sums, offsets, weights, target, column),
-                    _ => single_12::<SET>(sums, offsets, weights, target, column),
-                }
+    let mut pieces = Pieces::new(sums, blocks, vectors, most);
+    while let Some(piece) = pieces.next() {
+        let offsets = &sums.offsets[piece.terms.clone()];
+        let weights = &sums.weights[piece.terms];
+        let (target, column) = (targets[piece.block], piece.vector * LANES);
+        // SAFETY: as the caller of `sum_rows` promises.
+        unsafe {
+            match piece.count {
+                1 => single_1::<SET>(sums, offsets, weights, target, column),
+                2 => single_2::<SET>(sums, offsets, weights, target, column),
+                3 => single_3::<SET>(sums, offsets, weights, target, column),
+                4 => single_4::<SET>(sums, offsets, weights, target, column),
+                5 => single_5::<SET>(sums, offsets, weights, target, column),
+                6 => single_6::<SET>(sums, offsets, weights, target, column),
+                7 => single_7::<SET>(sums, offsets, weights, target, column),
+                8 => single_8::<SET>(sums, offsets, weights, target, column),
+                9 => single_9::<SET>(sums, offsets, weights, target, column),
+                10 => single_10::<SET>(sums, offsets, weights, target, column),
+                11 => single_11::<SET>(sums, offsets, weights, target, column),
+                _ => single_12::<SET>(sums, offsets, weights, target, column),
             }
-        },
-    );
+        }
+    }
 }
 
 #[inline(always)]
@@ -120,61 +115,93 @@ fn quads_body<const SET: u8>(
 ) {
     // Accumulators for four targets: 24 of 32 registers with AVX-512, 8 of 16 narrower ones otherwise.
     let most = if SET == AVX512 { 6 } else { 1 };
-    strips(
-        sums,
-        blocks,
-        vectors,
-        most,
-        |block, terms, column, count| {
-            let offsets = &sums.offsets[terms.clone()];
-            let weights = &sums.weights[BLOCK * terms.start..BLOCK * terms.end];
-            let targets = &targets[BLOCK * block..][..BLOCK];
-            // SAFETY: as the caller of `sum_rows` promises.
-            unsafe {
-                match count {
-                    1 => quad_1::<SET>(sums, offsets, weights, targets, column),
-                    2 => quad_2::<SET>(sums, offsets, weights, targets, column),
-                    3 => quad_3::<SET>(sums, offsets, weights, targets, column),
-                    4 => quad_4::<SET>(sums, offsets, weights, targets, column),
-                    5 => quad_5::<SET>(sums, offsets, weights, targets, column),
-                    _ => quad_6::<SET>(sums, offsets, weights, targets, column),
-                }
-            }
-        },
-    );
-}
-
-/// Calls `sum(block, terms, first number, vectors)` for all blocks of a strip before the next strip, at most `most` vectors at a time.
-#[inline(always)]
-fn strips(
-    sums: RowSums<'_>,
-    blocks: Range<usize>,
-    vectors: usize,
-    most: usize,
-    sum: impl Fn(usize, Range<usize>, usize, usize),
-) {
-    let strip = sums.strip.max(1);
-    let mut first = 0;
-    while first < vectors {
-        let end = vectors.min(first + strip);
-        for block in blocks.clone() {
-            let terms = sums.starts[block] as usize..sums.starts[block + 1] as usize;
-            let mut at = first;
-            while at < end {
-                let left = end - at;
-                // In parts of similar size, because several independent additions hide the latency of each other.
-                let count = if left <= most {
-                    left
-                } else if left < 2 * most {
-                    left.div_ceil(2)
-                } else {
-                    most
-                };
-                sum(block, terms.clone(), at * LANES, count);
-                at += count;
+    let mut pieces = Pieces::new(sums, blocks, vectors, most);
+    while let Some(piece) = pieces.next() {
+        let offsets = &sums.offsets[piece.terms.clone()];
+        let weights = &sums.weights[BLOCK * piece.terms.start..BLOCK * piece.terms.end];
+        let (targets, column) = (
+            &targets[BLOCK * piece.block..][..BLOCK],
+            piece.vector * LANES,
+        );
+        // SAFETY: as the caller of `sum_rows` promises.
+        unsafe {
+            match piece.count {
+                1 => quad_1::<SET>(sums, offsets, weights, targets, column),
+                2 => quad_2::<SET>(sums, offsets, weights, targets, column),
+                3 => quad_3::<SET>(sums, offsets, weights, targets, column),
+                4 => quad_4::<SET>(sums, offsets, weights, targets, column),
+                5 => quad_5::<SET>(sums, offsets, weights, targets, column),
+                _ => quad_6::<SET>(sums, offsets, weights, targets, column),
             }
         }
-        first = end;
+    }
+}
+
+/// Vectors of a block that are summed in one loop.
+struct Piece {
+    block: usize,
+    terms: Range<usize>,
+    vector: usize,
+    count: usize,
+}
+
+/// All pieces: those of all blocks of a strip before the next strip. (No closure instead, because the compiler does not give a closure the
+/// instruction set of the function that it is in.)
+struct Pieces<'a> {
+    starts: &'a [u32],
+    blocks: Range<usize>,
+    block: usize,
+    vectors: usize,
+    strip: Range<usize>,
+    width: usize,
+    at: usize,
+    most: usize,
+}
+
+impl<'a> Pieces<'a> {
+    #[inline(always)]
+    fn new(sums: RowSums<'a>, blocks: Range<usize>, vectors: usize, most: usize) -> Self {
+        let width = sums.strip.max(1);
+        Self {
+            starts: sums.starts,
+            block: blocks.start,
+            blocks,
+            vectors,
+            strip: 0..vectors.min(width),
+            width,
+            at: 0,
+            most,
+        }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Piece> {
+        if self.at == self.strip.end {
+            self.block += 1;
+            self.at = self.strip.start;
+        }
+        if self.block >= self.blocks.end {
+            self.strip = self.strip.end..self.vectors.min(self.strip.end + self.width);
+            (self.block, self.at) = (self.blocks.start, self.strip.start);
+        }
+        if self.strip.is_empty() || self.blocks.is_empty() {
+            return None;
+        }
+        let (left, most) = (self.strip.end - self.at, self.most);
+        // In parts of similar size, because several independent additions hide the latency of each other.
+        let count = match left {
+            few if few <= most => few,
+            some if some < 2 * most => some.div_ceil(2),
+            _ => most,
+        };
+        let piece = Piece {
+            block: self.block,
+            terms: self.starts[self.block] as usize..self.starts[self.block + 1] as usize,
+            vector: self.at,
+            count,
+        };
+        self.at += count;
+        Some(piece)
     }
 }
 

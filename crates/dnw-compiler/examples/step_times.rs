@@ -1,0 +1,259 @@
+//! Times the steps of networks of the usual shapes with random weights:
+//! `cargo run --release -p dnw-compiler --example step_times -- mobilenet 0.225 --threads 1`.
+//!
+//! Where a network's time goes depends on its shape and density, not on what it has learned.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use dnw_circuit::{Block, Circuit, CircuitBuilder, CircuitError, Tensor, ValueId, Window, count};
+use dnw_compiler::{Passes, compile};
+use dnw_runtime::plan::Input;
+use dnw_runtime::{Model, Session};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map_or("mobilenet", String::as_str);
+    let width: f64 = arguments.get(1).map_or(Ok(0.225), |text| text.parse())?;
+    let threads = match arguments.iter().position(|a| a == "--threads") {
+        Some(at) => arguments
+            .get(at + 1)
+            .ok_or("--threads has no number")?
+            .parse()?,
+        None => 1,
+    };
+    let circuit = match name {
+        "mobilenet" => Network::new([3, 224, 224])?.mobilenet(width)?,
+        "dense-mobilenet" => Network::new([3, 224, 224])?.dense_mobilenet(width)?,
+        "resnet50" => Network::new([3, 224, 224])?.resnet50(width)?,
+        other => {
+            return Err(format!(
+                "no network `{other}`: there are mobilenet, dense-mobilenet and resnet50"
+            )
+            .into());
+        }
+    };
+    let alive = count(&circuit).total.alive;
+    let started = Instant::now();
+    let plan = compile(&circuit, Input::default(), Passes::default());
+    let compiled = started.elapsed();
+    let reasons: Vec<String> = plan.steps.iter().map(|step| step.reason.clone()).collect();
+    let arena = plan.arena;
+    let model = Model::new(plan)?;
+    println!(
+        "{name} {width}: {:.1}M live multiply-adds, compiled in {compiled:.1?}, arena {} KiB",
+        alive.multiply_adds as f64 / 1e6,
+        arena / 256
+    );
+    let mut session = Session::new(&model, threads);
+    let image: Vec<f32> = (0..model.image_len())
+        .map(|i| (i % 251) as f32 / 251.0 - 0.5)
+        .collect();
+    let mut output = vec![0.0; model.output_len()];
+    let mut whole = Vec::new();
+    let mut steps = vec![Vec::new(); reasons.len()];
+    for _ in 0..60 {
+        let started = Instant::now();
+        session.run(&image, &mut output)?;
+        whole.push(started.elapsed());
+        session.run_with(&image, &mut output, |step, run| {
+            let started = Instant::now();
+            run();
+            steps[step].push(started.elapsed());
+        })?;
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    };
+    let total = median(&mut whole);
+    println!(
+        "median {total:.2?}, {:.1} billion multiply-adds a second",
+        alive.multiply_adds as f64 / total.as_nanos() as f64
+    );
+    for (((layer, operation), reason), times) in model.steps().zip(&reasons).zip(&mut steps) {
+        println!(
+            "{:>9.1} us  {layer:<12} {operation:<22} {reason}",
+            median(times).as_nanos() as f64 / 1e3
+        );
+    }
+    Ok(())
+}
+
+struct Network {
+    circuit: CircuitBuilder,
+    x: ValueId,
+    layers: usize,
+    noise: u64,
+}
+
+impl Network {
+    fn new(image: [usize; 3]) -> Result<Self, CircuitError> {
+        let circuit = CircuitBuilder::new(image)?;
+        Ok(Self {
+            x: circuit.input(),
+            circuit,
+            layers: 0,
+            noise: 1,
+        })
+    }
+
+    fn random(&mut self) -> f64 {
+        self.noise = self
+            .noise
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.noise >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn name(&mut self) -> String {
+        self.layers += 1;
+        let name = format!("layer{}", self.layers);
+        self.circuit.layer(&name);
+        name
+    }
+
+    /// A weight of which this part is real.
+    fn weight(&mut self, shape: [usize; 4], density: f64) -> Result<Block, CircuitError> {
+        let name = format!("{}.weight", self.name());
+        let entries: usize = shape.iter().product();
+        let scale = (6.0 / (density * entries as f64 / shape[0] as f64)).sqrt();
+        let values = (0..entries)
+            .map(|_| ((self.random() - 0.5) * scale) as f32)
+            .collect();
+        let real = (0..entries).map(|_| self.random() < density).collect();
+        let tensor = self
+            .circuit
+            .tensor(Tensor::edges(name, shape, values, real))?;
+        Ok(self.circuit.whole(tensor))
+    }
+
+    /// A convolution and its norm.
+    fn conv(
+        &mut self,
+        x: ValueId,
+        targets: usize,
+        kernel: usize,
+        stride: usize,
+        density: f64,
+    ) -> Result<ValueId, CircuitError> {
+        let [sources, ..] = self.circuit.shape(x);
+        let weight = self.weight([targets, sources, kernel, kernel], density)?;
+        let y = self
+            .circuit
+            .conv(x, weight, None, Window::square(stride, kernel / 2))?;
+        self.norm(y)
+    }
+
+    fn norm(&mut self, x: ValueId) -> Result<ValueId, CircuitError> {
+        let [channels, ..] = self.circuit.shape(x);
+        let name = format!("norm{}", self.layers);
+        let mut whole = |tensor: Tensor| {
+            let tensor = self.circuit.tensor(tensor)?;
+            Ok::<Block, CircuitError>(self.circuit.whole(tensor))
+        };
+        let mean = whole(Tensor::statistic(
+            format!("{name}.mean"),
+            vec![0.0; channels],
+        ))?;
+        let variance = whole(Tensor::statistic(
+            format!("{name}.variance"),
+            vec![1.0; channels],
+        ))?;
+        let gamma = whole(Tensor::norm(format!("{name}.gamma"), vec![1.0; channels]))?;
+        let beta = whole(Tensor::norm(format!("{name}.beta"), vec![0.1; channels]))?;
+        self.circuit
+            .batch_norm(x, [mean, variance], [gamma, beta], 1e-5)
+    }
+
+    fn depthwise(&mut self, x: ValueId, stride: usize) -> Result<ValueId, CircuitError> {
+        let [channels, ..] = self.circuit.shape(x);
+        let weight = self.weight([channels, 1, 3, 3], 1.0)?;
+        self.circuit
+            .depthwise(x, weight, None, Window::square(stride, 1))
+    }
+
+    fn classifier(mut self, x: ValueId) -> Result<Circuit, CircuitError> {
+        let x = self.circuit.global_average(x)?;
+        let [sources, ..] = self.circuit.shape(x);
+        let weight = self.weight([1000, sources, 1, 1], 1.0)?;
+        let logits = self.circuit.linear(x, weight, None)?;
+        self.circuit.finish(logits)
+    }
+
+    /// MobileNetV1 as chained graphs, with the published budgets of edges.
+    fn mobilenet(mut self, width: f64) -> Result<Circuit, CircuitError> {
+        let x = self.conv(self.x, 32, 3, 2, 1.0)?;
+        let (mut x, mut inputs) = (x, 32);
+        for (nodes, stride, levels) in [
+            (64, 1, 1),
+            (128, 2, 2),
+            (256, 2, 2),
+            (512, 2, 6),
+            (1024, 2, 2),
+        ] {
+            let dense = inputs * nodes + (levels - 1) * nodes * nodes;
+            // Edges may skip levels: into each level from all before it.
+            let possible: usize = (0..levels)
+                .map(|level| nodes * (inputs + level * nodes))
+                .sum();
+            let density = width * width * dense as f64 / possible as f64;
+            let mut activations = Vec::new();
+            let mut gathered = x;
+            for level in 0..levels {
+                let active = self.circuit.relu(gathered)?;
+                activations.push(self.depthwise(active, if level == 0 { stride } else { 1 })?);
+                let all = self.circuit.concat(&activations)?;
+                let [sources, ..] = self.circuit.shape(all);
+                let weight = self.weight([nodes, sources, 1, 1], density)?;
+                let sums = self.circuit.conv(all, weight, None, Window::default())?;
+                gathered = self.norm(sums)?;
+            }
+            (x, inputs) = (gathered, nodes);
+        }
+        let x = self.circuit.relu(x)?;
+        self.classifier(x)
+    }
+
+    fn dense_mobilenet(mut self, width: f64) -> Result<Circuit, CircuitError> {
+        let channels = |n: usize| ((n as f64 * width) as usize).max(8);
+        let x = self.conv(self.x, channels(32), 3, 2, 1.0)?;
+        let mut x = self.circuit.relu(x)?;
+        let mut pairs = vec![(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)];
+        pairs.extend([(512, 1); 5]);
+        pairs.extend([(1024, 2), (1024, 1)]);
+        for (targets, stride) in pairs {
+            let deep = self.depthwise(x, stride)?;
+            let deep = self.norm(deep)?;
+            let deep = self.circuit.relu(deep)?;
+            let wide = self.conv(deep, channels(targets), 1, 1, 1.0)?;
+            x = self.circuit.relu(wide)?;
+        }
+        self.classifier(x)
+    }
+
+    /// ResNet-50 of which this part of each convolution is real.
+    fn resnet50(mut self, density: f64) -> Result<Circuit, CircuitError> {
+        let x = self.conv(self.x, 64, 7, 2, density)?;
+        let x = self.circuit.relu(x)?;
+        let mut x = self.circuit.max_pool(x, [3, 3], [2, 2], [1, 1])?;
+        for (planes, blocks, stride) in [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)] {
+            for block in 0..blocks {
+                let stride = if block == 0 { stride } else { 1 };
+                let y = self.conv(x, planes, 1, 1, density)?;
+                let y = self.circuit.relu(y)?;
+                let y = self.conv(y, planes, 3, stride, density)?;
+                let y = self.circuit.relu(y)?;
+                let y = self.conv(y, 4 * planes, 1, 1, density)?;
+                let shortcut = if block == 0 {
+                    self.conv(x, 4 * planes, 1, stride, density)?
+                } else {
+                    x
+                };
+                let sum = self.circuit.add(&[y, shortcut])?;
+                x = self.circuit.relu(sum)?;
+            }
+        }
+        self.classifier(x)
+    }
+}
