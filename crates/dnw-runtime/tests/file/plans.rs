@@ -137,13 +137,18 @@ fn pieces(random: &mut Random) -> Vec<Piece> {
 }
 
 /// The members of `groups` groups: starts, and ascending numbers less than `end` in each group.
-pub fn groups(random: &mut Random, groups: usize, end: usize, one_in: usize) -> [Vec<u32>; 2] {
+pub fn members(random: &mut Random, groups: usize, end: usize, one_in: usize) -> [Vec<u32>; 2] {
     let (mut starts, mut members) = (vec![0], Vec::new());
     for _ in 0..groups {
         members.extend((0..end as u32).filter(|_| random.one_in(one_in)));
         starts.push(members.len() as u32);
     }
-    // Now and then what no valid plan has, which must be written and read all the same.
+    [starts, members]
+}
+
+/// As [`members`], but now and then what no valid plan has, which must be written and read all the same.
+fn any_members(random: &mut Random, groups: usize, end: usize, one_in: usize) -> [Vec<u32>; 2] {
+    let [mut starts, mut members] = members(random, groups, end, one_in);
     if random.one_in(8) && !members.is_empty() {
         let at = random.below(members.len());
         members[at] = random.next() as u32;
@@ -160,7 +165,7 @@ fn sums(random: &mut Random) -> Sums {
     let blocks = random.below(8);
     let sources = 1 + random.below(60);
     let one_in = 1 + random.below(20);
-    let [starts, terms] = groups(random, blocks, sources, one_in);
+    let [starts, terms] = any_members(random, blocks, sources, one_in);
     let mut channels = random.progression(blocks * block, 64);
     if let Some(last) = channels.last_mut() {
         *last = u32::MAX;
@@ -197,7 +202,7 @@ fn linear(random: &mut Random) -> Linear {
     let (targets, sources) = (random.below(12), random.below(40));
     let one_in = 1 + random.below(10);
     let (edges, weights) = if random.one_in(2) {
-        let [starts, sources] = groups(random, targets, sources, one_in);
+        let [starts, sources] = any_members(random, targets, sources, one_in);
         let weights = random.weights(sources.len());
         (Some(Edges { starts, sources }), weights)
     } else {
