@@ -1,5 +1,30 @@
 //! Errors.
 
+use std::io;
+use std::path::PathBuf;
+
+use crate::file::FileError;
+
+/// A model cannot be loaded. The message of each kind is one sentence that says what is wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The file cannot be opened or read.
+    #[error("cannot read the model `{}`: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The bytes are no model, or a damaged one.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The model cannot be executed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
 /// A plan that cannot be executed: made by a faulty compiler, or read from a file that somebody changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the compiled model cannot be executed: in layer `{layer}` {what}; compile it again")]

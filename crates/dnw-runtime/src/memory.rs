@@ -9,11 +9,14 @@ struct Line([f32; VECTOR]);
 
 /// Numbers whose first is at the start of a cache line.
 #[derive(Debug)]
-pub(crate) struct Aligned(Vec<Line>);
+pub(crate) struct Aligned(Box<[Line]>);
 
 impl Aligned {
     pub(crate) fn zeros(len: usize) -> Self {
-        Self(vec![Line([0.0; VECTOR]); len.div_ceil(VECTOR)])
+        // Zeroed by the operating system, which uses memory only for what is written.
+        let lines = Box::new_zeroed_slice(len.div_ceil(VECTOR));
+        // SAFETY: bits that are all zero are zeros.
+        Self(unsafe { lines.assume_init() })
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {

@@ -1,11 +1,15 @@
 //! Models: plans that were checked and can be executed.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::PlanError;
 use crate::check::check;
 use crate::execute::Prepared;
+use crate::file::{self, FileError};
 use crate::plan::{Input, Plan};
+use crate::{LoadError, PlanError};
 
 /// A compiled network. Clones share its memory, and any number of threads can use it at once, each with a
 /// [`Session`](crate::Session) of its own.
@@ -21,7 +25,47 @@ pub(crate) struct Inner {
     pub(crate) scratch: usize,
 }
 
+/// Bytes that show what kind of file it is.
+const START: u64 = 4096;
+
 impl Model {
+    /// Loads a file that `dnw compile` wrote. Of a file of another kind only the start is read.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the file cannot be read, is no model, is damaged, or holds a network that cannot be executed.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+        let path = path.as_ref();
+        let io = |error: io::Error| LoadError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let mut file = File::open(path).map_err(io)?;
+        let mut bytes = Vec::new();
+        (&file).take(START).read_to_end(&mut bytes).map_err(io)?;
+        if let Err(error @ (FileError::Empty | FileError::OtherFormat { .. })) = file::read(&bytes)
+        {
+            return Err(error.into());
+        }
+        let size = file.metadata().map_err(io)?.len();
+        let left = usize::try_from(size.saturating_sub(bytes.len() as u64)).unwrap_or(usize::MAX);
+        bytes
+            .try_reserve_exact(left)
+            .map_err(|_| io(io::ErrorKind::OutOfMemory.into()))?;
+        file.read_to_end(&mut bytes).map_err(io)?;
+        let plan = file::read(&bytes)?;
+        // The bytes are not needed while the plan is prepared.
+        drop(bytes);
+        Ok(Self::new(plan)?)
+    }
+
+    /// Reads a model from the bytes of its file, for example one that is part of a program (`include_bytes!`).
+    ///
+    /// # Errors
+    /// [`LoadError`] as for [`load`](Self::load), but for reading the file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
+        Ok(Self::new(file::read(bytes)?)?)
+    }
+
     /// Checks a plan.
     ///
     /// # Errors

@@ -3,7 +3,11 @@
 use crate::execute::Part;
 use crate::memory::{Aligned, Arena};
 use crate::model::Inner;
+use crate::plan::{Maps, VECTOR};
 use crate::{Model, RunError};
+
+/// Threads of a session at most: more would wait longer for each other than they compute.
+pub const MOST_THREADS: usize = 256;
 
 /// Executes a model, with memory for the feature maps of one image. A session is used by one thread at a time; several sessions share their
 /// model.
@@ -11,22 +15,23 @@ use crate::{Model, RunError};
 pub struct Session {
     model: Model,
     arena: Aligned,
-    /// The scratch memory of each thread.
-    scratch: Vec<Aligned>,
+    /// The scratch memory of all threads, a run of [`scratch_len`] for each.
+    scratch: Aligned,
     #[cfg(feature = "threads")]
     threads: Option<crate::threads::Threads>,
 }
 
 impl Session {
-    /// A session that computes each image with this many threads, at least one; without the feature `threads` always with one. Results do not
-    /// depend on the number.
+    /// A session that computes each image with this many threads, at least one and at most [`MOST_THREADS`]; with fewer if the operating system
+    /// refuses to start so many, and without the feature `threads` always with one. Results do not depend on the number.
     pub fn new(model: &Model, threads: usize) -> Self {
         let inner = &model.0;
-        let parts = if cfg!(feature = "threads") {
-            threads.max(1)
-        } else {
-            1
-        };
+        #[cfg(feature = "threads")]
+        let threads = crate::threads::Threads::new(threads.clamp(1, MOST_THREADS) - 1);
+        #[cfg(feature = "threads")]
+        let parts = 1 + threads.as_ref().map_or(0, crate::threads::Threads::len);
+        #[cfg(not(feature = "threads"))]
+        let (parts, _) = (1, threads);
         let mut arena = Aligned::zeros(inner.plan.arena);
         for constant in &inner.plan.constants {
             write_maps(constant.maps, &constant.values, arena.as_mut_slice());
@@ -34,9 +39,9 @@ impl Session {
         Self {
             model: model.clone(),
             arena,
-            scratch: (0..parts).map(|_| Aligned::zeros(inner.scratch)).collect(),
+            scratch: Aligned::zeros(parts * scratch_len(inner)),
             #[cfg(feature = "threads")]
-            threads: (parts > 1).then(|| crate::threads::Threads::new(parts - 1)),
+            threads,
         }
     }
 
@@ -102,35 +107,35 @@ impl Session {
         let step = &inner.steps[step];
         #[cfg(feature = "threads")]
         if let Some(threads) = &mut self.threads {
-            let parts = self.scratch.len();
-            let scratch: Vec<Arena> = self
-                .scratch
-                .iter_mut()
-                .map(|s| Arena::new(s.as_mut_slice()))
-                .collect();
+            let (parts, len) = (1 + threads.len(), scratch_len(inner));
+            let scratch = Arena::new(self.scratch.as_mut_slice());
             threads.run(&|index| {
-                let len = inner.scratch.next_multiple_of(crate::plan::VECTOR);
                 // SAFETY: each thread has an index of its own.
-                let scratch = unsafe { scratch[index].write(0, len) };
+                let scratch = unsafe { scratch.write(index * len, len) };
                 // SAFETY: the plan was checked, the arena is its own; parts are different.
                 unsafe { step.execute(arena, scratch, Part { index, of: parts }) };
             });
             return;
         }
-        let scratch = self.scratch[0].as_mut_slice();
+        let scratch = self.scratch.as_mut_slice();
         // SAFETY: the plan was checked, and the arena is its own.
         unsafe { step.execute(arena, scratch, Part { index: 0, of: 1 }) };
     }
 }
 
-fn write_maps(maps: crate::plan::Maps, values: &[f32], arena: &mut [f32]) {
+/// Numbers of scratch memory for each thread, so that no two threads write to one cache line.
+fn scratch_len(inner: &Inner) -> usize {
+    inner.scratch.next_multiple_of(VECTOR)
+}
+
+fn write_maps(maps: Maps, values: &[f32], arena: &mut [f32]) {
     let pixels = maps.pixels();
     for (channel, values) in values.chunks_exact(pixels).enumerate() {
         arena[maps.at + channel * maps.stride..][..pixels].copy_from_slice(values);
     }
 }
 
-fn read_maps(maps: crate::plan::Maps, arena: &[f32], values: &mut [f32]) {
+fn read_maps(maps: Maps, arena: &[f32], values: &mut [f32]) {
     let pixels = maps.pixels();
     for (channel, values) in values.chunks_exact_mut(pixels).enumerate() {
         values.copy_from_slice(&arena[maps.at + channel * maps.stride..][..pixels]);

@@ -40,8 +40,8 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Threads {
-    /// Starts so many threads.
-    pub(crate) fn new(count: usize) -> Self {
+    /// Starts so many threads, or as many as the operating system allows; none if that is none.
+    pub(crate) fn new(count: usize) -> Option<Self> {
         let shared = Arc::new(Shared {
             generation: AtomicUsize::new(0),
             job: Mutex::new(None),
@@ -49,14 +49,18 @@ impl Threads {
             stop: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
         });
-        let handles = (1..=count).map(|index| {
+        let handles = (1..=count).map_while(|index| {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || shared.work(index))
+            let thread = thread::Builder::new().name("dnw-session".to_owned());
+            thread.spawn(move || shared.work(index)).ok()
         });
-        Self {
-            handles: handles.collect(),
-            shared,
-        }
+        let handles: Vec<_> = handles.collect();
+        (!handles.is_empty()).then_some(Self { handles, shared })
+    }
+
+    /// How many there are, the calling thread not counted.
+    pub(crate) fn len(&self) -> usize {
+        self.handles.len()
     }
 
     /// Calls `job` with each index up to the number of threads, 0 on this thread, and returns when all have finished.
