@@ -9,10 +9,13 @@
 use super::cursor::{Cursor, write_varint};
 use super::error::FileError;
 
-/// With these no code is longer than 56 bits, which is what a word of 64 bits has at any bit position in a byte.
+/// With these no code is longer than 56 bits, and [`LOADED`] bits hold any.
 const ONES: u32 = 24;
 const ESCAPED: u32 = 32;
 const LARGEST_PARAMETER: u32 = 24;
+
+/// Bits of a word from any bit of its first byte on.
+const LOADED: u32 = 57;
 
 /// Appends the number of values, the parameter, and the codes.
 pub(super) fn write(bytes: &mut Vec<u8>, values: &[u32]) {
@@ -65,21 +68,27 @@ pub(super) fn read(from: &mut Cursor<'_>, most: usize) -> Result<Vec<u32>, FileE
     if count > bits / (k as usize + 1) {
         return Err(from.invalid(format!("{count} numbers do not fit into the section")));
     }
-    let mut values = Vec::with_capacity(count);
     let mut at = 0;
-    for _ in 0..count {
-        let word = word_at(bytes, at);
-        let ones = word.trailing_ones();
-        let length = if ones < ONES {
+    // What follows the bits before `at`, of which so many have been loaded.
+    let (mut word, mut loaded) = (0, 0);
+    let next = |_| {
+        let mut ones = u64::trailing_ones(word);
+        if ones >= ONES || ones + 1 + k > loaded {
+            (word, loaded) = (word_at(bytes, at), LOADED);
+            ones = word.trailing_ones();
+        }
+        let (value, length) = if ones < ONES {
             let low = (word >> (ones + 1)) & ((1 << k) - 1);
-            values.push((ones << k) | low as u32);
-            ones + 1 + k
+            ((ones << k) | low as u32, ones + 1 + k)
         } else {
-            values.push((word >> ONES) as u32);
-            ONES + ESCAPED
+            ((word >> ONES) as u32, ONES + ESCAPED)
         };
+        word >>= length;
+        loaded -= length;
         at += length as usize;
-    }
+        value
+    };
+    let values = (0..count).map(next).collect();
     // Bits behind the section count as zeros above, which do no harm before they are refused here.
     let used = from.take(at.div_ceil(8))?;
     if at % 8 != 0 && used[used.len() - 1] >> (at % 8) != 0 {
@@ -88,7 +97,7 @@ pub(super) fn read(from: &mut Cursor<'_>, most: usize) -> Result<Vec<u32>, FileE
     Ok(values)
 }
 
-/// At least 57 bits from this position on, with zeros behind the end.
+/// [`LOADED`] bits or more from this position on, with zeros behind the end.
 fn word_at(bytes: &[u8], bit: usize) -> u64 {
     let rest = bytes.get(bit / 8..).unwrap_or(&[]);
     let word = match rest.first_chunk::<8>() {

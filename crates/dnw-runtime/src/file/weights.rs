@@ -203,10 +203,13 @@ fn read_int8(
     let rounded = from.take(count)?;
     let mut weights = vec![0.0; count];
     for (range, scales) in groups.ranges().zip(scales.as_chunks::<4>().0.chunks(lanes)) {
-        let terms = rounded[range.clone()].chunks_exact(lanes);
-        for (weights, rounded) in weights[range].chunks_exact_mut(lanes).zip(terms) {
-            for ((weight, &rounded), &scale) in weights.iter_mut().zip(rounded).zip(scales) {
-                *weight = f32::from(rounded as i8) * f32::from_le_bytes(scale);
+        let (weights, rounded) = (&mut weights[range.clone()], &rounded[range]);
+        for (lane, &scale) in scales.iter().enumerate() {
+            let scale = f32::from_le_bytes(scale);
+            let weights = weights.iter_mut().skip(lane).step_by(lanes);
+            let rounded = rounded.iter().skip(lane).step_by(lanes);
+            for (weight, &rounded) in weights.zip(rounded) {
+                *weight = f32::from(rounded as i8) * scale;
             }
         }
     }

@@ -79,17 +79,21 @@ pub fn seal(file: &mut [u8]) {
 
 /// The checksum of a section, or of header and table.
 pub fn checksum(bytes: &[u8]) -> u64 {
-    let mut state = bytes.len() as u64;
-    for chunk in bytes.chunks(8) {
-        let word = chunk
+    let mut padded = bytes.to_vec();
+    padded.resize(bytes.len().next_multiple_of(32), 0);
+    let add = |state: u64, word: u64| {
+        let product = (state ^ word).wrapping_mul(11_400_714_819_323_198_485);
+        product ^ (product >> 32)
+    };
+    let mut states = [bytes.len() as u64, 0, 0, 0];
+    for (i, word) in padded.chunks(8).enumerate() {
+        let word = word
             .iter()
             .rev()
             .fold(0, |word, &byte| word << 8 | u64::from(byte));
-        state ^= word;
-        state = state.wrapping_mul(11_400_714_819_323_198_485);
-        state ^= state >> 32;
+        states[i % 4] = add(states[i % 4], word);
     }
-    state
+    add(add(add(states[0], states[1]), states[2]), states[3])
 }
 
 /// A number in LEB128.

@@ -14,24 +14,24 @@ const HEADER: &str = "
     01 00 00 00 00 00 00 00 | kind 1, the input; no flags
     a0 00 00 00 00 00 00 00 | at byte 160
     12 00 00 00 00 00 00 00 | 18 bytes
-    c2 ea ef 18 80 f3 f6 12 | their checksum
+    17 17 8e 50 c0 7e 05 15 | their checksum
 
     02 00 00 00 00 00 00 00 | kind 2, names
     b2 00 00 00 00 00 00 00
     2d 00 00 00 00 00 00 00
-    44 ad 4e 58 77 94 52 23
+    4d 9c 48 42 1d 5a 00 4f
 
     03 00 00 00 00 00 00 00 | kind 3, the plan
     df 00 00 00 00 00 00 00
     e2 00 00 00 00 00 00 00
-    0d 25 52 d0 78 8d f8 2b
+    15 ba a4 71 94 8e 53 5f
 
     04 00 00 00 00 00 00 00 | kind 4, weights
     c1 01 00 00 00 00 00 00
     73 00 00 00 00 00 00 00
-    b5 6c 67 66 fc 74 b9 4f
+    03 67 45 88 c1 13 39 d6
 
-    81 a1 9e 9d 72 71 18 d6 | the checksum of all of the above
+    f2 57 c7 c6 24 e6 ec 43 | the checksum of all of the above
 ";
 
 const INPUT: &str = "

@@ -1,8 +1,9 @@
 //! How large files are.
 
-use dnw_runtime::file::{Precision, read, write};
+use dnw_runtime::file::{PER_BYTE, Precision, read, write};
 use dnw_runtime::plan::*;
 
+use crate::held_memory::most_during;
 use crate::random::Random;
 use crate::round_trip::only;
 
@@ -156,4 +157,17 @@ fn the_rows_of_a_convolution_take_a_few_bytes() {
         write(&plan, Precision::F32).len()
     };
     assert!(rows(512) <= rows(0) + 32, "{} bytes", rows(512) - rows(0));
+}
+
+#[test]
+fn reading_allocates_twelve_bytes_for_each_byte_at_most() {
+    let random = &mut Random(7);
+    // All edges of blocks of one target are real: one byte for each weight, and one bit for its source.
+    let plan = network(vec![sparse(random, [512, 512], 1, 1)]);
+    let file = write(&plan, Precision::Int8);
+    let (read, memory) = most_during(|| read(&file));
+    assert!(read.is_ok());
+    let ratio = memory as f64 / file.len() as f64;
+    assert!(ratio < PER_BYTE as f64, "{ratio}");
+    assert!(ratio > 5.0, "this is not the worst case: {ratio}");
 }
