@@ -13,13 +13,14 @@ mod groups;
 mod limits;
 mod network;
 mod other_format;
+mod precision;
 mod rice;
 mod runs;
 mod weights;
 
 pub use error::FileError;
 pub use limits::{BESIDES, PER_BYTE};
-pub use weights::Precision;
+pub use precision::Precision;
 
 use crate::plan::{Input, Plan};
 use code::{Code, Reader, Writer, read_text};

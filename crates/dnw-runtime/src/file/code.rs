@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::cursor::{Cursor, write_varint};
 use super::error::FileError;
 use super::limits;
+use super::precision::Precision;
 use super::runs;
-use super::weights::Precision;
 
 /// A value of a model file.
 pub(super) trait Code: Sized {

@@ -63,12 +63,13 @@ pub(super) fn read(from: &mut Cursor<'_>, most: usize) -> Result<Vec<u32>, FileE
         return Err(from.invalid(format!("the Rice parameter {k} is too large")));
     }
     let bytes = from.rest();
-    let bits = bytes.len().saturating_mul(8);
+    // In 64 bits, which are enough on machines of 32 bits too.
+    let bits = bytes.len() as u64 * 8;
     // Each code has at least k + 1 bits.
-    if count > bits / (k as usize + 1) {
+    if count as u64 > bits / u64::from(k + 1) {
         return Err(from.invalid(format!("{count} numbers do not fit into the section")));
     }
-    let mut at = 0;
+    let mut at = 0_u64;
     // What follows the bits before `at`, of which so many have been loaded.
     let (mut word, mut loaded) = (0, 0);
     let next = |_| {
@@ -85,21 +86,22 @@ pub(super) fn read(from: &mut Cursor<'_>, most: usize) -> Result<Vec<u32>, FileE
         };
         word >>= length;
         loaded -= length;
-        at += length as usize;
+        at += u64::from(length);
         value
     };
     let values = (0..count).map(next).collect();
     // Bits behind the section count as zeros above, which do no harm before they are refused here.
-    let used = from.take(at.div_ceil(8))?;
-    if at % 8 != 0 && used[used.len() - 1] >> (at % 8) != 0 {
+    let used = from.take(usize::try_from(at.div_ceil(8)).unwrap_or(usize::MAX))?;
+    if !at.is_multiple_of(8) && used[used.len() - 1] >> (at % 8) != 0 {
         return Err(from.invalid("the bits that fill up a byte are not zeros"));
     }
     Ok(values)
 }
 
 /// [`LOADED`] bits or more from this position on, with zeros behind the end.
-fn word_at(bytes: &[u8], bit: usize) -> u64 {
-    let rest = bytes.get(bit / 8..).unwrap_or(&[]);
+fn word_at(bytes: &[u8], bit: u64) -> u64 {
+    let start = usize::try_from(bit / 8).unwrap_or(usize::MAX);
+    let rest = bytes.get(start..).unwrap_or(&[]);
     let word = match rest.first_chunk::<8>() {
         Some(word) => u64::from_le_bytes(*word),
         None => {
