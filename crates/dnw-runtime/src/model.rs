@@ -94,6 +94,16 @@ impl Model {
         self.input().shape.iter().product()
     }
 
+    /// Mean and deviation of a channel: an input is `(pixel - mean) / deviation`, where pixels lie from 0 to 1.
+    pub fn normalisation(&self, channel: usize) -> [f32; 2] {
+        let Input {
+            mean, deviation, ..
+        } = self.input();
+        // Empty lists are zeros and ones.
+        let of = |list: &[f32], otherwise| list.get(channel).copied().unwrap_or(otherwise);
+        [of(mean, 0.0), of(deviation, 1.0)]
+    }
+
     /// Numbers of an image's result: the classes of a classifier.
     pub fn output_len(&self) -> usize {
         self.0.plan.output.shape.iter().product()

@@ -1,5 +1,7 @@
 //! Models from files and from memory, and what is said about those that are none.
 
+mod example;
+
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
