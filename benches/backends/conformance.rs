@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::time::Instant;
 
-use dnw_conformance::{Shortfall, UnderTest, cases, known};
+use dnw_conformance::{Failure as CaseFailure, TestDevice, cases, known};
 use dnw_device::guard::guarded;
 use dnw_device::{DeviceName, open};
 use serde::Serialize;
@@ -29,15 +29,15 @@ struct Line<'a> {
 /// # Errors
 /// [`Failure`] if the device cannot be opened, or a line not be written.
 pub fn check(device: &DeviceName, output: &mut impl Write) -> Result<(), Failure> {
-    let device = UnderTest::from(open(device)?);
+    let device = TestDevice::from(open(device)?);
     for case in cases() {
         let began = Instant::now();
-        let (outcome, reason) = match known::keeps_from_passing(device.backend(), &case.name) {
+        let (outcome, reason) = match known::skip_reason(device.backend(), &case.name) {
             Some(reason) => ("skipped", Some(reason.to_owned())),
             None => match guarded(|| case.check(&device)) {
                 Ok(Ok(())) => ("passed", None),
-                Ok(Err(Shortfall::Lacking(reason))) => ("skipped", Some(reason)),
-                Ok(Err(Shortfall::Wrong(reason))) | Err(reason) => ("failed", Some(reason)),
+                Ok(Err(CaseFailure::Unsupported(reason))) => ("skipped", Some(reason)),
+                Ok(Err(CaseFailure::Wrong(reason))) | Err(reason) => ("failed", Some(reason)),
             },
         };
         let line = Line {

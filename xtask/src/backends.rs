@@ -1,7 +1,7 @@
-//! What the networks take on every backend: `cargo xtask bench-backends`.
+//! Time and memory of the networks on every backend: `cargo xtask bench-backends`.
 //!
-//! A process measures one network on one device, so that one that crashes, hangs or refuses is a row that says so and not the end
-//! of the table. Rows are kept as they come; an interrupted measurement goes on with `--resume`.
+//! Each network is measured on each device in its own process, so that a crash, a hang or an error becomes a row of the table. Rows are saved as
+//! they come; `--resume` continues an interrupted measurement.
 
 mod chart;
 mod row;
@@ -16,77 +16,76 @@ use clap::Args;
 use crate::files::write;
 use crate::program;
 use crate::text::duration;
-use row::{Asked, Recorded};
+use row::{Request, Results};
 use worker::Worker;
 
-/// What is built where no backend is named: what needs no toolkit besides Rust.
+/// The backends that are built by default: those that need no toolkit besides Rust.
 const PORTABLE: [&str; 3] = ["flex", "ndarray", "wgpu"];
 
-/// What is measured, how.
+/// The options of `bench-backends`.
 #[derive(Debug, Args)]
 pub struct BackendArgs {
-    /// Devices to measure, as `dnw --device` takes them, such as flex,wgpu:cpu,cuda:0 [default: one of each backend that the worker
-    /// was built with and finds]
+    /// Devices to measure, as for `dnw --device`, such as flex,wgpu:cpu,cuda:0 [default: one of each backend that the worker finds]
     #[arg(long, value_delimiter = ',', value_name = "DEVICES")]
     backends: Vec<String>,
     /// Networks to measure [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NETWORKS")]
     models: Vec<String>,
-    /// Images in a batch [default: the network's own]
+    /// Images per batch [default: the network's own]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Threads that compute on the CPU [default: one per core]
+    /// CPU threads [default: one per core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// How often each thing is measured after its first time; fewer where that takes more than 45 seconds
+    /// Measurements of each kind after the first; fewer if they take more than 45 seconds
     #[arg(long, default_value_t = 20, value_name = "N")]
     rounds: usize,
-    /// Seconds that a network may take on a device, everything included, before it is ended
+    /// Time limit in seconds for a network on a device
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     limit: u64,
-    /// Features that the worker is built with besides those of the devices named
+    /// Features to build the worker with, in addition to those of the devices
     #[arg(long, value_delimiter = ',', value_name = "FEATURES")]
     features: Vec<String>,
-    /// Build nothing: the worker is there already
+    /// Use a worker that is already built
     #[arg(long)]
     no_build: bool,
-    /// A worker (`bench-backend`) built elsewhere; nothing is built then
+    /// Use this worker (`bench-backend`)
     #[arg(long, value_name = "PATH")]
     worker: Option<PathBuf>,
-    /// Keep everything measured in this file, as JSON, written anew after each row
+    /// Write the results to this file as JSON, after each row
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
-    /// Take what the JSON file already has of the same settings, and measure the rest
+    /// Keep the rows of the JSON file with the same settings, and measure the rest
     #[arg(long, requires = "json")]
     resume: bool,
-    /// Write the table to this file as well
+    /// Write the table to this file
     #[arg(long, value_name = "PATH")]
     markdown: Option<PathBuf>,
-    /// Write to this file what the model of costs predicts, beside what was measured
+    /// Write the predictions of the cost model and the measurements to this file
     #[arg(long, value_name = "PATH")]
     predictions: Option<PathBuf>,
-    /// Draw training steps as bars to this file
+    /// Draw a bar chart of the training steps to this file
     #[arg(long, value_name = "PATH")]
     svg: Option<PathBuf>,
 }
 
-/// Measures, prints the table, writes what is asked for.
+/// Measures, prints the table and writes the requested files.
 pub fn run(args: &BackendArgs) -> Result<(), String> {
-    let worker = Worker::new(program_of(args)?);
+    let worker = Worker::new(worker_program(args)?);
     let listing = worker.list()?;
-    let devices = or(&args.backends, &listing.devices);
-    let models = or(&args.models, &listing.models);
+    let devices = or_all(&args.backends, &listing.devices);
+    let models = or_all(&args.models, &listing.models);
     if let Some(model) = models.iter().find(|model| !listing.models.contains(model)) {
         let known = listing.models.join(", ");
         return Err(format!("there is no network `{model}`: there are {known}"));
     }
-    let mut recorded = match (&args.json, args.resume) {
+    let mut results = match (&args.json, args.resume) {
         (Some(path), true) if path.exists() => read(path)?,
-        _ => Recorded::here(),
+        _ => Results::new(),
     };
-    // All devices of a network before the next network, so that what stands side by side was measured side by side.
-    let asked = models.iter().flat_map(|model| {
-        devices.iter().map(|device| Asked {
+    // Measure all devices of a network before the next network, so that neighbouring rows were measured at about the same time.
+    let requests = models.iter().flat_map(|model| {
+        devices.iter().map(|device| Request {
             device: device.clone(),
             model: model.clone(),
             batch: args.batch,
@@ -94,58 +93,58 @@ pub fn run(args: &BackendArgs) -> Result<(), String> {
             rounds: args.rounds,
         })
     });
-    let asked: Vec<Asked> = asked.collect();
-    measure(args, &worker, &asked, &mut recorded)?;
-    recorded.keep_in_order(&asked);
-    let text = table::markdown(&recorded);
+    let requests: Vec<Request> = requests.collect();
+    measure(args, &worker, &requests, &mut results)?;
+    results.retain_in_order(&requests);
+    let text = table::markdown(&results);
     print!("{text}");
     if let Some(path) = &args.markdown {
         write(path, &text)?;
     }
     if let Some(path) = &args.predictions {
-        write(path, &table::predictions(&recorded))?;
+        write(path, &table::predictions(&results))?;
     }
     if let Some(path) = &args.svg {
-        write(path, &chart::svg(&recorded))?;
+        write(path, &chart::svg(&results))?;
     }
     Ok(())
 }
 
-/// Measures what is not there yet, with a line on standard error before and after each.
+/// Measures the missing rows, with a line on standard error before and after each.
 fn measure(
     args: &BackendArgs,
     worker: &Worker,
-    asked: &[Asked],
-    recorded: &mut Recorded,
+    requests: &[Request],
+    results: &mut Results,
 ) -> Result<(), String> {
-    let missing: Vec<&Asked> = asked
+    let missing: Vec<&Request> = requests
         .iter()
-        .filter(|asked| !recorded.has_measured(asked))
+        .filter(|request| !results.has(request))
         .collect();
     let limit = Duration::from_secs(args.limit);
     let began = Instant::now();
-    for (done, asked) in missing.iter().enumerate() {
+    for (done, request) in missing.iter().enumerate() {
         let left = missing.len() - done;
         eprintln!(
             "{}/{} {} on {}; {}",
             done + 1,
             missing.len(),
-            asked.model,
-            asked.device,
+            request.model,
+            request.device,
             time_left(done, left, began.elapsed(), limit)
         );
-        let row = worker.measure(asked, limit)?;
-        eprintln!("    {}", table::in_short(&row));
-        recorded.put(row);
+        let row = worker.measure(request, limit)?;
+        eprintln!("    {}", table::summary(&row));
+        results.put(row);
         if let Some(path) = &args.json {
-            let text = serde_json::to_string_pretty(recorded).map_err(|error| error.to_string())?;
+            let text = serde_json::to_string_pretty(results).map_err(|error| error.to_string())?;
             write(path, &(text + "\n"))?;
         }
     }
     Ok(())
 }
 
-/// Estimated and longest possible time of the rest.
+/// Estimated and longest possible remaining time.
 fn time_left(done: usize, left: usize, elapsed: Duration, limit: Duration) -> String {
     let most = duration(limit.as_secs_f64() * left as f64);
     if done == 0 {
@@ -155,12 +154,12 @@ fn time_left(done: usize, left: usize, elapsed: Duration, limit: Duration) -> St
     format!("about {} left, at most {most}", duration(likely))
 }
 
-fn or(asked: &[String], all: &[String]) -> Vec<String> {
-    if asked.is_empty() { all } else { asked }.to_vec()
+fn or_all(requested: &[String], all: &[String]) -> Vec<String> {
+    if requested.is_empty() { all } else { requested }.to_vec()
 }
 
-/// Where the worker is, built if it has to be.
-fn program_of(args: &BackendArgs) -> Result<PathBuf, String> {
+/// The path of the worker; builds it if necessary.
+fn worker_program(args: &BackendArgs) -> Result<PathBuf, String> {
     if let Some(path) = &args.worker {
         return Ok(path.clone());
     }
@@ -178,7 +177,7 @@ fn program_of(args: &BackendArgs) -> Result<PathBuf, String> {
     ])
 }
 
-/// The features that these devices and the further ones ask for. Each backend is a feature of its own name.
+/// The features for these devices, and further ones. Each backend has a feature of the same name.
 fn features(devices: &[String], further: &[String]) -> Vec<String> {
     let backends = devices.iter().map(|device| device.split(':').next());
     let mut all: Vec<String> = backends.flatten().map(str::to_owned).collect();
@@ -193,10 +192,10 @@ fn features(devices: &[String], further: &[String]) -> Vec<String> {
     all
 }
 
-fn read(path: &Path) -> Result<Recorded, String> {
-    let said = |error: String| format!("{}: {error}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| said(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| said(error.to_string()))
+fn read(path: &Path) -> Result<Results, String> {
+    let at_path = |error: String| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| at_path(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| at_path(error.to_string()))
 }
 
 #[cfg(test)]
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_told_by_what_was_done() {
+    fn the_remaining_time_is_estimated_from_the_finished_rows() {
         let (ten, minute) = (Duration::from_secs(10), Duration::from_secs(60));
         assert_eq!(time_left(0, 3, ten, minute), "at most 3 min in all");
         assert_eq!(
@@ -225,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_is_read_again() {
+    fn results_can_be_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("made/rows.json");
-        let recorded = table::tests::recorded();
-        let text = serde_json::to_string_pretty(&recorded).expect("plain values");
+        let results = table::tests::results();
+        let text = serde_json::to_string_pretty(&results).expect("plain values");
         write(&path, &text).expect("it can be written");
-        assert_eq!(read(&path), Ok(recorded));
+        assert_eq!(read(&path), Ok(results));
     }
 }

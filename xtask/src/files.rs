@@ -1,14 +1,14 @@
-//! Files that are whole or absent, whenever the program is ended.
+//! Writing files that are whole or absent, even if the program is interrupted.
 
 use std::io::Write;
 use std::path::Path;
 
-/// Writes beside the file and then puts that in its place. Folders that are missing are made.
+/// Writes a temporary file and renames it to `path`. Creates missing folders.
 pub fn write(path: &Path, text: &str) -> Result<(), String> {
-    whole(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    write_whole(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn whole(path: &Path, text: &str) -> std::io::Result<()> {
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -16,7 +16,7 @@ fn whole(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(".tmp");
-    // Temporary files are for their owner alone, and what is written here is for everybody whom the umask lets read.
+    // Temporary files are readable only by their owner. The result should be readable as the umask says.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;

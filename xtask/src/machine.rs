@@ -1,4 +1,4 @@
-//! What a table says of the machine that it was measured on.
+//! The machine of a measurement.
 
 /// Processor, cores, system.
 pub fn machine() -> String {
@@ -8,7 +8,7 @@ pub fn machine() -> String {
     format!("{processor}{cores} threads, {system}")
 }
 
-/// The processor's name, where the system tells.
+/// The name of the processor, if the system tells.
 fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;

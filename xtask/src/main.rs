@@ -1,4 +1,4 @@
-//! The repository's own chores: `cargo xtask --help`.
+//! Tasks of this repository: `cargo xtask --help`.
 
 mod backends;
 mod files;
@@ -17,16 +17,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Chores of this repository.
+/// Tasks of this repository.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 struct Xtask {
     #[command(subcommand)]
-    chore: Chore,
+    task: Task,
 }
 
 #[derive(Debug, Subcommand)]
-enum Chore {
+enum Task {
     /// Train the runs behind docs/mnist.md and draw its tables and plots; finished runs are not trained again
     MnistStudy(study::StudyArgs),
     /// Train every rule on the MNIST network and write the table of docs/rules.md; finished runs are not trained again
@@ -37,23 +37,23 @@ enum Chore {
     BenchBackends(backends::BackendArgs),
     /// Measure training steps and selections of edges in turn with PyTorch, wired products in turn with dense ones
     BenchPeers(peers::PeerArgs),
-    /// Pack checks and measurements for a machine with a GPU, or print the tables of what they found
+    /// Pack checks and measurements for a machine with a GPU, or print the tables of its results
     GpuCheck(gpu_check::GpuCheckArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),
 }
 
 fn main() -> ExitCode {
-    let done = match Xtask::parse().chore {
-        Chore::MnistStudy(args) => study::run(&mnist::study(), &args),
-        Chore::ModelsStudy(args) => models::table(&args),
-        Chore::RulesStudy(args) => rules::table(&args),
-        Chore::BenchBackends(args) => backends::run(&args),
-        Chore::BenchPeers(args) => peers::run(&args),
-        Chore::GpuCheck(args) => gpu_check::run(&args),
-        Chore::Pictures(args) => pictures::run(&args),
+    let result = match Xtask::parse().task {
+        Task::MnistStudy(args) => study::run(&mnist::study(), &args),
+        Task::ModelsStudy(args) => models::table(&args),
+        Task::RulesStudy(args) => rules::table(&args),
+        Task::BenchBackends(args) => backends::run(&args),
+        Task::BenchPeers(args) => peers::run(&args),
+        Task::GpuCheck(args) => gpu_check::run(&args),
+        Task::Pictures(args) => pictures::run(&args),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

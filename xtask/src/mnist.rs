@@ -1,6 +1,6 @@
 //! The runs behind `docs/mnist.md`.
 
-use crate::study::{Part, SEEDS, Study, planned};
+use crate::study::{Part, Study, seeded};
 
 /// Epochs of the graph's runs: fewer than the recipe's, so that all of them fit into an hour on two cores.
 const EPOCHS: u64 = 4;
@@ -15,82 +15,44 @@ pub fn study() -> Study {
 
 fn parts() -> Vec<Part> {
     let rules = ["random", "dnw", "dnw-shrinking"];
+    let of_rule = |rule: &str| format!("wiring.rule={rule}");
     let mut budgets = Vec::new();
     for density in ["0.03", "0.05", "0.10", "0.15", "0.30"] {
         for rule in rules {
-            for seed in SEEDS {
-                let set = [
-                    format!("wiring.density={density}"),
-                    format!("wiring.rule={rule}"),
-                ];
-                budgets.push(planned(
-                    "mnist",
-                    format!("{density}-{rule}"),
-                    seed,
-                    Some(EPOCHS),
-                    &set,
-                ));
-            }
+            let name = format!("{density}-{rule}");
+            let changes = [format!("wiring.density={density}"), of_rule(rule)];
+            budgets.extend(seeded("mnist", &name, Some(EPOCHS), &changes));
         }
     }
-    let mut lenet = Vec::new();
-    for rule in rules {
-        for seed in SEEDS {
-            lenet.push(planned(
-                "mnist-lenet",
-                rule.to_owned(),
-                seed,
-                None,
-                &[format!("wiring.rule={rule}")],
-            ));
-        }
-    }
-    let mut ranking = Vec::new();
-    for rule in ["dnw", "dnw-shrinking"] {
-        for seed in SEEDS {
-            // As many edges as the runs that rank legal edges only keep at density 0.05.
-            let set = [
-                "wiring.ranking=all-entries".into(),
-                format!("wiring.rule={rule}"),
-                "wiring.edges=149".into(),
-            ];
-            ranking.push(planned(
-                "mnist",
-                format!("all-entries-{rule}"),
-                seed,
-                Some(EPOCHS),
-                &set,
-            ));
-        }
-    }
-    let mut default = Vec::new();
-    for rule in ["dnw-shrinking", "random"] {
-        for seed in SEEDS {
-            default.push(planned(
-                "mnist",
-                rule.to_owned(),
-                seed,
-                None,
-                &[format!("wiring.rule={rule}")],
-            ));
-        }
-    }
+    let lenet = rules.map(|rule| seeded("mnist-lenet", rule, None, &[of_rule(rule)]));
+    let ranking = ["dnw", "dnw-shrinking"].map(|rule| {
+        let name = format!("all-entries-{rule}");
+        // As many edges as the runs that rank legal edges only keep at density 0.05.
+        let changes = [
+            "wiring.ranking=all-entries".into(),
+            of_rule(rule),
+            "wiring.edges=149".into(),
+        ];
+        seeded("mnist", &name, Some(EPOCHS), &changes)
+    });
+    let default = ["dnw-shrinking", "random"];
+    let default = default.map(|rule| seeded("mnist", rule, None, &[of_rule(rule)]));
     let part = |name, runs| Part {
         name,
         plotted: false,
         runs,
-        beside: Vec::new(),
+        compared_with: Vec::new(),
     };
     vec![
-        part("default", default),
+        part("default", default.into_iter().flatten().collect()),
         Part {
             plotted: true,
             ..part("budgets", budgets)
         },
-        part("lenet", lenet),
+        part("lenet", lenet.into_iter().flatten().collect()),
         Part {
-            beside: vec![("budgets", "0.05-dnw")],
-            ..part("ranking", ranking)
+            compared_with: vec![("budgets", "0.05-dnw")],
+            ..part("ranking", ranking.into_iter().flatten().collect())
         },
     ]
 }

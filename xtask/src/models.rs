@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::Stdio;
 
 use crate::program;
-use crate::study::{StudyArgs, is_finished};
+use crate::study::{StudyArgs, is_finished, train};
 
 /// The short recipes, in the order of the table.
 const SHORT: [&str; 5] = [
@@ -16,7 +16,7 @@ const SHORT: [&str; 5] = [
     "cifar10-resnet18-dnw-90-short",
 ];
 
-/// Trains what is missing, one run at a time on all cores, and writes the table.
+/// Trains the missing runs, one at a time on all cores, and writes the table.
 pub fn table(args: &StudyArgs) -> Result<(), String> {
     let dnw = &program::build()?;
     let mut text = String::from(
@@ -27,7 +27,8 @@ pub fn table(args: &StudyArgs) -> Result<(), String> {
     for recipe in SHORT {
         let folder = runs.join(recipe);
         if !is_finished(&folder) {
-            train(args, dnw, recipe, &folder)?;
+            let arguments = ["train", recipe].map(str::to_owned);
+            train(args, dnw, &folder, &arguments, Stdio::inherit())?;
         }
         text.push_str(&row(recipe, &folder)?);
     }
@@ -37,26 +38,7 @@ pub fn table(args: &StudyArgs) -> Result<(), String> {
     written.map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn train(args: &StudyArgs, dnw: &Path, recipe: &str, folder: &Path) -> Result<(), String> {
-    if folder.exists() {
-        // A run that was cut off is begun again.
-        std::fs::remove_dir_all(folder)
-            .map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    let mut command = Command::new(dnw);
-    command.args(["train", recipe, "--out"]).arg(folder);
-    if let Some(data) = args.data()? {
-        command.arg("--data").arg(data);
-    }
-    let status = command.current_dir(program::root()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("dnw train {recipe} ended with {status}")),
-        Err(error) => Err(format!("{} cannot be run: {error}", dnw.display())),
-    }
-}
-
-/// A run's line of the table.
+/// The row of a run in the table.
 fn row(recipe: &str, folder: &Path) -> Result<String, String> {
     let read = |name: &str| {
         let path = folder.join(name);

@@ -6,10 +6,10 @@ use clap::Args;
 
 use crate::program;
 
-/// How the pictures are drawn.
+/// The options of the pictures.
 #[derive(Debug, Args)]
 pub struct PictureArgs {
-    /// A finished run to draw; the main job is trained where none is given
+    /// A finished run to draw [default: a run of the main job, trained if missing]
     #[arg(long, value_name = "RUN")]
     run: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The program `dnw`, built as its users build it.
+//! Building and running programs of this workspace.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ pub fn root() -> PathBuf {
         .map_or_else(PathBuf::new, Path::to_owned)
 }
 
-/// Builds `dnw` and says where it is.
+/// Builds `dnw` and returns its path.
 pub fn build() -> Result<PathBuf, String> {
     build_with(&["-p", "dnw-train"])
 }
@@ -19,7 +19,7 @@ fn cargo() -> Command {
     Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
 }
 
-/// Builds in release what these arguments of cargo name, and says where the last program of it is.
+/// Builds in release mode with these arguments of `cargo build`, and returns the path of the last program.
 pub fn build_with(what: &[&str]) -> Result<PathBuf, String> {
     let output = cargo()
         .args(["build", "--release"])
@@ -32,7 +32,7 @@ pub fn build_with(what: &[&str]) -> Result<PathBuf, String> {
     if !output.status.success() {
         return Err("the program does not build".into());
     }
-    // The build says where the program lies, whatever target folder is in use.
+    // Cargo reports the path, whatever the target folder.
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
@@ -55,7 +55,7 @@ pub fn target() -> Result<PathBuf, String> {
     Ok(folder.into())
 }
 
-/// Where a program of this workspace lies when it has been built in release.
+/// The path of a program of this workspace that was built in release mode.
 pub fn built(name: &str) -> Result<PathBuf, String> {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let path = target()?.join("release").join(file);
@@ -67,7 +67,7 @@ pub fn built(name: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Runs the program and passes on what it prints.
+/// Runs a program and shows its output.
 pub fn call(program: &Path, arguments: &[String]) -> Result<(), String> {
     let status = Command::new(program)
         .args(arguments)
@@ -81,7 +81,7 @@ pub fn call(program: &Path, arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// What the program prints on standard output.
+/// Runs a program and returns its standard output.
 pub fn output(program: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::program;
-use crate::study::{Part, SEEDS, Study, StudyArgs, planned, run};
+use crate::study::{Part, SEEDS, Study, StudyArgs, run, seeded};
 
 /// Epochs: fewer than the recipe's ten, so that about 170 runs fit into two hours on two cores.
 const EPOCHS: u64 = 2;
@@ -16,10 +16,10 @@ const PRUNED: [(&str, u32, &str); 3] = [
     ("pruned-98", 98, "0.02"),
 ];
 
-/// Where the learned thresholds of STR begin: its weights have no budget, so these were chosen to end near the shares above.
+/// The initial thresholds of STR. It has no budget, so these are chosen to end near the densities above.
 const STR_STARTS: [&str; 3] = ["-3.2", "-2.8", "-2.25"];
 
-/// Rules that on a network with one wired tensor are another rule.
+/// Rules that equal another rule on a network with one wired tensor.
 const SAME_ON_ONE_TENSOR: [(&str, &str); 2] = [("static", "random"), ("st-3-normalised", "st-3")];
 
 /// The names of all rules, as the program lists them.
@@ -50,15 +50,13 @@ fn study(rules: &[String]) -> Study {
                     "str" => set.push(format!("wiring.settings.threshold-start={start}")),
                     _ => set.push(format!("wiring.density={density}")),
                 }
-                for seed in SEEDS {
-                    runs.push(planned("mnist", rule.clone(), seed, Some(EPOCHS), &set));
-                }
+                runs.extend(seeded("mnist", rule, Some(EPOCHS), &set));
             }
             Part {
                 name,
                 plotted: false,
                 runs,
-                beside: Vec::new(),
+                compared_with: Vec::new(),
             }
         });
     Study {
@@ -67,7 +65,7 @@ fn study(rules: &[String]) -> Study {
     }
 }
 
-/// Trains what is missing and writes the table.
+/// Trains the missing runs and writes the table.
 pub fn table(args: &StudyArgs) -> Result<(), String> {
     let rules = rules()?;
     let study = study(&rules);
@@ -78,8 +76,8 @@ pub fn table(args: &StudyArgs) -> Result<(), String> {
     }
     text.push_str("\n| --- | --- | --- | --- |\n");
     for rule in &rules {
-        let as_run = SAME_ON_ONE_TENSOR.iter().find(|(same, _)| same == rule);
-        let runs = as_run.map_or(rule.as_str(), |(_, run)| run);
+        let equal = SAME_ON_ONE_TENSOR.iter().find(|(same, _)| same == rule);
+        let runs = equal.map_or(rule.as_str(), |(_, run)| run);
         let _ = write!(text, "| `{rule}` |");
         for part in &study.parts {
             let _ = write!(
@@ -94,7 +92,7 @@ pub fn table(args: &StudyArgs) -> Result<(), String> {
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Mean and range of the accuracies of a rule's seeds in percent, and its edges where they are not those asked for.
+/// Mean and range of a rule's accuracies in percent, and the number of edges if the rule has no budget.
 fn cell(folder: &Path, rule: &str) -> Result<String, String> {
     let mut accuracies = Vec::new();
     let mut edges = Vec::new();
@@ -111,7 +109,7 @@ fn cell(folder: &Path, rule: &str) -> Result<String, String> {
     let mean = accuracies.iter().sum::<f64>() / accuracies.len() as f64;
     let least = accuracies.iter().copied().fold(f64::INFINITY, f64::min);
     let most = accuracies.iter().copied().fold(0.0, f64::max);
-    let kept = match rule {
+    let edges = match rule {
         "str" | "complete" => format!(
             ", {} to {} edges",
             edges.iter().min().unwrap_or(&0),
@@ -119,5 +117,5 @@ fn cell(folder: &Path, rule: &str) -> Result<String, String> {
         ),
         _ => String::new(),
     };
-    Ok(format!("{mean:.2} ({least:.2} to {most:.2}{kept})"))
+    Ok(format!("{mean:.2} ({least:.2} to {most:.2}{edges})"))
 }

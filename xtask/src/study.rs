@@ -1,4 +1,4 @@
-//! Trains many runs by recipes and lays them over each other: what stands behind the tables of `docs/`.
+//! Studies: trains many runs by recipes and compares them, for the tables of `docs/`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,25 +9,25 @@ use clap::Args;
 
 use crate::program;
 
-/// How the study is run.
+/// The options of a study.
 #[derive(Debug, Args)]
 pub struct StudyArgs {
     /// The folder with the data set
     #[arg(long, env = "DNW_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where the run folders go
+    /// The folder for the run folders
     #[arg(long, default_value = "runs", value_name = "DIR")]
     out: PathBuf,
-    /// Runs at a time, one thread each [default: one per core]
+    /// Runs in parallel, with one thread each [default: one per core]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Only this part
+    /// Run only this part
     #[arg(long, value_name = "PART")]
     only: Option<String>,
 }
 
 impl StudyArgs {
-    /// The folder with the data, wherever the program is run.
+    /// The absolute path of the folder with the data.
     pub fn data(&self) -> Result<Option<PathBuf>, String> {
         let absolute = |data: &PathBuf| {
             data.canonicalize()
@@ -36,7 +36,7 @@ impl StudyArgs {
         self.data.as_ref().map(absolute).transpose()
     }
 
-    /// Where the run folders of a study lie.
+    /// The folder with the run folders of a study.
     pub fn folder(&self, study: &Study) -> PathBuf {
         program::root()
             .join(&self.out)
@@ -44,11 +44,11 @@ impl StudyArgs {
     }
 }
 
-/// Runs for one page of `docs/`.
+/// The runs for one page of `docs/`.
 pub struct Study {
-    /// Its name: run folders lie in `runs/NAME-study`, tables in `docs/NAME`.
+    /// Its name: run folders are in `runs/NAME-study`, tables in `docs/NAME`.
     pub name: &'static str,
-    /// What is compared with what.
+    /// Its parts.
     pub parts: Vec<Part>,
 }
 
@@ -56,15 +56,15 @@ pub struct Study {
 pub struct Part {
     /// Its name.
     pub name: &'static str,
-    /// Whether accuracy over budget is worth a plot.
+    /// Whether to plot accuracy over budget.
     pub plotted: bool,
     /// The runs.
     pub runs: Vec<Run>,
-    /// Runs of other parts that stand beside these: part, and how their names begin.
-    pub beside: Vec<(&'static str, &'static str)>,
+    /// Runs of other parts to compare with: the part, and the prefix of their names.
+    pub compared_with: Vec<(&'static str, &'static str)>,
 }
 
-/// A run: the name of its folder, and what the program is given.
+/// A run: the name of its folder, and the arguments of `dnw`.
 pub struct Run {
     name: String,
     arguments: Vec<String>,
@@ -73,33 +73,29 @@ pub struct Run {
 /// The seeds of every study.
 pub const SEEDS: [u64; 3] = [0, 1, 2];
 
-/// A run by a recipe with changes.
-pub fn planned(recipe: &str, name: String, seed: u64, epochs: Option<u64>, set: &[String]) -> Run {
-    let mut arguments = vec![
-        "train".into(),
-        recipe.into(),
-        "--seed".into(),
-        seed.to_string(),
-    ];
-    arguments.extend(
-        epochs
-            .into_iter()
-            .flat_map(|epochs| ["--epochs".into(), epochs.to_string()]),
-    );
-    arguments.extend(
-        set.iter()
-            .flat_map(|change| ["--set".into(), change.clone()]),
-    );
-    Run {
-        name: format!("{name}-seed-{seed}"),
-        arguments,
-    }
+/// A run by a recipe with changes, for each of [`SEEDS`].
+pub fn seeded(recipe: &str, name: &str, epochs: Option<u64>, changes: &[String]) -> [Run; 3] {
+    SEEDS.map(|seed| {
+        let mut arguments = vec!["train".to_owned(), recipe.to_owned()];
+        arguments.extend(["--seed".to_owned(), seed.to_string()]);
+        if let Some(epochs) = epochs {
+            arguments.extend(["--epochs".to_owned(), epochs.to_string()]);
+        }
+        for change in changes {
+            arguments.extend(["--set".to_owned(), change.clone()]);
+        }
+        arguments.extend(["--quiet", "--threads", "1"].map(str::to_owned));
+        Run {
+            name: format!("{name}-seed-{seed}"),
+            arguments,
+        }
+    })
 }
 
-/// The run folders of another part whose names begin so.
-fn runs_beside(folder: &Path, beginning: &str) -> Vec<String> {
+/// The run folders of a part whose names have this prefix.
+fn runs_with_prefix(folder: &Path, prefix: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning));
+    let names = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
     let mut paths: Vec<String> = names
         .map(|entry| entry.path().display().to_string())
         .collect();
@@ -107,7 +103,7 @@ fn runs_beside(folder: &Path, beginning: &str) -> Vec<String> {
     paths
 }
 
-/// Trains what is missing and draws the tables and plots.
+/// Trains the missing runs and draws the tables and plots.
 pub fn run(study: &Study, args: &StudyArgs) -> Result<(), String> {
     let dnw = &program::build()?;
     let docs = program::root().join("docs").join(study.name);
@@ -121,8 +117,8 @@ pub fn run(study: &Study, args: &StudyArgs) -> Result<(), String> {
         train_missing(args, dnw, &folder, part)?;
         let path = |name: String| docs.join(name).display().to_string();
         let mut compare = vec!["compare".into()];
-        for (other, beginning) in &part.beside {
-            compare.extend(runs_beside(&folder.with_file_name(other), beginning));
+        for (other, prefix) in &part.compared_with {
+            compare.extend(runs_with_prefix(&folder.with_file_name(other), prefix));
         }
         compare.extend([
             folder.display().to_string(),
@@ -160,7 +156,8 @@ fn train_missing(args: &StudyArgs, dnw: &Path, folder: &Path, part: &Part) -> Re
                     if failed.lock().is_ok_and(|failed| failed.is_some()) {
                         return;
                     }
-                    match train(args, dnw, &folder.join(&run.name), run) {
+                    let folder = folder.join(&run.name);
+                    match train(args, dnw, &folder, &run.arguments, Stdio::null()) {
                         Ok(()) => {
                             let minutes = began.elapsed().as_secs_f64() / 60.0;
                             eprintln!("{}: {} done after {minutes:.1} min", part.name, run.name);
@@ -184,35 +181,32 @@ fn take<'a>(next: &Mutex<usize>, runs: &[&'a Run]) -> Option<&'a Run> {
     runs.get(*next - 1).copied()
 }
 
-fn train(args: &StudyArgs, dnw: &Path, folder: &Path, run: &Run) -> Result<(), String> {
+/// Trains a run from the beginning, also if its folder holds an unfinished one.
+pub fn train(
+    args: &StudyArgs,
+    dnw: &Path,
+    folder: &Path,
+    arguments: &[String],
+    output: Stdio,
+) -> Result<(), String> {
     if folder.exists() {
-        // A run that was cut off is begun again.
         std::fs::remove_dir_all(folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let mut command = Command::new(dnw);
-    command
-        .args(&run.arguments)
-        .args(["--quiet", "--threads", "1", "--out"])
-        .arg(folder);
+    command.args(arguments).arg("--out").arg(folder);
     if let Some(data) = args.data()? {
         command.arg("--data").arg(data);
     }
-    let status = command
-        .current_dir(program::root())
-        .stdout(Stdio::null())
-        .status();
+    let status = command.current_dir(program::root()).stdout(output).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!(
-            "dnw {} ended with {status}",
-            run.arguments.join(" ")
-        )),
+        Ok(status) => Err(format!("dnw {} ended with {status}", arguments.join(" "))),
         Err(error) => Err(format!("{} cannot be run: {error}", dnw.display())),
     }
 }
 
-/// Whether a run folder holds a run that made every update.
+/// Whether a run folder holds a finished run.
 pub fn is_finished(folder: &Path) -> bool {
     std::fs::read_to_string(folder.join("run.json"))
         .ok()

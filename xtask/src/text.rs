@@ -1,6 +1,6 @@
-//! Numbers and names as they stand in tables and pictures.
+//! Numbers and names in tables and SVG.
 
-/// A number with about three digits that count.
+/// A number with about three significant digits.
 pub fn three_digits(number: f64) -> String {
     let size = number.abs();
     let digits = match size {
@@ -12,7 +12,7 @@ pub fn three_digits(number: f64) -> String {
     format!("{number:.digits$}")
 }
 
-/// Seconds, or minutes where they are many.
+/// A duration in seconds, or in minutes from 90 seconds.
 pub fn duration(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 90.0 => format!("{seconds:.0} s"),
@@ -20,13 +20,13 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Text that breaks neither a cell nor a line of a table.
-pub fn in_a_cell(text: &str) -> String {
+/// Escapes text for a cell of a Markdown table.
+pub fn escape_cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
-/// Text that breaks no picture.
-pub fn in_a_picture(text: &str) -> String {
+/// Escapes text for SVG.
+pub fn escape_svg(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

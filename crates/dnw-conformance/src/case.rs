@@ -1,42 +1,42 @@
-//! One fact about a device.
+//! A test case, and its result.
 
-use crate::UnderTest;
+use crate::TestDevice;
 
 /// Why a case does not pass.
 #[derive(Debug)]
-pub enum Shortfall {
-    /// The device does something else than it should: what, where, by how much.
+pub enum Failure {
+    /// The result is wrong: what, where, by how much.
     Wrong(String),
-    /// The device lacks what the case is about.
-    Lacking(String),
+    /// The device does not support what the case tests, so the case is skipped.
+    Unsupported(String),
 }
 
-impl<E: std::error::Error> From<E> for Shortfall {
+impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Wrong(error.to_string())
     }
 }
 
-impl Shortfall {
-    /// [`Shortfall::Wrong`] with this message.
+impl Failure {
+    /// [`Failure::Wrong`] with this message.
     pub fn wrong(message: impl Into<String>) -> Self {
         Self::Wrong(message.into())
     }
 
-    /// The same, with `place` before the message.
+    /// Puts `context` before the message of [`Failure::Wrong`].
     #[must_use]
-    pub fn within(self, place: &str) -> Self {
+    pub fn context(self, context: &str) -> Self {
         match self {
-            Self::Wrong(message) => Self::Wrong(format!("{place}: {message}")),
-            lacking => lacking,
+            Self::Wrong(message) => Self::Wrong(format!("{context}: {message}")),
+            unsupported => unsupported,
         }
     }
 }
 
 /// The result of a case.
-pub type Verdict = Result<(), Shortfall>;
+pub type Outcome = Result<(), Failure>;
 
-type Check = dyn Fn(&UnderTest) -> Verdict + Send + Sync;
+type Check = dyn Fn(&TestDevice) -> Outcome + Send + Sync;
 
 /// A fact that should hold on every device.
 pub struct Case {
@@ -48,7 +48,7 @@ pub struct Case {
 impl Case {
     pub(crate) fn new(
         name: impl Into<String>,
-        check: impl Fn(&UnderTest) -> Verdict + Send + Sync + 'static,
+        check: impl Fn(&TestDevice) -> Outcome + Send + Sync + 'static,
     ) -> Self {
         Self {
             name: name.into(),
@@ -56,20 +56,20 @@ impl Case {
         }
     }
 
-    /// Whether it holds.
+    /// Runs the case on a device.
     ///
     /// # Errors
-    /// [`Shortfall`] if it does not, or the device lacks something that it needs.
-    pub fn check(&self, device: &UnderTest) -> Verdict {
+    /// [`Failure`] if the result is wrong, or the device does not support what the case tests.
+    pub fn check(&self, device: &TestDevice) -> Outcome {
         (self.check)(device)
     }
 }
 
-/// Wrong unless `holds`.
-pub(crate) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Verdict {
+/// [`Failure::Wrong`] with this message, unless `holds`.
+pub(crate) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Outcome {
     if holds {
         Ok(())
     } else {
-        Err(Shortfall::Wrong(message()))
+        Err(Failure::wrong(message()))
     }
 }

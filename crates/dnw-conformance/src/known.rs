@@ -2,12 +2,12 @@
 
 use dnw_device::Backend;
 
-/// A difference that cannot be mended in this repository.
+/// A difference that this repository cannot fix.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
     /// The backends that have it.
     pub backends: &'static [Backend],
-    /// Prefixes of the names of cases that fail because of it; none where tolerances cover it.
+    /// Prefixes of the names of the cases that fail because of it; none if tolerances cover it.
     pub cases: &'static [&'static str],
     /// What the backend lacks or does differently.
     pub what: &'static str,
@@ -26,15 +26,15 @@ pub const DIFFERENCES: &[Difference] = &[Difference {
         "models::tiny_continuous::gradients",
         "parity::tiny_continuous_with_a_constant_first_step::checkpointed",
     ],
-    what: "solutions have the gradient through the solver only: the operation with a gradient of its own is written for flex, \
-               ndarray, CubeCL and servers",
+    what: "only `GradientName::Through` works: the solver's operation with its own gradient is implemented for flex, ndarray, CubeCL \
+               and servers",
 }];
 
 /// Why a case is skipped on a backend; `None` if it runs.
-pub fn keeps_from_passing(backend: Option<Backend>, case: &str) -> Option<&'static str> {
-    let concerns = |difference: &&Difference| {
+pub fn skip_reason(backend: Option<Backend>, case: &str) -> Option<&'static str> {
+    let applies = |difference: &&Difference| {
         backend.is_some_and(|backend| difference.backends.contains(&backend))
             && difference.cases.iter().any(|name| case.starts_with(name))
     };
-    DIFFERENCES.iter().find(concerns).map(|found| found.what)
+    DIFFERENCES.iter().find(applies).map(|known| known.what)
 }

@@ -1,4 +1,4 @@
-//! The operations as loops over plain slices in 64-bit floats, as their formulas read. Gradients are differences of these.
+//! The operations as loops over plain slices in 64-bit floats, as in their formulas. Gradients are central differences.
 
 use dnw_core::Wiring;
 
@@ -97,13 +97,14 @@ pub fn relu(x: &[f64]) -> Vec<f64> {
 }
 
 /// The mean and the biased variance.
-pub fn moments(x: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+pub fn mean_and_variance(x: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let n = x.clone().count() as f64;
     let mean = x.clone().sum::<f64>() / n;
     (mean, x.map(|x| (x - mean).powi(2)).sum::<f64>() / n)
 }
 
-/// Each map of each image with a mean of zero and a variance of one, times `gamma`, plus `beta`. `x`: `[batch, channels, pixels]`.
+/// Normalises each feature map of each image by its own mean and variance, then multiplies by `gamma` and adds `beta`.
+/// `x`: `[batch, channels, pixels]`.
 pub fn instance_norm(
     x: &[f64],
     gamma: &[f64],
@@ -112,29 +113,25 @@ pub fn instance_norm(
     epsilon: f64,
 ) -> Vec<f64> {
     let map = |(i, map): (usize, &[f64])| {
-        let channel = i % gamma.len();
-        let (mean, variance) = moments(map.iter().copied());
-        let scale = gamma[channel] / (variance + epsilon).sqrt();
-        map.iter()
-            .map(|x| (x - mean) * scale + beta[channel])
-            .collect::<Vec<_>>()
+        let statistics = mean_and_variance(map.iter().copied());
+        normalise(map, statistics, gamma, beta, i % gamma.len(), epsilon)
     };
     x.chunks(pixels).enumerate().flat_map(map).collect()
 }
 
 /// The mean and the biased variance of each channel over images and pixels. `x`: `[batch, channels, pixels]`.
-pub fn moments_of_channels(x: &[f64], channels: usize, pixels: usize) -> Vec<(f64, f64)> {
+pub fn channel_statistics(x: &[f64], channels: usize, pixels: usize) -> Vec<(f64, f64)> {
     let of = |channel: usize| {
         let maps = x.chunks(pixels).skip(channel).step_by(channels);
-        moments(maps.flatten().copied())
+        mean_and_variance(maps.flatten().copied())
     };
     (0..channels).map(of).collect()
 }
 
-/// Each channel less its mean, over its standard deviation, times `gamma`, plus `beta`. `x`: `[batch, channels, pixels]`.
+/// Normalises each channel by this mean and variance, then multiplies by `gamma` and adds `beta`. `x`: `[batch, channels, pixels]`.
 pub fn channel_norm(
     x: &[f64],
-    moments: &[(f64, f64)],
+    statistics: &[(f64, f64)],
     gamma: &[f64],
     beta: &[f64],
     pixels: usize,
@@ -142,17 +139,27 @@ pub fn channel_norm(
 ) -> Vec<f64> {
     let map = |(i, map): (usize, &[f64])| {
         let channel = i % gamma.len();
-        let (mean, variance) = moments[channel];
-        let scale = gamma[channel] / (variance + epsilon).sqrt();
-        map.iter()
-            .map(|x| (x - mean) * scale + beta[channel])
-            .collect::<Vec<_>>()
+        normalise(map, statistics[channel], gamma, beta, channel, epsilon)
     };
     x.chunks(pixels).enumerate().flat_map(map).collect()
 }
 
-/// The gradient of `loss` to the input `which`, by central differences: at 64 bits they are right to about ten digits, save where a
-/// ReLU's input is closer to zero than the step.
+/// One feature map of `channel`, normalised.
+fn normalise(
+    map: &[f64],
+    (mean, variance): (f64, f64),
+    gamma: &[f64],
+    beta: &[f64],
+    channel: usize,
+    epsilon: f64,
+) -> Vec<f64> {
+    let scale = gamma[channel] / (variance + epsilon).sqrt();
+    let normalised = map.iter().map(|x| (x - mean) * scale + beta[channel]);
+    normalised.collect()
+}
+
+/// The gradient of `loss` to the input `which`, by central differences. At 64 bits they are correct to about ten digits, unless the input of a
+/// ReLU is closer to zero than the step.
 pub fn gradient(loss: impl Fn(&[Vec<f64>]) -> f64, inputs: &[Vec<f64>], which: usize) -> Vec<f64> {
     let mut inputs = inputs.to_vec();
     let (entries, step) = (inputs[which].len(), 1e-5);
@@ -168,7 +175,7 @@ pub fn gradient(loss: impl Fn(&[Vec<f64>]) -> f64, inputs: &[Vec<f64>], which: u
     (0..entries).map(slope).collect()
 }
 
-/// The `k` entries of largest magnitude, by a stable sort: of equal ones the later.
+/// The `k` entries of largest magnitude, by a stable sort. Of equal magnitudes the later entry is selected.
 pub(crate) fn largest(weights: &[f32], k: usize) -> Wiring {
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by(|&a, &b| weights[a].abs().total_cmp(&weights[b].abs()));
@@ -216,7 +223,7 @@ mod tests {
         let y = instance_norm(&[1.0, 3.0, 10.0, 30.0], &[1.0, 2.0], &[0.0, 5.0], 2, 0.0);
         assert_eq!(y, [-1.0, 1.0, 3.0, 7.0]);
         assert_eq!(
-            moments_of_channels(&[1.0, 5.0, 3.0, 9.0], 2, 1),
+            channel_statistics(&[1.0, 5.0, 3.0, 9.0], 2, 1),
             [(2.0, 1.0), (7.0, 4.0)]
         );
     }

@@ -1,4 +1,4 @@
-//! Models with numbers made on the host, and what is read back from them.
+//! Models with random weights from the host, and reading their gradients and parameters.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::Device;
 use burn::tensor::{Gradients, Int, Tensor, TensorData};
 
-use crate::numbers::Numbers;
+use crate::random::Random;
 
-/// The model with numbers that depend on the seed and the parameters' paths alone, whatever the device: weights uniform in
-/// -1/sqrt(fan in)..1/sqrt(fan in), the factors of norms about 1, everything else about 0. Wirings are unchanged.
-pub(crate) fn filled<M: Module>(model: M, seed: u64) -> M {
-    model.map(&mut Fill {
+/// The model with random parameters that depend only on the seed and the paths of the parameters, not on the device: weights uniform in
+/// -1/sqrt(fan in)..1/sqrt(fan in), the scale and the running variance of norms around 1, everything else around 0. Wirings are unchanged.
+pub(crate) fn with_random_weights<M: Module>(model: M, seed: u64) -> M {
+    model.map(&mut RandomWeights {
         seed,
         path: Vec::new(),
     })
 }
 
-struct Fill {
+struct RandomWeights {
     seed: u64,
     path: Vec<(String, bool)>,
 }
 
-impl ModuleMapper for Fill {
+impl ModuleMapper for RandomWeights {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path
             .push((name.to_owned(), container == "Reparameterization"));
@@ -43,7 +43,7 @@ impl ModuleMapper for Fill {
         let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
         });
-        let mut numbers = Numbers::new(hash ^ self.seed);
+        let mut random = Random::new(hash ^ self.seed);
         let dims = param.base().dims();
         let count = dims.iter().product();
         let values = if D == 1 {
@@ -51,12 +51,12 @@ impl ModuleMapper for Fill {
                 Some("gamma" | "running_var") => (0.7, 1.3),
                 _ => (-0.3, 0.3),
             };
-            numbers.uniform(count, low, high)
+            random.uniform(count, low, high)
         } else {
             // Burn stores linear weights as [inputs, outputs].
             let fan_in = if D == 2 { dims[0] } else { count / dims[0] };
             let bound = 1.0 / (fan_in as f32).sqrt();
-            numbers.uniform(count, -bound, bound)
+            random.uniform(count, -bound, bound)
         };
         param.map(|old| {
             let new = Tensor::from_data(TensorData::new(values, dims), &old.device());
@@ -65,7 +65,7 @@ impl ModuleMapper for Fill {
     }
 }
 
-/// Every gradient of the model by the path of its parameter.
+/// The gradients of the model, by the path of the parameter.
 pub(crate) fn gradients<M: Module>(model: &M, grads: &Gradients) -> BTreeMap<String, TensorData> {
     let mut collect = Collect {
         read: |param: &dyn Read| param.gradient(grads),
@@ -76,7 +76,7 @@ pub(crate) fn gradients<M: Module>(model: &M, grads: &Gradients) -> BTreeMap<Str
     collect.found
 }
 
-/// Every float of the model by the path of its parameter, wirings' own among them.
+/// The float tensors of the model, those of wirings included, by path.
 pub(crate) fn parameters<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
     let mut collect = Collect {
         read: |param: &dyn Read| Some(param.value()),
@@ -125,7 +125,7 @@ impl<F: Fn(&dyn Read) -> Option<TensorData>> ModuleVisitor for Collect<F> {
     }
 }
 
-/// The cross entropy of scores and classes.
+/// The cross-entropy of logits and labels.
 pub(crate) fn cross_entropy(logits: Tensor<2>, labels: &[i64], device: &Device) -> Tensor<1> {
     let labels = TensorData::new(labels.to_vec(), [labels.len()]);
     let labels = Tensor::<1, Int>::from_data(labels, device);

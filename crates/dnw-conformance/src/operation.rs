@@ -1,21 +1,23 @@
-//! An operation as a device does it beside the same in loops.
+//! A differentiable operation on a device, compared with the same operation in plain loops.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::module::Param;
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use dnw_core::Wiring;
 
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict};
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome};
 use crate::compare::close;
 use crate::loops;
-use crate::numbers::{Numbers, on_drawings, upload};
-use crate::tolerance::Allowed;
+use crate::random::{Random, for_seeds, upload};
+use crate::tolerance::Tolerance;
 
-/// One tensor that goes in.
+/// An input tensor.
 pub(crate) struct Input {
     pub(crate) name: &'static str,
-    /// As the device gets it.
+    /// The values on the device.
     pub(crate) values: Vec<f32>,
-    /// As the loops get it, where that is something else: of a wired weight they see the real edges, and zeros. Their gradient to
-    /// that is the device's to what it got, which is what the method asks for.
+    /// The values in the loops, if they differ: for a wired weight the loops see zeros in place of hallucinated edges. The gradient
+    /// that the loops compute for these values must equal the device's gradient for `values` (straight-through).
     pub(crate) effective: Option<Vec<f32>>,
 }
 
@@ -28,76 +30,92 @@ impl Input {
         }
     }
 
-    /// A weight of which only the entries in `real` take part.
-    pub(crate) fn wired(name: &'static str, values: Vec<f32>, real: &dnw_core::Wiring) -> Self {
-        let of = |(i, &w): (usize, &f32)| if real.contains(i) { w } else { 0.0 };
-        let effective = Some(values.iter().enumerate().map(of).collect());
+    /// A weight whose edges in `real` are real.
+    pub(crate) fn wired(name: &'static str, values: Vec<f32>, real: &Wiring) -> Self {
+        let effective = |(i, &w): (usize, &f32)| if real.contains(i) { w } else { 0.0 };
+        let effective = values.iter().enumerate().map(effective).collect();
         Self {
-            name,
-            values,
-            effective,
+            effective: Some(effective),
+            ..Self::new(name, values)
         }
+    }
+
+    /// The values as a tensor that receives a gradient.
+    pub(crate) fn tensor<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
+        upload(&self.values, shape, device).require_grad()
+    }
+
+    /// The values as a parameter of a module.
+    pub(crate) fn param<const D: usize>(
+        &self,
+        shape: [usize; D],
+        device: &Device,
+    ) -> Param<Tensor<D>> {
+        Param::from_tensor(upload(&self.values, shape, device))
     }
 }
 
-/// What a device made of the inputs.
-pub(crate) struct Made {
+/// What an operation computes on a device.
+pub(crate) struct Output {
+    /// The result, flattened.
     pub(crate) forward: Tensor<1>,
-    /// The tensors whose gradients are asked for, by the inputs' names, flattened.
-    pub(crate) learned: Vec<(&'static str, Learned)>,
+    /// How to read the gradient of each input, by name.
+    pub(crate) gradients: Vec<(&'static str, ReadGradient)>,
 }
 
-/// Gives the gradient of one tensor once there are any.
-pub(crate) type Learned = Box<dyn Fn(&burn::tensor::Gradients) -> Option<TensorData>>;
+/// Reads the gradient of one tensor after the backward pass.
+pub(crate) type ReadGradient = Box<dyn Fn(&Gradients) -> Option<TensorData>>;
 
-/// Where the gradient of a tensor is found.
-pub(crate) fn learned<const D: usize>(tensor: Tensor<D>) -> Learned {
+pub(crate) fn gradient_of<const D: usize>(tensor: Tensor<D>) -> ReadGradient {
     Box::new(move |gradients| tensor.grad(gradients).map(Tensor::into_data))
 }
 
-type OnDevice = dyn Fn(&Device, &[Input]) -> Result<Made, Shortfall>;
+type OnDevice = dyn Fn(&Device, &[Input]) -> Result<Output, Failure>;
 type InLoops = dyn Fn(&[Vec<f64>]) -> Vec<f64>;
 
-/// An operation at one drawing of its shapes and numbers.
+/// An operation with random shapes and inputs.
 pub(crate) struct Operation {
-    /// The shapes, for people.
+    /// The shapes, for messages.
     pub(crate) shapes: String,
     pub(crate) inputs: Vec<Input>,
-    /// On a device with autodiff, from the inputs' values in their order.
+    /// Runs on a device with autodiff.
     pub(crate) device: Box<OnDevice>,
-    /// In loops, from what is effective of the inputs.
+    /// Computes the result in loops, from the effective values of the inputs.
     pub(crate) loops: Box<InLoops>,
 }
 
-/// What of an operation is looked at.
+/// Creates an operation with random shapes and inputs.
+pub(crate) type Sample = fn(&mut Random) -> Operation;
+
+/// What a case compares.
 #[derive(Clone, Copy)]
 enum Part {
     Forward,
     Gradient(&'static str),
 }
 
-/// The cases of an operation: forward, and the gradient to each of these inputs.
+/// The cases of an operation: forward, and the gradient of each of these inputs.
 pub(crate) fn cases(
     subject: &'static str,
     gradients: &'static [&'static str],
-    allowed: Allowed,
-    drawings: u64,
-    draw: fn(&mut Numbers) -> Operation,
+    tolerance: Tolerance,
+    samples: u64,
+    sample: Sample,
 ) -> Vec<Case> {
     let case = |name: String, part: Part| {
-        Case::new(name, move |under: &UnderTest| {
-            on_drawings(under.drawings(drawings), |numbers| {
-                let operation = draw(numbers);
-                let direction = numbers.normal(1 << 14);
-                let verdict = operation.check(under, part, &direction, allowed);
-                verdict.map_err(|s| s.within(&operation.shapes))
+        Case::new(name, move |target: &TestDevice| {
+            for_seeds(target.samples(samples), |random| {
+                let operation = sample(random);
+                let direction = random.normal(1 << 14);
+                let outcome = operation.check(target, part, &direction, tolerance);
+                outcome.map_err(|failure| failure.context(&operation.shapes))
             })
         })
     };
     let forward = case(format!("{subject}::forward"), Part::Forward);
     let gradients = gradients.iter().map(|input| {
         case(
-            format!("{subject}::gradient_to_{input}"),
+            format!("{subject}::gradient_of_{input}"),
             Part::Gradient(input),
         )
     });
@@ -105,9 +123,15 @@ pub(crate) fn cases(
 }
 
 impl Operation {
-    fn check(&self, under: &UnderTest, part: Part, direction: &[f32], allowed: Allowed) -> Verdict {
-        let device = under.learning();
-        let made = (self.device)(&device, &self.inputs)?;
+    fn check(
+        &self,
+        target: &TestDevice,
+        part: Part,
+        direction: &[f32],
+        tolerance: Tolerance,
+    ) -> Outcome {
+        let device = target.autodiff();
+        let output = (self.device)(&device, &self.inputs)?;
         let effective = |input: &Input| {
             let values = input.effective.as_ref().unwrap_or(&input.values);
             values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>()
@@ -116,25 +140,26 @@ impl Operation {
         match part {
             Part::Forward => {
                 let expected = (self.loops)(&inputs);
-                close("the result", &made.forward.into_data(), &expected, allowed)
+                close(
+                    "the result",
+                    &output.forward.into_data(),
+                    &expected,
+                    tolerance,
+                )
             }
             Part::Gradient(name) => {
-                let [n] = made.forward.dims();
+                let [n] = output.forward.dims();
                 let along = upload(&direction[..n], [n], &device);
-                let gradients = (made.forward * along).sum().backward();
-                let (_, learned) = made
-                    .learned
-                    .iter()
-                    .find(|(known, _)| *known == name)
-                    .expect("a gradient that is asked for");
-                let Some(found) = learned(&gradients) else {
-                    return Err(Shortfall::wrong(format!("there is no gradient to {name}")));
+                let gradients = (output.forward * along).sum().backward();
+                let mut readers = output.gradients.iter();
+                let reader = readers.find(|(input, _)| *input == name);
+                let (_, read) = reader.expect("the case lists the gradient");
+                let Some(found) = read(&gradients) else {
+                    return Err(Failure::wrong(format!("there is no gradient of {name}")));
                 };
-                let which = self
-                    .inputs
-                    .iter()
-                    .position(|input| input.name == name)
-                    .expect("of an input");
+                let mut names = self.inputs.iter().map(|input| input.name);
+                let which = names.position(|input| input == name);
+                let which = which.expect("gradients are of inputs");
                 let loss = |inputs: &[Vec<f64>]| {
                     let y = (self.loops)(inputs);
                     y.iter()
@@ -144,10 +169,10 @@ impl Operation {
                 };
                 let expected = loops::gradient(loss, &inputs, which);
                 close(
-                    &format!("the gradient to {name}"),
+                    &format!("the gradient of {name}"),
                     &found,
                     &expected,
-                    allowed,
+                    tolerance,
                 )
             }
         }

@@ -1,13 +1,12 @@
 //! Runs the suite on one device: `--device NAME`, or the one that `DNW_TEST_DEVICE` names, or flex.
 //!
-//! `--kernels=reference` does everything in plain tensors on a CPU too.
-//!
-//! What else is given is what Rust's own test programs take: filters, `--list`, `--skip`, `--exact`, `--test-threads`.
+//! `--kernels=reference` uses plain tensors on CPUs too. The other arguments are those of Rust's test programs: filters, `--list`, `--skip`,
+//! `--exact`, `--test-threads`.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dnw_conformance::{Case, Shortfall, UnderTest, cases, known};
+use dnw_conformance::{Case, Failure, TestDevice, cases, known};
 use dnw_core::graph::Kernels;
 use dnw_device::{Backend, DeviceName, open};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -32,7 +31,7 @@ fn main() -> ExitCode {
             .map(|case| Trial::test(case.name, || Ok(())));
         return libtest_mimic::run(&arguments, trials.collect()).exit_code();
     }
-    let device: UnderTest = match open(&device) {
+    let device: TestDevice = match open(&device) {
         Ok(opened) => opened.into(),
         Err(error) => {
             eprintln!("error: {error}\nhelp: {}", error.help());
@@ -40,7 +39,7 @@ fn main() -> ExitCode {
         }
     };
     eprintln!("device {}: {}", device.name, device.model);
-    // A graphics adapter, a software one too, is busy with one test at a time.
+    // A graphics adapter, even a software one, runs one test at a time.
     let on_cpu = matches!(device.backend(), Some(Backend::Flex | Backend::NdArray));
     if !on_cpu && arguments.test_threads.is_none() {
         arguments.test_threads = Some(1);
@@ -52,7 +51,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
-/// Takes the device out of the arguments.
+/// Removes `--device` from the arguments and returns the device.
 fn device(arguments: &mut Vec<String>) -> Result<DeviceName, String> {
     let mut name = std::env::var("DNW_TEST_DEVICE").ok();
     while let Some(at) = arguments
@@ -63,7 +62,7 @@ fn device(arguments: &mut Vec<String>) -> Result<DeviceName, String> {
         name = match argument.strip_prefix("--device=") {
             Some(name) => Some(name.to_owned()),
             None if at < arguments.len() => Some(arguments.remove(at)),
-            None => return Err("--device wants a name, such as wgpu:cpu".into()),
+            None => return Err("--device needs a name, such as wgpu:cpu".into()),
         };
     }
     let name = name
@@ -73,15 +72,15 @@ fn device(arguments: &mut Vec<String>) -> Result<DeviceName, String> {
         .map_err(|error: dnw_device::DeviceError| format!("{error}; {}", error.help()))
 }
 
-fn trial(case: Case, device: Arc<UnderTest>) -> Trial {
+fn trial(case: Case, device: Arc<TestDevice>) -> Trial {
     Trial::ignorable_test(case.name.clone(), move || {
-        if let Some(reason) = known::keeps_from_passing(device.backend(), &case.name) {
+        if let Some(reason) = known::skip_reason(device.backend(), &case.name) {
             return Ok(Completion::ignored_with(reason));
         }
         match case.check(&device) {
             Ok(()) => Ok(Completion::Completed),
-            Err(Shortfall::Lacking(reason)) => Ok(Completion::ignored_with(reason)),
-            Err(Shortfall::Wrong(message)) => {
+            Err(Failure::Unsupported(reason)) => Ok(Completion::ignored_with(reason)),
+            Err(Failure::Wrong(message)) => {
                 Err(Failed::from(format!("on {}: {message}", device.name)))
             }
         }

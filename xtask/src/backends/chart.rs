@@ -1,12 +1,12 @@
-//! Training steps as bars.
+//! A bar chart of training steps.
 
 use std::fmt::Write;
 
-use super::row::{Measured, Outcome, Recorded, Row};
-use super::table::how;
-use crate::text::{in_a_picture, three_digits};
+use super::row::{Measured, Outcome, Results, Row};
+use super::table::describe;
+use crate::text::{escape_svg, three_digits};
 
-/// The chart brings its own paper, so it reads on light and dark pages; where the reader prefers dark, the paper follows.
+/// The background is part of the chart, so that it is readable on light and dark pages. It is dark if the reader prefers dark.
 const STYLE: &str = "<style>\
 .paper{fill:#fff;stroke:#e2e0d9}.ink{fill:#1b2330}.soft{fill:#5d6675}.grid{stroke:#e2e0d9}\
 .step{fill:#1b72c4}.forward{fill:#e07b12}.rewire{fill:#0a8f6c}\
@@ -18,22 +18,22 @@ const WIDTH: f64 = 760.0;
 const LEFT: f64 = 200.0;
 const RIGHT: f64 = 84.0;
 const TOP: f64 = 84.0;
-/// From one device to the next.
+/// The height of a device.
 const LINE: f64 = 27.0;
-/// Above the devices of a network.
+/// The height of a heading.
 const HEADING: f64 = 30.0;
-/// What is shown of a row, in the order of its bars, with the height of each.
+/// The bars of a device: class, name and height.
 const BARS: [(&str, &str, f64); 3] = [
     ("step", "training step", 9.0),
     ("forward", "forward", 5.0),
     ("rewire", "rewiring", 5.0),
 ];
 
-/// Milliseconds of every row on a logarithmic axis, network by network. A row without numbers says why.
-pub fn svg(recorded: &Recorded) -> String {
-    let models = models(recorded);
-    let height = TOP + HEADING * models.len() as f64 + LINE * recorded.rows.len() as f64 + 40.0;
-    let axis = Axis::around(recorded);
+/// The milliseconds of every row on a logarithmic axis, network by network. A row without measurements gives the reason.
+pub fn svg(results: &Results) -> String {
+    let models = models(results);
+    let height = TOP + HEADING * models.len() as f64 + LINE * results.rows.len() as f64 + 40.0;
+    let axis = Axis::around(results);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\"><title>Milliseconds by network and device</title>{STYLE}\
@@ -47,15 +47,15 @@ pub fn svg(recorded: &Recorded) -> String {
     let mut y = TOP;
     for model in models {
         y += HEADING;
-        let rows = recorded.rows.iter().filter(|row| row.asked.model == model);
+        let rows = results.rows.iter().filter(|row| row.request.model == model);
         let rows: Vec<&Row> = rows.collect();
-        let batch = rows.iter().find_map(|row| numbers(row));
+        let batch = rows.iter().find_map(|row| measured(row));
         let batch = batch.map_or_else(String::new, |found| format!(", batch {}", found.batch));
         let _ = write!(
             svg,
             "<text class=\"ink\" x=\"22\" y=\"{:.1}\" font-size=\"13\" font-weight=\"600\">{}{batch}</text>",
             y - 8.0,
-            in_a_picture(&model)
+            escape_svg(&model)
         );
         for row in rows {
             draw(&mut svg, row, &axis, y);
@@ -67,17 +67,17 @@ pub fn svg(recorded: &Recorded) -> String {
 }
 
 /// The networks in the order in which they appear.
-fn models(recorded: &Recorded) -> Vec<String> {
+fn models(results: &Results) -> Vec<String> {
     let mut models: Vec<String> = Vec::new();
-    for row in &recorded.rows {
-        if !models.contains(&row.asked.model) {
-            models.push(row.asked.model.clone());
+    for row in &results.rows {
+        if !models.contains(&row.request.model) {
+            models.push(row.request.model.clone());
         }
     }
     models
 }
 
-fn numbers(row: &Row) -> Option<&Measured> {
+fn measured(row: &Row) -> Option<&Measured> {
     match &row.outcome {
         Outcome::Measured(found) => Some(found),
         _ => None,
@@ -108,20 +108,20 @@ fn draw(svg: &mut String, row: &Row, axis: &Axis, y: f64) {
         "<text class=\"soft\" x=\"{}\" y=\"{:.1}\" font-size=\"12\" text-anchor=\"end\">{}</text>",
         LEFT - 10.0,
         y + 13.0,
-        in_a_picture(&row.asked.device)
+        escape_svg(&row.request.device)
     );
-    let Some(found) = numbers(row) else {
-        let mut why = how(&row.outcome).replace(['\n', '\r'], " ");
-        if let Some((end, _)) = why.char_indices().nth(72) {
-            why.truncate(end);
-            why.push_str(" ...");
+    let Some(found) = measured(row) else {
+        let mut reason = describe(&row.outcome).replace(['\n', '\r'], " ");
+        if let Some((end, _)) = reason.char_indices().nth(72) {
+            reason.truncate(end);
+            reason.push_str(" ...");
         }
         let _ = write!(
             svg,
             "<text class=\"soft\" x=\"{}\" y=\"{:.1}\" font-size=\"12\" font-style=\"italic\">{}</text>",
             LEFT + 4.0,
             y + 13.0,
-            in_a_picture(&why)
+            escape_svg(&reason)
         );
         return;
     };
@@ -131,7 +131,7 @@ fn draw(svg: &mut String, row: &Row, axis: &Axis, y: f64) {
             svg,
             "<rect class=\"{class}\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{height}\"><title>{}: {name} {} ms</title></rect>",
             axis.x(value) - LEFT,
-            in_a_picture(&row.asked.device),
+            escape_svg(&row.request.device),
             three_digits(value)
         );
         top += height;
@@ -153,11 +153,11 @@ struct Axis {
 }
 
 impl Axis {
-    fn around(recorded: &Recorded) -> Self {
-        let values = recorded
+    fn around(results: &Results) -> Self {
+        let values = results
             .rows
             .iter()
-            .filter_map(numbers)
+            .filter_map(measured)
             .flat_map(milliseconds);
         let powers = values.filter(|value| *value > 0.0).map(f64::log10);
         let (low, high) = powers.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), power| {
@@ -195,11 +195,11 @@ impl Axis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::table::tests::recorded;
+    use crate::backends::table::tests::results;
 
     #[test]
     fn every_row_is_there_as_bars_or_with_its_reason() {
-        let svg = svg(&recorded());
+        let svg = svg(&results());
         for (class, ..) in BARS {
             // One for each of the three measured rows, and one of the legend.
             assert_eq!(
@@ -220,17 +220,17 @@ mod tests {
         let step = axis.x(1.0) - axis.x(0.1);
         assert!((axis.x(1000.0) - axis.x(100.0) - step).abs() < 1e-9);
         assert!((axis.x(20.0) - axis.x(2.0) - step).abs() < 1e-9);
-        let around = Axis::around(&recorded());
+        let around = Axis::around(&results());
         assert_eq!((around.low, around.high), (-1, 3));
     }
 
     #[test]
     fn what_devices_say_cannot_break_the_picture() {
-        let mut hostile = recorded();
+        let mut hostile = results();
         hostile.rows[2].outcome = Outcome::Refused("<script>\"&".repeat(20));
         let svg = svg(&hostile);
         assert!(!svg.contains("<script>"));
-        let nothing = Recorded {
+        let nothing = Results {
             rows: Vec::new(),
             ..hostile
         };

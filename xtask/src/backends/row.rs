@@ -1,12 +1,12 @@
-//! What was asked and what came of it.
+//! Measurements of one network on one device.
 
 use serde::{Deserialize, Serialize};
 
 use crate::machine::machine;
 
-/// Everything measured on one machine.
+/// All measurements of one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recorded {
+pub struct Results {
     /// Processor, cores, system.
     pub machine: String,
     /// The rows, in the order of the table.
@@ -16,47 +16,48 @@ pub struct Recorded {
 /// One network on one device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// What was asked.
-    pub asked: Asked,
-    /// How it ended.
+    /// The request.
+    #[serde(rename = "asked")]
+    pub request: Request,
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What a worker is asked to measure.
+/// A request to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct Request {
     /// The device.
     pub device: String,
     /// The network.
     pub model: String,
-    /// Images in a batch; the network's own number where there is none.
+    /// Images per batch; `None` for the network's own number.
     pub batch: Option<usize>,
-    /// Threads; as many as cores where there is none.
+    /// Threads; `None` for one per core.
     pub threads: Option<usize>,
     /// Rounds.
     pub rounds: usize,
 }
 
-/// How it ended.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// With numbers.
+    /// The measurements.
     Measured(Box<Measured>),
-    /// With a sentence: the device is not there, or its driver says no.
+    /// An error message: the device is missing, or its driver reports an error.
     Refused(String),
-    /// By a signal, or without a word.
+    /// A signal, or an exit without a message.
     Crashed(String),
-    /// Not by itself, within so many seconds.
+    /// No result within this many seconds.
     OutOfTime(u64),
 }
 
-/// What the worker prints.
+/// The output of a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// The device's full name.
     pub device: String,
-    /// What its maker calls it.
+    /// The vendor's name for it.
     pub adapter: String,
     /// Images in a batch.
     pub batch: usize,
@@ -70,60 +71,60 @@ pub struct Measured {
     pub forward: Timing,
     /// A selection of edges.
     pub rewire: Timing,
-    /// Edges that swapped in it.
+    /// Edges that swapped.
     pub swapped: u64,
-    /// Bytes.
+    /// Memory.
     pub memory: Memory,
-    /// The loss of the one batch.
+    /// The loss.
     pub loss: Loss,
-    /// What the model of costs says.
+    /// The prediction of the cost model.
     pub predicted: Predicted,
 }
 
-/// What the model of costs says of a training step, and the rates of the device that it says it from.
+/// The prediction of the cost model for a training step, and the rates of the device that it uses.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
-    /// Bytes beside the program.
+    /// Bytes, without the program.
     pub bytes: u64,
     /// Seconds.
     pub seconds: f64,
-    /// Multiply-adds a second.
+    /// Multiply-adds per second.
     pub products: f64,
-    /// Numbers a second, read or written.
+    /// Values read or written per second.
     pub numbers: f64,
-    /// Weights a second, moved and ranked.
+    /// Weights ranked per second.
     pub weights: f64,
 }
 
-/// Seconds.
+/// Times in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// The first time.
+    /// The first run.
     pub first: f64,
-    /// The lower quartile of the other times.
+    /// The lower quartile of the other runs.
     pub lower: f64,
-    /// The middle one.
+    /// The median.
     pub median: f64,
     /// The upper quartile.
     pub upper: f64,
-    /// How many.
+    /// The number of runs.
     pub rounds: usize,
-    /// Images in a second.
+    /// Images per second.
     pub images_per_second: f64,
 }
 
-/// Bytes.
+/// Memory in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// Of the process before the network.
+    /// The process before the network is created.
     pub program: Option<u64>,
-    /// The most of the process in training.
+    /// The peak of the process in training.
     pub peak: Option<u64>,
-    /// Of the device's allocator.
+    /// The device's allocator.
     pub pool: Option<u64>,
 }
 
-/// The loss of the one batch.
+/// The loss of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
     /// Before the first update.
@@ -134,26 +135,26 @@ pub struct Loss {
     pub then: f64,
 }
 
-impl Recorded {
-    /// Nothing yet, on this machine.
-    pub fn here() -> Self {
+impl Results {
+    /// No results yet, on this machine.
+    pub fn new() -> Self {
         Self {
             machine: machine(),
             rows: Vec::new(),
         }
     }
 
-    /// Whether there are numbers for this, with the same settings.
-    pub fn has_measured(&self, asked: &Asked) -> bool {
-        let is_it = |row: &&Row| row.asked == *asked;
-        let row = self.rows.iter().find(is_it);
+    /// Whether there are measurements for this request.
+    pub fn has(&self, request: &Request) -> bool {
+        let is_same = |row: &&Row| row.request == *request;
+        let row = self.rows.iter().find(is_same);
         row.is_some_and(|row| matches!(row.outcome, Outcome::Measured(_)))
     }
 
-    /// Puts a row in the place of the one of the same network and device, or at the end.
+    /// Replaces the row of the same network and device, or appends the row.
     pub fn put(&mut self, row: Row) {
         let same = |other: &&mut Row| {
-            other.asked.device == row.asked.device && other.asked.model == row.asked.model
+            other.request.device == row.request.device && other.request.model == row.request.model
         };
         match self.rows.iter_mut().find(same) {
             Some(place) => *place = row,
@@ -161,9 +162,14 @@ impl Recorded {
         }
     }
 
-    /// Keeps the rows asked for, in that order.
-    pub fn keep_in_order(&mut self, asked: &[Asked]) {
-        let find = |asked: &Asked| self.rows.iter().find(|row| row.asked == *asked).cloned();
-        self.rows = asked.iter().filter_map(find).collect();
+    /// Keeps only the requested rows, in this order.
+    pub fn retain_in_order(&mut self, requests: &[Request]) {
+        let find = |request: &Request| {
+            self.rows
+                .iter()
+                .find(|row| row.request == *request)
+                .cloned()
+        };
+        self.rows = requests.iter().filter_map(find).collect();
     }
 }

@@ -2,25 +2,25 @@
 
 use std::fmt::Write;
 
-use super::row::{Measured, Outcome, Recorded, Row, Timing};
-use crate::text::{in_a_cell, three_digits};
+use super::row::{Measured, Outcome, Results, Row, Timing};
+use crate::text::{escape_cell, three_digits};
 
-/// The table, with the machine above it and below it how far losses agree.
-pub fn markdown(recorded: &Recorded) -> String {
-    let mut text = format!("Machine: {}.\n\n", recorded.machine);
+/// The table. Above it is the machine, below it how well losses agree.
+pub fn markdown(results: &Results) -> String {
+    let mut text = format!("Machine: {}.\n\n", results.machine);
     text.push_str(
         "| network, batch | device | training step, ms | images/s | first step, s | forward, ms | rewiring, ms | memory, MB | loss |\n\
          | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
-    for row in &recorded.rows {
+    for row in &results.rows {
         match &row.outcome {
             Outcome::Measured(found) => {
                 let _ = writeln!(
                     text,
                     "| {}, {} | {} | {} | {} | {} | {} | {} | {} | {:.5} |",
-                    row.asked.model,
+                    row.request.model,
                     found.batch,
-                    row.asked.device,
+                    row.request.device,
                     milliseconds(&found.step),
                     three_digits(found.step.images_per_second),
                     three_digits(found.step.first),
@@ -34,49 +34,49 @@ pub fn markdown(recorded: &Recorded) -> String {
                 let _ = writeln!(
                     text,
                     "| {} | {} | {} | | | | | | |",
-                    row.asked.model,
-                    row.asked.device,
-                    in_a_cell(&how(other))
+                    row.request.model,
+                    row.request.device,
+                    escape_cell(&describe(other))
                 );
             }
         }
     }
     text.push('\n');
-    text.push_str(&notes(recorded));
+    text.push_str(&notes(results));
     text
 }
 
-/// What the model of costs (`dnw_train::scaling`) says beside what was measured.
-pub fn predictions(recorded: &Recorded) -> String {
+/// The predictions of the cost model (`dnw_train::scaling`) and the measurements.
+pub fn predictions(results: &Results) -> String {
     let mut text = String::from(
         "| network, batch | device | step predicted, ms | measured | ratio | memory predicted, MB | measured | ratio |\n\
          | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
-    for row in &recorded.rows {
+    for row in &results.rows {
         let Outcome::Measured(found) = &row.outcome else {
             continue;
         };
-        // Where the device has an allocator of its own, what the process holds is mostly the driver.
+        // If the device has its own allocator, the memory of the process is mostly the driver.
         let memory = found.memory;
-        let held = memory.pool.or(memory
+        let bytes = memory.pool.or(memory
             .peak
             .zip(memory.program)
             .map(|(peak, program)| peak.saturating_sub(program)));
         let predicted = found.predicted;
         let ratio = |of: f64, to: f64| three_digits(of / to);
-        let (measured, times) = match held {
-            Some(held) => (
-                format!("{:.0}", held as f64 / 1e6),
-                ratio(predicted.bytes as f64, held as f64),
+        let (measured, times) = match bytes {
+            Some(bytes) => (
+                format!("{:.0}", bytes as f64 / 1e6),
+                ratio(predicted.bytes as f64, bytes as f64),
             ),
             None => ("?".into(), "?".into()),
         };
         let _ = writeln!(
             text,
             "| {}, {} | {} | {} | {} | {} | {:.0} | {measured} | {times} |",
-            row.asked.model,
+            row.request.model,
             found.batch,
-            row.asked.device,
+            row.request.device,
             three_digits(1e3 * predicted.seconds),
             three_digits(1e3 * found.step.median),
             ratio(predicted.seconds, found.step.median),
@@ -86,31 +86,31 @@ pub fn predictions(recorded: &Recorded) -> String {
     text
 }
 
-/// One row as a line.
-pub fn in_short(row: &Row) -> String {
+/// A row as a line.
+pub fn summary(row: &Row) -> String {
     match &row.outcome {
         Outcome::Measured(found) => format!(
             "{} ms a training step, {} images/s",
             three_digits(1e3 * found.step.median),
             three_digits(found.step.images_per_second)
         ),
-        other => how(other),
+        other => describe(other),
     }
 }
 
-/// Why there are no numbers.
-pub fn how(outcome: &Outcome) -> String {
+/// The outcome in words.
+pub fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Measured(_) => "measured".into(),
-        Outcome::Refused(why) => format!("refused: {why}"),
-        Outcome::Crashed(how) => format!("crashed: {how}"),
+        Outcome::Refused(reason) => format!("refused: {reason}"),
+        Outcome::Crashed(reason) => format!("crashed: {reason}"),
         Outcome::OutOfTime(seconds) => format!("ended after {seconds} s without a result"),
     }
 }
 
-/// How the columns are to be read, who measured, how far the losses agree.
-fn notes(recorded: &Recorded) -> String {
-    let measured: Vec<(&Row, &Measured)> = recorded
+/// What the columns mean, which devices were measured, and how well losses agree.
+fn notes(results: &Results) -> String {
+    let measured: Vec<(&Row, &Measured)> = results
         .rows
         .iter()
         .filter_map(|row| match &row.outcome {
@@ -122,16 +122,16 @@ fn notes(recorded: &Recorded) -> String {
         return "Nothing could be measured.\n".into();
     };
     let mut text = format!(
-        "Medians, in brackets the quartiles; the first step, with everything that is compiled and tried out then, is not among them. \
-         Memory: the most that was resident in the process while it trained, and what the device's allocator had reserved besides. \
-         Loss: of the one batch after {} updates, from the same weights and images everywhere.\n",
+        "Medians, with quartiles in brackets. They exclude the first step, which includes compiling and tuning. Memory: the peak resident \
+         memory of the process in training, plus what the device's allocator reserved. Loss: after {} updates from the same weights and \
+         images on every device.\n",
         any.loss.updates
     );
     let mut devices: Vec<String> = Vec::new();
     for (row, found) in &measured {
         let device = match found.adapter.starts_with("CPU") {
-            true => format!("{} ({} threads)", row.asked.device, found.threads),
-            false => format!("{} ({})", row.asked.device, found.adapter),
+            true => format!("{} ({} threads)", row.request.device, found.threads),
+            false => format!("{} ({})", row.request.device, found.adapter),
         };
         if !devices.contains(&device) {
             devices.push(device);
@@ -141,32 +141,32 @@ fn notes(recorded: &Recorded) -> String {
     if let Some((difference, model, device, than)) = worst_difference(&measured) {
         let _ = writeln!(
             text,
-            "\nLosses agree to {difference:.1e} of themselves; furthest apart are {device} and {than} on {model}."
+            "\nThe largest relative difference of losses is {difference:.1e}: {device} and {than} on {model}."
         );
     }
     text
 }
 
-/// The largest share by which a device's loss differs from that of the first device that measured the same on the same batch, with
-/// network and devices.
+/// The largest relative difference between the loss of a device and that of the first device for the same network and batch: the
+/// difference, the network, and the devices.
 fn worst_difference<'a>(
     measured: &[(&'a Row, &'a Measured)],
 ) -> Option<(f64, &'a str, &'a str, &'a str)> {
     let mut worst: Option<(f64, &str, &str, &str)> = None;
     for (row, found) in measured {
-        let first = measured
-            .iter()
-            .find(|(other, of)| other.asked.model == row.asked.model && of.batch == found.batch);
-        let Some((other, first)) = first.filter(|(other, _)| other.asked != row.asked) else {
+        let first = measured.iter().find(|(other, of)| {
+            other.request.model == row.request.model && of.batch == found.batch
+        });
+        let Some((other, first)) = first.filter(|(other, _)| other.request != row.request) else {
             continue;
         };
         let difference = (found.loss.then / first.loss.then - 1.0).abs();
         if worst.is_none_or(|(most, ..)| difference > most) {
             worst = Some((
                 difference,
-                &row.asked.model,
-                &row.asked.device,
-                &other.asked.device,
+                &row.request.model,
+                &row.request.device,
+                &other.request.device,
             ));
         }
     }
@@ -200,7 +200,7 @@ fn memory(found: &Measured) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::backends::row::{Asked, Loss, Memory, Predicted};
+    use crate::backends::row::{Loss, Memory, Predicted, Request};
 
     fn timing(median: f64) -> Timing {
         Timing {
@@ -214,14 +214,14 @@ pub(super) mod tests {
     }
 
     fn row(device: &str, model: &str, outcome: Outcome) -> Row {
-        let asked = Asked {
+        let request = Request {
             device: device.into(),
             model: model.into(),
             batch: None,
             threads: None,
             rounds: 5,
         };
-        Row { asked, outcome }
+        Row { request, outcome }
     }
 
     fn measured(device: &str, adapter: &str, step: f64, loss: f64, pool: Option<u64>) -> Outcome {
@@ -255,10 +255,10 @@ pub(super) mod tests {
         }))
     }
 
-    /// Two networks on three devices, one of which does not do well.
-    pub(crate) fn recorded() -> Recorded {
+    /// Two networks on three devices, one of which fails.
+    pub(crate) fn results() -> Results {
         let gpu = "A GPU of 8 | 16";
-        Recorded {
+        Results {
             machine: "a machine, 2 threads".into(),
             rows: vec![
                 row(
@@ -292,8 +292,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_row_is_a_line_of_nine_cells_whatever_came_of_it() {
-        let text = markdown(&recorded());
+    fn every_row_is_a_line_of_nine_cells_whatever_the_outcome() {
+        let text = markdown(&results());
         let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
         assert_eq!(lines.len(), 2 + 6);
         for line in &lines {
@@ -320,21 +320,21 @@ pub(super) mod tests {
 
     #[test]
     fn losses_are_compared_with_those_of_the_first_device_of_the_same_network() {
-        let text = markdown(&recorded());
-        let said =
-            "Losses agree to 1.0e-5 of themselves; furthest apart are wgpu:cpu and flex on mnist.";
-        assert!(text.contains(said), "{text}");
+        let text = markdown(&results());
+        let note =
+            "The largest relative difference of losses is 1.0e-5: wgpu:cpu and flex on mnist.";
+        assert!(text.contains(note), "{text}");
     }
 
     #[test]
-    fn predictions_stand_beside_what_was_measured() {
-        let text = predictions(&recorded());
+    fn predictions_are_compared_with_measurements() {
+        let text = predictions(&results());
         assert_eq!(text.lines().count(), 2 + 3, "{text}");
         assert!(
             text.contains("| mnist, 64 | flex | 40.0 | 20.0 | 2.00 | 196 | 392 | 0.500 |"),
             "{text}"
         );
-        // A pool is the device's own memory, and the process's says nothing of it.
+        // A pool is the device's own memory, which the process's memory does not include.
         assert!(
             text.contains("| mnist, 64 | wgpu:cpu | 1000 | 500 | 2.00 | 196 | 99 | 1.98 |"),
             "{text}"
@@ -342,8 +342,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_machine_on_which_nothing_works_still_gets_a_table() {
-        let mut nothing = recorded();
+    fn a_machine_on_which_nothing_works_gets_a_table() {
+        let mut nothing = results();
         nothing
             .rows
             .retain(|row| !matches!(row.outcome, Outcome::Measured(_)));

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::row::{Asked, Outcome, Row};
+use super::row::{Outcome, Request, Row};
 
-/// A program that measures.
+/// The program that measures.
 pub struct Worker {
     program: PathBuf,
-    /// What it is given before anything else.
-    first: Vec<OsString>,
+    /// Arguments before all others.
+    leading: Vec<OsString>,
 }
 
-/// What a worker can measure here.
+/// What a worker can measure on this machine.
 #[derive(Debug, Deserialize)]
 pub struct Listing {
     /// Devices.
@@ -32,64 +32,62 @@ impl Worker {
     pub fn new(program: PathBuf) -> Self {
         Self {
             program,
-            first: Vec::new(),
+            leading: Vec::new(),
         }
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.first).stdin(Stdio::null());
+        command.args(&self.leading).stdin(Stdio::null());
         command
     }
 
-    fn cannot_be_run(&self, error: &std::io::Error) -> String {
+    fn run_error(&self, error: &std::io::Error) -> String {
         format!("{} cannot be run: {error}", self.program.display())
     }
 
-    /// What it can measure here.
+    /// What it can measure on this machine.
     pub fn list(&self) -> Result<Listing, String> {
         let output = self
             .command()
             .arg("--list")
             .stderr(Stdio::inherit())
             .output()
-            .map_err(|error| self.cannot_be_run(&error))?;
+            .map_err(|error| self.run_error(&error))?;
         serde_json::from_slice(&output.stdout)
-            .map_err(|error| format!("the worker did not say what it can measure: {error}"))
+            .map_err(|error| format!("the worker did not list what it can measure: {error}"))
     }
 
-    /// Measures one network on one device, for at most so long.
+    /// Measures one network on one device, within a time limit.
     ///
     /// # Errors
-    /// If the program cannot be run at all; whatever it does then is the row's outcome.
-    pub fn measure(&self, asked: &Asked, limit: Duration) -> Result<Row, String> {
+    /// If the program cannot be started. Everything that happens then is the outcome of the row.
+    pub fn measure(&self, request: &Request, limit: Duration) -> Result<Row, String> {
         let mut command = self.command();
-        command.args([&asked.device, &asked.model]);
-        command.arg("--rounds").arg(asked.rounds.to_string());
-        for (flag, value) in [("--batch", asked.batch), ("--threads", asked.threads)] {
+        command.args([&request.device, &request.model]);
+        command.arg("--rounds").arg(request.rounds.to_string());
+        for (flag, value) in [("--batch", request.batch), ("--threads", request.threads)] {
             if let Some(value) = value {
                 command.arg(flag).arg(value.to_string());
             }
         }
-        if asked.device.ends_with(":cpu") && std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_none() {
-            // Tuning kernels needs minutes on a software adapter, and says nothing about a GPU.
+        if request.device.ends_with(":cpu") && std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_none() {
+            // On a software adapter, tuning takes minutes and says nothing about GPUs.
             command.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
         }
-        // Files and no pipes: a process that is ended may leave children that hold a pipe open.
+        // Files, not pipes: the children of a killed process may keep a pipe open.
         let temporary =
             || tempfile::tempfile().map_err(|error| format!("no temporary file: {error}"));
-        let (mut said, mut complained) = (temporary()?, temporary()?);
+        let (mut stdout, mut stderr) = (temporary()?, temporary()?);
         let share = |file: &File| {
             file.try_clone()
                 .map(Stdio::from)
                 .map_err(|error| error.to_string())
         };
-        command.stdout(share(&said)?).stderr(share(&complained)?);
-        let mut child = command
-            .spawn()
-            .map_err(|error| self.cannot_be_run(&error))?;
+        command.stdout(share(&stdout)?).stderr(share(&stderr)?);
+        let mut child = command.spawn().map_err(|error| self.run_error(&error))?;
         let began = Instant::now();
-        let ended = loop {
+        let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break Some(status),
                 Ok(None) if began.elapsed() < limit => {
@@ -98,50 +96,47 @@ impl Worker {
                 _ => break None,
             }
         };
-        let outcome = match ended {
-            Some(status) => outcome(status, &text_of(&mut said), &text_of(&mut complained)),
+        let outcome = match status {
+            Some(status) => outcome(status, &read_all(&mut stdout), &read_all(&mut stderr)),
             None => {
-                // It may have ended by itself in this moment; either way it is gone then.
+                // It may have exited at this moment; in either case it is gone afterwards.
                 let _ = child.kill();
                 let _ = child.wait();
                 Outcome::OutOfTime(limit.as_secs())
             }
         };
         Ok(Row {
-            asked: asked.clone(),
+            request: request.clone(),
             outcome,
         })
     }
 }
 
-fn text_of(file: &mut File) -> String {
+fn read_all(file: &mut File) -> String {
     let mut bytes = Vec::new();
     let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
     match read {
         Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => format!("error: what it said cannot be read: {error}"),
+        Err(error) => format!("error: its output cannot be read: {error}"),
     }
 }
 
-/// What came of a worker that ended.
-fn outcome(status: ExitStatus, said: &str, complained: &str) -> Outcome {
+/// The outcome of a worker that exited.
+fn outcome(status: ExitStatus, stdout: &str, stderr: &str) -> Outcome {
     if status.success() {
-        return match serde_json::from_str(said) {
+        return match serde_json::from_str(stdout) {
             Ok(measured) => Outcome::Measured(Box::new(measured)),
-            Err(error) => Outcome::Crashed(format!("what it printed cannot be read: {error}")),
+            Err(error) => Outcome::Crashed(format!("its output cannot be read: {error}")),
         };
     }
-    let error = complained
+    let error = stderr
         .lines()
         .rev()
         .find_map(|line| line.strip_prefix("error: "));
     match (status.code(), error) {
         (Some(_), Some(error)) => Outcome::Refused(error.to_owned()),
         _ => {
-            let last = complained
-                .lines()
-                .rev()
-                .find(|line| !line.trim().is_empty());
+            let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
             let last = last.map_or_else(String::new, |line| format!(": {}", line.trim()));
             Outcome::Crashed(format!("{status}{last}"))
         }
@@ -151,58 +146,58 @@ fn outcome(status: ExitStatus, said: &str, complained: &str) -> Outcome {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::backends::table::tests::recorded;
+    use crate::backends::table::tests::results;
 
-    /// A worker that is a line of shell; `$0` is the device, `$1` the network.
+    /// A worker that is a shell script; `$0` is the device, `$1` the network.
     fn shell(script: &str) -> Worker {
         Worker {
             program: "sh".into(),
-            first: vec!["-c".into(), script.into()],
+            leading: vec!["-c".into(), script.into()],
         }
     }
 
     fn outcome_of(script: &str) -> Outcome {
-        let asked = Asked {
+        let request = Request {
             device: "wgpu:cpu".into(),
             model: "mnist".into(),
             batch: Some(4),
             threads: None,
             rounds: 3,
         };
-        let row = shell(script).measure(&asked, Duration::from_millis(1500));
+        let row = shell(script).measure(&request, Duration::from_millis(1500));
         let row = row.expect("there is a shell");
-        assert_eq!(row.asked, asked);
+        assert_eq!(row.request, request);
         row.outcome
     }
 
     #[test]
-    fn a_worker_that_hangs_is_ended_and_is_a_row() {
+    fn a_worker_that_hangs_is_killed_and_is_a_row() {
         let began = Instant::now();
         assert_eq!(outcome_of("sleep 60"), Outcome::OutOfTime(1));
         assert!(
             began.elapsed() < Duration::from_secs(30),
-            "it was waited for"
+            "the test waited for it"
         );
     }
 
     #[test]
-    fn a_worker_that_crashes_is_a_row_with_its_signal_and_last_words() {
-        let Outcome::Crashed(how) = outcome_of("echo 'the driver is gone' >&2; kill -SEGV $$")
+    fn a_worker_that_crashes_is_a_row_with_its_signal_and_message() {
+        let Outcome::Crashed(reason) = outcome_of("echo 'the driver is gone' >&2; kill -SEGV $$")
         else {
             panic!("it crashed")
         };
-        assert!(how.contains("signal: 11"), "{how}");
-        assert!(how.ends_with(": the driver is gone"), "{how}");
+        assert!(reason.contains("signal: 11"), "{reason}");
+        assert!(reason.ends_with(": the driver is gone"), "{reason}");
         let silent = outcome_of("exit 3");
         assert_eq!(silent, Outcome::Crashed("exit status: 3".into()));
-        let Outcome::Crashed(how) = outcome_of("echo not json") else {
+        let Outcome::Crashed(reason) = outcome_of("echo not json") else {
             panic!("it printed no numbers")
         };
-        assert!(how.contains("cannot be read"), "{how}");
+        assert!(reason.contains("cannot be read"), "{reason}");
     }
 
     #[test]
-    fn a_worker_that_refuses_is_a_row_with_its_sentence() {
+    fn a_worker_that_fails_is_a_row_with_its_error_message() {
         let refused = outcome_of("echo \"error: there is no $0 for $1\" >&2; exit 1");
         assert_eq!(
             refused,
@@ -211,8 +206,8 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_measures_is_asked_as_it_should_be_and_is_a_row_of_its_numbers() {
-        let Outcome::Measured(known) = &recorded().rows[0].outcome else {
+    fn a_worker_gets_its_arguments_and_its_measurements_are_a_row() {
+        let Outcome::Measured(known) = &results().rows[0].outcome else {
             panic!("the first row was measured")
         };
         let json = serde_json::to_string(known).expect("plain values");
@@ -223,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_said_so() {
+    fn a_missing_program_is_named() {
         let worker = Worker::new("/nowhere/bench-backend".into());
         let error = worker.list().expect_err("it is not there");
         assert!(

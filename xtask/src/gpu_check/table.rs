@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::lines::Line;
-use crate::text::{in_a_cell, three_digits};
+use crate::text::{escape_cell, three_digits};
 
 /// Kernels that a profile names.
 const KERNELS: usize = 8;
@@ -40,7 +40,7 @@ fn end<'a>(lines: &'a [Line], step: &str) -> Option<&'a Line> {
 }
 
 fn text(value: &Value) -> String {
-    in_a_cell(value.as_str().unwrap_or("?"))
+    escape_cell(value.as_str().unwrap_or("?"))
 }
 
 fn number(value: &Value) -> String {
@@ -106,7 +106,7 @@ fn conformance(lines: &[Line]) -> String {
         };
         let ended = match end(lines, step) {
             Some(end) if end.exit == Some(0) => "complete".to_owned(),
-            Some(end) => in_a_cell(&end.error),
+            Some(end) => escape_cell(&end.error),
             None => "cut off".to_owned(),
         };
         let seconds: f64 = cases

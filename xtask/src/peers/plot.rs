@@ -1,12 +1,13 @@
-//! How products grow with density and with nodes, as a picture.
+//! A plot of the times of products by density and by number of nodes.
 
 use std::fmt::Write;
 
-use super::found::{Found, Growing, KernelRow, Operation};
+use super::products::{Growing, KernelRow, Operation};
+use super::results::Results;
 use super::table::shape;
-use crate::text::{in_a_picture, three_digits};
+use crate::text::{escape_svg, three_digits};
 
-/// The picture brings its own paper, so it reads on light and dark pages; where the reader prefers dark, the paper follows.
+/// The background is part of the picture, so that it is readable on light and dark pages. It is dark if the reader prefers dark.
 const STYLE: &str = "<style>\
 .paper{fill:#fff;stroke:#e2e0d9}.ink{fill:#1b2330}.soft{fill:#5d6675}.grid{stroke:#e2e0d9}.same{stroke:#5d6675;stroke-dasharray:5 4}\
 polyline{fill:none;stroke-width:2.2;stroke-linejoin:round}circle{stroke:none}\
@@ -29,8 +30,8 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// Two panels: time beside the dense product over density, time over nodes.
-pub fn svg(found: &Found) -> String {
+/// Two panels: time relative to the dense product by density, and time by number of nodes.
+pub fn svg(results: &Results) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\">\
          <title>How wired products grow with density and with nodes</title>{STYLE}\
@@ -41,26 +42,26 @@ pub fn svg(found: &Found) -> String {
     let density = Panel {
         left: 62.0,
         right: 410.0,
-        title: "Time of the wired product beside the dense one",
+        title: "Time of the wired product relative to the dense one",
         below: "share of edges that are real",
-        marks: one_two_five,
+        ticks: one_two_five,
         has_one: true,
     };
-    density.draw(&mut svg, &by_density(&found.kernels));
+    density.draw(&mut svg, &by_density(&results.kernels));
     let nodes = Panel {
         left: 492.0,
         right: 840.0,
-        title: "Milliseconds with as many edges into each node",
+        title: "Milliseconds, with a constant number of edges into each node",
         below: "nodes on each side of the product",
-        marks: doubling,
+        ticks: doubling,
         has_one: false,
     };
-    nodes.draw(&mut svg, &by_nodes(&found.kernels));
+    nodes.draw(&mut svg, &by_nodes(&results.kernels));
     svg.push_str("</svg>\n");
     svg
 }
 
-/// Forward products: of each shape our time in that of the dense product, over density.
+/// Forward products: for each shape our time relative to the dense product, by density.
 fn by_density(rows: &[KernelRow]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let is_shown = |row: &&KernelRow| {
@@ -79,7 +80,7 @@ fn by_density(rows: &[KernelRow]) -> Vec<Line> {
     lines
 }
 
-/// Milliseconds of ours and of the dense product, over nodes.
+/// Milliseconds of our product and of the dense one, by number of nodes.
 fn by_nodes(rows: &[KernelRow]) -> Vec<Line> {
     let rows = rows.iter().filter(|row| row.case.growing == Growing::Nodes);
     let rows: Vec<&KernelRow> = rows.collect();
@@ -109,9 +110,9 @@ struct Panel {
     right: f64,
     title: &'static str,
     below: &'static str,
-    /// Where values may stand across.
-    marks: fn() -> Vec<f64>,
-    /// Whether there is a line where both take as long.
+    /// Possible ticks of the x axis.
+    ticks: fn() -> Vec<f64>,
+    /// Whether to draw a line at 1, where both are equally fast.
     has_one: bool,
 }
 
@@ -126,7 +127,7 @@ impl Panel {
         let points = || lines.iter().flat_map(|line| line.points.iter());
         let across = Axis::of(
             points().map(|point| point.0),
-            (self.marks)(),
+            (self.ticks)(),
             [self.left, self.right],
         );
         let heights = points().map(|point| point.1);
@@ -138,12 +139,12 @@ impl Panel {
             let mut corners = String::new();
             let mut marks = String::new();
             for &(x, y) in &line.points {
-                let (at, height) = (across.place(x), up.place(y));
+                let (at, height) = (across.coordinate(x), up.coordinate(y));
                 let _ = write!(corners, "{at:.1},{height:.1} ");
                 let _ = write!(
                     marks,
                     "<circle class=\"c{colour}\" cx=\"{at:.1}\" cy=\"{height:.1}\" r=\"3.2\"><title>{}: {} at {}</title></circle>",
-                    in_a_picture(&line.name),
+                    escape_svg(&line.name),
                     three_digits(y),
                     three_digits(x)
                 );
@@ -160,14 +161,14 @@ impl Panel {
                 self.left + 4.0,
                 y - 4.0,
                 self.left + 16.0,
-                in_a_picture(&line.name)
+                escape_svg(&line.name)
             );
         }
     }
 
     fn grid(&self, svg: &mut String, across: &Axis, up: &Axis) {
         for &value in &up.ticks {
-            let y = up.place(value);
+            let y = up.coordinate(value);
             let class = if self.has_one && value == 1.0 {
                 "same"
             } else {
@@ -184,7 +185,7 @@ impl Panel {
             );
         }
         for &value in &across.ticks {
-            let x = across.place(value);
+            let x = across.coordinate(value);
             let _ = write!(
                 svg,
                 "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{BOTTOM}\"/>\
@@ -202,45 +203,45 @@ impl Panel {
     }
 }
 
-/// A logarithmic axis from one place to another.
+/// A logarithmic axis between two coordinates.
 struct Axis {
     ticks: Vec<f64>,
-    places: [f64; 2],
+    ends: [f64; 2],
 }
 
 impl Axis {
-    /// Around these values, with those of the marks that they need.
-    fn of(values: impl Iterator<Item = f64>, marks: Vec<f64>, places: [f64; 2]) -> Self {
+    /// An axis around these values, with as many of the ticks as they need.
+    fn of(values: impl Iterator<Item = f64>, candidates: Vec<f64>, ends: [f64; 2]) -> Self {
         let (low, high) = values
             .filter(|value| *value > 0.0 && value.is_finite())
             .fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), value| {
                 (low.min(value), high.max(value))
             });
         let (low, high) = if low > high { (0.1, 1.0) } else { (low, high) };
-        let first = marks.iter().rposition(|mark| *mark <= 1.0001 * low);
-        let last = marks.iter().position(|mark| 1.0001 * mark >= high);
+        let first = candidates.iter().rposition(|tick| *tick <= 1.0001 * low);
+        let last = candidates.iter().position(|tick| 1.0001 * tick >= high);
         let first = first.unwrap_or(0);
-        let last = last.unwrap_or(marks.len() - 1).max(first + 1);
+        let last = last.unwrap_or(candidates.len() - 1).max(first + 1);
         Self {
-            ticks: marks[first..=last.min(marks.len() - 1)].to_vec(),
-            places,
+            ticks: candidates[first..=last.min(candidates.len() - 1)].to_vec(),
+            ends,
         }
     }
 
-    fn place(&self, value: f64) -> f64 {
+    fn coordinate(&self, value: f64) -> f64 {
         let (low, high) = (self.ticks[0], self.ticks[self.ticks.len() - 1]);
         let share = (value / low).ln() / (high / low).ln();
-        self.places[0] + share.clamp(0.0, 1.0) * (self.places[1] - self.places[0])
+        self.ends[0] + share.clamp(0.0, 1.0) * (self.ends[1] - self.ends[0])
     }
 }
 
 /// 1, 2 and 5 of every power of ten.
 fn one_two_five() -> Vec<f64> {
-    // Read from text, so that they print as short as they look.
-    let mark = |power, digit| format!("{digit}e{power}").parse().unwrap_or(1.0);
+    // Parsed from text, so that they print without rounding errors.
+    let tick = |power, digit| format!("{digit}e{power}").parse().unwrap_or(1.0);
     let powers = -9..=9;
     powers
-        .flat_map(|power| [1, 2, 5].map(|digit| mark(power, digit)))
+        .flat_map(|power| [1, 2, 5].map(|digit| tick(power, digit)))
         .collect()
 }
 
@@ -252,15 +253,15 @@ fn doubling() -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::found::tests::found;
+    use crate::peers::results::tests::results;
 
     #[test]
     fn every_measurement_is_a_point() {
-        let found = found();
-        let lines = by_density(&found.kernels);
+        let results = results();
+        let lines = by_density(&results.kernels);
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].points, [(0.01, 0.1), (0.1, 0.5), (1.0, 1.2)]);
-        let svg = svg(&found);
+        let svg = svg(&results);
         // Three of density, two of nodes for each of two lines, and one for each name.
         assert_eq!(svg.matches("<circle ").count(), 3 + 4 + 3);
         assert_eq!(svg.matches("<polyline ").count(), 3);
@@ -270,19 +271,19 @@ mod tests {
     }
 
     #[test]
-    fn twice_as_much_is_everywhere_as_far_along_an_axis() {
+    fn an_axis_is_logarithmic() {
         let axis = Axis::of([0.011, 0.97].into_iter(), one_two_five(), [0.0, 100.0]);
         assert_eq!(axis.ticks, [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]);
         let nodes = Axis::of([64.0, 500.0].into_iter(), doubling(), [0.0, 100.0]);
         assert_eq!(nodes.ticks, [64.0, 128.0, 256.0, 512.0]);
-        let step = axis.place(0.2) - axis.place(0.1);
-        assert!((axis.place(0.8) - axis.place(0.4) - step).abs() < 1e-9);
-        assert_eq!((axis.place(0.01), axis.place(1.0)), (0.0, 100.0));
+        let step = axis.coordinate(0.2) - axis.coordinate(0.1);
+        assert!((axis.coordinate(0.8) - axis.coordinate(0.4) - step).abs() < 1e-9);
+        assert_eq!((axis.coordinate(0.01), axis.coordinate(1.0)), (0.0, 100.0));
     }
 
     #[test]
-    fn without_measurements_there_is_an_empty_picture_without_numbers_that_are_none() {
-        let mut nothing = found();
+    fn without_measurements_the_picture_is_empty_and_valid() {
+        let mut nothing = results();
         nothing.kernels.clear();
         let svg = svg(&nothing);
         assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("<polyline "));

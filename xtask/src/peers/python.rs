@@ -1,23 +1,23 @@
-//! The Python that PyTorch runs in: an environment of its own, made once.
+//! The Python environment with PyTorch, created once.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{files, program};
 
-/// The program that is the peer.
+/// The PyTorch program.
 pub fn script() -> PathBuf {
     program::root().join("benches/peers/torch_dnw.py")
 }
 
-/// A Python that has what `benches/peers/requirements.txt` names, made under the target folder if need be.
+/// A Python with the packages of `benches/peers/requirements.txt`, in an environment that is created under the target folder if missing.
 pub fn interpreter() -> Result<PathBuf, String> {
     let wanted = program::root().join("benches/peers/requirements.txt");
     let python = if cfg!(windows) { "python" } else { "python3" };
-    made(python, &wanted, &program::target()?.join("peers"))
+    create(python, &wanted, &program::target()?.join("peers"))
 }
 
-fn made(python: &str, wanted: &Path, folder: &Path) -> Result<PathBuf, String> {
+fn create(python: &str, wanted: &Path, folder: &Path) -> Result<PathBuf, String> {
     let requirements = std::fs::read_to_string(wanted)
         .map_err(|error| format!("{}: {error}", wanted.display()))?;
     let inside = if cfg!(windows) {
@@ -26,38 +26,37 @@ fn made(python: &str, wanted: &Path, folder: &Path) -> Result<PathBuf, String> {
         "bin/python"
     };
     let interpreter = folder.join(inside);
-    // Written last, so that it is there only if everything is.
+    // Written last: it exists only if the environment is complete.
     let stamp = folder.join("installed.txt");
     let installed = std::fs::read_to_string(&stamp).ok();
     if interpreter.exists() && installed.is_some_and(|installed| installed == requirements) {
         return Ok(interpreter);
     }
     eprintln!(
-        "making a Python environment with PyTorch in {}, once; pip may take minutes",
+        "creating a Python environment with PyTorch in {}; pip may take minutes",
         folder.display()
     );
-    let mut making = Command::new(python);
-    making.args(["-m", "venv", "--clear"]).arg(folder);
-    quietly(&mut making).map_err(|why| {
+    let mut venv = Command::new(python);
+    venv.args(["-m", "venv", "--clear"]).arg(folder);
+    run_quietly(&mut venv).map_err(|reason| {
         format!(
-            "there is no PyTorch to compare with: `{python} -m venv` failed ({why}); install Python 3.9 to 3.13 with its module venv, \
+            "there is no PyTorch to compare with: `{python} -m venv` failed ({reason}); install Python 3.9 to 3.13 with its module venv, \
              or name a Python that has PyTorch with `--python`"
         )
     })?;
-    let mut installing = Command::new(&interpreter);
-    installing
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "-r",
-        ])
-        .arg(wanted);
-    quietly(&mut installing).map_err(|why| {
+    let mut pip = Command::new(&interpreter);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ])
+    .arg(wanted);
+    run_quietly(&mut pip).map_err(|reason| {
         format!(
-            "there is no PyTorch to compare with: pip could not install {} ({why}); connect to a network, or name a Python that has \
+            "there is no PyTorch to compare with: pip could not install {} ({reason}); connect to a network, or name a Python that has \
              PyTorch with `--python`",
             wanted.display()
         )
@@ -66,8 +65,8 @@ fn made(python: &str, wanted: &Path, folder: &Path) -> Result<PathBuf, String> {
     Ok(interpreter)
 }
 
-/// Runs it to its end; if it fails, says why in a line.
-fn quietly(command: &mut Command) -> Result<(), String> {
+/// Runs a command without output. The error is one line.
+fn run_quietly(command: &mut Command) -> Result<(), String> {
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -75,11 +74,11 @@ fn quietly(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let (said, complained) = (
+    let (stdout, stderr) = (
         String::from_utf8_lossy(&output.stdout).into_owned(),
         String::from_utf8_lossy(&output.stderr).into_owned(),
     );
-    let lines = || said.lines().chain(complained.lines()).map(str::trim);
+    let lines = || stdout.lines().chain(stderr.lines()).map(str::trim);
     let error = lines().rfind(|line| line.to_lowercase().starts_with("error"));
     let last = lines().rfind(|line| !line.is_empty());
     Err(error
@@ -91,7 +90,7 @@ fn quietly(command: &mut Command) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    /// A Python of shell, that makes as its environment a copy of itself, which installs whatever it is asked to to unless it shall fail.
+    /// A shell script in place of Python. Its `venv` copies the script, whose `pip` succeeds or fails.
     fn python(folder: &Path, does_install: bool) -> String {
         let path = folder.join("python3");
         let install = if does_install {
@@ -103,7 +102,7 @@ mod tests {
             "#!/bin/sh\n[ \"$2\" = pip ] && {{ echo x >> {0}/installs; {install}; }}\nmkdir -p \"$4/bin\" && cp \"$0\" \"$4/bin/python\"\n",
             folder.display()
         );
-        // Written by another process, since no process can run a file that this one, or a child of it, still holds open.
+        // Written by another process, since a file that this process or a child has open cannot be executed.
         let write = "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\"";
         let done = Command::new("sh")
             .args(["-c", write])
@@ -115,9 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_is_made_once_and_again_when_other_versions_are_wanted() {
+    fn an_environment_is_created_again_only_for_other_requirements() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (wanted, made_in) = (folder.path().join("wanted.txt"), folder.path().join("made"));
+        let (wanted, environment) = (
+            folder.path().join("wanted.txt"),
+            folder.path().join("environment"),
+        );
         let python = python(folder.path(), true);
         let installs = || {
             let text = std::fs::read_to_string(folder.path().join("installs"));
@@ -125,26 +127,29 @@ mod tests {
         };
         for (versions, expected) in [("torch==1", 1), ("torch==1", 1), ("torch==2", 2)] {
             std::fs::write(&wanted, versions).expect("it can be written");
-            let found = made(&python, &wanted, &made_in);
-            assert_eq!(found, Ok(made_in.join("bin/python")));
+            let found = create(&python, &wanted, &environment);
+            assert_eq!(found, Ok(environment.join("bin/python")));
             assert_eq!(installs(), expected);
         }
     }
 
     #[test]
-    fn without_python_or_a_network_a_sentence_says_what_to_do() {
+    fn without_python_or_a_network_the_error_says_what_to_do() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (wanted, made_in) = (folder.path().join("wanted.txt"), folder.path().join("made"));
+        let (wanted, environment) = (
+            folder.path().join("wanted.txt"),
+            folder.path().join("environment"),
+        );
         std::fs::write(&wanted, "torch==1").expect("it can be written");
-        let error = made("/nowhere/python3", &wanted, &made_in).expect_err("there is none");
+        let error = create("/nowhere/python3", &wanted, &environment).expect_err("there is none");
         assert!(
             error.contains("`/nowhere/python3 -m venv` failed") && error.contains("`--python`"),
             "{error}"
         );
         let python = python(folder.path(), false);
         for _ in 0..2 {
-            // What failed once is not taken for made.
-            let error = made(&python, &wanted, &made_in).expect_err("there is no network");
+            // A failed environment is not used.
+            let error = create(&python, &wanted, &environment).expect_err("there is no network");
             assert!(
                 error.contains("(ERROR: No network)") && error.contains("`--python`"),
                 "{error}"

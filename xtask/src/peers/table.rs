@@ -1,31 +1,31 @@
-//! What was found, as tables in Markdown.
+//! The results as tables in Markdown.
 
 use std::fmt::Write;
 
-use super::found::{
-    Found, Growing, Held, KernelRow, Operation, Roofline, SelectionRow, TrainingRow,
-};
+use super::products::{Growing, KernelRow, Operation};
+use super::results::{Memory, Results, SelectionRow, TrainingRow};
+use super::roofline::Roofline;
 use super::statistics::Spread;
-use crate::text::{in_a_cell, three_digits};
+use crate::text::{escape_cell, three_digits};
 
-/// All tables of which there are rows.
-pub fn markdown(found: &Found) -> String {
-    let mut text = format!("Machine: {}.", found.machine);
-    if let Some(framework) = &found.framework {
+/// A table for each kind of measurement that there is.
+pub fn markdown(results: &Results) -> String {
+    let mut text = format!("Machine: {}.", results.machine);
+    if let Some(framework) = &results.framework {
         let _ = write!(text, " Peer: {framework}.");
     }
-    let _ = writeln!(text, " Command: `{}`.\n", found.command);
-    text.push_str(&roofline(&found.roofline));
-    if !found.rows.is_empty() {
-        text.push_str(&training(&found.rows));
-        text.push_str(&memory(&found.rows));
+    let _ = writeln!(text, " Command: `{}`.\n", results.command);
+    text.push_str(&roofline(&results.roofline));
+    if !results.rows.is_empty() {
+        text.push_str(&training(&results.rows));
+        text.push_str(&memory(&results.rows));
     }
-    if !found.selection.is_empty() {
-        text.push_str(&selection(&found.selection));
+    if !results.selection.is_empty() {
+        text.push_str(&selection(&results.selection));
     }
-    if !found.kernels.is_empty() {
-        text.push_str(&density(&found.kernels, &found.roofline));
-        text.push_str(&nodes(&found.kernels));
+    if !results.kernels.is_empty() {
+        text.push_str(&density(&results.kernels, &results.roofline));
+        text.push_str(&nodes(&results.kernels));
     }
     text
 }
@@ -33,7 +33,7 @@ pub fn markdown(found: &Found) -> String {
 fn roofline(limits: &Roofline) -> String {
     let mut text = format!(
         "### Limits of the machine\n\n{} threads, {}: {} billion multiply-adds a second.\n\n\
-         | level | a thread's | read, GB/s | a = b + s c, GB/s |\n| --- | ---: | ---: | ---: |\n",
+         | level | per thread | read, GB/s | a = b + s c, GB/s |\n| --- | ---: | ---: | ---: |\n",
         limits.threads,
         limits.instructions,
         three_digits(1e-9 * limits.multiply_adds)
@@ -62,22 +62,22 @@ fn training(rows: &[TrainingRow]) -> String {
         let _ = writeln!(
             text,
             "| {}, {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            in_a_cell(&row.model),
+            escape_cell(&row.model),
             row.batch,
             row.threads,
-            in_a_cell(&row.backend),
-            of(&spread.ours_ms),
-            of(&spread.torch_dnw_ms),
-            of(&spread.torch_fixed_ms),
-            of(&spread.ratio),
-            of(&spread.ratio_fixed),
+            escape_cell(&row.backend),
+            with_quartiles(&spread.ours_ms),
+            with_quartiles(&spread.torch_dnw_ms),
+            with_quartiles(&spread.torch_fixed_ms),
+            with_quartiles(&spread.ratio),
+            with_quartiles(&spread.ratio_fixed),
             percent(row.share_of_peak),
         );
     }
     text
 }
 
-/// What the processes of training steps hold.
+/// The memory of the training processes.
 fn memory(rows: &[TrainingRow]) -> String {
     let known: Vec<_> = rows
         .iter()
@@ -88,21 +88,21 @@ fn memory(rows: &[TrainingRow]) -> String {
     }
     let mut text = String::from(
         "\n### Memory of training\n\n\
-         The most that a process ever had resident, in MB, and in brackets what of it came after its network was made: activations, \
-         gradients, velocities, and what was in its way there.\n\n\
+         Peak resident memory of the process in MB; in brackets what was added after the network was created: activations, gradients, momentum \
+         buffers, temporaries.\n\n\
          | network, batch | ours | PyTorch DNW | PyTorch, fixed mask |\n| --- | ---: | ---: | ---: |\n",
     );
     for (row, sides) in known {
         let mb = |bytes: u64| bytes >> 20;
-        let side = |held: &Held| {
+        let cell = |memory: &Memory| {
             format!(
                 "{} ({})",
-                mb(held.peak),
-                mb(held.peak.saturating_sub(held.before))
+                mb(memory.peak),
+                mb(memory.peak.saturating_sub(memory.before))
             )
         };
-        let [ours, dnw, fixed] = sides.each_ref().map(side);
-        let model = in_a_cell(&row.model);
+        let [ours, dnw, fixed] = sides.each_ref().map(cell);
+        let model = escape_cell(&row.model);
         let _ = writeln!(
             text,
             "| {model}, {} | {ours} | {dnw} | {fixed} |",
@@ -116,7 +116,7 @@ fn selection(rows: &[SelectionRow]) -> String {
     let mut text = String::from(
         "\n### A selection of edges\n\n\
          Milliseconds, median (quartiles) over rounds in turn.\n\n\
-         | weights, chosen | threads | ours | PyTorch argsort, as published | PyTorch kthvalue | ratio | ratio, kthvalue |\n\
+         | weights, selected | threads | ours | PyTorch argsort, as published | PyTorch kthvalue | ratio | ratio, kthvalue |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for row in rows {
@@ -127,49 +127,48 @@ fn selection(rows: &[SelectionRow]) -> String {
             row.weights,
             row.edges,
             row.threads,
-            of(&spread.ours_ms),
-            of(&spread.torch_sort_ms),
-            of(&spread.torch_kthvalue_ms),
-            of(&spread.ratio),
-            of(&spread.ratio_kthvalue),
+            with_quartiles(&spread.ours_ms),
+            with_quartiles(&spread.torch_sort_ms),
+            with_quartiles(&spread.torch_kthvalue_ms),
+            with_quartiles(&spread.ratio),
+            with_quartiles(&spread.ratio_kthvalue),
         );
     }
     text
 }
 
-/// The dense product's time over ours, by product and density, and our share of the roofline.
+/// The ratio of the dense product's time to ours, by product and density, and our share of the roofline.
 fn density(rows: &[KernelRow], limits: &Roofline) -> String {
     let rows = rows
         .iter()
         .filter(|row| row.case.growing == Growing::Density);
     let rows: Vec<&KernelRow> = rows.collect();
-    let beside = "\n### Products beside those of the `gemm` crate\n\n\
-         How many times as long the dense product takes, by the share of edges that are real; beside it the dense product, milliseconds.\n\n\
+    let ratios = "\n### Products compared with those of the `gemm` crate\n\n\
+         The ratio of the dense product's time to ours, by density; the first column is the dense product in milliseconds.\n\n\
          | product | gemm, ms |";
-    let gemm = |of_it: &[&KernelRow]| {
-        let gemm: Vec<f64> = of_it.iter().map(|row| row.gemm_ms).collect();
+    let gemm = |same: &[&KernelRow]| {
+        let gemm: Vec<f64> = same.iter().map(|row| row.gemm_ms).collect();
         three_digits(Spread::of(&gemm).median)
     };
-    let roofline = "\nThe share of the roofline that ours reaches: what the product takes at least on this machine, in what it takes. \
-         Beside it how many times as long as the roofline the dense product of density 0.1, 0.05, 0.01 takes, which is what a ratio could be \
-         at most while each edge brings its row.\n\n\
+    let roofline = "\nOur share of the roofline: the least time on this machine divided by the measured time. The first column is the ratio of the dense \
+         product to the roofline at density 0.1, 0.05 and 0.01: the largest possible ratio while each edge reads its row.\n\n\
          | product | at most |";
-    let at_most = |of_it: &[&KernelRow]| {
-        let at = |density: f64| of_it.iter().find(|row| row.case.density == density);
+    let at_most = |same: &[&KernelRow]| {
+        let at = |density: f64| same.iter().find(|row| row.case.density == density);
         let most = [0.1, 0.05, 0.01].map(at).map(|row| {
-            let most = |row: &&KernelRow| three_digits(row.gemm_ms / limits.product_ms(&row.case));
+            let most = |row: &&KernelRow| three_digits(row.gemm_ms / row.case.least_ms(limits));
             row.map_or_else(String::new, most)
         });
         let known: Vec<String> = most.into_iter().filter(|cell| !cell.is_empty()).collect();
         known.join(", ")
     };
-    let share = |row: &KernelRow| percent(limits.product_ms(&row.case) / row.ours_ms);
-    let mut text = by_density(&rows, beside, gemm, |row| three_digits(row.ratio));
+    let share = |row: &KernelRow| percent(row.case.least_ms(limits) / row.ours_ms);
+    let mut text = by_density(&rows, ratios, gemm, |row| three_digits(row.ratio));
     text.push_str(&by_density(&rows, roofline, at_most, share));
     text
 }
 
-/// A line for each product, with a cell for each density behind one for all of them.
+/// A row for each product: a cell for all densities, then one for each density.
 fn by_density(
     rows: &[&KernelRow],
     head: &str,
@@ -191,11 +190,11 @@ fn by_density(
         if done.contains(&name) {
             continue;
         }
-        let of_it = rows.iter().filter(|other| self::name(other) == name);
-        let of_it: Vec<&KernelRow> = of_it.copied().collect();
-        let _ = write!(text, "| {name} | {} |", of_all(&of_it));
+        let same = rows.iter().filter(|other| self::name(other) == name);
+        let same: Vec<&KernelRow> = same.copied().collect();
+        let _ = write!(text, "| {name} | {} |", of_all(&same));
         for density in &densities {
-            let at = of_it.iter().find(|row| row.case.density == *density);
+            let at = same.iter().find(|row| row.case.density == *density);
             let cell = at.map_or_else(String::new, |row| cell(row));
             let _ = write!(text, " {cell} |");
         }
@@ -205,13 +204,13 @@ fn by_density(
     text
 }
 
-/// What a product is called.
+/// The name of a product.
 pub fn name(row: &KernelRow) -> String {
     let case = &row.case;
     let operation = match case.operation {
         Operation::Forward => "forward",
         Operation::InputGradient => "input gradient",
-        Operation::WeightGradient => "weight gradient, every edge",
+        Operation::WeightGradient => "weight gradient, all edges",
     };
     format!("{}, {operation}", shape(row))
 }
@@ -228,8 +227,8 @@ pub fn shape(row: &KernelRow) -> String {
 fn nodes(rows: &[KernelRow]) -> String {
     let rows = rows.iter().filter(|row| row.case.growing == Growing::Nodes);
     let mut text = String::from(
-        "\n### Products as nodes grow\n\n\
-         As many real edges into each node; milliseconds of the forward product, median (quartiles).\n\n\
+        "\n### Products by number of nodes\n\n\
+         A constant number of real edges into each node; milliseconds of the forward product, median (quartiles).\n\n\
          | product | edges into a node | ours | gemm | ratio |\n| --- | ---: | ---: | ---: | ---: |\n",
     );
     for row in rows {
@@ -238,16 +237,16 @@ fn nodes(rows: &[KernelRow]) -> String {
             text,
             "| {} | {edges:.0} | {} | {} | {} |",
             shape(row),
-            of(&row.spread.ours_ms),
-            of(&row.spread.gemm_ms),
-            of(&row.spread.ratio)
+            with_quartiles(&row.spread.ours_ms),
+            with_quartiles(&row.spread.gemm_ms),
+            with_quartiles(&row.spread.ratio)
         );
     }
     text
 }
 
 /// Median and quartiles.
-fn of(spread: &Spread) -> String {
+fn with_quartiles(spread: &Spread) -> String {
     let [median, lower, upper] = [spread.median, spread.lower, spread.upper].map(three_digits);
     format!("{median} ({lower} to {upper})")
 }
@@ -259,11 +258,11 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::found::tests::found;
+    use crate::peers::results::tests::results;
 
     #[test]
-    fn every_table_has_a_line_for_each_row_with_as_many_cells_as_its_head() {
-        let text = markdown(&found());
+    fn every_table_has_a_line_for_each_row_with_as_many_cells_as_its_header() {
+        let text = markdown(&results());
         let mut tables = 0;
         for table in text.split("\n\n").filter(|part| part.starts_with('|')) {
             let cells: Vec<usize> = table
@@ -301,11 +300,11 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_has_no_table() {
-        let mut little = found();
-        little.rows.clear();
-        little.kernels.clear();
-        little.framework = None;
-        let text = markdown(&little);
+        let mut partial = results();
+        partial.rows.clear();
+        partial.kernels.clear();
+        partial.framework = None;
+        let text = markdown(&partial);
         assert!(text.contains("A selection of edges") && !text.contains("A training step"));
         assert!(!text.contains("Products") && !text.contains("Peer"));
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use dnw_ode::{Control, Gradient, Integrator, solvers};
 
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict};
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome};
 use crate::compare::close;
-use crate::numbers::upload;
+use crate::random::upload;
 use crate::tolerance::SOLUTIONS;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -18,9 +18,9 @@ pub(crate) fn cases() -> Vec<Case> {
         ("adjoint", Gradient::Adjoint),
     ];
     let of_solver = |(solver, name)| {
-        gradients.map(|(way, gradient)| {
-            Case::new(format!("equations::{name}::{way}"), move |under| {
-                decay(under, solver, gradient)
+        gradients.map(|(method, gradient)| {
+            Case::new(format!("equations::{name}::{method}"), move |target| {
+                decay(target, solver, gradient)
             })
         })
     };
@@ -28,9 +28,9 @@ pub(crate) fn cases() -> Vec<Case> {
     solvers.into_iter().flat_map(of_solver).collect()
 }
 
-/// `y' = -r y` from several starts: `y(1) = y(0) exp(-r)`, its gradients `exp(-r)` and `-y(0) exp(-r)`.
-fn decay(under: &UnderTest, solver: solvers::Solver, gradient: Gradient) -> Verdict {
-    let device = under.learning();
+/// `y' = -r y` has the solution `y(1) = y(0) exp(-r)`, with the gradients `exp(-r)` and `-y(0) exp(-r)`.
+fn decay(target: &TestDevice, solver: solvers::Solver, gradient: Gradient) -> Outcome {
+    let device = target.autodiff();
     let (starts, rates) = ([1.0, -2.0, 0.5, 3.0, 1.5, -0.25], [0.5, 1.0, 2.0]);
     let start = upload(&starts, [2, 3], &device).require_grad();
     let rate = upload(&rates, [3], &device).require_grad();
@@ -52,20 +52,20 @@ fn decay(under: &UnderTest, solver: solvers::Solver, gradient: Gradient) -> Verd
         &expected,
         SOLUTIONS,
     )?;
-    let missing = |what: &str| Shortfall::wrong(format!("there is no gradient to the {what}"));
-    let to_start = start.grad(&grads).ok_or_else(|| missing("start"))?;
+    let missing = |what: &str| Failure::wrong(format!("there is no gradient of the {what}"));
+    let start_gradient = start.grad(&grads).ok_or_else(|| missing("start"))?;
     let expected: Vec<f64> = (0..6).map(|i| (-f64::from(rates[i % 3])).exp()).collect();
     close(
-        "the gradient to the start",
-        &to_start.into_data(),
+        "the gradient of the start",
+        &start_gradient.into_data(),
         &expected,
         SOLUTIONS,
     )?;
-    let to_rate = rate.grad(&grads).ok_or_else(|| missing("rates"))?;
+    let rate_gradient = rate.grad(&grads).ok_or_else(|| missing("rates"))?;
     let expected: Vec<f64> = (0..3).map(|i| -end(i) - end(i + 3)).collect();
     close(
-        "the gradient to the rates",
-        &to_rate.into_data(),
+        "the gradient of the rates",
+        &rate_gradient.into_data(),
         &expected,
         SOLUTIONS,
     )

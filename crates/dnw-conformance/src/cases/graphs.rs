@@ -1,4 +1,4 @@
-//! Every kind of graph, forward and backward, beside the same in plain tensors on flex.
+//! Every kind of graph, forward and backward, compared with plain tensors on flex.
 
 use std::sync::Arc;
 
@@ -11,88 +11,88 @@ use dnw_core::graph::{
 use dnw_core::{Budget, Wire, Wired, Wiring};
 use dnw_ode::{Control, Gradient, Integrator, solvers};
 
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict, ensure};
-use crate::compare::alike;
-use crate::model::{filled, gradients};
-use crate::numbers::{Numbers, upload};
-use crate::tolerance::{Allowed, EQUATIONS, NETWORKS};
-use crate::under_test::reference;
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome, ensure};
+use crate::compare::close_to;
+use crate::model::{gradients, with_random_weights};
+use crate::random::{Random, upload};
+use crate::test_device::reference_device;
+use crate::tolerance::{EQUATIONS, NETWORKS, Tolerance};
 
-/// What was computed, by what it is.
+/// A result and its name.
 type Part = (String, TensorData);
 
-type Pass<'a, M> = &'a dyn Fn(&Wired<M>, Tensor<4>) -> Result<Tensor<4>, Shortfall>;
+type Pass<'a, M> = &'a dyn Fn(&Wired<M>, Tensor<4>) -> Result<Tensor<4>, Failure>;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::new("graphs::levels_with_outputs_apart", |under| {
-            levels(under, Outputs::OwnLevel(5))
+        Case::new("graphs::levels_with_outputs_apart", |target| {
+            levels(target, Outputs::OwnLevel(5))
         }),
-        Case::new("graphs::levels_with_outputs_in_the_last", |under| {
-            levels(under, Outputs::InLastLevel(3))
+        Case::new("graphs::levels_with_outputs_in_the_last", |target| {
+            levels(target, Outputs::InLastLevel(3))
         }),
         Case::new("graphs::scalar_nodes", scalar),
         Case::new("graphs::chain_with_strides", chain),
-        Case::new("graphs::drawn_at_random", drawn),
+        Case::new("graphs::random", random_graph),
         Case::new("graphs::discrete_time", discrete),
-        Case::new("graphs::continuous_time::through", |under| {
-            continuous(under, Gradient::Through)
+        Case::new("graphs::continuous_time::through", |target| {
+            continuous(target, Gradient::Through)
         }),
-        Case::new("graphs::continuous_time::checkpointed", |under| {
-            continuous(under, Gradient::Checkpointed)
+        Case::new("graphs::continuous_time::checkpointed", |target| {
+            continuous(target, Gradient::Checkpointed)
         }),
-        Case::new("graphs::continuous_time::adjoint", |under| {
-            continuous(under, Gradient::Adjoint)
+        Case::new("graphs::continuous_time::adjoint", |target| {
+            continuous(target, Gradient::Adjoint)
         }),
     ]
 }
 
-/// The device's pass through a graph and its gradients, beside flex' with plain tensors.
+/// Compares the forward and backward pass of a graph with plain tensors on flex.
 fn compare<M: Module>(
-    under: &UnderTest,
-    make: impl Fn(&Device, Kernels) -> Result<M, Shortfall>,
+    target: &TestDevice,
+    make: impl Fn(&Device, Kernels) -> Result<M, Failure>,
     pass: Pass<'_, M>,
     input: [usize; 4],
-    allowed: Allowed,
-) -> Verdict {
-    let made = |device: &Device, kernels| -> Result<(Vec<Part>, Vec<Wiring>), Shortfall> {
-        let model = filled(make(device, kernels)?, 5);
+    tolerance: Tolerance,
+) -> Outcome {
+    let run = |device: &Device, kernels| -> Result<(Vec<Part>, Vec<Wiring>), Failure> {
+        let model = with_random_weights(make(device, kernels)?, 5);
         let model = Wire::dnw(Budget::Density(0.4)).attach(model)?;
-        let mut numbers = Numbers::new(6);
-        let x = upload(&numbers.normal(input.iter().product()), input, device).require_grad();
+        let mut random = Random::new(6);
+        let x = upload(&random.normal(input.iter().product()), input, device).require_grad();
         let y = pass(&model, x.clone())?;
-        let along = numbers.normal(y.shape().num_elements());
+        let along = random.normal(y.shape().num_elements());
         let grads = (y.clone() * upload(&along, y.dims(), device))
             .sum()
             .backward();
-        let to_input = x.grad(&grads).map(Tensor::into_data);
-        let to_input =
-            to_input.ok_or_else(|| Shortfall::wrong("there is no gradient to the input"))?;
+        let input_gradient = x.grad(&grads).map(Tensor::into_data);
+        let input_gradient =
+            input_gradient.ok_or_else(|| Failure::wrong("there is no gradient of the input"))?;
         let mut parts: Vec<Part> = vec![
             ("the result".into(), y.into_data()),
-            ("the gradient to the input".into(), to_input),
+            ("the gradient of the input".into(), input_gradient),
         ];
-        let learned = gradients(&model, &grads).into_iter();
-        parts.extend(learned.map(|(path, data)| (format!("the gradient to {path}"), data)));
+        let gradients = gradients(&model, &grads).into_iter();
+        parts.extend(gradients.map(|(path, data)| (format!("the gradient of {path}"), data)));
         let wirings = model.tensors().into_iter().map(|t| t.wiring).collect();
         Ok((parts, wirings))
     };
-    let (found, edges) = made(&under.learning(), Kernels::Fastest)?;
-    let (expected, expected_edges) = made(&reference(), Kernels::Reference)?;
+    let (found, edges) = run(&target.autodiff(), Kernels::Fastest)?;
+    let (expected, expected_edges) = run(&reference_device(), Kernels::Reference)?;
     ensure(edges == expected_edges, || {
-        "the real edges are others than on flex".into()
+        "the real edges differ from those on flex".into()
     })?;
     let names = |parts: &[Part]| parts.iter().map(|p| p.0.clone()).collect::<Vec<_>>();
     ensure(names(&found) == names(&expected), || {
         format!("there are {:?}, not {:?}", names(&found), names(&expected))
     })?;
     for ((what, found), (_, expected)) in found.iter().zip(&expected) {
-        alike(
-            &format!("of input {input:?}, {what}"),
+        close_to(
+            &format!("{what} (input {input:?})"),
             found,
             expected,
-            allowed,
+            tolerance,
         )?;
     }
     Ok(())
@@ -101,7 +101,7 @@ fn compare<M: Module>(
 fn forward<F: NodeFunction>(
     graph: &Wired<NeuralGraph<F>>,
     x: Tensor<4>,
-) -> Result<Tensor<4>, Shortfall> {
+) -> Result<Tensor<4>, Failure> {
     Ok(graph.forward(x))
 }
 
@@ -112,13 +112,13 @@ fn image_graph(spec: &GraphSpec, device: &Device, kernels: Kernels) -> NeuralGra
         .init(nodes, device)
 }
 
-fn levels(under: &UnderTest, outputs: Outputs) -> Verdict {
+fn levels(target: &TestDevice, outputs: Outputs) -> Outcome {
     let spec = GraphSpec::levels(vec![3, 6, 5, 7], outputs)?;
     let make = |device: &Device, kernels| Ok(image_graph(&spec, device, kernels));
-    compare(under, make, &forward, [3, 3, 6, 5], NETWORKS)
+    compare(target, make, &forward, [3, 3, 6, 5], NETWORKS)
 }
 
-fn scalar(under: &UnderTest) -> Verdict {
+fn scalar(target: &TestDevice) -> Outcome {
     let spec = GraphSpec::levels(vec![4, 7, 6], Outputs::OwnLevel(3))?;
     let make = |device: &Device, kernels| {
         let nodes = ScalarNodes::new(&spec, device);
@@ -126,11 +126,11 @@ fn scalar(under: &UnderTest) -> Verdict {
             .with_kernels(kernels)
             .init(nodes, device))
     };
-    compare(under, make, &forward, [5, 4, 1, 1], NETWORKS)
+    compare(target, make, &forward, [5, 4, 1, 1], NETWORKS)
 }
 
-/// Two graphs as the stages of MobileNetV1, the second of which halves the image.
-fn chain(under: &UnderTest) -> Verdict {
+/// Two graphs like the stages of MobileNetV1, the second with stride 2.
+fn chain(target: &TestDevice) -> Outcome {
     let [first, second] = [(vec![4, 5, 5], 6), (vec![6, 4], 5)]
         .map(|(levels, outputs)| GraphSpec::levels(levels, Outputs::OwnLevel(outputs)));
     let (first, second) = (first?, second?);
@@ -146,28 +146,28 @@ fn chain(under: &UnderTest) -> Verdict {
     let pass = |stages: &Wired<Vec<NeuralGraph<BatchNodes>>>, x: Tensor<4>| {
         Ok(stages.iter().fold(x, |x, stage| stage.forward(x)))
     };
-    compare(under, make, &pass, [4, 4, 7, 8], NETWORKS)
+    compare(target, make, &pass, [4, 4, 7, 8], NETWORKS)
 }
 
-fn drawn(under: &UnderTest) -> Verdict {
+fn random_graph(target: &TestDevice) -> Outcome {
     let edges = random::watts_strogatz(12, 4, 0.75, 3)?;
     let (spec, _) = random::around(2, 12, 3, &edges)?;
     let make = |device: &Device, kernels| Ok(image_graph(&spec, device, kernels));
-    compare(under, make, &forward, [3, 2, 5, 6], NETWORKS)
+    compare(target, make, &forward, [3, 2, 5, 6], NETWORKS)
 }
 
-fn cyclic(device: &Device, kernels: Kernels) -> Result<CyclicGraph, Shortfall> {
+fn cyclic(device: &Device, kernels: Kernels) -> Result<CyclicGraph, Failure> {
     Ok(CyclicGraphConfig::new(9).with_kernels(kernels).init(device))
 }
 
-fn discrete(under: &UnderTest) -> Verdict {
+fn discrete(target: &TestDevice) -> Outcome {
     let pass =
         |graph: &Wired<CyclicGraph>, x: Tensor<4>| Ok(graph.field().steps(graph.start(x), 4).state);
-    compare(under, cyclic, &pass, [2, 3, 5, 5], NETWORKS)
+    compare(target, cyclic, &pass, [2, 3, 5, 5], NETWORKS)
 }
 
-fn continuous(under: &UnderTest, gradient: Gradient) -> Verdict {
-    // Nodes have kinks, at which the way back of the adjoint leaves that of the state: constant steps keep it comparable.
+fn continuous(target: &TestDevice, gradient: Gradient) -> Outcome {
+    // ReLUs have kinks, where the adjoint solution departs from the forward one. Constant steps keep the two comparable.
     let control = match gradient {
         Gradient::Adjoint => Control::Constant { steps: 4 },
         _ => Control::adaptive(1e-3, 1e-3),
@@ -182,5 +182,5 @@ fn continuous(under: &UnderTest, gradient: Gradient) -> Verdict {
             integrator.solve_field(Arc::new(slope), graph.start(x), &parameters, 0.0, 1.0)?;
         Ok(solution.state)
     };
-    compare(under, cyclic, &pass, [2, 3, 5, 5], EQUATIONS)
+    compare(target, cyclic, &pass, [2, 3, 5, 5], EQUATIONS)
 }

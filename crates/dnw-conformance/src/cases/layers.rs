@@ -1,4 +1,4 @@
-//! The wired layers, the wired product, and what an edge contributes under each threshold function.
+//! The wired layers, the wired product, and effective weights under each threshold function.
 
 use std::collections::BTreeMap;
 
@@ -9,50 +9,53 @@ use burn::tensor::Tensor;
 use dnw_core::graph::{GraphConfig, GraphSpec, Outputs, ScalarNodes};
 use dnw_core::{Budget, DnwLinear, Forward, MaskedConv2d, Rule, Wire, Wired, Wiring, rules};
 
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict};
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome};
 use crate::compare::close;
 use crate::loops::{self, Conv, largest};
-use crate::numbers::{Numbers, on_drawings, upload};
-use crate::operation::{self, Input, Made, Operation, learned};
+use crate::operation::{self, Input, Operation, Output, Sample, gradient_of};
+use crate::random::{Random, for_seeds, upload};
 use crate::tolerance::{EFFECTIVE_WEIGHTS, SUMS};
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut all = operation::cases(
-        "layers::masked_conv2d",
-        &["input", "weight", "bias"],
-        SUMS,
-        10,
-        masked_conv2d,
-    );
-    all.extend(operation::cases(
-        "layers::dnw_linear",
-        &["input", "weight", "bias"],
-        SUMS,
-        6,
-        dnw_linear,
-    ));
-    all.extend(operation::cases(
-        "layers::wired_product",
-        &["input", "weight"],
-        SUMS,
-        8,
-        wired_product,
-    ));
+    let operations: [(_, &[_], _, Sample); 3] = [
+        (
+            "layers::masked_conv2d",
+            &["input", "weight", "bias"],
+            10,
+            masked_conv2d,
+        ),
+        (
+            "layers::dnw_linear",
+            &["input", "weight", "bias"],
+            6,
+            dnw_linear,
+        ),
+        (
+            "layers::wired_product",
+            &["input", "weight"],
+            8,
+            wired_product,
+        ),
+    ];
+    let cases = operations.map(|(subject, gradients, samples, sample)| {
+        operation::cases(subject, gradients, SUMS, samples, sample)
+    });
+    let mut all: Vec<Case> = cases.into_iter().flatten().collect();
     all.extend(effective_weights());
     all
 }
 
-/// Gives the only wired tensor these weights and lets the rule choose.
-pub(crate) fn put_weights<M: Module>(model: &mut Wired<M>, weights: &[f32]) -> Verdict {
+/// Sets the weights of the only wired tensor and selects its real edges.
+pub(crate) fn set_weights<M: Module>(model: &mut Wired<M>, weights: &[f32]) -> Outcome {
     let name = model.names()[0].clone();
     model.set_weights(BTreeMap::from([(name, weights.to_vec())]))?;
     model.rewire()?;
     Ok(())
 }
 
-/// A layer whose real edges are not what they should be.
-fn check_wiring(found: &Wiring, expected: &Wiring) -> Verdict {
+/// Fails if the real edges are not the expected ones.
+fn check_wiring(found: &Wiring, expected: &Wiring) -> Outcome {
     crate::case::ensure(found == expected, || {
         let [extra, missing] =
             [found.difference(expected), expected.difference(found)].map(|w| w.count());
@@ -60,38 +63,38 @@ fn check_wiring(found: &Wiring, expected: &Wiring) -> Verdict {
     })
 }
 
-fn masked_conv2d(numbers: &mut Numbers) -> Operation {
-    let groups = numbers.one_of(&[1, 1, 2, 3]);
-    let (sources, targets) = (groups * numbers.size(1..=3), groups * numbers.size(1..=3));
-    let kernel = [numbers.one_of(&[1, 2, 3, 5]), numbers.one_of(&[1, 3, 3])];
+fn masked_conv2d(random: &mut Random) -> Operation {
+    let groups = random.choose(&[1, 1, 2, 3]);
+    let (sources, targets) = (groups * random.size(1..=3), groups * random.size(1..=3));
+    let kernel = [random.choose(&[1, 2, 3, 5]), random.choose(&[1, 3, 3])];
     let conv = Conv {
-        stride: [numbers.size(1..=3), numbers.size(1..=2)],
-        padding: [numbers.size(0..=2), numbers.size(0..=1)],
-        dilation: [numbers.size(1..=2), 1],
+        stride: [random.size(1..=3), random.size(1..=2)],
+        padding: [random.size(0..=2), random.size(0..=1)],
+        dilation: [random.size(1..=2), 1],
         groups,
     };
     let x_shape = [
-        numbers.size(1..=3),
+        random.size(1..=3),
         sources,
-        numbers.size(9..=11),
-        numbers.size(5..=8),
+        random.size(9..=11),
+        random.size(5..=8),
     ];
     let w_shape = [targets, sources / groups, kernel[0], kernel[1]];
     let entries: usize = w_shape.iter().product();
-    let weights = numbers.normal(entries);
-    let k = numbers.size(1..=entries);
+    let weights = random.normal(entries);
+    let k = random.size(1..=entries);
     let real = largest(&weights, k);
     let inputs = vec![
-        Input::new("input", numbers.normal(x_shape.iter().product())),
+        Input::new("input", random.normal(x_shape.iter().product())),
         Input::wired("weight", weights, &real),
-        Input::new("bias", numbers.normal(targets)),
+        Input::new("bias", random.normal(targets)),
     ];
     let [oh, ow] = conv.sides([x_shape[2], x_shape[3]], kernel);
     Operation {
         shapes: format!("input {x_shape:?}, weight {w_shape:?} with {k} real edges, {conv:?}"),
         inputs,
         device: Box::new(move |device, inputs| {
-            let x = upload(&inputs[0].values, x_shape, device).require_grad();
+            let x = inputs[0].tensor(x_shape, device);
             let mut plain = Conv2dConfig::new([sources, targets], kernel)
                 .with_stride(conv.stride)
                 .with_dilation(conv.dilation)
@@ -103,21 +106,17 @@ fn masked_conv2d(numbers: &mut Numbers) -> Operation {
                     conv.padding[1],
                 ))
                 .init(device);
-            plain.weight = Param::from_tensor(upload(&inputs[1].values, w_shape, device));
-            plain.bias = Some(Param::from_tensor(upload(
-                &inputs[2].values,
-                [targets],
-                device,
-            )));
+            plain.weight = inputs[1].param(w_shape, device);
+            plain.bias = Some(inputs[2].param([targets], device));
             let layer = MaskedConv2d::from_conv(plain, Some(Budget::Edges(k)))?;
             check_wiring(&layer.wiring(), &real)?;
             let bias = layer.bias.as_ref().map(Param::val).expect("it has one");
-            Ok(Made {
+            Ok(Output {
                 forward: layer.forward(x.clone()).flatten(0, 3),
-                learned: vec![
-                    ("input", learned(x)),
-                    ("weight", learned(layer.weight.base())),
-                    ("bias", learned(bias)),
+                gradients: vec![
+                    ("input", gradient_of(x)),
+                    ("weight", gradient_of(layer.weight.base())),
+                    ("bias", gradient_of(bias)),
                 ],
             })
         }),
@@ -130,39 +129,34 @@ fn masked_conv2d(numbers: &mut Numbers) -> Operation {
     }
 }
 
-fn dnw_linear(numbers: &mut Numbers) -> Operation {
-    let (d_input, d_output) = (numbers.size(1..=12), numbers.size(1..=9));
-    let x_shape = [numbers.size(1..=4), numbers.size(1..=3), d_input];
+fn dnw_linear(random: &mut Random) -> Operation {
+    let (d_input, d_output) = (random.size(1..=12), random.size(1..=9));
+    let x_shape = [random.size(1..=4), random.size(1..=3), d_input];
     let entries = d_input * d_output;
-    let weights = numbers.normal(entries);
-    let k = numbers.size(1..=entries);
+    let weights = random.normal(entries);
+    let k = random.size(1..=entries);
     let real = largest(&weights, k);
     Operation {
         shapes: format!("input {x_shape:?}, weight [{d_input}, {d_output}] with {k} real edges"),
         inputs: vec![
-            Input::new("input", numbers.normal(x_shape.iter().product())),
+            Input::new("input", random.normal(x_shape.iter().product())),
             Input::wired("weight", weights, &real),
-            Input::new("bias", numbers.normal(d_output)),
+            Input::new("bias", random.normal(d_output)),
         ],
         device: Box::new(move |device, inputs| {
-            let x = upload(&inputs[0].values, x_shape, device).require_grad();
+            let x = inputs[0].tensor(x_shape, device);
             let mut plain = LinearConfig::new(d_input, d_output).init(device);
-            plain.weight =
-                Param::from_tensor(upload(&inputs[1].values, [d_input, d_output], device));
-            plain.bias = Some(Param::from_tensor(upload(
-                &inputs[2].values,
-                [d_output],
-                device,
-            )));
+            plain.weight = inputs[1].param([d_input, d_output], device);
+            plain.bias = Some(inputs[2].param([d_output], device));
             let layer = DnwLinear::from_linear(plain, Some(Budget::Edges(k)))?;
             check_wiring(&layer.wiring(), &real)?;
             let bias = layer.bias.as_ref().map(Param::val).expect("it has one");
-            Ok(Made {
+            Ok(Output {
                 forward: layer.forward(x.clone()).flatten(0, 2),
-                learned: vec![
-                    ("input", learned(x)),
-                    ("weight", learned(layer.weight.base())),
-                    ("bias", learned(bias)),
+                gradients: vec![
+                    ("input", gradient_of(x)),
+                    ("weight", gradient_of(layer.weight.base())),
+                    ("bias", gradient_of(bias)),
                 ],
             })
         }),
@@ -170,38 +164,38 @@ fn dnw_linear(numbers: &mut Numbers) -> Operation {
     }
 }
 
-/// The wired 1 x 1 product, as a graph of two levels computes it whose input nodes pass on what they are given.
-fn wired_product(numbers: &mut Numbers) -> Operation {
-    let (sources, targets) = (numbers.size(1..=9), numbers.size(1..=9));
+/// The wired 1 x 1 product, computed by a graph of two levels whose input nodes are the identity.
+fn wired_product(random: &mut Random) -> Operation {
+    let (sources, targets) = (random.size(1..=9), random.size(1..=9));
     let x_shape = [
-        numbers.size(1..=4),
+        random.size(1..=4),
         sources,
-        numbers.size(1..=6),
-        numbers.size(1..=7),
+        random.size(1..=6),
+        random.size(1..=7),
     ];
     let entries = sources * targets;
-    let weights = numbers.normal(entries);
-    let k = numbers.size(1..=entries);
+    let weights = random.normal(entries);
+    let k = random.size(1..=entries);
     let real = largest(&weights, k);
     Operation {
         shapes: format!("input {x_shape:?}, {targets} targets, {k} real edges"),
         inputs: vec![
-            Input::new("input", numbers.normal(x_shape.iter().product())),
+            Input::new("input", random.normal(x_shape.iter().product())),
             Input::wired("weight", weights, &real),
         ],
         device: Box::new(move |device, inputs| {
-            let x = upload(&inputs[0].values, x_shape, device).require_grad();
+            let x = inputs[0].tensor(x_shape, device);
             let spec = GraphSpec::levels(vec![sources], Outputs::OwnLevel(targets))?;
             let nodes = ScalarNodes::new(&spec, device);
             let graph = GraphConfig::new(spec).init(nodes, device);
             let mut graph = Wire::dnw(Budget::Edges(k)).attach(graph)?;
-            put_weights(&mut graph, &inputs[1].values)?;
+            set_weights(&mut graph, &inputs[1].values)?;
             check_wiring(&graph.wiring(), &real)?;
-            Ok(Made {
+            Ok(Output {
                 forward: graph.forward(x.clone()).flatten(0, 3),
-                learned: vec![
-                    ("input", learned(x)),
-                    ("weight", learned(graph.weight.base())),
+                gradients: vec![
+                    ("input", gradient_of(x)),
+                    ("weight", gradient_of(graph.weight.base())),
                 ],
             })
         }),
@@ -217,10 +211,10 @@ fn wired_product(numbers: &mut Numbers) -> Operation {
     }
 }
 
-/// A rule made anew.
+/// Creates a rule.
 pub(crate) type MakeRule = fn() -> Rule;
 
-/// The output of an edge in training and in evaluation.
+/// Effective weights in training and in evaluation.
 fn effective_weights() -> Vec<Case> {
     let effective_weights: [(&str, MakeRule); 4] = [
         ("weight", rules::dnw),
@@ -230,17 +224,17 @@ fn effective_weights() -> Vec<Case> {
     ];
     effective_weights
         .map(|(name, rule)| {
-            Case::new(format!("layers::effective_weight::{name}"), move |under| {
-                on_drawings(3, |numbers| check_effective_weight(under, &rule(), numbers))
+            Case::new(format!("layers::effective_weight::{name}"), move |target| {
+                for_seeds(3, |random| check_effective_weight(target, &rule(), random))
             })
         })
         .into()
 }
 
-fn check_effective_weight(under: &UnderTest, rule: &Rule, numbers: &mut Numbers) -> Verdict {
-    let (inputs, outputs) = (numbers.size(3..=9), numbers.size(3..=9));
-    let weights = numbers.normal(inputs * outputs);
-    let k = numbers.size(1..=weights.len() - 1);
+fn check_effective_weight(target: &TestDevice, rule: &Rule, random: &mut Random) -> Outcome {
+    let (inputs, outputs) = (random.size(3..=9), random.size(3..=9));
+    let weights = random.normal(inputs * outputs);
+    let k = random.size(1..=weights.len() - 1);
     let real = match rule.forward {
         Forward::LearnedThreshold { start } => {
             let threshold = sigmoid(f64::from(start));
@@ -248,7 +242,7 @@ fn check_effective_weight(under: &UnderTest, rule: &Rule, numbers: &mut Numbers)
         }
         _ => largest(&weights, k),
     };
-    let device = under.learning();
+    let device = target.autodiff();
     let mut layer = LinearConfig::new(inputs, outputs)
         .with_bias(false)
         .init(&device);
@@ -262,9 +256,9 @@ fn check_effective_weight(under: &UnderTest, rule: &Rule, numbers: &mut Numbers)
     let strongest = others
         .map(|i| f64::from(weights[i].abs()))
         .fold(0.0, f64::max);
-    let gives = |w: f64| {
+    let effective = |w: f64| {
         let size = w.abs();
-        let left = match rule.forward {
+        let excess = match rule.forward {
             Forward::SoftThreshold => size - strongest,
             Forward::PowerThreshold { power } => {
                 let p = f64::from(power);
@@ -273,17 +267,17 @@ fn check_effective_weight(under: &UnderTest, rule: &Rule, numbers: &mut Numbers)
             Forward::LearnedThreshold { start } => size - sigmoid(f64::from(start)),
             _ => size,
         };
-        left.max(0.0) * w.signum()
+        excess.max(0.0) * w.signum()
     };
-    let given = |(i, &w): (usize, &f32)| {
+    let expected = |(i, &w): (usize, &f32)| {
         if real.contains(i) {
-            gives(f64::from(w))
+            effective(f64::from(w))
         } else {
             0.0
         }
     };
-    let expected: Vec<f64> = weights.iter().enumerate().map(given).collect();
-    let what = format!("what the edges of [{inputs}, {outputs}] with {k} real ones give");
+    let expected: Vec<f64> = weights.iter().enumerate().map(expected).collect();
+    let what = format!("the effective weights of [{inputs}, {outputs}] with {k} real edges");
     let value = layer.weight.val();
     close(
         &what,
@@ -298,23 +292,24 @@ fn check_effective_weight(under: &UnderTest, rule: &Rule, numbers: &mut Numbers)
         &expected,
         EFFECTIVE_WEIGHTS,
     )?;
-    // The gradient goes straight through to every entry, at the rule's rate where the edge is hallucinated; a learned
-    // threshold's goes to the edges above it only.
-    let direction = numbers.normal(weights.len());
+    // The gradient reaches every entry (straight-through), scaled by the rule where the edge is hallucinated. With a learned threshold it
+    // reaches only the edges above the threshold.
+    let direction = random.normal(weights.len());
     let along = upload(&direction, [inputs, outputs], &device);
     let gradients = (value * along).sum().backward();
     let found = layer.weight.base().grad(&gradients);
-    let found = found.ok_or_else(|| Shortfall::wrong("there is no gradient to the weight"))?;
+    let found = found.ok_or_else(|| Failure::wrong("there is no gradient of the weight"))?;
     let scale = match rule.forward {
         Forward::PowerThreshold { .. } => 0.5,
         Forward::LearnedThreshold { .. } => 0.0,
         _ => 1.0,
     };
-    let learns = |(i, &d): (usize, &f32)| f64::from(d) * if real.contains(i) { 1.0 } else { scale };
-    let expected: Vec<f64> = direction.iter().enumerate().map(learns).collect();
+    let gradient =
+        |(i, &d): (usize, &f32)| f64::from(d) * if real.contains(i) { 1.0 } else { scale };
+    let expected: Vec<f64> = direction.iter().enumerate().map(gradient).collect();
     let found: Tensor<2> = found;
     close(
-        "the gradient to the weight",
+        "the gradient of the weight",
         &found.into_data(),
         &expected,
         EFFECTIVE_WEIGHTS,

@@ -13,7 +13,7 @@ mod training;
 
 use crate::{Case, parity};
 
-/// Every case, subject by subject.
+/// Every case, ordered by subject.
 pub fn cases() -> Vec<Case> {
     let subjects = [
         layers::cases(),

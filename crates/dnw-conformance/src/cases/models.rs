@@ -1,4 +1,4 @@
-//! Every kind of model: its scores beside those of its circuit, its gradients beside flex'.
+//! Every kind of model: its logits compared with those of its circuit, its gradients with those of flex.
 
 use burn::module::{Module, ModuleDisplay, ParamGroup};
 use burn::tensor::{Device, TensorData};
@@ -11,35 +11,35 @@ use dnw_models::{
     StageConfig, TinyContinuousConfig, TinyDiscreteConfig, TinyStaticConfig, UseModel, Wires,
 };
 
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict, ensure};
-use crate::compare::{alike, close};
-use crate::model::{cross_entropy, filled, gradients};
-use crate::numbers::{Numbers, upload};
-use crate::tolerance::{Allowed, EQUATIONS, NETWORKS};
-use crate::under_test::reference;
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome, ensure};
+use crate::compare::{close, close_to};
+use crate::model::{cross_entropy, gradients, with_random_weights};
+use crate::random::{Random, upload};
+use crate::test_device::reference_device;
+use crate::tolerance::{EQUATIONS, NETWORKS, Tolerance};
 
 const IMAGE: [usize; 3] = [3, 32, 32];
 const CLASSES: usize = 10;
 const BATCH: usize = 3;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let of_kind = |(name, config): (&str, ModelConfig)| {
-        let again = config.clone();
-        let scores = move |under: &UnderTest| {
-            config.build(IMAGE, CLASSES, &under.learning(), Scores { under })?
+    let of_model = |(name, config): (&str, ModelConfig)| {
+        let config_of_gradients = config.clone();
+        let logits = move |target: &TestDevice| {
+            config.build(IMAGE, CLASSES, &target.autodiff(), CompareLogits { target })?
         };
-        let backward = move |under: &UnderTest| check_gradients(under, &again);
+        let gradients = move |target: &TestDevice| check_gradients(target, &config_of_gradients);
         [
-            Case::new(format!("models::{name}::scores_are_its_circuits"), scores),
-            Case::new(format!("models::{name}::gradients"), backward),
+            Case::new(format!("models::{name}::logits_equal_the_circuit"), logits),
+            Case::new(format!("models::{name}::gradients"), gradients),
         ]
     };
-    kinds().into_iter().flat_map(of_kind).collect()
+    models().into_iter().flat_map(of_model).collect()
 }
 
-/// Every kind, small.
-fn kinds() -> Vec<(&'static str, ModelConfig)> {
+/// A small model of each kind.
+fn models() -> Vec<(&'static str, ModelConfig)> {
     let graph = |wires| {
         ModelConfig::Graph(GraphClassifierConfig {
             fold: 4,
@@ -97,7 +97,7 @@ fn kinds() -> Vec<(&'static str, ModelConfig)> {
     };
     vec![
         ("graph", graph(None)),
-        ("graph_drawn_at_random", graph(Some(ring))),
+        ("graph_random", graph(Some(ring))),
         ("lenet", ModelConfig::Lenet(LeNetConfig { hidden: [9, 7] })),
         ("tiny_static", ModelConfig::TinyStatic(tiny_static)),
         ("tiny_discrete", ModelConfig::TinyDiscrete(tiny_discrete)),
@@ -112,78 +112,78 @@ fn kinds() -> Vec<(&'static str, ModelConfig)> {
             ModelConfig::MobilenetDense(MobileNetDenseConfig { width: 0.0625 }),
         ),
         ("resnet18", resnet(18, ResNetStem::Small)),
-        // With the large stem its last maps are single pixels, so that norms see as many numbers as there are images, three, and
-        // rounding decides the gradients; records of the parity cases are of that stem, with larger images.
+        // With the large stem the last feature maps are single pixels: norms see only three values, one per image, and rounding decides
+        // the gradients. The parity cases test that stem, with larger images.
         ("resnet50", resnet(50, ResNetStem::Small)),
     ]
 }
 
-/// The model with half of the edges that it has, filled.
+/// The model with random weights, half of its edges real.
 fn wired<M: Classifier>(model: M) -> Result<Wired<M>, WiringError> {
-    let model = filled(model, 7);
+    let model = with_random_weights(model, 7);
     let wire = Wire::dnw(Budget::Density(0.5));
     match wire.clone().attach(model.clone()) {
-        // Plain layers are wired where one says so.
+        // Plain layers are wired only on request.
         Err(WiringError::NothingToWire) => wire.weights(ParamGroup::all()).attach(model),
         other => other,
     }
 }
 
 fn images() -> Vec<f32> {
-    Numbers::new(8).normal(BATCH * IMAGE.iter().product::<usize>())
+    Random::new(8).normal(BATCH * IMAGE.iter().product::<usize>())
 }
 
-/// The images with each pixel a little larger or smaller, by 2 to 5 units of the last place.
-fn nudged(seed: u64) -> Vec<f32> {
+/// The images with each pixel a little larger or smaller, by 2 to 5 units in the last place.
+fn perturbed(seed: u64) -> Vec<f32> {
     let images = images();
-    let signs = Numbers::new(seed).uniform(images.len(), -1.0, 1.0);
-    let by = (2 + seed % 4) as f32 * f32::EPSILON;
-    let nudge = |(pixel, sign): (f32, f32)| pixel * (1.0 + by * sign.signum());
-    images.into_iter().zip(signs).map(nudge).collect()
+    let signs = Random::new(seed).uniform(images.len(), -1.0, 1.0);
+    let size = (2 + seed % 4) as f32 * f32::EPSILON;
+    let perturb = |(pixel, sign): (f32, f32)| pixel * (1.0 + size * sign.signum());
+    images.into_iter().zip(signs).map(perturb).collect()
 }
 
 fn shape() -> [usize; 4] {
     [BATCH, IMAGE[0], IMAGE[1], IMAGE[2]]
 }
 
-/// The scores in evaluation beside those that an interpreter of channels, without Burn and in 64-bit floats, finds.
-struct Scores<'a> {
-    under: &'a UnderTest,
+/// Compares the logits in evaluation with those of the interpreter of circuits, which uses 64-bit floats and no Burn.
+struct CompareLogits<'a> {
+    target: &'a TestDevice,
 }
 
-impl UseModel for Scores<'_> {
-    type Output = Verdict;
+impl UseModel for CompareLogits<'_> {
+    type Output = Outcome;
 
-    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Verdict {
+    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Outcome {
         let model = wired(model)?.valid();
         let pixels = images();
-        let scores = model
-            .forward(upload(&pixels, shape(), &self.under.device))
+        let logits = model
+            .forward(upload(&pixels, shape(), &self.target.device))
             .into_data();
         let circuit = match model.circuit(IMAGE) {
             Ok(circuit) => circuit,
-            Err(NoCircuit::StepsFollowImage) => return Err(Shortfall::wrong("it has no circuit")),
+            Err(NoCircuit::StepsFollowImage) => return Err(Failure::wrong("it has no circuit")),
             Err(error) => return Err(error.into()),
         };
         let mut expected = Vec::new();
         for image in pixels.chunks(IMAGE.iter().product()) {
             expected.extend(interpret(&circuit, image)?);
         }
-        close("the scores", &scores, &expected, NETWORKS)
+        close("the logits", &logits, &expected, NETWORKS)
     }
 }
 
-/// The loss and every gradient of it, by what they are called.
+/// The loss and its gradients, by name.
 type Backward = Vec<(String, TensorData)>;
 
-/// Finds the loss of images and its gradients.
+/// Computes the loss and its gradients.
 struct Gradients<'a> {
     device: &'a Device,
     images: Vec<f32>,
 }
 
 impl UseModel for Gradients<'_> {
-    type Output = Result<Backward, Shortfall>;
+    type Output = Result<Backward, Failure>;
 
     fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
         let model = wired(model)?;
@@ -196,50 +196,56 @@ impl UseModel for Gradients<'_> {
     }
 }
 
-/// How many roundings of the images are tried on flex.
-const ROUNDINGS: u64 = 64;
+/// How many perturbations of the images are tried on flex.
+const PERTURBATIONS: u64 = 64;
 
-/// The device's gradients are those of flex; in a residual network, for some rounding of the images.
+/// The gradients equal those of flex; for a residual network, those for some small perturbation of the images.
 ///
-/// A ReLU's gradient jumps where its input changes sign. ResNet-50 has half a million ReLUs in this case, and each of its 53 norms
-/// passes on the error of those before it, about an eighth larger: behind the last block 32-bit floats lie 5e-5 (root mean
-/// square) from 64-bit ones on flex, 1e-4 on lavapipe. Forty ReLUs have an input within 1e-4 of zero, so two devices now and then see
-/// another sign somewhere, and then every gradient before that unit is another, by up to forty times what is allowed. (On lavapipe it is
-/// one at the end of `layer3.4`, whose input is 4.5e-5 and comes out as -5.0e-5.) Flex does the same to itself if its images are
-/// nudged by some parts in ten million. So it is flex that is nudged, and for one nudge *all* gradients must agree at once: one set of
-/// signs must explain everything, within what is allowed elsewhere.
-fn check_gradients(under: &UnderTest, config: &ModelConfig) -> Verdict {
-    let of = |device: &Device, images| -> Result<Backward, Shortfall> {
+/// The gradient of a ReLU jumps where its input changes sign. ResNet-50 has half a million ReLUs in this case, and each of its 53 norms
+/// amplifies the error of those before it by about an eighth: after the last block 32-bit floats differ from 64-bit ones by 5e-5 (root mean
+/// square) on flex and by 1e-4 on lavapipe. Forty ReLUs have an input within 1e-4 of zero. So two devices sometimes disagree about a sign,
+/// and then every gradient before that ReLU differs, by up to forty times the tolerance. (On lavapipe it is a ReLU at the end of `layer3.4`,
+/// whose input is 4.5e-5 and is computed as -5.0e-5.) Flex does the same if its images are perturbed by a few parts in ten million. So the
+/// images of flex are perturbed, and for one perturbation *all* gradients must agree: one set of signs must explain everything, within the
+/// usual tolerance.
+fn check_gradients(target: &TestDevice, config: &ModelConfig) -> Outcome {
+    let of = |device: &Device, images| -> Result<Backward, Failure> {
         config.build(IMAGE, CLASSES, device, Gradients { device, images })?
     };
-    let allowed = match config {
+    let tolerance = match config {
         ModelConfig::TinyContinuous(_) => EQUATIONS,
         _ => NETWORKS,
     };
-    let allowed = under.beside_flex(allowed);
-    let found = of(&under.learning(), images())?;
-    let verdict = check_alike(&found, &of(&reference(), images())?, allowed);
-    let is_flex = under.backend() == Some(Backend::Flex);
-    if verdict.is_ok() || is_flex || !matches!(config, ModelConfig::Resnet(_)) {
-        return verdict;
+    let tolerance = target.against_flex(tolerance);
+    let found = of(&target.autodiff(), images())?;
+    let outcome = check_close(&found, &of(&reference_device(), images())?, tolerance);
+    let is_flex = target.backend() == Some(Backend::Flex);
+    if outcome.is_ok() || is_flex || !matches!(config, ModelConfig::Resnet(_)) {
+        return outcome;
     }
-    for seed in 0..ROUNDINGS {
-        if check_alike(&found, &of(&reference(), nudged(seed))?, allowed).is_ok() {
+    for seed in 0..PERTURBATIONS {
+        if check_close(
+            &found,
+            &of(&reference_device(), perturbed(seed))?,
+            tolerance,
+        )
+        .is_ok()
+        {
             return Ok(());
         }
     }
-    verdict.map_err(|s| {
-        s.within(&format!(
-            "for none of {ROUNDINGS} roundings alike; as they are"
+    outcome.map_err(|failure| {
+        failure.context(&format!(
+            "for none of {PERTURBATIONS} perturbations of the images do all gradients agree; without one"
         ))
     })
 }
 
-fn check_alike(
+fn check_close(
     found: &[(String, TensorData)],
     expected: &[(String, TensorData)],
-    allowed: Allowed,
-) -> Verdict {
+    tolerance: Tolerance,
+) -> Outcome {
     ensure(found.len() == expected.len(), || {
         format!(
             "{} parameters have a gradient, not {}",
@@ -249,14 +255,14 @@ fn check_alike(
     })?;
     for ((path, found), (known, expected)) in found.iter().zip(expected) {
         ensure(path == known, || {
-            format!("`{path}` is where `{known}` should be")
+            format!("there is `{path}` instead of `{known}`")
         })?;
         let what = if path == "loss" {
             "the loss".into()
         } else {
-            format!("the gradient to `{path}`")
+            format!("the gradient of `{path}`")
         };
-        alike(&what, found, expected, allowed)?;
+        close_to(&what, found, expected, tolerance)?;
     }
     Ok(())
 }

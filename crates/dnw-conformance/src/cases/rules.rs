@@ -1,4 +1,4 @@
-//! Every rule over some updates: the edges that it chooses on flex, and the weights.
+//! Every rule over a few updates: it selects the same edges and learns the same weights as on flex.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use dnw_core::rules::{self, Named, Settings};
 use dnw_core::{Budget, Wire, Wired, Wiring};
 
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict, ensure};
-use crate::compare::alike;
-use crate::model::{cross_entropy, filled, parameters};
-use crate::numbers::{Numbers, upload};
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome, ensure};
+use crate::compare::close_to;
+use crate::model::{cross_entropy, parameters, with_random_weights};
+use crate::random::{Random, upload};
+use crate::test_device::reference_device;
 use crate::tolerance::UPDATES;
-use crate::under_test::reference;
 
-/// Updates of a run.
-const UPDATES_MADE: u64 = 8;
+/// Updates in a run.
+const UPDATE_COUNT: u64 = 8;
 
 pub(crate) fn cases() -> Vec<Case> {
     let case = |rule: &'static Named| {
         Case::new(
             format!("rules::{}", rule.name.replace('-', "_")),
-            move |under| check(under, rule),
+            move |target| check(target, rule),
         )
     };
     rules::ALL.iter().map(case).collect()
@@ -51,17 +51,22 @@ impl TwoLayers {
     }
 }
 
-/// What is left after each update.
-struct Course {
-    /// The wiring of each tensor, after the first selection and each later one.
+/// The result of a run.
+struct Trajectory {
+    /// The wiring of each tensor, after the first and each later selection.
     wirings: Vec<BTreeMap<String, Wiring>>,
-    /// Every float at the end.
+    /// The float tensors at the end.
     parameters: BTreeMap<String, TensorData>,
 }
 
-/// Trains with weights of this seed; with noise, each is changed by about a hundred-thousandth of it.
-fn run(rule: &Named, device: &Device, seed: u64, noise: Option<u64>) -> Result<Course, Shortfall> {
-    // What a rule does every hundred updates it does every second here.
+/// Trains from random weights of this seed. With noise, each weight is changed by about a hundred-thousandth.
+fn run(
+    rule: &Named,
+    device: &Device,
+    seed: u64,
+    noise: Option<u64>,
+) -> Result<Trajectory, Failure> {
+    // A rule that selects every hundred updates by default selects every second one here.
     let set = |key: &str| rule.settings.contains(&key);
     let settings = Settings {
         every: set("every").then_some(2),
@@ -73,20 +78,20 @@ fn run(rule: &Named, device: &Device, seed: u64, noise: Option<u64>) -> Result<C
         penalty: set("penalty").then_some(1e-2),
         ..Settings::default()
     };
-    let mut model = filled(TwoLayers::new(device), seed);
+    let mut model = with_random_weights(TwoLayers::new(device), seed);
     if let Some(noise) = noise {
-        let mut numbers = Numbers::new(noise);
+        let mut random = Random::new(noise);
         for layer in [&mut model.first, &mut model.second] {
             let weight = layer.weight.val().detach();
             let [inputs, outputs] = weight.dims();
-            let noise = upload(&numbers.normal(inputs * outputs), [inputs, outputs], device);
+            let noise = upload(&random.normal(inputs * outputs), [inputs, outputs], device);
             layer.weight = Param::from_tensor((weight * (noise * 1e-5 + 1.0)).detach());
         }
     }
     let wire = Wire::new(rule.rule(&settings)?, Budget::Density(0.3));
     let wire = wire
         .weights(ParamGroup::all())
-        .over(UPDATES_MADE)
+        .over(UPDATE_COUNT)
         .seed(seed);
     let mut model = wire.attach(model)?;
     let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
@@ -99,10 +104,10 @@ fn run(rule: &Named, device: &Device, seed: u64, noise: Option<u64>) -> Result<C
             .collect()
     };
     let mut wirings = vec![edges(&model)];
-    let mut numbers = Numbers::new(seed);
-    for _ in 0..UPDATES_MADE {
-        let x = upload(&numbers.normal(12 * 10), [12, 10], device);
-        let labels: Vec<i64> = (0..12).map(|_| numbers.size(0..=5) as i64).collect();
+    let mut random = Random::new(seed);
+    for _ in 0..UPDATE_COUNT {
+        let x = upload(&random.normal(12 * 10), [12, 10], device);
+        let labels: Vec<i64> = (0..12).map(|_| random.size(0..=5) as i64).collect();
         let loss = cross_entropy(model.forward(x), &labels, device);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         let gradients = model.prepare(gradients);
@@ -111,33 +116,34 @@ fn run(rule: &Named, device: &Device, seed: u64, noise: Option<u64>) -> Result<C
         wirings.push(edges(&model));
     }
     let parameters = parameters(&model);
-    Ok(Course {
+    Ok(Trajectory {
         wirings,
         parameters,
     })
 }
 
-/// The first seed whose choices do not hang on the last digits: weights with some noise lead to the same ones.
-fn calm_seed(rule: &Named) -> Result<(u64, Course), Shortfall> {
+/// The first seed whose selections do not depend on the last digits: they stay the same with noise on the weights.
+fn stable_seed(rule: &Named) -> Result<(u64, Trajectory), Failure> {
     for seed in 0..50 {
-        let plain = run(rule, &reference(), seed, None)?;
-        let mut is_calm = true;
+        let plain = run(rule, &reference_device(), seed, None)?;
+        let mut is_stable = true;
         for noise in 1..=3 {
-            is_calm &= run(rule, &reference(), seed, Some(noise))?.wirings == plain.wirings;
+            is_stable &=
+                run(rule, &reference_device(), seed, Some(noise))?.wirings == plain.wirings;
         }
-        if is_calm {
+        if is_stable {
             return Ok((seed, plain));
         }
     }
-    Err(Shortfall::wrong(
-        "on flex every seed tried has edges that the last digits decide",
+    Err(Failure::wrong(
+        "on flex, the last digits decide some edges for every seed tried",
     ))
 }
 
-fn check(under: &UnderTest, rule: &Named) -> Verdict {
-    let (seed, expected) = calm_seed(rule)?;
-    let found = run(rule, &under.learning(), seed, None)?;
-    let within = |s: Shortfall| s.within(&format!("seed {seed}"));
+fn check(target: &TestDevice, rule: &Named) -> Outcome {
+    let (seed, expected) = stable_seed(rule)?;
+    let found = run(rule, &target.autodiff(), seed, None)?;
+    let in_context = |failure: Failure| failure.context(&format!("seed {seed}"));
     for (update, (found, expected)) in found.wirings.iter().zip(&expected.wirings).enumerate() {
         for (name, expected) in expected {
             let found = found.get(name).unwrap_or(expected);
@@ -145,19 +151,19 @@ fn check(under: &UnderTest, rule: &Named) -> Verdict {
                 let [extra, missing] = [found.difference(expected), expected.difference(found)];
                 let entries = |w: &Wiring| w.iter().take(5).collect::<Vec<_>>();
                 format!(
-                    "after {update} updates `{name}` has {} real edges that it has not on flex ({:?} first) and lacks {} ({:?}), \
-                     though no near-tie decides them",
+                    "after {update} updates `{name}` has {} real edges that are hallucinated on flex (first {:?}) and {} hallucinated edges that are real on flex ({:?}), though \
+                     no weights are nearly equal",
                     extra.count(), entries(&extra), missing.count(), entries(&missing),
                 )
             })
-            .map_err(within)?;
+            .map_err(in_context)?;
         }
     }
     for (path, expected) in &expected.parameters {
         let found = found.parameters.get(path);
-        let found = found.ok_or_else(|| Shortfall::wrong(format!("there is no `{path}`")))?;
-        let what = format!("`{path}` after {UPDATES_MADE} updates");
-        alike(&what, found, expected, under.beside_flex(UPDATES)).map_err(within)?;
+        let found = found.ok_or_else(|| Failure::wrong(format!("there is no `{path}`")))?;
+        let what = format!("`{path}` after {UPDATE_COUNT} updates");
+        close_to(&what, found, expected, target.against_flex(UPDATES)).map_err(in_context)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Weights and wirings between devices: the same bits.
+//! Saving and loading between devices keeps the bits of weights and wirings.
 
 use std::collections::BTreeMap;
 
@@ -8,35 +8,35 @@ use burn::tensor::{Device, TensorData};
 use dnw_core::{Budget, Wire, Wired, Wiring, rules};
 use dnw_models::{GraphClassifier, GraphClassifierConfig};
 
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict, ensure};
-use crate::compare::alike;
-use crate::model::{filled, parameters};
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome, ensure};
+use crate::compare::close_to;
+use crate::model::{parameters, with_random_weights};
+use crate::test_device::reference_device;
 use crate::tolerance::EXACT;
-use crate::under_test::reference;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::new("saving::a_file_of_the_device_loads_on_flex", |under| {
-            through_a_file(&under.learning(), &reference())
+        Case::new("saving::a_file_of_the_device_loads_on_flex", |target| {
+            through_a_file(&target.autodiff(), &reference_device())
         }),
-        Case::new("saving::a_file_of_flex_loads_on_the_device", |under| {
-            through_a_file(&reference(), &under.learning())
+        Case::new("saving::a_file_of_flex_loads_on_the_device", |target| {
+            through_a_file(&reference_device(), &target.autodiff())
         }),
-        Case::new("saving::a_record_of_the_device_loads_on_flex", |under| {
-            through_a_record(&under.learning(), &reference())
+        Case::new("saving::a_record_of_the_device_loads_on_flex", |target| {
+            through_a_record(&target.autodiff(), &reference_device())
         }),
-        Case::new("saving::a_record_of_flex_loads_on_the_device", |under| {
-            through_a_record(&reference(), &under.learning())
+        Case::new("saving::a_record_of_flex_loads_on_the_device", |target| {
+            through_a_record(&reference_device(), &target.autodiff())
         }),
-        Case::new("saving::a_model_moves_to_flex_and_back", moves),
+        Case::new("saving::a_model_moves_to_flex_and_back", to_flex_and_back),
     ]
 }
 
 type Model = Wired<GraphClassifier>;
 
-/// A model whose edges are drawn by `seed`, of a rule with numbers of its own in the wiring.
-fn model(device: &Device, seed: u64) -> Result<Model, Shortfall> {
+/// A model with random weights. Its rule stores numbers of its own in the wiring.
+fn model(device: &Device, seed: u64) -> Result<Model, Failure> {
     let config = GraphClassifierConfig {
         fold: 2,
         levels: vec![7, 6],
@@ -45,7 +45,7 @@ fn model(device: &Device, seed: u64) -> Result<Model, Shortfall> {
         grid: 2,
         edge_std: 0.1,
     };
-    let model = filled(config.init([1, 8, 8], 10, device)?, seed);
+    let model = with_random_weights(config.init([1, 8, 8], 10, device)?, seed);
     Ok(Wire::new(rules::st3(0.0), Budget::Density(0.3))
         .over(4)
         .attach(model)?)
@@ -64,77 +64,77 @@ fn state(model: &Model) -> State {
     }
 }
 
-fn same(found: &State, expected: &State) -> Verdict {
+fn check_same(found: &State, expected: &State) -> Outcome {
     ensure(found.wirings == expected.wirings, || {
-        "the wiring is another".into()
+        "the wirings differ".into()
     })?;
     ensure(found.floats.keys().eq(expected.floats.keys()), || {
-        "there are other parameters".into()
+        "the names of the parameters differ".into()
     })?;
     for ((path, found), expected) in found.floats.iter().zip(expected.floats.values()) {
-        alike(&format!("`{path}`"), found, expected, EXACT)?;
+        close_to(&format!("`{path}`"), found, expected, EXACT)?;
     }
     Ok(())
 }
 
-fn differs(a: &State, b: &State) -> Verdict {
+fn check_different(a: &State, b: &State) -> Outcome {
     ensure(a.wirings != b.wirings, || {
-        "two seeds have one wiring, so loading proves nothing".into()
+        "two seeds have the same wiring, so the test proves nothing".into()
     })
 }
 
-fn through_a_file(from: &Device, to: &Device) -> Verdict {
+fn through_a_file(from: &Device, to: &Device) -> Outcome {
     let saved = model(from, 1)?;
     let mut store = SafetensorsStore::from_bytes(None);
     store
         .collect_from(&saved)
-        .map_err(|error| Shortfall::Wrong(error.to_string()))?;
+        .map_err(|error| Failure::wrong(error.to_string()))?;
     let bytes = store
         .get_bytes()
-        .map_err(|error| Shortfall::Wrong(error.to_string()))?;
+        .map_err(|error| Failure::wrong(error.to_string()))?;
     let mut loaded = model(to, 2)?;
     let expected = state(&saved);
-    differs(&state(&loaded), &expected)?;
+    check_different(&state(&loaded), &expected)?;
     let mut store = SafetensorsStore::from_bytes(Some(bytes));
     let result = loaded
         .load_from(&mut store)
-        .map_err(|error| Shortfall::Wrong(error.to_string()))?;
+        .map_err(|error| Failure::wrong(error.to_string()))?;
     ensure(
         result.errors.is_empty() && result.missing.is_empty(),
         || format!("it loads with {result:?}"),
     )?;
-    same(&state(&loaded), &expected)?;
-    works(&loaded, to)
+    check_same(&state(&loaded), &expected)?;
+    check_usable(&loaded, to)
 }
 
-fn through_a_record(from: &Device, to: &Device) -> Verdict {
+fn through_a_record(from: &Device, to: &Device) -> Outcome {
     let (saved, fresh) = (model(from, 1)?, model(to, 2)?);
     let expected = state(&saved);
-    differs(&state(&fresh), &expected)?;
+    check_different(&state(&fresh), &expected)?;
     let loaded = fresh.load_record(saved.into_record());
-    same(&state(&loaded), &expected)?;
-    works(&loaded, to)
+    check_same(&state(&loaded), &expected)?;
+    check_usable(&loaded, to)
 }
 
-fn moves(under: &UnderTest) -> Verdict {
-    let (there, here) = (under.learning(), reference());
-    let made = model(&there, 1)?;
-    let expected = state(&made);
-    let moved = made.fork(&here);
-    same(&state(&moved), &expected)?;
-    works(&moved, &here)?;
-    let back = moved.fork(&there);
-    same(&state(&back), &expected)?;
-    works(&back, &there)
+fn to_flex_and_back(target: &TestDevice) -> Outcome {
+    let (device, flex) = (target.autodiff(), reference_device());
+    let saved = model(&device, 1)?;
+    let expected = state(&saved);
+    let moved = saved.fork(&flex);
+    check_same(&state(&moved), &expected)?;
+    check_usable(&moved, &flex)?;
+    let back = moved.fork(&device);
+    check_same(&state(&back), &expected)?;
+    check_usable(&back, &device)
 }
 
-/// A loaded model is on the requested device: it accepts images from there, and selects its edges again.
-fn works(model: &Model, device: &Device) -> Verdict {
+/// A loaded model is on the requested device: it takes images from there, and can select its edges again.
+fn check_usable(model: &Model, device: &Device) -> Outcome {
     use dnw_models::Classifier;
-    let images = crate::numbers::upload(&[0.5; 64], [1, 1, 8, 8], device);
-    let scores: Vec<f32> = model.forward(images).into_data().iter().collect();
-    ensure(scores.iter().all(|x| x.is_finite()), || {
-        format!("it gives {scores:?}")
+    let images = crate::random::upload(&[0.5; 64], [1, 1, 8, 8], device);
+    let logits: Vec<f32> = model.forward(images).into_data().iter().collect();
+    ensure(logits.iter().all(|x| x.is_finite()), || {
+        format!("the logits are {logits:?}")
     })?;
     model.clone().rewire()?;
     Ok(())

@@ -8,13 +8,13 @@ use dnw_core::{Budget, Rule, Wire, rules};
 use dnw_models::{Classifier, GraphClassifierConfig};
 
 use super::layers::MakeRule;
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict, ensure};
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome, ensure};
 use crate::compare::close;
-use crate::model::{cross_entropy, filled};
-use crate::numbers::{Numbers, upload};
+use crate::model::{cross_entropy, with_random_weights};
+use crate::random::{Random, upload};
+use crate::test_device::reference_device;
 use crate::tolerance::LOSSES;
-use crate::under_test::reference;
 
 const STEPS: u64 = 10;
 const BATCH: usize = 16;
@@ -29,20 +29,20 @@ pub(crate) fn cases() -> Vec<Case> {
         .map(|(name, rule)| {
             Case::new(
                 format!("training::mnist_network::ten_steps_by_{name}"),
-                move |under| check(under, rule),
+                move |target| check(target, rule),
             )
         })
         .into()
 }
 
-/// Strokes that depend on the class, under noise: `BATCH` images of 28 x 28 and their classes.
-fn batch(numbers: &mut Numbers) -> (Vec<f32>, Vec<i64>) {
-    let labels: Vec<i64> = (0..BATCH).map(|_| numbers.size(0..=9) as i64).collect();
+/// `BATCH` images of 28 x 28 and their labels: a stroke whose angle depends on the class, with noise.
+fn batch(random: &mut Random) -> (Vec<f32>, Vec<i64>) {
+    let labels: Vec<i64> = (0..BATCH).map(|_| random.size(0..=9) as i64).collect();
     let mut pixels = Vec::with_capacity(BATCH * SIDE * SIDE);
     for &label in &labels {
         let angle = label as f32 * std::f32::consts::PI / 10.0;
         let (sine, cosine) = angle.sin_cos();
-        for (at, noise) in numbers.normal(SIDE * SIDE).into_iter().enumerate() {
+        for (at, noise) in random.normal(SIDE * SIDE).into_iter().enumerate() {
             let (y, x) = ((at / SIDE) as f32 - 13.5, (at % SIDE) as f32 - 13.5);
             let stroke = (x * sine - y * cosine).abs() < 3.0;
             pixels.push(if stroke { 2.0 } else { -0.4 } + 0.3 * noise);
@@ -51,8 +51,8 @@ fn batch(numbers: &mut Numbers) -> (Vec<f32>, Vec<i64>) {
     (pixels, labels)
 }
 
-/// The loss of each step. The images' numbers are multiplied by `nudge`.
-fn losses(device: &Device, rule: &Rule, nudge: f32) -> Result<Vec<f32>, Shortfall> {
+/// The loss of each step.
+fn losses(device: &Device, rule: &Rule) -> Result<Vec<f32>, Failure> {
     let config = GraphClassifierConfig {
         fold: 2,
         levels: vec![20, 20, 20],
@@ -61,16 +61,15 @@ fn losses(device: &Device, rule: &Rule, nudge: f32) -> Result<Vec<f32>, Shortfal
         grid: 3,
         edge_std: 0.05,
     };
-    let model = filled(config.init([1, SIDE, SIDE], 10, device)?, 3);
+    let model = with_random_weights(config.init([1, SIDE, SIDE], 10, device)?, 3);
     let wire = Wire::new(rule.clone(), Budget::Density(0.08)).over(STEPS);
     let mut model = wire.attach(model)?;
     let optimizer = Sgd::new(0.9).with_weight_decay(Some(5e-4)).init();
     let mut optimizer = optimizer.with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
-    let mut numbers = Numbers::new(4);
+    let mut random = Random::new(4);
     let mut losses = Vec::new();
     for _ in 0..STEPS {
-        let (mut pixels, labels) = batch(&mut numbers);
-        pixels.iter_mut().for_each(|x| *x *= nudge);
+        let (pixels, labels) = batch(&mut random);
         let images = upload(&pixels, [BATCH, 1, SIDE, SIDE], device);
         let loss = cross_entropy(model.forward(images), &labels, device);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -81,14 +80,14 @@ fn losses(device: &Device, rule: &Rule, nudge: f32) -> Result<Vec<f32>, Shortfal
     Ok(losses)
 }
 
-fn check(under: &UnderTest, rule: MakeRule) -> Verdict {
+fn check(target: &TestDevice, rule: MakeRule) -> Outcome {
     let rule = rule();
-    let expected = losses(&reference(), &rule, 1.0)?;
-    let found = losses(&under.learning(), &rule, 1.0)?;
+    let expected = losses(&reference_device(), &rule)?;
+    let found = losses(&target.autodiff(), &rule)?;
     ensure(expected[9] < 0.9 * expected[0], || {
         format!("on flex ten steps learn nothing: {expected:?}")
     })?;
     let wide: Vec<f64> = expected.iter().map(|&x| f64::from(x)).collect();
     let found = TensorData::new(found, [STEPS as usize]);
-    close("the losses", &found, &wide, under.beside_flex(LOSSES))
+    close("the losses", &found, &wide, target.against_flex(LOSSES))
 }

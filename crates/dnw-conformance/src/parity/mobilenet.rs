@@ -6,19 +6,19 @@ use dnw_models::{Head, MobileNet, MobileNetConfig, ModelConfig, Published, Stage
 
 use super::record::Record;
 use super::run::Run;
-use crate::UnderTest;
-use crate::case::{Case, Verdict};
+use crate::TestDevice;
+use crate::case::{Case, Outcome};
 use crate::tolerance::RECORDS;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::new("parity::mobilenet", |under| {
+        Case::new("parity::mobilenet", |target| {
             let record = Record::open("mobilenet_dnw")?;
-            check(under, &record, &config(Head::Dense), 32, 0.5)
+            check(target, &record, &config(Head::Dense), 32, 0.5)
         }),
-        Case::new("parity::mobilenet_strided_with_a_wired_head", |under| {
+        Case::new("parity::mobilenet_strided_with_a_wired_head", |target| {
             let record = Record::open("mobilenet_dnw_small_strided")?;
-            check(under, &record, &config(Head::Wired), 96, 0.4)
+            check(target, &record, &config(Head::Wired), 96, 0.4)
         }),
     ]
 }
@@ -39,14 +39,14 @@ fn config(head: Head) -> MobileNetConfig {
     }
 }
 
-/// A run on images of `side` pixels agrees with its record.
+/// Checks that a run on images of `side` pixels agrees with its record.
 fn check(
-    under: &UnderTest,
+    target: &TestDevice,
     record: &Record,
     config: &MobileNetConfig,
     side: usize,
     prune_rate: f64,
-) -> Verdict {
+) -> Outcome {
     let budgets = config.budgets(prune_rate, 10)?;
     let wire = |model: MobileNet| -> Wired<MobileNet> {
         let wire = Wire::dnw(Budget::Density(1.0)).ranking(Ranking::AllEntries);
@@ -64,7 +64,7 @@ fn check(
         wire: &wire,
         budget: &budget,
         learning_rate: 0.1,
-        allowed: RECORDS,
+        tolerance: RECORDS,
     };
-    run.check(under)
+    run.check(target)
 }

@@ -6,20 +6,23 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::case::Shortfall;
+use crate::case::Failure;
 
 /// A recorded run.
 pub(crate) struct Record {
     folder: PathBuf,
     bytes: Vec<u8>,
-    /// What of it was recorded anew under other conditions.
-    anew: Option<(PathBuf, Vec<u8>)>,
+    /// A record of the same run under other conditions, whose tensors and files replace those of this one.
+    overrides: Option<(PathBuf, Vec<u8>)>,
 }
 
 impl Record {
-    /// The record of this name. Small ones lie in the repository; the others where `DNW_PARITY` says, or in `shared/parity`
-    /// beside the checkout; where there is none, that is lacking.
-    pub(crate) fn open(name: &str) -> Result<Self, Shortfall> {
+    /// Opens the record of this name. Small ones are in the repository, the others in the folder that `DNW_PARITY` names, or in
+    /// `shared/parity` beside the checkout.
+    ///
+    /// # Errors
+    /// [`Failure::Unsupported`] if there is none.
+    pub(crate) fn open(name: &str) -> Result<Self, Failure> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folders = [
             Some(manifest.join("records")),
@@ -29,32 +32,32 @@ impl Record {
         let found = folders.into_iter().flatten().find_map(|folder| {
             let folder = folder.join(name);
             let bytes = std::fs::read(folder.join("record.safetensors")).ok()?;
-            let anew = None;
+            let overrides = None;
             Some(Self {
                 folder,
                 bytes,
-                anew,
+                overrides,
             })
         });
         found.ok_or_else(|| {
-            Shortfall::Lacking(format!(
+            Failure::Unsupported(format!(
                 "the record `{name}` is too large for the repository; set DNW_PARITY to the folder that holds it"
             ))
         })
     }
 
-    /// The same run with what was recorded anew in a folder inside the record's.
-    pub(crate) fn anew(self, folder: &str) -> Self {
+    /// The record with the tensors and files of a folder inside it in place of its own.
+    pub(crate) fn with_overrides(self, folder: &str) -> Self {
         let folder = self.folder.join(folder);
         let bytes = std::fs::read(folder.join("record.safetensors")).unwrap();
-        let anew = Some((folder, bytes));
-        Self { anew, ..self }
+        let overrides = Some((folder, bytes));
+        Self { overrides, ..self }
     }
 
     /// A recorded tensor.
     pub(crate) fn data(&self, name: &str) -> TensorData {
-        let anew = self.anew.iter().map(|(_, bytes)| bytes);
-        let found = anew.chain([&self.bytes]).find_map(|bytes| {
+        let overrides = self.overrides.iter().map(|(_, bytes)| bytes);
+        let found = overrides.chain([&self.bytes]).find_map(|bytes| {
             let tensors = SafeTensors::deserialize(bytes).unwrap();
             tensors.tensor(name).ok().map(|tensor| data(&tensor))
         });
@@ -88,10 +91,10 @@ impl Record {
         )
     }
 
-    /// The published tensors of one of the record's checkpoints.
+    /// The tensors of one of its checkpoints, under their published names.
     pub(crate) fn checkpoint(&self, file: &str) -> Vec<(String, TensorData)> {
-        let anew = self.anew.iter().map(|(folder, _)| folder);
-        let mut folders = anew.chain([&self.folder]);
+        let overrides = self.overrides.iter().map(|(folder, _)| folder);
+        let mut folders = overrides.chain([&self.folder]);
         let path = folders.find_map(|folder| Some(folder.join(file)).filter(|path| path.exists()));
         let bytes = std::fs::read(path.unwrap()).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();

@@ -5,10 +5,10 @@ use dnw_core::{Budget, ParamGroup, Wire, Wired};
 use dnw_models::{ModelConfig, Published, ResNet, ResNetConfig, ResNetStem};
 
 use super::record::Record;
-use super::run::{Report, Run};
-use crate::UnderTest;
-use crate::case::{Case, Shortfall, Verdict, ensure};
-use crate::tolerance::{Allowed, RECORDS};
+use super::run::{Comparison, Run};
+use crate::TestDevice;
+use crate::case::{Case, Failure, Outcome, ensure};
+use crate::tolerance::{RECORDS, Tolerance};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -27,14 +27,14 @@ const CONFIG: ResNetConfig = ResNetConfig {
     stem: ResNetStem::Large,
 };
 
-/// A run on a record with these budgets of the first convolution and of every other weight, its images multiplied by `nudge`.
-fn follow(
-    under: &UnderTest,
+/// Trains along a record with these budgets for the first convolution and for every other weight, its images multiplied by `perturbation`.
+fn train(
+    target: &TestDevice,
     record: &Record,
     first: Budget,
     other: Budget,
-    nudge: f32,
-) -> Result<Report, Shortfall> {
+    perturbation: f32,
+) -> Result<Comparison, Failure> {
     let wire = |model: ResNet| -> Wired<ResNet> {
         let weights = ParamGroup::all();
         let wire = Wire::dnw(other).weights(weights);
@@ -50,49 +50,54 @@ fn follow(
         wire: &wire,
         budget: &budget,
         learning_rate: 0.005,
-        allowed: Allowed {
-            of_largest: 1e-4,
+        tolerance: Tolerance {
+            relative_to_largest: 1e-4,
             ..RECORDS
         },
     };
-    let (report, _) = run.follow(under, |images| images * nudge)?;
-    Ok(report)
+    let (comparison, _) = run.train(target, |images| images * perturbation)?;
+    Ok(comparison)
 }
 
-/// Gradients of these runs reach the thousands, and batch norms see 16 numbers a channel: a unit whose input is zero but for
-/// rounding passes its gradient in one run and none in the other, and one update carries such a difference to every weight. The
-/// recorded program's own losses, its images multiplied by 1 + 1.2e-7, lie up to 15 % from its recorded ones from the second or
-/// third step on (so do its 64-bit ones), ours with images disturbed by a millionth up to 20 %. Up to there everything
-/// must agree for some rounding, after it the losses within about that distance.
-const APART: f32 = 0.25;
+/// The tolerance of losses after the second step.
+///
+/// Gradients of these runs reach the thousands, and batch norms see 16 values per channel. A ReLU whose input is zero up to rounding passes
+/// its gradient in one run and not in the other, and one update spreads such a difference to every weight. With its images multiplied by
+/// 1 + 1.2e-7, the recorded program's own losses differ from the recorded ones by up to 15 % from the second or third step on (in 64 bits as
+/// well); ours, with images perturbed by a millionth, by up to 20 %. Before that, everything must agree for some perturbation.
+const LOSS_TOLERANCE: f32 = 0.25;
 
-fn every_weight_wired(under: &UnderTest) -> Verdict {
+fn every_weight_wired(target: &TestDevice) -> Outcome {
     let record = Record::open("resnet50_dnw")?;
     let rate = Budget::PruneRate(0.9);
-    let mut reports = Vec::new();
+    let mut comparisons = Vec::new();
     for ulps in [0i8, 1, -1, 2, -2, 3, -3, 4, -4] {
-        let nudge = 1.0 + f32::from(ulps) * f32::EPSILON;
-        let report = follow(under, &record, rate, rate, nudge)?;
-        ensure(report.has_losses(0..4, APART), || format!("{report:?}"))?;
-        if report.start_agrees() && report.has_losses(0..2, 1e-3) {
+        let perturbation = 1.0 + f32::from(ulps) * f32::EPSILON;
+        let comparison = train(target, &record, rate, rate, perturbation)?;
+        ensure(comparison.losses_agree(0..4, LOSS_TOLERANCE), || {
+            format!("{comparison:?}")
+        })?;
+        if comparison.start_agrees() && comparison.losses_agree(0..2, 1e-3) {
             return Ok(());
         }
-        reports.push(report);
+        comparisons.push(comparison);
     }
-    Err(Shortfall::Wrong(format!(
-        "none starts as the recorded run does: {reports:?}"
+    Err(Failure::Wrong(format!(
+        "no run starts like the recorded one: {comparisons:?}"
     )))
 }
 
-/// Here the recorded first gradients are such a case: those that the recorded program finds in 64 bits lie up to 4.3 % (by Euclid's
-/// norm, parameter by parameter) from those that it recorded.
-fn dense_first_convolution(under: &UnderTest) -> Verdict {
+/// Here the recorded first gradients have such a jump: in 64 bits the recorded program computes gradients that differ from its recorded ones
+/// by up to 4.3 % (Euclidean norm per parameter).
+fn dense_first_convolution(target: &TestDevice) -> Outcome {
     let record = Record::open("resnet50_dnw_dense_first")?;
     let (all, rate) = (Budget::PruneRate(0.0), Budget::PruneRate(0.7));
-    let report = follow(under, &record, all, rate, 1.0)?;
-    let logits = report.logits_before <= 1.0 && report.logits_of_first_step <= 1.0;
-    let losses = report.has_losses(0..1, 1e-3) && report.has_losses(1..4, APART);
-    ensure(logits && losses && report.gradient_norms <= 0.06, || {
-        format!("{report:?}")
-    })
+    let comparison = train(target, &record, all, rate, 1.0)?;
+    let logits = comparison.logits_before <= 1.0 && comparison.logits_of_first_step <= 1.0;
+    let losses =
+        comparison.losses_agree(0..1, 1e-3) && comparison.losses_agree(1..4, LOSS_TOLERANCE);
+    ensure(
+        logits && losses && comparison.gradient_norms <= 0.06,
+        || format!("{comparison:?}"),
+    )
 }

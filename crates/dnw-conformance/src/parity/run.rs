@@ -12,110 +12,104 @@ use dnw_device::Backend;
 use dnw_models::{Classifier, Published};
 
 use super::record::Record;
-use crate::UnderTest;
-use crate::case::{Shortfall, Verdict, ensure};
+use crate::TestDevice;
+use crate::case::{Failure, Outcome, ensure};
 use crate::loops::largest;
 use crate::model::gradients;
-use crate::tolerance::Allowed;
+use crate::tolerance::Tolerance;
 
-/// What images are nudged by, in units of the last place of 1.
-const NUDGES: [i8; 13] = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6];
+/// Perturbations of the images, in units of the machine epsilon.
+const PERTURBATIONS: [i8; 13] = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6];
 
-/// A recorded run and what is needed to make it again.
+/// A recorded run, and what is needed to repeat it.
 pub(crate) struct Run<'a, M> {
     pub(crate) record: &'a Record,
     pub(crate) published: Published,
-    /// Makes the model and wires it once it has its weights.
+    /// Creates the model.
     pub(crate) make: Box<dyn Fn(&Device) -> M + 'a>,
+    /// Wires the model once it has its weights.
     pub(crate) wire: &'a dyn Fn(M) -> Wired<M>,
     /// The budget of the tensor at a path.
     pub(crate) budget: &'a dyn Fn(&str) -> Budget,
     pub(crate) learning_rate: f64,
-    pub(crate) allowed: Allowed,
+    pub(crate) tolerance: Tolerance,
 }
 
-/// How a run compares with the recorded one. Distances are the largest of any number, over what is allowed.
+/// How a run compares with the recorded one. Errors are relative to the tolerance: above 1 is too large.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct Comparison {
     pub(crate) logits_before: f64,
     pub(crate) logits_of_first_step: f64,
-    /// With the name of the parameter whose gradient is furthest away.
+    /// The largest error, and the name of the parameter.
     pub(crate) gradients_of_first_step: (f64, String),
-    /// The largest distance of a parameter's gradient by Euclid's norm, over the norm of the recorded one.
+    /// The largest relative error of a parameter's gradient, by the Euclidean norm.
     pub(crate) gradient_norms: f32,
-    /// Of each step, and the recorded one.
+    /// The loss of each step, and the recorded one.
     pub(crate) losses: Vec<(f32, f32)>,
     pub(crate) logits_after: f64,
-    /// Whether the wirings are those of the recorded weights at the end.
+    /// Whether the final wirings are those of the recorded final weights.
     pub(crate) same_edges: bool,
 }
 
-/// The end of a run.
-pub(crate) struct End {
-    /// Of the first batch.
+/// The state at the end of a run.
+pub(crate) struct FinalState {
+    /// The logits of the first batch.
     logits: TensorData,
     wirings: Vec<Wiring>,
 }
 
-impl Report {
-    /// Everything before the first update agrees.
+impl Comparison {
+    /// Whether everything before the first update agrees.
     pub(crate) fn start_agrees(&self) -> bool {
         let logits = self.logits_before <= 1.0 && self.logits_of_first_step <= 1.0;
         logits && self.gradients_of_first_step.0 <= 1.0
     }
 
-    /// The losses of these steps agree within this share of them.
-    pub(crate) fn has_losses(&self, steps: std::ops::Range<usize>, share: f32) -> bool {
+    /// Whether the losses of these steps agree within this relative tolerance.
+    pub(crate) fn losses_agree(&self, steps: std::ops::Range<usize>, tolerance: f32) -> bool {
         let mut losses = self.losses[steps].iter();
-        losses.all(|(found, recorded)| (found - recorded).abs() <= share * recorded)
+        losses.all(|(found, recorded)| (found - recorded).abs() <= tolerance * recorded)
     }
 
-    /// Everything before the first update agrees, and so do all losses.
-    ///
-    /// # Errors
-    /// The report, where it does not.
-    pub(crate) fn check_start_and_losses(&self) -> Verdict {
-        let losses = self.has_losses(0..self.losses.len(), 1e-3);
+    /// Checks everything before the first update, and all losses.
+    pub(crate) fn check_start_and_losses(&self) -> Outcome {
+        let losses = self.losses_agree(0..self.losses.len(), 1e-3);
         ensure(self.start_agrees() && losses, || format!("{self:?}"))
     }
 
-    /// The logits and wirings after the last update agree.
-    pub(crate) fn end_agrees(&self) -> bool {
+    /// Whether the logits and wirings after the last update agree.
+    pub(crate) fn final_state_agrees(&self) -> bool {
         self.logits_after <= 1.0 && self.same_edges
     }
 }
 
 impl<M: Classifier> Run<'_, M> {
-    /// The recorded network with the weights of one of its files, and the fixed wirings of that file.
-    fn model(
-        &self,
-        file: &str,
-        device: &Device,
-    ) -> Result<(M, BTreeMap<String, Wiring>), Shortfall> {
+    /// The network with the weights of one of the recorded files, and the fixed wirings of that file.
+    fn model(&self, file: &str, device: &Device) -> Result<(M, BTreeMap<String, Wiring>), Failure> {
         let mut model = (self.make)(device);
         let tensors = self.record.checkpoint(file);
         let wirings = self.published.load(&mut model, tensors)?;
         Ok((model, wirings))
     }
 
-    /// Trains along the record, on its images as `disturb` leaves them.
+    /// Trains along the record, on its images changed by `perturb`.
     ///
     /// # Errors
-    /// [`Shortfall`] where the first edges are not the largest weights, or a fixed wiring changes.
-    pub(crate) fn follow(
+    /// [`Failure`] if the first real edges are not the largest weights, or a fixed wiring changes.
+    pub(crate) fn train(
         &self,
-        under: &UnderTest,
-        disturb: impl Fn(Tensor<4>) -> Tensor<4>,
-    ) -> Result<(Report, End), Shortfall> {
-        let device = under.learning();
+        target: &TestDevice,
+        perturb: impl Fn(Tensor<4>) -> Tensor<4>,
+    ) -> Result<(Comparison, FinalState), Failure> {
+        let device = target.autodiff();
         let (initial, fixed) = self.model("initial.safetensors", &device)?;
         let mut model = (self.wire)(initial);
         model.set_wirings(&fixed)?;
         if fixed.is_empty() {
             self.check_edges_are_the_largest(&model)?;
         }
-        let mut report = Report {
-            logits_before: self.distance(&self.scores(under, &model), "logits_eval_before"),
+        let mut comparison = Comparison {
+            logits_before: self.error(&self.logits(target, &model), "logits_eval_before"),
             logits_of_first_step: 0.0,
             gradients_of_first_step: (0.0, String::new()),
             gradient_norms: 0.0,
@@ -126,22 +120,24 @@ impl<M: Classifier> Run<'_, M> {
         let mut optimizer = Sgd::new(0.9).with_weight_decay(Some(1e-4)).init();
         for (step, recorded) in self.record.losses().into_iter().enumerate() {
             let (images, labels) = self.record.batch(step, &device);
-            let logits = model.forward(disturb(images));
+            let logits = model.forward(perturb(images));
             let loss = CrossEntropyLossConfig::new()
                 .init(&device)
                 .forward(logits.clone(), labels);
-            report.losses.push((loss.clone().into_scalar(), recorded));
+            comparison
+                .losses
+                .push((loss.clone().into_scalar(), recorded));
             let grads = loss.backward();
             if step == 0 {
-                report.logits_of_first_step = self.distance(&logits.to_data(), "logits_train_0");
+                comparison.logits_of_first_step = self.error(&logits.to_data(), "logits_train_0");
                 for (name, gradient) in self.gradients(&model, &grads)? {
                     let name = format!("grad_0.{name}");
-                    report.gradient_norms = report
+                    comparison.gradient_norms = comparison
                         .gradient_norms
-                        .max(self.norm_distance(&gradient, &name));
-                    let distance = self.distance(&gradient, &name);
-                    if distance >= report.gradients_of_first_step.0 {
-                        report.gradients_of_first_step = (distance, name);
+                        .max(self.norm_error(&gradient, &name));
+                    let error = self.error(&gradient, &name);
+                    if error >= comparison.gradients_of_first_step.0 {
+                        comparison.gradients_of_first_step = (error, name);
                     }
                 }
             }
@@ -161,93 +157,97 @@ impl<M: Classifier> Run<'_, M> {
             let tensors = model.tensors().into_iter();
             tensors.map(|tensor| tensor.wiring).collect()
         };
-        let end = End {
-            logits: self.scores(under, &model),
+        let end = FinalState {
+            logits: self.logits(target, &model),
             wirings: wirings(&model),
         };
-        report.same_edges = end.wirings == wirings(&last);
-        report.logits_after = self.distance(&end.logits, "logits_eval_after");
-        Ok((report, end))
+        comparison.same_edges = end.wirings == wirings(&last);
+        comparison.logits_after = self.error(&end.logits, "logits_eval_after");
+        Ok((comparison, end))
     }
 
-    /// Everything agrees with the record, for some rounding of the images.
+    /// Checks that everything agrees with the record, for some perturbation of the images.
     ///
-    /// Rounding sometimes decides: two edges are close to the threshold, or the input of a ReLU is close to zero, where its gradient
-    /// jumps. Two programs round differently, and images nudged by a few parts in ten million can fall on either side, with logits a
-    /// hundredth apart some steps later. So everything before the first update and the losses must agree for every nudge, and the final
+    /// Rounding sometimes decides: two weights are nearly equal, or the input of a ReLU is close to zero, where its gradient jumps. Two
+    /// programs round differently, and images perturbed by a few parts in ten million can fall on either side, with logits that differ by a
+    /// hundredth some steps later. So everything before the first update and the losses must agree for every perturbation, and the final
     /// logits and wirings for one of them.
     ///
-    /// A device that rounds to the other side may miss the recorded end at every nudge. The end of flex at some nudge is accepted then:
-    /// flex itself must match the record, and its runs reach every possible end.
-    pub(crate) fn check(&self, under: &UnderTest) -> Verdict {
-        let mut of_flex = None;
+    /// A device that rounds to the other side may miss the recorded final state for every perturbation. Then a final state of flex is accepted:
+    /// flex itself must match the record, and its runs reach every possible final state.
+    pub(crate) fn check(&self, target: &TestDevice) -> Outcome {
+        let mut on_flex = None;
         let mut ends = Vec::new();
-        for nudge in NUDGES {
-            let (report, end) = self.nudged(under, nudge)?;
-            if report.end_agrees() {
+        for perturbation in PERTURBATIONS {
+            let (comparison, end) = self.perturbed(target, perturbation)?;
+            if comparison.final_state_agrees() {
                 return Ok(());
             }
-            if under.backend() != Some(Backend::Flex) {
-                let known = match &mut of_flex {
+            if target.backend() != Some(Backend::Flex) {
+                let known = match &mut on_flex {
                     Some(known) => known,
-                    none => none.insert(self.ends_of_flex()?),
+                    none => none.insert(self.final_states_of_flex()?),
                 };
-                if known.iter().any(|known| self.ends_agree(&end, known)) {
+                if known.iter().any(|known| self.same_final_state(&end, known)) {
                     return Ok(());
                 }
             }
-            ends.push((report.logits_after, report.same_edges));
+            ends.push((comparison.logits_after, comparison.same_edges));
         }
-        Err(Shortfall::Wrong(format!(
-            "none ends as the recorded run does, nor as one of flex: {ends:?}"
+        Err(Failure::Wrong(format!(
+            "no run ends like the recorded one, nor like one on flex: {ends:?}"
         )))
     }
 
-    /// A run on nudged images whose start and losses agree with the record.
-    fn nudged(&self, under: &UnderTest, ulps: i8) -> Result<(Report, End), Shortfall> {
-        let nudge = 1.0 + f32::from(ulps) * f32::EPSILON;
-        let (report, end) = self.follow(under, |images| images * nudge)?;
-        report.check_start_and_losses()?;
-        Ok((report, end))
+    /// A run on perturbed images. Its start and its losses must agree with the record.
+    fn perturbed(
+        &self,
+        target: &TestDevice,
+        ulps: i8,
+    ) -> Result<(Comparison, FinalState), Failure> {
+        let perturbation = 1.0 + f32::from(ulps) * f32::EPSILON;
+        let (comparison, end) = self.train(target, |images| images * perturbation)?;
+        comparison.check_start_and_losses()?;
+        Ok((comparison, end))
     }
 
-    fn ends_of_flex(&self) -> Result<Vec<End>, Shortfall> {
-        let flex = UnderTest::flex();
-        let end = |ulps| Ok(self.nudged(&flex, ulps)?.1);
-        NUDGES.into_iter().map(end).collect()
+    fn final_states_of_flex(&self) -> Result<Vec<FinalState>, Failure> {
+        let flex = TestDevice::flex();
+        let end = |ulps| Ok(self.perturbed(&flex, ulps)?.1);
+        PERTURBATIONS.into_iter().map(end).collect()
     }
 
-    fn ends_agree(&self, found: &End, known: &End) -> bool {
+    fn same_final_state(&self, found: &FinalState, known: &FinalState) -> bool {
         let [a, b] = [found, known].map(|end| end.logits.iter::<f64>().collect::<Vec<_>>());
-        found.wirings == known.wirings && self.allowed.furthest(&a, &b).0 <= 1.0
+        found.wirings == known.wirings && self.tolerance.largest_error(&a, &b).0 <= 1.0
     }
 
-    /// The logits of the first batch, without training.
-    fn scores(&self, under: &UnderTest, model: &Wired<M>) -> TensorData {
-        let images = self.record.batch(0, &under.device).0;
+    /// The logits of the first batch in evaluation.
+    fn logits(&self, target: &TestDevice, model: &Wired<M>) -> TensorData {
+        let images = self.record.batch(0, &target.device).0;
         model.valid().forward(images).to_data()
     }
 
-    /// Each tensor's real edges are its largest weights, by a plain sort.
-    fn check_edges_are_the_largest(&self, model: &Wired<M>) -> Verdict {
+    /// Checks that each tensor's real edges are its largest weights, by a plain sort.
+    fn check_edges_are_the_largest(&self, model: &Wired<M>) -> Outcome {
         for tensor in model.tensors() {
             let budget = (self.budget)(&tensor.name);
-            let kept = budget.resolve(&tensor.name, tensor.weights.len())?;
-            let largest = largest(&tensor.weights, kept);
+            let edges = budget.resolve(&tensor.name, tensor.weights.len())?;
+            let largest = largest(&tensor.weights, edges);
             ensure(tensor.wiring == largest, || {
                 let name = &tensor.name;
-                format!("the first edges of `{name}` are not its largest weights")
+                format!("the first real edges of `{name}` are not its largest weights")
             })?;
         }
         Ok(())
     }
 
-    /// The gradient of every parameter, under its published name and shape.
+    /// The gradient of every parameter, by its published name and in its published shape.
     fn gradients(
         &self,
         model: &Wired<M>,
         grads: &Gradients,
-    ) -> Result<Vec<(String, TensorData)>, Shortfall> {
+    ) -> Result<Vec<(String, TensorData)>, Failure> {
         let found = gradients(model, grads).into_iter().map(|(path, gradient)| {
             let gradient = if path == "fc.weight" {
                 let transposed = Tensor::<2>::from_data(gradient, &Device::flex()).transpose();
@@ -262,28 +262,28 @@ impl<M: Classifier> Run<'_, M> {
         let names: Vec<&String> = found.iter().map(|(name, _)| name).collect();
         let recorded = self.record.parameters();
         ensure(names.iter().copied().eq(&recorded), || {
-            format!("there are gradients to {names:?}, not {recorded:?}")
+            format!("there are gradients of {names:?}, not of {recorded:?}")
         })?;
         Ok(found)
     }
 
-    /// The norm of the difference over the norm of the recorded tensor.
-    fn norm_distance(&self, found: &TensorData, name: &str) -> f32 {
+    /// The norm of the difference, relative to the norm of the recorded tensor.
+    fn norm_error(&self, found: &TensorData, name: &str) -> f32 {
         let recorded = self.record.data(name);
         let pairs = found.iter::<f32>().zip(recorded.iter::<f32>());
-        let (apart, all) = pairs.fold((0.0, 0.0), |(apart, all), (a, b)| {
-            (apart + (a - b) * (a - b), all + b * b)
+        let (difference, total) = pairs.fold((0.0, 0.0), |(difference, total), (a, b)| {
+            (difference + (a - b) * (a - b), total + b * b)
         });
-        (apart / all).sqrt()
+        (difference / total).sqrt()
     }
 
-    /// The largest distance between numbers found and recorded, over what is allowed.
-    fn distance(&self, found: &TensorData, name: &str) -> f64 {
+    /// The largest error relative to the tolerance.
+    fn error(&self, found: &TensorData, name: &str) -> f64 {
         let [found, recorded] =
             [found, &self.record.data(name)].map(|data| data.iter::<f64>().collect::<Vec<_>>());
         if found.len() != recorded.len() {
             return f64::INFINITY;
         }
-        self.allowed.furthest(&found, &recorded).0
+        self.tolerance.largest_error(&found, &recorded).0
     }
 }

@@ -9,35 +9,39 @@ use dnw_models::{
 
 use super::record::Record;
 use super::run::Run;
-use crate::UnderTest;
-use crate::case::{Case, Verdict};
-use crate::tolerance::{Allowed, RECORDS};
+use crate::TestDevice;
+use crate::case::{Case, Outcome};
+use crate::tolerance::{RECORDS, Tolerance};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::new("parity::tiny_static", discovered_level_by_level),
-        Case::new("parity::tiny_static_at_random", drawn_at_random),
-        Case::new("parity::tiny_discrete", discovered_in_discrete_time),
-        Case::new("parity::tiny_continuous", discovered_in_continuous_time),
+        Case::new("parity::tiny_static", |target| {
+            tiny_static(target, "tiny_static_dnw", wire_dnw)
+        }),
+        Case::new("parity::tiny_static_random", |target| {
+            tiny_static(target, "tiny_static_random", wire_random)
+        }),
+        Case::new("parity::tiny_discrete", tiny_discrete),
+        Case::new("parity::tiny_continuous", tiny_continuous),
         Case::new(
             "parity::tiny_continuous_with_a_constant_first_step::through",
-            |under| with_a_constant_first_step(under, GradientName::Through),
+            |target| with_a_constant_first_step(target, GradientName::Through),
         ),
         Case::new(
             "parity::tiny_continuous_with_a_constant_first_step::checkpointed",
-            |under| with_a_constant_first_step(under, GradientName::Checkpointed),
+            |target| with_a_constant_first_step(target, GradientName::Checkpointed),
         ),
     ]
 }
 
 const BUDGET: Budget = Budget::PruneRate(0.95);
 
-fn discovered<M: Classifier>(model: M) -> Wired<M> {
+fn wire_dnw<M: Classifier>(model: M) -> Wired<M> {
     let wire = Wire::dnw(BUDGET).ranking(Ranking::AllEntries);
     wire.attach(model).unwrap()
 }
 
-fn drawn<M: Classifier>(model: M) -> Wired<M> {
+fn wire_random<M: Classifier>(model: M) -> Wired<M> {
     let wire = Wire::new(rules::random(), BUDGET).ranking(Ranking::AllEntries);
     wire.attach(model).unwrap()
 }
@@ -55,7 +59,7 @@ fn run<'a, M: Classifier>(
         wire,
         budget: &|_| BUDGET,
         learning_rate: 0.1,
-        allowed: RECORDS,
+        tolerance: RECORDS,
     }
 }
 
@@ -66,20 +70,15 @@ const STATIC: TinyStaticConfig = TinyStaticConfig {
     outputs: 16,
 };
 
-fn make_static(device: &Device) -> TinyStatic {
-    STATIC.init([3, 32, 32], 10, device).unwrap()
-}
-
-fn discovered_level_by_level(under: &UnderTest) -> Verdict {
-    let record = Record::open("tiny_static_dnw")?;
+fn tiny_static(
+    target: &TestDevice,
+    record: &str,
+    wire: fn(TinyStatic) -> Wired<TinyStatic>,
+) -> Outcome {
+    let record = Record::open(record)?;
     let config = ModelConfig::TinyStatic(STATIC);
-    run(&record, &config, Box::new(make_static), &discovered).check(under)
-}
-
-fn drawn_at_random(under: &UnderTest) -> Verdict {
-    let record = Record::open("tiny_static_random")?;
-    let config = ModelConfig::TinyStatic(STATIC);
-    run(&record, &config, Box::new(make_static), &drawn).check(under)
+    let make = |device: &Device| STATIC.init([3, 32, 32], 10, device).unwrap();
+    run(&record, &config, Box::new(make), &wire).check(target)
 }
 
 const DISCRETE: TinyDiscreteConfig = TinyDiscreteConfig {
@@ -89,32 +88,32 @@ const DISCRETE: TinyDiscreteConfig = TinyDiscreteConfig {
     steps: 5,
 };
 
-fn discovered_in_discrete_time(under: &UnderTest) -> Verdict {
+fn tiny_discrete(target: &TestDevice) -> Outcome {
     let record = Record::open("tiny_discrete_dnw")?;
     let make = |device: &Device| -> TinyCyclic { DISCRETE.init([3, 32, 32], 10, device).unwrap() };
     let config = ModelConfig::TinyDiscrete(DISCRETE);
-    run(&record, &config, Box::new(make), &discovered).check(under)
+    run(&record, &config, Box::new(make), &wire_dnw).check(target)
 }
 
-/// The recorded program passes gradients on through the length of the solver's first step, which are of the size of its tolerance
-/// (torchdiffeq does so when it finds that length itself). Ours takes every length for a constant, so up to the losses,
-/// all may lie ten times further apart, and six updates later other edges are real.
-fn discovered_in_continuous_time(under: &UnderTest) -> Verdict {
+/// In the recorded program gradients also flow through the size of the solver's first step (as torchdiffeq computes it by default); these
+/// gradients are as large as the solver's tolerance. Ours treats every step size as a constant. So everything up to the losses has ten times
+/// the tolerance, and after six updates other edges are real.
+fn tiny_continuous(target: &TestDevice) -> Outcome {
     let record = Record::open("tiny_continuous_dnw")?;
     let mut run = continuous(&record, GradientName::Through);
-    run.allowed = Allowed {
+    run.tolerance = Tolerance {
         absolute: 1e-3,
         relative: 1e-2,
-        of_largest: 0.0,
+        relative_to_largest: 0.0,
     };
-    let (report, _) = run.follow(under, |images| images)?;
-    report.check_start_and_losses()
+    let (comparison, _) = run.train(target, |images| images)?;
+    comparison.check_start_and_losses()
 }
 
-fn with_a_constant_first_step(under: &UnderTest, gradient: GradientName) -> Verdict {
+fn with_a_constant_first_step(target: &TestDevice, gradient: GradientName) -> Outcome {
     let record = Record::open("tiny_continuous_dnw")?;
-    let record = record.anew("constant_first_step");
-    continuous(&record, gradient).check(under)
+    let record = record.with_overrides("constant_first_step");
+    continuous(&record, gradient).check(target)
 }
 
 fn continuous(record: &Record, gradient: GradientName) -> Run<'_, TinyCyclic> {
@@ -127,5 +126,5 @@ fn continuous(record: &Record, gradient: GradientName) -> Run<'_, TinyCyclic> {
     };
     let published = ModelConfig::TinyContinuous(config.clone());
     let make = move |device: &Device| config.init([3, 32, 32], 10, device).unwrap();
-    run(record, &published, Box::new(make), &discovered)
+    run(record, &published, Box::new(make), &wire_dnw)
 }

@@ -1,35 +1,35 @@
-//! Numbers and sizes drawn on the host, the same on every machine.
+//! Random inputs and sizes, generated on the host: the same for every device and machine.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::case::Verdict;
+use crate::case::Outcome;
 
-/// A seeded source.
-pub(crate) struct Numbers(fastrand::Rng);
+/// A seeded random number generator.
+pub(crate) struct Random(fastrand::Rng);
 
-impl Numbers {
+impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
     }
 
-    /// One of `range`.
+    /// A size in `range`.
     pub(crate) fn size(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
         self.0.usize(range)
     }
 
-    /// One of the given ones.
-    pub(crate) fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+    /// One of `values`.
+    pub(crate) fn choose<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.0.usize(..values.len())]
     }
 
-    /// Uniform between two numbers.
+    /// Uniformly distributed values.
     pub(crate) fn uniform(&mut self, count: usize, low: f32, high: f32) -> Vec<f32> {
         (0..count)
             .map(|_| low + (high - low) * self.0.f32())
             .collect()
     }
 
-    /// Of mean 0 and variance 1, by Box and Muller.
+    /// Normally distributed values of mean 0 and variance 1, by Box and Muller.
     pub(crate) fn normal(&mut self, count: usize) -> Vec<f32> {
         let one = |_| {
             let (u, v) = (1.0 - self.0.f64(), self.0.f64());
@@ -39,15 +39,15 @@ impl Numbers {
     }
 }
 
-/// Checks something on that many drawings; what fails says of which seed.
-pub(crate) fn on_drawings(count: u64, check: impl Fn(&mut Numbers) -> Verdict) -> Verdict {
+/// Runs `check` with the seeds `0..count`; a failure names its seed.
+pub(crate) fn for_seeds(count: u64, check: impl Fn(&mut Random) -> Outcome) -> Outcome {
     for seed in 0..count {
-        check(&mut Numbers::new(seed)).map_err(|s| s.within(&format!("seed {seed}")))?;
+        check(&mut Random::new(seed)).map_err(|s| s.context(&format!("seed {seed}")))?;
     }
     Ok(())
 }
 
-/// Numbers on a device.
+/// Copies values to a device.
 pub(crate) fn upload<const D: usize>(
     values: &[f32],
     shape: [usize; D],

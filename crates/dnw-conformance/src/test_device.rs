@@ -1,22 +1,22 @@
-//! The device that a run of the suite is about.
+//! The device under test.
 
 use burn::tensor::Device;
 use dnw_device::{Backend, DeviceName, Opened};
 
-use crate::tolerance::{Allowed, EXACT};
+use crate::tolerance::{EXACT, Tolerance};
 
-/// An opened device and the one that it is compared with.
+/// The device under test.
 #[derive(Clone, Debug)]
-pub struct UnderTest {
+pub struct TestDevice {
     /// The device, without autodiff.
     pub device: Device,
     /// Its name.
     pub name: DeviceName,
-    /// What it is, for people.
+    /// The name of the hardware or driver, for messages.
     pub model: String,
 }
 
-impl From<Opened> for UnderTest {
+impl From<Opened> for TestDevice {
     fn from(opened: Opened) -> Self {
         Self {
             device: opened.device,
@@ -26,8 +26,8 @@ impl From<Opened> for UnderTest {
     }
 }
 
-impl UnderTest {
-    /// The one that others are compared with, as if it were the one under test.
+impl TestDevice {
+    /// Flex, the reference, as the device under test.
     pub(crate) fn flex() -> Self {
         Self {
             device: Device::flex(),
@@ -37,18 +37,17 @@ impl UnderTest {
     }
 
     /// The device with autodiff.
-    pub fn learning(&self) -> Device {
+    pub fn autodiff(&self) -> Device {
         self.device.clone().autodiff()
     }
 
-    /// Its backend; none where the name leaves it open.
+    /// Its backend; `None` if the name does not say.
     pub fn backend(&self) -> Option<Backend> {
         self.name.backend()
     }
 
-    /// How many drawings of shapes to try, of `many` that take no time. Where kernels are compiled, each shape brings its own to
-    /// compile and choose among.
-    pub(crate) fn drawings(&self, many: u64) -> u64 {
+    /// How many random shapes to try: `many`, but only three where each shape compiles and tunes new kernels.
+    pub(crate) fn samples(&self, many: u64) -> u64 {
         match self.backend() {
             Some(Backend::Flex | Backend::NdArray | Backend::LibTorch) => many,
             _ => many.min(3),
@@ -56,15 +55,15 @@ impl UnderTest {
     }
 
     /// The tolerance against flex for the same computation. Flex itself must match to the bit.
-    pub(crate) fn beside_flex(&self, allowed: Allowed) -> Allowed {
+    pub(crate) fn against_flex(&self, tolerance: Tolerance) -> Tolerance {
         match self.backend() {
             Some(Backend::Flex) => EXACT,
-            _ => allowed,
+            _ => tolerance,
         }
     }
 }
 
-/// What others are compared with: flex, with autodiff.
-pub(crate) fn reference() -> Device {
+/// The device that others are compared with: flex, with autodiff.
+pub(crate) fn reference_device() -> Device {
     Device::flex().autodiff()
 }
