@@ -1,5 +1,6 @@
 //! Times the steps of networks of the usual shapes with random weights:
-//! `cargo run --release -p dnw-compiler --example step_times -- mobilenet 0.225 --threads 1`.
+//! `cargo run --release -p dnw-compiler --example step_times -- mobilenet 0.225 --threads 1`. `--no-fuse`
+//! and the like switch passes off, `--strips` switches one on.
 //!
 //! Where a network's time goes depends on its shape and density, not on what it has learned.
 
@@ -35,7 +36,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let alive = count(&circuit).total.alive;
     let started = Instant::now();
-    let plan = compile(&circuit, Input::default(), Passes::default());
+    let mut passes = Passes::default();
+    for (name, pass) in passes.by_name() {
+        let asked = |option: String| arguments.contains(&option);
+        *pass = *pass && !asked(format!("--no-{name}")) || asked(format!("--{name}"));
+    }
+    let plan = compile(&circuit, Input::default(), passes);
     let compiled = started.elapsed();
     let reasons: Vec<String> = plan.steps.iter().map(|step| step.reason.clone()).collect();
     let arena = plan.arena;
@@ -68,7 +74,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let total = median(&mut whole);
     println!(
-        "median {total:.2?}, {:.1} billion multiply-adds a second",
+        "fastest {:.2?}, median {total:.2?}, {:.1} billion multiply-adds a second",
+        whole[0],
         alive.multiply_adds as f64 / total.as_nanos() as f64
     );
     for (((layer, operation), reason), times) in model.steps().zip(&reasons).zip(&mut steps) {

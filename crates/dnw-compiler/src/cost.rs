@@ -20,3 +20,13 @@ pub(crate) fn prefers_blocks(edges: usize, shared: usize) -> bool {
 pub(crate) fn prefers_dense_matrix(edges: usize, entries: usize) -> bool {
     edges * 4 > entries
 }
+
+/// Bytes of a level 2 cache for the rows of a strip.
+const CACHED_BYTES: usize = 640 << 10;
+
+/// Whether the output of a layer is best convolved while it is in the cache: if the rows that a strip of its lines reads fit there, and few
+/// lines are computed twice, at the border of two strips.
+pub(crate) fn prefers_strips([height, width]: [usize; 2], rows: usize, kernel: usize) -> bool {
+    let lines = CACHED_BYTES / (4 * width * rows.max(1));
+    lines >= height || lines >= 4 * (kernel - 1)
+}

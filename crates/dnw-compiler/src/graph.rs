@@ -69,6 +69,21 @@ pub(crate) struct Conv {
     pub(crate) edges: Vec<Vec<Edge>>,
     pub(crate) bias: Vec<f64>,
     pub(crate) window: Window,
+    /// A depthwise convolution that follows at once; the node's shape and ReLU are those of its output.
+    pub(crate) then: Option<Then>,
+}
+
+/// A depthwise convolution of a convolution's output.
+#[derive(Clone, Debug)]
+pub(crate) struct Then {
+    /// `[channels, taps]`.
+    pub(crate) weights: Vec<f64>,
+    pub(crate) bias: Vec<f64>,
+    pub(crate) window: Window,
+    /// Height and width of the convolution's own output.
+    pub(crate) map: [usize; 2],
+    /// Whether negative values of it become zero.
+    pub(crate) relu: bool,
 }
 
 /// A weight that takes part.

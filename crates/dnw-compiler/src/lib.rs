@@ -6,8 +6,9 @@
 //! 1. dead nodes are removed and constants folded ([`dnw_circuit::prune`]);
 //! 2. scales and shifts of norms are folded into the weights of the layers before them;
 //! 3. sums and ReLUs are fused into the layer whose output they change;
-//! 4. each layer gets the kernel that costs least, by a model of the costs;
-//! 5. feature maps are placed in memory, which is used again when they are no longer needed.
+//! 4. on request a depthwise convolution follows the sparse one before it strip by strip;
+//! 5. each layer gets the kernel that costs least, by a model of the costs;
+//! 6. feature maps are placed in memory, which is used again when they are no longer needed.
 //!
 //! ```
 //! use dnw_circuit::{CircuitBuilder, Tensor, Window, interpret};
@@ -40,7 +41,7 @@ mod passes;
 use dnw_circuit::{Circuit, prune};
 use dnw_runtime::plan::{Input, Plan};
 
-/// Which optimisations are made. All are by default; each can be switched off, to find out what it is worth or whether it is at fault.
+/// Which optimisations are made. All but `strips` are by default; each can be switched off, to find out what it is worth or whether it is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Passes {
@@ -50,6 +51,9 @@ pub struct Passes {
     pub fold_norms: bool,
     /// Fuses sums and ReLUs into the layers before them.
     pub fuse: bool,
+    /// Lets a depthwise convolution follow a sparse one strip by strip, while its input is in the cache. Not by default: where it was measured,
+    /// with 1 MiB of level 2 cache, it gained nothing (docs/performance.md).
+    pub strips: bool,
     /// Lets several targets of a layer share the rows that they read, where that costs less.
     pub blocks: bool,
     /// Uses memory again.
@@ -62,6 +66,7 @@ impl Default for Passes {
             prune: true,
             fold_norms: true,
             fuse: true,
+            strips: false,
             blocks: true,
             reuse_memory: true,
         }
@@ -75,9 +80,24 @@ impl Passes {
             prune: false,
             fold_norms: false,
             fuse: false,
+            strips: false,
             blocks: false,
             reuse_memory: false,
         }
+    }
+}
+
+impl Passes {
+    /// Each pass with its name.
+    pub fn by_name(&mut self) -> [(&'static str, &mut bool); 6] {
+        [
+            ("prune", &mut self.prune),
+            ("fold-norms", &mut self.fold_norms),
+            ("fuse", &mut self.fuse),
+            ("strips", &mut self.strips),
+            ("blocks", &mut self.blocks),
+            ("reuse-memory", &mut self.reuse_memory),
+        ]
     }
 }
 
@@ -88,10 +108,14 @@ pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
     let pruned = passes.prune.then(|| prune(circuit));
     let mut graph = lower::lower(pruned.as_ref().unwrap_or(circuit));
     if passes.fold_norms {
+        passes::fuse_constants(&mut graph);
         passes::fold_norms(&mut graph);
     }
     if passes.fuse {
         passes::fuse(&mut graph);
+    }
+    if passes.strips {
+        passes::fuse_depthwise(&mut graph);
     }
     let input = Input {
         shape: circuit.image(),

@@ -36,6 +36,7 @@ fn op(circuit: &Circuit, step: &Step) -> Op {
                 .collect(),
             bias: bias_of(circuit, bias.as_ref(), step.shape[0]),
             window: window_of(circuit, weight.tensor, *window),
+            then: None,
         }),
         circuit::Op::Depthwise {
             weight,

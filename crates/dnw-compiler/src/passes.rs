@@ -1,6 +1,9 @@
 //! Passes over the graph.
 
-use crate::graph::{Graph, Op};
+use std::collections::BTreeSet;
+
+use crate::cost;
+use crate::graph::{Conv, Graph, Op, Then};
 
 /// Folds scales and shifts into the layer before, if nobody else reads that layer's output.
 ///
@@ -21,23 +24,26 @@ pub(crate) fn fold_norms(graph: &mut Graph) {
             continue;
         };
         let (scale, shift, relu) = (scale.clone(), shift.clone(), node.relu);
-        let before = &mut graph.nodes[input];
-        if readers[input] > 1 || before.relu {
+        if readers[input] > 1
+            || graph.nodes[input].relu
+            || !scale_residual(graph, input, &scale, &readers)
+        {
             continue;
         }
-        let (bias, scaled) = match &mut before.op {
+        let before = &mut graph.nodes[input];
+        let bias = match &mut before.op {
             Op::Conv(conv) => {
                 for (edges, scale) in conv.edges.iter_mut().zip(&scale) {
                     edges.iter_mut().for_each(|edge| edge.weight *= scale);
                 }
-                (&mut conv.bias, true)
+                &mut conv.bias
             }
             Op::Depthwise { weights, bias, .. } => {
                 let taps = weights.len() / bias.len().max(1);
                 for (weights, scale) in weights.chunks_mut(taps.max(1)).zip(&scale) {
                     weights.iter_mut().for_each(|weight| *weight *= scale);
                 }
-                (bias, true)
+                bias
             }
             Op::Norm {
                 scale: inner,
@@ -48,18 +54,59 @@ pub(crate) fn fold_norms(graph: &mut Graph) {
                     .iter_mut()
                     .zip(&scale)
                     .for_each(|(inner, scale)| *inner *= scale);
-                (bias, true)
+                bias
             }
             _ => continue,
         };
-        if scaled {
-            for ((bias, scale), shift) in bias.iter_mut().zip(&scale).zip(&shift) {
-                *bias = *bias * scale + shift;
+        for ((bias, scale), shift) in bias.iter_mut().zip(&scale).zip(&shift) {
+            *bias = *bias * scale + shift;
+        }
+        before.relu = relu;
+        graph.replace(at, input);
+    }
+}
+
+/// Scales what is added to a convolution's output, if it is a constant of its own. False if something else is added.
+fn scale_residual(graph: &mut Graph, conv: usize, scale: &[f64], readers: &[usize]) -> bool {
+    let (Op::Conv(_), Some(&residual)) = (&graph.nodes[conv].op, graph.nodes[conv].inputs.get(1))
+    else {
+        return true;
+    };
+    let [channels, height, width] = graph.nodes[residual].shape;
+    debug_assert_eq!(channels, scale.len());
+    match &mut graph.nodes[residual].op {
+        Op::Constant(values) if readers[residual] == 1 => {
+            for (map, scale) in values.chunks_mut(height * width).zip(scale) {
+                map.iter_mut().for_each(|value| *value *= scale);
             }
-            before.relu = relu;
-            graph.replace(at, input);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Fuses constants that are added to a convolution, so that the norm behind them can be folded.
+pub(crate) fn fuse_constants(graph: &mut Graph) {
+    for at in 0..graph.nodes.len() {
+        let readers = graph.readers();
+        let Op::Sum(coefficients) = &graph.nodes[at].op else {
+            continue;
+        };
+        if let ([1.0, 1.0], &[conv, constant]) = (&coefficients[..], &graph.nodes[at].inputs[..])
+            && matches!(graph.nodes[constant].op, Op::Constant(_))
+            && can_add(graph, conv, &readers)
+        {
+            fuse_sum(graph, at, conv, constant);
         }
     }
+}
+
+/// Whether something can be added to this node's output: a convolution that nobody else reads.
+fn can_add(graph: &Graph, conv: usize, readers: &[usize]) -> bool {
+    let node = &graph.nodes[conv];
+    let is_conv =
+        matches!(&node.op, Op::Conv(conv) if conv.then.is_none()) && node.inputs.len() == 1;
+    is_conv && !node.relu && readers[conv] == 1
 }
 
 /// Fuses sums with one convolution's output into that convolution, and ReLUs into the layer before.
@@ -73,11 +120,7 @@ pub(crate) fn fuse(graph: &mut Graph) {
         match (&coefficients[..], &inputs[..]) {
             ([1.0], &[input]) => fuse_relu(graph, at, input, &readers),
             ([1.0, 1.0], &[a, b]) if a != b => {
-                let fits = |conv: usize| {
-                    let node = &graph.nodes[conv];
-                    let is_conv = matches!(node.op, Op::Conv(_)) && node.inputs.len() == 1;
-                    is_conv && !node.relu && readers[conv] == 1
-                };
+                let fits = |conv: usize| can_add(graph, conv, &readers);
                 // The later one, so that its inputs need not stay in memory longer than now.
                 let (first, last) = (a.min(b), a.max(b));
                 let Some(conv) = [last, first].into_iter().find(|&input| fits(input)) else {
@@ -129,4 +172,56 @@ fn fuse_sum(graph: &mut Graph, at: usize, conv: usize, other: usize) {
     }
     graph.nodes[at].op = op;
     graph.nodes[at].inputs = inputs;
+}
+
+/// Lets a depthwise convolution follow the sparse convolution before it strip by strip, where the rows of a strip fit in the cache.
+pub(crate) fn fuse_depthwise(graph: &mut Graph) {
+    for at in 0..graph.nodes.len() {
+        let readers = graph.readers();
+        let Op::Depthwise {
+            weights,
+            bias,
+            window,
+        } = &graph.nodes[at].op
+        else {
+            continue;
+        };
+        let input = graph.nodes[at].inputs[0];
+        let before = &graph.nodes[input];
+        let Op::Conv(conv) = &before.op else { continue };
+        let follows =
+            (0..2).all(|i| window.padding[i] < window.kernel[i] && window.dilation[i] == 1);
+        let alone = readers[input] == 1 && conv.then.is_none();
+        let map = [before.shape[1], before.shape[2]];
+        if !follows
+            || !alone
+            || map == [1, 1]
+            || !pays_strip_by_strip(graph, input, conv, window.kernel[0])
+        {
+            continue;
+        }
+        let then = Then {
+            weights: weights.clone(),
+            bias: bias.clone(),
+            window: *window,
+            map,
+            relu: before.relu,
+        };
+        let inputs = std::mem::take(&mut graph.nodes[input].inputs);
+        let mut op = std::mem::replace(&mut graph.nodes[input].op, Op::Removed);
+        if let Op::Conv(conv) = &mut op {
+            conv.then = Some(then);
+        }
+        graph.nodes[at].op = op;
+        graph.nodes[at].inputs = inputs;
+    }
+}
+
+fn pays_strip_by_strip(graph: &Graph, node: usize, conv: &Conv, kernel: usize) -> bool {
+    let [channels, height, width] = graph.nodes[node].shape;
+    let edges = conv.edges.iter().flatten();
+    let rows: BTreeSet<(usize, usize)> = edges.map(|edge| (edge.source, edge.tap)).collect();
+    let edges: usize = conv.edges.iter().map(Vec::len).sum();
+    let is_sparse = 2 * edges < rows.len() * channels;
+    is_sparse && cost::prefers_strips([height, width], rows.len(), kernel)
 }

@@ -11,6 +11,6 @@ mod depthwise;
 mod linear;
 mod sums;
 
-pub use depthwise::{Depthwise, DepthwiseShape};
+pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
 pub use linear::{Matrix, dense_rows};
 pub use sums::{BLOCK, NONE, RowSums, Target, sum_rows};

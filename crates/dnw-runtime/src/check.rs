@@ -144,7 +144,12 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
 
 fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
     maps(sums.to, arena)?;
-    let [targets, height, width] = sums.to.shape;
+    let targets = sums.to.shape[0];
+    let [height, width] = sums.map;
+    let pixels = height
+        .checked_mul(width)
+        .filter(|&pixels| pixels > 0 && pixels <= LARGEST_ARENA);
+    require(pixels.is_some(), "some maps are empty or too large")?;
     let to = written(sums.to);
     require(
         sums.block == 1 || sums.block == BLOCK,
@@ -186,13 +191,48 @@ fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
         .iter()
         .any(|&term| term as usize >= sums.rows.len());
     require(!outside, "an edge comes from outside the layer")?;
+    check_then(sums, places)?;
     if let Some(residual) = sums.residual {
         maps(residual, arena)?;
-        let alike = residual.shape == sums.to.shape && residual.stride == sums.to.stride;
-        require(alike, "the residual has another shape than the output")?;
+        let alike = residual.shape == [targets, height, width];
+        require(alike, "the residual has another shape than the sums")?;
         disjoint(&to, &read(residual))?;
     }
     Ok(())
+}
+
+/// The convolution that follows sums.
+fn check_then(sums: &Sums, places: usize) -> Result<(), String> {
+    let output = [sums.to.shape[1], sums.to.shape[2]];
+    let Some(then) = &sums.then else {
+        return require(
+            output == sums.map,
+            "the output has another shape than the sums",
+        );
+    };
+    let window = then.window;
+    let shape = layout(window, sums.map)?.output;
+    require(
+        output == shape,
+        "the output of a convolution has another shape",
+    )?;
+    // Every line of the output reads a line of the sums.
+    let reads = |i: usize| window.padding[i] < window.kernel[i] && window.dilation[i] == 1;
+    require(
+        reads(0) && reads(1),
+        "a convolution of sums has a large padding or a dilation",
+    )?;
+    let taps = window.kernel[0].checked_mul(window.kernel[1]);
+    let weights = taps.and_then(|taps| taps.checked_mul(places));
+    let fits = weights == Some(then.weights.len()) && then.bias.len() == places;
+    require(
+        fits,
+        "a depthwise convolution has other channels than its sums",
+    )?;
+    require(
+        finite(&then.weights) && finite(&then.bias),
+        "a weight is not finite",
+    )
 }
 
 fn check_depthwise(depthwise: &Depthwise, arena: usize) -> Result<(), String> {

@@ -6,7 +6,7 @@ mod sums;
 
 use std::ops::Range;
 
-use dnw_kernels::inference::{self, DepthwiseShape, Matrix};
+use dnw_kernels::inference::{self, DepthwiseShape, Kernel, Lines, Matrix};
 
 use crate::memory::Arena;
 use crate::plan::{CopyPixels, Depthwise, Linear, Op, Pad, Step};
@@ -185,14 +185,16 @@ unsafe fn depthwise(
             )
         };
         let weights = &depthwise.weights[channel * taps..][..taps];
-        layout.run(
-            x,
+        let lines = Lines {
+            numbers: x,
+            line: depthwise.from.shape[2],
+        };
+        let kernel = Kernel {
             weights,
-            depthwise.bias[channel],
-            depthwise.relu,
-            scratch,
-            out,
-        );
+            bias: depthwise.bias[channel],
+            relu: depthwise.relu,
+        };
+        layout.run(lines, kernel, scratch, out);
     }
 }
 

@@ -258,14 +258,31 @@ pub struct Sums {
     pub weights: Vec<f32>,
     /// One for each target of each block.
     pub bias: Vec<f32>,
-    /// Numbers of a row from one line of the output to the next; the output's width if rows are maps.
+    /// Height and width of the sums.
+    pub map: [usize; 2],
+    /// Numbers of a row from one line of the sums to the next; their width if rows are maps.
     pub line: usize,
     /// The channel that each target of each block is, in `to`; those of a last block that has fewer targets repeat none and are `u32::MAX`.
     pub channels: Vec<u32>,
     /// Where the output lies.
     pub to: Maps,
-    /// Maps that are added, of the shape of `to`.
+    /// Maps that are added to the sums, of their shape.
     pub residual: Option<Maps>,
+    /// Whether negative sums become zero.
+    pub relu: bool,
+    /// A depthwise convolution of the sums, whose result is the output. The sums of a few lines stay in the cache until it has read them.
+    pub then: Option<Kernels>,
+}
+
+/// A depthwise convolution that follows another step at once: one kernel for each target of each block, in their order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernels {
+    /// The kernel's size, stride, padding and dilation.
+    pub window: Window,
+    /// `[targets, kernel height, kernel width]`.
+    pub weights: Vec<f32>,
+    /// One for each target.
+    pub bias: Vec<f32>,
     /// Whether negative outputs become zero.
     pub relu: bool,
 }

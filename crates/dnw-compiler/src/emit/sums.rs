@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use dnw_runtime::plan::{self, BLOCK, Maps, Pad, Padded, Sums};
+use dnw_runtime::plan::{self, BLOCK, Kernels, Maps, Pad, Padded, Sums};
 
-use super::Emitter;
+use super::{Emitter, floats};
 use crate::cost::prefers_blocks;
-use crate::graph::{Conv, Edge, Node};
+use crate::graph::{Conv, Edge, Node, Then};
 
 impl Emitter<'_> {
     pub(super) fn sums(&mut self, node: &Node, conv: &Conv) -> Maps {
@@ -25,12 +25,16 @@ impl Emitter<'_> {
         let window = conv.window;
         let is_pointwise =
             taps == 1 && window.stride == [1, 1] && window.padding == [0, 0] && height * width > 1;
+        let (map, relu) = match &conv.then {
+            Some(then) => (then.map, then.relu),
+            None => ([node.shape[1], node.shape[2]], node.relu),
+        };
         // Where each source starts, and each tap relative to it.
         let (starts, tap, line) = if is_pointwise {
             let starts = channels
                 .iter()
                 .map(|&(base, channel)| self.channel(base, channel).at);
-            (starts.collect::<Vec<usize>>(), vec![0], node.shape[2])
+            (starts.collect::<Vec<usize>>(), vec![0], map[1])
         } else {
             let layout = Padded::new(window, [height, width]).expect("a circuit's window fits");
             let starts = self.pad(&node.layer, &channels, &used, layout);
@@ -54,6 +58,7 @@ impl Emitter<'_> {
         });
         let entries = node.shape[0] * channels.len() * taps;
         let reason = blocked.reason(entries);
+        let places = blocked.channels.len();
         let sums = Sums {
             block: blocked.block,
             rows,
@@ -61,11 +66,16 @@ impl Emitter<'_> {
             terms: blocked.terms,
             weights: blocked.weights,
             bias: blocked.bias,
+            map,
             line,
             channels: blocked.channels,
             to,
             residual,
-            relu: node.relu,
+            relu,
+            then: conv
+                .then
+                .as_ref()
+                .map(|then| kernels(then, node.relu, places)),
         };
         self.push(&node.layer, reason, plan::Op::Sums(sums));
         to
@@ -125,6 +135,20 @@ impl Emitter<'_> {
         });
         at
     }
+}
+
+/// The depthwise convolution that follows, with zeros for targets of a last block that are none.
+fn kernels(then: &Then, relu: bool, places: usize) -> Kernels {
+    let taps = then.window.kernel[0] * then.window.kernel[1];
+    let mut kernels = Kernels {
+        window: then.window,
+        weights: floats(&then.weights),
+        bias: floats(&then.bias),
+        relu,
+    };
+    kernels.weights.resize(places * taps, 0.0);
+    kernels.bias.resize(places, 0.0);
+    kernels
 }
 
 /// Edges in the order of the kernel.

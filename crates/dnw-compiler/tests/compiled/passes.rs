@@ -8,20 +8,15 @@ use proptest::prelude::*;
 
 use crate::random::recipes;
 
-/// All passes, none, and each alone.
+/// The passes by default, all, none, and each alone.
 fn choices() -> Vec<Passes> {
     let none = Passes::none();
-    let mut choices = vec![Passes::default(), none];
-    for i in 0..5 {
+    let mut all = none;
+    all.by_name().into_iter().for_each(|(_, pass)| *pass = true);
+    let mut choices = vec![Passes::default(), all, none];
+    for i in 0..Passes::none().by_name().len() {
         let mut one = none;
-        let flags = [
-            &mut one.prune,
-            &mut one.fold_norms,
-            &mut one.fuse,
-            &mut one.blocks,
-            &mut one.reuse_memory,
-        ];
-        *flags.into_iter().nth(i).expect("five passes") = true;
+        *one.by_name()[i].1 = true;
         choices.push(one);
     }
     choices

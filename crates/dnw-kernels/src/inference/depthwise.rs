@@ -11,16 +11,36 @@ use crate::simd::{LANES, multiply_add, vectorised};
 pub struct DepthwiseShape {
     /// Height and width of a map.
     pub map: [usize; 2],
-    /// Height and width of an output map.
+    /// Height and width of an output map. Pixels that a tap reads behind the map's end are zeros, however many.
     pub output: [usize; 2],
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
     /// Stride.
     pub stride: [usize; 2],
-    /// Zeros on each side.
+    /// Zeros above and to the left.
     pub padding: [usize; 2],
     /// Distance of neighbouring taps.
     pub dilation: [usize; 2],
+}
+
+/// The lines of a map.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'a> {
+    /// From the first pixel on.
+    pub numbers: &'a [f32],
+    /// Numbers from the start of a line to the start of the next.
+    pub line: usize,
+}
+
+/// The kernel of a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel<'a> {
+    /// A weight for each tap, line by line.
+    pub weights: &'a [f32],
+    /// Added to every output.
+    pub bias: f32,
+    /// Whether negative outputs become zero.
+    pub relu: bool,
 }
 
 /// Where the pixels and taps of a depthwise convolution lie.
@@ -49,7 +69,7 @@ impl Depthwise {
     /// The layout of this convolution.
     ///
     /// # Panics
-    /// If a size is zero, or the output's is not the convolution's.
+    /// If a size is zero.
     pub fn new(shape: DepthwiseShape) -> Self {
         let DepthwiseShape {
             map,
@@ -59,15 +79,8 @@ impl Depthwise {
             padding,
             dilation,
         } = shape;
-        for i in 0..2 {
-            let padded = map[i] + 2 * padding[i];
-            let reach = (kernel[i] - 1) * dilation[i] + 1;
-            assert_eq!(
-                output[i],
-                (padded - reach) / stride[i] + 1,
-                "an output of another size"
-            );
-        }
+        let sizes = [map, output, kernel, stride, dilation];
+        assert!(!sizes.concat().contains(&0), "an empty convolution");
         // A tap at `t` reads pixel `o * stride + t * dilation - padding` for output `o`: in the plane of a remainder, that of `o + shift`.
         let remainder = |i: usize, tap: usize| {
             let at = (tap * dilation[i]) as isize - padding[i] as isize;
@@ -136,39 +149,24 @@ impl Depthwise {
         self.line == self.shape.output[1]
     }
 
-    /// Computes one channel: `x` has the map's pixels, `out` the output's, or as many numbers more as make whole vectors if
-    /// `height * width` of the output is not 1. `weights` has a weight per tap, line by line.
+    /// Computes one channel. `out` has the output's pixels, or as many numbers more as make whole vectors: then these are written too.
     ///
     /// `scratch` is zero before the first channel, and left to this method until the last.
     ///
     /// # Panics
     /// If a length does not fit.
-    pub fn run(
-        &self,
-        x: &[f32],
-        weights: &[f32],
-        bias: f32,
-        relu: bool,
-        scratch: &mut [f32],
-        out: &mut [f32],
-    ) {
+    pub fn run(&self, x: Lines<'_>, kernel: Kernel<'_>, scratch: &mut [f32], out: &mut [f32]) {
         let [height, width] = self.shape.map;
         let [kh, kw] = self.shape.kernel;
-        assert!(x.len() >= height * width && weights.len() == kh * kw);
-        assert!(scratch.len() >= self.scratch());
+        assert!(x.line >= width && x.numbers.len() >= (height - 1) * x.line + width);
+        assert!(kernel.weights.len() == kh * kw && scratch.len() >= self.scratch());
         let [sy, sx] = self.shape.stride;
         let (planes, apart) = scratch.split_at_mut(sy * sx * self.plane);
         fill(self, x, planes);
-        let task = Task {
-            layout: self,
-            weights,
-            bias,
-            relu,
-        };
         if self.is_direct() && out.len() >= self.vectors * LANES {
-            channel(task, planes, out);
+            channel(self, kernel, planes, out);
         } else {
-            channel(task, planes, apart);
+            channel(self, kernel, planes, apart);
             let [lines, width] = self.shape.output;
             for y in 0..lines {
                 out[y * width..][..width].copy_from_slice(&apart[y * self.line..][..width]);
@@ -177,21 +175,13 @@ impl Depthwise {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Task<'a> {
-    layout: &'a Depthwise,
-    weights: &'a [f32],
-    bias: f32,
-    relu: bool,
-}
-
 vectorised! {
-    fn fill(layout: &Depthwise, x: &[f32], planes: &mut [f32]) = fill_body;
+    fn fill(layout: &Depthwise, x: Lines<'_>, planes: &mut [f32]) = fill_body;
 }
 
 /// Copies a map to its planes.
 #[inline(always)]
-fn fill_body<const SET: u8>(layout: &Depthwise, x: &[f32], planes: &mut [f32]) {
+fn fill_body<const SET: u8>(layout: &Depthwise, x: Lines<'_>, planes: &mut [f32]) {
     let Depthwise {
         shape,
         line,
@@ -201,11 +191,12 @@ fn fill_body<const SET: u8>(layout: &Depthwise, x: &[f32], planes: &mut [f32]) {
     } = *layout;
     let [height, width] = shape.map;
     let [sy, sx] = shape.stride;
-    if sy == 1 && sx == 1 && line == width {
-        planes[lead..][..height * width].copy_from_slice(&x[..height * width]);
+    if sy == 1 && sx == 1 && line == width && x.line == width {
+        planes[lead..][..height * width].copy_from_slice(&x.numbers[..height * width]);
         return;
     }
-    for (y, pixels) in x.chunks_exact(width).take(height).enumerate() {
+    for y in 0..height {
+        let pixels = &x.numbers[y * x.line..][..width];
         let first = (y % sy * sx) * plane + lead + y / sy * line;
         match sx {
             1 => planes[first..][..width].copy_from_slice(pixels),
@@ -231,47 +222,84 @@ fn fill_body<const SET: u8>(layout: &Depthwise, x: &[f32], planes: &mut [f32]) {
 }
 
 vectorised! {
-    fn channel(task: Task<'_>, planes: &[f32], out: &mut [f32]) = channel_body;
+    fn channel(layout: &Depthwise, kernel: Kernel<'_>, planes: &[f32], out: &mut [f32]) = channel_body;
 }
 
 #[inline(always)]
-fn channel_body<const SET: u8>(task: Task<'_>, planes: &[f32], out: &mut [f32]) {
-    match task.layout.shape.kernel {
-        [3, 3] => taps_body::<SET, 3, 3>(task, planes, out),
-        [5, 5] => taps_body::<SET, 5, 5>(task, planes, out),
-        // Zero: the sizes of the layout.
-        _ => taps_body::<SET, 0, 0>(task, planes, out),
-    }
-}
-
-#[inline(always)]
-fn taps_body<const SET: u8, const KH: usize, const KW: usize>(
-    task: Task<'_>,
+fn channel_body<const SET: u8>(
+    layout: &Depthwise,
+    kernel: Kernel<'_>,
     planes: &[f32],
     out: &mut [f32],
 ) {
-    let layout = task.layout;
+    match layout.shape.kernel {
+        [3, 3] => taps_body::<SET, 3, 3>(layout, kernel, planes, out),
+        [5, 5] => taps_body::<SET, 5, 5>(layout, kernel, planes, out),
+        // Zero: the sizes of the layout.
+        _ => taps_body::<SET, 0, 0>(layout, kernel, planes, out),
+    }
+}
+
+/// The largest kernel with a copy of the loop of its own.
+const KH_MOST: usize = 5;
+const KW_MOST: usize = 5;
+
+#[inline(always)]
+fn taps_body<const SET: u8, const KH: usize, const KW: usize>(
+    layout: &Depthwise,
+    kernel: Kernel<'_>,
+    planes: &[f32],
+    out: &mut [f32],
+) {
     let [kh, kw] = if KH == 0 {
         layout.shape.kernel
     } else {
         [KH, KW]
     };
     let columns = &layout.columns[..kw];
+    let numbers = layout.vectors * LANES;
+    let weights = &kernel.weights[..kh * kw];
+    // Checked once, not for each vector.
+    for column in columns {
+        assert!(column.mask.len() == numbers || column.mask.is_empty());
+        let ends = column.offsets[..kh].iter().map(|offset| offset + numbers);
+        assert!(ends.max().is_none_or(|end| end <= planes.len()));
+    }
+    // Copies, which the compiler keeps in registers, because it sees that nothing else can change them.
+    let mut own = [[0.0f32; KW_MOST]; KH_MOST];
+    if KH > 0 {
+        for y in 0..KH {
+            own[y][..KW].copy_from_slice(&weights[y * KW..][..KW]);
+        }
+    }
     for (vector, out) in out.chunks_exact_mut(LANES).take(layout.vectors).enumerate() {
         let at = vector * LANES;
-        let mut total = [task.bias; LANES];
+        let mut total = [kernel.bias; LANES];
         for (x, column) in columns.iter().enumerate() {
             let mut sum = [0.0; LANES];
-            for (y, &offset) in column.offsets[..kh].iter().enumerate() {
-                let w = task.weights[y * kw + x];
-                let row: &[f32; LANES] =
-                    planes[offset + at..][..LANES].try_into().expect("sixteen");
+            for y in 0..kh {
+                // SAFETY: the lengths were checked above; `kh` and `kw` are those of the layout.
+                let (w, row) = unsafe {
+                    let first = planes.as_ptr().add(column.offsets.get_unchecked(y) + at);
+                    (
+                        *weights.get_unchecked(y * kw + x),
+                        first.cast::<[f32; LANES]>().read_unaligned(),
+                    )
+                };
                 for i in 0..LANES {
                     sum[i] = multiply_add::<SET>(w, row[i], sum[i]);
                 }
             }
             if !column.mask.is_empty() {
-                let mask = &column.mask[at..][..LANES];
+                // SAFETY: the length was checked above.
+                let mask = unsafe {
+                    column
+                        .mask
+                        .as_ptr()
+                        .add(at)
+                        .cast::<[u32; LANES]>()
+                        .read_unaligned()
+                };
                 for i in 0..LANES {
                     sum[i] = f32::from_bits(sum[i].to_bits() & mask[i]);
                 }
@@ -280,7 +308,7 @@ fn taps_body<const SET: u8, const KH: usize, const KW: usize>(
                 total[i] += sum[i];
             }
         }
-        if task.relu {
+        if kernel.relu {
             for x in &mut total {
                 *x = if *x > 0.0 { *x } else { 0.0 };
             }

@@ -65,7 +65,7 @@ fn dense_body<const SET: u8>(matrix: Matrix<'_>, rows: Range<usize>, x: &[f32], 
         }
         at += 4;
     }
-    for at in at..rows.len() {
+    for (at, out) in out.iter_mut().enumerate().skip(at) {
         let own = row(rows.start + at);
         let mut lanes = [0.0; LANES];
         for (w, x) in own[..whole].chunks_exact(LANES).zip(x.chunks_exact(LANES)) {
@@ -73,7 +73,7 @@ fn dense_body<const SET: u8>(matrix: Matrix<'_>, rows: Range<usize>, x: &[f32], 
                 lanes[i] = multiply_add::<SET>(w[i], x[i], lanes[i]);
             }
         }
-        out[at] = sum_lanes(lanes)
+        *out = sum_lanes(lanes)
             + rest::<SET>(&own[whole..], &x[whole..])
             + matrix.bias[rows.start + at];
     }

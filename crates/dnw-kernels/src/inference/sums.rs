@@ -181,7 +181,8 @@ impl<'a> Pieces<'a> {
             self.at = self.strip.start;
         }
         if self.block >= self.blocks.end {
-            self.strip = self.strip.end..self.vectors.min(self.strip.end + self.width);
+            self.strip =
+                self.strip.end..self.vectors.min(self.strip.end.saturating_add(self.width));
             (self.block, self.at) = (self.blocks.start, self.strip.start);
         }
         if self.strip.is_empty() || self.blocks.is_empty() {

@@ -25,25 +25,38 @@ pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], pa
     }
 }
 
-/// Pools one map: first the lines of a window, number by number, then the columns.
+/// Pools one map.
 fn windows(pool: &PoolMaps, x: &[f32], columns: &mut [f32], out: &mut [f32]) {
+    let taps = pool.window.kernel[0] * pool.window.kernel[1];
+    match pool.pool {
+        Pool::Max => combine(pool, x, columns, out, f32::NEG_INFINITY, |a, b| {
+            if b > a { b } else { a }
+        }),
+        Pool::Average => {
+            combine(pool, x, columns, out, 0.0, |a, b| a + b);
+            let scale = 1.0 / taps as f32;
+            out[..pool.to.pixels()].iter_mut().for_each(|x| *x *= scale);
+        }
+    }
+}
+
+/// Combines the numbers of each window: first its lines, then its columns.
+fn combine(
+    pool: &PoolMaps,
+    x: &[f32],
+    columns: &mut [f32],
+    out: &mut [f32],
+    start: f32,
+    combine: impl Fn(f32, f32) -> f32,
+) {
     let [_, height, width] = pool.from.shape;
     let [_, lines, across] = pool.to.shape;
     let ([kh, kw], [sy, sx], [py, px]) =
         (pool.window.kernel, pool.window.stride, pool.window.padding);
-    let combine = match pool.pool {
-        Pool::Max => |a: f32, b: f32| if b > a { b } else { a },
-        Pool::Average => |a: f32, b: f32| a + b,
-    };
-    let start = match pool.pool {
-        Pool::Max => f32::NEG_INFINITY,
-        Pool::Average => 0.0,
-    };
     let inside = |at: usize, stride: usize, kernel: usize, padding: usize, size: usize| {
         let first = at * stride;
         first.saturating_sub(padding)..(first + kernel).saturating_sub(padding).min(size)
     };
-    let scale = 1.0 / (kh * kw) as f32;
     for y in 0..lines {
         columns.fill(start);
         for line in inside(y, sy, kh, py, height) {
@@ -55,12 +68,7 @@ fn windows(pool: &PoolMaps, x: &[f32], columns: &mut [f32], out: &mut [f32]) {
         }
         for (at, out) in out[y * across..][..across].iter_mut().enumerate() {
             let window = &columns[inside(at, sx, kw, px, width)];
-            let pooled = window.iter().fold(start, |a, &b| combine(a, b));
-            *out = if pool.pool == Pool::Average {
-                pooled * scale
-            } else {
-                pooled
-            };
+            *out = window.iter().fold(start, |a, &b| combine(a, b));
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Weighted sums of rows.
 
-use dnw_kernels::inference::{BLOCK, NONE, RowSums, Target, sum_rows};
+mod strips;
+
+use dnw_kernels::inference::{BLOCK, Kernel, Lines, NONE, RowSums, Target, sum_rows};
 
 use super::{Part, pointwise::rectified};
-use crate::check::vectors;
 use crate::memory::Arena;
-use crate::plan::{Maps, Sums, VECTOR};
+use crate::plan::{Kernels, Maps, Sums, VECTOR};
+use strips::{Strip, strips};
 
 /// Sums with the offset of each term.
 #[derive(Debug)]
@@ -18,22 +20,35 @@ pub(super) struct PreparedSums {
     to: Maps,
     residual: Option<Maps>,
     relu: bool,
+    map: [usize; 2],
     line: usize,
-    vectors: usize,
-    strip: usize,
-    /// Whether vectors are written to the output maps at once: their lines follow each other, as the lines of rows do.
-    is_direct: bool,
+    then: Option<Kernels>,
+    output: Output,
 }
 
-/// Bytes of rows that are read for one strip: about a level 1 cache.
-const CACHED_BYTES: usize = 24 << 10;
+/// How sums become outputs.
+#[derive(Debug)]
+enum Output {
+    /// Vectors are written to the output at once: its lines follow each other, as those of rows do. So many vectors of each row, in strips of
+    /// so many.
+    Direct { vectors: usize, strip: usize },
+    /// Some lines of a target are summed in scratch memory, and copied or convolved from there.
+    Lines(Vec<Strip>),
+}
 
 impl PreparedSums {
     pub(super) fn new(sums: Sums) -> Self {
         let Sums { to, residual, .. } = sums;
-        let [_, height, width] = to.shape;
-        let vectors = vectors(height, width, sums.line).expect("a checked plan");
-        let is_direct = sums.line == width && to.stride.is_multiple_of(VECTOR);
+        let is_direct =
+            sums.then.is_none() && sums.line == to.shape[2] && to.stride.is_multiple_of(VECTOR);
+        let output = if is_direct {
+            Output::Direct {
+                vectors: to.stride / VECTOR,
+                strip: strips::vectors_in_cache(sums.rows.len(), to.stride / VECTOR),
+            }
+        } else {
+            Output::Lines(strips(&sums))
+        };
         let targets = sums
             .channels
             .iter()
@@ -53,7 +68,6 @@ impl PreparedSums {
         for term in &mut offsets {
             *term = sums.rows[*term as usize];
         }
-        let strip = (CACHED_BYTES / (4 * VECTOR * sums.rows.len().max(1))).max(12);
         Self {
             block: sums.block,
             targets: targets.collect(),
@@ -63,26 +77,29 @@ impl PreparedSums {
             to,
             residual,
             relu: sums.relu,
+            map: sums.map,
             line: sums.line,
-            vectors,
-            strip,
-            is_direct,
+            then: sums.then,
+            output,
         }
     }
 
     pub(super) fn operation(&self) -> &'static str {
-        if self.block == 1 {
-            "sparse sums"
-        } else {
-            "blocked sums"
+        match (self.block, &self.then) {
+            (1, None) => "sparse sums",
+            (1, Some(_)) => "sparse sums, then depthwise",
+            (_, None) => "sums of four targets",
+            (_, Some(_)) => "sums of four targets, then depthwise",
         }
     }
 
     pub(super) fn scratch(&self) -> usize {
-        if self.is_direct {
-            0
-        } else {
-            self.block * self.vectors * VECTOR
+        match &self.output {
+            Output::Direct { .. } => 0,
+            Output::Lines(strips) => {
+                let most = |of: &dyn Fn(&Strip) -> usize| strips.iter().map(of).max().unwrap_or(0);
+                self.block * most(&|strip| strip.vectors * VECTOR) + most(&Strip::scratch)
+            }
         }
     }
 
@@ -94,10 +111,9 @@ impl PreparedSums {
         let terms = self.offsets.len();
         let end = |index: usize| {
             let most = (terms * index / part.of) as u32;
-            if index == part.of {
-                blocks
-            } else {
-                self.starts[..blocks].partition_point(|&start| start < most)
+            match index == part.of {
+                true => blocks,
+                false => self.starts[..blocks].partition_point(|&start| start < most),
             }
         };
         let own = end(part.index)..end(part.index + 1);
@@ -108,17 +124,54 @@ impl PreparedSums {
             offsets: &self.offsets,
             weights: &self.weights,
             relu: self.relu,
-            strip: self.strip,
+            strip: usize::MAX,
         };
-        if self.is_direct {
-            // SAFETY: the check of the plan.
-            unsafe { self.sum(sums, own, &self.targets) };
-            return;
+        match &self.output {
+            &Output::Direct { vectors, strip } => {
+                sums.strip = strip;
+                // SAFETY: the check of the plan.
+                unsafe { self.sum(sums, own, &self.targets, vectors) };
+            }
+            Output::Lines(strips) => {
+                // A residual comes before the ReLU.
+                sums.relu &= self.residual.is_none();
+                for strip in strips {
+                    // SAFETY: as the caller promises.
+                    unsafe { self.lines(strip, sums, own.clone(), arena, scratch) };
+                }
+            }
         }
-        sums.out = scratch.as_mut_ptr();
-        sums.relu = false;
-        let numbers = self.vectors * VECTOR;
-        for block in own {
+    }
+
+    unsafe fn sum(
+        &self,
+        sums: RowSums<'_>,
+        blocks: std::ops::Range<usize>,
+        targets: &[Target],
+        vectors: usize,
+    ) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match self.block {
+                1 => sum_rows::<1>(sums, blocks, targets, vectors),
+                _ => sum_rows::<BLOCK>(sums, blocks, targets, vectors),
+            }
+        }
+    }
+
+    /// Sums some lines of all targets.
+    unsafe fn lines(
+        &self,
+        strip: &Strip,
+        sums: RowSums<'_>,
+        blocks: std::ops::Range<usize>,
+        arena: Arena,
+        scratch: &mut [f32],
+    ) {
+        let numbers = strip.vectors * VECTOR;
+        let (summed, scratch) = scratch.split_at_mut(self.block * numbers);
+        scratch[..strip.scratch()].fill(0.0);
+        for block in blocks {
             let mut targets = [Target {
                 out: NONE,
                 residual: NONE,
@@ -126,57 +179,65 @@ impl PreparedSums {
             }; BLOCK];
             let these = &self.targets[block * self.block..][..self.block];
             for (i, (target, own)) in targets.iter_mut().zip(these).enumerate() {
-                let out = if own.out == NONE {
-                    NONE
-                } else {
-                    (i * numbers) as u32
-                };
-                *target = Target {
-                    out,
-                    residual: NONE,
-                    bias: own.bias,
-                };
+                target.bias = own.bias;
+                if own.out != NONE {
+                    target.out = (i * numbers) as u32;
+                }
             }
             let one = RowSums {
+                // SAFETY: the check of the plan: rows are longer than this.
+                source: unsafe { sums.source.add(strip.first) },
+                out: summed.as_mut_ptr(),
                 starts: &self.starts[block..block + 2],
                 ..sums
             };
             // SAFETY: the check of the plan; scratch memory holds a block.
-            unsafe { self.sum(one, 0..1, &targets[..self.block]) };
+            unsafe { self.sum(one, 0..1, &targets[..self.block], strip.vectors) };
             for (i, own) in these.iter().enumerate().filter(|(_, own)| own.out != NONE) {
-                let numbers = &scratch[i * numbers..][..numbers];
+                let summed = &mut summed[i * numbers + strip.skip..(i + 1) * numbers];
+                if let Some(maps) = self.residual {
+                    let channel = (own.out as usize - self.to.at) / self.to.stride;
+                    let at = maps.at + channel * maps.stride + strip.lines.start * self.map[1];
+                    // SAFETY: as for `execute`.
+                    let residual = unsafe { arena.read(at, strip.lines.len() * self.map[1]) };
+                    self.add_lines(residual, summed);
+                }
                 // SAFETY: as for `execute`.
-                unsafe { self.write_lines(arena, numbers, own.out as usize) };
+                let map = unsafe { arena.write(own.out as usize, self.to.stride) };
+                let out = &mut map[strip.output.start * self.to.shape[2]..];
+                if let (Some(then), Some(layout)) = (&self.then, &strip.layout) {
+                    let taps = then.window.kernel[0] * then.window.kernel[1];
+                    let target = block * self.block + i;
+                    let weights = &then.weights[target * taps..][..taps];
+                    let lines = Lines {
+                        numbers: summed,
+                        line: self.line,
+                    };
+                    let kernel = Kernel {
+                        weights,
+                        bias: then.bias[target],
+                        relu: then.relu,
+                    };
+                    layout.run(lines, kernel, scratch, out);
+                } else {
+                    let width = self.map[1];
+                    for (y, line) in summed.chunks(self.line).take(strip.lines.len()).enumerate() {
+                        out[y * width..][..width].copy_from_slice(&line[..width]);
+                    }
+                }
             }
         }
     }
 
-    unsafe fn sum(&self, sums: RowSums<'_>, blocks: std::ops::Range<usize>, targets: &[Target]) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            match self.block {
-                1 => sum_rows::<1>(sums, blocks, targets, self.vectors),
-                _ => sum_rows::<BLOCK>(sums, blocks, targets, self.vectors),
-            }
-        }
-    }
-
-    /// Copies the lines of a target to its map, with residual and ReLU.
-    unsafe fn write_lines(&self, arena: Arena, numbers: &[f32], at: usize) {
-        let [_, height, width] = self.to.shape;
-        for y in 0..height {
-            let line = &numbers[y * self.line..][..width];
-            // SAFETY: as for `execute`.
-            let out = unsafe { arena.write(at + y * width, width) };
-            out.copy_from_slice(line);
-            if let Some(residual) = self.residual {
-                // SAFETY: as for `execute`.
-                let residual =
-                    unsafe { arena.read(at - self.to.at + residual.at + y * width, width) };
-                out.iter_mut().zip(residual).for_each(|(x, r)| *x += r);
-            }
+    /// Adds lines without padding to sums, and applies the ReLU.
+    fn add_lines(&self, residual: &[f32], summed: &mut [f32]) {
+        for (line, residual) in summed
+            .chunks_mut(self.line)
+            .zip(residual.chunks_exact(self.map[1]))
+        {
+            line.iter_mut().zip(residual).for_each(|(x, r)| *x += r);
             if self.relu {
-                out.iter_mut().for_each(|x| *x = rectified(*x));
+                line.iter_mut().for_each(|x| *x = rectified(*x));
             }
         }
     }

@@ -6,8 +6,8 @@ use super::groups::{read_members, read_starts, write_members, write_starts};
 use super::limits;
 use super::weights::{self, Targets};
 use crate::plan::{
-    AddMaps, Constant, CopyPixels, Depthwise, Edges, Input, Linear, Maps, NormMaps, Op, Pad,
-    Padded, Piece, Pool, PoolMaps, Step, Sums, Window,
+    AddMaps, Constant, CopyPixels, Depthwise, Edges, Input, Kernels, Linear, Maps, NormMaps, Op,
+    Pad, Padded, Piece, Pool, PoolMaps, Step, Sums, Window,
 };
 
 fields!(Input: name, shape, mean, deviation, resize, classes);
@@ -126,11 +126,13 @@ impl Code for Sums {
         weights::write(to, &self.weights, &targets);
         write_members(to, &self.starts, &self.terms);
         to.runs(&self.rows);
+        self.map.write(to);
         self.line.write(to);
         to.runs(&self.channels);
         self.to.write(to);
         self.residual.write(to);
         self.relu.write(to);
+        self.then.write(to);
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, FileError> {
@@ -149,11 +151,34 @@ impl Code for Sums {
             starts,
             terms,
             weights,
+            map: Code::read(from)?,
             line: Code::read(from)?,
             channels: from.runs(bias.len())?,
             bias,
             to: Code::read(from)?,
             residual: Code::read(from)?,
+            relu: Code::read(from)?,
+            then: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for Kernels {
+    fn write(&self, to: &mut Writer) {
+        self.window.write(to);
+        self.bias.write(to);
+        weights::write(to, &self.weights, &Targets::Equal(self.bias.len()));
+        self.relu.write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, FileError> {
+        let window = Code::read(from)?;
+        let bias = Vec::read(from)?;
+        let weights = weights::read(from, &Targets::Equal(bias.len()))?;
+        Ok(Self {
+            window,
+            weights,
+            bias,
             relu: Code::read(from)?,
         })
     }

@@ -303,10 +303,12 @@ fn empty_sums() -> Sums {
         terms: vec![],
         weights: vec![],
         bias: vec![],
+        map: [0, 0],
         line: 0,
         channels: vec![],
         to: Maps::default(),
         residual: None,
         relu: false,
+        then: None,
     }
 }

@@ -151,11 +151,13 @@ fn sums(
         starts,
         terms,
         bias: random.weights(blocks * block),
+        map: [to.shape[1], to.shape[2]],
         line,
         channels: (0..blocks * block).map(channel).collect(),
         to,
         residual,
         relu: random.one_in(2),
+        then: None,
     }
 }
 

@@ -9,7 +9,7 @@ const HEADER: &str = "
     89 44 4e 57 0d 0a 1a 0a | magic number
     01 00 00 00             | version 1.0
     04 00 00 00             | four sections
-    34 02 00 00 00 00 00 00 | 564 bytes
+    37 02 00 00 00 00 00 00 | 567 bytes
 
     01 00 00 00 00 00 00 00 | kind 1, the input; no flags
     a0 00 00 00 00 00 00 00 | at byte 160
@@ -23,15 +23,15 @@ const HEADER: &str = "
 
     03 00 00 00 00 00 00 00 | kind 3, the plan
     df 00 00 00 00 00 00 00
-    e2 00 00 00 00 00 00 00
-    15 ba a4 71 94 8e 53 5f
+    e5 00 00 00 00 00 00 00
+    b7 dc 62 8e 0d 0c e5 e9
 
     04 00 00 00 00 00 00 00 | kind 4, weights
-    c1 01 00 00 00 00 00 00
+    c4 01 00 00 00 00 00 00
     73 00 00 00 00 00 00 00
     03 67 45 88 c1 13 39 d6
 
-    f2 57 c7 c6 24 e6 ec 43 | the checksum of all of the above
+    0c e5 01 e0 41 39 d0 7a | the checksum of all of the above
 ";
 
 const INPUT: &str = "
@@ -75,10 +75,11 @@ const PLAN: &str = "
     03 01 a4                | starts 0, 2, 5: three sizes, k = 1; 0 = 00, 2 = 10 0, 3 = 10 1
     05 02 4a 18             | terms 1, 8 and 0, 4, 5: five gaps 1, 6, 0, 3, 0, k = 2
     09  01 01 40  01 08 02  | nine rows: once +32, eight times +1
+    02 02                   | the sums' height and width
     03                      | line
     02  02 01 02 01         | two channels, 1 and 0: once +1 -1
     40  02 02 02  10        | to 64
-    00 01                   | no residual, ReLU
+    00 01 00                | no residual, ReLU, no convolution behind
 
     04 01  03               | layer 4: depthwise
     40  02 02 02  10        | from 64
@@ -180,11 +181,13 @@ fn plan() -> Plan {
                 terms: vec![1, 8, 0, 4, 5],
                 weights: vec![63.5, -63.5, 0.25, 0.5, -0.25],
                 bias: vec![0.0, 1.0],
+                map: [2, 2],
                 line: 3,
                 channels: vec![1, 0],
                 to: maps(64),
                 residual: None,
                 relu: true,
+                then: None,
             }),
         ),
         (

@@ -177,10 +177,23 @@ fn sums(random: &mut Random) -> Sums {
         starts,
         terms,
         bias: random.weights(blocks * block),
+        map: [random.below(9), random.below(9)],
         line: random.below(20),
         channels,
         to: maps(random),
         residual: random.one_in(2).then(|| maps(random)),
+        relu: random.one_in(2),
+        then: random.one_in(2).then(|| kernels(random)),
+    }
+}
+
+fn kernels(random: &mut Random) -> Kernels {
+    let targets = random.below(20);
+    let window = window(random);
+    Kernels {
+        window,
+        weights: random.weights(targets * window.kernel[0] * window.kernel[1]),
+        bias: random.weights(targets),
         relu: random.one_in(2),
     }
 }

@@ -94,11 +94,13 @@ fn targets_of_a_block_have_scales_of_their_own() {
         terms: (0..20).collect(),
         weights: weights.clone(),
         bias: vec![0.5; BLOCK],
+        map: [0, 0],
         line: 4,
         channels: vec![0, 1, 2, 3],
         to: Maps::default(),
         residual: None,
         relu: false,
+        then: None,
     }));
     let read = read(&write(&plan, Precision::Int8)).unwrap();
     let Op::Sums(sums) = &read.steps[0].op else {

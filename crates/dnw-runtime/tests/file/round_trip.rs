@@ -36,11 +36,13 @@ proptest! {
             terms: vec![],
             weights: vec![],
             bias: vec![],
+            map: [0, 0],
             line: 0,
             channels: vec![],
             to: Maps::default(),
             residual: None,
             relu: false,
+            then: None,
         }));
         prop_assert_eq!(read(&write(&plan, Precision::F32)).unwrap(), plan);
     }

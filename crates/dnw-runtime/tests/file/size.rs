@@ -28,11 +28,13 @@ fn sparse(random: &mut Random, [sources, targets]: [usize; 2], taps: usize, one_
         starts,
         terms,
         bias: random.weights(targets),
+        map: [28, 28],
         line: 32,
         channels,
         to: Maps::new(1 << 20, [targets, 28, 28]),
         residual: None,
         relu: true,
+        then: None,
     })
 }
 
@@ -148,11 +150,13 @@ fn the_rows_of_a_convolution_take_a_few_bytes() {
             terms: vec![],
             weights: vec![],
             bias: vec![],
+            map: [1, 1],
             line: 0,
             channels: vec![],
             to: Maps::default(),
             residual: None,
             relu: false,
+            then: None,
         }));
         write(&plan, Precision::F32).len()
     };
