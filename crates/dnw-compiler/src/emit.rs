@@ -1,50 +1,24 @@
 //! From the graph to a plan: kernels, order and memory.
 
+mod emitter;
 mod sums;
 mod views;
 
 use dnw_runtime::plan::{
     self, AddMaps, Constant, CopyPixels, Depthwise, Input, Linear, Maps, NormMaps, Piece, Plan,
-    PoolMaps, Step,
+    PoolMaps,
 };
 
-use crate::Passes;
 use crate::cost::prefers_dense_matrix;
 use crate::graph::{Conv, Graph, Node, Op};
-use crate::memory::Memory;
-use views::Views;
+use crate::passes::Passes;
+use emitter::{Emitter, floats};
 
 pub(crate) fn emit(graph: &Graph, input: Input, passes: Passes) -> Plan {
     Emitter::new(graph, passes).emit(input)
 }
 
-struct Emitter<'a> {
-    graph: &'a Graph,
-    passes: Passes,
-    views: Views,
-    memory: Memory,
-    /// Where each node's output lies, if it has memory of its own.
-    maps: Vec<Option<Maps>>,
-    steps: Vec<Step>,
-    constants: Vec<Constant>,
-    /// Memory that is given back after the current node.
-    temporary: Vec<Maps>,
-}
-
-impl<'a> Emitter<'a> {
-    fn new(graph: &'a Graph, passes: Passes) -> Self {
-        Self {
-            graph,
-            passes,
-            views: Views::new(graph),
-            memory: Memory::new(passes.reuse_memory),
-            maps: vec![None; graph.nodes.len()],
-            steps: Vec::new(),
-            constants: Vec::new(),
-            temporary: Vec::new(),
-        }
-    }
-
+impl Emitter<'_> {
     fn emit(mut self, input: Input) -> Plan {
         let last_reads = self.views.last_reads(self.graph);
         let read = |node: usize| last_reads[node].is_some();
@@ -97,23 +71,6 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Memory for maps of this shape.
-    fn take(&mut self, shape: [usize; 3]) -> Maps {
-        let maps = Maps::new(0, shape);
-        Maps {
-            at: self.memory.take(maps.len()),
-            ..maps
-        }
-    }
-
-    fn push(&mut self, layer: &str, reason: impl Into<String>, op: plan::Op) {
-        self.steps.push(Step {
-            layer: layer.to_owned(),
-            reason: reason.into(),
-            op,
-        });
-    }
-
     fn node(&mut self, at: usize, node: &Node) {
         // Inputs first: what has to be copied needs memory of its own.
         let to = match &node.op {
@@ -124,10 +81,6 @@ impl<'a> Emitter<'a> {
             _ => self.other(node),
         };
         self.maps[at] = Some(to);
-    }
-
-    fn shape(&self, node: usize) -> [usize; 3] {
-        self.graph.nodes[node].shape
     }
 
     fn other(&mut self, node: &Node) -> Maps {
@@ -258,10 +211,6 @@ impl<'a> Emitter<'a> {
 /// Whether a convolution is a product with one vector.
 fn is_linear(conv: &Conv, [_, height, width]: [usize; 3]) -> bool {
     [height, width] == [1, 1] && conv.window.kernel == [1, 1] && conv.window.padding == [0, 0]
-}
-
-pub(crate) fn floats(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&x| x as f32).collect()
 }
 
 /// The pieces that a node copies.

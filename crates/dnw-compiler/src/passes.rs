@@ -5,6 +5,66 @@ use std::collections::BTreeSet;
 use crate::cost;
 use crate::graph::{Conv, Graph, Op, Then};
 
+/// Which optimisations are made. All but `strips` are by default; each can be switched off, to find out what it is worth or whether it is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Passes {
+    /// Removes dead nodes and folds constants.
+    pub prune: bool,
+    /// Folds norms into the layers before them.
+    pub fold_norms: bool,
+    /// Fuses sums and ReLUs into the layers before them.
+    pub fuse: bool,
+    /// Lets a depthwise convolution follow a sparse one strip by strip, while its input is in the cache. Not by default: where it was measured,
+    /// with 1 MiB of level 2 cache, it gained nothing (docs/performance.md).
+    pub strips: bool,
+    /// Lets several targets of a layer share the rows that they read, where that costs less.
+    pub blocks: bool,
+    /// Uses memory again.
+    pub reuse_memory: bool,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        Self {
+            prune: true,
+            fold_norms: true,
+            fuse: true,
+            strips: false,
+            blocks: true,
+            reuse_memory: true,
+        }
+    }
+}
+
+impl Passes {
+    /// None of them.
+    pub fn none() -> Self {
+        Self {
+            prune: false,
+            fold_norms: false,
+            fuse: false,
+            strips: false,
+            blocks: false,
+            reuse_memory: false,
+        }
+    }
+}
+
+impl Passes {
+    /// Each pass with its name.
+    pub fn by_name(&mut self) -> [(&'static str, &mut bool); 6] {
+        [
+            ("prune", &mut self.prune),
+            ("fold-norms", &mut self.fold_norms),
+            ("fuse", &mut self.fuse),
+            ("strips", &mut self.strips),
+            ("blocks", &mut self.blocks),
+            ("reuse-memory", &mut self.reuse_memory),
+        ]
+    }
+}
+
 /// Folds scales and shifts into the layer before, if nobody else reads that layer's output.
 ///
 /// `scale * (W x + b) + shift` is `(scale W) x + (scale b + shift)`.

@@ -4,11 +4,10 @@ mod pointwise;
 mod pools;
 mod sums;
 
-use std::ops::Range;
-
 use dnw_kernels::inference::{self, DepthwiseShape, Kernel, Lines, Matrix};
 
 use crate::memory::Arena;
+use crate::part::Part;
 use crate::plan::{CopyPixels, Depthwise, Linear, Op, Pad, Step};
 use sums::PreparedSums;
 
@@ -29,20 +28,6 @@ enum Work {
     Norm(crate::plan::NormMaps),
     Add(crate::plan::AddMaps),
     Copy(CopyPixels),
-}
-
-/// One of several threads that execute a step together.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
-    pub(crate) index: usize,
-    pub(crate) of: usize,
-}
-
-impl Part {
-    /// This part of so many channels.
-    fn share(self, all: usize) -> Range<usize> {
-        all * self.index / self.of..all * (self.index + 1) / self.of
-    }
 }
 
 impl Prepared {

@@ -21,6 +21,7 @@ mod execute;
 pub mod file;
 mod memory;
 mod model;
+mod part;
 pub mod plan;
 mod session;
 #[cfg(feature = "threads")]

@@ -1,8 +1,8 @@
 //! Sessions: the memory and threads with which a model is executed.
 
-use crate::execute::Part;
 use crate::memory::{Aligned, Arena};
 use crate::model::Inner;
+use crate::part::Part;
 use crate::plan::{Maps, VECTOR};
 use crate::{Model, RunError};
 

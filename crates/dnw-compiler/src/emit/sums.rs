@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dnw_runtime::plan::{self, BLOCK, Kernels, Maps, Pad, Padded, Sums};
 
-use super::{Emitter, floats};
+use super::emitter::{Emitter, floats};
 use crate::cost::prefers_blocks;
 use crate::graph::{Conv, Edge, Node, Then};
 

@@ -1,7 +1,7 @@
 //! Norms and sums, number by number.
 
-use super::Part;
 use crate::memory::Arena;
+use crate::part::Part;
 use crate::plan::{AddMaps, NormMaps, VECTOR};
 
 pub(super) fn rectified(x: f32) -> f32 {

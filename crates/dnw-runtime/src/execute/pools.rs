@@ -1,7 +1,8 @@
 //! Pools.
 
-use super::{Part, pointwise::sum};
+use super::pointwise::sum;
 use crate::memory::Arena;
+use crate::part::Part;
 use crate::plan::{Pool, PoolMaps};
 
 /// # Safety

@@ -4,8 +4,9 @@ mod strips;
 
 use dnw_kernels::inference::{BLOCK, Kernel, Lines, NONE, RowSums, Target, sum_rows};
 
-use super::{Part, pointwise::rectified};
+use super::pointwise::rectified;
 use crate::memory::Arena;
+use crate::part::Part;
 use crate::plan::{Kernels, Maps, Sums, VECTOR};
 use strips::{Strip, strips};
 

@@ -121,7 +121,12 @@ fn everything_but_weights_of_edges_stays_as_it_is() {
             let mut read = read(&write(&plan, precision)).unwrap();
             for (step, before) in read.steps.iter_mut().zip(&plan.steps) {
                 match (&mut step.op, &before.op) {
-                    (Op::Sums(a), Op::Sums(b)) => a.weights.clone_from(&b.weights),
+                    (Op::Sums(a), Op::Sums(b)) => {
+                        a.weights.clone_from(&b.weights);
+                        if let (Some(a), Some(b)) = (&mut a.then, &b.then) {
+                            a.weights.clone_from(&b.weights);
+                        }
+                    }
                     (Op::Depthwise(a), Op::Depthwise(b)) => a.weights.clone_from(&b.weights),
                     (Op::Linear(a), Op::Linear(b)) => a.weights.clone_from(&b.weights),
                     _ => {}
