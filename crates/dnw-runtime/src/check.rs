@@ -44,13 +44,13 @@ fn check_frame(plan: &Plan) -> Result<(), String> {
         "the mean or deviation is not finite",
     )?;
     require(!input.deviation.contains(&0.0), "a deviation is zero")?;
-    maps(plan.image, plan.arena)?;
+    output(plan.image, plan.arena)?;
     maps(plan.output, plan.arena)?;
     let outputs = plan.output.shape[0] * plan.output.pixels();
     let named = input.classes.is_empty() || input.classes.len() == outputs;
     require(named, "there are other numbers of class names and outputs")?;
     for constant in &plan.constants {
-        maps(constant.maps, plan.arena)?;
+        output(constant.maps, plan.arena)?;
         let values = constant.maps.shape[0] * constant.maps.pixels();
         require(
             constant.values.len() == values,
@@ -85,10 +85,10 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
         Op::Linear(linear) => check_linear(linear, arena),
         Op::Pool(pool) => {
             maps(pool.from, arena)?;
-            maps(pool.to, arena)?;
+            output(pool.to, arena)?;
             disjoint(&written(pool.to), &read(pool.from))?;
-            let output = layout(pool.window, [pool.from.shape[1], pool.from.shape[2]])?.output;
-            let expected = [pool.from.shape[0], output[0], output[1]];
+            let reached = layout(pool.window, [pool.from.shape[1], pool.from.shape[2]])?.output;
+            let expected = [pool.from.shape[0], reached[0], reached[1]];
             require(pool.window.dilation == [1, 1], "a pool has a dilation")?;
             require(
                 pool.to.shape == expected,
@@ -97,7 +97,7 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
         }
         Op::Norm(norm) => {
             maps(norm.from, arena)?;
-            maps(norm.to, arena)?;
+            output(norm.to, arena)?;
             disjoint(&written(norm.to), &read(norm.from))?;
             require(norm.from.shape == norm.to.shape, "a norm changes the shape")?;
             let channels = norm.to.shape[0];
@@ -108,7 +108,7 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
             require(numbers && epsilon, "a norm is not finite")
         }
         Op::Add(add) => {
-            maps(add.to, arena)?;
+            output(add.to, arena)?;
             require(!add.from.is_empty(), "a sum has no terms")?;
             for &(coefficient, from) in &add.from {
                 maps(from, arena)?;
@@ -122,7 +122,7 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
             Ok(())
         }
         Op::Copy(copy) => {
-            maps(copy.to, arena)?;
+            output(copy.to, arena)?;
             let to = written(copy.to);
             for piece in &copy.pieces {
                 let [from, stride, first, len] =
@@ -143,7 +143,7 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
 }
 
 fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
-    maps(sums.to, arena)?;
+    output(sums.to, arena)?;
     let targets = sums.to.shape[0];
     let [height, width] = sums.map;
     let pixels = height
@@ -240,10 +240,10 @@ fn check_depthwise(depthwise: &Depthwise, arena: usize) -> Result<(), String> {
         from, to, window, ..
     } = depthwise;
     maps(*from, arena)?;
-    maps(*to, arena)?;
+    output(*to, arena)?;
     disjoint(&written(*to), &read(*from))?;
-    let output = layout(*window, [from.shape[1], from.shape[2]])?.output;
-    let expected = [from.shape[0], output[0], output[1]];
+    let reached = layout(*window, [from.shape[1], from.shape[2]])?.output;
+    let expected = [from.shape[0], reached[0], reached[1]];
     require(
         to.shape == expected,
         "the output of a convolution has another shape",
@@ -263,7 +263,7 @@ fn check_depthwise(depthwise: &Depthwise, arena: usize) -> Result<(), String> {
 
 fn check_linear(linear: &Linear, arena: usize) -> Result<(), String> {
     maps(linear.from, arena)?;
-    maps(linear.to, arena)?;
+    output(linear.to, arena)?;
     disjoint(&written(linear.to), &read(linear.from))?;
     let (sources, targets) = (linear.from.shape[0], linear.to.shape[0]);
     let flat = linear.from.pixels() == 1 && linear.to.pixels() == 1;
@@ -329,13 +329,13 @@ fn maps(maps: Maps, arena: usize) -> Result<(), String> {
     let len = channels
         .checked_mul(usual)
         .filter(|&len| len <= LARGEST_ARENA);
-    range(
-        maps.at,
-        len.ok_or("some maps are too large")?
-            .next_multiple_of(VECTOR),
-        arena,
-    )
-    .map(|_| ())
+    range(maps.at, len.ok_or("some maps are too large")?, arena).map(|_| ())
+}
+
+/// That maps to which whole vectors are written lie inside the arena.
+fn output(to: Maps, arena: usize) -> Result<(), String> {
+    maps(to, arena)?;
+    range(to.at, to.len(), arena).map(|_| ())
 }
 
 /// The numbers that a step writes.

@@ -32,7 +32,7 @@ fn run(circuit: &Circuit, passes: Passes, threads: usize, images: &[f32]) -> Vec
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn results_are_the_interpreters(recipe in recipes(), seed in any::<u64>(), batch in 1u64..5) {
