@@ -89,7 +89,9 @@ pub(crate) fn guarded(work: impl FnOnce() -> Result<(), Failure>) -> Status {
                 text.unwrap_or("no message")
             );
             // Dropping the payload of a panic can panic again.
-            std::mem::forget(panic);
+            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+                std::mem::forget(again);
+            }
             Failure::new(Status::Panic, message)
         }
     };
