@@ -1,0 +1,244 @@
+//! The kernels for inference, compared with plain loops on random shapes.
+
+use dnw_kernels::inference::{
+    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, Matrix, NONE, RowSums, Target, dense_rows,
+    sum_rows,
+};
+use proptest::prelude::*;
+
+const LANES: usize = 16;
+
+/// Numbers from -1 to 1.
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Sums over blocks of `block` targets, which read rows of one memory and are written behind it.
+struct Case {
+    block: usize,
+    starts: Vec<u32>,
+    offsets: Vec<u32>,
+    weights: Vec<f32>,
+    biases: Vec<f32>,
+    residual: bool,
+    relu: bool,
+    vectors: usize,
+    strip: usize,
+    /// Rows that are read, then residuals, then outputs.
+    memory: Vec<f32>,
+    read: usize,
+}
+
+impl Case {
+    fn new(block: usize, terms_of_blocks: &[usize], vectors: usize, seed: u64) -> Self {
+        let rows = 9;
+        // Rows start anywhere, not only where vectors do.
+        let read = rows * vectors * LANES + 5;
+        let targets = block * terms_of_blocks.len();
+        let mut starts = vec![0];
+        for terms in terms_of_blocks {
+            starts.push(starts[starts.len() - 1] + *terms as u32);
+        }
+        let terms = starts[starts.len() - 1] as usize;
+        let end = (read - vectors * LANES) as u64;
+        let offset = |i: usize| {
+            ((seed
+                .wrapping_add(i as u64)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                >> 20)
+                % (end + 1)) as u32
+        };
+        Self {
+            block,
+            starts,
+            offsets: (0..terms).map(offset).collect(),
+            weights: numbers(terms * block, seed ^ 1),
+            biases: numbers(targets, seed ^ 2),
+            residual: seed % 3 == 0,
+            relu: seed % 2 == 0,
+            vectors,
+            strip: 1 + seed as usize % 20,
+            memory: numbers(read + 2 * targets * vectors * LANES, seed ^ 3),
+            read,
+        }
+    }
+
+    fn targets(&self) -> usize {
+        self.biases.len()
+    }
+
+    fn residual(&self, target: usize) -> usize {
+        self.read + target * self.vectors * LANES
+    }
+
+    fn output(&self, target: usize) -> usize {
+        self.residual(self.targets() + target)
+    }
+
+    /// The last target is none if there are several.
+    fn is_target(&self, target: usize) -> bool {
+        self.block == 1 || target + 1 < self.targets()
+    }
+
+    fn run(&self) -> Vec<f32> {
+        let mut memory = self.memory.clone();
+        let targets: Vec<Target> = (0..self.targets())
+            .map(|target| Target {
+                out: if self.is_target(target) {
+                    self.output(target) as u32
+                } else {
+                    NONE
+                },
+                residual: if self.residual {
+                    self.residual(target) as u32
+                } else {
+                    NONE
+                },
+                bias: self.biases[target],
+            })
+            .collect();
+        let start = memory.as_mut_ptr();
+        let sums = RowSums {
+            source: start,
+            out: start,
+            starts: &self.starts,
+            offsets: &self.offsets,
+            weights: &self.weights,
+            relu: self.relu,
+            strip: self.strip,
+        };
+        let blocks = 0..self.starts.len() - 1;
+        // SAFETY: every row, residual and output lies in the memory, and outputs lie behind all that is read.
+        unsafe {
+            match self.block {
+                1 => sum_rows::<1>(sums, blocks, &targets, self.vectors),
+                _ => sum_rows::<BLOCK>(sums, blocks, &targets, self.vectors),
+            }
+        }
+        memory
+    }
+
+    /// The memory afterwards, in `f64`.
+    fn expected(&self) -> Vec<f64> {
+        let mut memory: Vec<f64> = self.memory.iter().copied().map(f64::from).collect();
+        for target in (0..self.targets()).filter(|&target| self.is_target(target)) {
+            let terms = self.starts[target / self.block] as usize
+                ..self.starts[target / self.block + 1] as usize;
+            for i in 0..self.vectors * LANES {
+                let mut sum = f64::from(self.biases[target]);
+                for term in terms.clone() {
+                    let weight = self.weights[term * self.block + target % self.block];
+                    sum +=
+                        f64::from(weight) * f64::from(self.memory[self.offsets[term] as usize + i]);
+                }
+                if self.residual {
+                    sum += f64::from(self.memory[self.residual(target) + i]);
+                }
+                memory[self.output(target) + i] = if self.relu { sum.max(0.0) } else { sum };
+            }
+        }
+        memory
+    }
+}
+
+fn close(found: &[f32], expected: &[f64], scale: f64) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.len(), expected.len());
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let apart = (f64::from(*found) - expected).abs();
+        prop_assert!(
+            apart <= 2e-6 * scale,
+            "{} instead of {} at {}",
+            found,
+            expected,
+            i
+        );
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn sums_of_rows_are_those_of_plain_loops(
+        terms in prop::collection::vec(0usize..12, 1..6),
+        vectors in 1usize..40,
+        blocks: bool,
+        seed: u64,
+    ) {
+        let case = Case::new(if blocks { BLOCK } else { 1 }, &terms, vectors, seed);
+        close(&case.run(), &case.expected(), 12.0)?;
+    }
+
+    #[test]
+    fn depthwise_convolutions_are_those_of_plain_loops(
+        map in [1usize..40, 1usize..40],
+        kernel in prop_oneof![Just([3usize, 3]), Just([5, 5]), [1usize..5, 1usize..5]],
+        stride in [1usize..4, 1usize..4],
+        padding in [0usize..4, 0usize..4],
+        dilation in [1usize..3, 1usize..3],
+        x_more in 0usize..4,
+        room: bool,
+        seed: u64,
+    ) {
+        let reach = |i: usize| (kernel[i] - 1) * dilation[i] + 1;
+        let padded = |i: usize| map[i] + 2 * padding[i];
+        prop_assume!((0..2).all(|i| reach(i) <= padded(i)));
+        let output = [0, 1].map(|i| (padded(i) - reach(i)) / stride[i] + 1);
+        let layout = Depthwise::new(DepthwiseShape { map, output, kernel, stride, padding, dilation });
+        let line = map[1] + x_more;
+        let x = numbers(map[0] * line, seed);
+        let weights = numbers(kernel[0] * kernel[1], seed ^ 1);
+        let mut scratch = vec![0.0; layout.scratch()];
+        let pixels = output[0] * output[1];
+        let mut out = vec![9.0; if room { pixels.next_multiple_of(LANES) } else { pixels }];
+        let relu = seed % 2 == 0;
+        let kernel_of_channel = Kernel { weights: &weights, bias: 0.5, relu };
+        // Twice: the second channel must not see what the first has left in the scratch memory.
+        layout.run(Lines { numbers: &numbers(x.len(), seed ^ 2), line }, kernel_of_channel, &mut scratch, &mut out);
+        layout.run(Lines { numbers: &x, line }, kernel_of_channel, &mut scratch, &mut out);
+        let mut expected = Vec::new();
+        for at in 0..pixels {
+            let (oy, ox) = (at / output[1], at % output[1]);
+            let mut sum = 0.5;
+            for tap in 0..weights.len() {
+                let y = oy * stride[0] + tap / kernel[1] * dilation[0];
+                let x_ = ox * stride[1] + tap % kernel[1] * dilation[1];
+                if (padding[0]..padding[0] + map[0]).contains(&y) && (padding[1]..padding[1] + map[1]).contains(&x_) {
+                    let pixel = x[(y - padding[0]) * line + x_ - padding[1]];
+                    sum += f64::from(weights[tap]) * f64::from(pixel);
+                }
+            }
+            expected.push(if relu { sum.max(0.0) } else { sum });
+        }
+        close(&out[..pixels], &expected, 25.0)?;
+    }
+
+    #[test]
+    fn dense_products_are_those_of_plain_loops(
+        rows in 1usize..20,
+        columns in 1usize..100,
+        first in 0usize..20,
+        seed: u64,
+    ) {
+        let (weights, bias) = (numbers(rows * columns, seed), numbers(rows, seed ^ 1));
+        let x = numbers(columns, seed ^ 2);
+        let own = first.min(rows - 1)..rows;
+        let mut out = vec![0.0; own.len()];
+        dense_rows(Matrix { weights: &weights, bias: &bias, columns }, own.clone(), &x, &mut out);
+        let expected: Vec<f64> = own
+            .map(|row| {
+                let products = weights[row * columns..][..columns].iter().zip(&x);
+                products.map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>() + f64::from(bias[row])
+            })
+            .collect();
+        close(&out, &expected, 100.0)?;
+    }
+}
