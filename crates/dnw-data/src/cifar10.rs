@@ -138,6 +138,11 @@ pub fn locate(root: &Path) -> Result<Form, DataError> {
     })
 }
 
+/// The published mean and standard deviation of each channel.
+pub(crate) fn statistics() -> (Vec<f32>, Vec<f32>) {
+    (MEAN.into(), STD.into())
+}
+
 /// Reads CIFAR-10 from the data folder (see [`root`]) into memory, with the published mean and standard
 /// deviation.
 ///
@@ -157,13 +162,7 @@ pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
         }
     };
     let classes = CLASSES.map(str::to_owned).into();
-    DataSet::new(
-        CIFAR10.name,
-        classes,
-        train,
-        test,
-        (MEAN.into(), STD.into()),
-    )
+    DataSet::new(CIFAR10.name, classes, train, test, statistics())
 }
 
 /// Checks that the classes at `path` are those of CIFAR-10.

@@ -157,6 +157,11 @@ pub fn locate(root: &Path) -> Result<Published, DataError> {
     })
 }
 
+/// The published mean and standard deviation of each channel.
+pub(crate) fn statistics() -> (Vec<f32>, Vec<f32>) {
+    (MEAN.into(), STD.into())
+}
+
 /// Reads CIFAR-100 from the data folder into memory, with the published mean and standard deviation.
 ///
 /// # Errors
@@ -168,6 +173,6 @@ pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
         CLASSES.map(str::to_owned).into(),
         train,
         test,
-        (MEAN.into(), STD.into()),
+        statistics(),
     )
 }

@@ -74,19 +74,23 @@ pub fn list(given: Option<&Path>) -> Result<ImageFolder, DataError> {
     ImageFolder::open(&train, &test)
 }
 
+/// The published mean and standard deviation of each channel.
+pub(crate) fn statistics() -> (Vec<f32>, Vec<f32>) {
+    (MEAN.into(), STD.into())
+}
+
 /// ImageNet with the published mean and standard deviation and the transforms [`TRANSFORMS`].
 ///
 /// # Errors
 /// As [`list`].
 pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
     let found = list(given)?;
-    let statistics = (MEAN.into(), STD.into());
     DataSet::transformed(
         IMAGENET.name,
         found.classes,
         found.train,
         found.test,
-        statistics,
+        statistics(),
         TRANSFORMS,
     )
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::batches::{Batches, Plan, Show, Training};
+use crate::preparation::normalised;
 use crate::{
     Augment, DataError, DataSet, NoAugment, Order, Part, ShiftCrop, TestTransform, TrainTransform,
 };
@@ -51,9 +52,7 @@ impl Loader {
         if batch_size == 0 {
             return Err(DataError::BatchZero);
         }
-        let table = |(mean, std): (&f32, &f32)| {
-            std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
-        };
+        let table = |(&mean, &std): (&f32, &f32)| normalised(mean, std);
         let transforms = data.transforms();
         Ok(Self {
             part: Arc::clone(part),

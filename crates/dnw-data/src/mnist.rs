@@ -147,6 +147,11 @@ pub fn locate(root: &Path) -> Result<(PathBuf, [PathBuf; 4]), DataError> {
     })
 }
 
+/// The mean and standard deviation of its one channel.
+pub(crate) fn statistics() -> (Vec<f32>, Vec<f32>) {
+    (vec![STATISTICS.0], vec![STATISTICS.1])
+}
+
 /// Reads MNIST from the data folder (see [`root`]); mean 0.1307, standard deviation 0.3081.
 ///
 /// # Errors
@@ -158,7 +163,7 @@ pub fn open(given: Option<&Path>) -> Result<DataSet, DataError> {
         ten_digits(),
         read_part(&train_images, &train_labels)?,
         read_part(&test_images, &test_labels)?,
-        (vec![STATISTICS.0], vec![STATISTICS.1]),
+        statistics(),
     )
 }
 

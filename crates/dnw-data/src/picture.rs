@@ -108,6 +108,12 @@ pub enum ImageError {
     /// A PNG that cannot be decoded.
     #[error("the PNG is damaged: {0}")]
     Png(png::DecodingError),
+    /// An image that is neither grey nor coloured.
+    #[error("it has {found} channels, a picture has 1 or 3")]
+    Channels {
+        /// Channels of the image.
+        found: usize,
+    },
     /// An image of another size than the set's.
     #[error("it has {}x{} pixels where {}x{} are needed", found[1], found[0], wanted[1], wanted[0])]
     Size {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::data_set::ten_digits;
 use crate::mnist::Publication;
 use crate::{
-    DataError, DataSet, Part, by_hand, cifar10, cifar100, digits, idx, imagenet, mnist,
+    DataError, DataSet, Part, Transforms, by_hand, cifar10, cifar100, digits, idx, imagenet, mnist,
     root as data_folder,
 };
 
@@ -114,6 +114,31 @@ impl Source {
             classes,
             channels,
             sides,
+        }
+    }
+
+    /// Mean and standard deviation of each channel with which its images are normalised.
+    ///
+    /// # Errors
+    /// As [`digits::open`].
+    pub fn statistics(self) -> Result<(Vec<f32>, Vec<f32>), DataError> {
+        Ok(match self {
+            Self::Digits => {
+                let digits = digits::open()?;
+                (digits.mean, digits.std)
+            }
+            Self::Mnist => mnist::statistics(),
+            Self::Cifar10 => cifar10::statistics(),
+            Self::Cifar100 => cifar100::statistics(),
+            Self::Imagenet => imagenet::statistics(),
+        })
+    }
+
+    /// How its images are shown if nothing else is said.
+    pub fn transforms(self) -> Transforms {
+        match self {
+            Self::Imagenet => imagenet::TRANSFORMS,
+            Self::Digits | Self::Mnist | Self::Cifar10 | Self::Cifar100 => Transforms::default(),
         }
     }
 

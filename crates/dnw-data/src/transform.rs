@@ -12,7 +12,7 @@ use crate::resize::{Rectangle, Window, cut, resize};
 use crate::{Picture, Rng};
 
 /// The maximum side of the output.
-const MAX_SIDE: usize = 4096;
+pub(crate) const MAX_SIDE: usize = 4096;
 
 /// The range of the area of a random resized crop, relative to the image.
 const SCALE: (f64, f64) = (0.08, 1.0);
@@ -197,7 +197,7 @@ impl TestTransform {
             Self::AsIs => (picture.shape, picture.pixels),
             Self::ResizeCentreCrop { resize: to, size } => {
                 let mut pixels = vec![0; channels * size * size];
-                let centre = centre([height, width], to, size);
+                let centre = centre([height, width], to, [size; 2]);
                 resize(&picture, centre, [size; 2], &mut pixels);
                 ([channels, size, size], pixels.into())
             }
@@ -256,11 +256,11 @@ fn random_window([height, width]: [usize; 2], rng: &mut Rng) -> Window {
     }
 }
 
-/// The box of a centre crop of `size` pixels after a resize of the short side to `to`, in pixels of the original
-/// image.
-fn centre([height, width]: [usize; 2], to: usize, size: usize) -> Rectangle {
+/// The box of a centre crop of `size` (height, width) after a resize of the short side to `to`, in pixels of the
+/// original image.
+pub(crate) fn centre([height, width]: [usize; 2], to: usize, size: [usize; 2]) -> Rectangle {
     let short = height.min(width);
-    let along = |side: usize| {
+    let along = |side: usize, size: usize| {
         // The long side is rounded down, the offset of the crop to nearest, halves to even.
         let resized = (side as u64 * to as u64 / short as u64) as f64;
         let start = ((resized - size as f64) / 2.0).round_ties_even();
@@ -268,8 +268,8 @@ fn centre([height, width]: [usize; 2], to: usize, size: usize) -> Rectangle {
         (start * scale, size as f64 * scale)
     };
     Rectangle {
-        rows: along(height),
-        columns: along(width),
+        rows: along(height, size[0]),
+        columns: along(width, size[1]),
     }
 }
 
