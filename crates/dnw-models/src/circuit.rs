@@ -90,7 +90,7 @@ impl CircuitWriter {
     ) -> Result<ValueId, CircuitError> {
         // Burn's weight is `[inputs, outputs]`.
         let [inputs, outputs] = layer.weight.base().dims();
-        let stored = floats(&layer.weight.base());
+        let stored = floats(&layer.weight.val());
         let turned: Vec<usize> = (0..stored.len())
             .map(|at| (at % inputs) * outputs + at / inputs)
             .collect();
@@ -153,7 +153,8 @@ impl CircuitWriter {
         name: &str,
         weight: &Param<Tensor<4>>,
     ) -> Result<TensorId, CircuitError> {
-        let (shape, values) = (weight.base().dims(), floats(&weight.base()));
+        // What a real edge contributes, which some rules shrink by a threshold.
+        let (shape, values) = (weight.base().dims(), floats(&weight.val()));
         self.steps.tensor(match wiring_of(weight) {
             None => Numbers::weight(name, shape, values),
             Some(wiring) => Numbers::edges(name, shape, values, wiring.to_mask()),

@@ -113,7 +113,7 @@ impl CircuitWriter {
         graph: &NeuralGraph<F>,
     ) -> Result<ValueId, CircuitError> {
         let spec = graph.spec();
-        let (shape, values) = (graph.weight.base().dims(), floats(&graph.weight.base()));
+        let (shape, values) = (graph.weight.base().dims(), floats(&graph.weight.val()));
         let real = readable(spec, &graph.wiring()).to_mask();
         let weight = format!("{path}.weight");
         let edges = self

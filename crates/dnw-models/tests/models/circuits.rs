@@ -3,16 +3,19 @@
 use burn::module::{Module, ModuleDisplay, ParamGroup};
 use burn::tensor::{Device, Distribution, Tensor};
 use dnw_circuit::{count, interpret, prune};
+use dnw_compiler::{Passes, compile};
 use dnw_core::{Budget, Ranking, Wire};
 use dnw_models::{
     Classifier, MobileNetDenseConfig, ModelConfig, NoCircuit, SolverName, TinyContinuousConfig,
     UseModel,
 };
+use dnw_runtime::plan::Input;
+use dnw_runtime::{Model as Compiled, Session};
 
 use crate::{every_model, tiny_continuous, with};
 
 #[test]
-fn a_circuit_has_the_output_of_its_model() {
+fn a_circuit_and_its_compiled_plan_have_the_output_of_their_model() {
     struct Interpret {
         all_entries: bool,
         drawn: bool,
@@ -50,6 +53,8 @@ fn a_circuit_has_the_output_of_its_model() {
                 }
             };
             let pruned = prune(&circuit);
+            let plan = compile(&circuit, Input::default(), Passes::default());
+            let mut session = Session::new(&Compiled::new(plan).unwrap(), 1);
             let images: Vec<f32> = images.to_data().iter().collect();
             for (image, logits) in images.chunks(3 * 32 * 32).zip(logits.chunks(10)).take(2) {
                 let found = interpret(&circuit, image).unwrap();
@@ -59,6 +64,16 @@ fn a_circuit_has_the_output_of_its_model() {
                     assert!(
                         (a - f64::from(*b)).abs() < allowed,
                         "{found:?} is not {logits:?}"
+                    );
+                }
+                // Relative to the largest logit, as rounding is.
+                let mut compiled = [0.0; 10];
+                session.run(image, &mut compiled).unwrap();
+                let largest = logits.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+                for (a, b) in compiled.iter().zip(logits) {
+                    assert!(
+                        (a - b).abs() < 1e-4 * largest,
+                        "compiled: {compiled:?} is not {logits:?}"
                     );
                 }
                 for (a, b) in interpret(&pruned, image).unwrap().iter().zip(&found) {
