@@ -2,12 +2,13 @@
 //!
 //! The binary `dnw` is a thin shell over this library: [`recipe`] says what is trained, [`data`] on what, [`training`] runs it,
 //! [`run`] keeps what came of it, [`recording`] turns that into what the explorer shows. [`import`] makes a run of a published
-//! file, [`export`] a file of a run.
+//! file, [`export`] a file of a run, [`compiled`] a file that is executed without Burn.
 
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
 
 pub mod comparison;
+pub mod compiled;
 pub mod counting;
 pub mod export;
 pub mod import;

@@ -35,7 +35,7 @@ mod replica;
 mod tests;
 
 pub use error::TrainingError;
-pub use evaluation::{Evaluation, evaluate};
+pub use evaluation::{Evaluation, best_class, evaluate, for_each_batch};
 pub use execution::{Execution, ExecutionError};
 pub use precision::{Precision, UnknownPrecision};
 

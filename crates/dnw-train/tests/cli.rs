@@ -2,6 +2,8 @@
 
 #![recursion_limit = "256"]
 
+#[path = "cli/compiling.rs"]
+mod compiling;
 #[path = "cli/counting.rs"]
 mod counting;
 #[path = "cli/damage_at_random.rs"]

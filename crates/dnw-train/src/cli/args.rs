@@ -1,12 +1,15 @@
 //! Commands and flags.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 use dnw_device::Listen;
 use dnw_train::training::Precision;
+
+use super::compiled_args::{BenchArgs, CompileArgs, ExplainArgs, PredictArgs, VerifyArgs};
+use super::values::{Which, path_or_nothing};
 
 /// Discover a network's wiring together with its weights.
 ///
@@ -32,27 +35,17 @@ const EXAMPLES: &str = "Examples:
   dnw import mobilenet.pt                        make a run of a published checkpoint
   dnw export runs/digits-1 --out digits.safetensors
                                                  write a run's weights for other programs
+  dnw compile runs/digits-1 -o digits.dnw        one small file, without zeros
+  dnw predict digits.dnw                         use it
   dnw compare runs/digits-1 runs/digits-2        several runs over each other";
 
 /// The largest whole number that a recipe, being TOML, can hold.
 const MOST_IN_TOML: u64 = i64::MAX as u64;
 
-/// Takes an empty path too: `DNW_DATA=` in the environment means that there is none, not that everything stops.
-fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
 /// Takes the name of a precision.
 fn precision() -> impl TypedValueParser<Value = Precision> {
     let names = PossibleValuesParser::new(Precision::ALL.map(Precision::name));
     names.try_map(|name| name.parse::<Precision>())
-}
-
-/// A folder, unless it is none or empty.
-pub fn given(folder: &Option<PathBuf>) -> Option<&Path> {
-    folder
-        .as_deref()
-        .filter(|folder| !folder.as_os_str().is_empty())
 }
 
 const DEVICE_HELP: &str = "Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, \
@@ -85,6 +78,27 @@ pub enum Command {
     /// The file holds the weight of every possible edge. Where the real ones do not follow from the weights, a mask of zeros and
     /// ones lies beside each weight.
     Export(ExportArgs),
+    /// Compile a run to one small file, which runs at the cost of its real edges
+    ///
+    /// Dead nodes are removed, norms folded into weights, and each layer gets the kernel that costs least. The file is all that `dnw predict`
+    /// and the library `dnw-runtime` need. A checkpoint that `dnw import` accepts can be compiled at once.
+    Compile(CompileArgs),
+    /// Classify pictures with a compiled model
+    ///
+    /// Each picture is resized and normalised as the test images of the model's recipe are. Pictures of digits are white on black, as
+    /// in MNIST.
+    Predict(PredictArgs),
+    /// Measure the latency and throughput of a compiled model
+    ///
+    /// On images of noise. For a comparison with ONNX Runtime and others see `cargo xtask bench-peers`.
+    Bench(BenchArgs),
+    /// Compare a compiled model with the run that it was compiled from, on the test images
+    ///
+    /// Differences of logits are relative to the largest logit of their image. The exit code is 1 if the accuracy differs by more than
+    /// `--allow`, or if weights of 32 bits have logits that differ by more than 0.001.
+    Verify(VerifyArgs),
+    /// Say what each layer of a compiled model is and costs, and what would make it faster
+    Explain(ExplainArgs),
     /// List the recipes, or print one with every key
     Recipes {
         /// The recipe to print
@@ -211,25 +225,6 @@ pub enum Bodies {
     Fastest,
     /// By plain tensors throughout, which is slow: to find out whether a kernel is at fault
     Reference,
-}
-
-/// Which weights of a run.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Which {
-    /// Those of the best evaluation
-    Best,
-    /// Those of the last epoch
-    Last,
-}
-
-impl Which {
-    /// As files are called.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Best => "best",
-            Self::Last => "last",
-        }
-    }
 }
 
 /// Flags of an evaluation.

@@ -8,12 +8,13 @@ use dnw_train::counting::{Cost, CountError, cost, planned_data};
 use dnw_train::recipe::Recipe;
 use dnw_train::run::RunFolder;
 
-use super::args::{CountArgs, Which};
+use super::args::CountArgs;
 use super::device::cpu;
 use super::failure::Failure;
 use super::numbers::grouped;
 use super::output::{line, name_unused, whole};
 use super::scaling;
+use super::values::Which;
 
 /// Counts the network of a run or a recipe.
 pub fn count(args: &CountArgs) -> Result<u8, Failure> {

@@ -4,9 +4,10 @@ use std::io::{IsTerminal, Write};
 
 use dnw_train::data::{self, DataError, Verdict};
 
-use super::args::{DataAction, DataArgs, given};
+use super::args::{DataAction, DataArgs};
 use super::failure::Failure;
 use super::output::{line, note};
+use super::values::given;
 
 /// Lists, checks or fetches data sets.
 pub fn data(args: &DataArgs) -> Result<u8, Failure> {

@@ -13,10 +13,11 @@ use dnw_train::recipe::Recipe;
 use dnw_train::run::{RunError, RunFolder, load_weights};
 use dnw_train::training::{Evaluation, evaluate};
 
-use super::args::{EvalArgs, given};
+use super::args::EvalArgs;
 use super::device::{broken, device};
 use super::failure::Failure;
 use super::output::{line, whole};
+use super::values::given;
 
 /// Evaluates a run's weights.
 pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {

@@ -29,6 +29,13 @@ pub fn import(args: &ImportArgs) -> Result<u8, Failure> {
         device: &device.autodiff(),
     };
     let imported = import.run()?;
+    notes(&imported);
+    print(&imported, args.json)?;
+    Ok(0)
+}
+
+/// Notes on what the file leaves open.
+pub fn notes(imported: &Imported) {
     if !imported.skipped.is_empty() {
         let skipped: Vec<String> = imported.skipped.iter().map(ToString::to_string).collect();
         note(format!("passed over: {}", some(&skipped)));
@@ -47,8 +54,6 @@ pub fn import(args: &ImportArgs) -> Result<u8, Failure> {
             some(&weights)
         ));
     }
-    print(&imported, args.json)?;
-    Ok(0)
 }
 
 /// The first few of many.

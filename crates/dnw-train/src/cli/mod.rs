@@ -1,6 +1,8 @@
 //! The command line: what is asked for, and how it is answered.
 
 mod args;
+mod compiled;
+mod compiled_args;
 mod count;
 mod data;
 mod device;
@@ -17,6 +19,7 @@ mod scaling;
 mod serve;
 mod stop;
 mod train;
+mod values;
 
 pub use args::Cli;
 pub use failure::Failure;
@@ -38,6 +41,11 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Command::Compare(args)) => inspect::compare(&args),
         Some(Command::Import(args)) => exchange::import(&args),
         Some(Command::Export(args)) => exchange::export(&args),
+        Some(Command::Compile(args)) => compiled::compile(&args),
+        Some(Command::Predict(args)) => compiled::predict(&args),
+        Some(Command::Bench(args)) => compiled::bench(&args),
+        Some(Command::Verify(args)) => compiled::verify(&args),
+        Some(Command::Explain(args)) => compiled::explain(&args),
         Some(Command::Recipes { name }) => inspect::recipes(name.as_deref()),
         Some(Command::Rules { json }) => rules::rules(json),
         Some(Command::Data(args)) => data::data(&args),

@@ -16,7 +16,7 @@ use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
 use dnw_train::training::Execution;
 
-use super::args::{Bodies, TrainArgs, TrainSettings, given};
+use super::args::{Bodies, TrainArgs, TrainSettings};
 use super::count::summary;
 use super::device::{broken, cpu, device};
 use super::failure::Failure;
@@ -24,6 +24,7 @@ use super::numbers::edges;
 use super::output::{line, name_unused, note, whole};
 use super::progress::Progress;
 use super::stop::Stop;
+use super::values::given;
 
 /// The most threads that are taken; beyond, systems refuse in ways of their own.
 const MOST_THREADS: usize = 1024;

@@ -1,12 +1,12 @@
 //! How well a model does on the test part of the data.
 
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use dnw_models::Classifier;
 
 use super::TrainingError;
 use super::batch_tensors::tensors;
-use crate::data::{DataSet, Loader};
+use crate::data::{Batch, DataSet, Loader};
 
 /// Images that are evaluated at once, unless fewer are asked for.
 pub(super) const MOST_AT_ONCE: usize = 250;
@@ -46,16 +46,15 @@ pub(super) fn evaluate_by<M: Classifier>(
     let loss = CrossEntropyLossConfig::new().init(device);
     let mut confusion = vec![0; classes * classes];
     let (mut sum, mut images) = (0.0, 0);
-    for batch in Loader::test(data, at_once)?.in_order()? {
-        let batch = batch?;
-        let (x, y) = tensors(&batch, 0..batch.len(), data.shape(), device);
-        let logits = model.forward(x);
-        sum += f64::from(loss.forward(logits.clone(), y).into_scalar::<f32>()) * batch.len() as f64;
+    visit(&model, data, device, at_once, |batch, labels, logits| {
+        let mean = loss.forward(logits.clone(), labels).into_scalar::<f32>();
+        sum += f64::from(mean) * batch.len() as f64;
         images += batch.len();
         for (predicted, &label) in predictions(logits).into_iter().zip(&batch.labels) {
             confusion[label as usize * classes + predicted as usize] += 1;
         }
-    }
+        Ok::<(), TrainingError>(())
+    })?;
     let right: u32 = (0..classes)
         .map(|class| confusion[class * (classes + 1)])
         .sum();
@@ -67,15 +66,52 @@ pub(super) fn evaluate_by<M: Classifier>(
     })
 }
 
+/// The logits of all test images, `[images, classes]` batch by batch, exactly as [`evaluate`] has them.
+///
+/// # Errors
+/// [`TrainingError::Data`] if the data cannot be had, and those of `each`.
+pub fn for_each_batch<M: Classifier, E: From<TrainingError>>(
+    model: &M,
+    data: &DataSet,
+    device: &Device,
+    mut each: impl FnMut(&Batch, Tensor<2>) -> Result<(), E>,
+) -> Result<(), E> {
+    let model = model.valid();
+    visit(&model, data, device, MOST_AT_ONCE, |batch, _, logits| {
+        each(batch, logits)
+    })
+}
+
+/// Computes the logits of all test images, and visits each batch with its labels.
+fn visit<M: Classifier, E: From<TrainingError>>(
+    model: &M,
+    data: &DataSet,
+    device: &Device,
+    at_once: usize,
+    mut visit: impl FnMut(&Batch, Tensor<1, Int>, Tensor<2>) -> Result<(), E>,
+) -> Result<(), E> {
+    let data_error = |error| E::from(TrainingError::Data(error));
+    let loader = Loader::test(data, at_once).map_err(data_error)?;
+    for batch in loader.in_order().map_err(data_error)? {
+        let batch = batch.map_err(data_error)?;
+        let (x, y) = tensors(&batch, 0..batch.len(), data.shape(), device);
+        visit(&batch, y, model.forward(x))?;
+    }
+    Ok(())
+}
+
+/// The class of the highest score; of equals the last.
+pub fn best_class(scores: &[f32]) -> usize {
+    let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    best.map_or(0, |(class, _)| class)
+}
+
 /// The class of the highest score, per image.
 pub(super) fn predictions(logits: Tensor<2>) -> Vec<i32> {
     let [_, classes] = logits.dims();
     let scores: Vec<f32> = logits.to_data().iter().collect();
     scores
         .chunks_exact(classes)
-        .map(|scores| {
-            let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-            best.map_or(0, |(class, _)| class as i32)
-        })
+        .map(|scores| best_class(scores) as i32)
         .collect()
 }

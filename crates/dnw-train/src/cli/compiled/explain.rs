@@ -1,0 +1,217 @@
+//! `dnw explain`: what each layer of a compiled model is and costs, and what would make it faster.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use dnw_runtime::Model;
+use dnw_runtime::plan::{BLOCK, Op};
+use dnw_train::compiled::timing::step_times;
+use dnw_train::compiled::{ModelFile, StepFacts, in_blocks};
+
+use super::super::compiled_args::ExplainArgs;
+use super::super::failure::Failure;
+use super::super::numbers::grouped;
+use super::super::output::{line, whole};
+use super::bench::made_on;
+use super::compile::network;
+
+/// Layers that are named as the slowest.
+const SLOWEST: usize = 3;
+/// A saving of less than this share of the whole time is not worth another training.
+const WORTH_IT: f64 = 0.03;
+
+/// Explains a model.
+pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
+    let file = ModelFile::open(&args.model)?;
+    let how_long = Duration::from_secs_f64(args.seconds);
+    let threads = args.threads as usize;
+    let times = step_times(&file.model, threads, how_long);
+    let steps = file.plan.steps.iter().zip(file.model.steps());
+    let rows: Vec<Row<'_>> = steps
+        .zip(&times)
+        .map(|((step, (_, operation)), &seconds)| Row {
+            layer: &step.layer,
+            operation,
+            reason: &step.reason,
+            facts: StepFacts::of(step),
+            seconds,
+        })
+        .collect();
+    let blocks = time_in_blocks(&file, threads, how_long);
+    let advice = advice(&rows, blocks.as_deref());
+    match args.json {
+        true => print_json(args, &rows, &advice)?,
+        false => whole(lines(&file, &rows, &advice).as_bytes())?,
+    }
+    Ok(0)
+}
+
+struct Row<'a> {
+    layer: &'a str,
+    operation: &'a str,
+    reason: &'a str,
+    facts: StepFacts,
+    seconds: f64,
+}
+
+/// The time of each step if all layers of single edges had been trained in blocks; `None` if there are none.
+fn time_in_blocks(file: &ModelFile, threads: usize, how_long: Duration) -> Option<Vec<f64>> {
+    let mut plan = file.plan.clone();
+    let mut changed = false;
+    for step in &mut plan.steps {
+        if let Op::Sums(sums) = &mut step.op
+            && let Some(blocks) = in_blocks(sums)
+        {
+            *sums = blocks;
+            changed = true;
+        }
+    }
+    let model = Model::new(plan).ok().filter(|_| changed)?;
+    Some(step_times(&model, threads, how_long))
+}
+
+/// What would make the network faster, a sentence each.
+fn advice(rows: &[Row<'_>], blocks: Option<&[f64]>) -> Vec<String> {
+    let total: f64 = rows.iter().map(|row| row.seconds).sum();
+    let mut advice = Vec::new();
+    let mut layers: Vec<(&str, f64)> = Vec::new();
+    for row in rows {
+        match layers.iter_mut().find(|(layer, _)| *layer == row.layer) {
+            Some((_, seconds)) => *seconds += row.seconds,
+            None => layers.push((row.layer, row.seconds)),
+        }
+    }
+    layers.sort_by(|a, b| b.1.total_cmp(&a.1));
+    if layers.len() > SLOWEST {
+        layers.truncate(SLOWEST);
+        let share: f64 = layers.iter().map(|(_, seconds)| seconds).sum::<f64>() / total;
+        let names: Vec<String> = layers
+            .iter()
+            .map(|(layer, _)| format!("`{layer}`"))
+            .collect();
+        advice.push(format!(
+            "{} take {:.0} % of the time: fewer edges there count most",
+            names.join(", "),
+            100.0 * share
+        ));
+    }
+    if let Some(blocks) = blocks {
+        let saved: Vec<(&str, f64)> = rows
+            .iter()
+            .zip(blocks)
+            .map(|(row, &seconds)| (row.layer, row.seconds - seconds))
+            .filter(|(_, saved)| *saved > 0.0)
+            .collect();
+        let sum: f64 = saved.iter().map(|(_, saved)| saved).sum();
+        advice.push(if sum > WORTH_IT * total {
+            let best = saved.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+            let best = best.map_or("", |(layer, _)| *layer);
+            format!(
+                "trained in blocks of {BLOCK} targets with as many edges (`--set wiring.unit=block-{BLOCK}`), it would take {:.0} us instead of {:.0}; `{best}` gains most",
+                1e6 * (total - sum),
+                1e6 * total
+            )
+        } else {
+            format!("blocks of {BLOCK} targets would not make it faster")
+        });
+    }
+    let without_weights = rows.iter().filter(|row| row.facts.edges == 0);
+    let moved: f64 = without_weights.map(|row| row.seconds).sum();
+    if moved > 0.2 * total {
+        advice.push(format!(
+            "{:.0} % of the time is spent on steps without edges (padding, norms, pools, copies), which fewer edges do not make faster",
+            100.0 * moved / total
+        ));
+    }
+    advice
+}
+
+fn lines(file: &ModelFile, rows: &[Row<'_>], advice: &[String]) -> String {
+    let model = &file.model;
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{}\non {}\n",
+        network(model.input(), model.output_len()),
+        made_on()
+    );
+    let widest = |length: fn(&Row<'_>) -> usize, title: &str| {
+        let lengths = rows.iter().map(length);
+        lengths.max().unwrap_or(0).max(title.len())
+    };
+    let layer = widest(|row| row.layer.len(), "layer");
+    let operation = widest(|row| row.operation.len(), "operation");
+    let _ = writeln!(
+        text,
+        "{:<layer$} {:<operation$} {:>14} {:>10} {:>7} {:>10} {:>10} {:>6} {:>8}  why",
+        "layer", "operation", "output", "edges", "density", "bytes", "us", "share", "G madd/s"
+    );
+    let total: f64 = rows.iter().map(|row| row.seconds).sum();
+    let mut last = "";
+    for row in rows {
+        let [channels, height, width] = row.facts.shape;
+        let density = row.facts.density();
+        let density = density.map_or(String::new(), |share| format!("{:.1}%", 100.0 * share));
+        let edges = match row.facts.edges {
+            0 => String::new(),
+            edges => grouped(edges as u64),
+        };
+        let rate = match row.facts.multiply_adds {
+            0 => String::new(),
+            n => format!("{:.2}", n as f64 / row.seconds / 1e9),
+        };
+        let _ = writeln!(
+            text,
+            "{:<layer$} {:<operation$} {:>14} {edges:>10} {density:>7} {:>10} {:>10.2} {:>5.1}% {rate:>8}  {}",
+            if row.layer == last { "" } else { row.layer },
+            row.operation,
+            format!("{channels}x{height}x{width}"),
+            grouped(row.facts.bytes as u64),
+            1e6 * row.seconds,
+            100.0 * row.seconds / total,
+            row.reason
+        );
+        last = row.layer;
+    }
+    let sum = |of: fn(&StepFacts) -> usize| rows.iter().map(|row| of(&row.facts)).sum::<usize>();
+    let _ = writeln!(
+        text,
+        "\nin all         {:.2} us, {} weights, {} multiply-adds, {} bytes of weights and indices, {} bytes of feature maps",
+        1e6 * total,
+        grouped(sum(|facts| facts.edges) as u64),
+        grouped(sum(|facts| facts.multiply_adds) as u64),
+        grouped(sum(|facts| facts.bytes) as u64),
+        grouped(model.session_bytes() as u64)
+    );
+    for sentence in advice {
+        let _ = writeln!(text, "faster         {sentence}");
+    }
+    text
+}
+
+fn print_json(args: &ExplainArgs, rows: &[Row<'_>], advice: &[String]) -> Result<(), Failure> {
+    let total: f64 = rows.iter().map(|row| row.seconds).sum();
+    let layers = rows.iter().map(|row| {
+        serde_json::json!({
+            "layer": row.layer,
+            "operation": row.operation,
+            "reason": row.reason,
+            "output": row.facts.shape,
+            "edges": row.facts.edges,
+            "density": row.facts.density(),
+            "multiply_adds": row.facts.multiply_adds,
+            "bytes": row.facts.bytes,
+            "seconds": row.seconds,
+            "share": row.seconds / total,
+        })
+    });
+    let result = serde_json::json!({
+        "model": args.model.to_string_lossy(),
+        "made_on": made_on(),
+        "threads": args.threads,
+        "seconds": total,
+        "steps": layers.collect::<Vec<_>>(),
+        "faster": advice,
+    });
+    line(format!("{result:#}"))
+}

@@ -1,0 +1,18 @@
+//! Runs as compiled models: files that `dnw-runtime` executes without Burn.
+//!
+//! [`Compile`] makes a file of a run, [`ModelFile`] reads one. [`pictures`] finds the pictures that a model is to classify, [`prediction`]
+//! classifies them, [`verify`](Verification) compares a model with the network that it was compiled from, [`timing`] measures it, and [`StepFacts`] says what
+//! its steps are.
+
+mod compile;
+mod model_file;
+pub mod pictures;
+pub mod prediction;
+mod step_facts;
+pub mod timing;
+mod verify;
+
+pub use compile::{Compile, CompileError, Compiled};
+pub use model_file::{ModelFile, ModelFileError};
+pub use step_facts::{StepFacts, in_blocks};
+pub use verify::{Verification, Verify, VerifyError};

@@ -1,0 +1,177 @@
+//! From a run to the file of a compiled model.
+
+use burn::module::ModuleDisplay;
+use burn::tensor::Device;
+use dnw_circuit::{Circuit, Op, Views, count, prune};
+use dnw_compiler::{Passes, compile};
+use dnw_core::WiringError;
+use dnw_data::{DataError, Source, TestTransform};
+use dnw_models::{Classifier, ModelError, NoCircuit, UseModel};
+use dnw_runtime::file::{FileError, Precision, read, write};
+use dnw_runtime::plan::{Input, Plan};
+use dnw_runtime::{Model, PlanError};
+
+use crate::recipe::{Recipe, RecipeError};
+use crate::run::{Facts, RunError, RunFolder, load_weights};
+
+/// What is to be compiled, how.
+#[derive(Clone, Debug)]
+pub struct Compile<'a> {
+    /// The run.
+    pub folder: &'a RunFolder,
+    /// Which weights: `best` or `last`.
+    pub which: &'a str,
+    /// What weights are stored as.
+    pub precision: Precision,
+    /// Where the network is built, without autodiff.
+    pub device: &'a Device,
+}
+
+/// A compiled run.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// What the file holds, with weights as they are stored.
+    pub plan: Plan,
+    /// Parameters and multiply-adds of the network.
+    pub count: Views,
+    /// Edges that could have been real.
+    pub possible_edges: usize,
+    /// Channels that were removed because they cannot change the result.
+    pub removed_channels: usize,
+    /// Bytes that a session of one thread needs for feature maps.
+    pub session_bytes: usize,
+}
+
+/// Why a run cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The run cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The network has no circuit.
+    #[error("this network cannot be compiled: {0}")]
+    Circuit(#[from] NoCircuit),
+    /// The run's data set is not known.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The weights cannot be stored.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The compiler made a plan that cannot be executed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl Compile<'_> {
+    /// Compiles the run.
+    ///
+    /// # Errors
+    /// [`CompileError`] if the run cannot be read, its network has no fixed circuit, or its weights are not finite.
+    pub fn run(self) -> Result<Compiled, CompileError> {
+        let facts = self.folder.read_facts()?;
+        let recipe = self.folder.read_recipe()?;
+        let input = input(&recipe, &facts)?;
+        let circuit = self.circuit(&recipe, &facts)?;
+        let plan = compile(&circuit, input, Passes::default());
+        let bytes = write(&plan, self.precision);
+        // What can be written and not be read, such as weights that are not finite, is better found out here.
+        let plan = read(&bytes)?;
+        let model = Model::new(plan.clone())?;
+        Ok(Compiled {
+            bytes,
+            plan,
+            count: count(&circuit).total,
+            possible_edges: facts.edges_possible,
+            removed_channels: channels(&circuit) - channels(&prune(&circuit)),
+            session_bytes: model.session_bytes(),
+        })
+    }
+
+    fn circuit(&self, recipe: &Recipe, facts: &Facts) -> Result<Circuit, CompileError> {
+        let damaged = |error: &dyn std::fmt::Display| {
+            RunError::damaged(self.folder.path().join("recipe.toml"), error)
+        };
+        let write = WriteCircuit {
+            recipe,
+            facts,
+            weights: &self.folder.weights(self.which),
+        };
+        let classes = facts.classes.len();
+        let built: Result<_, ModelError> =
+            recipe.model.build(facts.image, classes, self.device, write);
+        // The run was made with this recipe, so that a network that cannot be made means that the recipe is no longer that one.
+        match built.map_err(|error| damaged(&error))? {
+            Ok(circuit) => Ok(circuit),
+            Err(Failure::Recipe(error)) => Err(damaged(&error).into()),
+            Err(Failure::Wiring(error)) => Err(damaged(&error).into()),
+            Err(Failure::Compile(error)) => Err(error),
+        }
+    }
+}
+
+/// Channels of all convolutions.
+fn channels(circuit: &Circuit) -> usize {
+    let convolutions = circuit
+        .steps()
+        .iter()
+        .filter(|step| matches!(step.op, Op::Conv { .. } | Op::Depthwise { .. }));
+    convolutions.map(|step| step.shape[0]).sum()
+}
+
+/// What the file says of its images.
+fn input(recipe: &Recipe, facts: &Facts) -> Result<Input, CompileError> {
+    let source = Source::named(&recipe.data)?;
+    // A network that was trained elsewhere was trained on the published data.
+    let (mean, deviation) = match facts.mean.is_empty() {
+        true => source.statistics()?,
+        false => (facts.mean.clone(), facts.std.clone()),
+    };
+    let transforms = recipe.transforms.unwrap_or_else(|| source.transforms());
+    Ok(Input {
+        name: recipe.name.clone(),
+        shape: facts.image,
+        mean,
+        deviation,
+        resize: match transforms.test {
+            TestTransform::ResizeCentreCrop { resize, .. } => resize,
+            _ => 0,
+        },
+        classes: facts.classes.clone(),
+    })
+}
+
+struct WriteCircuit<'a> {
+    recipe: &'a Recipe,
+    facts: &'a Facts,
+    weights: &'a std::path::Path,
+}
+
+enum Failure {
+    Recipe(RecipeError),
+    Wiring(WiringError),
+    Compile(CompileError),
+}
+
+impl<E: Into<CompileError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Compile(error.into())
+    }
+}
+
+impl UseModel for WriteCircuit<'_> {
+    type Output = Result<Circuit, Failure>;
+
+    fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
+        // Wired only so that the model has places for the stored wirings; which edges it begins with does not matter.
+        let wire = self.recipe.wire(1, self.facts.classes.len());
+        let mut model = wire
+            .map_err(Failure::Recipe)?
+            .attach(model)
+            .map_err(Failure::Wiring)?;
+        load_weights(&mut *model, self.weights)?;
+        Ok(model.circuit(self.facts.image)?)
+    }
+}
