@@ -1,6 +1,6 @@
 //! Times the steps of networks of the usual shapes with random weights:
 //! `cargo run --release -p dnw-compiler --example step_times -- mobilenet 0.225 --threads 1`. `--no-fuse`
-//! and the like switch passes off, `--strips` switches one on.
+//! and the like switch passes off, `--strips` switches one on, `--out FILE` writes the model.
 //!
 //! Where a network's time goes depends on its shape and density, not on what it has learned.
 
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use dnw_circuit::{Block, Circuit, CircuitBuilder, CircuitError, Tensor, ValueId, Window, count};
 use dnw_compiler::{Passes, compile};
+use dnw_runtime::file::{Precision, write};
 use dnw_runtime::plan::Input;
 use dnw_runtime::{Model, Session};
 
@@ -16,13 +17,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let name = arguments.first().map_or("mobilenet", String::as_str);
     let width: f64 = arguments.get(1).map_or(Ok(0.225), |text| text.parse())?;
-    let threads = match arguments.iter().position(|a| a == "--threads") {
-        Some(at) => arguments
-            .get(at + 1)
-            .ok_or("--threads has no number")?
-            .parse()?,
-        None => 1,
+    let option = |name: &str| {
+        let at = arguments.iter().position(|a| a == name);
+        let value = |at: usize| arguments.get(at + 1).ok_or(format!("{name} has no value"));
+        at.map(value).transpose()
     };
+    let threads = option("--threads")?.map_or(Ok(1), |text| text.parse())?;
     let circuit = match name {
         "mobilenet" => Network::new([3, 224, 224])?.mobilenet(width)?,
         "dense-mobilenet" => Network::new([3, 224, 224])?.dense_mobilenet(width)?,
@@ -42,6 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         *pass = *pass && !asked(format!("--no-{name}")) || asked(format!("--{name}"));
     }
     let plan = compile(&circuit, Input::default(), passes);
+    if let Some(path) = option("--out")? {
+        std::fs::write(path, write(&plan, Precision::F32))?;
+    }
     let compiled = started.elapsed();
     let reasons: Vec<String> = plan.steps.iter().map(|step| step.reason.clone()).collect();
     let arena = plan.arena;
