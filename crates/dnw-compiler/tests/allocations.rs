@@ -66,7 +66,7 @@ fn executing_any_step_on_one_or_two_threads_allocates_nothing() {
             let images = [image.clone(), image].concat();
             let mut output = vec![0.0; 2 * model.output_len()];
             for threads in [1, 2] {
-                let mut session = Session::new(&model, threads);
+                let mut session = Session::new(&model, threads).share_steps_from(0);
                 // The first use of a lock or of the kernels may allocate.
                 session.run(&images, &mut output).unwrap();
                 let before = ALLOCATIONS.load(Ordering::SeqCst);

@@ -87,6 +87,27 @@ impl Prepared {
         }
     }
 
+    /// About how many vectors of sixteen numbers the step loads: what its time grows with.
+    #[cfg(feature = "threads")]
+    pub(crate) fn vectors(&self) -> usize {
+        use crate::plan::VECTOR;
+        match &self.work {
+            Work::Pad(pad) => 2 * pad.from.len() / VECTOR,
+            Work::Sums(sums) => sums.vectors(),
+            Work::Depthwise(x, _) => {
+                let taps = x.window.kernel[0] * x.window.kernel[1];
+                taps * x.to.len() / VECTOR
+            }
+            Work::Linear(x) if x.edges.is_some() => x.weights.len() / 4,
+            Work::Linear(x) => x.weights.len() / VECTOR,
+            Work::Pool(x) => 4 * x.from.len() / VECTOR,
+            Work::Norm(x) => 4 * x.from.len() / VECTOR,
+            Work::Add(x) => x.from.len() * x.to.len() / VECTOR,
+            // One thread copies all.
+            Work::Copy(_) => 0,
+        }
+    }
+
     /// Executes a thread's part of the step.
     ///
     /// # Safety

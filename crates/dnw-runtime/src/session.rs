@@ -19,6 +19,9 @@ pub struct Session {
     scratch: Aligned,
     #[cfg(feature = "threads")]
     threads: Option<crate::threads::Threads>,
+    /// Vectors that a step loads at least if threads share it.
+    #[cfg(feature = "threads")]
+    least_shared: usize,
 }
 
 impl Session {
@@ -42,7 +45,17 @@ impl Session {
             scratch: Aligned::zeros(parts * scratch_len(inner)),
             #[cfg(feature = "threads")]
             threads,
+            #[cfg(feature = "threads")]
+            least_shared: 20_000,
         }
+    }
+
+    /// Lets threads share only steps that load at least this many vectors of sixteen numbers. By default 20,000, about ten microseconds of one
+    /// thread: to wake and to await the others takes some microseconds, and far longer where other programs use the processors.
+    #[cfg(feature = "threads")]
+    pub fn share_steps_from(mut self, vectors: usize) -> Self {
+        self.least_shared = vectors;
+        self
     }
 
     /// The model.
@@ -106,7 +119,9 @@ impl Session {
         let arena = Arena::new(self.arena.as_mut_slice());
         let step = &inner.steps[step];
         #[cfg(feature = "threads")]
-        if let Some(threads) = &mut self.threads {
+        if let Some(threads) = &mut self.threads
+            && step.vectors() >= self.least_shared
+        {
             let (parts, len) = (1 + threads.len(), scratch_len(inner));
             let scratch = Arena::new(self.scratch.as_mut_slice());
             threads.run(&|index| {

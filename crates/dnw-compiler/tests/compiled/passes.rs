@@ -26,6 +26,7 @@ fn run(circuit: &Circuit, passes: Passes, threads: usize, images: &[f32]) -> Vec
     let model = Model::new(compile(circuit, Input::default(), passes)).expect("a valid plan");
     let mut output = vec![0.0; images.len() / model.image_len() * model.output_len()];
     Session::new(&model, threads)
+        .share_steps_from(0)
         .run(images, &mut output)
         .expect("images of the right size");
     output

@@ -94,6 +94,16 @@ impl PreparedSums {
         }
     }
 
+    /// Vectors that are loaded.
+    #[cfg(feature = "threads")]
+    pub(super) fn vectors(&self) -> usize {
+        let vectors = match &self.output {
+            Output::Direct { vectors, .. } => *vectors,
+            Output::Lines(strips) => strips.iter().map(|strip| strip.vectors).sum(),
+        };
+        self.offsets.len() * self.block * vectors
+    }
+
     pub(super) fn scratch(&self) -> usize {
         match &self.output {
             Output::Direct { .. } => 0,

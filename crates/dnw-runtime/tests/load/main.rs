@@ -145,7 +145,8 @@ fn any_number_of_threads_will_do_and_wrong_lengths_are_errors() -> Result<(), Bo
     let model = Model::new(plan())?;
     for threads in [0, 1, 3, MOST_THREADS + 1, usize::MAX] {
         let mut output = [0.0; 2];
-        Session::new(&model, threads).run(&[1.0, 2.0], &mut output)?;
+        let mut session = Session::new(&model, threads).share_steps_from(0);
+        session.run(&[1.0, 2.0], &mut output)?;
         assert_eq!(output, [2.0, 4.0]);
     }
     let mut session = Session::new(&model, 1);
