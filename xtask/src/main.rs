@@ -35,7 +35,8 @@ enum Task {
     ModelsStudy(study::StudyArgs),
     /// Measure the networks on every backend, each pair in a process of its own with a time limit
     BenchBackends(backends::BackendArgs),
-    /// Measure training steps and selections of edges in turn with PyTorch, wired products in turn with dense ones
+    /// Measure training steps and selections of edges in turn with PyTorch, wired products in turn with dense ones, compiled
+    /// networks in turn with ONNX Runtime
     BenchPeers(peers::PeerArgs),
     /// Pack checks and measurements for a machine with a GPU, or print the tables of its results
     GpuCheck(gpu_check::GpuCheckArgs),

@@ -1,9 +1,12 @@
-//! Training steps and selections of edges compared with PyTorch, products compared with dense ones: `cargo xtask bench-peers`.
+//! Training steps and selections of edges compared with PyTorch, products with dense ones, compiled networks with ONNX
+//! Runtime: `cargo xtask bench-peers`.
 //!
 //! Each side is a process that stays alive and is measured in turn, round by round, so that a temporary slowdown of the machine affects all
 //! sides. The result is the median over rounds of the ratio within a round. Results are written after each round.
 
 mod args;
+mod inference;
+mod networks;
 mod peer;
 mod plot;
 mod products;
@@ -25,7 +28,7 @@ use crate::files::write;
 use crate::machine::machine;
 use crate::program;
 pub use args::PeerArgs;
-use args::{Model, What};
+use args::{Model, What, name};
 use peer::Peer;
 use products::{Case, KernelRow};
 use results::{Network, Results, SelectionRow, TrainingRow};
@@ -37,14 +40,12 @@ const WEIGHTS: usize = 640_000;
 /// How many of them are selected.
 const SELECTED: usize = 32_000;
 
-/// The name of a value on the command line.
-fn name(value: impl ValueEnum) -> String {
-    let named = value.to_possible_value();
-    named.map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
 /// Measures, prints the tables and writes the requested files.
 pub fn run(args: &PeerArgs) -> Result<(), String> {
+    let command = command(std::env::args().skip(1));
+    if args.what == Some(What::Inference) {
+        return inference::run(args, command);
+    }
     let ours = Programs::new(args)?;
     let measures = |what| args.what.is_none_or(|only| only == what);
     let python = match (
@@ -60,7 +61,7 @@ pub fn run(args: &PeerArgs) -> Result<(), String> {
         args,
         results: Results {
             machine: machine(),
-            command: command(std::env::args().skip(1)),
+            command,
             framework: None,
             roofline: ours.roofline()?,
             rows: Vec::new(),
@@ -118,7 +119,7 @@ impl Programs {
         Ok(Self {
             backend: program::built("bench-backend")?,
             kernel: program::built("bench-kernel")?,
-            threads: args.threads.to_string(),
+            threads: args.threads().to_string(),
         })
     }
 
@@ -246,7 +247,7 @@ impl Bench<'_> {
         let results = &mut self.results;
         Rounds::start("selection".into(), peers)?.run(args.rounds as usize, "", |rounds| {
             let times = [0, 1, 2].map(|side| rounds.times(side));
-            let row = SelectionRow::new([WEIGHTS, SELECTED], args.threads as usize, times);
+            let row = SelectionRow::new([WEIGHTS, SELECTED], args.threads() as usize, times);
             results.selection = vec![row];
             Self::save(args, results)
         })

@@ -4,21 +4,26 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::networks::Wired;
+
 /// The options of `bench-peers`.
 #[derive(Debug, Args)]
 pub struct PeerArgs {
-    /// What to measure [default: everything]
+    /// What to measure [default: everything but inference]
     #[arg(value_enum)]
     pub what: Option<What>,
     /// Networks to train [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NETWORKS")]
     pub models: Vec<Model>,
+    /// Networks whose inference is measured [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NETWORKS")]
+    pub networks: Vec<Wired>,
     /// Images per batch [default: the network's own]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
-    /// Threads of each side
-    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub threads: u32,
+    /// Threads of each side [default: 2, of inference 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
     /// Rounds; each side is measured once in each
     #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
@@ -54,6 +59,25 @@ pub enum What {
     Selection,
     /// Wired products, compared with the `gemm` crate; needs no Python
     Kernels,
+    /// Compiled networks, compared with ONNX Runtime on the same and on dense networks
+    Inference,
+}
+
+impl PeerArgs {
+    /// Threads of each side.
+    pub fn threads(&self) -> u32 {
+        let default = match self.what {
+            Some(What::Inference) => 1,
+            _ => 2,
+        };
+        self.threads.unwrap_or(default)
+    }
+}
+
+/// The name of a value on the command line.
+pub fn name(value: impl ValueEnum) -> String {
+    let named = value.to_possible_value();
+    named.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// A backend of ours.
@@ -117,7 +141,7 @@ mod tests {
         assert_eq!(args.what, Some(What::Training));
         assert_eq!(args.models, [Model::TinyStatic, Model::Resnet50]);
         assert_eq!(
-            (args.rounds, args.threads, args.backend),
+            (args.rounds, args.threads(), args.backend),
             (3, 2, Backend::Ndarray)
         );
         for line in [
@@ -125,8 +149,17 @@ mod tests {
             "--rounds 0",
             "--models mnist",
             "--backend wgpu",
+            "inference --networks mnist",
         ] {
             assert!(parsed(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn inference_uses_one_thread_unless_told() {
+        let args = parsed("inference --networks dnw-x0.225,tiny-static").expect("two networks");
+        assert_eq!(args.networks, [Wired::Mobilenet225, Wired::TinyStatic]);
+        assert_eq!(args.threads(), 1);
+        assert_eq!(parsed("inference --threads 3").expect("three").threads(), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! The Python environment with PyTorch, created once.
+//! The Python environments with PyTorch and ONNX Runtime, each created once.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,11 +10,25 @@ pub fn script() -> PathBuf {
     program::root().join("benches/peers/torch_dnw.py")
 }
 
+/// The program that writes networks and runs them with ONNX Runtime.
+pub fn onnx_script() -> PathBuf {
+    program::root().join("benches/peers/onnx_models.py")
+}
+
 /// A Python with the packages of `benches/peers/requirements.txt`, in an environment that is created under the target folder if missing.
 pub fn interpreter() -> Result<PathBuf, String> {
-    let wanted = program::root().join("benches/peers/requirements.txt");
+    environment("requirements.txt", "peers")
+}
+
+/// The same for `benches/peers/onnx_requirements.txt`.
+pub fn onnx_interpreter() -> Result<PathBuf, String> {
+    environment("onnx_requirements.txt", "peers-onnx")
+}
+
+fn environment(requirements: &str, folder: &str) -> Result<PathBuf, String> {
+    let wanted = program::root().join("benches/peers").join(requirements);
     let python = if cfg!(windows) { "python" } else { "python3" };
-    create(python, &wanted, &program::target()?.join("peers"))
+    create(python, &wanted, &program::target()?.join(folder))
 }
 
 fn create(python: &str, wanted: &Path, folder: &Path) -> Result<PathBuf, String> {
@@ -40,7 +54,7 @@ fn create(python: &str, wanted: &Path, folder: &Path) -> Result<PathBuf, String>
     venv.args(["-m", "venv", "--clear"]).arg(folder);
     run_quietly(&mut venv).map_err(|reason| {
         format!(
-            "there is no PyTorch to compare with: `{python} -m venv` failed ({reason}); install Python 3.9 to 3.13 with its module venv, \
+            "there is no PyTorch to compare with: `{python} -m venv` failed ({reason}); install Python 3.11 to 3.13 with its module venv, \
              or name a Python that has PyTorch with `--python`"
         )
     })?;
