@@ -4,6 +4,7 @@
 //! of `dnw-kernels`; on GPUs, where there is one, by those of `dnw-cube`; its gradient; and its tests. [`dispatch`] alone knows how
 //! operations reach a backend and autodiff. The device of the tensors decides at run time which implementation is used.
 
+mod averages;
 mod batch_norm;
 mod convolution;
 mod cpu;
@@ -15,6 +16,7 @@ mod gpu;
 mod index;
 mod kernels;
 mod levels;
+mod masked_weight;
 mod node;
 mod product;
 mod select;
@@ -23,10 +25,11 @@ mod steps;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 
-pub use batch_norm::BatchStatistics;
+pub use averages::BatchStatistics;
 pub use kernels::Kernels;
 pub use node::{GraphNodes, GraphNorm};
 
+pub(crate) use averages::{Move, move_averages};
 pub(crate) use batch_norm::batch_norm;
 pub(crate) use convolution::wired_convolution;
 pub(crate) use cpu::Address;
@@ -35,6 +38,6 @@ pub(crate) use kernels::is_cpu;
 pub(crate) use levels::levels;
 pub(crate) use node::{instance_norm, node_function};
 pub(crate) use product::{wired_linear, wired_product};
-pub(crate) use select::{Surveyed, TopK, select_top_k, toggle_mask};
+pub(crate) use select::{Selecting, Surveyed, TopK, select_top_k, toggle_mask};
 pub(crate) use sgd::{SgdStep, address, sgd_step};
 pub(crate) use steps::steps;

@@ -57,6 +57,15 @@ impl Buffer {
         u32::from_bytes(&bytes)[..self.length].to_vec()
     }
 
+    /// The most elements of a vector, of which there is a whole number.
+    pub(crate) fn lanes(&self) -> usize {
+        match self.length {
+            length if length.is_multiple_of(4) => 4,
+            length if length.is_multiple_of(2) => 2,
+            _ => 1,
+        }
+    }
+
     /// The kernel argument, as vectors of `lanes` elements.
     pub(crate) fn arg(&self, lanes: usize) -> BufferArg {
         // SAFETY: `new` checked that the memory holds `length` elements.

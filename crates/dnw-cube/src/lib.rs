@@ -7,6 +7,9 @@
 //! * [`bits`]: masks packed to one bit per edge, by target and by source.
 //! * [`product`]: the wired product, forward and for the gradient of the input.
 //! * [`node`]: instance norm, ReLU and a depthwise 3 x 3 convolution, fused, forward and backward.
+//! * [`norm`]: batch norm and the ReLU after it, forward and backward, and its running averages.
+//! * [`masked`]: weights with their hallucinated edges set to zero.
+//! * [`sgd`]: an update with momentum and weight decay, in place.
 //! * [`selection`]: the k weights of largest magnitude, by a radix search, and the difference from the mask before.
 
 #![cfg(feature = "cube")]
@@ -15,9 +18,12 @@
 
 pub mod bits;
 mod buffer;
+pub mod masked;
 pub mod node;
+pub mod norm;
 pub mod product;
 pub mod selection;
+pub mod sgd;
 
 pub use buffer::Buffer;
 // How a device stores booleans, which masks are.

@@ -1,9 +1,12 @@
-//! The k entries of largest magnitude, by a radix search on the device.
+//! The k entries of largest magnitude of each of several tensors, by a radix search on the device.
 //!
 //! The bits of |w|, read as an integer, have the same order as the magnitudes. Three passes build histograms of digits of 11, 10 and 10 bits,
 //! the highest digit first, each over the entries that share the digits found before. After each pass a small kernel finds the digit of the
-//! k-th largest. A fourth pass counts the entries equal to the k-th per block, so that the fifth pass knows which of them to keep; it writes
-//! the bits of the mask that change and counts them. The host reads back eight integers and the entries that changed, never the weights.
+//! k-th largest, for all tensors at once. A fourth pass writes the bits of the mask that change and counts them. The host reads the states of
+//! all tensors, and then the entries that changed, never the weights: twice for any number of tensors, because each time it waits for the GPU.
+//!
+//! If more entries equal the k-th largest than remain to be selected, the last of them are selected. This is rare, and the host sees it in
+//! the state; the fourth pass is then repeated for that tensor, after its equal entries have been counted per block.
 //!
 //! Atomic operations are counts and maxima of integers, whose result does not depend on the order.
 
@@ -26,13 +29,49 @@ pub struct NotANumber {
     pub entry: usize,
 }
 
-/// What to select.
-#[derive(Clone, Copy, Debug)]
+/// What to select of a tensor.
+#[derive(Clone, Debug)]
 pub struct Wanted<'a> {
+    /// The weights, `[entries]` of type `f32`.
+    pub weights: Buffer,
+    /// The mask before, `[entries]`, nonzero for real edges.
+    pub real: Buffer,
     /// The entries that may be selected, one bit per entry, the first lowest; `None` for all entries.
     pub candidates: Option<&'a [u32]>,
     /// How many entries to select.
     pub k: usize,
+}
+
+impl Wanted<'_> {
+    fn entries(&self) -> u32 {
+        i32::try_from(self.weights.length()).expect("at most i32::MAX entries") as u32
+    }
+
+    fn words(&self) -> usize {
+        self.weights.length().div_ceil(32)
+    }
+
+    fn blocks(&self) -> usize {
+        self.weights.length().div_ceil(BLOCK).max(1)
+    }
+
+    /// One workgroup per block and side.
+    fn workgroups(&self, sides: usize) -> CubeCount {
+        let blocks = sides * self.blocks();
+        CubeCount::Static(blocks.min(32_768) as u32, blocks.div_ceil(32_768) as u32, 1)
+    }
+
+    fn check(&self) {
+        let entries = self.weights.length();
+        assert_eq!(self.real.length(), entries, "length of the mask");
+        let words = self.candidates.map_or(self.words(), <[u32]>::len);
+        assert_eq!(words, self.words(), "length of the candidates");
+        let count = match self.candidates {
+            Some(bits) => bits.iter().map(|word| word.count_ones() as usize).sum(),
+            None => entries,
+        };
+        assert!(self.k <= count, "{} of {count} candidates", self.k);
+    }
 }
 
 /// A selection, as the difference from the mask before it.
@@ -50,191 +89,256 @@ pub struct Selection {
     pub contenders: usize,
 }
 
-/// Selects the `k` candidates of largest magnitude and returns the difference from `real`, the mask before. Of equal magnitudes the later entry
-/// is selected.
-///
-/// # Shapes
-/// `weights`: `[entries]` of type `f32`; `real`: `[entries]` of type `store`, nonzero for real edges.
+/// A tensor, and what the fourth pass writes of it.
+struct Pass<'a> {
+    wanted: &'a Wanted<'a>,
+    /// Its place among all tensors.
+    tensor: u32,
+    candidates: Buffer,
+    changed: Buffer,
+    /// Where its counts begin among those of all tensors.
+    first_count: u32,
+}
+
+/// Selects the `k` candidates of largest magnitude of each tensor and returns the difference from the mask before. Of equal magnitudes the
+/// later entry is selected. `store`: the type of the masks' elements.
 ///
 /// # Errors
-/// [`NotANumber`] if a candidate is NaN.
+/// [`NotANumber`] for a tensor with a candidate that is NaN.
 ///
 /// # Panics
 /// If there are fewer than `k` candidates, the lengths do not fit, or there are more than `i32::MAX` entries.
 pub fn select_top_k(
     client: &Client,
-    weights: &Buffer,
-    real: &Buffer,
+    tensors: &[Wanted<'_>],
     store: ElemType,
-    wanted: Wanted<'_>,
-) -> Result<Selection, NotANumber> {
-    let entries = weights.length();
-    assert_eq!(real.length(), entries, "length of the mask");
-    let entries = i32::try_from(entries).expect("at most i32::MAX entries") as u32;
-    let words = entries.div_ceil(32) as usize;
-    let all = wanted.candidates.is_none();
-    let candidate_words = wanted.candidates.unwrap_or(&[0]);
-    assert!(
-        all || candidate_words.len() == words,
-        "length of the candidates"
-    );
-    let count = match wanted.candidates {
-        Some(bits) => bits.iter().map(|word| word.count_ones() as usize).sum(),
-        None => entries as usize,
-    };
-    assert!(wanted.k <= count, "{} of {count} candidates", wanted.k);
-
-    let candidates = Buffer::from_slice(client, candidate_words);
-    let mut initial = [0u32; slot::COUNT];
-    initial[slot::FIRST_NAN] = u32::MAX;
-    initial[slot::REMAINING] = wanted.k as u32;
+) -> Vec<Result<Selection, NotANumber>> {
+    if tensors.is_empty() {
+        return Vec::new();
+    }
+    let mut initial = Vec::new();
+    let (mut passes, mut counts) = (Vec::new(), 0);
+    for (tensor, wanted) in tensors.iter().enumerate() {
+        wanted.check();
+        let mut state = [0u32; slot::COUNT];
+        state[slot::FIRST_NAN] = u32::MAX;
+        state[slot::REMAINING] = wanted.k as u32;
+        state[slot::K] = wanted.k as u32;
+        initial.extend(state);
+        passes.push(Pass {
+            wanted,
+            tensor: tensor as u32,
+            candidates: Buffer::from_slice(client, wanted.candidates.unwrap_or(&[0])),
+            changed: Buffer::uninitialised(client, 2 * wanted.words()),
+            first_count: counts,
+        });
+        counts += 2 * wanted.blocks() as u32;
+    }
     let state = Buffer::from_slice(client, &initial);
-    let bins = Buffer::from_slice(client, &[0; BINS]);
-    let blocks = (entries as usize).div_ceil(BLOCK).max(1);
-    let workgroup = CubeDim::new_1d(WORKGROUP_SIZE);
-    let one = CubeCount::Static(1, 1, 1);
-    // A workgroup for some thousand entries, up to as many as fill a large GPU.
-    let unordered = CubeCount::Static(blocks.min(1024) as u32, 1, 1);
-    let ordered =
-        || CubeCount::Static(blocks.min(32_768) as u32, blocks.div_ceil(32_768) as u32, 1);
+    let bins = Buffer::from_slice(client, &vec![0; BINS * tensors.len()]);
+    let [counts, before] = [(); 2].map(|()| Buffer::uninitialised(client, counts as usize));
+    for digit in DIGITS {
+        for pass in &passes {
+            pass.count(client, &state, &bins, digit);
+        }
+        // SAFETY: there is a workgroup per tensor, and each has a state and bins.
+        unsafe {
+            find_digit::launch_unchecked(
+                client,
+                CubeCount::Static(tensors.len() as u32, 1, 1),
+                CubeDim::new_1d(WORKGROUP_SIZE),
+                state.arg(1),
+                bins.arg(1),
+                digit.1,
+            );
+        }
+    }
+    for pass in &passes {
+        pass.compare(client, &state, &counts, None, store);
+    }
+    let mut found = state.read(client);
+    for (pass, found) in passes.iter().zip(found.chunks_exact_mut(slot::COUNT)) {
+        if found[slot::REMAINING] < found[slot::EQUAL] {
+            let again = pass.compare_in_order(client, found, &counts, store);
+            found.copy_from_slice(&again);
+        }
+    }
+    let states: Vec<&[u32]> = found.chunks_exact(slot::COUNT).collect();
+    let swapped = |state: &[u32]| state[slot::SWAPPED_IN] + state[slot::SWAPPED_OUT];
+    let total: u32 = states.iter().map(|state| swapped(state)).sum();
+    let listed = match total {
+        0 => Vec::new(),
+        total => {
+            let listed = Buffer::uninitialised(client, 2 * total as usize);
+            sum(client, &counts, &before);
+            let changed = passes.iter().zip(&states);
+            for (pass, _) in changed.filter(|(_, state)| swapped(state) > 0) {
+                pass.list(client, &before, &listed);
+            }
+            listed.read(client)
+        }
+    };
+    let (entries, magnitudes) = listed.split_at(total as usize);
+    let pairs = entries.iter().zip(magnitudes);
+    let mut pairs = pairs.map(|(&entry, &bits)| (entry as usize, f32::from_bits(bits)));
+    let mut next = |count: u32| pairs.by_ref().take(count as usize).collect::<Vec<_>>();
+    let selections = states.iter().map(|state| {
+        let (added, removed) = (
+            next(state[slot::SWAPPED_IN]),
+            next(state[slot::SWAPPED_OUT]),
+        );
+        if state[slot::FIRST_NAN] != u32::MAX {
+            let entry = state[slot::FIRST_NAN] as usize;
+            return Err(NotANumber { entry });
+        }
+        Ok(Selection {
+            added,
+            removed,
+            threshold: match state[slot::K] {
+                0 => f32::INFINITY,
+                _ => f32::from_bits(state[slot::DIGITS]),
+            },
+            nearest: state[slot::NEAREST].checked_sub(1).map(f32::from_bits),
+            contenders: state[slot::CONTENDERS] as usize,
+        })
+    });
+    selections.collect()
+}
 
-    for (shift, width) in DIGITS {
+/// Writes the exclusive prefix sum of `counts` to `before`.
+fn sum(client: &Client, counts: &Buffer, before: &Buffer) {
+    // SAFETY: blocks are checked against their number.
+    unsafe {
+        sum_before::launch_unchecked(
+            client,
+            CubeCount::Static(1, 1, 1),
+            CubeDim::new_1d(WORKGROUP_SIZE),
+            counts.arg(1),
+            before.arg(1),
+        );
+    }
+}
+
+impl Pass<'_> {
+    fn all(&self) -> bool {
+        self.wanted.candidates.is_none()
+    }
+
+    /// Counts a digit's values.
+    fn count(&self, client: &Client, state: &Buffer, bins: &Buffer, (shift, width): (u32, u32)) {
+        // A workgroup for some thousand entries, up to as many as fill a large GPU.
+        let workgroups = self.wanted.blocks().min(1024) as u32;
         // SAFETY: entries and bins are checked against their numbers.
         unsafe {
             count_digits::launch_unchecked(
                 client,
-                unordered.clone(),
-                workgroup,
-                weights.arg(1),
-                candidates.arg(1),
+                CubeCount::Static(workgroups, 1, 1),
+                CubeDim::new_1d(WORKGROUP_SIZE),
+                self.wanted.weights.arg(1),
+                self.candidates.arg(1),
                 state.arg(1),
                 bins.arg(1),
-                entries,
-                all,
+                self.wanted.entries(),
+                self.tensor,
+                self.all(),
                 shift,
                 width,
             );
-            find_digit::launch_unchecked(
+        }
+    }
+
+    /// Finds the entries that change. `equal`: how many equal the threshold in each block, and in those before it, if that matters.
+    fn compare(
+        &self,
+        client: &Client,
+        state: &Buffer,
+        counts: &Buffer,
+        equal: Option<[&Buffer; 2]>,
+        store: ElemType,
+    ) {
+        // Kernels have all arguments; the counts are not read where they are not given.
+        let [in_blocks, before] = equal.unwrap_or([&self.candidates; 2]);
+        // The state of a tensor by itself is at the beginning.
+        let tensor = match state.length() {
+            slot::COUNT => 0,
+            _ => self.tensor,
+        };
+        // SAFETY: entries, words and blocks are checked against their numbers.
+        unsafe {
+            compare::launch_unchecked(
                 client,
-                one.clone(),
-                workgroup,
+                self.wanted.workgroups(1),
+                CubeDim::new_1d(WORKGROUP_SIZE),
+                self.wanted.weights.arg(1),
+                self.candidates.arg(1),
+                self.wanted.real.arg(1),
+                in_blocks.arg(1),
+                before.arg(1),
                 state.arg(1),
-                bins.arg(1),
-                wanted.k as u32,
-                width,
+                self.changed.arg(1),
+                counts.arg(1),
+                self.wanted.entries(),
+                tensor,
+                self.first_count,
+                self.all(),
+                equal.is_some(),
+                store,
             );
         }
     }
-    let equal = Buffer::uninitialised(client, blocks);
-    let equal_before = Buffer::uninitialised(client, blocks);
-    let changed = [
-        Buffer::uninitialised(client, words),
-        Buffer::uninitialised(client, words),
-    ];
-    let counts = [
-        Buffer::uninitialised(client, blocks),
-        Buffer::uninitialised(client, blocks),
-    ];
-    let before = [
-        Buffer::uninitialised(client, blocks),
-        Buffer::uninitialised(client, blocks),
-    ];
-    // SAFETY: entries, words and blocks are checked against their numbers.
-    unsafe {
-        count_equal::launch_unchecked(
-            client,
-            ordered(),
-            workgroup,
-            weights.arg(1),
-            candidates.arg(1),
-            state.arg(1),
-            equal.arg(1),
-            entries,
-            all,
-        );
-        sum_before::launch_unchecked(
-            client,
-            one.clone(),
-            workgroup,
-            equal.arg(1),
-            equal_before.arg(1),
-            state.arg(1),
-            slot::EQUAL as u32,
-        );
-        compare::launch_unchecked(
-            client,
-            ordered(),
-            workgroup,
-            weights.arg(1),
-            candidates.arg(1),
-            real.arg(1),
-            equal.arg(1),
-            equal_before.arg(1),
-            state.arg(1),
-            changed[0].arg(1),
-            changed[1].arg(1),
-            counts[0].arg(1),
-            counts[1].arg(1),
-            entries,
-            u32::from(wanted.k == 0),
-            all,
-            store,
-        );
-        for (side, total) in [slot::SWAPPED_IN, slot::SWAPPED_OUT]
-            .into_iter()
-            .enumerate()
-        {
-            sum_before::launch_unchecked(
+
+    /// [`compare`](Self::compare) where only the last of the entries that equal the threshold are selected. Returns the state of the tensor.
+    fn compare_in_order(
+        &self,
+        client: &Client,
+        found: &[u32],
+        counts: &Buffer,
+        store: ElemType,
+    ) -> Vec<u32> {
+        let [equal, before] = [(); 2].map(|()| Buffer::uninitialised(client, self.wanted.blocks()));
+        // SAFETY: entries and blocks are checked against their numbers.
+        unsafe {
+            count_equal::launch_unchecked(
                 client,
-                one.clone(),
-                workgroup,
-                counts[side].arg(1),
-                before[side].arg(1),
-                state.arg(1),
-                total as u32,
+                self.wanted.workgroups(1),
+                CubeDim::new_1d(WORKGROUP_SIZE),
+                self.wanted.weights.arg(1),
+                self.candidates.arg(1),
+                equal.arg(1),
+                self.wanted.entries(),
+                found[slot::DIGITS],
+                self.all(),
             );
         }
-    }
-    let found = state.read(client);
-    if found[slot::FIRST_NAN] != u32::MAX {
-        let entry = found[slot::FIRST_NAN] as usize;
-        return Err(NotANumber { entry });
-    }
-    let list = |side: usize, total: usize| {
-        if total == 0 {
-            return Vec::new();
+        sum(client, &equal, &before);
+        let mut state = found.to_vec();
+        for counted in [
+            slot::NEAREST,
+            slot::CONTENDERS,
+            slot::SWAPPED_IN,
+            slot::SWAPPED_OUT,
+        ] {
+            state[counted] = 0;
         }
-        let listed = [
-            Buffer::uninitialised(client, total),
-            Buffer::uninitialised(client, total),
-        ];
+        let state = Buffer::from_slice(client, &state);
+        self.compare(client, &state, counts, Some([&equal, &before]), store);
+        state.read(client)
+    }
+
+    fn list(&self, client: &Client, before: &Buffer, listed: &Buffer) {
         // SAFETY: the kernel writes as many entries as were counted.
         unsafe {
             list_entries::launch_unchecked(
                 client,
-                ordered(),
-                workgroup,
-                weights.arg(1),
-                changed[side].arg(1),
-                counts[side].arg(1),
-                before[side].arg(1),
-                listed[0].arg(1),
-                listed[1].arg(1),
+                self.wanted.workgroups(2),
+                CubeDim::new_1d(WORKGROUP_SIZE),
+                self.wanted.weights.arg(1),
+                self.changed.arg(1),
+                before.arg(1),
+                listed.arg(1),
+                self.wanted.words() as u32,
+                self.first_count,
             );
         }
-        let [entries, magnitudes] = listed.map(|buffer| buffer.read(client));
-        let magnitudes = magnitudes.into_iter().map(f32::from_bits);
-        let entries = entries.into_iter().map(|entry| entry as usize);
-        entries.zip(magnitudes).collect()
-    };
-    Ok(Selection {
-        added: list(0, found[slot::SWAPPED_IN] as usize),
-        removed: list(1, found[slot::SWAPPED_OUT] as usize),
-        threshold: match wanted.k {
-            0 => f32::INFINITY,
-            _ => f32::from_bits(found[slot::DIGITS]),
-        },
-        nearest: found[slot::NEAREST].checked_sub(1).map(f32::from_bits),
-        contenders: found[slot::CONTENDERS] as usize,
-    })
+    }
 }

@@ -193,16 +193,11 @@ impl NodeFunction for BatchNodes {
         })
     }
 
-    fn update_statistics(&self, [mean, variance]: BatchStatistics, counts: [usize; 2]) {
-        let (mut mean, mut variance) = (&mean[..], &variance[..]);
+    fn update_statistics(&self, statistics: BatchStatistics, counts: [usize; 2]) {
+        let mut first = 0;
         for (level, norm) in self.norm.iter().enumerate() {
-            let (own_mean, later_mean) = mean.split_at(norm.gamma.lazy_shape()[0]);
-            let (own_variance, later_variance) = variance.split_at(own_mean.len());
-            (mean, variance) = (later_mean, later_variance);
-            let of = |values: &[f32]| {
-                Tensor::from_floats(values, &norm.running_mean.value_sync().device())
-            };
-            update_running_averages(norm, of(own_mean), of(own_variance), counts[level.min(1)]);
+            update_running_averages(norm, &statistics, first, counts[level.min(1)]);
+            first += norm.gamma.lazy_shape()[0];
         }
     }
 }

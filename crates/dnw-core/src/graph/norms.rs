@@ -8,7 +8,7 @@ use burn::nn::{BatchNorm, InstanceNorm};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use crate::ops::{self, Kernels};
+use crate::ops::{self, BatchStatistics, Kernels, Move};
 
 /// Applies Burn's instance norm in the type of its parameters.
 ///
@@ -39,7 +39,7 @@ pub fn batch_norm(norm: &BatchNorm, input: Tensor<4>) -> Tensor<4> {
     normed(norm, input, false)
 }
 
-/// [`batch_norm`] followed by ReLU, one operation on CPU backends.
+/// [`batch_norm`] followed by ReLU, one operation on CPU backends and GPUs.
 ///
 /// # Shapes
 /// - `input`: `[batch, channels, height, width]`
@@ -59,7 +59,7 @@ fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
         return output.cast(dtype);
     }
     let [batch, _, height, width] = input.dims();
-    let (output, [mean, variance]) = ops::batch_norm(
+    let (output, statistics) = ops::batch_norm(
         input,
         gamma,
         beta,
@@ -67,27 +67,28 @@ fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
         rectified,
         Kernels::default(),
     );
-    update_running_averages(norm, mean, variance, batch * height * width);
+    update_running_averages(norm, &statistics, 0, batch * height * width);
     output.cast(dtype)
 }
 
-/// Updates the running averages with the statistics of a batch. `variance`: the biased variance of `count`
-/// values per channel.
+/// Updates the running averages with the statistics of a batch, of which the norm's channels begin at `first`. The variances are biased and
+/// of `count` values per channel.
 pub(super) fn update_running_averages(
     norm: &BatchNorm,
-    mean: Tensor<1>,
-    variance: Tensor<1>,
+    statistics: &BatchStatistics,
+    first: usize,
     count: usize,
 ) {
-    let n = count as f64;
-    let unbiased = n / (n - 1.0).max(1.0);
-    let moved = |running: Tensor<1>, of_batch: Tensor<1>| {
-        let running = running.to_device(&of_batch.device());
-        let of_batch = of_batch.detach().cast(running.dtype());
-        (running * (1.0 - norm.momentum) + of_batch * norm.momentum).detach()
+    let running = [
+        norm.running_mean.value_sync(),
+        norm.running_var.value_sync(),
+    ];
+    let by = Move {
+        first,
+        momentum: norm.momentum,
+        count,
     };
-    norm.running_mean
-        .update(moved(norm.running_mean.value_sync(), mean));
-    norm.running_var
-        .update(moved(norm.running_var.value_sync(), variance * unbiased));
+    let [mean, variance] = ops::move_averages(running, statistics, by);
+    norm.running_mean.update(mean);
+    norm.running_var.update(variance);
 }

@@ -5,16 +5,38 @@ use std::sync::Arc;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::tensor::module::batch_norm_train;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Device, Tensor, activation};
 use dnw_kernels::norm::{self, NormParameters, NormShape};
 use tracing::{Span, trace_span};
 
 use super::cpu::{CpuBackend, uninitialised_like};
 use super::dispatch::{self, Operation};
 use super::kernels::Kernels;
+#[cfg(feature = "cube")]
+use {
+    super::gpu::{buffer, empty, floats, tensor},
+    burn_cubecl::tensor::CubeTensor,
+    dnw_cube::norm as gpu_norm,
+};
 
-/// Mean and biased variance of each node's input in a batch, `[nodes with a node function]` each.
-pub type BatchStatistics = [Vec<f32>; 2];
+/// Mean and biased variance of each channel of a batch, `[channels]` each, where they were computed.
+#[derive(Debug)]
+pub(super) enum FoundStatistics {
+    Host([Vec<f32>; 2]),
+    #[cfg(feature = "cube")]
+    Gpu([CubeTensor; 2]),
+}
+
+impl FoundStatistics {
+    /// On the device, without autodiff.
+    pub(super) fn tensors(self, device: &Device) -> [Tensor<1>; 2] {
+        match self {
+            Self::Host(found) => found.map(|of| Tensor::from_floats(of.as_slice(), device)),
+            #[cfg(feature = "cube")]
+            Self::Gpu(found) => found.map(floats),
+        }
+    }
+}
 
 /// The output, and the statistics of the batch: mean and biased variance, `[channels]` each.
 ///
@@ -27,7 +49,8 @@ pub(crate) fn batch_norm(
     rectified: bool,
     kernels: Kernels,
 ) -> (Tensor<4>, [Tensor<1>; 2]) {
-    if !kernels.on_cpu(&x) || !kernels.on_cpu(&gamma) {
+    let on_gpu = kernels.on_gpu(&x) && kernels.on_gpu(&gamma);
+    if !on_gpu && (!kernels.on_cpu(&x) || !kernels.on_cpu(&gamma)) {
         let found = batch_norm_train(x, gamma, beta, epsilon);
         let output = match rectified {
             true => activation::relu(found.output),
@@ -51,8 +74,7 @@ pub(crate) fn batch_norm(
         beta.into_dispatch(),
     ];
     let (y, statistics) = dispatch::run(norm, floats, []);
-    let statistics = statistics.map(|of| Tensor::from_floats(of.as_slice(), &device));
-    (Tensor::from_dispatch(y), statistics)
+    (Tensor::from_dispatch(y), statistics.tensors(&device))
 }
 
 /// Inputs: `x`, `gamma`, `beta`.
@@ -78,7 +100,7 @@ impl BatchNorm {
 }
 
 impl Operation<3, 0> for BatchNorm {
-    type Extra = BatchStatistics;
+    type Extra = FoundStatistics;
     /// `x`, the parameters, and mean and variance of each channel.
     type Saved<B: CpuBackend> = (FloatTensor<B>, [FloatTensor<B>; 2], Arc<Vec<f32>>);
 
@@ -90,13 +112,13 @@ impl Operation<3, 0> for BatchNorm {
         &self,
         [x, gamma, beta]: [FloatTensor<B>; 3],
         []: [BoolTensor<B>; 0],
-    ) -> (FloatTensor<B>, BatchStatistics, Self::Saved<B>) {
+    ) -> (FloatTensor<B>, FoundStatistics, Self::Saved<B>) {
         let affine = [gamma, beta];
         let parameters = self.parameters::<B>(&affine);
         let mut y = uninitialised_like::<B>(&x);
         let pairs = norm::forward(self.shape, B::floats(&x), &parameters, &mut y);
         let of = |at: usize| pairs.iter().skip(at).step_by(2).copied().collect();
-        let statistics = [of(0), of(1)];
+        let statistics = FoundStatistics::Host([of(0), of(1)]);
         let y = B::tensor(y, x.shape());
         (y, statistics, (x, affine, Arc::new(pairs)))
     }
@@ -118,11 +140,69 @@ impl Operation<3, 0> for BatchNorm {
             .map(|(gradient, like)| B::tensor(gradient, like.shape()));
         [dx, dgamma, dbeta].map(Some)
     }
+
+    #[cfg(feature = "cube")]
+    fn forward_gpu(
+        &self,
+        [x, gamma, beta]: &[CubeTensor; 3],
+        []: &[CubeTensor; 0],
+    ) -> (CubeTensor, FoundStatistics, Vec<CubeTensor>) {
+        let (client, inputs) = (&x.client, buffer(x));
+        let (y, output) = empty(x, x.shape());
+        let (shape, affine) = (self.gpu_shape(), self.gpu_affine(gamma, beta));
+        let found = gpu_norm::statistics(client, shape, &inputs);
+        gpu_norm::forward(client, shape, &inputs, &found, &affine, &output);
+        let found = [found.mean, found.variance].map(|of| tensor(x, gamma.shape(), &of));
+        (y, FoundStatistics::Gpu(found.clone()), found.into())
+    }
+
+    #[cfg(feature = "cube")]
+    fn backward_gpu(
+        &self,
+        [x, gamma, beta]: [CubeTensor; 3],
+        []: [CubeTensor; 0],
+        saved: Vec<CubeTensor>,
+        dy: CubeTensor,
+        _: [bool; 3],
+    ) -> [Option<CubeTensor>; 3] {
+        let statistics = gpu_norm::Statistics {
+            mean: buffer(&saved[0]),
+            variance: buffer(&saved[1]),
+        };
+        let (dx, output) = empty(&x, x.shape());
+        let (shape, affine) = (self.gpu_shape(), self.gpu_affine(&gamma, &beta));
+        let (inputs, dy) = (buffer(&x), buffer(&dy));
+        let client = &x.client;
+        let found = gpu_norm::backward(client, shape, &inputs, &statistics, &affine, &dy, &output);
+        let [dgamma, dbeta] = found.map(|of| tensor(&x, gamma.shape(), &of));
+        [dx, dgamma, dbeta].map(Some)
+    }
+}
+
+#[cfg(feature = "cube")]
+impl BatchNorm {
+    fn gpu_shape(&self) -> gpu_norm::NormShape {
+        gpu_norm::NormShape {
+            channels: self.shape.channels,
+            images: self.shape.images,
+            pixels: self.shape.pixels,
+            channels_first: false,
+        }
+    }
+
+    fn gpu_affine(&self, gamma: &CubeTensor, beta: &CubeTensor) -> gpu_norm::Affine {
+        gpu_norm::Affine {
+            gamma: buffer(gamma),
+            beta: buffer(beta),
+            epsilon: self.epsilon,
+            rectified: self.rectified,
+        }
+    }
 }
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
-    use burn::tensor::{Device, Tolerance};
+    use burn::tensor::Tolerance;
     use proptest::prelude::*;
 
     use super::*;

@@ -16,7 +16,7 @@ use super::cpu::CpuBackend;
 use super::dispatch::{self, Operation};
 use super::index::{Edges, IndexCache};
 use super::kernels::Kernels;
-use super::product::effective_weight;
+use super::masked_weight::masked_weight;
 
 /// Below this many channels per group Burn's own convolution is faster: it has a special path for few
 /// channels.
@@ -35,7 +35,7 @@ pub(crate) fn wired_convolution(
         .on_cpu(&x)
         .then(|| WiredConvolution::new(&x, &weight, &options, index));
     let Some(convolution) = on_kernels.flatten() else {
-        return conv2d(x, effective_weight(weight, real), None, options);
+        return conv2d(x, masked_weight(weight, real, kernels), None, options);
     };
     let floats = [x.into_dispatch(), weight.into_dispatch()];
     let (y, ()) = dispatch::run(convolution, floats, [real.into_dispatch()]);

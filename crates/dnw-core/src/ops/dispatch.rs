@@ -47,22 +47,23 @@ pub trait Operation<const N: usize, const M: usize>: Clone + Debug + Send + 'sta
         needed: [bool; N],
     ) -> [Option<FloatTensor<B>>; N];
 
-    /// The output on a GPU. All tensors are contiguous.
+    /// The output on a GPU, and what the backward pass needs besides the inputs. All tensors are contiguous.
     #[cfg(feature = "cube")]
     fn forward_gpu(
         &self,
         _floats: &[CubeTensor; N],
         _masks: &[CubeTensor; M],
-    ) -> (CubeTensor, Self::Extra) {
+    ) -> (CubeTensor, Self::Extra, Vec<CubeTensor>) {
         no_gpu_kernel(self)
     }
 
-    /// As [`backward_cpu`](Self::backward_cpu), from the inputs of [`forward_gpu`](Self::forward_gpu).
+    /// As [`backward_cpu`](Self::backward_cpu), from the inputs of [`forward_gpu`](Self::forward_gpu) and what it saved.
     #[cfg(feature = "cube")]
     fn backward_gpu(
         &self,
         _floats: [CubeTensor; N],
         _masks: [CubeTensor; M],
+        _saved: Vec<CubeTensor>,
         _dy: CubeTensor,
         _needed: [bool; N],
     ) -> [Option<CubeTensor>; N] {
@@ -109,6 +110,16 @@ impl<B: Backend> Tensors<B> {
             floats: floats.into(),
             masks: masks.into(),
         }
+    }
+
+    /// Any number of tensors.
+    pub(super) fn from_lists(floats: Vec<FloatTensor<B>>, masks: Vec<BoolTensor<B>>) -> Self {
+        Self { floats, masks }
+    }
+
+    /// The same tensors.
+    pub(super) fn into_lists(self) -> (Vec<FloatTensor<B>>, Vec<BoolTensor<B>>) {
+        (self.floats, self.masks)
     }
 
     /// The same tensors.
@@ -208,7 +219,15 @@ pub(super) fn run_untracked<const N: usize, const M: usize, U: Untracked>(
     floats: [DispatchTensor; N],
     masks: [DispatchTensor; M],
 ) -> (Tensors<Dispatch>, U::Extra) {
-    <Dispatch as Run>::run_untracked(Tensors::new(floats, masks), operation)
+    run_untracked_on(operation, Tensors::new(floats, masks))
+}
+
+/// [`run_untracked`] on any number of tensors, which are on one device and at least one.
+pub(super) fn run_untracked_on<U: Untracked>(
+    operation: U,
+    tensors: Tensors<Dispatch>,
+) -> (Tensors<Dispatch>, U::Extra) {
+    <Dispatch as Run>::run_untracked(tensors, operation)
 }
 
 /// How a backend below autodiff computes an operation. [`Run`] calls it, with or without autodiff.
@@ -265,7 +284,7 @@ impl<B: CpuBackend> Execute for B {
 #[cfg(feature = "cube")]
 impl Execute for CubeBackend {
     type Saved<const N: usize, const M: usize, O: Operation<N, M>> =
-        ([CubeTensor; N], [CubeTensor; M]);
+        ([CubeTensor; N], [CubeTensor; M], Vec<CubeTensor>);
 
     fn forward<const N: usize, const M: usize, O: Operation<N, M>>(
         operation: &O,
@@ -273,17 +292,17 @@ impl Execute for CubeBackend {
     ) -> (CubeTensor, O::Extra, Self::Saved<N, M, O>) {
         let (floats, masks) = tensors.split();
         let (floats, masks) = (floats.map(into_contiguous), masks.map(into_contiguous));
-        let (y, extra) = operation.forward_gpu(&floats, &masks);
-        (y, extra, (floats, masks))
+        let (y, extra, saved) = operation.forward_gpu(&floats, &masks);
+        (y, extra, (floats, masks, saved))
     }
 
     fn backward<const N: usize, const M: usize, O: Operation<N, M>>(
         operation: &O,
-        (floats, masks): Self::Saved<N, M, O>,
+        (floats, masks, saved): Self::Saved<N, M, O>,
         dy: CubeTensor,
         needed: [bool; N],
     ) -> [Option<CubeTensor>; N] {
-        operation.backward_gpu(floats, masks, into_contiguous(dy), needed)
+        operation.backward_gpu(floats, masks, saved, into_contiguous(dy), needed)
     }
 
     fn untracked<U: Untracked>(tensors: Tensors<Self>, operation: U) -> (Tensors<Self>, U::Extra) {

@@ -1,8 +1,11 @@
 //! Tensors of Burn's CubeCL backend as buffers of `dnw-cube`.
 
-use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn::tensor::{DType, Shape};
+use burn::backend::{
+    BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind, TensorMetadata,
+};
+use burn::tensor::{DType, Shape, Tensor};
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use dnw_cube::{Buffer, ElemType};
 
@@ -27,4 +30,21 @@ pub(super) fn tensor(like: &CubeTensor, shape: Shape, buffer: &Buffer) -> CubeTe
 /// How the device stores a mask's booleans.
 pub(super) fn storage(mask: &CubeTensor) -> ElemType {
     dtype_to_storage_type(mask.dtype)
+}
+
+/// The tensor, to change in place: contiguous, and a copy if anybody else holds it.
+pub(super) fn to_change(tensor: CubeTensor) -> CubeTensor {
+    let tensor = into_contiguous(tensor);
+    match tensor.can_mut() {
+        true => tensor,
+        false => tensor.copy(),
+    }
+}
+
+/// A tensor of floats as users of Burn have it, without autodiff.
+pub(super) fn floats<const D: usize>(tensor: CubeTensor) -> Tensor<D> {
+    Tensor::from_dispatch(DispatchTensor {
+        kind: DispatchTensorKind::Cube(BackendTensor::Float(tensor)),
+        autodiff: DispatchAutodiffContext::Disabled,
+    })
 }

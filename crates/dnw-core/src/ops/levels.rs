@@ -11,7 +11,8 @@ use dnw_kernels::levels::{self, LevelsPass, LevelsShape};
 use dnw_kernels::pool;
 use tracing::{Span, trace_span};
 
-use super::batch_norm::BatchStatistics;
+use super::averages::BatchStatistics;
+use super::batch_norm::FoundStatistics;
 use super::cpu::CpuBackend;
 use super::dispatch::{self, Operation};
 use super::index::{Edges, IndexCache};
@@ -30,7 +31,7 @@ pub(crate) fn levels(
     spec: &GraphSpec,
     index: &IndexCache,
 ) -> (Tensor<4>, Option<BatchStatistics>) {
-    let [images, _, height, width] = x.dims();
+    let (device, [images, _, height, width]) = (x.device().inner(), x.dims());
     let levels = Levels {
         shape: LevelsShape {
             images,
@@ -48,6 +49,7 @@ pub(crate) fn levels(
     };
     let floats = nodes.inputs(x, weight);
     let (y, statistics) = dispatch::run(levels, floats, [real.into_dispatch()]);
+    let statistics = statistics.map(|found| found.tensors(&device));
     (Tensor::from_dispatch(y), statistics)
 }
 
@@ -71,7 +73,7 @@ impl Levels {
 }
 
 impl Operation<5, 1> for Levels {
-    type Extra = Option<BatchStatistics>;
+    type Extra = Option<FoundStatistics>;
     /// `x` and `weight`, and the parameters of the nodes.
     type Saved<B: CpuBackend> = (
         Edges,
@@ -104,7 +106,7 @@ impl Operation<5, 1> for Levels {
             &mut y,
         );
         let of_batch = matches!(self.norm, GraphNorm::Batch);
-        let statistics = of_batch.then(|| pass.batch_statistics());
+        let statistics = of_batch.then(|| FoundStatistics::Host(pass.batch_statistics()));
         let saved = (edges, Arc::new(pass), [x, weight], nodes);
         (B::tensor(y, output), statistics, saved)
     }

@@ -211,12 +211,12 @@ impl Operation<4, 0> for Node {
         &self,
         [x, gamma, beta, kernel]: &[CubeTensor; 4],
         []: &[CubeTensor; 0],
-    ) -> (CubeTensor, ()) {
+    ) -> (CubeTensor, (), Vec<CubeTensor>) {
         let parameters = gpu_parameters([gamma, beta, kernel], self.epsilon);
         let (y, output) = empty(x, x.shape());
         let shape = gpu_shape(x.shape().dims());
         gpu_node::forward(&x.client, shape, &buffer(x), &parameters, &output);
-        (y, ())
+        (y, (), Vec::new())
     }
 
     #[cfg(feature = "cube")]
@@ -224,6 +224,7 @@ impl Operation<4, 0> for Node {
         &self,
         [x, gamma, beta, kernel]: [CubeTensor; 4],
         []: [CubeTensor; 0],
+        _: Vec<CubeTensor>,
         dy: CubeTensor,
         _: [bool; 4],
     ) -> [Option<CubeTensor>; 4] {

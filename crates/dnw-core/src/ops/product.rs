@@ -14,6 +14,7 @@ use super::cpu::{CpuBackend, uninitialised_like};
 use super::dispatch::{self, Operation};
 use super::index::{Edges, IndexCache};
 use super::kernels::Kernels;
+use super::masked_weight::masked_weight;
 #[cfg(feature = "cube")]
 use {
     super::gpu::{buffer, empty, storage},
@@ -22,15 +23,6 @@ use {
     dnw_cube::bits::MaskBits,
     dnw_cube::product::{Strides, gather},
 };
-
-/// The weight of the real edges; its gradient reaches every entry.
-pub(super) fn effective_weight<const D: usize>(
-    weight: Tensor<D>,
-    real: Tensor<D, Bool>,
-) -> Tensor<D> {
-    let kept = weight.clone().mask_fill(real.bool_not(), 0.0);
-    kept.detach() + (weight.clone() - weight.detach())
-}
 
 /// The product at every pixel.
 ///
@@ -46,7 +38,7 @@ pub(crate) fn wired_product(
     let on_gpu = kernels.on_gpu(&x) && kernels.on_gpu(&weight);
     if !on_gpu && !kernels.on_cpu(&x) {
         let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-        return conv2d(x, effective_weight(weight, real), None, options);
+        return conv2d(x, masked_weight(weight, real, kernels), None, options);
     }
     let [images, sources, height, width] = x.dims();
     let targets = weight.dims()[0];
@@ -75,7 +67,7 @@ pub(crate) fn wired_linear(
     kernels: Kernels,
 ) -> Tensor<2> {
     if !kernels.on_cpu(&x) {
-        return x.matmul(effective_weight(weight, real));
+        return x.matmul(masked_weight(weight, real, kernels));
     }
     let ([images, sources], [_, targets]) = (x.dims(), weight.dims());
     let product = WiredProduct {
@@ -160,7 +152,7 @@ impl Operation<2, 1> for WiredProduct {
         &self,
         [x, weight]: &[CubeTensor; 2],
         [real]: &[CubeTensor; 1],
-    ) -> (CubeTensor, ()) {
+    ) -> (CubeTensor, (), Vec<CubeTensor>) {
         let mask = MaskBits::of_targets(&x.client, &buffer(real), sizes(real), storage(real));
         let (y, output) = empty(x, self.output.clone());
         let strides = Strides {
@@ -172,7 +164,7 @@ impl Operation<2, 1> for WiredProduct {
         gather(
             &x.client, &inputs, &weights, strides, &mask, images, &output,
         );
-        (y, ())
+        (y, (), Vec::new())
     }
 
     #[cfg(feature = "cube")]
@@ -180,6 +172,7 @@ impl Operation<2, 1> for WiredProduct {
         &self,
         [x, weight]: [CubeTensor; 2],
         [real]: [CubeTensor; 1],
+        _: Vec<CubeTensor>,
         dy: CubeTensor,
         [x_needed, weight_needed]: [bool; 2],
     ) -> [Option<CubeTensor>; 2] {

@@ -82,79 +82,105 @@ impl Surveyed {
     }
 }
 
-/// How the mask of the selected entries differs from `real`, on CPU and GPU backends.
-///
-/// `weights`, `real`: `[entries]`.
+/// A tensor to select edges of.
+pub(crate) struct Selecting {
+    /// `[entries]`.
+    pub(crate) weights: Tensor<1>,
+    /// The mask before, `[entries]`.
+    pub(crate) real: Tensor<1, Bool>,
+    pub(crate) top_k: TopK,
+    pub(crate) surveyed: Option<Surveyed>,
+}
+
+/// How the masks of the selected entries differ from the masks before, on CPU and GPU backends. All tensors are on one device. On a GPU they
+/// are selected from together, because the host waits for the GPU each time that it reads a result.
 ///
 /// # Errors
-/// The first candidate that is not a number.
-pub(crate) fn select_top_k(
-    weights: Tensor<1>,
-    real: Tensor<1, Bool>,
-    top_k: TopK,
-    surveyed: Option<Surveyed>,
-) -> Result<MaskChanges, usize> {
-    let (survey, held) = match surveyed {
-        Some(Surveyed { survey, held }) => (Some(survey), Some(held)),
-        None => (None, None),
-    };
-    let select = SelectTopK { top_k, survey };
-    let (floats, masks) = ([weights.into_dispatch()], [real.into_dispatch()]);
-    let (_, changes) = dispatch::run_untracked(select, floats, masks);
+/// For each tensor its first candidate that is not a number.
+pub(crate) fn select_top_k(all: Vec<Selecting>) -> Vec<Result<MaskChanges, usize>> {
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let (mut each, mut held, mut floats, mut masks) = (vec![], vec![], vec![], vec![]);
+    for one in all {
+        let survey = one.surveyed.map(|Surveyed { survey, held: of }| {
+            held.push(of);
+            survey
+        });
+        each.push((one.top_k, survey));
+        floats.push(one.weights.into_dispatch());
+        masks.push(one.real.into_dispatch());
+    }
+    let tensors = Tensors::from_lists(floats, masks);
+    let (_, changes) = dispatch::run_untracked_on(SelectTopK(each), tensors);
     // The surveyed memory is held until here, so that no other tensor has the same address.
     drop(held);
     changes
 }
 
-/// Inputs: `weights`; mask: `real`.
+/// For each tensor what to select, and a survey of it. Inputs: the weights of each; masks: `real` of each.
 #[derive(Debug)]
-struct SelectTopK {
-    top_k: TopK,
-    survey: Option<AddressedSurvey>,
-}
+struct SelectTopK(Vec<(TopK, Option<AddressedSurvey>)>);
 
 impl Untracked for SelectTopK {
-    type Extra = Result<MaskChanges, usize>;
+    type Extra = Vec<Result<MaskChanges, usize>>;
 
     fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, Self::Extra) {
-        let ([weights], [real]) = tensors.split();
-        let weights = B::contiguous(weights);
-        let changes = select_cpu::<B>(self, B::floats(&weights), &real);
-        (Tensors::new([], []), changes)
+        let (weights, masks) = tensors.into_lists();
+        let tensors = weights.into_iter().zip(masks).zip(self.0);
+        let changes = tensors.map(|((weights, real), (top_k, survey))| {
+            let weights = B::contiguous(weights);
+            select_cpu::<B>(&top_k, survey, B::floats(&weights), &real)
+        });
+        (Tensors::new([], []), changes.collect())
     }
 
     #[cfg(feature = "cube")]
     fn run_gpu(self, tensors: Tensors<CubeBackend>) -> (Tensors<CubeBackend>, Self::Extra) {
-        let ([weights], [real]) = tensors.split();
-        let (weights, real) = (into_contiguous(weights), into_contiguous(real));
-        let halves = self.top_k.candidate_words().map(|words| {
-            let halves = words
-                .iter()
-                .flat_map(|&word| [word as u32, (word >> 32) as u32]);
-            let entries = self.top_k.candidates.entries();
-            halves.take(entries.div_ceil(32)).collect::<Vec<u32>>()
+        let (weights, masks) = tensors.into_lists();
+        let weights: Vec<_> = weights.into_iter().map(into_contiguous).collect();
+        let masks: Vec<_> = masks.into_iter().map(into_contiguous).collect();
+        let candidates = self.0.iter().map(|(top_k, _)| {
+            let halves = top_k.candidate_words()?.iter();
+            let halves = halves.flat_map(|&word| [word as u32, (word >> 32) as u32]);
+            let entries = top_k.candidates.entries();
+            Some(halves.take(entries.div_ceil(32)).collect::<Vec<u32>>())
         });
-        let wanted = gpu_selection::Wanted {
-            candidates: halves.as_deref(),
-            k: self.top_k.k,
-        };
-        let (store, client) = (storage(&real), &real.client);
-        let (weights, real) = (buffer(&weights), buffer(&real));
-        let made = gpu_selection::select_top_k(client, &weights, &real, store, wanted);
-        let changes = made.map(|selection| MaskChanges {
-            added: selection.added,
-            removed: selection.removed,
-            threshold: selection.threshold,
-            nearest: selection.nearest,
-            contenders: selection.contenders,
+        let candidates: Vec<_> = candidates.collect();
+        let wanted = self
+            .0
+            .iter()
+            .zip(&candidates)
+            .zip(weights.iter().zip(&masks));
+        let wanted =
+            wanted.map(
+                |(((top_k, _), candidates), (weights, real))| gpu_selection::Wanted {
+                    weights: buffer(weights),
+                    real: buffer(real),
+                    candidates: candidates.as_deref(),
+                    k: top_k.k,
+                },
+            );
+        let wanted: Vec<_> = wanted.collect();
+        let client = &weights[0].client;
+        let made = gpu_selection::select_top_k(client, &wanted, storage(&masks[0]));
+        let changes = made.into_iter().map(|made| {
+            let changes = made.map(|selection| MaskChanges {
+                added: selection.added,
+                removed: selection.removed,
+                threshold: selection.threshold,
+                nearest: selection.nearest,
+                contenders: selection.contenders,
+            });
+            changes.map_err(|gpu_selection::NotANumber { entry }| entry)
         });
-        let changes = changes.map_err(|gpu_selection::NotANumber { entry }| entry);
-        (Tensors::new([], []), changes)
+        (Tensors::new([], []), changes.collect())
     }
 }
 
 fn select_cpu<B: CpuBackend>(
-    SelectTopK { top_k, survey }: SelectTopK,
+    top_k: &TopK,
+    survey: Option<AddressedSurvey>,
     weights: &[f32],
     real: &BoolTensor<B>,
 ) -> Result<MaskChanges, usize> {

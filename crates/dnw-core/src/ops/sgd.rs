@@ -8,6 +8,13 @@ use super::cpu::{Address, CpuBackend};
 use super::dispatch::{self, Tensors, Untracked};
 use super::kernels::Kernels;
 use super::select::{AddressedSurvey, Surveyed, TopK};
+#[cfg(feature = "cube")]
+use {
+    super::gpu::{buffer, empty, to_change},
+    burn::backend::TensorMetadata,
+    burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor},
+    dnw_cube::sgd as gpu_sgd,
+};
 
 /// The settings of an update.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +35,10 @@ pub(crate) fn sgd_step<const D: usize>(
 ) -> (Tensor<D>, Tensor<D>, Option<Surveyed>) {
     let kernels = Kernels::default();
     if kernels.on_cpu(&weights) && kernels.on_cpu(&gradient) {
-        return sgd_step_cpu(weights, gradient, velocity, step, survey);
+        return sgd_step_fused(weights, gradient, velocity, step, survey);
+    }
+    if kernels.on_gpu(&weights) && kernels.on_gpu(&gradient) {
+        return sgd_step_fused(weights, gradient, velocity, step, None);
     }
     let decayed = match step.weight_decay {
         Some(decay) => weights.clone().mul_scalar(decay).add(gradient),
@@ -42,7 +52,7 @@ pub(crate) fn sgd_step<const D: usize>(
     (weights, velocity, None)
 }
 
-fn sgd_step_cpu<const D: usize>(
+fn sgd_step_fused<const D: usize>(
     weights: Tensor<D>,
     gradient: Tensor<D>,
     velocity: Option<Tensor<D>>,
@@ -99,6 +109,13 @@ impl Untracked for First {
         let weights = updated.expect("updated just now");
         (Tensors::new([weights, velocity], []), ())
     }
+
+    #[cfg(feature = "cube")]
+    fn run_gpu(self, tensors: Tensors<CubeBackend>) -> (Tensors<CubeBackend>, ()) {
+        let ([weights, gradient], []) = tensors.split();
+        let (velocity, _) = empty(&weights, weights.shape());
+        (update_gpu(self.0, [weights, gradient, velocity], true), ())
+    }
 }
 
 /// An update of weights that have a velocity. Inputs: weights, gradient, velocity; outputs: weights, velocity.
@@ -115,6 +132,31 @@ impl Untracked for Step {
         });
         (Tensors::new(updated, []), ())
     }
+
+    #[cfg(feature = "cube")]
+    fn run_gpu(self, tensors: Tensors<CubeBackend>) -> (Tensors<CubeBackend>, ()) {
+        let (floats, []) = tensors.split();
+        (update_gpu(self.0, floats, false), ())
+    }
+}
+
+/// The updated weights and velocity.
+#[cfg(feature = "cube")]
+fn update_gpu(
+    step: sgd::SgdStep,
+    [weights, gradient, velocity]: [CubeTensor; 3],
+    is_first: bool,
+) -> Tensors<CubeBackend> {
+    let (weights, velocity) = (to_change(weights), to_change(velocity));
+    let gradient = into_contiguous(gradient);
+    let step = gpu_sgd::SgdStep {
+        rate: step.rate,
+        momentum: step.momentum,
+        decay: step.decay.unwrap_or(0.0),
+    };
+    let [w, g, v] = [&weights, &gradient, &velocity].map(buffer);
+    gpu_sgd::step(&weights.client, step, &w, &g, &v, is_first);
+    Tensors::new([weights, velocity], [])
 }
 
 /// [`Step`], which surveys the weights as it writes them. Mask: the one before the selection.

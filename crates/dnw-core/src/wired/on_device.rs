@@ -12,7 +12,7 @@ use burn::tensor::{Bool, Tensor};
 use super::facts::TensorFacts;
 use super::traversal::{Change, is_frozen, values};
 use super::{Rewiring, TensorRewiring, Wired};
-use crate::ops::{self, Kernels, TopK};
+use crate::ops::{self, Kernels, Selecting, TopK};
 use crate::real_edges::path;
 use crate::surveys::{Request, Surveys};
 use crate::{Clock, Swaps, WiringError};
@@ -146,7 +146,8 @@ impl<M: Module> Wired<M> {
                 self.learning.idle(open)
             }
         };
-        let (mut changes, mut selected) = (BTreeMap::new(), BTreeMap::new());
+        // The tensors to select from, and for each tensor its name and its number of edges, or the report that it keeps.
+        let (mut selecting, mut reports) = (Vec::new(), Vec::new());
         for Handle {
             name,
             weights,
@@ -163,13 +164,28 @@ impl<M: Module> Wired<M> {
                 && !is_first
                 && (frozen || idle.contains(&name))
             {
-                rewiring.tensors.push(last.clone());
+                reports.push(Err(last.clone()));
                 continue;
             }
-            let edges = top_k.k;
-            let real = real.expect("found with its weights");
-            let surveyed = surveys.remove(&name);
-            let found = ops::select_top_k(weights, real, top_k, surveyed).map_err(|entry| {
+            reports.push(Ok((name.clone(), top_k.k)));
+            selecting.push(Selecting {
+                weights,
+                real: real.expect("found with its weights"),
+                top_k,
+                surveyed: surveys.remove(&name),
+            });
+        }
+        let mut found = ops::select_top_k(selecting).into_iter();
+        let (mut changes, mut selected) = (BTreeMap::new(), BTreeMap::new());
+        for report in reports {
+            let (name, edges) = match report {
+                Ok(selected) => selected,
+                Err(kept) => {
+                    rewiring.tensors.push(kept);
+                    continue;
+                }
+            };
+            let found = found.next().expect("one for each").map_err(|entry| {
                 let tensor = name.clone();
                 WiringError::NotANumber { tensor, entry }
             })?;

@@ -4,7 +4,7 @@ use cubecl::prelude::*;
 
 use crate::buffer::WORKGROUP_SIZE;
 
-/// Indices into the state that the kernels share.
+/// Indices into the state of a tensor that the kernels share. The states of all tensors are one after the other.
 pub(super) mod slot {
     /// The digits of the k-th largest found so far.
     pub const DIGITS: usize = 0;
@@ -22,8 +22,10 @@ pub(super) mod slot {
     pub const SWAPPED_OUT: usize = 6;
     /// How many entries equal the k-th largest.
     pub const EQUAL: usize = 7;
-    /// The length of the state.
-    pub const COUNT: usize = 8;
+    /// How many entries to select.
+    pub const K: usize = 8;
+    /// The length of a tensor's state.
+    pub const COUNT: usize = 9;
 }
 
 /// The digits of a magnitude, the highest first: lowest bit and width in bits.
@@ -58,6 +60,7 @@ pub(super) fn count_digits(
     state: &[Atomic<u32>],
     bins: &[Atomic<u32>],
     entries: u32,
+    tensor: u32,
     #[comptime] all: bool,
     #[comptime] shift: u32,
     #[comptime] width: u32,
@@ -70,7 +73,8 @@ pub(super) fn count_digits(
         bin += CUBE_DIM;
     }
     sync_cube();
-    let digits = state[slot::DIGITS].load();
+    let base = (tensor * comptime!(slot::COUNT as u32)) as usize;
+    let digits = state[base + slot::DIGITS].load();
     let mut entry = ABSOLUTE_POS as u32;
     while entry < entries {
         if is_candidate(candidates, entry, all) {
@@ -84,7 +88,7 @@ pub(super) fn count_digits(
             }
             if comptime!(shift + width == 31) {
                 if bits > INFINITY {
-                    state[slot::FIRST_NAN].fetch_min(entry);
+                    state[base + slot::FIRST_NAN].fetch_min(entry);
                 }
             }
         }
@@ -95,20 +99,22 @@ pub(super) fn count_digits(
     while bin < size {
         let count = counts[bin as usize].load();
         if count > 0 {
-            bins[bin as usize].fetch_add(count);
+            bins[(tensor * comptime!(BINS as u32) + bin) as usize].fetch_add(count);
         }
         bin += CUBE_DIM;
     }
 }
 
-/// Finds the digit of the k-th largest and clears the histogram for the next digit. Runs as one workgroup.
+/// Finds the digit of the k-th largest and clears the histogram for the next digit. One workgroup per tensor.
 #[cube(launch_unchecked)]
-pub(super) fn find_digit(state: &mut [u32], bins: &mut [u32], k: u32, #[comptime] width: u32) {
+pub(super) fn find_digit(state: &mut [u32], bins: &mut [u32], #[comptime] width: u32) {
     let size = comptime!(1u32 << width);
     let per_thread = comptime!(size / WORKGROUP_SIZE);
+    let base = CUBE_POS * comptime!(slot::COUNT);
+    let first = CUBE_POS as u32 * comptime!(BINS as u32);
     let mut sums = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
     // Threads process the digit's values from the largest down.
-    let top = size - 1 - UNIT_POS * per_thread;
+    let top = first + size - 1 - UNIT_POS * per_thread;
     let mut sum = 0u32;
     for step in 0..per_thread {
         sum += bins[(top - step) as usize];
@@ -116,7 +122,7 @@ pub(super) fn find_digit(state: &mut [u32], bins: &mut [u32], k: u32, #[comptime
     sums[UNIT_POS as usize] = sum;
     sync_cube();
     if UNIT_POS == 0 {
-        let mut left = state[slot::REMAINING];
+        let mut left = state[base + slot::REMAINING];
         let mut thread = 0u32;
         while thread < comptime!(WORKGROUP_SIZE - 1) && sums[thread as usize] < left {
             left -= sums[thread as usize];
@@ -124,16 +130,18 @@ pub(super) fn find_digit(state: &mut [u32], bins: &mut [u32], k: u32, #[comptime
         }
         let mut digit = size - 1 - thread * per_thread;
         let last = digit + 1 - per_thread;
-        while digit > last && bins[digit as usize] < left {
-            left -= bins[digit as usize];
+        while digit > last && bins[(first + digit) as usize] < left {
+            left -= bins[(first + digit) as usize];
             digit -= 1;
         }
         // With k = 0 the threshold has the largest digits, so that nothing is above it.
-        if k == 0 {
+        if state[base + slot::K] == 0 {
             digit = size - 1;
         }
-        state[slot::DIGITS] = (state[slot::DIGITS] << width) | digit;
-        state[slot::REMAINING] = left;
+        state[base + slot::DIGITS] = (state[base + slot::DIGITS] << width) | digit;
+        state[base + slot::REMAINING] = left;
+        // After the last digit all of its bin equal the threshold.
+        state[base + slot::EQUAL] = bins[(first + digit) as usize];
     }
     sync_cube();
     for step in 0..per_thread {
@@ -177,9 +185,9 @@ fn word_of(
 pub(super) fn count_equal(
     weights: &[f32],
     candidates: &[u32],
-    state: &[u32],
     equal: &mut [u32],
     entries: u32,
+    threshold: u32,
     #[comptime] all: bool,
 ) {
     let sum = Shared::<[Atomic<u32>]>::new_slice(1usize);
@@ -189,8 +197,7 @@ pub(super) fn count_equal(
     sync_cube();
     let block = CUBE_POS as u32;
     let word = block * CUBE_DIM + UNIT_POS;
-    let (_candidates, _above, same) =
-        word_of(weights, candidates, word, state[slot::DIGITS], entries, all);
+    let (_candidates, _above, same) = word_of(weights, candidates, word, threshold, entries, all);
     if same != 0 {
         sum[0].fetch_add(same.count_ones());
     }
@@ -200,9 +207,9 @@ pub(super) fn count_equal(
     }
 }
 
-/// The exclusive prefix sum of the blocks' counts, and the total. Runs as one workgroup; each thread sums contiguous blocks.
+/// The exclusive prefix sum of the blocks' counts. Runs as one workgroup; each thread sums contiguous blocks.
 #[cube(launch_unchecked)]
-pub(super) fn sum_before(counts: &[u32], before: &mut [u32], state: &mut [u32], total: u32) {
+pub(super) fn sum_before(counts: &[u32], before: &mut [u32]) {
     let blocks = counts.len() as u32;
     let per_thread = (blocks + comptime!(WORKGROUP_SIZE - 1)) / comptime!(WORKGROUP_SIZE);
     let mut sums = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
@@ -225,12 +232,13 @@ pub(super) fn sum_before(counts: &[u32], before: &mut [u32], state: &mut [u32], 
             sum += counts[(first + step) as usize];
         }
     }
-    if UNIT_POS == comptime!(WORKGROUP_SIZE - 1) {
-        state[total as usize] = sum;
-    }
 }
 
-/// Computes the bits of the mask that change, and the statistics of the selection.
+/// Computes the bits of the mask that change, and the statistics of the selection. `changed`: the words of entries that swap in, then those of
+/// entries that swap out; `counts`: of each block likewise, from `first_count` on.
+///
+/// Where more entries equal the threshold than remain to be selected, which the state says, the last ones of them have to be selected. Then
+/// `ordered` has to be set, and the equal entries of each block be known; otherwise all equal entries are selected.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn compare<B: Int>(
@@ -240,13 +248,13 @@ pub(super) fn compare<B: Int>(
     equal: &[u32],
     equal_before: &[u32],
     state: &[Atomic<u32>],
-    swapped_in: &mut [u32],
-    swapped_out: &mut [u32],
-    swapped_in_count: &mut [u32],
-    swapped_out_count: &mut [u32],
+    changed: &mut [u32],
+    counts_of_blocks: &mut [u32],
     entries: u32,
-    none: u32,
+    tensor: u32,
+    first_count: u32,
     #[comptime] all: bool,
+    #[comptime] ordered: bool,
     #[define(B)] _store: ElemType,
 ) {
     let mut equal_of_threads = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
@@ -254,10 +262,12 @@ pub(super) fn compare<B: Int>(
     if UNIT_POS < 4 {
         counts[UNIT_POS as usize].store(0u32);
     }
+    let base = (tensor * comptime!(slot::COUNT as u32)) as usize;
     let block = CUBE_POS as u32;
-    let blocks = equal.len() as u32;
+    let words = (entries + 31) / 32;
+    let blocks = (words + comptime!(WORKGROUP_SIZE - 1)) / comptime!(WORKGROUP_SIZE);
     let word = block * CUBE_DIM + UNIT_POS;
-    let threshold = state[slot::DIGITS].load();
+    let threshold = state[base + slot::DIGITS].load();
     let (candidate_mask, above, same) = word_of(weights, candidates, word, threshold, entries, all);
     let same_here = same.count_ones();
     equal_of_threads[UNIT_POS as usize] = same_here;
@@ -265,31 +275,36 @@ pub(super) fn compare<B: Int>(
 
     // Of the entries equal to the threshold the last are kept, as many as remain to be selected.
     let mut kept = above;
-    if block < blocks && same != 0 {
-        let mut later =
-            state[slot::EQUAL].load() - equal_before[block as usize] - equal[block as usize];
-        let remaining = state[slot::REMAINING].load();
-        for thread in UNIT_POS + 1..comptime!(WORKGROUP_SIZE) {
-            later += equal_of_threads[thread as usize];
+    if comptime!(ordered) {
+        if block < blocks && same != 0 {
+            let mut later = state[base + slot::EQUAL].load()
+                - equal_before[block as usize]
+                - equal[block as usize];
+            let remaining = state[base + slot::REMAINING].load();
+            for thread in UNIT_POS + 1..comptime!(WORKGROUP_SIZE) {
+                later += equal_of_threads[thread as usize];
+            }
+            let mut equal_kept = 0u32;
+            if remaining > later {
+                equal_kept = min(remaining - later, same_here);
+            }
+            let mut last = same;
+            let mut dropped = same_here - equal_kept;
+            while dropped > 0 {
+                last &= last - 1;
+                dropped -= 1;
+            }
+            kept |= last;
         }
-        let mut equal_kept = 0u32;
-        if remaining > later {
-            equal_kept = min(remaining - later, same_here);
-        }
-        let mut last = same;
-        let mut dropped = same_here - equal_kept;
-        while dropped > 0 {
-            last &= last - 1;
-            dropped -= 1;
-        }
-        kept |= last;
+    } else {
+        kept |= same;
     }
 
     let mut real_before = 0u32;
     let mut nearest = 0u32;
     let mut contenders = 0u32;
     let mut contends = magnitude(0.9f32 * f32::reinterpret(threshold));
-    if none != 0 {
+    if state[base + slot::K].load() == 0 {
         contends = 0xffff_ffffu32;
     }
     for bit in 0..32u32 {
@@ -310,9 +325,9 @@ pub(super) fn compare<B: Int>(
     }
     let added = kept & !real_before;
     let removed = real_before & !kept;
-    if word * 32 < entries {
-        swapped_in[word as usize] = added;
-        swapped_out[word as usize] = removed;
+    if word < words {
+        changed[word as usize] = added;
+        changed[(words + word) as usize] = removed;
     }
     if added != 0 {
         counts[0].fetch_add(added.count_ones());
@@ -326,47 +341,61 @@ pub(super) fn compare<B: Int>(
     }
     sync_cube();
     if UNIT_POS == 0 && block < blocks {
-        swapped_in_count[block as usize] = counts[0].load();
-        swapped_out_count[block as usize] = counts[1].load();
+        let swapped_in = counts[0].load();
+        let swapped_out = counts[1].load();
+        counts_of_blocks[(first_count + block) as usize] = swapped_in;
+        counts_of_blocks[(first_count + blocks + block) as usize] = swapped_out;
+        if swapped_in > 0 {
+            state[base + slot::SWAPPED_IN].fetch_add(swapped_in);
+        }
+        if swapped_out > 0 {
+            state[base + slot::SWAPPED_OUT].fetch_add(swapped_out);
+        }
         let nearest = counts[2].load();
         if nearest > 0 {
-            state[slot::NEAREST].fetch_max(nearest);
+            state[base + slot::NEAREST].fetch_max(nearest);
             let contenders = counts[3].load();
             if contenders > 0 {
-                state[slot::CONTENDERS].fetch_add(contenders);
+                state[base + slot::CONTENDERS].fetch_add(contenders);
             }
         }
     }
 }
 
-/// Lists the entries whose bits are set, ascending, and their magnitudes.
+/// Lists the entries of a tensor that swap in and then those that swap out, ascending, and their magnitudes. `listed`: the entries of all
+/// tensors, then the magnitudes; `before`: how many entries come before those of each block, from `first_count` on.
 #[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
 pub(super) fn list_entries(
     weights: &[f32],
     changed: &[u32],
-    counts: &[u32],
     before: &[u32],
-    entries: &mut [u32],
-    magnitudes: &mut [u32],
+    listed: &mut [u32],
+    words: u32,
+    first_count: u32,
 ) {
     let mut of_threads = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
+    let blocks = (words + comptime!(WORKGROUP_SIZE - 1)) / comptime!(WORKGROUP_SIZE);
+    // The blocks of entries that swap in, then those of entries that swap out.
     let block = CUBE_POS as u32;
-    let word = block * CUBE_DIM + UNIT_POS;
+    let side = block / blocks;
+    let word = block % blocks * CUBE_DIM + UNIT_POS;
     let mut left = 0u32;
-    if word < changed.len() as u32 {
-        left = changed[word as usize];
+    if side < 2 && word < words {
+        left = changed[(side * words + word) as usize];
     }
     of_threads[UNIT_POS as usize] = left.count_ones();
     sync_cube();
-    if block < counts.len() as u32 && left != 0 {
-        let mut position = before[block as usize];
+    if left != 0 {
+        let total = listed.len() as u32 / 2;
+        let mut position = before[(first_count + block) as usize];
         for thread in 0..UNIT_POS {
             position += of_threads[thread as usize];
         }
         while left != 0 {
             let entry = word * 32 + left.trailing_zeros();
-            entries[position as usize] = entry;
-            magnitudes[position as usize] = magnitude(weights[entry as usize]);
+            listed[position as usize] = entry;
+            listed[(total + position) as usize] = magnitude(weights[entry as usize]);
             left &= left - 1;
             position += 1;
         }

@@ -2,6 +2,9 @@
 //!
 //! They run on wgpu's default adapter. Mesa's software adapter lavapipe is enough.
 
+mod norm;
+mod sgd;
+
 use cubecl::ir::{ElemType, UIntKind};
 use cubecl::prelude::*;
 use cubecl::wgpu::WgpuDevice;
@@ -239,15 +242,15 @@ fn selections_equal_those_of_a_stable_sort() {
         (0..n)
             .filter(|&e| is_candidate[e])
             .for_each(|e| candidates[e / 32] |= 1 << (e % 32));
+        let mask = Buffer::from_slice(&client, &real);
         let wanted = Wanted {
+            weights: floats(&client, &weights),
+            real: mask.clone(),
             candidates: (round % 3 != 0).then_some(&candidates),
             k,
         };
-        let (w, mask) = (
-            floats(&client, &weights),
-            Buffer::from_slice(&client, &real),
-        );
-        let found = selection::select_top_k(&client, &w, &mask, STORE, wanted).expect("numbers");
+        let select = || selection::select_top_k(&client, std::slice::from_ref(&wanted), STORE);
+        let found = select().remove(0).expect("numbers");
         assert_eq!(
             found,
             sorted(&weights, &real, &is_candidate, k),
@@ -265,7 +268,7 @@ fn selections_equal_those_of_a_stable_sort() {
         }
         let real = mask.read(&client).iter().filter(|&&real| real != 0).count();
         assert_eq!(real, k, "round {round}");
-        let again = selection::select_top_k(&client, &w, &mask, STORE, wanted).expect("numbers");
+        let again = select().remove(0).expect("numbers");
         assert!(
             again.added.is_empty() && again.removed.is_empty(),
             "round {round}"
@@ -274,15 +277,38 @@ fn selections_equal_those_of_a_stable_sort() {
 }
 
 #[test]
-fn the_error_names_the_first_nan() {
+fn several_tensors_are_selected_from_at_once_and_a_nan_is_named_for_its_own() {
     let (client, mut random) = (client(), fastrand::Rng::with_seed(4));
-    let mut weights = normal(&mut random, 20_000);
-    (weights[19_000], weights[12_345]) = (f32::NAN, -f32::NAN);
-    let mask = Buffer::from_slice(&client, &vec![0; weights.len()]);
-    let wanted = Wanted {
-        candidates: None,
-        k: 100,
-    };
-    let found = selection::select_top_k(&client, &floats(&client, &weights), &mask, STORE, wanted);
-    assert_eq!(found, Err(NotANumber { entry: 12_345 }));
+    let sizes = [20_000, 1, 9000, 300, 40_000];
+    let mut all: Vec<Vec<f32>> = sizes.map(|n| normal(&mut random, n)).into();
+    (all[2][8500], all[2][1234]) = (f32::NAN, -f32::NAN);
+    // Of equal entries not all are selected.
+    all[3].fill(-0.5);
+    let masks = sizes.map(|n| (0..n).map(|_| u32::from(random.bool())).collect::<Vec<_>>());
+    let wanted: Vec<Wanted<'_>> = all
+        .iter()
+        .zip(&masks)
+        .map(|(weights, mask)| Wanted {
+            weights: floats(&client, weights),
+            real: Buffer::from_slice(&client, mask),
+            candidates: None,
+            k: weights.len() / 3,
+        })
+        .collect();
+    let found = selection::select_top_k(&client, &wanted, STORE);
+    assert_eq!(found.len(), sizes.len());
+    for (tensor, found) in found.into_iter().enumerate() {
+        let (weights, mask) = (&all[tensor], &masks[tensor]);
+        let expected = match tensor {
+            2 => Err(NotANumber { entry: 1234 }),
+            _ => Ok(sorted(
+                weights,
+                mask,
+                &vec![true; weights.len()],
+                weights.len() / 3,
+            )),
+        };
+        assert_eq!(found, expected, "tensor {tensor}");
+    }
+    assert!(selection::select_top_k(&client, &[], STORE).is_empty());
 }
