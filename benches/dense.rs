@@ -9,6 +9,22 @@ struct Strides {
     column: usize,
 }
 
+/// Rows of `columns` contiguous entries.
+fn rows_of(columns: usize) -> Strides {
+    Strides {
+        row: columns,
+        column: 1,
+    }
+}
+
+/// The transpose of a matrix that is stored in rows of `columns` contiguous entries.
+fn transposed_rows_of(columns: usize) -> Strides {
+    Strides {
+        row: 1,
+        column: columns,
+    }
+}
+
 /// The dense product, image by image.
 ///
 /// # Shapes
@@ -17,30 +33,12 @@ struct Strides {
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], y: &mut [f32]) {
-    let ProductShape {
-        targets,
-        sources,
-        pixels,
-        ..
-    } = shape;
-    let pixel_rows = Strides {
-        row: pixels,
-        column: 1,
-    };
-    let edges = Strides {
-        row: sources,
-        column: 1,
-    };
-    let inputs = x.chunks_exact(sources * pixels);
-    for (x, y) in inputs.zip(y.chunks_exact_mut(targets * pixels)) {
-        let sizes = [targets, sources, pixels];
-        multiply(
-            sizes,
-            (weight, edges),
-            (x, pixel_rows),
-            (y, pixel_rows),
-            false,
-        );
+    let sizes = [shape.targets, shape.sources, shape.pixels];
+    let weight = (weight, rows_of(shape.sources));
+    let pixels = rows_of(shape.pixels);
+    let inputs = x.chunks_exact(shape.sources * shape.pixels);
+    for (x, y) in inputs.zip(y.chunks_exact_mut(shape.targets * shape.pixels)) {
+        multiply(sizes, weight, (x, pixels), (y, pixels), false);
     }
 }
 
@@ -49,30 +47,12 @@ pub fn forward(shape: ProductShape, x: &[f32], weight: &[f32], y: &mut [f32]) {
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn input_gradient(shape: ProductShape, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-    let ProductShape {
-        targets,
-        sources,
-        pixels,
-        ..
-    } = shape;
-    let pixel_rows = Strides {
-        row: pixels,
-        column: 1,
-    };
-    let transposed = Strides {
-        row: 1,
-        column: sources,
-    };
-    let gradients = dy.chunks_exact(targets * pixels);
-    for (dy, dx) in gradients.zip(dx.chunks_exact_mut(sources * pixels)) {
-        let sizes = [sources, targets, pixels];
-        multiply(
-            sizes,
-            (weight, transposed),
-            (dy, pixel_rows),
-            (dx, pixel_rows),
-            false,
-        );
+    let sizes = [shape.sources, shape.targets, shape.pixels];
+    let weight = (weight, transposed_rows_of(shape.sources));
+    let pixels = rows_of(shape.pixels);
+    let gradients = dy.chunks_exact(shape.targets * shape.pixels);
+    for (dy, dx) in gradients.zip(dx.chunks_exact_mut(shape.sources * shape.pixels)) {
+        multiply(sizes, weight, (dy, pixels), (dx, pixels), false);
     }
 }
 
@@ -81,36 +61,13 @@ pub fn input_gradient(shape: ProductShape, dy: &[f32], weight: &[f32], dx: &mut 
 /// # Panics
 /// If a length does not fit `shape`.
 pub fn weight_gradient(shape: ProductShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    let ProductShape {
-        targets,
-        sources,
-        pixels,
-        ..
-    } = shape;
-    let pixel_rows = Strides {
-        row: pixels,
-        column: 1,
-    };
-    let transposed = Strides {
-        row: 1,
-        column: pixels,
-    };
-    let edges = Strides {
-        row: sources,
-        column: 1,
-    };
-    let images = dy
-        .chunks_exact(targets * pixels)
-        .zip(x.chunks_exact(sources * pixels));
+    let sizes = [shape.targets, shape.pixels, shape.sources];
+    let (pixels, transposed) = (rows_of(shape.pixels), transposed_rows_of(shape.pixels));
+    let gradients = dy.chunks_exact(shape.targets * shape.pixels);
+    let images = gradients.zip(x.chunks_exact(shape.sources * shape.pixels));
     for (image, (dy, x)) in images.enumerate() {
-        let sizes = [targets, pixels, sources];
-        multiply(
-            sizes,
-            (dy, pixel_rows),
-            (x, transposed),
-            (dw, edges),
-            image > 0,
-        );
+        let weight = (&mut *dw, rows_of(shape.sources));
+        multiply(sizes, (dy, pixels), (x, transposed), weight, image > 0);
     }
 }
 

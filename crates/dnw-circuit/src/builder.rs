@@ -206,7 +206,7 @@ impl CircuitBuilder {
     /// [`CircuitError`] if there are none or their shapes differ.
     pub fn sum(&mut self, terms: &[(f64, ValueId)]) -> Result<ValueId, CircuitError> {
         let (coefficients, inputs): (Vec<f64>, Vec<ValueId>) = terms.iter().copied().unzip();
-        let shape = self.alike(&inputs, |shape| shape)?;
+        let shape = self.common_shape(&inputs, |shape| shape)?;
         self.push(Op::Sum(coefficients), inputs, shape)
     }
 
@@ -215,7 +215,8 @@ impl CircuitBuilder {
     /// # Errors
     /// [`CircuitError`] if there are no values or their feature maps differ in size.
     pub fn concat(&mut self, parts: &[ValueId]) -> Result<ValueId, CircuitError> {
-        let [_, height, width] = self.alike(parts, |[_, height, width]| [0, height, width])?;
+        let [_, height, width] =
+            self.common_shape(parts, |[_, height, width]| [0, height, width])?;
         let mut channels: usize = 0;
         for &part in parts {
             let sum = channels.checked_add(self.shape(part)[0]);

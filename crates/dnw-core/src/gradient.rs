@@ -18,7 +18,7 @@ pub enum Gradient {
 
 impl Gradient {
     /// The factor on the gradient of hallucinated edges.
-    pub fn hallucinated(self) -> f32 {
+    pub fn hallucinated_scale(self) -> f32 {
         match self {
             Self::AllEdges => 1.0,
             Self::RealEdges => 0.0,

@@ -65,6 +65,21 @@ pub(crate) mod path {
         if is_wiring { WIRING } else { name }.to_owned()
     }
 
+    /// The methods of a `ModuleVisitor` or `ModuleMapper` that keep the path of the traversal in its field
+    /// `path: Vec<String>`.
+    macro_rules! track {
+        () => {
+            fn enter_module(&mut self, name: &str, container: &str) {
+                self.path.push(path::step(name, container));
+            }
+
+            fn exit_module(&mut self, _: &str, _: &str) {
+                self.path.pop();
+            }
+        };
+    }
+    pub(crate) use track;
+
     /// The weight's path and the part's name, if the path leads to a part of a wiring.
     pub(crate) fn part(path: &[String]) -> Option<(String, &str)> {
         match path {
@@ -89,7 +104,7 @@ impl RealEdges {
             real: mask_param(real, device),
             legal: legal.map(|legal| mask_param(legal, device)),
             joined: mask_param(&Wiring::empty(1), device),
-            hallucinated: constant(vec![gradient.hallucinated()]),
+            hallucinated: constant(vec![gradient.hallucinated_scale()]),
             threshold: constant(Forward::Weight.threshold_parameters(0.0)),
             plain: Param::from_bool(gradient == Gradient::AllEdges),
             training: Param::from_bool(true),

@@ -103,12 +103,12 @@ impl Rule {
             && self.regrowth == Regrowth::Kept
     }
 
-    /// The factor that the weight applies to the gradient of hallucinated edges. A rule that uses gradients
+    /// The factor of the gradient of hallucinated edges in the backward pass. A rule that uses gradients
     /// needs those of all edges, so the factor is 1 and [`Wired::prepare`](crate::Wired::prepare) scales them
     /// afterwards.
-    pub(crate) fn hallucinated(&self) -> f32 {
+    pub(crate) fn backward_scale(&self) -> f32 {
         match self.gradient_use() {
-            GradientUse::None => self.gradient.hallucinated(),
+            GradientUse::None => self.gradient.hallucinated_scale(),
             _ => 1.0,
         }
     }

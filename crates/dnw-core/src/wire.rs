@@ -298,18 +298,12 @@ impl SetRule<'_> {
 }
 
 impl ModuleMapper for SetRule<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         match path::part(&self.path) {
             Some((_, path::HALLUCINATED)) => {
-                let scale = self.rule.hallucinated();
+                let scale = self.rule.backward_scale();
                 param.map(|tensor| tensor.full_like(scale))
             }
             Some((weight, path::THRESHOLD)) => {
@@ -335,7 +329,7 @@ impl ModuleMapper for SetRule<'_> {
         match path::part(&self.path) {
             Some((weight, path::PLAIN)) => {
                 let plain = !self.forward(&weight).has_threshold_function()
-                    && self.rule.hallucinated() == Gradient::AllEdges.hallucinated();
+                    && self.rule.backward_scale() == Gradient::AllEdges.hallucinated_scale();
                 flag.with_value(plain)
             }
             _ => flag,

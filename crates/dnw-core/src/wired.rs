@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use crate::rule::Selection;
 use crate::score::GradientUse;
 use crate::surveys::{self, Surveys};
-use crate::{Clock, Forward, Regrowth, Rule, Swaps, TensorView, Wiring, WiringError};
+use crate::{Clock, Regrowth, Rule, Swaps, TensorView, Wiring, WiringError};
 
 mod facts;
 mod gradients;
@@ -18,12 +18,12 @@ mod module;
 mod on_device;
 mod rewinding;
 mod rewiring;
+mod setters;
 mod traversal;
 
 pub(crate) use facts::{TensorBudget, Tensors};
 pub use rewiring::{Rewiring, TensorRewiring, WiredTensor};
 
-use facts::TensorFacts;
 use learning::Learning;
 use traversal::{ApplyChanges, Change, CountOthers, Read, ReadLegal};
 
@@ -159,7 +159,7 @@ impl<M: Module> Wired<M> {
     fn select_on_host(&mut self) -> Result<Rewiring, WiringError> {
         let is_first = self.clock.update == 0;
         let uses_gradients = self.rule.gradient_use() != GradientUse::None;
-        let no_gradients = self.gradients.is_empty() && !self.learning.is_told();
+        let no_gradients = self.gradients.is_empty() && !self.learning.uses_gradients();
         if uses_gradients && no_gradients && !is_first {
             return Err(WiringError::GradientsMissing {
                 rule: self.rule.name.clone(),
@@ -217,7 +217,9 @@ impl<M: Module> Wired<M> {
         for (view, selection) in views.iter().zip(selections) {
             let swaps = Swaps::between(view.wiring, &selection.wiring, &selection.scores);
             changes.insert(view.name.to_owned(), self.change(view, &selection, &swaps));
-            rewiring.tensors.push(report(view, &selection, swaps));
+            rewiring
+                .tensors
+                .push(TensorRewiring::new(view, &selection, swaps));
         }
         if !is_first && let Some(initial) = self.initial.take() {
             self.model = Some(rewinding::rewound(&**self, initial));
@@ -296,90 +298,6 @@ impl<M: Module> Wired<M> {
         count.count
     }
 
-    /// Replaces the wirings of the named tensors, for example by a random graph or a mask from a file. A rule
-    /// that selects after every update replaces them again at the next.
-    ///
-    /// # Errors
-    /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if a
-    /// wiring has the wrong number of entries; [`WiringError::Illegal`] if it has an edge that is not a
-    /// candidate. The model is then unchanged.
-    pub fn set_wirings(&mut self, wirings: &BTreeMap<String, Wiring>) -> Result<(), WiringError> {
-        for (name, wiring) in wirings {
-            let facts = self.check_size(name, wiring.entries())?;
-            if let Some(entry) = wiring.difference(&facts.candidates).iter().next() {
-                let tensor = name.clone();
-                return Err(WiringError::Illegal { tensor, entry });
-            }
-        }
-        for (name, wiring) in wirings {
-            if let Some(last) = self.last.get_mut(name) {
-                last.real = wiring.count();
-            }
-        }
-        let changes = wirings.iter().map(|(name, wiring)| {
-            let change = Change {
-                wiring: Some(wiring.clone()),
-                ..Change::default()
-            };
-            (name.clone(), change)
-        });
-        self.apply(&changes.collect());
-        Ok(())
-    }
-
-    /// Replaces the weights of the named tensors, row-major. The wiring stays the same.
-    ///
-    /// # Errors
-    /// [`WiringError::UnknownTensor`] if a name is not that of a wired tensor; [`WiringError::Size`] if the
-    /// number of weights is wrong. The model is then unchanged.
-    pub fn set_weights(&mut self, weights: BTreeMap<String, Vec<f32>>) -> Result<(), WiringError> {
-        for (name, weights) in &weights {
-            self.check_size(name, weights.len())?;
-        }
-        let changes = weights.into_iter().map(|(name, weights)| {
-            let change = Change {
-                weights: Some(weights),
-                ..Change::default()
-            };
-            (name, change)
-        });
-        self.apply(&changes.collect());
-        Ok(())
-    }
-
-    /// Makes every real edge contribute its weight, without a threshold.
-    pub(crate) fn remove_thresholds(&mut self) {
-        let plain = |name: &String| {
-            let change = Change {
-                threshold: Some(Forward::Weight.threshold_parameters(0.0)),
-                ..Change::default()
-            };
-            (name.clone(), change)
-        };
-        let changes = self.tensors.names.iter().map(plain).collect();
-        self.apply(&changes);
-    }
-
-    /// The fixed properties of the tensor of this name, if it has `found` entries.
-    fn check_size(&self, name: &str, found: usize) -> Result<&TensorFacts, WiringError> {
-        let Some(facts) = self.tensors.facts.get(name) else {
-            let known = self.tensors.names.clone();
-            return Err(WiringError::UnknownTensor {
-                name: name.to_owned(),
-                known,
-            });
-        };
-        let expected = facts.shape.entries();
-        if found != expected {
-            return Err(WiringError::Size {
-                tensor: name.to_owned(),
-                found,
-                expected,
-            });
-        }
-        Ok(facts)
-    }
-
     /// The names of the wired tensors, in the order of the model's fields.
     pub fn names(&self) -> &[String] {
         &self.tensors.names
@@ -412,31 +330,6 @@ impl<M: Module> Wired<M> {
     pub fn change_model(&mut self, change: impl FnOnce(M) -> M) {
         let model = self.model.take().expect(MODEL_IS_SET);
         self.model = Some(change(model));
-    }
-}
-
-/// The report of a selection for a tensor.
-fn report(tensor: &TensorView<'_>, selection: &Selection, swaps: Swaps) -> TensorRewiring {
-    let scores = &selection.scores;
-    let threshold = selection
-        .wiring
-        .iter()
-        .map(|entry| scores[entry])
-        .fold(f32::INFINITY, f32::min);
-    let hallucinated = tensor.candidates.difference(&selection.wiring);
-    TensorRewiring {
-        name: tensor.name.to_owned(),
-        real: selection.wiring.count(),
-        swaps,
-        threshold,
-        nearest: hallucinated
-            .iter()
-            .map(|entry| scores[entry])
-            .reduce(f32::max),
-        contenders: hallucinated
-            .iter()
-            .filter(|&entry| scores[entry] >= 0.9 * threshold)
-            .count(),
     }
 }
 

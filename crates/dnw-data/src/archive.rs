@@ -111,24 +111,31 @@ fn collect(
         if !entry.header().entry_type().is_file() || !is_image {
             continue;
         }
-        let bytes = entry.size();
-        if bytes > MAX_ENTRY {
-            let most = MAX_ENTRY;
-            return Err(ArchiveError::Entry { name, bytes, most });
-        }
-        let mut content = Vec::new();
-        (&mut entry)
-            .take(MAX_ENTRY)
-            .read_to_end(&mut content)
-            .map_err(ArchiveError::Damaged)?;
-        if content.len() as u64 != bytes {
-            let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Err(ArchiveError::Damaged(cut));
-        }
+        let content = read_entry(&mut entry, name, MAX_ENTRY)?;
         let classes = parts.entry(part).or_default();
         classes.entry(class).or_default().insert(image, content);
     }
     Ok(())
+}
+
+/// The content of an entry of at most `most` bytes.
+pub(crate) fn read_entry(
+    entry: &mut tar::Entry<'_, impl Read>,
+    name: PathBuf,
+    most: u64,
+) -> Result<Vec<u8>, ArchiveError> {
+    let bytes = entry.size();
+    if bytes > most {
+        return Err(ArchiveError::Entry { name, bytes, most });
+    }
+    let mut content = Vec::new();
+    let read = entry.take(most).read_to_end(&mut content);
+    read.map_err(ArchiveError::Damaged)?;
+    if content.len() as u64 != bytes {
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        return Err(ArchiveError::Damaged(cut));
+    }
+    Ok(content)
 }
 
 /// The part, class and name of an image, from its path.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use dnw_checkpoint::{PickledValue, read_pickled_data};
 use flate2::bufread::MultiGzDecoder;
 
-use crate::archive::{ArchiveError, MAX_UNPACKED};
+use crate::archive::{ArchiveError, MAX_UNPACKED, read_entry};
 use crate::cifar10::CifarError;
 use crate::{DataError, Images};
 
@@ -288,23 +288,8 @@ fn unpack(archive: File, wanted: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, A
         if !entry.header().entry_type().is_file() {
             continue;
         }
-        let (name, bytes) = (name.to_owned(), entry.size());
-        if bytes > MAX_FILE {
-            return Err(ArchiveError::Entry {
-                name: path,
-                bytes,
-                most: MAX_FILE,
-            });
-        }
-        let mut content = Vec::new();
-        (&mut entry)
-            .take(MAX_FILE)
-            .read_to_end(&mut content)
-            .map_err(ArchiveError::Damaged)?;
-        if content.len() as u64 != bytes {
-            let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Err(ArchiveError::Damaged(cut));
-        }
+        let name = name.to_owned();
+        let content = read_entry(&mut entry, path, MAX_FILE)?;
         files.insert(name, content);
     }
     // gzip verifies its checksum at the end of the stream.

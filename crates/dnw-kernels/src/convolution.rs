@@ -14,7 +14,7 @@ use crate::pool::Buffer;
 use crate::rows::{Sums, Terms, sum_rows};
 use crate::simd::LANES;
 use crate::tiles::Tiles;
-use crate::wired::Edges;
+use crate::wired::WeightedEdges;
 
 pub use crate::planes::ConvolutionShape;
 
@@ -88,7 +88,7 @@ pub fn forward(
     check(shape, x, y, Some(index));
     let planes = Planes::new(*shape);
     if let Some(pixels) = image_major_pixels(shape) {
-        let edges = Edges::new(index, weights);
+        let edges = WeightedEdges::new(index, weights);
         let (rows, ()) = rayon::join(
             || planes.lay_out(x),
             || edges.into_targets_by_image(shape.images, pixels, x, y),
@@ -214,7 +214,7 @@ pub fn backward(
         let Some(dx) = dx else { return };
         check(shape, dx, dy, Some(index));
         if let Some(pixels) = image_major_pixels(shape) {
-            let edges = Edges::new(index, weights);
+            let edges = WeightedEdges::new(index, weights);
             edges.into_sources_by_image(shape.images, pixels, dy, dx);
         } else if shape.images > 0 {
             input_gradient(shape, planes, weights, index, &planes.spread(dy), dx);

@@ -11,7 +11,7 @@ use crate::dense::{self, OutputLayout, Rows};
 use crate::layout::transpose;
 use crate::node::{self, GRADIENTS, NodeGradients, NodeParameters, NodeShape, Norm};
 use crate::pool::Buffer;
-use crate::wired::Edges;
+use crate::wired::WeightedEdges;
 
 /// Which nodes of a graph are its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl LevelsShape {
         }
     }
 
-    fn check(&self, x: &[f32], y: &[f32], edges: Edges<'_>) {
+    fn check(&self, x: &[f32], y: &[f32], edges: WeightedEdges<'_>) {
         assert!(
             !self.levels.is_empty() && self.stride > 0,
             "a graph without inputs"
@@ -218,7 +218,7 @@ pub fn forward(
     norm: GraphNorm<'_>,
     y: &mut [f32],
 ) -> LevelsPass {
-    let edges = Edges::new(index, weights);
+    let edges = WeightedEdges::new(index, weights);
     shape.check(x, y, edges);
     let (row, inputs, functions) = (shape.row(), shape.levels[0], shape.function_nodes());
     let mut pass = LevelsPass {
@@ -287,7 +287,7 @@ pub fn forward(
 }
 
 /// The backward pass: writes the gradient of `x` to `dx`, **adds** the gradient of every possible edge to `dw`, and returns the gradients of
-/// the nodes' parameters. Edges from a level to itself or to an earlier level have no gradient.
+/// the nodes' parameters. WeightedEdges from a level to itself or to an earlier level have no gradient.
 ///
 /// # Shapes
 /// `dy`: `[images, outputs, height, width]`; `dx`: `[images, inputs, input height, input width]`; `dw`: `[targets, sources]`.
@@ -306,7 +306,7 @@ pub fn backward(
     dx: &mut [f32],
     dw: &mut [f32],
 ) -> NodeGradients {
-    let edges = Edges::new(index, weights);
+    let edges = WeightedEdges::new(index, weights);
     shape.check(dx, dy, edges);
     assert_eq!(dw.len(), index.targets() * index.sources(), "length of dw");
     let (row, inputs, functions) = (shape.row(), shape.levels[0], shape.function_nodes());

@@ -8,7 +8,7 @@ use crate::EdgeIndex;
 use crate::dense::{self, OutputLayout, Rows};
 use crate::layout::transpose;
 use crate::pool::Buffer;
-use crate::wired::Edges;
+use crate::wired::WeightedEdges;
 
 /// The sizes of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,21 +76,16 @@ impl ProductShape {
 /// If a length does not fit `shape`.
 pub fn forward(shape: ProductShape, x: &[f32], weights: &[f32], index: &EdgeIndex, y: &mut [f32]) {
     shape.check(x, y, Some(index));
-    let edges = Edges::new(index, weights);
-    if edges.prefers_image_major(shape.images, shape.pixels) {
-        return match shape.layout {
-            Layout::TargetsFirst => edges.into_targets_by_image(shape.images, shape.pixels, x, y),
-            Layout::SourcesFirst => edges.into_sources_by_image(shape.images, shape.pixels, x, y),
-        };
-    }
-    let from = shape.by_channel(x, shape.sources);
-    let mut to = Buffer::uninitialised(y.len());
-    let (targets, sources, row) = (0..shape.targets, 0..shape.sources, shape.row());
-    match shape.layout {
-        Layout::TargetsFirst => edges.into_targets(targets, sources, &from, row, &mut to, false),
-        Layout::SourcesFirst => edges.into_sources(targets, sources, &from, row, &mut to, false),
-    }
-    shape.by_image(&to, shape.targets, y);
+    let into_rows = shape.layout == Layout::TargetsFirst;
+    let edges = WeightedEdges::new(index, weights);
+    sum_edges(
+        shape,
+        [shape.sources, shape.targets],
+        into_rows,
+        edges,
+        x,
+        y,
+    );
 }
 
 /// Writes the gradient of `x` to `dx`, through the real edges only.
@@ -108,21 +103,42 @@ pub fn input_gradient(
     dx: &mut [f32],
 ) {
     shape.check(dx, dy, Some(index));
-    let edges = Edges::new(index, weights);
-    if edges.prefers_image_major(shape.images, shape.pixels) {
-        return match shape.layout {
-            Layout::TargetsFirst => edges.into_sources_by_image(shape.images, shape.pixels, dy, dx),
-            Layout::SourcesFirst => edges.into_targets_by_image(shape.images, shape.pixels, dy, dx),
+    let into_rows = shape.layout == Layout::SourcesFirst;
+    let edges = WeightedEdges::new(index, weights);
+    sum_edges(
+        shape,
+        [shape.targets, shape.sources],
+        into_rows,
+        edges,
+        dy,
+        dx,
+    );
+}
+
+/// Sums over the real edges from `x`, `[images, from, pixels]`, to `y`, `[images, to, pixels]`: into the rows of the weight's layout, or out of
+/// them.
+fn sum_edges(
+    shape: ProductShape,
+    [from, to]: [usize; 2],
+    into_rows: bool,
+    edges: WeightedEdges<'_>,
+    x: &[f32],
+    y: &mut [f32],
+) {
+    let (images, pixels) = (shape.images, shape.pixels);
+    if edges.prefers_image_major(images, pixels) {
+        return match into_rows {
+            true => edges.into_targets_by_image(images, pixels, x, y),
+            false => edges.into_sources_by_image(images, pixels, x, y),
         };
     }
-    let from = shape.by_channel(dy, shape.targets);
-    let mut to = Buffer::uninitialised(dx.len());
-    let (targets, sources, row) = (0..shape.targets, 0..shape.sources, shape.row());
-    match shape.layout {
-        Layout::TargetsFirst => edges.into_sources(sources, targets, &from, row, &mut to, false),
-        Layout::SourcesFirst => edges.into_targets(sources, targets, &from, row, &mut to, false),
+    let x = shape.by_channel(x, from);
+    let mut sums = Buffer::uninitialised(y.len());
+    match into_rows {
+        true => edges.into_targets(0..to, 0..from, &x, shape.row(), &mut sums, false),
+        false => edges.into_sources(0..to, 0..from, &x, shape.row(), &mut sums, false),
     }
-    shape.by_image(&to, shape.sources, dx);
+    shape.by_image(&sums, to, y);
 }
 
 /// Writes the gradient of **every** entry of the weight, real or hallucinated: `dw[t, s] = sum over n, p of dy[n, t, p] x[n, s, p]`.

@@ -57,7 +57,7 @@ impl InstructionSet {
         static IN_USE: OnceLock<InstructionSet> = OnceLock::new();
         *IN_USE.get_or_init(|| {
             let widest = Self::widest();
-            usable(simd(given(SIMD).as_deref(), widest)).unwrap_or(widest)
+            usable(simd(non_empty_variable(SIMD).as_deref(), widest)).unwrap_or(widest)
         })
     }
 }
@@ -82,7 +82,7 @@ const PRODUCTS: &str = "DNW_PRODUCTS";
 #[non_exhaustive]
 pub enum SettingError {
     /// The variable has no such value.
-    #[error("the environment variable {variable} is `{value}`, which is none of its values: it can be {}", in_words(.possible))]
+    #[error("the environment variable {variable} is `{value}`, which is not one of its values: it can be {}", in_words(.possible))]
     Unknown {
         /// The variable.
         variable: &'static str,
@@ -127,8 +127,11 @@ fn in_words(values: &[&str]) -> String {
 /// # Errors
 /// [`SettingError`] for the first that they cannot use.
 pub fn check() -> Result<(), SettingError> {
-    simd(given(SIMD).as_deref(), InstructionSet::widest())?;
-    products(given(PRODUCTS).as_deref())?;
+    simd(
+        non_empty_variable(SIMD).as_deref(),
+        InstructionSet::widest(),
+    )?;
+    products(non_empty_variable(PRODUCTS).as_deref())?;
     Ok(())
 }
 
@@ -136,11 +139,11 @@ pub fn check() -> Result<(), SettingError> {
 #[cfg(feature = "training")]
 pub(crate) fn forced_products() -> Option<bool> {
     static FORCED: OnceLock<Option<bool>> = OnceLock::new();
-    *FORCED.get_or_init(|| usable(products(given(PRODUCTS).as_deref())))
+    *FORCED.get_or_init(|| usable(products(non_empty_variable(PRODUCTS).as_deref())))
 }
 
 /// The value of a variable; text that is not Unicode is no value of either, and is shown as well as it can be.
-fn given(variable: &str) -> Option<String> {
+fn non_empty_variable(variable: &str) -> Option<String> {
     let value = std::env::var_os(variable)?;
     Some(value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
@@ -216,7 +219,7 @@ mod tests {
         let message = |value, widest| simd(Some(value), widest).unwrap_err().to_string();
         assert_eq!(
             message("sse9", Avx2),
-            "the environment variable DNW_SIMD is `sse9`, which is none of its values: it can be `avx2` or `baseline`"
+            "the environment variable DNW_SIMD is `sse9`, which is not one of its values: it can be `avx2` or `baseline`"
         );
         assert_eq!(
             message("avx512", Avx2),
@@ -231,7 +234,7 @@ mod tests {
         }
         assert_eq!(
             products(Some("sparse")).unwrap_err().to_string(),
-            "the environment variable DNW_PRODUCTS is `sparse`, which is none of its values: it can be `edges` or `dense`"
+            "the environment variable DNW_PRODUCTS is `sparse`, which is not one of its values: it can be `edges` or `dense`"
         );
     }
 

@@ -11,7 +11,7 @@ use crate::dense::{self, OutputLayout, Rows};
 use crate::layout::transpose;
 use crate::node::{self, GRADIENTS, NodeGradients, NodeParameters, NodeShape, Norm};
 use crate::pool::Buffer;
-use crate::wired::Edges;
+use crate::wired::WeightedEdges;
 
 /// The sizes of a cyclic graph and its batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub fn forward(
     nodes: &NodeParameters<'_>,
     y: &mut [f32],
 ) -> StepsPass {
-    let edges = Edges::new(index, weights);
+    let edges = WeightedEdges::new(index, weights);
     shape.check(x, y, index);
     let row = shape.row();
     let mut pass = StepsPass {
@@ -184,7 +184,7 @@ pub fn backward(
     dx: &mut [f32],
     dw: &mut [f32],
 ) -> NodeGradients {
-    let edges = Edges::new(index, weights);
+    let edges = WeightedEdges::new(index, weights);
     shape.check(dx, dy, index);
     assert_eq!(dw.len(), index.targets() * index.sources(), "length of dw");
     let row = shape.row();

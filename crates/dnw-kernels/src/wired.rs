@@ -14,18 +14,18 @@ use crate::pool::Buffer;
 use crate::rows::{Channel, Sums, Terms, sum_by_image, sum_rows};
 use crate::simd::LANES;
 
-/// Edges per task.
+/// WeightedEdges per task.
 const EDGES_PER_TASK: usize = 1 << 13;
 
 /// Real edges and their weights.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Edges<'a> {
+pub(crate) struct WeightedEdges<'a> {
     pub(crate) index: &'a EdgeIndex,
     /// In the order of the index.
     pub(crate) weights: &'a [f32],
 }
 
-impl<'a> Edges<'a> {
+impl<'a> WeightedEdges<'a> {
     pub(crate) fn new(index: &'a EdgeIndex, weights: &'a [f32]) -> Self {
         assert_eq!(weights.len(), index.len(), "weights of other edges");
         Self { index, weights }

@@ -155,6 +155,11 @@ proptest! {
     }
 }
 
+fn on_threads(threads: usize, work: impl FnOnce() + Send) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build().unwrap().install(work);
+}
+
 #[test]
 fn gradients_have_the_same_bits_on_any_number_of_threads() {
     let shape = ProductShape {
@@ -166,12 +171,10 @@ fn gradients_have_the_same_bits_on_any_number_of_threads() {
     };
     let (x, dy) = (values(1, 37 * 5 * 49), values(2, 37 * 6 * 49));
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
         let mut dw = vec![0.0; 30];
-        pool.install(|| product::weight_gradient(shape, &x, &dy, &mut dw));
+        on_threads(threads, || {
+            product::weight_gradient(shape, &x, &dy, &mut dw)
+        });
         dw.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
     };
     assert_eq!(run(1), run(4));
@@ -188,12 +191,10 @@ fn the_gradient_of_a_large_weight_equals_its_definition_on_any_number_of_threads
     };
     let (x, dy) = (values(5, 3 * 229 * 5), values(6, 3 * 307 * 5));
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
         let mut dw = vec![7.0; 307 * 229];
-        pool.install(|| product::weight_gradient(shape, &x, &dy, &mut dw));
+        on_threads(threads, || {
+            product::weight_gradient(shape, &x, &dy, &mut dw)
+        });
         dw
     };
     let found = run(1);

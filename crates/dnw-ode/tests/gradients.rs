@@ -36,6 +36,17 @@ fn assert_near(what: &str, found: &[f64], expected: &[f64], allowed: f64) {
     }
 }
 
+/// Solves an equation from t = 0 to 1.
+fn solve<const D: usize>(
+    integrator: Integrator,
+    field: impl VectorField<D> + 'static,
+    state: &Tensor<D>,
+    parameters: &[Tensor<1>],
+) -> Tensor<D> {
+    let solution = integrator.solve_field(Arc::new(field), state.clone(), parameters, 0.0, 1.0);
+    solution.unwrap().state
+}
+
 /// Two states of three entries under `y' = tanh(y W + t b) - s y`: parameters with 9, 3 and 1 elements.
 fn field(t: f64, y: Tensor<2>, p: &[Tensor<1>]) -> Tensor<2> {
     let [weight, bias, leak] = p else {
@@ -72,6 +83,14 @@ fn loss_and_gradient(integrator: &Integrator, device: &Device) -> (f64, Vec<Vec<
             .map(|p| values(p.grad(&gradients).unwrap())),
     );
     (values(loss)[0], found)
+}
+
+/// Checks that the other gradients agree with that through the solver.
+fn assert_gradients_agree(gradient_of: impl Fn(Gradient) -> Vec<f64>) {
+    let through = gradient_of(Gradient::Through);
+    let checkpointed = gradient_of(Gradient::Checkpointed);
+    assert_near("checkpointed", &checkpointed, &through, 1e-12);
+    assert_near("adjoint", &gradient_of(Gradient::Adjoint), &through, 1e-6);
 }
 
 /// Central differences of the loss, in the same order.
@@ -201,18 +220,10 @@ fn scaled(gradient: Gradient, scale: f64, device: &Device) -> Vec<f64> {
     let state = double(&[0.3, 0.9], [2], &device).require_grad();
     let rate = double(&[1.3], [1], &device).require_grad();
     let field = |_: f64, y: Tensor<1>, p: &[Tensor<1>]| (y * p[0].clone()).sin();
-    let control = Control::adaptive(1e-3, 1e-3);
-    let solution = Integrator::new(solvers::DOPRI5, control)
-        .with_gradient(gradient)
-        .solve_field(
-            Arc::new(field),
-            state.clone(),
-            std::slice::from_ref(&rate),
-            0.0,
-            1.0,
-        )
-        .unwrap();
-    let gradients = solution.state.sum().mul_scalar(scale).backward();
+    let integrator = Integrator::new(solvers::DOPRI5, Control::adaptive(1e-3, 1e-3));
+    let integrator = integrator.with_gradient(gradient);
+    let end = solve(integrator, field, &state, std::slice::from_ref(&rate));
+    let gradients = end.sum().mul_scalar(scale).backward();
     [state, rate]
         .iter()
         .flat_map(|x| values(x.grad(&gradients).unwrap()))
@@ -260,14 +271,7 @@ fn a_solution_can_be_combined_with_other_layers() {
             ]
             .concat()
         };
-        let through = gradient_of(Gradient::Through);
-        assert_near(
-            "checkpointed",
-            &gradient_of(Gradient::Checkpointed),
-            &through,
-            1e-12,
-        );
-        assert_near("adjoint", &gradient_of(Gradient::Adjoint), &through, 1e-6);
+        assert_gradients_agree(gradient_of);
     }
 }
 
@@ -286,11 +290,7 @@ fn only_tracked_tensors_have_a_gradient() {
             let (state, rate) = (double(&[2.0], [1], &device), double(&[1.5], [1], &device));
             let idle = double(&[7.0, 8.0], [2], &device).require_grad();
             let end = |state: &Tensor<1>, parameters: &[Tensor<1>]| {
-                let field = Arc::new(decay);
-                integrator
-                    .solve_field(field, state.clone(), parameters, 0.0, 1.0)
-                    .unwrap()
-                    .state
+                solve(integrator, decay, state, parameters)
             };
 
             let tracked = state.clone().require_grad();
@@ -320,11 +320,9 @@ fn a_constant_slope_passes_the_gradient_through() {
             let state = double(&[2.0, 3.0], [2], &device).require_grad();
             let ones = double(&[1.0, 1.0], [2], &device);
             let field = move |_: f64, _: Tensor<1>, _: &[Tensor<1>]| ones.clone();
-            let solved = Integrator::new(solvers::RK4, Control::Constant { steps: 2 })
-                .with_gradient(gradient)
-                .solve_field(Arc::new(field), state.clone(), &[], 0.0, 1.0)
-                .unwrap();
-            let gradients = solved.state.square().sum().backward();
+            let integrator = Integrator::new(solvers::RK4, Control::Constant { steps: 2 });
+            let end = solve(integrator.with_gradient(gradient), field, &state, &[]);
+            let gradients = end.square().sum().backward();
             let found = values(state.grad(&gradients).unwrap());
             assert_near("gradient", &found, &[6.0, 8.0], 1e-12);
         }
@@ -345,30 +343,15 @@ fn a_field_may_have_constants_on_the_training_device() {
                 };
                 let state = double(&[0.1, 0.2, 0.3], [3], &device).require_grad();
                 let weight = double(&[1.0, 2.0, 3.0], [3], &device).require_grad();
-                let control = Control::adaptive(1e-8, 1e-8);
-                let solved = Integrator::new(solvers::TSIT5, control)
-                    .with_gradient(gradient)
-                    .solve_field(
-                        Arc::new(field),
-                        state.clone(),
-                        std::slice::from_ref(&weight),
-                        0.0,
-                        1.0,
-                    )
-                    .unwrap();
-                let gradients = solved.state.square().sum().backward();
+                let integrator = Integrator::new(solvers::TSIT5, Control::adaptive(1e-8, 1e-8));
+                let integrator = integrator.with_gradient(gradient);
+                let end = solve(integrator, field, &state, std::slice::from_ref(&weight));
+                let gradients = end.square().sum().backward();
                 [state, weight]
                     .map(|x| values(x.grad(&gradients).unwrap()))
                     .concat()
             };
-            let through = gradient_of(Gradient::Through);
-            assert_near(
-                "checkpointed",
-                &gradient_of(Gradient::Checkpointed),
-                &through,
-                1e-12,
-            );
-            assert_near("adjoint", &gradient_of(Gradient::Adjoint), &through, 1e-6);
+            assert_gradients_agree(gradient_of);
         }
     }
 }
@@ -395,12 +378,11 @@ fn without_autodiff_every_gradient_only_solves() {
     for device in devices() {
         for gradient in ALL {
             let field = |_: f64, y: Tensor<1>, _: &[Tensor<1>]| y.neg();
-            let solved = Integrator::new(solvers::DOPRI5, Control::adaptive(1e-8, 1e-8))
-                .with_gradient(gradient)
-                .solve_field(Arc::new(field), double(&[1.0], [1], &device), &[], 0.0, 1.0)
-                .unwrap();
-            assert!(!solved.state.is_autodiff());
-            assert_near("end", &values(solved.state), &[(-1f64).exp()], 1e-6);
+            let integrator = Integrator::new(solvers::DOPRI5, Control::adaptive(1e-8, 1e-8));
+            let start = double(&[1.0], [1], &device);
+            let end = solve(integrator.with_gradient(gradient), field, &start, &[]);
+            assert!(!end.is_autodiff());
+            assert_near("end", &values(end), &[(-1f64).exp()], 1e-6);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use dnw_ode::{Adaptive, Control, Gradient, Integrator, VectorField, solvers};
 
+/// A run of torchdiffeq: what it was given, how it decided, and its results.
 struct Record {
     start: &'static [f64],
     parameters: &'static [f64],
@@ -20,6 +21,22 @@ struct Record {
     of_state: &'static [f64],
     of_parameters: &'static [f64],
 }
+
+/// An equation up to t = 1 with tolerances of 1e-3.
+const STANDARD: Record = Record {
+    start: &[],
+    parameters: &[],
+    until: 1.0,
+    relative: 1e-3,
+    absolute: 1e-3,
+    first_step: None,
+    evaluations: 0,
+    accepted: 0,
+    rejected: 0,
+    end: &[],
+    of_state: &[],
+    of_parameters: &[],
+};
 
 fn double(values: &[f64]) -> Tensor<1> {
     let device = Device::flex().autodiff();
@@ -102,15 +119,13 @@ fn van_der_pol_rejects_where_torchdiffeq_does() {
             start: &[2.0, 0.0],
             parameters: &[5.0],
             until: 4.0,
-            relative: 1e-3,
-            absolute: 1e-3,
-            first_step: None,
             evaluations: 110,
             accepted: 14,
             rejected: 4,
             end: &[1.235203407481623, -0.36494163494103754],
             of_state: &[5.146511924899558, 0.3385614357794531],
             of_parameters: &[0.45866914172153744],
+            ..STANDARD
         },
     );
 }
@@ -125,13 +140,13 @@ fn van_der_pol_with_a_small_tolerance() {
             until: 4.0,
             relative: 1e-6,
             absolute: 1e-8,
-            first_step: None,
             evaluations: 296,
             accepted: 48,
             rejected: 1,
             end: &[1.2352815949062028, -0.36408705928169843],
             of_state: &[5.205184695669204, 0.3485782208969328],
             of_parameters: &[0.46626794612519623],
+            ..STANDARD
         },
     );
 }
@@ -143,10 +158,6 @@ fn a_small_network() {
         Record {
             start: &[0.5, -1.0, 2.0],
             parameters: &[0.3, -1.2, 0.8, 2.0, 0.1, -0.7, -1.5, 0.9, 0.4],
-            until: 1.0,
-            relative: 1e-3,
-            absolute: 1e-3,
-            first_step: None,
             evaluations: 14,
             accepted: 2,
             rejected: 0,
@@ -163,6 +174,7 @@ fn a_small_network() {
                 -0.19094689305525459,
                 0.3522727381450366,
             ],
+            ..STANDARD
         },
     );
 }
@@ -174,16 +186,13 @@ fn a_stiff_relaxation() {
         Record {
             start: &[0.0],
             parameters: &[50.0],
-            until: 1.0,
-            relative: 1e-3,
-            absolute: 1e-3,
-            first_step: None,
             evaluations: 146,
             accepted: 21,
             rejected: 3,
             end: &[0.5559784473304822],
             of_state: &[4.666557703488743e-05],
             of_parameters: &[-0.0010341630083734485],
+            ..STANDARD
         },
     );
 }
@@ -195,9 +204,6 @@ fn a_first_step_that_is_much_too_long() {
         Record {
             start: &[0.0],
             parameters: &[50.0],
-            until: 1.0,
-            relative: 1e-3,
-            absolute: 1e-3,
             first_step: Some(0.5),
             evaluations: 151,
             accepted: 19,
@@ -205,6 +211,7 @@ fn a_first_step_that_is_much_too_long() {
             end: &[0.5585828091751739],
             of_state: &[-7.47698044062695e-05],
             of_parameters: &[0.0008626821587649354],
+            ..STANDARD
         },
     );
 }

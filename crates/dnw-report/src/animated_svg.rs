@@ -227,17 +227,17 @@ fn draw_passing(
     scales: &[f32],
     clock: &Clock,
 ) {
-    let mut alike: BTreeMap<(Vec<bool>, &str, String), String> = BTreeMap::new();
+    let mut paths: BTreeMap<(Vec<bool>, &str, String), String> = BTreeMap::new();
     for track in tracks.iter().filter(|track| !track.lasts()) {
         let widths = track.widths(scales);
         let seen: Vec<bool> = widths.iter().map(|&width| width > 0.0).collect();
         let frames = seen.iter().filter(|&&real| real).count() as f32;
         let mean = widths.iter().sum::<f32>() / frames;
         let width = shortest((mean * 2.5).round().max(1.0) / 2.5, 1);
-        let path = alike.entry((seen, track.class(), width)).or_default();
+        let path = paths.entry((seen, track.class(), width)).or_default();
         path.push_str(&layout.curve(track.ends.0, track.ends.1));
     }
-    for ((seen, class, width), path) in alike {
+    for ((seen, class, width), path) in paths {
         let values: Vec<f32> = seen.iter().map(|&real| f32::from(u8::from(real))).collect();
         let animation = clock.animation("opacity", &values);
         let _ = write!(

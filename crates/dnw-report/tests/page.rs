@@ -4,11 +4,10 @@ mod browser;
 
 #[path = "page/recorded.rs"]
 mod recorded;
+#[path = "page/screenshots.rs"]
+mod screenshots;
 
-use std::path::Path;
-
-use base64::Engine;
-use browser::{Browser, Page};
+use browser::Page;
 use dnw_report::synthetic::{self, Size};
 use dnw_report::{comparison_page, explorer_page};
 
@@ -19,6 +18,16 @@ fn explorer(size: &Size) -> String {
 fn silent(page: &mut Page<'_>) {
     let errors = page.errors();
     assert!(errors.is_empty(), "{errors:#?}");
+}
+
+/// Opens the explorer of a synthetic recording, if there is a browser, and checks that it logs no error.
+fn with_explorer(size: &Size, hash: &str, test: impl FnOnce(&mut Page<'_>)) {
+    let Some(mut browser) = browser::start() else {
+        return;
+    };
+    let mut page = browser.open(&explorer(size), hash, 1280, 900);
+    test(&mut page);
+    silent(&mut page);
 }
 
 /// A hash of the pixels of the edges.
@@ -32,108 +41,96 @@ const PICTURE: &str = "(() => {
 
 #[test]
 fn the_slider_changes_the_picture() {
-    let Some(mut browser) = browser::start() else {
-        return;
-    };
-    let mut page = browser.open(&explorer(&Size::small()), "", 1280, 900);
-    let end = page.eval(PICTURE);
-    assert!(end[1].as_f64() > Some(500.0), "something is drawn: {end}");
-    page.eval("(() => { const s = document.getElementById('slider'); s.value = 30; s.dispatchEvent(new Event('input')); })()");
-    page.settle();
-    assert_eq!(page.number("dnw.state().t"), 30.0);
-    let early = page.eval(PICTURE);
-    assert_ne!(early[0], end[0]);
-    silent(&mut page);
+    with_explorer(&Size::small(), "", |page| {
+        let end = page.eval(PICTURE);
+        assert!(end[1].as_f64() > Some(500.0), "something is drawn: {end}");
+        page.eval("(() => { const s = document.getElementById('slider'); s.value = 30; s.dispatchEvent(new Event('input')); })()");
+        page.settle();
+        assert_eq!(page.number("dnw.state().t"), 30.0);
+        let early = page.eval(PICTURE);
+        assert_ne!(early[0], end[0]);
+    });
 }
 
 #[test]
 fn playing_moves_time_and_pausing_stops_it() {
-    let Some(mut browser) = browser::start() else {
-        return;
-    };
-    let mut page = browser.open(&explorer(&Size::small()), "#t=0&speed=4", 1280, 900);
-    page.eval("document.getElementById('play').click()");
-    page.wait_for("dnw.state().t > 5");
-    page.eval("document.getElementById('play').click()");
-    page.settle();
-    let stopped = page.number("dnw.state().t");
-    page.settle();
-    assert_eq!(page.number("dnw.state().t"), stopped);
-    silent(&mut page);
+    with_explorer(&Size::small(), "#t=0&speed=4", |page| {
+        page.eval("document.getElementById('play').click()");
+        page.wait_for("dnw.state().t > 5");
+        page.eval("document.getElementById('play').click()");
+        page.settle();
+        let stopped = page.number("dnw.state().t");
+        page.settle();
+        assert_eq!(page.number("dnw.state().t"), stopped);
+    });
 }
 
 #[test]
 fn the_keyboard_plays_steps_and_selects() {
-    let Some(mut browser) = browser::start() else {
-        return;
-    };
-    let mut page = browser.open(&explorer(&Size::small()), "#t=100", 1280, 900);
-    page.press("ArrowRight", "ArrowRight", 39);
-    assert_eq!(page.number("dnw.state().t"), 101.0);
-    page.press("ArrowLeft", "ArrowLeft", 37);
-    page.press(",", "Comma", 188);
-    assert_eq!(page.number("dnw.state().t"), 99.0);
-    page.press(" ", "Space", 32);
-    page.wait_for("dnw.state().playing && dnw.state().t > 100");
-    page.press(" ", "Space", 32);
-    assert_eq!(page.eval("dnw.state().playing"), false);
-    page.press("Home", "Home", 36);
-    assert_eq!(page.number("dnw.state().t"), 0.0);
-    page.eval("document.getElementById('nodes').focus()");
-    page.press("ArrowDown", "ArrowDown", 40);
-    page.press("ArrowDown", "ArrowDown", 40);
-    page.press("ArrowRight", "ArrowRight", 39);
-    assert!(
-        page.number("dnw.state().node") >= 6.0,
-        "the selection moved to the second column"
-    );
-    assert_eq!(page.number("dnw.state().t"), 0.0, "time did not change");
-    assert_eq!(
-        page.eval("/in/.test(document.getElementById('card').textContent)"),
-        true
-    );
-    page.press("Escape", "Escape", 27);
-    assert!(page.eval("dnw.state().node").is_null());
-    page.press("?", "Slash", 191);
-    assert_eq!(page.eval("document.getElementById('help').open"), true);
-    silent(&mut page);
+    with_explorer(&Size::small(), "#t=100", |page| {
+        page.press("ArrowRight", "ArrowRight", 39);
+        assert_eq!(page.number("dnw.state().t"), 101.0);
+        page.press("ArrowLeft", "ArrowLeft", 37);
+        page.press(",", "Comma", 188);
+        assert_eq!(page.number("dnw.state().t"), 99.0);
+        page.press(" ", "Space", 32);
+        page.wait_for("dnw.state().playing && dnw.state().t > 100");
+        page.press(" ", "Space", 32);
+        assert_eq!(page.eval("dnw.state().playing"), false);
+        page.press("Home", "Home", 36);
+        assert_eq!(page.number("dnw.state().t"), 0.0);
+        page.eval("document.getElementById('nodes').focus()");
+        page.press("ArrowDown", "ArrowDown", 40);
+        page.press("ArrowDown", "ArrowDown", 40);
+        page.press("ArrowRight", "ArrowRight", 39);
+        assert!(
+            page.number("dnw.state().node") >= 6.0,
+            "the selection moved to the second column"
+        );
+        assert_eq!(page.number("dnw.state().t"), 0.0, "time did not change");
+        assert_eq!(
+            page.eval("/in/.test(document.getElementById('card').textContent)"),
+            true
+        );
+        page.press("Escape", "Escape", 27);
+        assert!(page.eval("dnw.state().node").is_null());
+        page.press("?", "Slash", 191);
+        assert_eq!(page.eval("document.getElementById('help').open"), true);
+    });
 }
 
 #[test]
 fn a_click_on_a_node_opens_its_card_and_its_edges_open_theirs() {
-    let Some(mut browser) = browser::start() else {
-        return;
-    };
-    let mut page = browser.open(&explorer(&Size::small()), "", 1280, 900);
-    page.eval("dnw.set({ node: 12 })");
-    assert_eq!(
-        page.eval("document.querySelector('#card h2').textContent"),
-        "Node 12"
-    );
-    // The first node with an edge.
-    page.eval("(() => { for (let node = 0; node < 36 && !document.querySelector('.edge-row'); node++) dnw.set({ node }); })()");
-    page.eval("document.querySelector('.edge-row').click()");
-    page.settle();
-    assert!(page.eval("dnw.state().edge").is_array());
-    assert!(
-        page.eval("document.querySelector('#card h2').textContent")
-            .as_str()
-            .is_some_and(|text| text.contains('→'))
-    );
-    page.eval("scrollTo(0, 0)");
-    let spot = page.eval("(() => { const b = document.getElementById('nodes').getBoundingClientRect(); return [b.left, b.top, b.height]; })()");
-    let (left, top, height) = (
-        spot[0].as_f64().unwrap(),
-        spot[1].as_f64().unwrap(),
-        spot[2].as_f64().unwrap(),
-    );
-    page.click(left + 46.0, top + 30.0 + (height - 48.0) / 2.0 - 20.0);
-    assert_eq!(page.eval("dnw.state().edge"), serde_json::Value::Null);
-    assert!(
-        page.number("dnw.state().node") < 6.0,
-        "an input node was selected"
-    );
-    silent(&mut page);
+    with_explorer(&Size::small(), "", |page| {
+        page.eval("dnw.set({ node: 12 })");
+        assert_eq!(
+            page.eval("document.querySelector('#card h2').textContent"),
+            "Node 12"
+        );
+        // The first node with an edge.
+        page.eval("(() => { for (let node = 0; node < 36 && !document.querySelector('.edge-row'); node++) dnw.set({ node }); })()");
+        page.eval("document.querySelector('.edge-row').click()");
+        page.settle();
+        assert!(page.eval("dnw.state().edge").is_array());
+        assert!(
+            page.eval("document.querySelector('#card h2').textContent")
+                .as_str()
+                .is_some_and(|text| text.contains('→'))
+        );
+        page.eval("scrollTo(0, 0)");
+        let spot = page.eval("(() => { const b = document.getElementById('nodes').getBoundingClientRect(); return [b.left, b.top, b.height]; })()");
+        let (left, top, height) = (
+            spot[0].as_f64().unwrap(),
+            spot[1].as_f64().unwrap(),
+            spot[2].as_f64().unwrap(),
+        );
+        page.click(left + 46.0, top + 30.0 + (height - 48.0) / 2.0 - 20.0);
+        assert_eq!(page.eval("dnw.state().edge"), serde_json::Value::Null);
+        assert!(
+            page.number("dnw.state().node") < 6.0,
+            "an input node was selected"
+        );
+    });
 }
 
 #[test]
@@ -198,60 +195,57 @@ fn a_phone_shows_everything_without_scrolling_sideways() {
 
 #[test]
 fn fifty_thousand_edges_are_drawn_in_time() {
-    let Some(mut browser) = browser::start() else {
-        return;
-    };
-    let mut page = browser.open(&explorer(&Size::large()), "", 1400, 900);
-    assert!(page.number("dnw.state().real") >= 50_000.0);
-    page.eval("dnw.drawTime(2)");
-    let average = page.number("dnw.drawTime(8)");
-    let renderer = page.eval("dnw.renderer()");
-    let strokes = page.number("dnw.strokes()");
-    eprintln!(
-        "{strokes} strokes drawn in {average:.1} ms on average ({renderer}, headless, no GPU)"
-    );
-    assert!(average < 1000.0, "{average} ms");
+    with_explorer(&Size::large(), "", |page| {
+        page.resize(1400, 900);
+        assert!(page.number("dnw.state().real") >= 50_000.0);
+        page.eval("dnw.drawTime(2)");
+        let average = page.number("dnw.drawTime(8)");
+        let renderer = page.eval("dnw.renderer()");
+        let strokes = page.number("dnw.strokes()");
+        eprintln!(
+            "{strokes} strokes drawn in {average:.1} ms on average ({renderer}, headless, no GPU)"
+        );
+        assert!(average < 1000.0, "{average} ms");
 
-    // Without a GPU only some strokes are drawn while playing, to keep the frame rate; when paused all are drawn.
-    page.eval("dnw.set({ t: 0 })");
-    page.eval("document.getElementById('play').click()");
-    page.wait_for("dnw.pace().frames > 40");
-    let frames = page.number("dnw.pace().frames");
-    let began = std::time::Instant::now();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    let rate = (page.number("dnw.pace().frames") - frames) / began.elapsed().as_secs_f64();
-    let share = page.number("dnw.pace().share");
-    eprintln!(
-        "{rate:.0} frames a second while it plays, showing {:.0} % of the strokes",
-        100.0 * share
-    );
-    assert!(rate > 5.0, "{rate} frames a second");
-    page.eval("document.getElementById('play').click()");
-    page.wait_for("!dnw.state().playing && dnw.pace().shown === dnw.strokes()");
-    silent(&mut page);
+        // Without a GPU only some strokes are drawn while playing, to keep the frame rate; when paused all are drawn.
+        page.eval("dnw.set({ t: 0 })");
+        page.eval("document.getElementById('play').click()");
+        page.wait_for("dnw.pace().frames > 40");
+        let frames = page.number("dnw.pace().frames");
+        let began = std::time::Instant::now();
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        let rate = (page.number("dnw.pace().frames") - frames) / began.elapsed().as_secs_f64();
+        let share = page.number("dnw.pace().share");
+        eprintln!(
+            "{rate:.0} frames a second while it plays, showing {:.0} % of the strokes",
+            100.0 * share
+        );
+        assert!(rate > 5.0, "{rate} frames a second");
+        page.eval("document.getElementById('play').click()");
+        page.wait_for("!dnw.state().playing && dnw.pace().shown === dnw.strokes()");
+    });
 }
 
 #[test]
 fn over_a_thousand_nodes_are_shown_as_a_matrix() {
-    let Some(mut browser) = browser::start() else {
-        return;
-    };
-    let mut page = browser.open(&explorer(&Size::wide()), "", 1280, 900);
-    assert_eq!(page.eval("dnw.state().matrix"), true);
-    let inked = "(() => { const c = document.getElementById('matrix'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return new Set(new Uint32Array(d.buffer)).size; })()";
-    assert!(page.number(inked) > 10.0, "the matrix has colours");
-    page.press("m", "KeyM", 77);
-    assert_eq!(
-        page.eval("dnw.state().matrix"),
-        false,
-        "the wiring on request"
-    );
-    page.eval("dnw.set({ view: 'auto', layer: 2 })");
-    assert_eq!(
-        page.eval("document.getElementById('stage-caption').textContent.startsWith('fc3.weight')"),
-        true
-    );
-    silent(&mut page);
+    with_explorer(&Size::wide(), "", |page| {
+        assert_eq!(page.eval("dnw.state().matrix"), true);
+        let inked = "(() => { const c = document.getElementById('matrix'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return new Set(new Uint32Array(d.buffer)).size; })()";
+        assert!(page.number(inked) > 10.0, "the matrix has colours");
+        page.press("m", "KeyM", 77);
+        assert_eq!(
+            page.eval("dnw.state().matrix"),
+            false,
+            "the wiring on request"
+        );
+        page.eval("dnw.set({ view: 'auto', layer: 2 })");
+        assert_eq!(
+            page.eval(
+                "document.getElementById('stage-caption').textContent.startsWith('fc3.weight')"
+            ),
+            true
+        );
+    });
 }
 
 #[test]
@@ -289,35 +283,29 @@ fn a_run_without_nodes_layers_or_samples_still_opens() {
 
 #[test]
 fn the_exported_picture_has_every_real_edge() {
-    let Some(mut browser) = browser::start() else {
-        return;
-    };
-    let mut page = browser.open(&explorer(&Size::small()), "#t=240", 1280, 900);
-    let svg = page.eval("dnw.svg()");
-    let paths = svg.as_str().expect("a picture").matches("<path").count();
-    assert!(paths >= 60, "{paths} edges");
-    page.eval("document.getElementById('png').click()");
-    page.eval("document.getElementById('svg').click()");
-    page.eval("dnw.set({ view: 'matrix' })");
-    let svg = page.eval("dnw.svg()");
-    let cells = svg.as_str().expect("a picture").matches("<rect").count();
-    assert!(cells >= 60, "{cells} cells");
-    silent(&mut page);
+    with_explorer(&Size::small(), "#t=240", |page| {
+        let svg = page.eval("dnw.svg()");
+        let paths = svg.as_str().expect("a picture").matches("<path").count();
+        assert!(paths >= 60, "{paths} edges");
+        page.eval("document.getElementById('png').click()");
+        page.eval("document.getElementById('svg').click()");
+        page.eval("dnw.set({ view: 'matrix' })");
+        let svg = page.eval("dnw.svg()");
+        let cells = svg.as_str().expect("a picture").matches("<rect").count();
+        assert!(cells >= 60, "{cells} cells");
+    });
 }
 
 #[test]
 fn a_screen_reader_text_describes_the_state_once_time_stops() {
-    let Some(mut browser) = browser::start() else {
-        return;
-    };
-    let mut page = browser.open(&explorer(&Size::small()), "#t=120", 1280, 900);
-    let said = "document.getElementById('live').textContent";
-    page.wait_for(&format!("{said} !== ''"));
-    let words = page.eval(said);
-    let words = words.as_str().expect("words");
-    assert!(words.starts_with("Update 120 of 240, loss "), "{words}");
-    assert!(words.contains("60 of 480 edges real"), "{words}");
-    silent(&mut page);
+    with_explorer(&Size::small(), "#t=120", |page| {
+        let said = "document.getElementById('live').textContent";
+        page.wait_for(&format!("{said} !== ''"));
+        let words = page.eval(said);
+        let words = words.as_str().expect("words");
+        assert!(words.starts_with("Update 120 of 240, loss "), "{words}");
+        assert!(words.contains("60 of 480 edges real"), "{words}");
+    });
 }
 
 #[test]
@@ -393,136 +381,4 @@ fn webgl_draws_the_same_picture() {
         "{difference} of {ink} pixels differ"
     );
     silent(&mut page);
-}
-
-/// Writes screenshots: `DNW_PICTURES=folder cargo test -p dnw-report --test page -- --ignored`.
-#[test]
-#[ignore = "writes screenshots"]
-fn pictures() {
-    let (Some(mut browser), Ok(folder)) = (browser::start(), std::env::var("DNW_PICTURES")) else {
-        return;
-    };
-    let folder = Path::new(&folder);
-    std::fs::create_dir_all(folder).unwrap();
-    let shoot = |browser: &mut Browser,
-                 name: &str,
-                 html: &str,
-                 hash: &str,
-                 size: (u32, u32),
-                 whole: bool| {
-        let mut page = browser.open(html, hash, size.0, size.1);
-        page.dark(hash.contains("dark"));
-        page.settle();
-        if whole {
-            let height = page.number("document.documentElement.scrollHeight") as u32;
-            // The picture's height depends on the window's, so it is fixed before the whole page is captured.
-            page.eval("document.querySelectorAll('.stage, .card').forEach((e) => e.style.height = getComputedStyle(e).height)");
-            page.resize(size.0, height);
-            page.settle();
-        }
-        page.eval("new Promise((done) => setTimeout(() => done(true), 250))");
-        let bytes = base64::engine::general_purpose::STANDARD
-            .decode(page.screenshot(false))
-            .unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
-        silent(&mut page);
-    };
-    let desktop = (1400, 900);
-    let phone = (375, 812);
-    let medium = explorer(&Size::medium());
-    shoot(&mut browser, "light", &medium, "", desktop, false);
-    shoot(
-        &mut browser,
-        "light-whole",
-        &medium,
-        "#t=1400",
-        desktop,
-        true,
-    );
-    shoot(
-        &mut browser,
-        "dark",
-        &medium,
-        "#t=1520&theme=dark",
-        desktop,
-        false,
-    );
-    shoot(&mut browser, "start", &medium, "#t=300", desktop, false);
-    shoot(
-        &mut browser,
-        "hallucinated",
-        &medium,
-        "#hall=1&t=2900",
-        desktop,
-        false,
-    );
-    shoot(
-        &mut browser,
-        "node",
-        &medium,
-        "#node=40&t=2400",
-        desktop,
-        false,
-    );
-    shoot(
-        &mut browser,
-        "trace",
-        &medium,
-        "#node=40&trace=1&theme=dark",
-        desktop,
-        false,
-    );
-    shoot(
-        &mut browser,
-        "edge",
-        &medium,
-        "#edge=0.1770&t=1700",
-        desktop,
-        false,
-    );
-    shoot(
-        &mut browser,
-        "matrix",
-        &medium,
-        "#view=matrix&t=1600",
-        desktop,
-        false,
-    );
-    shoot(&mut browser, "phone-top", &medium, "#t=1700", phone, false);
-    shoot(&mut browser, "phone", &medium, "#t=1700", phone, true);
-    shoot(
-        &mut browser,
-        "phone-node",
-        &medium,
-        "#node=40&theme=dark",
-        phone,
-        true,
-    );
-    shoot(
-        &mut browser,
-        "wide",
-        &explorer(&Size::wide()),
-        "",
-        desktop,
-        false,
-    );
-    shoot(
-        &mut browser,
-        "large",
-        &explorer(&Size::large()),
-        "",
-        desktop,
-        false,
-    );
-    let comparison = comparison_page(&synthetic::comparison()).unwrap();
-    shoot(&mut browser, "compare", &comparison, "", desktop, true);
-    shoot(
-        &mut browser,
-        "compare-dark",
-        &comparison,
-        "#theme=dark",
-        desktop,
-        true,
-    );
-    shoot(&mut browser, "compare-phone", &comparison, "", phone, true);
 }

@@ -44,6 +44,9 @@ pub(super) struct Machine<'a> {
     pub(super) copied: usize,
 }
 
+/// Reads a length in one of the forms that instructions have.
+type ReadLength<'a> = fn(&mut Machine<'a>) -> Result<u64, CheckpointError>;
+
 impl<'a> Machine<'a> {
     fn run(&mut self) -> Result<Id, CheckpointError> {
         loop {
@@ -88,61 +91,28 @@ impl<'a> Machine<'a> {
                     let number = u16::from_le_bytes(self.array()?);
                     self.push(Value::Int(number.into()))?;
                 }
-                LONG1 => {
-                    let length = self.length8()?;
-                    self.long(length)?;
-                }
-                LONG4 => {
-                    let length = self.signed_length32()?;
-                    self.long(length)?;
-                }
+                LONG1 => self.long(Self::length8)?,
+                LONG4 => self.long(Self::signed_length32)?,
                 BINFLOAT => {
                     self.array::<8>()?;
                     self.push(Value::Float)?;
                 }
 
-                SHORT_BINUNICODE => {
-                    let length = self.length8()?;
-                    self.text(length)?;
-                }
-                BINUNICODE => {
-                    let length = self.length32()?;
-                    self.text(length)?;
-                }
-                BINUNICODE8 => {
-                    let length = self.length64()?;
-                    self.text(length)?;
-                }
-                SHORT_BINSTRING => {
-                    let length = self.length8()?;
-                    self.python2_string(length)?;
-                }
-                BINSTRING => {
-                    let length = self.signed_length32()?;
-                    self.python2_string(length)?;
-                }
-                SHORT_BINBYTES => {
-                    let length = self.length8()?;
-                    self.plain_bytes(length)?;
-                }
-                BINBYTES => {
-                    let length = self.length32()?;
-                    self.plain_bytes(length)?;
-                }
-                BINBYTES8 | BYTEARRAY8 => {
-                    let length = self.length64()?;
-                    self.plain_bytes(length)?;
-                }
+                SHORT_BINUNICODE => self.text(Self::length8)?,
+                BINUNICODE => self.text(Self::length32)?,
+                BINUNICODE8 => self.text(Self::length64)?,
+                SHORT_BINSTRING => self.python2_string(Self::length8)?,
+                BINSTRING => self.python2_string(Self::signed_length32)?,
+                SHORT_BINBYTES => self.plain_bytes(Self::length8)?,
+                BINBYTES => self.plain_bytes(Self::length32)?,
+                BINBYTES8 | BYTEARRAY8 => self.plain_bytes(Self::length64)?,
 
                 EMPTY_LIST => self.push(Value::List(Vec::new()))?,
                 APPEND => {
                     let item = self.pop()?;
                     self.append(&[item])?;
                 }
-                APPENDS => {
-                    let items = self.pop_to_mark()?;
-                    self.append(&items)?;
-                }
+                APPENDS => self.pop_to_mark().and_then(|items| self.append(&items))?,
                 EMPTY_TUPLE => self.push(Value::Tuple(Vec::new()))?,
                 TUPLE1 => self.tuple::<1>()?,
                 TUPLE2 => self.tuple::<2>()?,
@@ -157,10 +127,9 @@ impl<'a> Machine<'a> {
                     let key = self.pop()?;
                     self.set_items(&[key, value])?;
                 }
-                SETITEMS => {
-                    let items = self.pop_to_mark()?;
-                    self.set_items(&items)?;
-                }
+                SETITEMS => self
+                    .pop_to_mark()
+                    .and_then(|items| self.set_items(&items))?,
 
                 BINPUT => {
                     let [index] = self.array()?;
@@ -206,10 +175,7 @@ impl<'a> Machine<'a> {
                 BUILD => self.build()?,
 
                 EMPTY_SET => self.push(Value::Set)?,
-                ADDITEMS => {
-                    let items = self.pop_to_mark()?;
-                    self.add(&items)?;
-                }
+                ADDITEMS => self.pop_to_mark().and_then(|items| self.add(&items))?,
                 FROZENSET => {
                     self.pop_to_mark()?;
                     self.push(Value::Set)?;
@@ -250,6 +216,12 @@ impl<'a> Machine<'a> {
         };
         self.position += taken.len();
         Ok(taken)
+    }
+
+    /// The bytes after a length.
+    fn counted(&mut self, length: ReadLength<'a>) -> Result<&'a [u8], CheckpointError> {
+        let length = length(self)?;
+        self.take(length)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CheckpointError> {
@@ -340,8 +312,8 @@ impl<'a> Machine<'a> {
 
     // Building values.
 
-    fn long(&mut self, length: u64) -> Result<(), CheckpointError> {
-        let bytes = self.take(length)?;
+    fn long(&mut self, length: ReadLength<'a>) -> Result<(), CheckpointError> {
+        let bytes = self.counted(length)?;
         if bytes.len() > 8 {
             return self.push(Value::Long(bytes));
         }
@@ -351,23 +323,23 @@ impl<'a> Machine<'a> {
         self.push(Value::Int(i64::from_le_bytes(extended)))
     }
 
-    fn text(&mut self, length: u64) -> Result<(), CheckpointError> {
-        match str::from_utf8(self.take(length)?) {
+    fn text(&mut self, length: ReadLength<'a>) -> Result<(), CheckpointError> {
+        match str::from_utf8(self.counted(length)?) {
             Ok(text) => self.push(Value::Text(text)),
             Err(_) => Err(self.wrong("a text is not UTF-8")),
         }
     }
 
-    fn python2_string(&mut self, length: u64) -> Result<(), CheckpointError> {
-        let bytes = self.take(length)?;
+    fn python2_string(&mut self, length: ReadLength<'a>) -> Result<(), CheckpointError> {
+        let bytes = self.counted(length)?;
         self.push(match str::from_utf8(bytes) {
             Ok(text) => Value::Text(text),
             Err(_) => Value::Bytes(bytes),
         })
     }
 
-    fn plain_bytes(&mut self, length: u64) -> Result<(), CheckpointError> {
-        let bytes = self.take(length)?;
+    fn plain_bytes(&mut self, length: ReadLength<'a>) -> Result<(), CheckpointError> {
+        let bytes = self.counted(length)?;
         self.push(Value::Bytes(bytes))
     }
 

@@ -27,7 +27,7 @@ impl CircuitBuilder {
     }
 
     /// The shape of the first value, if `key` is the same for all shapes.
-    pub(super) fn alike(
+    pub(super) fn common_shape(
         &self,
         values: &[ValueId],
         key: impl Fn([usize; 3]) -> [usize; 3],

@@ -12,7 +12,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, activation};
 
-use super::edges::Edges;
+use super::edges::GraphEdges;
 use super::node::kernels;
 use crate::layers::{attach, edges_of};
 use crate::ops::{self, GraphNodes, GraphNorm, Kernels};
@@ -118,7 +118,7 @@ impl CyclicGraph {
             unreachable!("the norm of state nodes is affine");
         };
         Field {
-            edges: Edges::new(&self.weight, self.kernels),
+            edges: GraphEdges::new(&self.weight, self.kernels),
             kernel: self.function.kernel.val(),
             gamma: gamma.val(),
             beta: beta.val(),
@@ -132,7 +132,7 @@ impl CyclicGraph {
 /// `norm(W depthwise(ReLU(state)))`.
 #[derive(Clone, Debug)]
 pub struct Field {
-    edges: Edges,
+    edges: GraphEdges,
     kernel: Tensor<4>,
     gamma: Tensor<1>,
     beta: Tensor<1>,

@@ -10,14 +10,14 @@ use crate::ops::{self, IndexCache, Kernels};
 
 /// The weight of a graph's edges and which of them are real, read once for a forward pass.
 #[derive(Clone, Debug)]
-pub(super) struct Edges {
+pub(super) struct GraphEdges {
     weight: Tensor<4>,
     real: Tensor<4, Bool>,
     index: IndexCache,
     kernels: Kernels,
 }
 
-impl Edges {
+impl GraphEdges {
     /// The edges of a wired weight `[targets, sources, 1, 1]`.
     pub(super) fn new(weight: &Param<Tensor<4>>, kernels: Kernels) -> Self {
         let edges = edges_of(weight);

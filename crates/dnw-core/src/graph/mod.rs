@@ -8,18 +8,21 @@
 
 mod cyclic;
 mod edges;
+mod error;
 mod liveness;
 mod network;
 mod node;
 mod norms;
+mod order;
 pub mod random;
 mod spec;
 
 pub use cyclic::{CyclicGraph, CyclicGraphConfig, CyclicPass, Field, StateNodes};
+pub use error::GraphError;
 pub use liveness::{Liveness, liveness_along_edges, node_liveness};
 pub use network::{GraphConfig, GraphPass, NeuralGraph};
 pub use node::{BatchNodes, ImageNodes, NodeFunction, ScalarNodes};
 pub use norms::{batch_norm, batch_norm_rectified, instance_norm};
-pub use spec::{GraphError, GraphSpec, Outputs};
+pub use spec::{GraphSpec, Outputs};
 
 pub use crate::ops::{BatchStatistics, GraphNodes, GraphNorm, Kernels};

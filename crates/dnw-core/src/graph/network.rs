@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
-use super::edges::Edges;
+use super::edges::GraphEdges;
 use super::{GraphSpec, NodeFunction, Outputs};
 use crate::layers::{attach, edges_of};
 use crate::ops::{self, GraphNodes, Kernels};
@@ -118,7 +118,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
 
     /// The whole graph in one fused operation.
     fn forward_fused(&self, nodes: GraphNodes, input: Tensor<4>) -> Tensor<4> {
-        let edges = Edges::new(&self.weight, self.kernels);
+        let edges = GraphEdges::new(&self.weight, self.kernels);
         let [batch, _, height, width] = input.dims();
         let (weight, real) = (edges.weight().clone(), edges.real().clone());
         let (outputs, statistics) =
@@ -133,7 +133,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
 
     /// As [`forward`](Self::forward), with the output of every node.
     pub fn pass(&self, input: Tensor<4>) -> GraphPass {
-        let edges = Edges::new(&self.weight, self.kernels);
+        let edges = GraphEdges::new(&self.weight, self.kernels);
         let spec = &self.spec;
         let mut activations: Vec<Tensor<4>> = Vec::new();
         let mut gathered = input;
@@ -166,7 +166,7 @@ impl<F: NodeFunction> NeuralGraph<F> {
     }
 }
 
-impl Edges {
+impl GraphEdges {
     /// The sums of the `targets` over the `sources`, whose feature maps are in `activations`, level by level.
     fn gather(
         &self,

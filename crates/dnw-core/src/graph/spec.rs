@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::GraphError;
+use super::order::{levels_by_longest_path, reached_from_inputs};
 use crate::Wiring;
 
 /// Which nodes are the outputs.
@@ -36,72 +38,6 @@ pub struct GraphSpec {
     outputs: Outputs,
     /// The legal edges, one bit per entry of the weight.
     legal: Wiring,
-}
-
-/// Why a graph is invalid.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum GraphError {
-    /// The graph has no inputs.
-    #[error("the graph has no input nodes: its first level must have at least one")]
-    NoInputs,
-    /// The graph has no outputs.
-    #[error("the graph has no output nodes: add at least one")]
-    NoOutputs,
-    /// A level without nodes.
-    #[error("level {level} has no nodes: remove it or add nodes")]
-    EmptyLevel {
-        /// The level, from 0.
-        level: usize,
-    },
-    /// The last level has fewer nodes than outputs.
-    #[error("{outputs} outputs do not fit in the last level of {nodes} nodes")]
-    OutputsDoNotFit {
-        /// Outputs asked for.
-        outputs: usize,
-        /// Nodes of the last level.
-        nodes: usize,
-    },
-    /// An edge with an end outside the graph.
-    #[error("edge {source_node} -> {target_node} leaves the graph of {nodes} nodes")]
-    NoSuchNode {
-        /// The source of the edge.
-        source_node: usize,
-        /// The target of the edge.
-        target_node: usize,
-        /// Nodes of the graph.
-        nodes: usize,
-    },
-    /// An edge into an input or out of an output.
-    #[error("edge {source_node} -> {target_node} enters an input node or leaves an output node")]
-    WrongWay {
-        /// The source of the edge.
-        source_node: usize,
-        /// The target of the edge.
-        target_node: usize,
-    },
-    /// The edges form a cycle.
-    #[error("the graph has a cycle through node {node}: a static graph must be free of them")]
-    Cycle {
-        /// A node on it.
-        node: usize,
-    },
-    /// A parameter of a random graph is out of range.
-    #[error("{what} must be {expected}")]
-    Random {
-        /// The parameter.
-        what: &'static str,
-        /// Its valid range.
-        expected: String,
-    },
-    /// An output that no input reaches.
-    #[error(
-        "output node {node} cannot be reached from any input: add an edge into it or remove it"
-    )]
-    Unreachable {
-        /// The output.
-        node: usize,
-    },
 }
 
 impl GraphSpec {
@@ -301,66 +237,6 @@ impl GraphSpec {
             sources.map(move |source| source < before || again.contains(&source))
         }))
     }
-}
-
-/// The number of edges on the longest path into each node, found by removing nodes without incoming edges one
-/// by one. Nodes without incoming edges that are no inputs are in the first level after the inputs.
-fn levels_by_longest_path(
-    nodes: usize,
-    inputs: usize,
-    edges: &[(usize, usize)],
-) -> Result<Vec<usize>, GraphError> {
-    let mut waiting = vec![0usize; nodes];
-    let mut out = vec![Vec::new(); nodes];
-    for &(source, target) in edges {
-        waiting[target] += 1;
-        out[source].push(target);
-    }
-    let mut level: Vec<usize> = (0..nodes).map(|node| usize::from(node >= inputs)).collect();
-    let mut ready: Vec<usize> = (0..nodes).filter(|&node| waiting[node] == 0).collect();
-    let mut done = 0;
-    while let Some(node) = ready.pop() {
-        done += 1;
-        for &target in &out[node] {
-            level[target] = level[target].max(level[node] + 1);
-            waiting[target] -= 1;
-            if waiting[target] == 0 {
-                ready.push(target);
-            }
-        }
-    }
-    match waiting.iter().position(|&waiting| waiting > 0) {
-        Some(node) if done < nodes => Err(GraphError::Cycle {
-            node: on_a_cycle(node, &waiting, edges),
-        }),
-        _ => Ok(level),
-    }
-}
-
-/// Follows edges backwards from a node that could not be removed until one repeats, which is on a cycle.
-fn on_a_cycle(mut node: usize, waiting: &[usize], edges: &[(usize, usize)]) -> usize {
-    for _ in 0..waiting.len() {
-        let before = edges
-            .iter()
-            .find(|&&(source, target)| target == node && waiting[source] > 0);
-        node = before.map_or(node, |&(source, _)| source);
-    }
-    node
-}
-
-fn reached_from_inputs(
-    nodes: usize,
-    inputs: usize,
-    edges: &[(usize, usize)],
-    level_of: &[usize],
-) -> Vec<bool> {
-    let mut reached: Vec<bool> = (0..nodes).map(|node| node < inputs).collect();
-    let mut edges = edges.to_vec();
-    edges.sort_by_key(|&(source, _)| level_of[source]);
-    for (source, target) in edges {
-        reached[target] |= reached[source];
-    }
-    reached
 }
 
 #[cfg(test)]

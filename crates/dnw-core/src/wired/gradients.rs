@@ -49,7 +49,7 @@ impl<M: Module> Wired<M> {
                 facts: &self.tensors.facts,
                 gradients: &gradients,
                 path: Vec::new(),
-                names: self.learning.told(),
+                names: self.learning.tensors_with_gradients(),
             };
             let model = self.model.as_ref().expect(MODEL_IS_SET);
             model.visit(&mut seen);
@@ -67,7 +67,7 @@ impl<M: Module> Wired<M> {
             next,
             masks: masks.found,
             used: &mut self.gradients,
-            seen: self.learning.told(),
+            seen: self.learning.tensors_with_gradients(),
             gradients: &mut gradients,
             path: Vec::new(),
         };
@@ -85,13 +85,7 @@ struct WithGradient<'a> {
 }
 
 impl ModuleVisitor for WithGradient<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let name = self.path.join(".");
@@ -109,13 +103,7 @@ struct Masks {
 }
 
 impl ModuleVisitor for Masks {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
         if let Some((weight, path::REAL)) = path::part(&self.path) {
@@ -163,13 +151,7 @@ impl Prepare<'_> {
 }
 
 impl ModuleVisitor for Prepare<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let name = self.path.join(".");
@@ -181,10 +163,10 @@ impl ModuleVisitor for Prepare<'_> {
         };
         self.seen.insert(name.clone());
         self.store(&name, gradient.clone().reshape([-1]));
-        let scales = self.rule.gradient.hallucinated() != self.rule.hallucinated();
+        let scales = self.rule.gradient.hallucinated_scale() != self.rule.backward_scale();
         if let Some(real) = self.masks.get(&name).filter(|_| scales) {
             let hallucinated = real.clone().bool_not().reshape(gradient.dims());
-            let scaled = gradient.clone() * self.rule.gradient.hallucinated();
+            let scaled = gradient.clone() * self.rule.gradient.hallucinated_scale();
             gradient = gradient.mask_where(hallucinated, scaled);
         }
         if let Some(penalty) = self.rule.penalty {

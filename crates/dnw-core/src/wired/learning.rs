@@ -1,25 +1,25 @@
-//! Which tensors learn. Where nothing learns, a rule has nothing to select from: weights stay as they are, and
-//! scores by gradient are those of nothing.
+//! Which tensors learn. A rule must not rewire a tensor that does not learn: its weights do not change, and its
+//! gradients are zero.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which tensors learned since the last selection, as far as it can be known apart from the tensors.
+/// Which tensors learned since the last selection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Learning {
-    /// The tensors that had gradients; `None` if no gradients were shown.
+    /// The tensors that had gradients; `None` if the optimizer step did not pass its gradients on.
     seen: Option<BTreeSet<String>>,
-    /// Fingerprints of the weights that were never seen to change.
+    /// Fingerprints of the weights of tensors that have not changed yet.
     unchanged: BTreeMap<String, u64>,
 }
 
 impl Learning {
-    /// The tensors that had gradients, to add to, when gradients are shown.
-    pub(super) fn told(&mut self) -> &mut BTreeSet<String> {
+    /// The set of tensors that had gradients; from now on gradients decide which tensors learned.
+    pub(super) fn tensors_with_gradients(&mut self) -> &mut BTreeSet<String> {
         self.seen.get_or_insert_default()
     }
 
-    /// Whether gradients were shown.
-    pub(super) fn is_told(&self) -> bool {
+    /// Whether gradients decide which tensors learned.
+    pub(super) fn uses_gradients(&self) -> bool {
         self.seen.is_some()
     }
 
@@ -28,8 +28,8 @@ impl Learning {
         self.unchanged.insert(name.to_owned(), fingerprint(weights));
     }
 
-    /// Those of some tensors that did not learn, each given by its name and a way to read its weights: they had
-    /// no gradient, or, if no gradients were shown, their weights have never changed though others have.
+    /// The tensors that did not learn, of those with these names and functions that read their weights: they had
+    /// no gradient, or, without gradients, their weights have never changed while others have.
     pub(super) fn idle<'a>(
         &mut self,
         tensors: impl IntoIterator<Item = (&'a str, impl FnOnce() -> Vec<f32>)>,

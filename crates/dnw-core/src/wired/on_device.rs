@@ -33,13 +33,7 @@ struct Find<'a> {
 }
 
 impl ModuleVisitor for Find<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let name = self.path.join(".");

@@ -23,13 +23,7 @@ struct Frozen {
 }
 
 impl ModuleVisitor for Frozen {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.base();
@@ -40,13 +34,7 @@ impl ModuleVisitor for Frozen {
 }
 
 impl ModuleMapper for Frozen {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         // What never learned, such as running averages, begins again.

@@ -1,6 +1,7 @@
 //! The results of a rewiring, and a wired tensor as it is.
 
-use crate::{Swaps, WeightShape, Wiring};
+use crate::rule::Selection;
+use crate::{Swaps, TensorView, WeightShape, Wiring};
 
 /// The result of one rewiring.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +50,33 @@ pub struct TensorRewiring {
     pub nearest: Option<f32>,
     /// Hallucinated candidates whose score is at least nine tenths of the threshold.
     pub contenders: usize,
+}
+
+impl TensorRewiring {
+    /// The result of a selection whose scores are on the host.
+    pub(super) fn new(tensor: &TensorView<'_>, selection: &Selection, swaps: Swaps) -> Self {
+        let scores = &selection.scores;
+        let threshold = selection
+            .wiring
+            .iter()
+            .map(|entry| scores[entry])
+            .fold(f32::INFINITY, f32::min);
+        let hallucinated = tensor.candidates.difference(&selection.wiring);
+        Self {
+            name: tensor.name.to_owned(),
+            real: selection.wiring.count(),
+            swaps,
+            threshold,
+            nearest: hallucinated
+                .iter()
+                .map(|entry| scores[entry])
+                .reduce(f32::max),
+            contenders: hallucinated
+                .iter()
+                .filter(|&entry| scores[entry] >= 0.9 * threshold)
+                .count(),
+        }
+    }
 }
 
 /// The current state of a wired tensor.

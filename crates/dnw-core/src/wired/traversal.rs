@@ -38,13 +38,7 @@ pub(super) struct Read<'a> {
 }
 
 impl ModuleVisitor for Read<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match path::part(&self.path) {
@@ -89,13 +83,7 @@ pub(super) struct ReadLegal {
 }
 
 impl ModuleVisitor for ReadLegal {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
         if let Some((weight, path::LEGAL)) = path::part(&self.path) {
@@ -113,13 +101,7 @@ pub(super) struct CountOthers<'a> {
 }
 
 impl ModuleVisitor for CountOthers<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let is_edges = self.facts.contains_key(&self.path.join("."));
@@ -153,13 +135,7 @@ pub(super) struct ApplyChanges<'a> {
 }
 
 impl ModuleMapper for ApplyChanges<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(path::step(name, container));
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
+    path::track!();
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (weight, part) = match path::part(&self.path) {

@@ -120,10 +120,10 @@ fn overlap(runs: &[ComparedRun], a: usize, b: usize) -> f32 {
     let (one, other) = (&runs[a], &runs[b]);
     let few = one.edges_real.min(other.edges_real) as f32;
     let many = one.edges_real.max(other.edges_real) as f32;
-    let alike = if one.rule == other.rule && one.rule != "random" {
+    let overlap = if one.rule == other.rule && one.rule != "random" {
         0.55
     } else {
         0.12
     };
-    few / many * (alike + 0.01 * ((a * 7 + b * 7) % 5) as f32)
+    few / many * (overlap + 0.01 * ((a * 7 + b * 7) % 5) as f32)
 }
