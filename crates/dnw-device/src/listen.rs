@@ -79,8 +79,8 @@ mod tests {
             ("127.0.0.1", "not an address"),
             ("127.0.0.1:70000", "not an address"),
         ] {
-            let said = text.parse::<Listen>().expect_err(text);
-            assert!(said.contains(words), "{text}: {said}");
+            let error = text.parse::<Listen>().expect_err(text);
+            assert!(error.contains(words), "{text}: {error}");
         }
     }
 }

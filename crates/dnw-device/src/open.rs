@@ -128,7 +128,7 @@ pub fn best(find: Find<'_>) -> (DeviceName, Option<String>) {
                 let gpus = adapters.into_iter();
                 found.extend(gpus.filter(|adapter| adapter.kind != Kind::Cpu));
             }
-            Err(said) => searched.push(format!("{backend} ({said})")),
+            Err(error) => searched.push(format!("{backend} ({error})")),
         }
     }
     if let Some(gpu) = (!found.is_empty()).then(|| found.swap_remove(preferred(&found))) {

@@ -64,12 +64,12 @@ impl Probe {
             })?;
         let out = child.stdout.take();
         // Read concurrently, because a child with much output blocks until it is read.
-        let said = std::thread::spawn(move || {
-            let mut said = String::new();
+        let output = std::thread::spawn(move || {
+            let mut output = String::new();
             if let Some(mut out) = out {
-                let _ = out.read_to_string(&mut said);
+                let _ = out.read_to_string(&mut output);
             }
-            said
+            output
         });
         let Some(status) = ended_within(&mut child, self.patience) else {
             let _ = child.kill();
@@ -85,8 +85,8 @@ impl Probe {
                 how(status)
             ));
         }
-        let said = said.join().unwrap_or_default();
-        let last = said.lines().last().unwrap_or_default();
+        let output = output.join().unwrap_or_default();
+        let last = output.lines().last().unwrap_or_default();
         serde_json::from_str(last).unwrap_or_else(|_| Err("its answer cannot be read".into()))
     }
 }
@@ -135,28 +135,28 @@ mod tests {
 
     #[test]
     fn a_crash_of_the_driver_is_an_error() {
-        let said = probe("kill -SEGV $$");
+        let output = probe("kill -SEGV $$");
         assert_eq!(
-            said,
+            output,
             Err("its driver ended the process that queries it (segmentation fault)".into())
         );
     }
 
     #[test]
     fn a_hanging_driver_is_an_error() {
-        let said = probe("exec sleep 600");
+        let output = probe("exec sleep 600");
         assert_eq!(
-            said,
+            output,
             Err("its driver does not answer within 2 seconds".into())
         );
     }
 
     #[test]
     fn other_output_of_the_driver_is_ignored() {
-        let said = probe(
+        let output = probe(
             "echo loading; echo '{\"Ok\":[{\"name\":\"wgpu:cpu\",\"model\":\"llvmpipe\",\"driver\":\"\",\"memory\":null,\"kind\":\"cpu\"}]}'",
         );
-        let found = said.expect("it answered");
+        let found = output.expect("it answered");
         assert_eq!(found[0].name.to_string(), "wgpu:cpu");
         assert_eq!(found[0].model, "llvmpipe");
     }

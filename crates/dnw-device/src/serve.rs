@@ -235,7 +235,7 @@ mod engine {
         listens(tell, bound, Transport::WebSocket);
         tokio::select! {
             served = server.serve_async(WebSocketTransport::from_listener(listener)) => served.map_err(stopped),
-            asked = shutdown_signal() => asked,
+            signal = shutdown_signal() => signal,
         }
     }
 
@@ -275,9 +275,9 @@ mod engine {
             .spawn();
         let server = identity.id().to_string();
         listens(tell, bound, Transport::Iroh { server });
-        let asked = shutdown_signal().await;
+        let signal = shutdown_signal().await;
         router.shutdown().await.map_err(stopped)?;
-        asked
+        signal
     }
 
     fn listens(tell: &impl Fn(ServerEvent), bound: SocketAddr, transport: Transport) {
@@ -298,7 +298,7 @@ mod engine {
             use tokio::signal::unix::{SignalKind, signal};
             let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
             tokio::select! {
-                asked = tokio::signal::ctrl_c() => asked.map_err(stopped),
+                signal = tokio::signal::ctrl_c() => signal.map_err(stopped),
                 _ = terminate.recv() => Ok(()),
             }
         }

@@ -1,4 +1,4 @@
-//! Several run folders as the comparison page shows them.
+//! Several run folders, for the comparison page.
 
 use dnw_core::{Allocation, Ranking, Unit, Wiring};
 use dnw_report::{ComparedRun, Comparison};
@@ -7,10 +7,10 @@ use crate::recipe::Recipe;
 use crate::recording::{budget_in_words, curves, updates_made};
 use crate::run::{RunError, RunFolder};
 
-/// Reads run folders into what the comparison page shows; `command` is how the page is made again.
+/// Reads run folders for the comparison page. `command` is the command that creates the page.
 ///
 /// # Errors
-/// [`RunError`] if a file that it needs is missing or damaged.
+/// [`RunError`] if a file is missing or damaged.
 pub fn compare(folders: &[RunFolder], command: String) -> Result<Comparison, RunError> {
     let read = folders
         .iter()
@@ -29,7 +29,7 @@ pub fn compare(folders: &[RunFolder], command: String) -> Result<Comparison, Run
     })
 }
 
-/// What two runs must share to differ in their seed only: the recipe's lines without the seed.
+/// The recipe of each run without the seed. Runs with the same recipe form a group.
 fn keys(folders: &[RunFolder]) -> Result<Vec<Vec<String>>, RunError> {
     let lines = |folder: &RunFolder| {
         let recipe = Recipe {
@@ -42,7 +42,7 @@ fn keys(folders: &[RunFolder]) -> Result<Vec<Vec<String>>, RunError> {
     folders.iter().map(lines).collect()
 }
 
-/// Adds to a group's name what sets its runs apart from others that would be called the same.
+/// Adds to the names of groups what distinguishes them from other groups of the same name.
 fn name_groups(runs: &mut [ComparedRun], keys: &[Vec<String>]) {
     let names: Vec<String> = runs.iter().map(|run| run.group.clone()).collect();
     for (i, run) in runs.iter_mut().enumerate() {
@@ -67,7 +67,7 @@ fn read_run(folder: &RunFolder) -> Result<(ComparedRun, Wirings), RunError> {
     let mut wirings = Vec::new();
     let mut swaps = 0;
     for tensor in &facts.tensors {
-        // Facts that were read have tensors whose entries can be counted.
+        // The tensors of valid facts have countable entries.
         let history = folder.read_history(&tensor.name, tensor.entries().unwrap_or(0))?;
         swaps += history.added();
         wirings.push((tensor.name.clone(), history.last()));
@@ -90,7 +90,7 @@ fn read_run(folder: &RunFolder) -> Result<(ComparedRun, Wirings), RunError> {
     Ok((run, wirings))
 }
 
-/// The rule with whatever departs from its defaults.
+/// The rule, with the settings that are not the default.
 fn rule_in_words(recipe: &Recipe) -> String {
     let mut words = recipe.wiring.rule.clone();
     if recipe.wiring.ranking == Ranking::AllEntries {
@@ -118,7 +118,7 @@ fn rule_in_words(recipe: &Recipe) -> String {
     words
 }
 
-/// Edges in both over edges in either; `None` where the tensors are others, or neither has an edge.
+/// Edges in both divided by edges in either; `None` if the tensors differ, or neither has an edge.
 fn overlap(a: &Wirings, b: &Wirings) -> Option<f32> {
     let (mut both, mut either) = (0, 0);
     if a.len() != b.len() {
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_that_differ_in_more_than_their_seed_are_groups_of_their_own() {
+    fn runs_that_differ_in_more_than_their_seed_are_separate_groups() {
         let run = |name: &str| {
             let mut run = dnw_report::synthetic::comparison().runs.remove(0);
             run.group = name.into();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn overlap_is_shared_edges_over_all_edges_and_none_between_different_networks() {
+    fn overlap_is_the_share_of_common_edges_of_equal_networks() {
         let wirings = |entries, edges: &[usize]| {
             vec![(
                 "w".to_owned(),

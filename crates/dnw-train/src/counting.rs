@@ -1,6 +1,6 @@
-//! Costs of a network: parameters, multiply-adds, and the approximate memory for training.
+//! The cost of a network: parameters, multiply-adds, and approximate memory for training.
 //!
-//! The numbers come from the network itself, written as a [circuit](dnw_circuit) with the weights and the wiring that it has.
+//! The counts come from the network itself, as a [circuit](dnw_circuit) with its weights and its wiring.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,22 +20,22 @@ mod work;
 
 pub use work::Work;
 
-/// Steps that a differential equation is counted with where its own follow the image: with dopri5 31 evaluations, about as many as the
-/// published tolerances take at the beginning of training.
+/// Steps to count for a differential equation whose steps depend on the image. With dopri5 these are 31 evaluations, about as many as the
+/// published tolerances need at the beginning of training.
 const COUNTED_STEPS: usize = 5;
 
-/// What a network costs.
+/// The cost of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
-    /// The images that it was counted for: channels, height, width.
+    /// The shape of the images: channels, height, width.
     pub image: [usize; 3],
     /// Parameters and multiply-adds.
     pub count: Count,
-    /// What an update does for one image.
+    /// The work of an update for one image.
     pub work: Work,
-    /// Entries of the wired tensors, those among them that no layer can use included, and those of the largest.
+    /// Entries of the wired tensors, including those that no layer can use.
     pub entries: Entries,
-    /// Wired tensors: name, candidates, edges to keep.
+    /// Wired tensors: name, candidates, budget.
     pub wired: Vec<(String, usize, usize)>,
     /// Notes on the numbers.
     pub notes: Vec<String>,
@@ -44,13 +44,13 @@ pub struct Cost {
 /// Entries of wired tensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
-    /// Of layers of their own: a kernel never sees their wiring, so they are multiplied by their masks.
+    /// In layers: without a kernel for their wiring, so they are multiplied by their masks.
     pub in_layers: u64,
-    /// Of graphs.
+    /// In graphs.
     pub in_graphs: u64,
-    /// Of the largest tensor.
+    /// In the largest tensor.
     pub largest: u64,
-    /// Of the largest graph of several levels, each of which reads a part of it.
+    /// In the largest graph with several levels, each of which reads a part of it.
     pub largest_of_levels: u64,
 }
 
@@ -58,16 +58,16 @@ pub struct Entries {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CountError {
-    /// The recipe does not fit.
+    /// The recipe does not fit the network.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// The network cannot be made.
+    /// The network cannot be created.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The network cannot be wired.
     #[error(transparent)]
     Wiring(#[from] WiringError),
-    /// The network is no circuit.
+    /// The network has no circuit.
     #[error(transparent)]
     Circuit(#[from] NoCircuit),
     /// The run cannot be read.
@@ -78,8 +78,8 @@ pub enum CountError {
     Data(#[from] DataError),
 }
 
-/// Images and classes of a recipe's data: those of the user's own folder of images if it is in `root`, otherwise as
-/// [`published_data`], and whether they are the user's own.
+/// Images and classes of a recipe's data, and whether they are the user's own: those of the user's folder of images if it is in `root`,
+/// otherwise those of [`published_data`].
 ///
 /// # Errors
 /// As [`published_data`].
@@ -87,7 +87,7 @@ pub fn planned_data(
     recipe: &Recipe,
     root: Option<&Path>,
 ) -> Result<([usize; 3], usize, usize, bool), DataError> {
-    // The other sets are always the published ones. Images are listed here, not decoded.
+    // The other data sets are always as published. Images are listed here, not decoded.
     let own = match (Source::named(&recipe.data)?, root) {
         (Source::Imagenet, Some(_)) => recipe.open_data(root).ok(),
         _ => None,
@@ -99,8 +99,8 @@ pub fn planned_data(
     Ok((image, classes, images, false))
 }
 
-/// Images and classes that a recipe's data set has as published, without its files: channels, height and width as the network sees
-/// them, classes, and training images.
+/// Images and classes of a recipe's data set as published, without its files: the input's channels, height and width, the number of classes,
+/// and the number of training images.
 ///
 /// # Errors
 /// [`DataError`] if there is no such data set.
@@ -123,11 +123,11 @@ pub fn published_data(recipe: &Recipe) -> Result<([usize; 3], usize, usize), Dat
     ))
 }
 
-/// What the network of a recipe costs on images of this shape: with the weights and the wiring of a file, or with those that it begins
-/// with, cut to the budget.
+/// The cost of a recipe's network on images of this shape: with the weights and the wiring of a file, or with initial ones, cut to the
+/// budget.
 ///
 /// # Errors
-/// [`CountError`].
+/// [`CountError`] if the network cannot be created, wired or counted.
 pub fn cost(
     recipe: &Recipe,
     image: [usize; 3],
@@ -147,7 +147,7 @@ pub fn cost(
     model.build(image, classes, device, counter)?
 }
 
-/// The model, or one of the same tensors whose steps do not follow the image, and what is to be said of that.
+/// The model, or one with the same tensors whose steps do not depend on the image, and notes about that.
 fn countable(model: &ModelConfig) -> (ModelConfig, Vec<String>) {
     match model {
         ModelConfig::TinyContinuous(config) if config.steps.is_none() => {
@@ -178,7 +178,7 @@ impl UseModel for Counter<'_> {
     fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
         let mut wire = self.recipe.wire(1, self.classes)?;
         if self.weights.is_none() && self.recipe.wiring.rule != "complete" {
-            // As many edges as there will be in the end, whatever way leads there.
+            // As many edges as at the end of a run.
             wire = wire.rule(|rule| Rule {
                 schedule: Arc::new(EveryUpdate),
                 ..rule

@@ -1,9 +1,9 @@
 //! A run's network as a file for other programs.
 //!
-//! A program that knows nothing of wirings uses every weight that it reads. So a file for it has zeros in the place of the edges that are
-//! not real, or a mask beside each weight in the form of `torch.nn.utils.prune`. The names and layouts are those of the published
-//! programs: linear weights are `[outputs, inputs]`. The file that these programs would have saved themselves, with the weights of all
-//! possible edges, and the run's own file can be written too; importing them restores the same network to the bit.
+//! Other programs use every weight that they read. So a file for them has zeros in place of hallucinated edges, or a mask for each weight in the
+//! form of `torch.nn.utils.prune`. Names and layouts are those of the published programs: linear weights are `[outputs, inputs]`. Two other forms
+//! can be written too: the weights of all possible edges, as the published programs save them, and the run's own file. Importing those restores
+//! the network to the bit.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +17,22 @@ use crate::masks::{Masks, UPDATES};
 use crate::recipe::{Recipe, RecipeError};
 use crate::run::{RunError, RunFolder, load_weights, read_bounded};
 
-/// What is written.
+/// The form of an exported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
-    /// Published names; each weight is what the forward pass uses: zero where an edge is not real.
+    /// Published names; effective weights, with zeros for hallucinated edges.
     Zeros,
-    /// Published names; `X_orig` and `X_mask` for each weight `X` that lacks edges. Their product is what the forward pass uses.
+    /// Published names; `X_orig` and `X_mask` for each sparse weight `X`. Their product is the effective weight.
     Masks,
-    /// Published names; the stored weights of all possible edges, and a mask where the wiring does not follow from them.
+    /// Published names; the weights of all possible edges, and a mask if the wiring does not follow from them.
     Raw,
-    /// The run's own names and layout, Burn's, with the wirings as truth values.
+    /// The run's own names and layout (Burn's), with the wirings as booleans.
     Burn,
 }
 
 impl Form {
-    /// What is said of it in the file.
+    /// The note in the file.
     fn note(self) -> &'static str {
         match self {
             Self::Zeros => "zeros: weights as the forward pass uses them",
@@ -52,7 +52,7 @@ pub enum ExportError {
     /// The run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The rule has numbers that published files have no place for.
+    /// The rule has thresholds, which published files cannot hold.
     #[error(
         "the rule `{rule}` learns a threshold for each tensor, which published files have no place for"
     )]
@@ -77,7 +77,7 @@ pub enum ExportError {
     /// A tensor cannot be read.
     #[error(transparent)]
     Published(#[from] PublishedError),
-    /// The file cannot be made.
+    /// The file cannot be created.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
@@ -95,10 +95,10 @@ impl ExportError {
     }
 }
 
-/// The bytes of a safetensors file with the weights `which`, `best` or `last`, of a run.
+/// The bytes of a safetensors file with the weights `which` (`best` or `last`) of a run.
 ///
 /// # Errors
-/// [`ExportError`] if the run cannot be read or the form has no place for something in it.
+/// [`ExportError`] if the run cannot be read, or the form cannot hold its tensors.
 pub fn export(
     folder: &RunFolder,
     which: &str,
@@ -118,7 +118,7 @@ pub fn export(
         classes,
     };
     let built: Result<_, ModelError> = recipe.model.build(facts.image, classes, device, export);
-    // The run was made with this recipe, so that a network that cannot be made means that the recipe is no longer that one.
+    // The run was made with this recipe. If its network cannot be created, the recipe has been damaged.
     match built.map_err(|error| damaged(&error))? {
         Err(Failure::Recipe(error)) => Err(damaged(&error).into()),
         Err(Failure::Wiring(error)) => Err(damaged(&error).into()),
@@ -175,12 +175,12 @@ impl UseModel for Export<'_> {
     }
 }
 
-/// The model with the weights that the forward pass uses, outside of training.
+/// The model with the effective weights of evaluation.
 fn final_model<M: Classifier>(wired: &Wired<M>) -> M {
     wired.clone().into_model().materialize()
 }
 
-/// The tensors with each weight that lacks edges as `X_orig` and `X_mask`.
+/// The tensors, with each sparse weight as `X_orig` and `X_mask`.
 fn masked<M: Classifier>(
     published: &Published,
     wired: &Wired<M>,
@@ -202,7 +202,7 @@ fn masked<M: Classifier>(
         };
         masks.insert(place.name.clone(), mask);
     }
-    // Real edges have what the forward pass uses of them, which a threshold may have lowered, the others what is stored.
+    // Real edges have their effective weight, which a threshold may have reduced, the others the stored weight.
     let stored: BTreeMap<String, TensorData> = published.save(&**wired)?.into_iter().collect();
     let mut tensors = Vec::new();
     for (name, data) in published.save(&final_model(wired))? {
@@ -227,7 +227,7 @@ fn masked<M: Classifier>(
 }
 
 impl Export<'_> {
-    /// What the file says of itself.
+    /// The file's notes.
     fn notes<M: Classifier>(&self, wired: &Wired<M>) -> Vec<(&'static str, String)> {
         let tensors = wired.tensors();
         let real: usize = tensors.iter().map(|tensor| tensor.active().count()).sum();
@@ -280,7 +280,7 @@ impl Export<'_> {
         Ok(wirings)
     }
 
-    /// The wirings that the rule chooses from these weights after the last update.
+    /// The wirings that the rule selects from these weights after the last update.
     fn end<M: Classifier>(&self, wired: &Wired<M>) -> Result<Vec<Wiring>, Failure> {
         let mut wired = wired.clone();
         wired.set_clock(Clock {

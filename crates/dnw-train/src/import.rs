@@ -1,9 +1,9 @@
 //! A published file as a run.
 //!
-//! A `.pt` or safetensors file holds weights under the names of the program that trained them. [`Import`] reads it without running
-//! anything in it, finds the model among what is in it and the recipe whose network that is, takes the real edges from the file's masks
-//! or zeros (or selects them as the recipe's rule does at the end of a run), and writes a run folder that everything else in this crate
-//! works on. The folder is whole or absent.
+//! A `.pt` or safetensors file holds weights under the names of the program that trained them. [`Import`] reads it without running any code in
+//! it, finds the model in it and the recipe with that network, takes the real edges from the file's masks or zeros (or selects them as the
+//! recipe's rule does at the end of a run), and writes a run folder for the other commands. The folder is whole or
+//! absent.
 
 mod differences;
 mod error;
@@ -25,41 +25,41 @@ use crate::run::{Facts, RunError, RunFolder};
 use fit::{BestFit, Fit, Fitting, by_name};
 use network::{Load, Network};
 
-/// What is to be imported, as what.
+/// An import.
 #[derive(Clone, Debug)]
 pub struct Import<'a> {
     /// The file.
     pub file: &'a Path,
-    /// The recipe; without a name, the one whose network the file holds.
+    /// The recipe; by default one whose network fits the file.
     pub recipe: Option<&'a str>,
-    /// Changes to it, `key=value`.
+    /// Changes to the recipe, `key=value`.
     pub changes: &'a [String],
-    /// The run folder, which must not exist or be empty; without one, the next free `runs/RECIPE-N`.
+    /// The run folder, which must be absent or empty; by default the next free `runs/RECIPE-N`.
     pub out: Option<&'a Path>,
-    /// The command line that makes the run again.
+    /// The command line of the import.
     pub command: String,
     /// Program, libraries, device: label and value.
     pub environment: Vec<(String, String)>,
-    /// Where tensors live, with autodiff.
+    /// The device, with autodiff.
     pub device: &'a Device,
 }
 
-/// What was imported.
+/// The result of an import.
 #[derive(Clone, Debug)]
 pub struct Imported {
     /// Its run folder.
     pub folder: RunFolder,
-    /// What is said there.
+    /// Its facts.
     pub facts: Facts,
-    /// As what it was imported.
+    /// The recipe.
     pub recipe: Recipe,
-    /// Recipes that fit as well, where none was asked for: what they differ in, such as the budget, is not in the file.
+    /// Other recipes that fit equally well, if none was requested. They differ in something that is not in the file, such as the budget.
     pub others: Vec<String>,
-    /// What of the file was not used, counters of norms and the like aside.
+    /// Tensors of the file that were not used, except counters of norms and the like.
     pub skipped: Vec<Skipped>,
-    /// What decided which edges are real.
+    /// How the real edges were determined.
     pub wiring: WiringSource,
-    /// The weights that a parametrization masks in the program that saved them, whose mask is not in the file.
+    /// Weights with a mask parametrization whose mask is not in the file.
     pub unmasked: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ impl Import<'_> {
     /// Imports the file.
     ///
     /// # Errors
-    /// [`ImportError`] if the file is none, is damaged, or holds another network; nothing is written then.
+    /// [`ImportError`] if the file is invalid, damaged, or holds another network; nothing is written then.
     pub fn run(self) -> Result<Imported, ImportError> {
         let unreadable = |error| ImportError::unreadable(self.file, error);
         let checkpoint = dnw_checkpoint::read(self.file).map_err(unreadable)?;
@@ -104,7 +104,7 @@ impl Import<'_> {
         })
     }
 
-    /// Where in the file the network of the recipe, or of any, is: the first of the locations that are nearest to one.
+    /// Where the network is in the file: the first of the locations that are nearest to the network of the recipe, or of any.
     fn locate(
         &self,
         checkpoint: &Checkpoint,
@@ -124,7 +124,7 @@ impl Import<'_> {
         Ok(nearest.map(|(_, location)| location))
     }
 
-    /// The recipe that was asked for, if the file fits it, or else the one that it fits best.
+    /// The requested recipe if the file fits it, or else the one that fits best.
     fn select_recipe(
         &self,
         model: &ModelState,
@@ -157,7 +157,7 @@ impl Import<'_> {
             return Ok(BestFit { fit, others });
         }
         self.check_needed(model, Some(&fit.differences))?;
-        // Another recipe may fit as it comes, whatever was changed in this one.
+        // Another recipe may fit without the changes.
         let better = |fit: Fit| Better {
             differences: fit.differences.count(),
             recipe: fit.recipe.name,
@@ -174,7 +174,7 @@ impl Import<'_> {
         })
     }
 
-    /// Refuses a file in which something that is not read stands in the place of a tensor that the network needs.
+    /// Refuses a file with something unreadable in place of a tensor that the network needs.
     fn check_needed(
         &self,
         model: &ModelState,
@@ -213,16 +213,16 @@ impl Import<'_> {
     }
 }
 
-/// Whether someone may have wanted what was passed over.
+/// Whether a skipped entry may be of interest to the user.
 fn is_of_interest(skipped: &Skipped) -> bool {
     skipped.reason != Reason::Buffer && !skipped.name.ends_with("num_batches_tracked")
 }
 
-/// Writes the network into a new folder. If that cannot be finished, the folder is as it was before: absent, or empty if it was there.
+/// Writes the network into a new folder. On failure the folder is restored: absent, or empty if it existed.
 fn fill(folder: &RunFolder, network: &Network, was_there: bool) -> Result<(), RunError> {
     let written = network.write(folder);
     if written.is_err() && std::fs::remove_dir_all(folder.path()).is_ok() && was_there {
-        // What cannot be made again is not worth more words than the failure itself.
+        // A failure to clean up is less important than the failure itself.
         let _ = std::fs::create_dir(folder.path());
     }
     written
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_cannot_be_completed_is_as_it_was_before() {
+    fn a_folder_that_cannot_be_completed_is_restored() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../dnw-conformance/records/tiny_static_dnw/initial.safetensors");
         let changes = ["model.stem=8", "model.level=24", "model.outputs=16"].map(String::from);
@@ -254,7 +254,7 @@ mod tests {
         let path = place.path().join("run");
         for was_there in [false, true] {
             let folder = RunFolder::create(&path).unwrap();
-            // What comes last but one can then not be written.
+            // This file, the last but one, then cannot be written.
             std::fs::remove_dir(path.join("frames")).unwrap();
             std::fs::write(path.join("frames"), "a file").unwrap();
             assert!(matches!(

@@ -1,4 +1,4 @@
-//! `dnw`: discover a network's wiring together with its weights.
+//! `dnw`: train a network's wiring together with its weights.
 
 #![recursion_limit = "256"]
 
@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-// A step allocates and frees every activation; the system's allocator returns such blocks to the kernel each time, which took
-// a third of a step on Linux.
+// A step allocates and frees every activation. The system's allocator returns such blocks to the kernel each time, which took a third of a
+// step on Linux.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

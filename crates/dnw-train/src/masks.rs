@@ -1,29 +1,29 @@
-//! Whether a published file must say which edges are real.
+//! Whether a published file must contain masks.
 //!
-//! A wiring that its rule chooses anew after the last update follows from the weights, and published files do not hold it. One
-//! that was drawn, or selected long before the end, must be in the file: a mask beside each weight.
+//! If the rule selects the wiring after the last update, it follows from the weights, and published files do not contain it. If it was
+//! random, or selected long before the end, the file must have a mask for each weight.
 
 use dnw_core::{Clock, Forward, Rule};
 use dnw_models::Place;
 
 use crate::recipe::WiringRecipe;
 
-/// Updates of the run whose end is meant; so many that no share of it falls on the end by rounding.
+/// A number of updates so large that no fraction of it rounds to the end.
 pub(crate) const UPDATES: u64 = 1_000_000;
 
-/// Whether files of networks that a rule wired hold masks.
+/// Whether files of networks with this rule contain masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Masks {
-    /// They do not: at any moment the wiring follows from the weights.
+    /// No: the wiring always follows from the weights.
     Absent,
-    /// At the end the wiring follows from the weights; before it, the file needs masks.
+    /// Not at the end of a run, when the wiring follows from the weights; before the end, yes.
     Optional,
-    /// They do.
+    /// Yes.
     Needed,
 }
 
 impl Masks {
-    /// Of a rule.
+    /// For a rule.
     pub(crate) fn of(rule: &Rule) -> Self {
         let at = |update| Clock {
             update,
@@ -33,7 +33,7 @@ impl Masks {
         let is_complete = edges(0) == 2 && edges(UPDATES) == 2;
         let has_threshold = !matches!(rule.forward, Forward::Weight | Forward::Dropout { .. });
         let is_constant = rule.schedule.is_due(at(1)) && edges(0) == edges(UPDATES);
-        // Where the effective weight is below the weight, it follows from the selection, too.
+        // If effective weights are smaller than the weights, they also follow from the selection.
         if is_complete || has_threshold || is_constant && rule.growth.is_none() {
             Self::Absent
         } else if rule.schedule.is_due(at(UPDATES)) {
@@ -44,18 +44,18 @@ impl Masks {
     }
 }
 
-/// Whether the tensor at this place is wired by a recipe.
+/// Whether a recipe wires the tensor at this place.
 pub(crate) fn is_wired(wiring: &WiringRecipe, place: &Place) -> bool {
     place.has_edges || wiring.plain_layers && place.shape.len() > 1
 }
 
-/// Whether the tensor at this place is wired by a recipe and may lack edges.
+/// Whether a recipe wires the tensor at this place and may remove edges from it.
 pub(crate) fn is_sparse(wiring: &WiringRecipe, place: &Place) -> bool {
     is_wired(wiring, place) && !wiring.dense.contains(&place.path)
 }
 
-/// Whether the exact zeros among a weight's values say which edges were removed: at least a tenth are. Training alone hardly ever
-/// produces one.
+/// Whether the exact zeros of a weight are its removed edges: at least a tenth must be zero, since training rarely produces exact
+/// zeros.
 pub(crate) fn zeros_are_mask(zeros: usize, entries: usize) -> bool {
     zeros > 0 && 10 * zeros >= entries && zeros < entries
 }
@@ -66,7 +66,7 @@ mod tests {
     use dnw_core::rules::{self, Settings};
 
     #[test]
-    fn a_drawn_or_early_wiring_has_to_be_said_and_one_that_the_weights_decide_has_not() {
+    fn a_random_or_early_wiring_needs_masks_and_one_that_follows_from_the_weights_does_not() {
         let of = |name| Masks::of(&rules::by_name(name, &Settings::default()).unwrap());
         for name in [
             "random",

@@ -1,11 +1,11 @@
-//! What a training step costs, part by part.
+//! A profile of training steps.
 //!
-//! The parts are spans of the [`tracing`] crate, named where the work is done: the steps of an update in this crate, operations and the
-//! way back through them in `dnw-core`, what they are made of in `dnw-kernels`. Nobody listens to them unless a [`Profile`] begins,
-//! and then they cost a comparison each.
+//! The parts are spans of the [`tracing`] crate: the parts of an update in this crate, operations and their backward passes in `dnw-core`, and
+//! their parts in `dnw-kernels`. Without a [`Profile`] nothing subscribes to them, and each costs a
+//! comparison.
 //!
-//! Only the thread that trains is watched. What it waits for while others compute is its time too, so that the parts of a step sum up to
-//! the step.
+//! Only the training thread is profiled. The time that it waits for other threads counts too, so the parts add up to the
+//! step.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,43 +19,43 @@ use tracing::{Level, Subscriber, span_enabled, subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-/// The span of an update (`Training::step` enters it); what lies outside of it is not counted.
+/// The span of an update (`Training::step` enters it). Everything outside is ignored.
 const STEP: &str = "step";
 
-/// Waits for a device if somebody listens, so that what it was asked to do counts where it was asked.
+/// Waits for a device if there is a profile, so that its work counts for the part that requested it.
 pub(crate) fn finish(device: &Device) {
     if span_enabled!(Level::TRACE) {
-        // A device that fails says so where its results are read.
+        // A device's failure is reported where its results are read.
         let _ = device.sync();
     }
 }
 
-/// What was seen of the parts of steps, while they are made.
+/// A profile of training steps.
 #[derive(Clone, Debug, Default)]
 pub struct Profile(Arc<Mutex<Parts>>);
 
-/// A part's names from the step down, with its times.
+/// Times by the names of nested parts, from the step down.
 type Parts = BTreeMap<Vec<&'static str>, Times>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Times {
     entered: u64,
-    /// With the parts inside.
+    /// Including nested parts.
     whole: Duration,
-    /// Without them.
+    /// Excluding nested parts.
     own: Duration,
 }
 
-/// The profile of this process is already being taken.
+/// Another profile of this process is being taken.
 #[derive(Debug, thiserror::Error)]
 #[error("another profile of this program is being taken")]
 pub struct AlreadyListening;
 
 impl Profile {
-    /// Listens from now on, for as long as the process lives.
+    /// Starts profiling, until the process ends.
     ///
     /// # Errors
-    /// [`AlreadyListening`] if something else listens to spans.
+    /// [`AlreadyListening`] if something else subscribes to spans.
     pub fn begin() -> Result<Self, AlreadyListening> {
         let profile = Self::default();
         let subscriber = Registry::default().with(Listener(profile.clone()));
@@ -68,15 +68,15 @@ impl Profile {
         parts.clone()
     }
 
-    /// The steps that were seen.
+    /// The number of profiled steps.
     pub fn steps(&self) -> u64 {
         self.parts()
             .get([STEP].as_slice())
             .map_or(0, |step| step.entered)
     }
 
-    /// A table: each part under the one that it belongs to, the longest first, with its mean time in a step, its share of the step, and how
-    /// often a step comes to it. Parts of less than a thousandth of a step are summed up.
+    /// A table: each part below its parent, the longest first, with its mean time per step, its share of the step, and its calls per step. Parts of
+    /// less than a thousandth of a step are added up.
     pub fn table(&self) -> String {
         let parts = self.parts();
         let Some(step) = parts.get([STEP].as_slice()) else {
@@ -90,8 +90,8 @@ impl Profile {
         text
     }
 
-    /// Folded stacks, as programs that draw flame graphs read them: a line for each part, its names from the outermost in, separated by
-    /// semicolons, and the microseconds that it took itself in all steps.
+    /// Folded stacks, the input of flame graph programs: a line per part with its nested names from the outermost, separated by semicolons, and its
+    /// own microseconds over all steps.
     pub fn folded(&self) -> String {
         let mut text = String::new();
         for (names, times) in self.parts() {
@@ -101,7 +101,7 @@ impl Profile {
     }
 }
 
-/// A part's line, and those of the parts inside it.
+/// Writes the lines of a part and of its nested parts.
 fn write_part(text: &mut String, parts: &Parts, names: &[&'static str], step: &Times) {
     let times = parts[names];
     let per_step = |time: Duration| 1e3 * time.as_secs_f64() / step.entered as f64;
@@ -138,10 +138,10 @@ fn write_part(text: &mut String, parts: &Parts, names: &[&'static str], step: &T
     }
 }
 
-/// Tells a profile what the thread that trains enters and leaves.
+/// Subscribes to the spans of the training thread.
 struct Listener(Profile);
 
-/// A span that was entered and not left.
+/// A span that has been entered.
 struct Open {
     name: &'static str,
     since: Instant,
@@ -159,7 +159,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         };
         let name = span.name();
         OPEN.with_borrow_mut(|open| {
-            // A step begins a stack, and nothing else does: spans of other threads, and those of libraries outside a step, are not ours.
+            // Only a step starts a stack: spans of other threads, and of libraries outside a step, are ignored.
             if name == STEP || !open.is_empty() {
                 let (since, inside) = (Instant::now(), Duration::ZERO);
                 open.push(Open {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_lie_in_the_parts_that_entered_them() {
+    fn parts_are_nested_in_the_parts_that_entered_them() {
         let profile = seen();
         assert_eq!(profile.steps(), 2);
         let parts = profile.parts();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn without_steps_there_is_nothing_to_say() {
+    fn without_steps_the_table_is_empty() {
         assert_eq!(Profile::default().table(), "no step was made\n");
         assert_eq!(Profile::default().folded(), "");
     }

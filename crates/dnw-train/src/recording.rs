@@ -1,4 +1,4 @@
-//! A run folder as the explorer shows it.
+//! A run folder as a recording for the explorer.
 
 use dnw_core::WeightShape;
 use dnw_report::weights::{Precision, encode};
@@ -10,18 +10,18 @@ use dnw_report::{
 use crate::run::frame::Frame;
 use crate::run::{DrawingFile, Facts, Metric, Metrics, RunError, RunFolder, Status, TensorFacts};
 
-/// Bytes of swaps, weights and feature maps that a page may hold: with the third that base64 adds, and everything else, 5 MB. The swaps
-/// are exact, so a long run of a large network may take more.
+/// Bytes of swaps, weights and feature maps on a page. With the third that base64 adds and everything else, these are 5 MB. Swaps are exact,
+/// so a long run of a large network may need more.
 const PAGE_BYTES: usize = 3_450_000;
-/// Frames of weights that are kept however large they are.
-const FEWEST_FRAMES: usize = 3;
-/// Frames with which weights of 16 bits look smooth.
+/// Frames of weights to keep, however large they are.
+const MIN_FRAMES: usize = 3;
+/// Frames that make animated 16-bit weights look smooth.
 const SMOOTH_FRAMES: usize = 12;
 
-/// Reads a run folder into what the explorer shows.
+/// Reads a run folder as a recording.
 ///
 /// # Errors
-/// [`RunError`] if a file that it needs is missing or damaged. A run that stopped early is shown as far as it went.
+/// [`RunError`] if a file is missing or damaged. A run that stopped early is shown as far as it went.
 pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
     let facts = folder.read_facts()?;
     let recipe = folder.read_recipe()?;
@@ -44,7 +44,7 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
         _ => Precision::Eight,
     };
     let most = weight_bytes / (precision.bytes() * edges);
-    let shown = evenly(frames.len(), most.max(FEWEST_FRAMES));
+    let shown = evenly(frames.len(), most.max(MIN_FRAMES));
     let layers = facts.tensors.iter().map(|tensor| {
         let chosen: Vec<&(u64, Frame)> = shown.iter().map(|&i| &frames[i]).collect();
         layer(folder, tensor, drawing.as_ref(), &chosen, precision)
@@ -123,7 +123,7 @@ pub(crate) fn budget_in_words(recipe: &crate::recipe::Recipe) -> String {
         .map_or_else(|error| error.to_string(), |budget| budget.to_string())
 }
 
-/// At most `most` of `count` places, the last and, of several, the first among them, evenly spread.
+/// At most `most` of `count` indices, evenly spaced: the last, and if there are several the first.
 fn evenly(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         return (0..count).collect();
@@ -136,7 +136,7 @@ fn evenly(count: usize, most: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Updates that a run made: a run that was cut off between two evaluations has metrics past what its facts say.
+/// The updates of a run. If a run was interrupted between two evaluations, its metrics go beyond its facts.
 pub(crate) fn updates_made(facts: &Facts, metrics: &Metrics) -> u64 {
     let of = |metric: &Metric| match metric {
         Metric::Train { update, .. } | Metric::Test { update, .. } => *update,
@@ -287,7 +287,7 @@ fn samples(
     with_maps: &[&(u64, Frame)],
 ) -> Result<Option<Samples>, RunError> {
     if facts.status == Status::Imported {
-        // Nothing was shown to it yet.
+        // No sample was recorded yet.
         return Ok(None);
     }
     let path = folder.samples();
@@ -327,7 +327,7 @@ fn samples(
     }))
 }
 
-/// The nodes' maps of those frames that hold them.
+/// The nodes' feature maps of the frames that have them.
 fn features(
     folder: &RunFolder,
     images: usize,
@@ -341,7 +341,7 @@ fn features(
             continue;
         };
         let sizes = match frame.shape("maps") {
-            // The bytes bound the product; a size of 0 would let the others be anything.
+            // The bytes bound the product; with a size of 0 the others would be unbounded.
             Some(&[of, by, height, width]) if (of, by) == (images, nodes) && !maps.is_empty() => {
                 Some([height, width])
             }
@@ -380,7 +380,7 @@ mod tests {
     use super::evenly;
 
     #[test]
-    fn frames_are_spread_and_the_last_is_always_shown() {
+    fn frames_are_evenly_spaced_and_include_the_last() {
         assert_eq!(evenly(2, 9), [0, 1]);
         assert_eq!(evenly(5, 3), [0, 2, 4]);
         assert_eq!(evenly(5, 1), [4]);

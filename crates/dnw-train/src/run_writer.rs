@@ -1,4 +1,4 @@
-//! What a training writes while it runs.
+//! Writes the files of a run during training.
 
 use std::collections::BTreeSet;
 
@@ -12,20 +12,20 @@ use crate::run::{Metric, MetricsWriter, RunError, RunFolder, save_weights};
 use crate::runner::RunnerError;
 use crate::training::{Evaluation, Training, Update};
 
-/// Entries of `metrics.jsonl` for training, about.
+/// Approximate number of training lines in `metrics.jsonl`.
 const METRIC_LINES: u64 = 400;
-/// Moments at which weights are kept, where the weights are few.
-const MOST_FRAMES: u64 = 100;
-/// Moments at which weights are kept, where they are many.
-const FEWEST_FRAMES: u64 = 12;
-/// Bytes of weights that all frames together may take, unless the fewest take more.
+/// Frames of a network with few weights.
+const MAX_FRAMES: u64 = 100;
+/// Frames of a network with many weights.
+const MIN_FRAMES: u64 = 12;
+/// Bytes of weights in all frames together, unless the minimum number of frames needs more.
 const FRAME_BYTES: u64 = 24 << 20;
-/// Every how many frames the nodes' maps are kept too.
+/// Every how many frames the nodes' feature maps are recorded.
 const MAPS_EVERY: u64 = 5;
 /// Sample images per class.
 const SAMPLES_PER_CLASS: usize = 1;
-/// Of so many classes there are sample images; more would not fit on a page.
-const MOST_SAMPLED_CLASSES: usize = 20;
+/// The most classes with sample images; more would not fit on a page.
+const MAX_SAMPLED_CLASSES: usize = 20;
 
 /// Writes metrics, histories, frames and weights.
 pub struct RunWriter<'a> {
@@ -34,14 +34,14 @@ pub struct RunWriter<'a> {
     histories: Vec<(String, HistoryWriter)>,
     samples: Samples,
     every: u64,
-    since: Since,
+    sums: Sums,
     frames: BTreeSet<u64>,
     kept: u64,
 }
 
 /// Sums since the last line of metrics.
 #[derive(Default)]
-struct Since {
+struct Sums {
     loss: f64,
     right: usize,
     images: usize,
@@ -79,7 +79,7 @@ impl<'a> RunWriter<'a> {
             histories,
             samples: Samples::choose(folder, data)?,
             every: (updates / METRIC_LINES).max(1),
-            since: Since::default(),
+            sums: Sums::default(),
             frames: frame_moments(updates, entries as u64),
             kept: 0,
         };
@@ -89,8 +89,8 @@ impl<'a> RunWriter<'a> {
         Ok(writer)
     }
 
-    /// Keeps an update.
-    pub(crate) fn keep<M: Classifier>(
+    /// Records an update.
+    pub(crate) fn update<M: Classifier>(
         &mut self,
         training: &Training<M>,
         update: &Update,
@@ -104,12 +104,12 @@ impl<'a> RunWriter<'a> {
                 history.append(update.update, &tensor.swaps);
             }
         }
-        self.since.loss += f64::from(update.loss);
-        self.since.right += update.right;
-        self.since.images += update.images;
-        self.since.updates += 1;
-        self.since.swaps += update.rewiring.added() as u64;
-        self.since.rate = update.rate;
+        self.sums.loss += f64::from(update.loss);
+        self.sums.right += update.right;
+        self.sums.images += update.images;
+        self.sums.updates += 1;
+        self.sums.swaps += update.rewiring.added() as u64;
+        self.sums.rate = update.rate;
         if update.update.is_multiple_of(self.every) {
             self.write_metric(training)?;
         }
@@ -119,25 +119,25 @@ impl<'a> RunWriter<'a> {
         Ok(())
     }
 
-    /// Writes what was summed since the last line of metrics, and whatever else waits.
+    /// Writes the sums since the last line of metrics, and flushes the histories.
     fn write_metric<M: Classifier>(&mut self, training: &Training<M>) -> Result<(), RunError> {
-        let since = std::mem::take(&mut self.since);
-        if since.updates > 0 {
+        let sums = std::mem::take(&mut self.sums);
+        if sums.updates > 0 {
             let tensors = training.model.tensors();
             let real: usize = tensors.iter().map(|tensor| tensor.active().count()).sum();
             self.metrics.append(&Metric::Train {
                 update: training.updates_made(),
-                loss: since.loss / since.updates as f64,
-                accuracy: since.right as f64 / since.images.max(1) as f64,
-                swaps: since.swaps,
-                learning_rate: since.rate,
+                loss: sums.loss / sums.updates as f64,
+                accuracy: sums.right as f64 / sums.images.max(1) as f64,
+                swaps: sums.swaps,
+                learning_rate: sums.rate,
                 real: real as u64,
             })?;
         }
         self.flush()
     }
 
-    /// Keeps an evaluation and the weights that it was made of.
+    /// Records an evaluation and its weights.
     pub(crate) fn evaluated<M: Classifier>(
         &mut self,
         training: &Training<M>,
@@ -160,13 +160,13 @@ impl<'a> RunWriter<'a> {
         self.draw(training)
     }
 
-    /// Keeps the last moment.
+    /// Records the end.
     pub(crate) fn end<M: Classifier>(mut self, training: &Training<M>) -> Result<(), RunError> {
         self.write_metric(training)?;
         self.frame(training, true)
     }
 
-    /// Hands everything that waits to the files.
+    /// Flushes all files.
     pub(crate) fn flush(&mut self) -> Result<(), RunError> {
         self.histories
             .iter_mut()
@@ -180,7 +180,7 @@ impl<'a> RunWriter<'a> {
         }
     }
 
-    /// Keeps the weights, the predictions on the samples and, if asked for, what the nodes gave.
+    /// Records the weights, the predictions for the samples and, if requested, the feature maps of the nodes.
     fn frame<M: Classifier>(
         &mut self,
         training: &Training<M>,
@@ -210,7 +210,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.to_data().iter::<f32>().collect()
 }
 
-/// Maps as signed bytes with one scale per node: the largest magnitude over the images.
+/// Feature maps as signed bytes with one scale per node: the largest magnitude over the images.
 fn quantise(maps: &[f32], [_, nodes, height, width]: [usize; 4]) -> (Vec<i8>, Vec<f32>) {
     let mut scale = vec![0.0f32; nodes];
     for (i, map) in maps.chunks_exact(height * width).enumerate() {
@@ -231,10 +231,10 @@ fn quantise(maps: &[f32], [_, nodes, height, width]: [usize; 4]) -> (Vec<i8>, Ve
     (quantised.collect(), scale)
 }
 
-/// The updates after which weights are kept: closer together in the beginning, where most happens.
+/// The updates with frames. They are denser in the beginning, when most changes happen.
 fn frame_moments(updates: u64, entries: u64) -> BTreeSet<u64> {
     let fit = FRAME_BYTES / (4 * entries).max(1);
-    let frames = fit.clamp(FEWEST_FRAMES, MOST_FRAMES);
+    let frames = fit.clamp(MIN_FRAMES, MAX_FRAMES);
     let moment = |i: u64| (updates as f64 * (i as f64 / frames as f64).powf(1.5)).round() as u64;
     (1..frames)
         .map(moment)
@@ -243,10 +243,10 @@ fn frame_moments(updates: u64, entries: u64) -> BTreeSet<u64> {
 }
 
 impl Samples {
-    /// The first images of each class, which are written to the folder.
+    /// Selects the first images of each class, and writes them to the folder.
     fn choose(folder: &RunFolder, data: &DataSet) -> Result<Self, RunnerError> {
         let labels = data.test.labels();
-        let chosen: Vec<usize> = (0..data.classes.len().min(MOST_SAMPLED_CLASSES))
+        let chosen: Vec<usize> = (0..data.classes.len().min(MAX_SAMPLED_CLASSES))
             .flat_map(|class| {
                 let of_class = (0..labels.len()).filter(move |&i| usize::from(labels[i]) == class);
                 of_class.take(SAMPLES_PER_CLASS)
@@ -269,7 +269,7 @@ impl Samples {
         file.put_u8(
             "labels",
             &[chosen.len()],
-            // Of few enough classes for a byte.
+            // There are few enough classes for a byte.
             chosen.iter().map(|&i| labels[i] as u8).collect(),
         );
         file.put_u8("pixels", &[chosen.len(), c, h, w], pixels);
@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_closer_in_the_beginning_and_fewer_where_weights_are_many() {
+    fn frames_are_denser_in_the_beginning_and_fewer_for_many_weights() {
         let few = frame_moments(10_000, 5_000);
         assert!(few.len() > 90 && few.len() < 100);
         assert!(few.iter().filter(|&&update| update < 5_000).count() > 55);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn quantised_maps_come_back_within_half_a_step() {
+    fn quantised_maps_are_accurate_to_half_a_step() {
         let maps: Vec<f32> = (0..24)
             .map(|i| (i as f32 * 0.7).sin() * if i < 12 { 3.0 } else { 0.0 })
             .collect();

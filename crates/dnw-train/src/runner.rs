@@ -1,4 +1,4 @@
-//! A training from beginning to end, with everything that it leaves in its folder.
+//! A complete training, and the files of its run folder.
 
 use std::time::Instant;
 
@@ -15,79 +15,75 @@ mod error;
 
 pub use error::RunnerError;
 
-/// Whoever watches a training.
-pub trait Watcher {
-    /// It begins.
-    fn begins(&mut self, facts: &Facts);
+/// Follows a training, and can stop it.
+pub trait Callback {
+    /// The training begins.
+    fn on_begin(&mut self, facts: &Facts);
 
     /// An update was made.
-    fn updated(&mut self, update: &Update);
+    fn on_update(&mut self, update: &Update);
 
     /// An epoch, counted from 1, was evaluated.
-    fn evaluated(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts);
+    fn on_evaluation(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts);
 
-    /// Whether to stop after this update.
-    fn stops(&self) -> bool;
+    /// Whether to stop the training after this update.
+    fn should_stop(&self) -> bool;
 }
 
-/// Everything that a run is made of besides its model.
+/// A run without its model.
 pub struct Runner<'a> {
-    /// What is trained, how.
+    /// What to train, and how.
     pub recipe: &'a Recipe,
-    /// On what.
+    /// The data.
     pub data: &'a DataSet,
-    /// On which devices and how; the model is on the first.
+    /// The devices and settings; the model is on the first device.
     pub execution: &'a Execution,
-    /// Where everything is kept.
+    /// The run folder.
     pub folder: &'a RunFolder,
-    /// The command line that makes the run again.
+    /// The command line of the run.
     pub command: String,
     /// Program, libraries, device, threads: label and value.
     pub environment: Vec<(String, String)>,
-    /// Whoever watches.
-    pub watcher: &'a mut dyn Watcher,
+    /// Follows the run.
+    pub callback: &'a mut dyn Callback,
 }
 
 impl UseModel for Runner<'_> {
     type Output = Result<Facts, RunnerError>;
 
-    /// Trains the model. However it ends, the folder says how, and is readable.
+    /// Trains the model. The run folder is readable however the training ends, and says how.
     fn with<M: Classifier + ModuleDisplay + 'static>(mut self, model: M) -> Self::Output {
         let mut training = Training::begin(model, self.recipe, self.data, self.execution)?;
         let mut facts = training.on_device(|| self.first_facts(&training))?;
         self.folder.write_recipe(self.recipe)?;
         let mut writer =
             training.on_device(|| RunWriter::begin(self.folder, &training, self.data))??;
-        // Last, because a folder with facts is a run, and a run can be shown.
+        // Last, because a folder with facts is a run that can be shown.
         self.folder.write_facts(&facts)?;
-        self.watcher.begins(&facts);
+        self.callback.on_begin(&facts);
         let began = Instant::now();
-        let ended = self.train(&mut training, &mut writer, &mut facts, began);
+        let result = self.train(&mut training, &mut writer, &mut facts, began);
         facts.seconds = began.elapsed().as_secs_f64();
         facts.updates = training.updates_made();
-        let ended = match ended {
-            Ok(()) => keep_the_end(&training, writer),
-            // What broke off is not written over the last sound weights.
+        let result = match result {
+            Ok(()) => match training.on_device(|| writer.end(&training)) {
+                Ok(written) => written.map_err(RunnerError::from),
+                Err(error) => Err(error.into()),
+            },
+            // A failed training does not overwrite the last good weights.
             Err(error) => {
                 let _ = writer.flush();
                 Err(error)
             }
         };
-        facts.status = match &ended {
+        facts.status = match &result {
             Ok(()) if training.is_finished() => Status::Finished,
             Ok(()) => Status::Stopped,
             Err(error) => Status::Failed(error.to_string()),
         };
         self.folder.write_facts(&facts)?;
-        ended.map(|()| facts)
+        result.map(|()| facts)
     }
-}
-
-fn keep_the_end<M: Classifier>(
-    training: &Training<M>,
-    writer: RunWriter<'_>,
-) -> Result<(), RunnerError> {
-    Ok(training.on_device(|| writer.end(training))??)
 }
 
 impl Runner<'_> {
@@ -102,9 +98,9 @@ impl Runner<'_> {
             let mut stops = false;
             for batch in training.batches()? {
                 let update = training.step(&batch?)?;
-                training.on_device(|| writer.keep(training, &update))??;
-                self.watcher.updated(&update);
-                stops = self.watcher.stops();
+                training.on_device(|| writer.update(training, &update))??;
+                self.callback.on_update(&update);
+                stops = self.callback.should_stop();
                 if stops {
                     break;
                 }
@@ -114,7 +110,7 @@ impl Runner<'_> {
                 .updates_made()
                 .div_ceil(training.updates_per_epoch());
             if !found.loss.is_finite() {
-                // JSON has no such numbers, and weights that give one are not worth the place of the last good ones.
+                // JSON has no such numbers, and weights with such a loss must not replace the last good ones.
                 let update = training.updates_made();
                 return Err(TrainingError::TestLoss {
                     update,
@@ -124,7 +120,7 @@ impl Runner<'_> {
                 .into());
             }
             training.on_device(|| facts.count(&training.model))?;
-            // While a budget shrinks, the network before is not yet the one asked for, however well it does.
+            // While a budget shrinks, networks with more edges than requested do not count, however accurate.
             let is_best = facts.best_epoch == 0
                 || facts.edges_real < facts.best_edges_real
                 || found.accuracy > facts.best_test_accuracy;
@@ -137,7 +133,7 @@ impl Runner<'_> {
             facts.seconds = began.elapsed().as_secs_f64();
             training.on_device(|| writer.evaluated(training, epoch, &found, is_best))??;
             self.folder.write_facts(facts)?;
-            self.watcher.evaluated(epoch, &found, facts);
+            self.callback.on_evaluation(epoch, &found, facts);
             if stops {
                 break;
             }

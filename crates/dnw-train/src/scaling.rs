@@ -1,53 +1,53 @@
-//! Costs of training: memory of a device by part, time of an update, bytes between devices.
+//! The cost of training: memory of a device by part, time of an update, bytes between devices.
 //!
-//! A model of costs, from the network as a circuit ([`counting`](crate::counting)) and a few rates of the machine. It is
-//! compared with measurements: of memory in `tests/memory.rs`, of both by `cargo xtask bench-backends`, which prints what was
-//! predicted beside what was found. `docs/scaling.md` has the results for whole runs.
+//! A cost model, computed from the network's circuit ([`counting`](crate::counting)) and a few rates of the machine. It is compared with
+//! measurements: memory in `tests/memory.rs`, memory and time by `cargo xtask bench-backends`. `docs/scaling.md` has the results for whole
+//! runs.
 
 use crate::counting::Cost;
 
-/// Bytes of a 32-bit float, of which everything is made that is trained.
+/// Bytes of a 32-bit float, the type of all trained tensors.
 const FLOAT: u64 = 4;
 
-/// Numbers that the dense product packs of its factors at most, measured.
+/// The most values that the dense product packs of its factors, measured.
 const PACKED: u64 = 1_280_000;
 
 /// How a device computes the products of graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Products {
-    /// By this project's kernels: forward and for the input's gradient over real edges only, for the weight's over all.
+    /// With this project's kernels: forward and input gradient over real edges, weight gradient over all edges.
     OfRealEdges,
     /// As dense products of masked weights.
     Masked,
 }
 
-/// Memory of one device while training, bytes.
+/// Memory of one device in training, in bytes.
 ///
-/// The parts are held at different moments; [`peak`](Self::peak) says when most is.
+/// The parts are needed at different times; see [`peak`](Self::peak).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The weight of every possible edge, and all other parameters.
+    /// The weights of all possible edges, and all other parameters.
     pub weights: u64,
-    /// A gradient for each: hallucinated edges learn, too.
+    /// A gradient for each, also for hallucinated edges.
     pub gradients: u64,
-    /// What the optimizer remembers of each.
+    /// The momentum buffers.
     pub momentum: u64,
-    /// Which edges are real: one byte an entry.
+    /// The masks: one byte per entry.
     pub masks: u64,
-    /// Weights times their masks, and what is kept for their gradient.
+    /// The products of weights and masks, and what their gradients need.
     pub effective: u64,
-    /// Maps kept from the forward to the backward pass, and the batch itself.
+    /// Activations that are kept for the backward pass, and the batch.
     pub activations: u64,
-    /// What operations need while they run: the gradient of the largest map, parts of the largest tensor's gradient.
+    /// Temporaries of operations: the gradient of the largest feature map, parts of the largest tensor's gradient.
     pub workspace: u64,
-    /// The new weights beside the old while the optimizer runs.
+    /// The new weights, while the optimizer also has the old ones.
     pub update: u64,
-    /// The weights, their scores and what chooses among those, on the host.
-    pub choice: u64,
+    /// The weights, their scores and the temporaries of the selection, on the host.
+    pub selection: u64,
 }
 
 impl Memory {
-    /// Of one device that trains batches of so many images.
+    /// The memory of one device that trains with batches of this size.
     pub fn of(cost: &Cost, batch: usize, products: Products) -> Self {
         let parameters = FLOAT * cost.count.total.dense.parameters();
         let entries = cost.entries;
@@ -64,54 +64,58 @@ impl Memory {
         };
         let largest_map = batch * cost.work.largest_map;
         match products {
-            // Kernels keep a copy of each mask to see whether it has changed, and write gradients where they belong, updates and masks
-            // in place. A selection needs a bit an entry.
+            // Kernels keep a copy of each mask to detect changes. They write gradients to their final place, and updates and masks in place. A
+            // selection needs a bit per entry.
             Products::OfRealEdges => Self {
                 effective: wired,
                 workspace: FLOAT * (largest_map + (2 * entries.largest_of_levels).min(PACKED)),
-                choice: entries.largest / 8,
+                selection: entries.largest / 8,
                 ..common
             },
-            // A weight is multiplied by its mask: the product is kept, and the factor. Of each level's part a gradient of the whole
-            // tensor is made and added to that of the others. The optimizer makes new weights beside the old.
+            // A weight is multiplied by its mask; the product and the factor are kept. The gradient of each level's part is a gradient of the whole
+            // tensor, which is added to the others. The optimizer creates new weights beside the old ones.
             Products::Masked => Self {
                 effective: 2 * FLOAT * wired,
                 workspace: FLOAT * (largest_map + 2 * entries.largest_of_levels),
                 update: parameters + 3 * FLOAT * entries.largest,
-                // Of all tensors weights, in vectors that grew by doubling, and scores; of one at a time keys, 4 bytes, and
-                // places, 8, in such vectors too, and the half that the last doubling copies.
-                choice: (2 * FLOAT + FLOAT) * wired + (2 * 12 + 4) * entries.largest,
+                // For all tensors: weights, in vectors that grew by doubling, and scores. For one at a time: keys, 4 bytes, and indices, 8, in such vectors
+                // too, and the half that the last doubling copies.
+                selection: (2 * FLOAT + FLOAT) * wired + (2 * 12 + 4) * entries.largest,
                 ..common
             },
         }
     }
 
-    /// The most that is held at once: when the backward pass is nearly through, when the optimizer is, or when edges are selected. The
-    /// selection counts where tensors lie in the host's memory, as they do on the CPU.
-    pub fn peak(&self, with_choice: bool) -> u64 {
+    /// The peak: at the end of the backward pass, at the end of the optimizer, or in the selection. The selection counts if tensors are in host
+    /// memory, as on CPUs.
+    pub fn peak(&self, includes_selection: bool) -> u64 {
         let always = self.weights + self.momentum + self.masks;
         let backward = self.activations + self.workspace + self.effective.max(self.gradients);
-        let choice = if with_choice { self.choice } else { 0 };
-        always + backward.max(self.gradients + self.update).max(choice)
+        let selection = if includes_selection {
+            self.selection
+        } else {
+            0
+        };
+        always + backward.max(self.gradients + self.update).max(selection)
     }
 }
 
 impl Cost {
-    /// About how many bytes a training on the CPU with batches of so many images needs, beside the program itself: the
-    /// [model's](Memory) peak.
+    /// The approximate memory in bytes of a training on the CPU with batches of this size, without the program: the peak of the
+    /// [model](Memory).
     pub fn training_bytes(&self, batch: usize) -> u64 {
         Memory::of(self, batch, Products::OfRealEdges).peak(true)
     }
 }
 
-/// How fast a device is.
+/// The speed of a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
-    /// Multiply-adds a second of dense products, forward and backward.
+    /// Multiply-adds per second in dense products, forward and backward.
     pub products: f64,
-    /// Numbers a second that are read or written in passing over maps.
+    /// Values per second read or written by elementwise operations.
     pub numbers: f64,
-    /// Weights a second that the optimizer moves and the rule ranks.
+    /// Weights per second updated and ranked.
     pub weights: f64,
 }
 
@@ -127,10 +131,10 @@ pub struct Seconds {
 }
 
 impl Seconds {
-    /// For a batch of so many images.
+    /// The time for a batch of this size.
     pub fn of(cost: &Cost, batch: usize, products: Products, rates: Rates) -> Self {
         let work = &cost.work;
-        // One product forward, two backward.
+        // One product in the forward pass, two in the backward pass.
         let dense = 3 * work.dense_products;
         let made = match products {
             Products::Masked => dense,
@@ -144,16 +148,16 @@ impl Seconds {
         }
     }
 
-    /// All of it.
+    /// The sum.
     pub fn total(&self) -> f64 {
         self.products + self.maps + self.weights
     }
 }
 
-/// Bytes that each of `devices` sends (and receives) to average the gradients of one update, by a ring: 2 (n - 1) / n of them
+/// Bytes that each of `devices` sends (and receives) to average the gradients of an update with a ring all-reduce: 2 (n - 1) / n of all
 /// (Patarasuk and Yuan, *Bandwidth optimal all-reduce algorithms for clusters of workstations*, 2009).
 ///
-/// In DNW the gradients are dense: every possible edge has one, real or not.
+/// In DNW gradients are dense: every possible edge has one.
 pub fn exchanged(cost: &Cost, devices: usize, bytes_a_number: u64) -> u64 {
     let all = cost.count.total.dense.parameters() * bytes_a_number;
     match devices {
@@ -162,7 +166,7 @@ pub fn exchanged(cost: &Cost, devices: usize, bytes_a_number: u64) -> u64 {
     }
 }
 
-/// Bytes of what a run has to write to go on from where it is: weights, masks, and what the optimizer remembers.
+/// Bytes of a checkpoint to resume from: weights, masks, momentum buffers.
 pub fn checkpoint_bytes(cost: &Cost) -> u64 {
     let entries = cost.entries;
     2 * FLOAT * cost.count.total.dense.parameters() + entries.in_layers + entries.in_graphs
@@ -182,22 +186,25 @@ mod tests {
         cost(&recipe, image, classes, None, &Device::flex()).unwrap()
     }
 
-    /// A ring, played through: parts go round once to be summed and once more to be had by all.
+    /// A simulated ring: each part goes round once to be summed and once to be distributed.
     #[test]
-    fn a_ring_of_devices_sends_as_many_bytes_as_are_said() {
+    fn a_ring_of_devices_sends_the_computed_number_of_bytes() {
         let cost = cost_of("mnist", &[]);
         let numbers = cost.count.total.dense.parameters();
         for devices in [1, 2, 3, 8] {
             let part = numbers as f64 / devices as f64;
             let rounds = 2 * (devices - 1);
             let sent = (0..rounds).map(|_| 4.0 * part).sum::<f64>();
-            let said = exchanged(&cost, devices, 4) as f64;
-            assert!((sent - said).abs() <= 1.0, "{devices}: {sent} and {said}");
+            let expected = exchanged(&cost, devices, 4) as f64;
+            assert!(
+                (sent - expected).abs() <= 1.0,
+                "{devices}: {sent} and {expected}"
+            );
         }
     }
 
     #[test]
-    fn a_budget_changes_what_is_computed_and_not_what_is_exchanged() {
+    fn a_budget_changes_the_computation_but_not_the_exchanged_bytes() {
         let [few, many] = ["0.99", "0.5"].map(|rate| {
             let rate = format!("wiring.prune-rate={rate}");
             cost_of("cifar10-tiny-static-dnw", &[&rate])
@@ -213,13 +220,13 @@ mod tests {
         assert_eq!(masked[0], masked[1]);
         let real = [&few, &many].map(|cost| seconds(cost, Products::OfRealEdges));
         assert!(real[0] < real[1] && real[1] < masked[1], "{real:?}");
-        // The gradient of the weight is dense whatever the budget is.
+        // The gradient of the weight is dense for every budget.
         assert!(real[0] > masked[0] / 3.0, "{real:?}");
     }
 
     /// 12,044,288 edges, 1,069,504 weights, 12,968 in norms and biases: the network of Wortsman et al., table 4.
     #[test]
-    fn a_mobilenet_has_the_weights_that_its_paper_gives_it() {
+    fn a_mobilenet_has_the_published_number_of_weights() {
         let cost = cost_of("imagenet-mobilenet-dnw-x0.225", &[]);
         let memory = Memory::of(&cost, 64, Products::Masked);
         assert_eq!(memory.weights, 4 * (12_044_288 + 1_069_504 + 12_968));

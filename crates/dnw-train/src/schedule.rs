@@ -1,7 +1,6 @@
 //! The learning rate as a function of the update.
 //!
-//! Burn's schedulers keep a counter of their own; here the rate is a pure function of where the run is, so that the
-//! position alone says it.
+//! Burn's schedulers have a counter. Here the rate is a pure function of the update, so no state has to be saved.
 
 use crate::recipe::{OptimizerRecipe, RateShape};
 
@@ -14,7 +13,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The rate over phases of so many updates, each of which begins the schedule anew with a largest rate of its own.
+    /// The rate over phases, each with a number of updates and a largest rate. Each phase starts the schedule again.
     pub fn new(recipe: &OptimizerRecipe, phases: &[(u64, f64)], updates_per_epoch: u64) -> Self {
         Self {
             recipe: recipe.clone(),
@@ -39,7 +38,7 @@ impl Rate {
         }
     }
 
-    /// The rate of an update of a phase of `length` updates.
+    /// The rate at an update of a phase with `length` updates.
     fn within(&self, update: f64, length: f64, largest: f64) -> f64 {
         let OptimizerRecipe {
             schedule,
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_phase_begins_the_schedule_anew_with_its_own_rate() {
+    fn a_second_phase_restarts_the_schedule_with_its_own_rate() {
         let optimizer = Recipe::named("digits", &["optimizer.warm-up=0".into()])
             .unwrap()
             .optimizer;
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cosine_begins_at_the_rate_is_half_in_the_middle_and_ends_near_zero() {
+    fn a_cosine_schedule_starts_at_the_rate_and_ends_near_zero() {
         let rate = rate("cosine", &[]);
         assert_eq!(rate.at(0), 1.0);
         assert!((rate.at(500) - 0.5).abs() < 1e-12);
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_rises_to_the_rate_and_then_the_schedule_begins() {
+    fn a_warm_up_precedes_the_schedule() {
         let rate = rate("cosine", &["optimizer.warm-up=2"]);
         assert!((rate.at(0) - 1.0 / 200.0).abs() < 1e-12);
         assert_eq!((rate.at(199), rate.at(200)), (1.0, 1.0));
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_multiply_at_their_epochs() {
+    fn a_step_schedule_multiplies_at_its_epochs() {
         let rate = rate("step", &["optimizer.step-at=[5, 8]"]);
         assert_eq!((rate.at(499), rate.at(500)), (1.0, 0.1));
         assert!((rate.at(800) - 0.01).abs() < 1e-12);

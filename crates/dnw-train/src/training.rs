@@ -1,11 +1,10 @@
 //! The training loop.
 //!
-//! The whole state of a training is one value, [`Training`]: the model with its wiring, rule and clock, and the optimizer. The
-//! order of the data, its augmentation and the learning rate are functions of the clock, so that nothing else needs to be kept.
+//! The whole state of a training is one value, [`Training`]: the model with its wiring, rule and clock, and the optimizer. The order of
+//! the data, its augmentation and the learning rate are functions of the clock, so nothing else needs to be saved.
 //!
-//! There is one model, on the first device, and it alone is updated and rewired. Where several devices or numbers of fewer bits are
-//! asked for ([`Execution`]), each update computes its gradients with copies that last as long as the update, so that no two wirings
-//! can ever differ.
+//! There is one model, on the first device. Only this model is updated and rewired. With several devices or half precision
+//! ([`Execution`]), each update computes its gradients on copies that last as long as the update, so wirings cannot diverge.
 
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
@@ -27,8 +26,8 @@ mod error;
 mod evaluation;
 mod execution;
 mod loss_scale;
+mod named_device;
 mod optimizer;
-mod place;
 mod precision;
 mod replica;
 #[cfg(all(test, feature = "flex"))]
@@ -40,22 +39,22 @@ pub use execution::{Execution, ExecutionError};
 pub use precision::{Precision, UnknownPrecision};
 
 use averages::Averages;
-use error::Failed;
+use error::Failure;
 use loss_scale::{LossScale, are_finite};
 use optimizer::optimizer;
 use replica::{DevicePart, DeviceResult, replica};
 
-/// A training: everything that changes while it runs.
+/// A training: all of its state.
 pub struct Training<M> {
     /// The model with its wiring and rule.
     pub model: Wired<M>,
     optimizer: ModuleOptimizer,
-    /// Where numbers have 16 bits and a small range.
+    /// The scale of the loss, for 16-bit floats with a small range.
     scale: Option<LossScale>,
     plan: Plan,
 }
 
-/// What does not change while a training runs.
+/// The constants of a training.
 struct Plan {
     loader: Loader,
     batch: usize,
@@ -68,39 +67,39 @@ struct Plan {
     image: [usize; 3],
 }
 
-/// The gradients of a batch, before anything has been done with them.
+/// The gradients of a batch, unchanged.
 struct Pass {
     loss: f32,
     right: usize,
-    /// On the first device.
+    /// Gradients on the first device.
     gradients: GradientsParams,
-    /// Where the copies that computed moved the running averages, if copies did.
+    /// The running averages of the copies, if the gradients were computed on copies.
     averages: Option<Averages>,
 }
 
-/// What an update did.
+/// The result of an update.
 #[derive(Clone, Debug)]
 pub struct Update {
     /// The update, counted from 1.
     pub update: u64,
     /// Mean loss of the batch, before the update.
     pub loss: f32,
-    /// Images of the batch that were classified right.
+    /// Images of the batch that were classified correctly.
     pub right: usize,
     /// Images of the batch.
     pub images: usize,
     /// The learning rate.
     pub rate: f64,
-    /// What happened to the edges.
+    /// The swaps.
     pub rewiring: Rewiring,
 }
 
 impl<M: Classifier> Training<M> {
-    /// Begins a training of this model on this data. The model is on the first device of `execution`; a device by itself is an
-    /// [`Execution`] too.
+    /// Begins a training of this model on this data. The model must be on the first device of `execution`. A device converts to an
+    /// [`Execution`].
     ///
     /// # Errors
-    /// [`TrainingError`] if the batch does not fit the data or the devices, or the budget the model.
+    /// [`TrainingError`] if the batch does not fit the data or the devices, or the budget does not fit the model.
     pub fn begin(
         model: M,
         recipe: &Recipe,
@@ -118,13 +117,13 @@ impl<M: Classifier> Training<M> {
             .with_smoothing((smoothing > 0.0).then_some(smoothing as f32));
         let wire = recipe.wire(updates, data.classes.len())?;
         let failed = |message: String| {
-            let begins = Failed {
-                device: execution.places()[0].name.clone(),
+            let begins = Failure {
+                device: execution.devices()[0].name.clone(),
                 update: 1,
                 epoch: 1,
                 images: execution.at_once(recipe.batch),
             };
-            begins.saying(&message)
+            begins.with_message(&message)
         };
         let model = guarded(|| wire.attach(model)).map_err(failed)??;
         Ok(Self {
@@ -145,45 +144,45 @@ impl<M: Classifier> Training<M> {
         })
     }
 
-    /// Updates made.
+    /// The number of updates made.
     pub fn updates_made(&self) -> u64 {
         self.model.clock().update
     }
 
-    /// Updates in an epoch.
+    /// The number of updates per epoch.
     pub fn updates_per_epoch(&self) -> u64 {
         self.plan.loader.batches_per_epoch() as u64
     }
 
-    /// Updates of the whole run.
+    /// The number of updates of the whole run.
     pub fn updates(&self) -> u64 {
         self.plan.phases.iter().map(|(updates, _)| updates).sum()
     }
 
-    /// The epoch that the next update belongs to, counted from 0.
+    /// The epoch of the next update, counted from 0.
     pub fn epoch(&self) -> u64 {
         self.updates_made() / self.updates_per_epoch()
     }
 
-    /// Where its tensors live.
+    /// The device of the model.
     pub fn device(&self) -> &Device {
         self.plan.execution.device()
     }
 
-    /// What the loss of the next update is multiplied by before it goes backward, where [`Precision::F16`] asks for that.
+    /// The factor of the loss in the next backward pass, with [`Precision::F16`].
     pub fn loss_scale(&self) -> Option<f32> {
         self.scale.as_ref().map(LossScale::factor)
     }
 
-    /// Whether every update has been made.
+    /// Whether all updates have been made.
     pub fn is_finished(&self) -> bool {
         self.updates_made() >= self.updates()
     }
 
-    /// The batches of the current epoch that are still to come, prepared on background threads.
+    /// The remaining batches of the current epoch, prepared on background threads.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] if there are none.
+    /// [`TrainingError::Data`] if the data cannot be read.
     pub fn batches(&self) -> Result<crate::data::Batches, TrainingError> {
         let first = (self.updates_made() % self.updates_per_epoch()) as usize;
         Ok(self
@@ -192,7 +191,7 @@ impl<M: Classifier> Training<M> {
             .epoch(self.plan.seed, self.epoch(), first)?)
     }
 
-    /// Whether a phase other than the first begins after so many updates.
+    /// Whether a phase other than the first begins after this number of updates.
     fn begins_a_phase(&self, updates: u64) -> bool {
         let mut begins = 0;
         self.plan.phases.iter().any(|(length, _)| {
@@ -205,40 +204,40 @@ impl<M: Classifier> Training<M> {
     /// Makes one update: forward, backward, optimizer, rewiring.
     ///
     /// # Errors
-    /// [`TrainingError::Loss`] or [`TrainingError::Overflow`] if the loss or a gradient is not finite: nothing has been changed then;
+    /// [`TrainingError::Loss`] or [`TrainingError::Overflow`] if the loss or a gradient is not finite: nothing has changed then;
     /// [`TrainingError::Wiring`] if the updated weights cannot be ranked;
-    /// [`TrainingError::Memory`] or [`TrainingError::Device`] if a device fails, possibly midway: the training is over then,
-    /// and its model and optimizer are not to be used.
+    /// [`TrainingError::Memory`] or [`TrainingError::Device`] if a device fails, possibly in the middle of the update: the training is over
+    /// then, and its model and optimizer must not be used.
     pub fn step(&mut self, batch: &Batch) -> Result<Update, TrainingError> {
         let failed = self.failed(0, self.plan.execution.at_once(batch.len()));
         let made = match self.plan.execution.is_direct() {
             true => on_workers(&self.device().clone(), || guarded(|| self.update(batch))),
-            // Each device is waited for, which a thread that computes had better not do.
+            // The caller waits for each device, which a compute thread should not do.
             false => guarded(|| self.update(batch)),
         };
-        made.unwrap_or_else(|message| Err(failed.saying(&message)))
+        made.unwrap_or_else(|message| Err(failed.with_message(&message)))
     }
 
-    /// Evaluates the model on the test part of the data, on the first device and in 32 bits. Selects nothing.
+    /// Evaluates the model on the test images, on the first device and in 32 bits. The wiring stays as it is.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] if the data cannot be had.
+    /// [`TrainingError::Data`] if the data cannot be read.
     pub(crate) fn evaluate(&self, data: &DataSet) -> Result<Evaluation, TrainingError> {
         let at_once = self.plan.execution.at_once(evaluation::MOST_AT_ONCE);
         let device = self.device().clone().inner();
         self.on_device(|| evaluation::evaluate_by(&*self.model, data, &device, at_once))?
     }
 
-    /// Does something on the first device, which may give up.
+    /// Runs something on the first device, and returns an error if the device panics.
     pub(crate) fn on_device<T>(&self, work: impl FnOnce() -> T) -> Result<T, TrainingError> {
         let at_once = self.plan.execution.at_once(self.plan.batch);
-        guarded(work).map_err(|message| self.failed(0, at_once).saying(&message))
+        guarded(work).map_err(|message| self.failed(0, at_once).with_message(&message))
     }
 
-    /// The failure of a device in the next update, with so many images at once.
-    fn failed(&self, place: usize, images: usize) -> Failed {
-        Failed {
-            device: self.plan.execution.places()[place].name.clone(),
+    /// A failure of a device in the next update, which computed this many images at once.
+    fn failed(&self, device: usize, images: usize) -> Failure {
+        Failure {
+            device: self.plan.execution.devices()[device].name.clone(),
             update: self.updates_made() + 1,
             epoch: self.epoch() + 1,
             images,
@@ -266,7 +265,7 @@ impl<M: Classifier> Training<M> {
             .update(step)
             .map_err(|source| TrainingError::Wiring { update, source })?;
         if rewiring.rewound || self.begins_a_phase(update) {
-            // What the optimizer remembers is of another training.
+            // A new phase begins without momentum.
             self.optimizer = optimizer::optimizer(&self.plan.optimizer);
         }
         Ok(Update {
@@ -279,7 +278,7 @@ impl<M: Classifier> Training<M> {
         })
     }
 
-    /// Forward and backward, again with half the loss scale for as long as the gradients overflow.
+    /// Forward and backward, repeated with half the loss scale as long as the gradients overflow.
     fn scaled_pass(&mut self, batch: &Batch) -> Result<Pass, TrainingError> {
         loop {
             let pass = self.pass(batch, self.loss_scale().unwrap_or(1.0))?;
@@ -287,10 +286,10 @@ impl<M: Classifier> Training<M> {
                 return Ok(pass);
             };
             if are_finite(&pass.gradients, &*self.model) {
-                scale.went_through();
+                scale.count_update();
                 return Ok(pass);
             }
-            if !scale.backs_off() {
+            if !scale.halve() {
                 return Err(self.overflow("a gradient"));
             }
         }
@@ -310,13 +309,13 @@ impl<M: Classifier> Training<M> {
         let parts: Vec<DevicePart<'_>> = execution
             .shares(batch.len())
             .into_iter()
-            .zip(execution.places())
-            .map(|(images, place)| DevicePart {
+            .zip(execution.devices())
+            .map(|(images, device)| DevicePart {
                 batch,
                 at_once: execution.at_once(images.len()),
                 images,
                 shape: self.plan.image,
-                device: place.device.clone(),
+                device: device.device.clone(),
                 arithmetic: execution.arithmetic(),
                 loss: self.plan.loss.clone(),
                 scale,
@@ -349,7 +348,7 @@ impl<M: Classifier> Training<M> {
         })
     }
 
-    /// Computes each part with a copy of the model on its device, all at once; also returns the new running averages.
+    /// Computes each part on a copy of the model on its device, in parallel. Also returns the new running averages.
     fn on_copies(
         &self,
         parts: &[DevicePart<'_>],
@@ -376,8 +375,8 @@ impl<M: Classifier> Training<M> {
             }),
         };
         let (mut results, mut averages) = (Vec::new(), Vec::new());
-        for (place, (part, ended)) in parts.iter().zip(ended).enumerate() {
-            let failed = |message: String| self.failed(place, part.at_once).saying(&message);
+        for (device, (part, ended)) in parts.iter().zip(ended).enumerate() {
+            let failed = |message: String| self.failed(device, part.at_once).with_message(&message);
             let (own, moved) = ended.map_err(failed)?;
             let weight = part.images.len() as f64 / part.batch.len() as f64;
             averages.push((moved, weight));
@@ -387,7 +386,7 @@ impl<M: Classifier> Training<M> {
         Ok((results, Averages::mean(averages, &device)))
     }
 
-    /// The sum of the devices' gradients, in their order, on the first.
+    /// The sum of the devices' gradients, in a fixed order, on the first device.
     fn sum_gradients(&self, results: Vec<DeviceResult>) -> GradientsParams {
         let device = self.device().clone().inner();
         let mut sum = GradientsAccumulator::new();

@@ -198,7 +198,7 @@ mod tests {
     use crate::backends::table::tests::results;
 
     #[test]
-    fn every_row_is_there_as_bars_or_with_its_reason() {
+    fn every_row_has_bars_or_a_reason() {
         let svg = svg(&results());
         for (class, ..) in BARS {
             // One for each of the three measured rows, and one of the legend.
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_times_longer_is_everywhere_as_far_along_the_axis() {
+    fn the_axis_is_logarithmic() {
         let axis = Axis { low: -1, high: 3 };
         let step = axis.x(1.0) - axis.x(0.1);
         assert!((axis.x(1000.0) - axis.x(100.0) - step).abs() < 1e-9);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_devices_say_cannot_break_the_picture() {
+    fn messages_of_devices_are_escaped() {
         let mut hostile = results();
         hostile.rows[2].outcome = Outcome::Refused("<script>\"&".repeat(20));
         let svg = svg(&hostile);

@@ -64,6 +64,12 @@ fn norm_inputs(random: &mut Random, [b, c, h, w]: [usize; 4]) -> Vec<Input> {
     ]
 }
 
+/// The depthwise 3 x 3 convolution of the ReLU of `x`, in loops.
+fn depthwise_of_relu(x: &[f64], shape: [usize; 4], kernel: &[f64], stride: usize) -> Vec<f64> {
+    let nodes = shape[1];
+    Conv::depthwise(nodes, stride).apply(&loops::relu(x), shape, kernel, [nodes, 1, 3, 3])
+}
+
 fn image_nodes(random: &mut Random) -> Operation {
     let shape = shape(random);
     let [_, nodes, h, w] = shape;
@@ -89,12 +95,7 @@ fn image_nodes(random: &mut Random) -> Operation {
         }),
         loops: Box::new(move |inputs| {
             let normed = loops::instance_norm(&inputs[0], &inputs[1], &inputs[2], h * w, EPSILON);
-            Conv::depthwise(nodes, 1).apply(
-                &loops::relu(&normed),
-                shape,
-                &inputs[3],
-                [nodes, 1, 3, 3],
-            )
+            depthwise_of_relu(&normed, shape, &inputs[3], 1)
         }),
     }
 }
@@ -133,12 +134,7 @@ fn batch_nodes(random: &mut Random) -> Operation {
                 h * w,
                 EPSILON,
             );
-            Conv::depthwise(nodes, stride).apply(
-                &loops::relu(&normed),
-                shape,
-                &inputs[3],
-                [nodes, 1, 3, 3],
-            )
+            depthwise_of_relu(&normed, shape, &inputs[3], stride)
         }),
     }
 }
@@ -181,12 +177,7 @@ fn state_nodes(random: &mut Random) -> Operation {
             Ok(output(graph.field().at(x.clone()), x, gradients))
         }),
         loops: Box::new(move |inputs| {
-            let convolved = Conv::depthwise(nodes, 1).apply(
-                &loops::relu(&inputs[0]),
-                shape,
-                &inputs[4],
-                [nodes, 1, 3, 3],
-            );
+            let convolved = depthwise_of_relu(&inputs[0], shape, &inputs[4], 1);
             let product = Conv {
                 padding: [0; 2],
                 groups: 1,

@@ -1,4 +1,4 @@
-//! Commands and flags.
+//! Commands and options.
 
 use std::path::PathBuf;
 
@@ -11,18 +11,18 @@ use dnw_train::training::Precision;
 use super::compiled_args::{BenchArgs, CompileArgs, ExplainArgs, PredictArgs, VerifyArgs};
 use super::values::{Which, path_or_nothing};
 
-/// Discover a network's wiring together with its weights.
+/// Train a network's wiring together with its weights.
 ///
-/// Every possible edge of the network keeps a weight; the strongest are real and take part, the others learn too and swap in when
-/// they outgrow a real one. Without a command, the main job runs: a small network learns handwritten digits that are
-/// built into this program, and a page is written in which one watches its wiring being discovered.
+/// Every possible edge of the network has a weight. The strongest are real and take part in the forward pass; the others learn too, and swap
+/// in when they outgrow a real one. Without a command, the main job runs: a small network learns handwritten digits that are part of this
+/// program, and a page shows how its wiring is discovered.
 #[derive(Debug, Parser)]
 #[command(name = "dnw", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// The main job's settings.
+    /// The settings of the main job.
     #[command(flatten)]
     pub train: TrainSettings,
 }
@@ -39,10 +39,10 @@ const EXAMPLES: &str = "Examples:
   dnw predict digits.dnw                         use it
   dnw compare runs/digits-1 runs/digits-2        several runs over each other";
 
-/// The largest whole number that a recipe, being TOML, can hold.
-const MOST_IN_TOML: u64 = i64::MAX as u64;
+/// The largest integer in TOML.
+const MAX_IN_TOML: u64 = i64::MAX as u64;
 
-/// Takes the name of a precision.
+/// Parses the name of a precision.
 fn precision() -> impl TypedValueParser<Value = Precision> {
     let names = PossibleValuesParser::new(Precision::ALL.map(Precision::name));
     names.try_map(|name| name.parse::<Precision>())
@@ -55,7 +55,7 @@ auto is the best GPU that this program was built for and finds, or else the CPU.
 cpu (software) or a number; N counts GPUs from 0. `dnw devices` lists what is here, and how to build for what is not. ADDRESS is \
 what `dnw serve` prints; the token of the server is read from DNW_TOKEN.";
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a network by a recipe and write its run folder and its page
@@ -66,17 +66,17 @@ pub enum Command {
     Count(CountArgs),
     /// Write a run's page again, or a picture of its wiring
     Report(ReportArgs),
-    /// Lay several runs over each other: a page, a table, a plot
+    /// Compare several runs: a page, a table, a plot
     Compare(CompareArgs),
-    /// Make a run folder of a published checkpoint
+    /// Create a run folder from a published checkpoint
     ///
-    /// Nothing in the file is run: of a `.pt` file only tensors in dictionaries are read. The real edges are those that the
-    /// recipe's rule chooses from the weights at the end of a run, or those of the file's masks.
+    /// Nothing in the file is executed: of a `.pt` file only tensors in dictionaries are read. The real edges are those of the file's masks,
+    /// or those that the recipe's rule selects from the weights at the end of a run.
     Import(ImportArgs),
     /// Write a run's weights as a safetensors file for other programs
     ///
-    /// The file holds the weight of every possible edge. Where the real ones do not follow from the weights, a mask of zeros and
-    /// ones lies beside each weight.
+    /// The file holds the weights of all possible edges. If the real edges do not follow from them, there is a mask of zeros and ones for each
+    /// weight.
     Export(ExportArgs),
     /// Compile a run to one small file, which runs at the cost of its real edges
     ///
@@ -104,7 +104,7 @@ pub enum Command {
         /// The recipe to print
         name: Option<String>,
     },
-    /// List the rules that choose edges, with what each lets be set
+    /// List the rules that select edges, with the settings of each
     Rules {
         /// Print them as JSON on standard output
         #[arg(long)]
@@ -112,19 +112,19 @@ pub enum Command {
     },
     /// List, check or fetch data sets
     Data(DataArgs),
-    /// List the devices that are here, and how to build for those that are not
+    /// List the devices of this machine, and how to build for others
     Devices {
         /// Print them as JSON on standard output
         #[arg(long)]
         json: bool,
     },
-    /// Offer this machine's devices to other programs and machines
+    /// Serve this machine's devices to other programs and machines
     ///
-    /// Whoever trains gives the name that this prints to `--device`, and the token in the environment as DNW_TOKEN. On this machine
-    /// it speaks WebSocket. Where other machines can reach it, it speaks Iroh instead, which is encrypted and needs no third party,
-    /// and it never serves without a token there.
+    /// A client gives the name that this prints to `--device`, and the token in the environment variable DNW_TOKEN. On this machine the
+    /// protocol is WebSocket. For other machines it is Iroh, which is encrypted and needs no third party, and which always requires a
+    /// token.
     Serve(ServeArgs),
-    /// Ask a backend's driver for its devices; `dnw devices` and `--device auto` do so in a child process
+    /// List a backend's devices; `dnw devices` and `--device auto` run this in a child process
     #[command(hide = true)]
     Probe {
         /// The backend
@@ -134,18 +134,18 @@ pub enum Command {
     Completions(ShellArgs),
     /// Print the manual page
     Man {
-        /// The command whose page it is; without it, that of the program
+        /// The command; by default the program itself
         command: Option<String>,
     },
 }
 
-/// Flags of a training.
+/// Options of `dnw train`.
 #[derive(Clone, Debug, Args)]
 pub struct TrainArgs {
     /// The recipe: a name (`dnw recipes` lists them), or a TOML file that says in `from` which recipe it changes
     #[arg(default_value = dnw_train::recipe::MAIN_JOB)]
     pub recipe: String,
-    /// Settings.
+    /// The settings.
     #[command(flatten)]
     pub settings: TrainSettings,
 }
@@ -153,28 +153,28 @@ pub struct TrainArgs {
 /// Settings of a training.
 #[derive(Clone, Debug, Args)]
 pub struct TrainSettings {
-    /// Change a key of the recipe, such as wiring.density=0.05; may be given again
+    /// Change a key of the recipe, such as wiring.density=0.05; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// The folder with the data set's files
     #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,
-    /// The run folder, which must not exist or be empty [default: the next free runs/RECIPE-N]
+    /// The run folder, which must be absent or empty [default: the next free runs/RECIPE-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Seed of weights, order of the data and augmentation
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=MOST_IN_TOML))]
+    /// Seed of the weights, the order of the data and the augmentation
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=MAX_IN_TOML))]
     pub seed: Option<u64>,
-    /// Passes over the training images
+    /// Epochs: passes over the training images
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
-    /// Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
+    /// The device: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
     #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
     /// Several devices that share each batch, such as cuda:0,cuda:1
     ///
-    /// Each computes the gradients of its share; their mean over the batch updates and rewires one model, on the first device, which
-    /// the others copy for the next batch. A device may be named twice.
+    /// Each computes the gradients of its share. Their mean updates and rewires one model, on the first device, which the others copy for the
+    /// next batch. A device may be named twice.
     #[arg(
         long,
         value_name = "NAME,NAME",
@@ -182,32 +182,32 @@ pub struct TrainSettings {
         conflicts_with = "device"
     )]
     pub devices: Vec<String>,
-    /// Compute at most so many images at once, for devices with little memory
+    /// Compute at most this many images at once, for devices with little memory
     ///
-    /// A batch is computed in parts and their gradients are added up: the updates are those of whole batches, save that batch norms see
-    /// each part by itself. Takes the memory of a batch of N.
+    /// The gradients of the parts of a batch are added up: the updates equal those of whole batches, except that batch norms use the statistics
+    /// of each part. Needs the memory of a batch of N images.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     pub micro_batch: Option<u64>,
-    /// The numbers that the network is computed in while it trains: f32, f16, bf16, mixed
+    /// The precision of the forward and backward pass: f32, f16, bf16, mixed
     ///
-    /// Weights, optimizer and the selection of edges stay in f32, and so do evaluations. f16 scales the loss so that small gradients are
-    /// not lost. mixed takes bf16, or f16 where the device lacks that, and keeps norms in f32. Worth its while on GPUs;
-    /// CPUs get slower.
+    /// Weights, optimizer, selection of edges and evaluations stay in f32. f16 scales the loss so that small gradients are not lost. mixed uses
+    /// bf16, or f16 if the device does not support it, and keeps norms in f32. Faster on GPUs, slower on
+    /// CPUs.
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
     pub precision: Precision,
-    /// Threads that compute [default: one per core]
+    /// CPU threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// How operations are computed
+    /// The implementation of operations
     #[arg(long, value_enum, value_name = "WHICH", default_value = "fastest")]
-    pub kernels: Bodies,
-    /// Say at the end what a step costs, part by part
+    pub kernels: KernelOption,
+    /// Print the time of a training step, part by part
     ///
-    /// A table, and two files in the run folder: `profile.txt` with the table, `profile.folded` with the same as folded stacks, which
-    /// flamegraph.pl, inferno and speedscope draw. On a GPU each part waits for the GPU, which makes steps longer.
+    /// Writes two files to the run folder: `profile.txt` with the table, and `profile.folded` with folded stacks for flamegraph.pl, inferno and
+    /// speedscope. On a GPU each part waits for the GPU, which makes steps slower.
     #[arg(long)]
     pub profile: bool,
-    /// Print what the training would come to and the resolved recipe, and stop
+    /// Print the cost of the training and the resolved recipe, and stop
     #[arg(long)]
     pub dry_run: bool,
     /// Print the result as JSON on standard output
@@ -218,16 +218,16 @@ pub struct TrainSettings {
     pub quiet: bool,
 }
 
-/// How operations are computed.
+/// The implementation of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Bodies {
-    /// By the kernels of this program where the device has them
+pub enum KernelOption {
+    /// Kernels of this program, where the device has them
     Fastest,
-    /// By plain tensors throughout, which is slow: to find out whether a kernel is at fault
+    /// Plain tensors only, which is slow: to find out whether a kernel is wrong
     Reference,
 }
 
-/// Flags of an evaluation.
+/// Options of `dnw eval`.
 #[derive(Clone, Debug, Args)]
 pub struct EvalArgs {
     /// The run folder
@@ -238,10 +238,10 @@ pub struct EvalArgs {
     /// The folder with the data set's files
     #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,
-    /// Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
+    /// The device: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
     #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
-    /// Evaluate the wiring too: with one weight shared by all edges, several in turn, and with redrawn ones
+    /// Evaluate the wiring too: with weights shared by all edges, and with new random weights
     #[arg(long)]
     pub weight_agnostic: bool,
     /// Print the result as JSON on standard output
@@ -249,7 +249,7 @@ pub struct EvalArgs {
     pub json: bool,
 }
 
-/// Flags of a count.
+/// Options of `dnw count`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   dnw count runs/digits-1                      what a run found, layer by layer
@@ -257,19 +257,19 @@ pub struct EvalArgs {
 pub struct CountArgs {
     /// A run folder, or the name or file of a recipe
     pub of: String,
-    /// Which weights of a run
+    /// The weights of the run
     #[arg(long, value_enum, default_value = "last")]
     pub weights: Which,
-    /// Change a key of the recipe; may be given again
+    /// Change a key of the recipe; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// The folder with your own images, for a recipe that trains on them
     #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,
-    /// Height and width of the images, if not those of the run or the recipe
+    /// Height and width of the images [default: those of the run or the recipe]
     #[arg(long, value_name = "PIXELS")]
     pub side: Option<usize>,
-    /// Say what training takes on one and on eight devices instead: memory by part, bytes exchanged, checkpoints
+    /// Print the cost of training on one and on eight devices instead: memory by part, bytes exchanged, checkpoints
     #[arg(long, conflicts_with = "json")]
     pub scaling: bool,
     /// Print the counts as JSON on standard output
@@ -277,18 +277,18 @@ pub struct CountArgs {
     pub json: bool,
 }
 
-/// Flags of a report.
+/// Options of `dnw report`.
 #[derive(Clone, Debug, Args)]
 pub struct ReportArgs {
     /// The run folder
     pub run: PathBuf,
-    /// Where the page goes [default: report.html in the run folder]
+    /// The path of the page [default: report.html in the run folder]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Draw the wiring as an SVG picture instead: at moments given as shares of the run, beside each other
+    /// Draw the wiring as an SVG picture instead, at several times of the run side by side
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// The moments of the picture, 0 to 1
+    /// The times of the picture, 0 (start) to 1 (end)
     #[arg(
         long,
         value_delimiter = ',',
@@ -296,24 +296,24 @@ pub struct ReportArgs {
         requires = "svg"
     )]
     pub at: Vec<f64>,
-    /// Draw one picture that moves through so many moments
+    /// Draw one animated picture with this many frames
     #[arg(long, value_name = "FRAMES", requires = "svg", conflicts_with = "at")]
     pub moving: Option<usize>,
 }
 
-/// Flags of a comparison.
+/// Options of `dnw compare`.
 #[derive(Clone, Debug, Args)]
 pub struct CompareArgs {
-    /// The run folders; a folder of run folders stands for all of them
+    /// Run folders, or folders of run folders
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
-    /// Where the page goes
+    /// The path of the page
     #[arg(long, default_value = "compare.html", value_name = "FILE")]
     pub out: PathBuf,
-    /// Draw accuracy over budget as an SVG plot too
+    /// Also plot accuracy over budget as SVG
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// Write the table as Markdown too
+    /// Also write the table as Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
     /// Print the table as JSON on standard output
@@ -321,19 +321,19 @@ pub struct CompareArgs {
     pub json: bool,
 }
 
-/// Flags of an import.
+/// Options of `dnw import`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = IMPORT_EXAMPLES)]
 pub struct ImportArgs {
     /// The checkpoint: a `.pt` or safetensors file
     pub file: PathBuf,
-    /// The recipe whose network it is [default: the first that fits; `dnw recipes` lists them]
+    /// The recipe of the network [default: the first that fits; `dnw recipes` lists them]
     #[arg(long, value_name = "NAME")]
     pub recipe: Option<String>,
-    /// Change a key of the recipe, such as model.level=24; may be given again
+    /// Change a key of the recipe, such as model.level=24; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The run folder, which must not exist or be empty [default: the next free runs/RECIPE-N]
+    /// The run folder, which must be absent or empty [default: the next free runs/RECIPE-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print the result as JSON on standard output
@@ -346,25 +346,25 @@ const IMPORT_EXAMPLES: &str = "Examples:
   dnw import narrow.pt --recipe cifar10-tiny-static-dnw --set model.level=24
   dnw eval runs/imagenet-resnet50-all-90-1 --data ~/data";
 
-/// Flags of an export.
+/// Options of `dnw export`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXPORT_EXAMPLES)]
 pub struct ExportArgs {
     /// The run folder
     pub run: PathBuf,
-    /// Which weights
+    /// The weights of the run
     #[arg(long, value_enum, default_value = "last")]
     pub weights: Which,
     /// Names and layout of the tensors
     #[arg(long, value_enum, default_value = "published")]
     pub layout: LayoutName,
-    /// Write each weight as weight_orig and weight_mask, as torch.nn.utils.prune does [default: zeros written in]
+    /// Write each weight as weight_orig and weight_mask, like torch.nn.utils.prune [default: zeros for hallucinated edges]
     #[arg(long, conflicts_with_all = ["raw", "layout"])]
     pub masks: bool,
-    /// Write the stored weights of all possible edges, as the published checkpoints have them; most take no part in the forward pass
+    /// Write the weights of all possible edges, as in the published checkpoints; most take no part in the forward pass
     #[arg(long, conflicts_with = "layout")]
     pub raw: bool,
-    /// Where the file goes
+    /// The path of the file
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
@@ -378,16 +378,16 @@ const EXPORT_EXAMPLES: &str = "Examples:
 /// Names and layout of the tensors in a file.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LayoutName {
-    /// As published checkpoints have them, and PyTorch programs read them
+    /// Those of published checkpoints and PyTorch programs
     Published,
-    /// As the run itself has them
+    /// Those of the run
     Burn,
 }
 
-/// Flags of `dnw data`.
+/// Options of `dnw data`.
 #[derive(Clone, Debug, Args)]
 pub struct DataArgs {
-    /// What to do with them
+    /// The command
     #[command(subcommand)]
     pub action: Option<DataAction>,
     /// The folder with the data sets' files
@@ -395,12 +395,12 @@ pub struct DataArgs {
     pub data: Option<PathBuf>,
 }
 
-/// What to do with data sets.
+/// Commands for data sets.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DataAction {
-    /// Say which data sets there are, and where
+    /// List the data sets and their folders
     List,
-    /// Read every file of a data set and compare it with the published checksums
+    /// Compare every file of a data set with the published checksums
     Check {
         /// The data set
         name: String,
@@ -412,7 +412,7 @@ pub enum DataAction {
     },
 }
 
-/// Flags of a server.
+/// Options of `dnw serve`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   dnw serve                                       this machine's best device, to this machine
@@ -420,10 +420,10 @@ pub enum DataAction {
                                                   to every network, under the same name each time
   DNW_TOKEN=... dnw train mnist --device remote:ws://127.0.0.1:3000")]
 pub struct ServeArgs {
-    /// The device to offer
+    /// The device to serve
     #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
-    /// Several devices of one backend; clients get the second with /1 behind the address
+    /// Several devices of one backend; clients select the second with /1 after the address
     #[arg(
         long,
         value_name = "NAMES",
@@ -431,21 +431,21 @@ pub struct ServeArgs {
         conflicts_with = "device"
     )]
     pub devices: Vec<String>,
-    /// Where to listen; an address beyond this machine is served encrypted
+    /// The address to listen on; addresses reachable from other machines are served encrypted
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS:PORT")]
     pub listen: Listen,
-    /// The file with the token, made if there is none [default: DNW_TOKEN, or a new one, which is printed]
+    /// The file with the token, created if missing [default: DNW_TOKEN, or a new token, which is printed]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Let in every program of this machine, and every page in a browser on it
+    /// Accept every program of this machine, and every web page in a browser on it
     #[arg(long, conflicts_with = "token_file")]
     pub without_token: bool,
-    /// The file with the key that an encrypted server is known by, made if there is none [default: a new key each time]
+    /// The file with the key of an encrypted server, created if missing [default: a new key each time]
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 }
 
-/// For which shell.
+/// Options of `dnw completions`.
 #[derive(Clone, Debug, Args)]
 pub struct ShellArgs {
     /// The shell

@@ -1,4 +1,4 @@
-//! `dnw count`, and what `--dry-run` says.
+//! `dnw count`, and the summary of `--dry-run`.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -110,11 +110,11 @@ fn table(cost: &Cost, name: &str) -> String {
     for layer in &cost.count.rows {
         row(&layer.layer, &layer.views);
     }
-    row("in all", &cost.count.total);
+    row("total", &cost.count.total);
     let total = &cost.count.total.nominal;
     let _ = writeln!(
         text,
-        "\nParameters are weights and real edges; norms ({}) and biases ({}) come besides.",
+        "\nParameters are weights and real edges, without norms ({}) and biases ({}).",
         grouped(total.norms),
         grouped(total.biases)
     );
@@ -124,51 +124,45 @@ fn table(cost: &Cost, name: &str) -> String {
     text
 }
 
-/// How the columns are to be read, and how they compare with what was published.
+/// What the columns mean, and how they compare with published counts.
 fn notes(cost: &Cost, name: &str) -> Vec<String> {
     let mut notes = vec![
-        "dense: every weight and node. nominal: as the paper counts, real edges and nodes with one out of them. \
-         alive: what is left when dead nodes are removed until none is."
+        "dense: all weights and nodes. nominal: real edges, and nodes with a real edge out of them, as in the paper. \
+         alive: without dead nodes, which are removed until none is left."
             .to_owned(),
     ];
     notes.extend(cost.notes.iter().cloned());
-    notes.extend(published_counts(name).map(str::to_owned));
+    notes.extend(published_counts(name));
     notes
 }
 
-/// What was published about the cost of a recipe's network, and why the count may differ.
-fn published_counts(name: &str) -> Option<&'static str> {
-    let text = match name {
-        "imagenet-mobilenet-dense-x0.25" => "published: 0.5M parameters, 41M multiply-adds.",
-        "imagenet-mobilenet-dense-x0.5" => "published: 1.3M parameters, 149M multiply-adds.",
-        "imagenet-mobilenet-random-x0.225" => {
-            "published: 1.2M parameters, 55.7M multiply-adds; which nodes of a random graph are dead is a matter of its seed."
-        }
-        "imagenet-mobilenet-random-x0.49" => {
-            "published: 1.8M parameters, 170M multiply-adds; the paper's own formula gives at most 158.8M with every node alive."
-        }
-        "imagenet-mobilenet-dnw-small-x0.15" => {
-            "published: 0.24M parameters, 22.1M multiply-adds; trained wirings leave more nodes dead than one that begins."
-        }
-        "imagenet-mobilenet-dnw-small-x0.225" => {
-            "published: 0.4M parameters, 41.2M multiply-adds; trained wirings leave more nodes dead than one that begins."
-        }
-        "imagenet-mobilenet-dnw-x0.225" => {
-            "published: 1.1M parameters, 42.1M multiply-adds; trained wirings leave more nodes dead than one that begins."
-        }
-        "imagenet-mobilenet-dnw-x0.3" => {
-            "published: 1.3M parameters, 66.7M multiply-adds; trained wirings leave more nodes dead than one that begins."
-        }
-        "imagenet-mobilenet-dnw-x0.49" => {
-            "published: 1.8M parameters, 154M multiply-adds; trained wirings leave more nodes dead than one that begins."
-        }
-        "imagenet-resnet50-dense" => "published: 25.5M parameters, 4.1G multiply-adds.",
-        _ => return None,
-    };
-    Some(text)
+/// The published parameters and multiply-adds of a recipe's network, and why the count may differ.
+const PUBLISHED: [(&str, &str, &str, &str); 10] = [
+    ("mobilenet-dense-x0.25", "0.5M", "41M", ""),
+    ("mobilenet-dense-x0.5", "1.3M", "149M", ""),
+    ("mobilenet-random-x0.225", "1.2M", "55.7M", RANDOM),
+    ("mobilenet-random-x0.49", "1.8M", "170M", FORMULA),
+    ("mobilenet-dnw-small-x0.15", "0.24M", "22.1M", TRAINED),
+    ("mobilenet-dnw-small-x0.225", "0.4M", "41.2M", TRAINED),
+    ("mobilenet-dnw-x0.225", "1.1M", "42.1M", TRAINED),
+    ("mobilenet-dnw-x0.3", "1.3M", "66.7M", TRAINED),
+    ("mobilenet-dnw-x0.49", "1.8M", "154M", TRAINED),
+    ("resnet50-dense", "25.5M", "4.1G", ""),
+];
+const RANDOM: &str = "; the number of dead nodes of a random graph depends on its seed";
+const FORMULA: &str = "; the paper's own formula gives at most 158.8M, with every node alive";
+const TRAINED: &str = "; a trained wiring has more dead nodes than an initial one";
+
+/// The note on the published cost of a recipe's network, if there is one.
+fn published_counts(name: &str) -> Option<String> {
+    let network = name.strip_prefix("imagenet-")?;
+    let known = PUBLISHED.iter().find(|(known, ..)| *known == network);
+    known.map(|(_, parameters, multiply_adds, note)| {
+        format!("published: {parameters} parameters, {multiply_adds} multiply-adds{note}.")
+    })
 }
 
-/// What a recipe comes to, as lines that a TOML reader passes over.
+/// The cost of a recipe, as TOML comments.
 pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<String, Failure> {
     let device = cpu()?;
     let (image, classes, images, is_own) = planned_data(recipe, data)?;
@@ -184,10 +178,10 @@ pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<S
     let candidates: usize = cost.wired.iter().map(|(_, candidates, _)| candidates).sum();
     let budget: usize = cost.wired.iter().map(|(_, _, budget)| budget).sum();
     let mut text = String::new();
-    let mut say = |label: &str, value: String| {
+    let mut line = |label: &str, value: String| {
         let _ = writeln!(text, "# {label:<14} {value}");
     };
-    say(
+    line(
         "data",
         format!(
             "{}, {images} training images of {channels} x {height} x {width}, {classes} classes, {}",
@@ -195,7 +189,7 @@ pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<S
             if is_own { "as found" } else { "as published" }
         ),
     );
-    say(
+    line(
         "parameters",
         format!(
             "{} of {} ({} edges, {} other weights, {} in norms and biases)",
@@ -206,7 +200,7 @@ pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<S
             grouped(total.nominal.norms + total.nominal.biases),
         ),
     );
-    say(
+    line(
         "multiply-adds",
         format!(
             "{} an image ({} without sparsity)",
@@ -214,7 +208,7 @@ pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<S
             grouped(total.dense.multiply_adds)
         ),
     );
-    say(
+    line(
         "budget",
         if candidates == 0 {
             "none, the network is dense".to_owned()
@@ -228,7 +222,7 @@ pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<S
             )
         },
     );
-    say(
+    line(
         "updates",
         format!(
             "{} in {} epochs of {} ({} images each)",
@@ -238,10 +232,10 @@ pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<S
             recipe.batch
         ),
     );
-    say(
+    line(
         "memory",
         format!(
-            "about {} MB while training on the CPU with {} at once, by an estimate: `dnw count NAME --scaling` says of what",
+            "about {} MB (estimated) to train on the CPU with {} at once; `dnw count NAME --scaling` lists the parts",
             grouped(cost.training_bytes(at_once) / 1_000_000),
             if at_once == recipe.batch {
                 "a batch".to_owned()
@@ -251,7 +245,7 @@ pub fn summary(recipe: &Recipe, data: Option<&Path>, at_once: usize) -> Result<S
         ),
     );
     for note in &cost.notes {
-        say("note", note.clone());
+        line("note", note.clone());
     }
     Ok(text)
 }

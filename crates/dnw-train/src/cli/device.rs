@@ -1,4 +1,4 @@
-//! The device that a command computes on.
+//! The device of a command.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use dnw_device::{Adapter, Backend, DeviceError, DeviceName, Opened, host, open, 
 
 use super::failure::Failure;
 
-/// How long a driver may take to list its devices.
+/// The time limit for a driver to list its devices.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The devices of a backend, asked for in a child process, so that a driver that crashes or hangs is a sentence.
+/// The devices of a backend, listed in a child process, so that a crash or a hang of a driver becomes an error.
 pub fn find(backend: Backend) -> Result<Vec<Adapter>, String> {
     let Ok(program) = std::env::current_exe() else {
         return probe::here(backend);
@@ -24,18 +24,18 @@ pub fn find(backend: Backend) -> Result<Vec<Adapter>, String> {
     probe.find(backend)
 }
 
-/// The device of that name, which has proved to work.
+/// Opens and tests a device.
 pub fn device(name: &str) -> Result<Opened, Failure> {
     let name: DeviceName = name.parse()?;
     Ok(open_found_by(&name, &|backend| find(backend))?)
 }
 
-/// A device for what takes no time: the CPU, where the program was built with one.
+/// The CPU, or the first device if the program was built without one, for small computations.
 pub fn cpu() -> Result<Device, Failure> {
     Ok(open(&host())?.device)
 }
 
-/// A device that worked and then did not.
+/// The error of a device that worked before.
 pub fn broken(name: &DeviceName, message: String) -> DeviceError {
     DeviceError::Broken {
         name: name.to_string(),

@@ -1,4 +1,4 @@
-//! `dnw devices`: what this program was built with, what is here, and what `auto` takes.
+//! `dnw devices`: the backends of this program, the devices of this machine, and the device of `auto`.
 
 use dnw_device::probe;
 use dnw_device::{Adapter, Backend, Kind, Present, backends, best};
@@ -7,7 +7,7 @@ use super::device::find;
 use super::failure::Failure;
 use super::output::{line, whole};
 
-/// The child's side of [`find`].
+/// The child process of [`find`].
 pub fn probe(backend: &str) -> Result<u8, Failure> {
     let found = Backend::by_name(backend).ok_or_else(|| {
         Failure::new(
@@ -55,7 +55,7 @@ pub fn devices(json: bool) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A line of the table.
+/// A row of the table.
 struct Row {
     name: String,
     memory: String,
@@ -97,7 +97,7 @@ fn row(adapter: &Adapter) -> Row {
     if !adapter.driver.is_empty() {
         what += &format!("; {}", adapter.driver);
     }
-    // The CPU's own backends have no driver; what has one and is a CPU only pretends to be a GPU.
+    // CPU backends have no driver. A CPU with a driver is a software GPU.
     if adapter.kind == Kind::Cpu && !adapter.driver.is_empty() {
         what += "; software, taken only when asked for";
     }

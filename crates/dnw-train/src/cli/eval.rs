@@ -1,4 +1,4 @@
-//! `dnw eval`: what a run's weights, or its wiring alone, are worth.
+//! `dnw eval`: evaluates the weights of a run, or its wiring alone.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -34,26 +34,23 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
         weights: folder.weights(which),
         weight_agnostic: args.weight_agnostic,
     };
-    // The run was made with this recipe, so that a network that cannot be made means that the recipe is no longer that one.
-    let unfit =
+    // The run was made with this recipe. If its network cannot be created, the recipe has been damaged.
+    let damaged =
         |error: &dyn std::fmt::Display| RunError::damaged(folder.path().join("recipe.toml"), error);
     let model = &recipe.model;
-    let found = guarded(|| model.build(data.shape(), data.classes.len(), &device, evaluate));
-    let found = found
+    let results = guarded(|| model.build(data.shape(), data.classes.len(), &device, evaluate));
+    let results = results
         .map_err(|message| broken(&opened.name, message))?
-        .map_err(|error| unfit(&error))?
+        .map_err(|error| damaged(&error))?
         .map_err(|error| match error {
-            Unusable::Recipe(error) => Failure::from(unfit(&error)),
-            Unusable::Other(failure) => failure,
+            EvalError::Recipe(error) => Failure::from(damaged(&error)),
+            EvalError::Other(failure) => failure,
         })?;
-    let Found {
-        as_learned: found,
-        agnostic,
-    } = found;
+    let Results { trained, agnostic } = results;
     if args.json {
         let agnostic = agnostic.iter().map(|(weights, found)| {
             serde_json::json!({
-                "weights": in_words(*weights),
+                "weights": describe(*weights),
                 "test_accuracy": found.accuracy,
                 "test_loss": found.loss.is_finite().then_some(found.loss),
             })
@@ -62,27 +59,27 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
         let result = serde_json::json!({
             "run": folder.path().to_string_lossy(),
             "weights": which,
-            "test_accuracy": found.accuracy,
-            "test_loss": found.loss,
-            "confusion": found.confusion,
+            "test_accuracy": trained.accuracy,
+            "test_loss": trained.loss,
+            "confusion": trained.confusion,
             "weight_agnostic": agnostic,
         });
         line(format!("{result:#}"))?;
     } else {
-        let (accuracy, images) = (100.0 * found.accuracy, data.test.len());
+        let (accuracy, images) = (100.0 * trained.accuracy, data.test.len());
         line(format!(
             "{accuracy:.2} % of {images} test images (loss {:.4})",
-            found.loss
+            trained.loss
         ))?;
-        if data.classes.len() <= MOST_CLASSES_SHOWN {
-            whole(confusion_table(&found, &data.classes).as_bytes())?;
+        if data.classes.len() <= MAX_CLASSES_SHOWN {
+            whole(confusion_table(&trained, &data.classes).as_bytes())?;
         }
         if !agnostic.is_empty() {
             line("\nthe same wiring with other weights on its edges:")?;
             for (weights, found) in &agnostic {
                 line(format!(
                     "{:<22} {:6.2} %",
-                    in_words(*weights),
+                    describe(*weights),
                     100.0 * found.accuracy
                 ))?;
             }
@@ -99,22 +96,22 @@ struct Evaluate<'a> {
     weight_agnostic: bool,
 }
 
-/// What an evaluation found.
-struct Found {
-    /// With the weights that were learned.
-    as_learned: Evaluation,
-    /// With others.
+/// The results of an evaluation.
+struct Results {
+    /// With the trained weights.
+    trained: Evaluation,
+    /// With other weights.
     agnostic: Vec<(Weights, Evaluation)>,
 }
 
-/// The shared weights that are tried: those of Gaier and Ha (2019).
-const SHARED: [f32; 6] = [-2.0, -1.0, -0.5, 0.5, 1.0, 2.0];
-/// Draws of new weights.
-const REDRAWN: u64 = 5;
-/// A table of more classes is no longer read.
-const MOST_CLASSES_SHOWN: usize = 20;
+/// The shared weights, as in Gaier and Ha (2019).
+const SHARED_WEIGHTS: [f32; 6] = [-2.0, -1.0, -0.5, 0.5, 1.0, 2.0];
+/// The number of random weights.
+const RANDOM_WEIGHTS: u64 = 5;
+/// The most classes with a confusion table.
+const MAX_CLASSES_SHOWN: usize = 20;
 
-fn in_words(weights: Weights) -> String {
+fn describe(weights: Weights) -> String {
     match weights {
         Weights::Shared(weight) => format!("all {weight}"),
         Weights::Redrawn { seed } => format!("redrawn with seed {seed}"),
@@ -122,44 +119,41 @@ fn in_words(weights: Weights) -> String {
 }
 
 impl UseModel for Evaluate<'_> {
-    type Output = Result<Found, Unusable>;
+    type Output = Result<Results, EvalError>;
 
     fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
-        // Wired only so that the model has places for the stored wirings; which edges it begins with does not matter.
+        // Wired only to have a place for the stored wirings; the initial edges do not matter.
         let wire = self
             .recipe
             .wire(1, self.data.classes.len())
-            .map_err(|error| Unusable::Other(error.into()))?;
-        let mut model = wire.attach(model).map_err(Unusable::Recipe)?;
-        load_weights(&mut *model, &self.weights).map_err(|error| Unusable::Other(error.into()))?;
+            .map_err(|error| EvalError::Other(error.into()))?;
+        let mut model = wire.attach(model).map_err(EvalError::Recipe)?;
+        load_weights(&mut *model, &self.weights).map_err(|error| EvalError::Other(error.into()))?;
         let evaluate = |model: &M| {
-            evaluate(model, self.data, self.device).map_err(|error| Unusable::Other(error.into()))
+            evaluate(model, self.data, self.device).map_err(|error| EvalError::Other(error.into()))
         };
-        let as_learned = evaluate(&model)?;
+        let trained = evaluate(&model)?;
         let mut agnostic = Vec::new();
         if self.weight_agnostic {
-            let shared = SHARED.map(Weights::Shared).into_iter();
-            for weights in shared.chain((0..REDRAWN).map(|seed| Weights::Redrawn { seed })) {
-                let other = model.with_weights(weights).map_err(Unusable::Recipe)?;
+            let shared = SHARED_WEIGHTS.map(Weights::Shared).into_iter();
+            for weights in shared.chain((0..RANDOM_WEIGHTS).map(|seed| Weights::Redrawn { seed })) {
+                let other = model.with_weights(weights).map_err(EvalError::Recipe)?;
                 agnostic.push((weights, evaluate(&other)?));
             }
         }
-        Ok(Found {
-            as_learned,
-            agnostic,
-        })
+        Ok(Results { trained, agnostic })
     }
 }
 
 /// Why a run cannot be evaluated.
-enum Unusable {
-    /// Its recipe asks for a wiring that its network cannot have.
+enum EvalError {
+    /// The network cannot be wired by the recipe.
     Recipe(WiringError),
-    /// Anything else.
+    /// Another error.
     Other(Failure),
 }
 
-fn confusion_table(found: &Evaluation, classes: &[String]) -> String {
+fn confusion_table(evaluation: &Evaluation, classes: &[String]) -> String {
     let mut text = String::from("rows: true class, columns: predicted\n");
     let width = classes.iter().map(String::len).max().unwrap_or(1).max(5);
     let _ = write!(text, "{:>width$}", "");
@@ -167,7 +161,7 @@ fn confusion_table(found: &Evaluation, classes: &[String]) -> String {
         let _ = write!(text, " {class:>width$}");
     }
     text.push('\n');
-    for (row, class) in found.confusion.chunks(classes.len()).zip(classes) {
+    for (row, class) in evaluation.confusion.chunks(classes.len()).zip(classes) {
         let _ = write!(text, "{class:>width$}");
         for count in row {
             let _ = write!(text, " {count:>width$}");

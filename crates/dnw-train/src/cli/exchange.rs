@@ -1,4 +1,4 @@
-//! `dnw import` and `dnw export`: networks of other programs, and networks for them.
+//! `dnw import` and `dnw export`: checkpoints from and for other programs.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::output::{line, note, whole};
 use super::train::{command_line, environment};
 
-/// Makes a run folder of a file.
+/// Imports a file as a run folder.
 pub fn import(args: &ImportArgs) -> Result<u8, Failure> {
     let device = cpu()?;
     let mut environment = environment(&host(), "CPU", None);
@@ -56,11 +56,11 @@ pub fn notes(imported: &Imported) {
     }
 }
 
-/// The first few of many.
+/// The first few names.
 fn some(all: &[String]) -> String {
-    const MOST: usize = 5;
-    let shown = all.iter().take(MOST).cloned().collect::<Vec<_>>();
-    match all.len().saturating_sub(MOST) {
+    const MAX: usize = 5;
+    let shown = all.iter().take(MAX).cloned().collect::<Vec<_>>();
+    match all.len().saturating_sub(MAX) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
@@ -95,7 +95,7 @@ fn print(imported: &Imported, json: bool) -> Result<(), Failure> {
     whole(text.as_bytes())
 }
 
-/// Writes a run's weights as a file.
+/// Writes the weights of a run as a file.
 pub fn export(args: &ExportArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let device = cpu()?;

@@ -1,4 +1,4 @@
-//! What went wrong, and what to do about it.
+//! Error messages with remedies.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ use dnw_train::run::RunError;
 use dnw_train::runner::RunnerError;
 use dnw_train::training::{ExecutionError, TrainingError};
 
-/// A failure as it is printed: what went wrong, and the remedy.
+/// An error message and its remedy.
 #[derive(Debug)]
 pub struct Failure {
     what: String,
@@ -23,7 +23,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its remedy.
+    /// A message with its remedy.
     pub fn new(what: impl ToString, help: impl ToString) -> Self {
         Self {
             what: what.to_string(),
@@ -31,13 +31,13 @@ impl Failure {
         }
     }
 
-    /// The failure with a further line of help.
-    pub fn and(mut self, help: impl std::fmt::Display) -> Self {
+    /// Adds a line of help.
+    pub fn with_help(mut self, help: impl std::fmt::Display) -> Self {
         let _ = write!(self.help, "\n{help}");
         self
     }
 
-    /// Both, as lines for a person.
+    /// The message and the help as printed lines.
     pub fn to_lines(&self) -> String {
         let mut text = format!("error: {}", self.what);
         for (i, line) in self.help.lines().enumerate() {
@@ -48,8 +48,8 @@ impl Failure {
     }
 }
 
-/// Gives types that know their own remedy.
-macro_rules! with_help {
+/// Conversions of errors that have a remedy.
+macro_rules! from_errors_with_help {
     ($($error:ty),*) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
@@ -59,7 +59,7 @@ macro_rules! with_help {
     )*};
 }
 
-with_help!(
+from_errors_with_help!(
     DataError,
     DeviceError,
     ExecutionError,
@@ -149,7 +149,7 @@ impl From<TrainingError> for Failure {
 }
 
 impl Failure {
-    /// The failure that a training's error only passes on.
+    /// The failure of the error that a training error wraps.
     fn of_another(error: TrainingError) -> Self {
         match error {
             TrainingError::Data(error) => error.into(),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_ran_out_is_told_with_a_part_that_may_fit() {
+    fn an_out_of_memory_error_suggests_a_smaller_micro_batch() {
         assert_eq!(
             memory(64).to_lines(),
             "error: the device `wgpu:0` ran out of memory in update 12 (epoch 1), with 64 images at once: out of memory\n\

@@ -1,4 +1,4 @@
-//! `dnw report`, `dnw compare`, `dnw recipes`: what was, and what could be.
+//! `dnw report`, `dnw compare` and `dnw recipes`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub fn report(args: &ReportArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Lays runs over each other.
+/// Compares runs.
 pub fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     let mut folders = Vec::new();
     for path in &args.runs {
@@ -68,7 +68,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The run at a path, or those in it, in the order of their names.
+/// The run at a path, or the runs in it, ordered by name.
 fn runs_in(path: &Path) -> Result<Vec<RunFolder>, Failure> {
     let first = match RunFolder::open(path) {
         Ok(folder) => return Ok(vec![folder]),
@@ -92,7 +92,7 @@ fn runs_in(path: &Path) -> Result<Vec<RunFolder>, Failure> {
     }
 }
 
-/// Runs that differ in their seed only, with the numbers of a table.
+/// Runs that differ only in their seed.
 struct Group<'a> {
     name: &'a str,
     runs: Vec<&'a ComparedRun>,
@@ -104,7 +104,7 @@ impl Group<'_> {
         evaluated.map(|accuracy| 100.0 * accuracy).collect()
     }
 
-    /// Of the accuracies, as it is printed.
+    /// The mean accuracy, formatted.
     fn mean(&self) -> String {
         let accuracies = self.accuracies();
         if accuracies.is_empty() {

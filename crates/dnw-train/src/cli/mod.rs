@@ -1,4 +1,4 @@
-//! The command line: what is asked for, and how it is answered.
+//! The command line interface.
 
 mod args;
 mod compiled;
@@ -28,9 +28,9 @@ pub use output::note;
 use args::{Command, ShellArgs};
 use clap::CommandFactory;
 
-/// Runs what was asked for; the exit code.
+/// Runs a command and returns the exit code.
 pub fn run(cli: Cli) -> Result<u8, Failure> {
-    // A mistyped setting would else be noticed by numbers that are not those expected, if at all.
+    // Without this check, a mistyped setting would only show in different results.
     dnw_kernels::settings::check()?;
     match cli.command {
         None => train::main_job(&cli.train),
@@ -62,7 +62,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
-/// Prints the manual page of the program, or of one of its commands.
+/// Prints the manual page of the program or of a command.
 fn manual(command: Option<&str>) -> Result<u8, Failure> {
     let program = Cli::command();
     let described = match command {

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formatting of numbers.
 
-/// A number with its digits in groups of three.
+/// A number with thousands separators.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -13,7 +13,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// How many edges are real; a network without wired tensors has no share of them.
+/// Real and possible edges; a network without wired tensors is dense.
 pub fn edges(real: usize, possible: usize) -> String {
     if possible == 0 {
         return "none, the network is dense".to_owned();
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_of_something() {
+    fn a_share_needs_possible_edges() {
         assert_eq!(edges(298, 2480), "298 real of 2480 possible (12.0 %)");
         assert_eq!(edges(0, 7), "0 real of 7 possible (0.0 %)");
         assert_eq!(edges(0, 0), "none, the network is dense");

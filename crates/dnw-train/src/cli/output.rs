@@ -1,7 +1,7 @@
-//! What goes to standard output, and what to standard error.
+//! Standard output and standard error.
 //!
-//! Standard output holds the result and nothing else. Rust's own `println!` panics when whoever reads has gone, which
-//! `dnw recipes | head -1` is enough for; here that ends the writing quietly.
+//! Standard output holds only the result. `println!` panics when the reader is gone, as in `dnw recipes | head -1`; here the output just
+//! ends.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -10,12 +10,12 @@ use dnw_train::recipe::Unused;
 
 use super::failure::Failure;
 
-/// Writes a line of the result.
+/// Prints a line of the result.
 pub fn line(text: impl Display) -> Result<(), Failure> {
     whole(format!("{text}\n").as_bytes())
 }
 
-/// Writes a part of the result as it is.
+/// Prints a part of the result.
 pub fn whole(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -27,12 +27,12 @@ pub fn whole(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Tells whoever watches; a training goes on when nobody does.
+/// Prints a line to standard error; errors are ignored, so that a training goes on.
 pub fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Names the keys of a recipe that changes to it left without effect.
+/// Notes the keys of a recipe that have no effect because of changes.
 pub fn name_unused(unused: &[Unused]) {
     for unused in unused {
         note(format!("note: the recipe's {unused}"));

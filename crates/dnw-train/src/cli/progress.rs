@@ -1,11 +1,11 @@
-//! How a training is watched: a bar on a terminal, plain lines elsewhere.
+//! The progress of a training: a bar on a terminal, lines otherwise.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use dnw_device::Opened;
 use dnw_train::run::Facts;
-use dnw_train::runner::Watcher;
+use dnw_train::runner::Callback;
 use dnw_train::training::{Evaluation, Update};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -13,10 +13,10 @@ use super::numbers::edges;
 use super::output::note;
 use super::stop::Stop;
 
-/// Numbers are averaged over about so many updates.
-const MEMORY: f64 = 50.0;
+/// The number of updates in the moving averages.
+const AVERAGED_UPDATES: f64 = 50.0;
 
-/// Shows how a training goes, and passes on that it shall stop.
+/// Shows the progress of a training, and stops it on request.
 pub struct Progress {
     shown: Shown,
     stop: Stop,
@@ -36,8 +36,7 @@ enum Shown {
 }
 
 impl Progress {
-    /// Shows nothing when `quiet`, a bar if standard error is a terminal, lines otherwise. `devices` are told at
-    /// the start.
+    /// Shows nothing if `quiet`, a bar if standard error is a terminal, lines otherwise. Names `devices` at the start.
     pub fn new(quiet: bool, devices: &[Opened], epochs: u64, stop: Stop) -> Self {
         let shown = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Shown::Nothing,
@@ -63,12 +62,12 @@ impl Progress {
     }
 }
 
-/// The first value as it is, later ones mixed in.
+/// Updates an exponential moving average; the first value replaces NaN.
 fn mix(mean: &mut f64, value: f64) {
     *mean = if mean.is_nan() {
         value
     } else {
-        *mean + (value - *mean) / MEMORY
+        *mean + (value - *mean) / AVERAGED_UPDATES
     };
 }
 
@@ -86,8 +85,8 @@ fn clock(seconds: f64) -> String {
     }
 }
 
-impl Watcher for Progress {
-    fn begins(&mut self, facts: &Facts) {
+impl Callback for Progress {
+    fn on_begin(&mut self, facts: &Facts) {
         self.began = Instant::now();
         let about = format!(
             "{} training and {} test images; edges: {}; {} updates\non {}",
@@ -116,7 +115,7 @@ impl Watcher for Progress {
         }
     }
 
-    fn updated(&mut self, update: &Update) {
+    fn on_update(&mut self, update: &Update) {
         self.images += update.images;
         mix(&mut self.loss, f64::from(update.loss));
         mix(
@@ -136,7 +135,7 @@ impl Watcher for Progress {
         }
     }
 
-    fn evaluated(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts) {
+    fn on_evaluation(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts) {
         let elapsed = self.began.elapsed().as_secs_f64();
         let left =
             elapsed * (facts.planned_updates - facts.updates) as f64 / facts.updates.max(1) as f64;
@@ -161,8 +160,8 @@ impl Watcher for Progress {
         }
     }
 
-    fn stops(&self) -> bool {
-        self.stop.is_asked()
+    fn should_stop(&self) -> bool {
+        self.stop.is_requested()
     }
 }
 

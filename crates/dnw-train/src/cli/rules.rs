@@ -1,4 +1,4 @@
-//! `dnw rules`: what chooses edges.
+//! `dnw rules`.
 
 use dnw_core::rules::ALL;
 

@@ -1,4 +1,4 @@
-//! `dnw count --scaling`: what training takes on one device and on several, as tables in Markdown.
+//! `dnw count --scaling`: the cost of training on one and on several devices, as Markdown tables.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use dnw_train::scaling::{Memory, Products, checkpoint_bytes, exchanged};
 use super::failure::Failure;
 use super::numbers::grouped;
 
-/// Devices that are said.
+/// The numbers of devices.
 const DEVICES: [usize; 2] = [1, 8];
 
-/// What training by a recipe takes on each of several devices that share its batch.
+/// The cost of training by a recipe, on each of several devices that share its batch.
 pub fn table(recipe: &Recipe, cost: &Cost) -> Result<String, Failure> {
     let (_, _, images) = published_data(recipe)?;
     let per_epoch = (images / recipe.batch.max(1)) as u64;
@@ -60,7 +60,7 @@ pub fn table(recipe: &Recipe, cost: &Cost) -> Result<String, Failure> {
         ("new weights while the optimizer runs", |memory| {
             memory.update
         }),
-        ("selection of edges, on the host", |memory| memory.choice),
+        ("selection of edges, on the host", |memory| memory.selection),
     ];
     for (label, part) in parts {
         row(label, &|n| mb(part(&memory(n))));
@@ -92,7 +92,7 @@ pub fn table(recipe: &Recipe, cost: &Cost) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Images that one of `devices` gets of a batch.
+/// Images of a batch for each device.
 fn shared(batch: usize, devices: usize) -> usize {
     batch.div_ceil(devices)
 }

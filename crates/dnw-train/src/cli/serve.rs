@@ -1,4 +1,4 @@
-//! `dnw serve`: this machine's devices for others.
+//! `dnw serve`: serves this machine's devices.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -13,17 +13,15 @@ use super::device::device;
 use super::failure::Failure;
 use super::output::{line, note};
 
-/// Serves until asked to end.
+/// Serves until stopped.
 pub fn serve(args: &ServeArgs) -> Result<u8, Failure> {
     let backend = Backend::Remote;
     if !backend.is_built() {
         return Err(DeviceError::NotBuilt { backend }.into());
     }
-    let one = std::slice::from_ref(&args.device);
-    let names = if args.devices.is_empty() {
-        one
-    } else {
-        &args.devices
+    let names = match args.devices.as_slice() {
+        [] => std::slice::from_ref(&args.device),
+        names => names,
     };
     let devices: Result<Vec<Opened>, Failure> = names.iter().map(|name| device(name)).collect();
     let devices = devices?;
@@ -34,24 +32,22 @@ pub fn serve(args: &ServeArgs) -> Result<u8, Failure> {
         listen: args.listen,
         key: args.key_file.clone(),
     };
-    let made = token
-        .filter(|token| token.is_to_be_told)
-        .map(|token| token.text);
+    let new = token.filter(|token| token.is_new).map(|token| token.text);
     dnw_device::serve(&offer, move |event| match event {
         ServerEvent::Listens { address } => {
-            // Who cannot read it cannot use the server, which others may already do.
-            let _ = announce(&address, &devices, made.as_deref());
+            // A user who cannot read this cannot use the server, but others may already do so.
+            let _ = announce(&address, &devices, new.as_deref());
         }
         ServerEvent::Admitted { client, device } => note(format!("{client} uses device {device}")),
         ServerEvent::Refused { client } => {
-            note(format!("{client} was sent away: no token, or another"));
+            note(format!("{client} was refused: no token, or a wrong one"));
         }
         _ => {}
     })?;
     Ok(0)
 }
 
-/// A line for each device, with what to give to `--device` first; then the token, if nobody knows it yet.
+/// Prints a line for each device, beginning with the name for `--device`, and the token if it is new.
 fn announce(
     address: &RemoteAddress,
     devices: &[Opened],
@@ -73,7 +69,7 @@ fn announce(
 
 struct Token {
     text: String,
-    is_to_be_told: bool,
+    is_new: bool,
 }
 
 fn token(args: &ServeArgs) -> Result<Option<Token>, Failure> {
@@ -84,23 +80,20 @@ fn token(args: &ServeArgs) -> Result<Option<Token>, Failure> {
         let text = token_in(path)?;
         return Ok(Some(Token {
             text,
-            is_to_be_told: false,
+            is_new: false,
         }));
     }
-    let given = std::env::var(TOKEN_VARIABLE).unwrap_or_default();
-    let is_to_be_told = given.trim().is_empty();
-    let text = if is_to_be_told {
+    let variable = std::env::var(TOKEN_VARIABLE).unwrap_or_default();
+    let is_new = variable.trim().is_empty();
+    let text = if is_new {
         new_token()?
     } else {
-        given.trim().to_owned()
+        variable.trim().to_owned()
     };
-    Ok(Some(Token {
-        text,
-        is_to_be_told,
-    }))
+    Ok(Some(Token { text, is_new }))
 }
 
-/// The token in a file; a new one is written if there is no file, for its owner's eyes only.
+/// The token in a file. If there is no file, writes a new token, readable only by its owner.
 fn token_in(path: &Path) -> Result<String, Failure> {
     let cannot = |verb: &str, error: std::io::Error| {
         Failure::new(

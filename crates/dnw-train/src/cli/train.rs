@@ -16,7 +16,7 @@ use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
 use dnw_train::training::Execution;
 
-use super::args::{Bodies, TrainArgs, TrainSettings};
+use super::args::{KernelOption, TrainArgs, TrainSettings};
 use super::count::summary;
 use super::device::{broken, cpu, device};
 use super::failure::Failure;
@@ -26,10 +26,10 @@ use super::progress::Progress;
 use super::stop::Stop;
 use super::values::given;
 
-/// The most threads that are taken; beyond, systems refuse in ways of their own.
-const MOST_THREADS: usize = 1024;
+/// The most threads; operating systems fail in different ways beyond.
+const MAX_THREADS: usize = 1024;
 
-/// The bare command: trains the main job, then says what else there is.
+/// The main job, without a command. Then names other commands.
 pub fn main_job(settings: &TrainSettings) -> Result<u8, Failure> {
     let code = train(&TrainArgs {
         recipe: MAIN_JOB.into(),
@@ -60,8 +60,8 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let threads = settings.threads.unwrap_or_else(cores);
-    if !(1..=MOST_THREADS).contains(&threads) {
-        let help = format!("give `--threads` between 1 and {MOST_THREADS}, or leave it out");
+    if !(1..=MAX_THREADS).contains(&threads) {
+        let help = format!("give `--threads` between 1 and {MAX_THREADS}, or leave it out");
         return Err(Failure::new(
             format!("{threads} threads cannot compute"),
             help,
@@ -71,7 +71,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::new(error, "give `--threads` a smaller number"))?;
-    if settings.kernels == Bodies::Reference {
+    if settings.kernels == KernelOption::Reference {
         Kernels::switch_off();
     }
     let profile = begin_profile(settings)?;
@@ -82,7 +82,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let device = execution.device();
     device.seed(recipe.seed);
 
-    // Everything that can be refused is refused before a folder is made.
+    // All checks come before the folder is created.
     check_fits(&recipe, &data)?;
     name_unused(&unused);
     let folder = match &settings.out {
@@ -109,9 +109,9 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         folder: &folder,
         command: command_line(),
         environment,
-        watcher: &mut progress,
+        callback: &mut progress,
     };
-    // The training guards itself; this is for a device that fails before it.
+    // The training catches panics; this is for a device that fails before it.
     let model = &recipe.model;
     let trained = guarded(|| model.build(data.shape(), data.classes.len(), device, runner));
     drop(progress);
@@ -120,17 +120,17 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let facts = match (trained, &page) {
         (Ok(facts), _) => facts,
         (Err(error), Ok(())) => {
-            return Err(Failure::from(error).and(format!(
+            return Err(Failure::from(error).with_help(format!(
                 "`{}` shows how far it came",
                 folder.report().display()
             )));
         }
-        // What broke the training says more than what that left undone.
+        // The failure of the training is more important than that of the page.
         (Err(error), Err(_)) => return Err(error.into()),
     };
     page.map_err(|failure| {
         let path = folder.path().display();
-        failure.and(format!(
+        failure.with_help(format!(
             "the run itself is kept; `dnw report {path}` writes its page again"
         ))
     })?;
@@ -142,7 +142,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
         _ => 0,
     };
     match print(&facts, &recipe, &folder, settings, profile.as_ref()) {
-        // The terminal whose closing has stopped the run shows nothing any more.
+        // A run that was stopped by closing its terminal has no terminal to print to.
         Err(_) if code != 0 => Ok(code),
         printed => printed.map(|()| code),
     }
@@ -166,7 +166,7 @@ fn print(
     }
 }
 
-/// The devices asked for, each of which has proved to work.
+/// Opens and tests the requested devices.
 fn devices(settings: &TrainSettings) -> Result<Vec<Opened>, Failure> {
     match settings.devices.as_slice() {
         [] => Ok(vec![device(&settings.device)?]),
@@ -179,7 +179,7 @@ fn execution(settings: &TrainSettings, opened: &[Opened]) -> Result<Execution, F
     Ok(execution.with_precision(settings.precision)?)
 }
 
-/// The most images at once; more than can be counted are as many as there are.
+/// The micro-batch; a number that overflows means all images.
 fn micro_batch(settings: &TrainSettings) -> Option<NonZeroUsize> {
     let images = settings.micro_batch?;
     NonZeroUsize::new(usize::try_from(images).unwrap_or(usize::MAX))
@@ -210,19 +210,19 @@ fn resolve(args: &TrainArgs) -> Result<(Recipe, Vec<Unused>), Failure> {
     Ok(Recipe::resolve(&args.recipe, &changes)?)
 }
 
-/// Makes the model and wires it once, so that what does not fit is known at once.
+/// Creates and wires the model, so that a recipe that does not fit fails early.
 fn check_fits(recipe: &Recipe, data: &dnw_train::data::DataSet) -> Result<(), Failure> {
     use burn::module::ModuleDisplay;
     use dnw_models::{Classifier, UseModel};
     use dnw_train::training::{Training, TrainingError};
 
-    struct Try<'a>(
+    struct CheckFits<'a>(
         &'a Recipe,
         &'a dnw_train::data::DataSet,
         burn::tensor::Device,
     );
 
-    impl UseModel for Try<'_> {
+    impl UseModel for CheckFits<'_> {
         type Output = Result<(), TrainingError>;
 
         fn with<M: Classifier + ModuleDisplay + 'static>(self, model: M) -> Self::Output {
@@ -237,7 +237,7 @@ fn check_fits(recipe: &Recipe, data: &dnw_train::data::DataSet) -> Result<(), Fa
         data.shape(),
         data.classes.len(),
         &device.clone(),
-        Try(recipe, data, device),
+        CheckFits(recipe, data, device),
     )??;
     Ok(())
 }
@@ -246,10 +246,10 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The command line as one would type it.
+/// The command line as typed.
 pub fn command_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
-    // A path need not be text.
+    // A path need not be valid UTF-8.
     let arguments = std::env::args_os()
         .skip(1)
         .map(|argument| argument.to_string_lossy().into_owned());
@@ -266,9 +266,9 @@ pub fn command_line() -> String {
         .join(" ")
 }
 
-/// Which kernels compute on CPUs: the bits of a run depend on them.
-fn kernels(bodies: Bodies) -> String {
-    if bodies == Bodies::Reference {
+/// The kernels on CPUs, which determine the bits of a run.
+fn kernels(option: KernelOption) -> String {
+    if option == KernelOption::Reference {
         return "reference: plain tensors".to_owned();
     }
     let products = std::env::var("DNW_PRODUCTS").unwrap_or_default();
@@ -279,8 +279,8 @@ fn kernels(bodies: Bodies) -> String {
     format!("fastest, with {}{products}", InstructionSet::in_use())
 }
 
-/// How the program was built. `DNW_REVISION`, set when it is compiled, names its revision; a build script that asks git would compile the
-/// program again after each commit, and finds none where it is built from a package.
+/// How the program was built. `DNW_REVISION`, set at compile time, is its revision. (A build script that asks git would rebuild the program
+/// after each commit, and would fail for a package without git.)
 fn build() -> String {
     let profile = match cfg!(debug_assertions) {
         true => "debug",
@@ -313,7 +313,7 @@ pub fn environment(
     ];
     entries.extend(threads.map(|threads| entry("threads", threads.to_string())));
     let cpu = processor().unwrap_or_else(|| "unknown".to_owned());
-    // Burn and gemm use what there is, whatever DNW_SIMD says.
+    // Burn and gemm use all instructions, whatever DNW_SIMD says.
     entries.push(entry("CPU", format!("{cpu}, {}", InstructionSet::widest())));
     entries
 }

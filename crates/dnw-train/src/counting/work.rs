@@ -1,30 +1,30 @@
-//! What an update does for each image of its batch, and what it keeps until it goes back.
+//! The work of an update for each image, and the memory that the backward pass needs.
 //!
-//! A [circuit](dnw_circuit) says what a network computes, not how training does. This counts, step by step, what the operations that
-//! the models use leave in memory for their gradients and how many numbers they read and write.
+//! A [circuit](dnw_circuit) describes what a network computes, not how training computes it. This counts, step by step, how many values the
+//! operations of the models keep for their gradients, and how many they read and write.
 
 use dnw_circuit::{Circuit, Kind, Op, Statistics, Step, Tensor, ValueId};
 
 /// The work of one image, forward and backward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Multiply-adds of forward convolutions and linear layers over every possible edge, depthwise kernels left out.
+    /// Multiply-adds of forward convolutions and linear layers over every possible edge, without depthwise convolutions.
     pub dense_products: u64,
-    /// Of those, the ones that kernels for wirings may skip forward: of 1 x 1 edges in graphs.
+    /// Of these, the multiply-adds that kernels for wirings may skip: 1 x 1 edges in graphs.
     pub graph_products: u64,
-    /// What is left of the latter where only real edges are visited.
+    /// Of these, the multiply-adds of real edges.
     pub real_products: u64,
-    /// Numbers that are kept until the backward pass needs them.
+    /// Values that are kept for the backward pass.
     pub kept: u64,
-    /// Numbers that operations other than products read and write, forward and backward.
+    /// Values that operations other than products read and write, forward and backward.
     pub moved: u64,
-    /// Numbers of the largest map of all channels.
+    /// Values of the largest feature map with all channels.
     pub largest_map: u64,
 }
 
-/// Times that an operation reads or writes a map of its size, forward and backward together. Batch norm: mean, variance, result, and
-/// backward two sums and the gradient. A 3 x 3 depthwise convolution reads its neighbours from the cache; three passes of nine
-/// multiplications, of which a core makes several at a time, weigh about as much as so many reads.
+/// How often an operation reads or writes a feature map, forward and backward together. Batch norm: mean, variance, output, and
+/// in the backward pass two sums and the gradient. A 3 x 3 depthwise convolution reads its neighbours from the cache; three passes of nine
+/// multiply-adds, vectorised, cost about as much as this many reads.
 mod passes {
     pub(super) const NORM: u64 = 14;
     pub(super) const RELU: u64 = 5;
@@ -55,7 +55,7 @@ pub(super) fn work(circuit: &Circuit) -> Work {
             }
             Op::Depthwise { .. } => {
                 work.moved += passes::DEPTHWISE * own;
-                // A graph's nodes are one operation, which keeps what they gathered and computes the rest again.
+                // A graph's nodes are one operation, which keeps its input and computes the rest again.
                 if !is_of_a_fused_node(circuit, step) {
                     kept[step.inputs[0].index()] = true;
                 }
@@ -64,7 +64,7 @@ pub(super) fn work(circuit: &Circuit) -> Work {
                 kept[step.inputs[0].index()] = true;
                 work.moved += passes::NORM * own;
                 if *statistics == Statistics::Instance && !feeds_a_fused_node(circuit, value) {
-                    // Made of plain tensors: what was centred, its square root's quotient, the product with the scale.
+                    // Plain tensor operations: the centred input, its quotient by the root of the variance, the product with the scale.
                     besides += 3 * own;
                 }
             }
@@ -86,7 +86,7 @@ pub(super) fn work(circuit: &Circuit) -> Work {
     work
 }
 
-/// Whether a tensor is the edges of a graph, which kernels visit one by one: by the names that the models give their graphs.
+/// Whether a tensor holds the edges of a graph, whose kernels visit real edges only. Recognised by the models' names for graphs.
 pub(super) fn is_graph(tensor: &Tensor) -> bool {
     let name = tensor.name();
     tensor.kind() == Kind::Edges && (name.ends_with("graph.weight") || name.starts_with("stages."))
@@ -123,7 +123,7 @@ fn readers(circuit: &Circuit, value: ValueId) -> impl Iterator<Item = ValueId> {
     circuit.values().filter(reads)
 }
 
-/// Instance norm, ReLU and depthwise convolution in a row are one operation on the CPU.
+/// On CPUs, instance norm, ReLU and depthwise convolution are one operation.
 fn is_of_a_fused_node(circuit: &Circuit, depthwise: &Step) -> bool {
     let relu = circuit.step(depthwise.inputs[0]);
     if relu.op != Op::Relu {

@@ -1,4 +1,4 @@
-//! How a file's tensors differ from those that a network has.
+//! Differences between a file's tensors and a network's.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,24 +8,24 @@ use dnw_models::Place;
 use crate::masks::{Masks, is_sparse, zeros_are_mask};
 use crate::recipe::Recipe;
 
-/// Differences that a message names before it counts the rest.
-const MOST_NAMED: usize = 20;
+/// How many differences a message names before it counts the rest.
+const MAX_NAMED: usize = 20;
 
-/// How a file's tensors differ from those that a network has.
+/// Differences between a file's tensors and a network's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// What the network has and the file lacks.
+    /// Tensors of the network that the file lacks.
     pub missing: Vec<String>,
-    /// What the file has and the network lacks.
+    /// Tensors of the file that the network lacks.
     pub unknown: Vec<String>,
-    /// Name, shape in the file and shape in the network of what both have.
+    /// Name, shape in the file and shape in the network, of tensors that both have.
     pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
-    /// How many tensors are the same.
+    /// The number of equal tensors.
     fitting: usize,
 }
 
 impl Differences {
-    /// Between a file's tensors and those of a network wired so.
+    /// Compares a file's tensors with those of a network with this wiring.
     pub(super) fn between(
         tensors: &Named<'_>,
         network: &[Place],
@@ -41,7 +41,7 @@ impl Differences {
         let named = named.filter_map(|place| Some((place.mask_name()?, place)));
         let (masked, unmasked): (Vec<_>, Vec<_>) =
             named.partition(|(name, _)| tensors.contains_key(name.as_str()));
-        // A file that says the wiring of some tensors, by masks or zeros, leaves out those that lack nothing.
+        // A file with masks or zeros for some tensors has none for dense ones.
         let says_wiring = !masked.is_empty()
             || network.iter().any(|place| {
                 let weight = tensors.get(place.name.as_str());
@@ -71,24 +71,24 @@ impl Differences {
         differences
     }
 
-    /// How many there are.
+    /// The number of differences.
     pub fn count(&self) -> usize {
         self.missing.len() + self.unknown.len() + self.shapes.len()
     }
 
-    /// Whether the file has anything by a name of the network's.
+    /// Whether any names are common.
     pub(super) fn has_common_names(&self) -> bool {
         self.fitting + self.shapes.len() > 0
     }
 
-    /// A tensor of another size is nearer than one of another name.
+    /// A distance in which another shape is nearer than another name.
     pub(super) fn distance(&self) -> usize {
         2 * (self.missing.len() + self.unknown.len()) + self.shapes.len()
     }
 }
 
 impl std::fmt::Display for Differences {
-    /// Names the first of each kind, so that a long list of one kind does not hide another.
+    /// Names the first of each kind, so that many of one kind do not hide another.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = |name: &String| format!("`{}`", quoted(name));
         let missing: Vec<String> = self.missing.iter().map(name).collect();
@@ -105,10 +105,10 @@ impl std::fmt::Display for Differences {
         ];
         let kinds = kinds.into_iter().filter(|(_, all)| !all.is_empty());
         let mut kinds: Vec<_> = kinds.collect();
-        let mut left = MOST_NAMED;
+        let mut left = MAX_NAMED;
         let mut sentences = Vec::new();
         while let Some((what, all)) = (!kinds.is_empty()).then(|| kinds.remove(0)) {
-            // What one kind leaves goes to the next.
+            // Places that one kind does not use go to the next.
             let shown = all.len().min(left / (kinds.len() + 1)).max(1);
             left = left.saturating_sub(shown);
             let more = match all.len() - shown {
@@ -121,7 +121,7 @@ impl std::fmt::Display for Differences {
     }
 }
 
-/// Whether a tensor's zeros may be its mask; one whose data were left out may have any.
+/// Whether a tensor's zeros may be its mask; unknown if its data were skipped.
 fn may_have_zeros(tensor: &Tensor) -> bool {
     let zeros = tensor.data.iter().filter(|&&x| x == 0.0).count();
     tensor.data.is_empty() || zeros_are_mask(zeros, tensor.data.len())

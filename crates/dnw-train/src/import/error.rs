@@ -1,4 +1,4 @@
-//! Why a file cannot become a run.
+//! Errors of imports.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::data::DataError;
 use crate::recipe::RecipeError;
 use crate::run::RunError;
 
-/// Why a file cannot become a run. Nothing is written then.
+/// Why a file cannot be imported. Nothing is written then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -20,48 +20,48 @@ pub enum ImportError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is no checkpoint, or a damaged or hostile one.
+    /// The file is not a checkpoint, or is damaged or hostile.
     #[error("cannot read `{}`: {source}", .path.display())]
     Checkpoint {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: CheckpointError,
     },
-    /// The file holds another network than the recipe's.
+    /// The file does not fit the requested recipe.
     #[error("`{}` does not fit the recipe `{recipe}`: {differences}", .path.display())]
     Unfit {
         /// The file.
         path: PathBuf,
         /// The recipe.
         recipe: String,
-        /// How they differ.
+        /// The differences.
         differences: Box<Differences>,
-        /// The recipe that the file fits, or is nearest to, if one is near.
+        /// The recipe that the file fits, or is nearest to, if any.
         better: Option<Better>,
     },
-    /// The file holds no network of any recipe.
-    #[error("`{}` fits no recipe{}", .path.display(), said(.nearest, .names))]
+    /// The file fits no recipe.
+    #[error("`{}` fits no recipe{}", .path.display(), nearest_in_words(.nearest, .names))]
     NoRecipe {
         /// The file.
         path: PathBuf,
-        /// The nearest recipe and how the file differs from it, if any name is the same.
+        /// The nearest recipe and the differences from it, if any names are common.
         nearest: Option<Box<(String, Differences)>>,
-        /// The names of its first tensors.
+        /// The names of the first tensors.
         names: Vec<String>,
     },
-    /// Something that is not read stands in the place of a tensor that the network needs.
+    /// There is something unreadable in place of a tensor that the network needs.
     #[error("`{}` holds something else in the place of tensors: {}", .path.display(), .needed.join(", "))]
     NoTensor {
         /// The file.
         path: PathBuf,
-        /// The names and what they are.
+        /// The names, and what they hold.
         needed: Vec<String>,
     },
-    /// The weights have zeros or masks, so they are those of the forward pass, and the rule would apply its threshold once more.
+    /// The weights have zeros or masks, so they are effective weights, and the rule would apply its threshold again.
     #[error(
         "the file's weights are final (they have masks or zeros), and the rule `{rule}` would subtract its threshold from them again"
     )]
@@ -69,7 +69,7 @@ pub enum ImportError {
         /// The rule.
         rule: String,
     },
-    /// Tensors hold numbers that are none, or infinite.
+    /// Tensors hold NaN or infinities.
     #[error("`{}` holds numbers that are not finite, in {}: such weights cannot be ranked", .path.display(), listed(.names))]
     NotFinite {
         /// The file.
@@ -77,7 +77,7 @@ pub enum ImportError {
         /// The tensors.
         names: Vec<String>,
     },
-    /// The rule has numbers that published files have no place for.
+    /// The rule has thresholds, which published files cannot hold.
     #[error(
         "the rule `{rule}` learns a threshold for each tensor, which published files have no place for"
     )]
@@ -85,24 +85,24 @@ pub enum ImportError {
         /// The rule.
         rule: String,
     },
-    /// A tensor cannot be taken.
+    /// A tensor cannot be imported.
     #[error("`{}` cannot be imported: {source}", .path.display())]
     Published {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: PublishedError,
     },
-    /// The recipe is none.
+    /// The recipe is invalid.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// The recipe's data set is none, or cannot be shown as it says.
+    /// The recipe's data set does not exist, or its transforms do not fit.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The recipe's network cannot be made.
+    /// The recipe's network cannot be created.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The network cannot be wired as the recipe says.
+    /// The network cannot be wired by the recipe.
     #[error(transparent)]
     Wiring(#[from] WiringError),
     /// The run folder cannot be written.
@@ -110,16 +110,16 @@ pub enum ImportError {
     Run(#[from] RunError),
 }
 
-/// A recipe that a file suits better than the one that was asked for.
+/// A recipe that fits a file better than the requested one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Better {
     /// Its name.
     pub recipe: String,
-    /// By how many tensors the file differs from it; by none if it fits.
+    /// The number of differences from the file: 0 if it fits.
     pub differences: usize,
 }
 
-fn said(nearest: &Option<Box<(String, Differences)>>, names: &[String]) -> String {
+fn nearest_in_words(nearest: &Option<Box<(String, Differences)>>, names: &[String]) -> String {
     match nearest.as_deref() {
         Some((recipe, differences)) => format!("; of the nearest, `{recipe}`, {differences}"),
         None => format!(
@@ -129,19 +129,19 @@ fn said(nearest: &Option<Box<(String, Differences)>>, names: &[String]) -> Strin
     }
 }
 
-/// Names, but not too many.
+/// A list of names, shortened.
 fn listed(names: &[String]) -> String {
-    const MOST: usize = 20;
-    let shown = names.iter().take(MOST);
+    const MAX: usize = 20;
+    let shown = names.iter().take(MAX);
     let shown: Vec<String> = shown.map(|name| format!("`{}`", quoted(name))).collect();
-    match names.len().saturating_sub(MOST) {
+    match names.len().saturating_sub(MAX) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
 impl ImportError {
-    /// A file that cannot be read.
+    /// The error for a file that cannot be read.
     pub(super) fn unreadable(path: &Path, error: CheckpointError) -> Self {
         let path = path.to_owned();
         match error {

@@ -1,4 +1,4 @@
-//! Finds the recipe that a file fits, from tensor names, shapes and zeros.
+//! Finds the recipe that fits a file, by tensor names, shapes and zeros.
 
 use std::collections::HashMap;
 
@@ -15,41 +15,41 @@ use crate::data::Source;
 use crate::masks::{Masks, is_wired, zeros_are_mask};
 use crate::recipe::{Recipe, entries};
 
-/// The most classes that a file may have: labels are 16 bits wide.
-const MOST_CLASSES: usize = 1 << 16;
+/// The most classes of a file: labels are 16 bits wide.
+const MAX_CLASSES: usize = 1 << 16;
 /// A recipe compared with a file.
 #[derive(Clone, Debug)]
 pub(super) struct Fit {
     pub(super) recipe: Recipe,
-    /// Channels, height and width of the network's input images.
+    /// Channels, height and width of the input images.
     pub(super) image: [usize; 3],
-    /// The classes' names, as many as the file's classifier has.
+    /// The names of the classes, as many as the file's classifier has.
     pub(super) classes: Vec<String>,
     pub(super) differences: Differences,
-    /// Whether they are as many as the data set has.
+    /// Whether there are as many as in the data set.
     has_all_classes: bool,
     /// Whether the file's masks and zeros keep as many edges as the recipe.
     has_budget: bool,
     masks: Masks,
 }
 
-/// The recipe that fits best.
+/// The best fit.
 pub(super) struct BestFit {
     pub(super) fit: Fit,
-    /// Others that fit equally well.
+    /// Other recipes that fit equally well.
     pub(super) others: Vec<String>,
 }
 
-/// What decides the tensors of a network: its configuration, the images, how many classes there are.
+/// What determines the tensors of a network: its configuration, the images, the number of classes.
 type Key = (ModelConfig, [usize; 3], usize);
 
 /// Compares recipes with a file.
 pub(super) struct Fitting<'a> {
     changes: &'a [String],
     device: &'a Device,
-    /// The recipes that were read, by name.
+    /// The recipes read so far, by name.
     recipes: HashMap<String, Recipe>,
-    /// The tensors of each network built so far: many recipes share one.
+    /// The tensors of the networks built so far; many recipes share a network.
     networks: Vec<(Key, Vec<Place>)>,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Fitting<'a> {
         let found = tensors.get(classifier.as_str());
         let found = found.filter(|tensor| !tensor.shape.contains(&0));
         let found = found.and_then(|tensor| tensor.shape.first().copied());
-        let found = found.filter(|classes| (1..=MOST_CLASSES).contains(classes));
+        let found = found.filter(|classes| (1..=MAX_CLASSES).contains(classes));
         let classes = found.unwrap_or(known.classes.len());
         let has_all_classes = classes == known.classes.len();
         let network = self.network(&recipe.model, image, classes)?;
@@ -135,7 +135,7 @@ impl<'a> Fitting<'a> {
         Ok(self.networks.len() - 1)
     }
 
-    /// Compares every recipe of the program, except the short ones, with the file.
+    /// Compares every recipe except the short ones with the file.
     fn all(&mut self, tensors: &Named<'_>) -> Result<Vec<Fit>, ImportError> {
         let (mut fits, mut refused) = (Vec::new(), None);
         for entry in entries().iter().filter(|e| !e.name.ends_with("-short")) {
@@ -151,7 +151,7 @@ impl<'a> Fitting<'a> {
         }
     }
 
-    /// How far the file is from the recipe of this name, or from the nearest of all.
+    /// The distance of the file from the recipe of this name, or from the nearest recipe.
     pub(super) fn distance(
         &mut self,
         tensors: &Named<'_>,
@@ -165,9 +165,9 @@ impl<'a> Fitting<'a> {
         Ok(distances.min().unwrap_or(usize::MAX))
     }
 
-    /// The recipe that fits best: of those whose tensors are the file's, one for data with as many classes, one with the budget that the
-    /// file's masks or zeros have, one for files with masks if it has masks, the published method itself, the one that is listed first.
-    /// If none fits, the nearest.
+    /// The best fit. Of the recipes whose tensors equal the file's, it prefers one for data with as many classes, one with the budget of the
+    /// file's masks or zeros, one for files with masks if it has masks, the published method itself, the first in the list. If none fits, the
+    /// nearest.
     pub(super) fn best(
         &mut self,
         tensors: &Named<'_>,
@@ -201,8 +201,8 @@ impl<'a> Fitting<'a> {
     }
 }
 
-/// Whether each tensor of the file whose mask or zeros say how many edges it has keeps as many as the recipe's budget, as far as the budget
-/// alone says it. Programs round in different ways, so a two-hundredth of a tensor may differ.
+/// Whether each tensor whose mask or zeros give its number of edges has as many as the recipe's budget. Programs round differently, so a
+/// two-hundredth of a tensor may differ.
 fn has_budget(tensors: &Named<'_>, recipe: &Recipe, network: &[Place], classes: usize) -> bool {
     let own = recipe.wiring.prune_rate;
     let own = own.and_then(|rate| recipe.model.budgets(rate, classes).ok());
@@ -236,7 +236,7 @@ fn has_budget(tensors: &Named<'_>, recipe: &Recipe, network: &[Place], classes: 
     })
 }
 
-/// How many edges a tensor has by the file's mask or zeros, and of how many.
+/// The number of edges of a tensor by the file's mask or zeros, and of possible edges.
 fn edges_in_file(tensors: &Named<'_>, place: &Place) -> Option<(usize, usize)> {
     let mask = place
         .mask_name()

@@ -1,4 +1,4 @@
-//! A file's tensors as the network of a run, and the run folder that holds it.
+//! A file's tensors as the network of a run, and its run folder.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::run::{
     DrawingFile, Facts, MetricsWriter, RunError, RunFolder, Status, to_bytes, write_whole,
 };
 
-/// Everything that goes into the folder, made before the folder is.
+/// The content of the run folder, complete before the folder is created.
 pub(super) struct Network {
     recipe: Recipe,
     pub(super) facts: Facts,
@@ -30,7 +30,7 @@ pub(super) struct Network {
     drawing: Option<DrawingFile>,
 }
 
-/// What the network is made of.
+/// What a network is loaded from.
 pub(super) struct Load<'a> {
     pub(super) path: &'a std::path::Path,
     pub(super) fit: &'a Fit,
@@ -40,7 +40,7 @@ pub(super) struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// Makes the network, by way of its model on this device.
+    /// Loads the network, as a model on this device.
     pub(super) fn network(self, device: &Device) -> Result<Network, ImportError> {
         let fit = self.fit;
         let classes = fit.classes.len();
@@ -93,7 +93,7 @@ impl UseModel for Load<'_> {
     }
 }
 
-/// The tensors without the masks of weights that the recipe does not wire, which become zeros of these weights.
+/// The tensors, without the masks of weights that the recipe does not wire: their zeros are written into the weights.
 fn without_idle_masks(tensors: Vec<Tensor>, places: &[Place], recipe: &Recipe) -> Vec<Tensor> {
     let idle = places
         .iter()
@@ -114,7 +114,7 @@ fn without_idle_masks(tensors: Vec<Tensor>, places: &[Place], recipe: &Recipe) -
 }
 
 impl Network {
-    /// Writes everything into a folder that is there and empty.
+    /// Writes everything into an empty folder.
     pub(super) fn write(&self, folder: &RunFolder) -> Result<(), RunError> {
         folder.write_recipe(&self.recipe)?;
         write_whole(&folder.weights("last"), &self.weights)?;

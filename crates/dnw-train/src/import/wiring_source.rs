@@ -1,4 +1,4 @@
-//! What decides which edges of an imported network are real.
+//! How the real edges of an imported network are determined.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +9,15 @@ use dnw_core::{Clock, Forward, Wired, WiredTensor, Wiring};
 use super::ImportError;
 use crate::masks::{UPDATES, zeros_are_mask};
 
-/// What decided which edges of an imported network are real.
+/// How the real edges of an imported network were determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WiringSource {
     /// Masks in the file.
     Masks,
-    /// The exact zeros in the file's weights: the entries that are not zero are real.
+    /// Exact zeros of the file's weights: the other entries are real.
     Zeros,
-    /// The recipe's rule and budget, from the weights.
+    /// The recipe's rule and budget, applied to the weights.
     Rule,
 }
 
@@ -31,11 +31,11 @@ impl fmt::Display for WiringSource {
     }
 }
 
-/// Gives a loaded network its wiring.
+/// Wires a loaded network.
 ///
-/// A tensor's mask in the file decides, or else its zeros, if there are enough of them. If tensors with at least half of all edges are
-/// decided so, the others keep all their edges: the file says what was removed, and of them nothing was. Otherwise the rule selects, as
-/// it does after the last update of a run; an edge whose weight is exactly zero is not made real then.
+/// A tensor's mask in the file decides, or else its zeros, if there are enough of them. If this determines tensors with at least half of all
+/// edges, the others keep all of their edges, since the file shows what was removed. Otherwise the rule selects, as after the last update of a
+/// run; an edge with weight zero does not become real then.
 pub(super) fn set_wirings<M: Module>(
     wired: &mut Wired<M>,
     masks: BTreeMap<String, Wiring>,
@@ -54,7 +54,7 @@ pub(super) fn set_wirings<M: Module>(
     let decided: usize = decided.map(edges).sum();
     let all: usize = tensors.iter().map(edges).sum();
     if !has_masks && 2 * decided < all {
-        // A finished network's wiring is the one that the rule selects after the last update.
+        // A finished network has the wiring that the rule selects after the last update.
         wired.set_clock(Clock {
             update: UPDATES - 1,
             total: UPDATES,
@@ -73,7 +73,7 @@ pub(super) fn set_wirings<M: Module>(
         wired.rule().forward,
         Forward::SoftThreshold | Forward::PowerThreshold { .. }
     ) {
-        // Weights with zeros are what the forward pass has used. A threshold would be subtracted from them a second time.
+        // Weights with zeros are effective weights. A threshold would be subtracted from them again.
         let rule = wired.rule().name.clone();
         return Err(ImportError::FinalWeights { rule });
     }
@@ -89,12 +89,12 @@ pub(super) fn set_wirings<M: Module>(
     })
 }
 
-/// How many edges a tensor may have.
+/// The possible edges of a tensor.
 fn edges(tensor: &WiredTensor) -> usize {
     tensor.candidates.intersection(&tensor.legal).count()
 }
 
-/// The edges of a tensor whose weight is not zero, if there are any.
+/// The edges of a tensor with nonzero weights, if there are any.
 fn nonzero(tensor: &WiredTensor) -> Option<Wiring> {
     let possible = tensor.candidates.intersection(&tensor.legal);
     let nonzero = possible

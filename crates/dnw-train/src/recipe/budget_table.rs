@@ -1,21 +1,21 @@
-//! Budgets by layer, from a table.
+//! Budgets by layer, from a CSV table.
 //!
-//! The layout is that in which the authors of STR publish theirs (`STR_Budgets_ResNet50.csv`): a row per layer, named
-//! `Layer 3 - layer1.0.conv2`, and after parameters and operations one column per network, each holding the layer's sparsity in
-//! percent. The row `Overall` heads the columns with the sparsity of the whole network.
+//! The format is that of the authors of STR (`STR_Budgets_ResNet50.csv`): a row per layer, named `Layer 3 - layer1.0.conv2`. After parameters
+//! and operations there is one column per network, with the layer's sparsity in percent. The row `Overall` heads each column with the
+//! sparsity of the whole network.
 
 use std::path::{Path, PathBuf};
 
 use dnw_core::Budget;
 
-/// The most bytes that a table may have.
-const MOST_BYTES: u64 = 1 << 20;
+/// The largest table in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Budgets by layer of one or more networks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BudgetTable {
     path: PathBuf,
-    /// Sparsity of the whole network in percent, one per column; `None` where the row says none.
+    /// Sparsity of the whole network in percent, one per column; `None` if the row has none.
     overall: Vec<Option<f64>>,
     /// Layers and their sparsities in percent, one per column.
     layers: Vec<(String, Vec<Option<f64>>)>,
@@ -30,7 +30,7 @@ pub enum BudgetTableError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// No row names a layer.
@@ -39,24 +39,24 @@ pub enum BudgetTableError {
         /// The file.
         path: PathBuf,
     },
-    /// There are several columns, and the one asked for is none of them.
-    #[error("`{path}` has no column for {asked}", path = path.display())]
+    /// There are several columns, and none has the requested header.
+    #[error("`{path}` has no column for {requested}", path = path.display())]
     Column {
         /// The file.
         path: PathBuf,
-        /// What was asked for.
-        asked: String,
+        /// The requested column.
+        requested: String,
         /// The columns, by the sparsity of the whole network in percent.
         known: Vec<f64>,
     },
-    /// A sparsity is none.
+    /// A value is not a sparsity.
     #[error("`{path}` gives `{layer}` a sparsity of {found}, which is not between 0 and 100 percent", path = path.display())]
     Sparsity {
         /// The file.
         path: PathBuf,
         /// The layer.
         layer: String,
-        /// What stands there.
+        /// The value.
         found: String,
     },
 }
@@ -82,7 +82,7 @@ impl BudgetTable {
     /// Reads a table.
     ///
     /// # Errors
-    /// [`BudgetTableError::Read`] if there is no file or it is no CSV; [`BudgetTableError::NoLayers`] if no row names a layer.
+    /// [`BudgetTableError::Read`] if the file cannot be read or is not CSV; [`BudgetTableError::NoLayers`] if no row names a layer.
     pub fn open(path: &Path) -> Result<Self, BudgetTableError> {
         let refused = |reason: String| BudgetTableError::Read {
             path: path.to_owned(),
@@ -91,9 +91,9 @@ impl BudgetTable {
         let size = std::fs::metadata(path)
             .map_err(|error| refused(error.to_string()))?
             .len();
-        if size > MOST_BYTES {
+        if size > MAX_BYTES {
             return Err(refused(format!(
-                "it has {size} bytes, a table of budgets at most {MOST_BYTES}"
+                "it has {size} bytes, a table of budgets at most {MAX_BYTES}"
             )));
         }
         let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
@@ -161,11 +161,11 @@ impl BudgetTable {
         })
     }
 
-    /// The budgets of the column headed by this sparsity of the whole network in percent, by tensor; where there is one column only, it
-    /// need not be named.
+    /// The budgets of the column with this sparsity of the whole network in percent, by tensor. If there is only one column, it need not be
+    /// named.
     ///
     /// # Errors
-    /// [`BudgetTableError::Column`] if there is none.
+    /// [`BudgetTableError::Column`] if there is no such column.
     pub fn column(&self, overall: Option<f64>) -> Result<Vec<(String, Budget)>, BudgetTableError> {
         let columns = self
             .layers
@@ -176,11 +176,14 @@ impl BudgetTable {
         let column = match overall {
             None if columns == 1 => Some(0),
             None => None,
-            Some(asked) => self.overall.iter().position(|head| *head == Some(asked)),
+            Some(requested) => self
+                .overall
+                .iter()
+                .position(|head| *head == Some(requested)),
         };
         let column = column.ok_or_else(|| BudgetTableError::Column {
             path: self.path.clone(),
-            asked: overall.map_or("no sparsity in particular".into(), |s| {
+            requested: overall.map_or("no sparsity in particular".into(), |s| {
                 format!("{s} percent")
             }),
             known: self.overall.iter().flatten().copied().collect(),
@@ -222,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_table_of_one_column_needs_no_head() {
+    fn a_table_of_one_column_needs_no_header() {
         let column = read("conv1,50\nfc,25\n").unwrap().column(None).unwrap();
         assert_eq!(column[1], ("fc.weight".to_owned(), Budget::PruneRate(0.25)));
     }
 
     #[test]
-    fn what_cannot_be_used_is_said() {
-        let column = |asked| read(TABLE).unwrap().column(asked).unwrap_err();
+    fn invalid_tables_are_refused_with_a_reason() {
+        let column = |requested| read(TABLE).unwrap().column(requested).unwrap_err();
         assert!(column(Some(91.0)).help().contains("80, 90.5"));
         assert!(matches!(column(None), BudgetTableError::Column { .. }));
         assert!(matches!(

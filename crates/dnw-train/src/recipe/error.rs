@@ -1,4 +1,4 @@
-//! What can be wrong with a recipe.
+//! Errors of recipes.
 
 use dnw_core::WiringError;
 use dnw_core::rules::{self, SettingError};
@@ -6,23 +6,23 @@ use dnw_core::rules::{self, SettingError};
 use super::budget_table::BudgetTableError;
 use super::list::entries;
 
-/// A key of a recipe that nothing looks at.
+/// A key of a recipe that has no effect.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("`{key}` has no effect: {why}")]
+#[error("`{key}` has no effect: {reason}")]
 #[non_exhaustive]
 pub struct Unused {
     /// The key, such as `wiring.density`.
     pub key: &'static str,
-    /// Why nothing looks at it.
-    pub why: String,
-    /// What would make it count, or do what it is for.
-    pub instead: String,
+    /// Why it has no effect.
+    pub reason: String,
+    /// A change that makes it take effect, or that replaces it.
+    pub alternative: String,
 }
 
 impl Unused {
     /// What to do about it.
     pub fn help(&self) -> String {
-        format!("leave `{}` out, or {}", self.key, self.instead)
+        format!("leave `{}` out, or {}", self.key, self.alternative)
     }
 }
 
@@ -33,18 +33,18 @@ pub enum RecipeError {
     /// No recipe of that name.
     #[error("there is no recipe `{name}`")]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
-    /// A file with a recipe cannot be read.
+    /// The file of a recipe cannot be read.
     #[error("cannot read the recipe `{path}`: {reason}")]
     File {
         /// The file.
         path: String,
-        /// What the system says.
+        /// The system's error.
         reason: String,
     },
-    /// No rule of that name, or a setting that it cannot have.
+    /// There is no rule of that name, or the rule does not have the setting.
     #[error("{0}")]
     Rule(#[from] SettingError),
     /// A budget does not fit the network.
@@ -58,56 +58,56 @@ pub enum RecipeError {
     UnknownKey {
         /// The key.
         key: String,
-        /// The keys that could stand there.
+        /// The known keys.
         known: Vec<String>,
     },
     /// `--set` without `=`.
-    #[error("`--set {text}` does not say a value")]
+    #[error("`--set {text}` has no value")]
     Set {
-        /// What was given.
+        /// The argument.
         text: String,
     },
-    /// A value out of its range.
+    /// A value is out of range.
     #[error("`{key}` is {value}: it must be {expected}")]
     Value {
         /// The key.
         key: &'static str,
         /// Its value.
         value: String,
-        /// What it must be.
+        /// The allowed values.
         expected: &'static str,
     },
-    /// A key that nothing looks at.
+    /// A key has no effect.
     #[error("{0}")]
     NoEffect(#[from] Unused),
-    /// A word where only some words have a meaning.
-    #[error("`{key}` is `{value}`, which is none of its values")]
-    Choice {
+    /// A name that is not one of the possible values of a key.
+    #[error("`{key}` is `{value}`, which is not one of its values")]
+    UnknownValue {
         /// The key.
         key: String,
-        /// The word.
+        /// The name.
         value: String,
-        /// The words that have a meaning there.
+        /// The possible values.
         known: Vec<String>,
     },
-    /// A value of another type.
+    /// A value has the wrong type.
     #[error("`{key}` holds {found} where {expected} is needed")]
     Type {
-        /// The key, or the table that it is in.
+        /// The key, or the table that contains it.
         key: String,
         /// The value.
         found: String,
-        /// What is needed.
+        /// The expected type.
         expected: String,
     },
-    /// A key that is needed is not there.
+    /// A required key is missing.
     #[error("the key `{key}` is missing")]
     Missing {
         /// The key.
         key: String,
     },
-    /// A key is changed inside something that has no keys.
-    #[error("`{key}` holds a value and has no keys of its own")]
+    /// A change to a key inside a value that is not a table.
+    #[error("`{key}` is a value, not a table")]
     NoTable {
         /// The key.
         key: String,
@@ -117,46 +117,46 @@ pub enum RecipeError {
     Text {
         /// The line, counted from 1.
         line: usize,
-        /// What the reader says.
+        /// The parser's message.
         reason: String,
     },
 }
 
-/// The nearest of some names, if one is near.
+/// The most similar name, if one is similar.
 fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.7)
+        .filter(|(similarity, _)| *similarity > 0.7)
         .map(|(_, candidate)| candidate)
 }
 
-/// Three names of recipes like the one asked for, and where all are: there are more than a line shows.
+/// The three most similar names of recipes, and how to list all.
 fn recipes_like(name: &str) -> String {
     let mut known: Vec<(f64, &str)> = entries()
         .iter()
-        .map(|entry| (likeness(name, &entry.name), entry.name.as_str()))
+        .map(|entry| (similarity(name, &entry.name), entry.name.as_str()))
         .collect();
     known.sort_by(|a, b| b.0.total_cmp(&a.0));
     let [first, second, third] = [0, 1, 2].map(|i| known[i].1);
     format!("did you mean `{first}`, `{second}` or `{third}`? `dnw recipes` lists all")
 }
 
-/// How like a name is to that of a recipe: as a whole, and how well each of its parts is found there, as in `resnet50-90`.
-fn likeness(name: &str, recipe: &str) -> f64 {
+/// The similarity of a name to that of a recipe: as a whole, and of each of its parts, as in `resnet50-90`.
+fn similarity(name: &str, recipe: &str) -> f64 {
     let name = name.to_lowercase();
     let parts = |name: &str| -> Vec<String> {
         let parts = name.split(|c: char| !c.is_alphanumeric() && c != '.');
         let parts = parts.filter(|part| !part.is_empty());
         parts.map(str::to_owned).collect()
     };
-    let (asked, there) = (parts(&name), parts(recipe));
-    let found = asked.iter().map(|part| {
-        let alike = there.iter().map(|known| strsim::jaro_winkler(part, known));
-        alike.fold(0.0, f64::max)
+    let (requested, known) = (parts(&name), parts(recipe));
+    let similarities = requested.iter().map(|part| {
+        let similarities = known.iter().map(|known| strsim::jaro_winkler(part, known));
+        similarities.fold(0.0, f64::max)
     });
-    found.sum::<f64>() / asked.len().max(1) as f64 + strsim::jaro_winkler(&name, recipe)
+    similarities.sum::<f64>() / requested.len().max(1) as f64 + strsim::jaro_winkler(&name, recipe)
 }
 
 fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
@@ -188,7 +188,7 @@ impl RecipeError {
             Self::NoEffect(unused) => unused.help(),
             Self::Budget(_) => "give `wiring` a budget that fits".into(),
             Self::UnknownKey { key, known } => did_you_mean(key, known.iter().map(String::as_str)),
-            Self::Choice { value, known, .. } => {
+            Self::UnknownValue { value, known, .. } => {
                 did_you_mean(value, known.iter().map(String::as_str))
             }
             Self::Set { .. } | Self::NoTable { .. } => {

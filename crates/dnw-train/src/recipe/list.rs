@@ -1,23 +1,23 @@
-//! The recipes that come with the program, by name.
+//! The recipes that are part of the program, by name.
 //!
-//! A family is one TOML text; its members are changes to that, so that what differs between two rows of a table of the paper is all
-//! that is written about them.
+//! A family of recipes is one TOML text. Its members are changes to that text, so the code contains only the differences between the rows of
+//! a table of the paper.
 
 use std::sync::LazyLock;
 
 /// The recipe of the main job.
 pub const MAIN_JOB: &str = "digits";
 
-/// A recipe that comes with the program: a text and changes to it.
+/// A recipe that is part of the program: a TOML text and changes to it.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// The TOML text that it begins from.
+    /// The TOML text.
     pub text: &'static str,
-    /// Changes to that, `key=value`.
+    /// Changes to the text, `key=value`.
     pub changes: Vec<String>,
-    /// The published result, where there is one: top-1 accuracy in percent.
+    /// The published top-1 accuracy in percent, if there is one.
     pub published: Option<&'static str>,
 }
 
@@ -30,7 +30,7 @@ const CIFAR_RESNET: &str = include_str!("../../recipes/cifar10-resnet18.toml");
 const MOBILENET: &str = include_str!("../../recipes/imagenet-mobilenet.toml");
 const RESNET: &str = include_str!("../../recipes/imagenet-resnet50.toml");
 
-/// Every recipe, in the order in which they are shown.
+/// Every recipe, in the order of `dnw recipes`.
 pub fn entries() -> &'static [Entry] {
     static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         let mut list = List::default();
@@ -67,11 +67,19 @@ impl List {
     }
 }
 
-/// About ten minutes on two cores: a part of the images, few epochs, small batches.
+/// About ten minutes on two cores: few images and epochs, small batches.
 const SHORT: [&str; 3] = [
     "batch=64",
     "optimizer.schedule=cosine",
     "optimizer.warm-up=0.5",
+];
+
+/// The same on ImageNet, with small images.
+const SHORT_IMAGENET: [&str; 4] = [
+    "epochs=10",
+    "transforms.train.size=128",
+    "transforms.test.resize=144",
+    "transforms.test.size=128",
 ];
 
 fn tiny(list: &mut List) {
@@ -255,13 +263,7 @@ fn mobilenets(list: &mut List) {
             &all,
         );
     }
-    let mut short = SHORT.to_vec();
-    short.extend([
-        "epochs=10",
-        "transforms.train.size=128",
-        "transforms.test.resize=144",
-        "transforms.test.size=128",
-    ]);
+    let short = [&SHORT[..], &SHORT_IMAGENET].concat();
     list.add(
         "imagenet-mobilenet-dnw-x0.225-short",
         MOBILENET,
@@ -314,13 +316,7 @@ fn resnets(list: &mut List) {
             );
         }
     }
-    let mut short = SHORT.to_vec();
-    short.extend([
-        "epochs=10",
-        "transforms.train.size=128",
-        "transforms.test.resize=144",
-        "transforms.test.size=128",
-    ]);
+    let short = [&SHORT[..], &SHORT_IMAGENET].concat();
     list.add("imagenet-resnet50-all-90-short", RESNET, None, &short);
 }
 
@@ -329,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart() {
+    fn names_are_unique() {
         let mut names: Vec<&str> = entries().iter().map(|entry| entry.name.as_str()).collect();
         let all = names.len();
         names.sort_unstable();

@@ -1,38 +1,38 @@
-//! How weights learn, as a recipe says it.
+//! The optimizer of a recipe.
 
 use serde::{Deserialize, Serialize};
 
-/// Stochastic gradient descent as PyTorch defines it, and its schedule.
+/// SGD as in PyTorch, and the learning rate schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OptimizerRecipe {
     /// The largest learning rate.
     pub learning_rate: f64,
-    /// Share of the last step that is kept.
+    /// Momentum.
     #[serde(default)]
     pub momentum: f64,
-    /// Share of a weight that is added to its gradient.
+    /// Weight decay.
     #[serde(default)]
     pub weight_decay: f64,
-    /// Whether weight decay acts on the scale and shift of norms too.
+    /// Whether weight decay also applies to the scale and shift of norms.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub norms_decay: bool,
-    /// How the rate moves: `constant`, `step` or `cosine`.
+    /// The schedule of the learning rate: `constant`, `step` or `cosine`.
     #[serde(default)]
     pub schedule: RateShape,
-    /// Epochs over which the rate rises from near zero.
+    /// Epochs of linear warm-up.
     #[serde(default)]
     pub warm_up: f64,
-    /// Epochs at which a `step` schedule multiplies the rate.
+    /// Epochs at which a `step` schedule multiplies the learning rate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub step_at: Vec<f64>,
-    /// What a `step` schedule multiplies it by.
+    /// The factor of a `step` schedule.
     #[serde(default = "tenth")]
     pub step_factor: f64,
-    /// Share of the target that is spread over all classes.
+    /// Label smoothing: the share of the target that is spread over all classes.
     #[serde(default)]
     pub label_smoothing: f64,
-    /// The largest norm that a tensor's gradient may have; no limit where there is none.
+    /// The maximum norm of the gradient of a tensor; no limit by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
 }
@@ -49,15 +49,15 @@ fn is_yes(answer: &bool) -> bool {
     *answer
 }
 
-/// How the rate moves after the warm-up.
+/// The learning rate after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RateShape {
-    /// It stays.
+    /// Constant.
     #[default]
     Constant,
-    /// It is multiplied at given epochs.
+    /// Multiplied by a factor at given epochs.
     Step,
-    /// It falls along half a cosine to zero (Loshchilov and Hutter 2017, equation 5, one period).
+    /// Half a cosine down to zero (Loshchilov and Hutter 2017, equation 5, one period).
     Cosine,
 }

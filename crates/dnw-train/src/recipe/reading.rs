@@ -1,16 +1,16 @@
-//! Changes to a recipe's table, and what its reader complains about in words of this program.
+//! Changes to a recipe's table, and parse errors in terms of recipes.
 //!
-//! The reader speaks of Rust types, which say nothing to somebody who wrote a recipe.
+//! The parser's messages name Rust types, which mean nothing to the author of a recipe.
 
 use super::RecipeError;
 
-/// TOML text as a table.
+/// Parses TOML text as a table.
 pub(super) fn table(text: &str) -> Result<toml::Table, RecipeError> {
     text.parse().map_err(|error| syntax_error(text, &error))
 }
 
-/// Makes changes to a table. Another rule, which takes the settings of the old one with it, comes first: not those that are given with
-/// it.
+/// Applies changes to a table. A new rule comes first, because it removes the settings of the old one, but not settings in the same
+/// changes.
 pub(super) fn set_all(table: &mut toml::Table, changes: &[String]) -> Result<(), RecipeError> {
     let names_the_rule = |change: &&String| {
         let key = change.split('=').next().unwrap_or("");
@@ -23,9 +23,9 @@ pub(super) fn set_all(table: &mut toml::Table, changes: &[String]) -> Result<(),
     Ok(())
 }
 
-/// Changes a key of a table, `a.b=value`; the value is read as TOML and, where it is none, as text. A budget takes the place
-/// of the one that was there, another kind of model or transform the place of the whole model or transform, another rule that of its
-/// settings, other data that of the transforms.
+/// Changes a key of a table, `a.b=value`. The value is parsed as TOML, or else taken as text. A budget replaces the previous budget, another
+/// kind of model or transform the whole model or transform, another rule the settings of the old rule, other data the
+/// transforms.
 fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeError> {
     let refused = || RecipeError::Set {
         text: change.to_owned(),
@@ -62,14 +62,14 @@ fn set(table: &mut toml::Table, change: &str) -> Result<(), RecipeError> {
         place.clear();
     }
     if parents.is_empty() && *last == "data" && place.get("data") != Some(&value) {
-        // How images are shown is a matter of the images: others begin as their publication says.
+        // Transforms depend on the data: other data begin with those of their publication.
         place.remove("transforms");
     }
     place.insert((*last).to_owned(), value);
     Ok(())
 }
 
-/// Text that is no TOML.
+/// The error for text that is not TOML.
 fn syntax_error(text: &str, error: &toml::de::Error) -> RecipeError {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.bytes().take(start);
@@ -80,7 +80,7 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> RecipeError {
     }
 }
 
-/// A table that is no recipe.
+/// The error for a table that is not a recipe.
 pub(super) fn type_error(error: &toml::de::Error) -> RecipeError {
     let message = error.message();
     let names: Vec<String> = message
@@ -110,13 +110,13 @@ pub(super) fn type_error(error: &toml::de::Error) -> RecipeError {
             }
         }
         (message, [value, known @ ..]) if message.starts_with("unknown variant") => {
-            // The reader of a model forgets which of its keys it was at; only its kind is a choice.
+            // The parser does not say which key of a model it was at; only the kind is one of several names.
             let key = if place == "model" {
                 "model.kind"
             } else {
                 place
             };
-            RecipeError::Choice {
+            RecipeError::UnknownValue {
                 key: key.to_owned(),
                 value: value.clone(),
                 known: known.to_vec(),
@@ -125,7 +125,7 @@ pub(super) fn type_error(error: &toml::de::Error) -> RecipeError {
         (message, [key, ..]) if message.starts_with("missing field") => {
             RecipeError::Missing { key: inside(key) }
         }
-        (message, [value, ..]) if message.contains("is no unit") => RecipeError::Choice {
+        (message, [value, ..]) if message.contains("is no unit") => RecipeError::UnknownValue {
             key: place.to_owned(),
             value: value.clone(),
             known: ["edge", "fan-in", "block-4", "2-of-4"]
@@ -133,12 +133,12 @@ pub(super) fn type_error(error: &toml::de::Error) -> RecipeError {
                 .to_vec(),
         },
         _ => {
-            let complaint = message
+            let error_of = message
                 .split_once(": ")
-                .map_or(message, |(_, complaint)| complaint);
-            let (found, expected) = complaint
+                .map_or(message, |(_, error_of)| error_of);
+            let (found, expected) = error_of
                 .split_once(", expected ")
-                .unwrap_or((complaint, "something else"));
+                .unwrap_or((error_of, "something else"));
             let key = if place.is_empty() {
                 "the recipe"
             } else {
@@ -155,7 +155,7 @@ pub(super) fn type_error(error: &toml::de::Error) -> RecipeError {
 
 /// ``integer `3` `` as `3`.
 fn value_in_words(found: &str) -> String {
-    // Text keeps its quotes, so that one sees that it is taken for text.
+    // Text keeps its quotes, so that the reader sees that it is text.
     if let Some(at) = found.find('"') {
         return found[at..].to_owned();
     }
@@ -167,7 +167,7 @@ fn value_in_words(found: &str) -> String {
     }
 }
 
-/// A Rust type as what one writes for it.
+/// A Rust type in terms of TOML.
 fn type_in_words(expected: &str) -> String {
     let words = match expected {
         "u16" => "a whole number from 0 to 65535",
@@ -187,48 +187,45 @@ fn type_in_words(expected: &str) -> String {
 mod tests {
     use crate::recipe::{Recipe, RecipeError};
 
-    fn complaint(change: &str) -> String {
+    fn error_of(change: &str) -> String {
         Recipe::named("digits", &[change.to_owned()])
             .unwrap_err()
             .to_string()
     }
 
     #[test]
-    fn complaints_name_the_key_and_speak_of_no_rust_types() {
+    fn errors_name_the_key_and_no_rust_types() {
         assert_eq!(
-            complaint("epochs=many"),
+            error_of("epochs=many"),
             "`epochs` holds \"many\" where a whole number, 0 or more, is needed"
         );
         assert_eq!(
-            complaint("seed=-1"),
+            error_of("seed=-1"),
             "`seed` holds -1 where a whole number, 0 or more, is needed"
         );
         assert_eq!(
-            complaint("wiring=3"),
+            error_of("wiring=3"),
             "`wiring` holds 3 where a table of keys is needed"
         );
         assert_eq!(
-            complaint("optimizer.step-at=3"),
+            error_of("optimizer.step-at=3"),
             "`optimizer.step-at` holds 3 where a list such as [20, 20] is needed"
         );
         assert_eq!(
-            complaint("optimizer.momentum=much"),
+            error_of("optimizer.momentum=much"),
             "`optimizer.momentum` holds \"much\" where a number is needed"
         );
         assert_eq!(
-            complaint("optimizer.norms-decay=1"),
+            error_of("optimizer.norms-decay=1"),
             "`optimizer.norms-decay` holds 1 where true or false is needed"
         );
         assert_eq!(
-            complaint("wiring.unit=pair"),
-            "`wiring.unit` is `pair`, which is none of its values"
+            error_of("wiring.unit=pair"),
+            "`wiring.unit` is `pair`, which is not one of its values"
         );
+        assert_eq!(error_of("epochs.x=1"), "`epochs` is a value, not a table");
         assert_eq!(
-            complaint("epochs.x=1"),
-            "`epochs` holds a value and has no keys of its own"
-        );
-        assert_eq!(
-            complaint("model.kind=lenet"),
+            error_of("model.kind=lenet"),
             "the key `model.hidden` is missing"
         );
         for change in [
@@ -240,7 +237,7 @@ mod tests {
             "model.kind=3",
             "wiring.rule=1",
         ] {
-            let complaint = complaint(change);
+            let error_of = error_of(change);
             for jargon in [
                 "usize",
                 "u64",
@@ -250,19 +247,19 @@ mod tests {
                 "variant",
                 "\n",
             ] {
-                assert!(!complaint.contains(jargon), "{change}: {complaint}");
+                assert!(!error_of.contains(jargon), "{change}: {error_of}");
             }
         }
     }
 
     #[test]
-    fn another_kind_of_model_takes_the_place_of_the_whole_model() {
+    fn another_kind_of_model_replaces_the_whole_model() {
         let changes = ["model.kind=lenet", "model.hidden=[30, 10]", "data=mnist"].map(String::from);
         assert!(Recipe::named("digits", &changes).is_ok());
     }
 
     #[test]
-    fn text_that_is_no_toml_is_answered_with_its_line() {
+    fn invalid_toml_is_an_error_that_names_the_line() {
         let error = Recipe::read("name = \"a\"\nepochs = = 3\n", &[]).unwrap_err();
         assert!(
             matches!(error, RecipeError::Text { line: 2, .. }),

@@ -1,25 +1,25 @@
-//! A recipe from a text, and changes to it.
+//! Creating a recipe from a text and changes to it.
 
-use super::{Recipe, RecipeError, Unused, entries, own, reading, unused};
+use super::{Recipe, RecipeError, Unused, entries, file, reading, unused};
 
 impl Recipe {
-    /// The embedded recipe called `name`, or the one in the TOML file at this path, with changes `key=value`. A file says in `from` which
-    /// embedded recipe it begins from, and then only what differs; without `from` it has every key.
+    /// The embedded recipe called `name`, or the one in the TOML file at this path, with changes `key=value`. A file names its base recipe in
+    /// `from`, and contains only what differs; without `from` it has every key.
     ///
     /// # Errors
-    /// [`RecipeError`] if there is none, a change names an unknown key or one that has no effect, or a value does not fit.
+    /// [`RecipeError`] if there is no such recipe, a change names an unknown key or one without effect, or a value is not allowed.
     pub fn named(name: &str, changes: &[String]) -> Result<Self, RecipeError> {
         Ok(Self::resolve(name, changes)?.0)
     }
 
-    /// As [`named`](Self::named), and the keys of the embedded recipe that the changes left without effect. They are not part of the
-    /// recipe any more.
+    /// Like [`named`](Self::named). Also returns the keys of the embedded recipe that have no effect because of the changes; they are removed
+    /// from the recipe.
     ///
     /// # Errors
     /// As [`named`](Self::named).
     pub fn resolve(name: &str, changes: &[String]) -> Result<(Self, Vec<Unused>), RecipeError> {
-        if own::is_file(name) {
-            return own::read(name, changes);
+        if file::is_file(name) {
+            return file::read(name, changes);
         }
         let known = entries().iter().find(|known| known.name == name);
         let known = known.ok_or_else(|| RecipeError::Unknown {
@@ -31,7 +31,7 @@ impl Recipe {
         Ok((recipe, unused))
     }
 
-    /// A recipe from TOML text, with changes `key=value`. A key of the text that has no effect is passed over.
+    /// A recipe from TOML text, with changes `key=value`. Keys of the text that have no effect are ignored.
     ///
     /// # Errors
     /// As [`named`](Self::named).
@@ -40,7 +40,7 @@ impl Recipe {
         Ok(Self::changed(text, &[], changes)?.0)
     }
 
-    /// A recipe from TOML text that a user wrote: as [`read`](Self::read), but a key of the text that has no effect is an error too.
+    /// A recipe from a user's TOML text: like [`read`](Self::read), but a key of the text without effect is an error.
     ///
     /// # Errors
     /// As [`named`](Self::named).
@@ -54,7 +54,7 @@ impl Recipe {
         }
     }
 
-    /// A recipe from TOML text with changes of its own, and a user's; and the keys that these left without effect.
+    /// A recipe from TOML text with its own changes and the user's, and the keys that these leave without effect.
     pub(super) fn changed(
         text: &str,
         own: &[String],
@@ -62,17 +62,17 @@ impl Recipe {
     ) -> Result<(Self, Vec<Unused>), RecipeError> {
         let mut table = reading::table(text)?;
         reading::set_all(&mut table, own)?;
-        // It need not be complete without the changes.
+        // Only the changed text must be complete.
         let before = Self::of(&table).and_then(|recipe| recipe.unused(&table));
         let before = before.unwrap_or_default();
         reading::set_all(&mut table, changes)?;
         let recipe = Self::of(&table)?;
         let all = recipe.unused(&table)?;
-        if let Some(given) = all
+        if let Some(changed) = all
             .iter()
             .find(|unused| unused::is_given(unused.key, changes))
         {
-            return Err(given.clone().into());
+            return Err(changed.clone().into());
         }
         for unused in &all {
             unused::remove(&mut table, unused.key);

@@ -1,46 +1,46 @@
 //! Keys of a recipe that have no effect.
 //!
-//! Whoever sets a density expects that density. A rule that decides by itself how many edges stay would pass over it without a word.
+//! A user who sets a density expects it to be used. A rule that decides the number of edges by itself would ignore it silently.
 
 use dnw_core::rules;
 use dnw_core::{Allocation, Rule};
 
 use super::{OptimizerRecipe, RateShape, RecipeError, Unused, WiringRecipe};
 
-/// Whether one of some changes `key=value` gives this key, by itself or in a table.
+/// Whether one of the changes `key=value` sets this key, directly or in a table.
 pub(super) fn is_given(key: &str, changes: &[String]) -> bool {
     changes.iter().any(|change| {
-        let given = change.split('=').next().unwrap_or("").trim();
-        let rest = key.strip_prefix(given);
+        let changed = change.split('=').next().unwrap_or("").trim();
+        let rest = key.strip_prefix(changed);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })
 }
 
 const BUDGETS: [&str; 3] = ["wiring.density", "wiring.prune-rate", "wiring.edges"];
 
-/// Whether a change `key=value` gives a budget.
+/// Whether a change `key=value` sets a budget.
 pub(super) fn is_budget(change: &str) -> bool {
     let key = change.split('=').next().unwrap_or("").trim();
     BUDGETS.contains(&key)
 }
 
-/// Refuses changes that give several budgets, of which one would take the place of the other.
+/// Refuses changes that set several budgets, since one would replace the other.
 pub(super) fn check_budgets(changes: &[String]) -> Result<(), RecipeError> {
     let key = |change: &String| change.split('=').next().unwrap_or("").trim().to_owned();
     let keys: Vec<String> = changes.iter().map(key).collect();
-    let mut given = BUDGETS.to_vec();
-    given.retain(|budget| keys.iter().any(|key| key == budget));
-    match given[..] {
+    let mut changed = BUDGETS.to_vec();
+    changed.retain(|budget| keys.iter().any(|key| key == budget));
+    match changed[..] {
         [] | [_] => Ok(()),
         _ => Err(RecipeError::Value {
             key: "wiring",
-            value: format!("given {}", given.join(" and ")),
+            value: format!("given {}", changed.join(" and ")),
             expected: "given exactly one of density, prune-rate and edges",
         }),
     }
 }
 
-/// The keys of the table of a recipe that have no effect.
+/// The keys of a recipe's table that have no effect.
 ///
 /// # Errors
 /// [`RecipeError`] if the recipe has no rule.
@@ -51,24 +51,24 @@ pub(super) fn keys(
     table: &toml::Table,
 ) -> Result<Vec<Unused>, RecipeError> {
     let mut unused = Vec::new();
-    let mut add = |key: &'static str, why: &str, instead: &str| {
+    let mut add = |key: &'static str, reason: &str, alternative: &str| {
         if is_in(table, key) {
             unused.push(Unused {
                 key,
-                why: why.to_owned(),
-                instead: instead.to_owned(),
+                reason: reason.to_owned(),
+                alternative: alternative.to_owned(),
             });
         }
     };
     let rule = wiring.rule()?;
-    if let Some((why, instead)) = decided(&wiring.rule, &rule) {
+    if let Some((reason, alternative)) = decided(&wiring.rule, &rule) {
         for key in BUDGETS {
-            add(key, &why, &instead);
+            add(key, &reason, &alternative);
         }
-        add("wiring.budget-file", &why, &instead);
-        add("wiring.budget-column", &why, &instead);
-        // To `str`, another allocation is another way to decide.
-        add("wiring.allocation", &why, &instead);
+        add("wiring.budget-file", &reason, &alternative);
+        add("wiring.budget-column", &reason, &alternative);
+        // For `str`, another allocation changes the decision.
+        add("wiring.allocation", &reason, &alternative);
     } else if wiring.budget_file.is_none() {
         add(
             "wiring.budget-column",
@@ -87,9 +87,9 @@ pub(super) fn keys(
         );
     }
     if !rule.schedule.uses_budget() {
-        let why = format!("the rule `{}` keeps every edge", rule.name);
+        let reason = format!("the rule `{}` keeps every edge", rule.name);
         for key in ["wiring.dense", "wiring.unit"] {
-            add(key, &why, ANOTHER_RULE);
+            add(key, &reason, ANOTHER_RULE);
         }
     }
     if has_second_phase {
@@ -100,14 +100,14 @@ pub(super) fn keys(
         );
     }
     if optimizer.schedule != RateShape::Step {
-        let why = "the learning rate does not move in steps";
-        let instead = "set `optimizer.schedule=step`";
+        let reason = "the learning rate does not move in steps";
+        let alternative = "set `optimizer.schedule=step`";
         if !optimizer.step_at.is_empty() {
-            add("optimizer.step-at", why, instead);
+            add("optimizer.step-at", reason, alternative);
         }
-        // Every recipe that was written out has it.
+        // Every saved recipe has this key.
         if optimizer.step_factor != 0.1 {
-            add("optimizer.step-factor", why, instead);
+            add("optimizer.step-factor", reason, alternative);
         }
     }
     if optimizer.weight_decay == 0.0 && !optimizer.norms_decay {
@@ -122,29 +122,29 @@ pub(super) fn keys(
 
 const ANOTHER_RULE: &str = "choose another rule with `wiring.rule`";
 
-/// Why no budget has an effect, and what to do instead.
+/// Why a budget has no effect, and what to do instead; `None` if it has one.
 fn decided(name: &str, rule: &Rule) -> Option<(String, String)> {
     if rule.schedule.uses_budget() && rule.allocation != Allocation::Free {
         let sets = rule.unit.sets_budget();
         return sets.then(|| {
-            let why = format!("the unit {} says how many edges stay", rule.unit);
-            (why, "choose another with `wiring.unit=edge`".to_owned())
+            let reason = format!("the unit {} says how many edges stay", rule.unit);
+            (reason, "choose another with `wiring.unit=edge`".to_owned())
         });
     }
     if !rule.schedule.uses_budget() {
-        let why = format!("the rule `{name}` keeps every edge");
-        return Some((why, ANOTHER_RULE.to_owned()));
+        let reason = format!("the rule `{name}` keeps every edge");
+        return Some((reason, ANOTHER_RULE.to_owned()));
     }
-    let why = format!("the rule `{name}` decides by itself how many edges stay");
+    let reason = format!("the rule `{name}` decides by itself how many edges stay");
     let named = rules::ALL.iter().find(|named| named.name == name);
     let settings = named.map_or(&[][..], |named| named.settings);
-    let instead = match settings.contains(&"threshold-start") {
+    let alternative = match settings.contains(&"threshold-start") {
         true => format!(
             "change how many stay with `wiring.settings.threshold-start`, or {ANOTHER_RULE}"
         ),
         false => "choose another `wiring.allocation`".to_owned(),
     };
-    Some((why, instead))
+    Some((reason, alternative))
 }
 
 /// Removes a key from a table.
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_key_without_effect_is_refused_with_a_remedy_that_works() {
+    fn a_change_without_effect_is_refused_with_a_remedy_that_works() {
         let table = "wiring={rule='str', density=0.1}";
         for (changes, key, remedy) in [
             (
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_recipe_itself_says_is_only_named_and_dropped() {
+    fn keys_of_the_recipe_without_effect_are_reported_and_removed() {
         let (recipe, unused) = resolve(&["wiring.rule=str"]).unwrap();
         assert_eq!(unused, ["wiring.density"]);
         assert_eq!(recipe.wiring.density, None);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn no_recipe_names_anything_by_itself() {
+    fn every_key_of_an_unchanged_recipe_has_an_effect() {
         for entry in entries() {
             let (_, unused) = Recipe::resolve(&entry.name, &[]).unwrap();
             assert!(unused.is_empty(), "{}: {unused:?}", entry.name);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn two_budgets_are_one_too_many() {
+    fn two_budgets_are_refused() {
         let error = resolve(&["wiring.edges=30", "wiring.density=0.1"]).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("wiring.density and wiring.edges"), "{text}");
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_ones_own_is_read_strictly_and_that_of_a_run_is_not() {
+    fn a_users_text_is_read_strictly_and_that_of_a_run_is_not() {
         let text = Recipe::named("digits", &[]).unwrap().to_toml();
         assert!(
             Recipe::read_strictly(&text, &[]).is_ok(),

@@ -1,4 +1,4 @@
-//! Which edges are real, as a recipe says it.
+//! The wiring of a recipe.
 
 use std::path::PathBuf;
 
@@ -10,44 +10,44 @@ use serde::{Deserialize, Serialize};
 use super::budget_table::BudgetTable;
 use super::{RecipeError, SecondPhase};
 
-/// Which edges are real. At most one of `density`, `prune-rate` and `edges` says how many; none is needed where the rule or the
-/// unit leaves nothing to say.
+/// Which edges are real. At most one of `density`, `prune-rate` and `edges` gives the budget; none is needed if the rule or the unit decides
+/// it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WiringRecipe {
     /// The rule's name, one of [`rules::ALL`].
     pub rule: String,
-    /// The kept share of each tensor's candidate edges.
+    /// The share of each tensor's candidate edges to keep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub density: Option<f64>,
-    /// The dropped share, with the published rounding. A MobileNet's stages keep the edges that the network of width 1 - rate has.
+    /// The share to drop, with the published rounding. A MobileNet's stages keep as many edges as the network of width 1 - rate has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prune_rate: Option<f64>,
-    /// The kept number per tensor.
+    /// The number of edges to keep per tensor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edges: Option<usize>,
-    /// How the budget is spread over tensors, if not as the rule has it: `per-tensor`, `erdos-renyi-kernel` or `global`.
+    /// The allocation of the budget to tensors, if not the rule's own: `per-tensor`, `erdos-renyi-kernel` or `global`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocation: Option<Allocation>,
-    /// A table of budgets by layer, as the authors of STR publish theirs, instead of one budget for all.
+    /// A table of budgets by layer, in the format of the authors of STR, instead of one budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_file: Option<PathBuf>,
-    /// Which column of the table: the overall sparsity in percent that heads it.
+    /// The column of the table: its overall sparsity in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_column: Option<f64>,
-    /// Tensors that stay dense, by name.
+    /// Names of tensors that stay dense.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dense: Vec<String>,
-    /// Whether the weights of plain layers are wired too, or only layers made for it.
+    /// Whether to wire the weights of plain layers too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plain_layers: bool,
-    /// Which entries compete: `legal-edges` or `all-entries`.
+    /// Which entries are ranked: `legal-edges` or `all-entries`.
     #[serde(default)]
     pub ranking: Ranking,
-    /// What swaps as one, if not as the rule has it: `edge`, `fan-in`, `block-4`, `2-of-4`.
+    /// The unit that swaps as one, if not the rule's own: `edge`, `fan-in`, `block-4`, `2-of-4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Unit>,
-    /// What the rule lets be set.
+    /// Settings of the rule.
     #[serde(default, skip_serializing_if = "is_default")]
     pub settings: Settings,
 }
@@ -57,23 +57,23 @@ fn is_default(settings: &Settings) -> bool {
 }
 
 impl WiringRecipe {
-    /// The budget of every tensor that is given none of its own.
+    /// The budget of every tensor without its own.
     ///
     /// # Errors
-    /// [`RecipeError::Value`] unless exactly one key gives it, or none is needed.
+    /// [`RecipeError::Value`] unless exactly one key gives the budget, or none is needed.
     pub fn budget(&self) -> Result<Budget, RecipeError> {
-        let given = [
+        let budgets = [
             self.density.map(Budget::Density),
             self.prune_rate.map(Budget::PruneRate),
             self.edges.map(Budget::Edges),
         ];
-        let mut given = given.into_iter().flatten();
+        let mut budgets = budgets.into_iter().flatten();
         let refused = |value: &str, expected| RecipeError::Value {
             key: "wiring",
             value: value.into(),
             expected,
         };
-        match (given.next(), given.next(), self.budget_without_keys()) {
+        match (budgets.next(), budgets.next(), self.budget_without_keys()) {
             (Some(budget), None, _) => match budget {
                 Budget::PruneRate(rate) if !(0.0..1.0).contains(&rate) => Err(RecipeError::Value {
                     key: "wiring.prune-rate",
@@ -101,7 +101,7 @@ impl WiringRecipe {
         }
     }
 
-    /// The budget where the rule or the unit decides it, or a table gives every tensor its own.
+    /// The budget if the rule or the unit decides it, or a table has one for every tensor.
     fn budget_without_keys(&self) -> Option<Budget> {
         match (self.unit, self.rule.as_str()) {
             (Some(Unit::NOfM { keep, of }), _) => Some(Budget::Density(keep as f64 / of as f64)),
@@ -114,7 +114,7 @@ impl WiringRecipe {
     /// The rule.
     ///
     /// # Errors
-    /// [`RecipeError::Rule`] if there is none of that name, or it does not have a setting.
+    /// [`RecipeError::Rule`] if there is no rule of that name, or it does not have a setting.
     pub fn rule(&self) -> Result<Rule, RecipeError> {
         let rule = rules::by_name(&self.rule, &self.settings)?;
         Ok(Rule {
@@ -124,7 +124,13 @@ impl WiringRecipe {
         })
     }
 
-    /// The rule of a run whose second phase takes so many of all epochs.
+    /// Whether the rule has two phases; `None` if there is no such rule.
+    pub(super) fn has_two_phases(&self) -> Option<bool> {
+        let named = rules::ALL.iter().find(|named| named.name == self.rule);
+        named.map(|named| named.settings.contains(&"switch"))
+    }
+
+    /// The rule of a run whose second phase has this share of all epochs.
     fn rule_in_phases(
         &self,
         epochs: u64,
@@ -145,10 +151,10 @@ impl WiringRecipe {
         .rule()
     }
 
-    /// How a model is wired: with these budgets of the model's own, by a rule that may have a second phase.
+    /// How to wire a model, with these budgets for tensors of the model, by a rule that may have a second phase.
     ///
     /// # Errors
-    /// As [`rule`](Self::rule) and [`budget`](Self::budget); [`RecipeError::BudgetTable`] if there is a table that cannot be used.
+    /// Those of [`rule`](Self::rule) and [`budget`](Self::budget); [`RecipeError::BudgetTable`] if a table cannot be used.
     pub(super) fn wire(
         &self,
         epochs: u64,

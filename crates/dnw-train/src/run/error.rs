@@ -1,23 +1,23 @@
-//! What can be wrong with a run folder.
+//! Errors of run folders.
 
 use std::path::{Path, PathBuf};
 
-/// A run folder that cannot be made, written or read.
+/// Why a run folder cannot be created, written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// There is something in it already.
+    /// The folder is not empty.
     #[error("`{}` is not empty: a run is never written over", .path.display())]
     Used {
         /// The folder.
         path: PathBuf,
     },
-    /// Another process writes a run into it.
+    /// Another process writes a run into the folder.
     #[error("{} a run into `{}`, and two in one folder would destroy each other's", writer(.process), .path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
-        /// The process, where it is known.
+        /// The process, if known.
         process: Option<u32>,
     },
     /// A file or folder cannot be written.
@@ -25,7 +25,7 @@ pub enum RunError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file cannot be read.
@@ -33,10 +33,10 @@ pub enum RunError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is not a run folder.
+    /// The folder is not a run folder.
     #[error("`{}` is no run folder: there is no `run.json` in it", .path.display())]
     NoRun {
         /// The folder.
@@ -45,10 +45,10 @@ pub enum RunError {
     /// There is no such folder.
     #[error("there is no folder `{}`", .path.display())]
     NoFolder {
-        /// Where it was looked for.
+        /// The path.
         path: PathBuf,
     },
-    /// A file's content is not what it should be.
+    /// A file has invalid content.
     #[error("`{}` is damaged: {reason}", .path.display())]
     Damaged {
         /// The file.
@@ -59,7 +59,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// A file whose content is not what it should be.
+    /// An error for a file with invalid content.
     pub fn damaged(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::Damaged {
             path: path.into(),
@@ -67,7 +67,7 @@ impl RunError {
         }
     }
 
-    /// A file whose JSON cannot be read; `line` is its line where the file holds one value a line.
+    /// An error for a file with invalid JSON; `line` is its line in a file with one value per line.
     pub(crate) fn no_json(path: &Path, line: Option<usize>, error: &serde_json::Error) -> Self {
         let at = line.unwrap_or(error.line());
         let reason = match error.classify() {
@@ -82,7 +82,7 @@ impl RunError {
         Self::damaged(path, reason)
     }
 
-    /// A file that could not be read: damaged if it was there, but held no text.
+    /// An error for a file that cannot be read: damaged if it is there but is not text.
     pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Self {
         match source.kind() {
             std::io::ErrorKind::InvalidData => Self::damaged(path, "it is not text"),
@@ -129,7 +129,7 @@ fn name(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
-/// A run folder inside `path` or beside it, to suggest.
+/// A run folder inside `path` or beside it, as a suggestion.
 fn runs_beside(path: &Path) -> Option<PathBuf> {
     let holds_run = |folder: &PathBuf| folder.join("run.json").is_file();
     let inside = |folder: &Path| {

@@ -1,4 +1,4 @@
-//! What was run, where, and how it stands.
+//! What was run, where, and its state.
 
 use std::ops::Range;
 
@@ -6,46 +6,46 @@ use dnw_core::{Wired, WiredTensor};
 use dnw_models::Classifier;
 use serde::{Deserialize, Serialize};
 
-/// The most edges that a network may have, real or not. Whatever a file or a recipe claims, no more memory is taken than such
-/// a network needs.
-pub(crate) const MOST_EDGES: usize = 1 << 27;
+/// The most edges that a network may have. It bounds the memory that is allocated, whatever a file or a recipe
+/// says.
+pub(crate) const MAX_EDGES: usize = 1 << 27;
 
 /// The most classes: labels are 16 bits wide.
-const MOST_CLASSES: usize = 1 << 16;
+const MAX_CLASSES: usize = 1 << 16;
 
-/// The version of the folder's layout.
+/// The version of the file format.
 pub(super) const FORMAT: u32 = 1;
 
 /// `run.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
-    /// The layout's version.
+    /// The version of the file format.
     pub format: u32,
-    /// The command line that makes the run again.
+    /// The command line of the run.
     pub command: String,
     /// Program, libraries, device, threads: label and value.
     pub environment: Vec<(String, String)>,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// Images of the training part.
+    /// Training images.
     pub train_images: usize,
-    /// Images of the test part.
+    /// Test images.
     pub test_images: usize,
     /// Image shape: channels, height, width.
     pub image: [usize; 3],
-    /// Mean of each channel, as subtracted.
+    /// Mean of each channel, which is subtracted.
     pub mean: Vec<f32>,
-    /// Standard deviation of each channel, as divided by.
+    /// Standard deviation of each channel, which is the divisor.
     pub std: Vec<f32>,
     /// The wired tensors.
     pub tensors: Vec<TensorFacts>,
-    /// How the run stands.
+    /// The state of the run.
     pub status: Status,
     /// Updates made.
     pub updates: u64,
     /// Updates planned.
     pub planned_updates: u64,
-    /// Updates in an epoch.
+    /// Updates per epoch.
     pub updates_per_epoch: u64,
     /// Seconds of training.
     pub seconds: f64,
@@ -53,26 +53,26 @@ pub struct Facts {
     pub test_accuracy: f64,
     /// Loss of the last evaluation.
     pub test_loss: f64,
-    /// The best accuracy of any evaluation on the test images with no more real edges than `best_edges_real`; chosen by looking
-    /// at those images, so it flatters.
+    /// The best test accuracy of any evaluation with no more real edges than `best_edges_real`. It is selected on the test images, so it
+    /// is optimistic.
     pub best_test_accuracy: f64,
     /// The epoch of the best evaluation, counted from 1.
     pub best_epoch: u64,
-    /// Real edges at the best evaluation: the fewest of any.
+    /// Real edges at the best evaluation: the fewest of all evaluations.
     #[serde(default)]
     pub best_edges_real: usize,
-    /// Edges that are real.
+    /// Real edges.
     pub edges_real: usize,
-    /// Edges that could be.
+    /// Possible edges.
     pub edges_possible: usize,
-    /// Learned numbers that take part in the forward pass: real edges and everything that is no edge.
+    /// Parameters of the forward pass: real edges, and everything that is not an edge.
     pub parameters: usize,
-    /// Nodes that do nothing, where the network is a graph of nodes.
+    /// Dead nodes, if the network is a graph of nodes.
     pub dead_nodes: Option<usize>,
 }
 
 impl Facts {
-    /// What is known of a model before anything is done with it; the rest is empty.
+    /// The facts that a model determines; the others are empty.
     pub(crate) fn of<M: Classifier>(model: &Wired<M>) -> Self {
         let mut facts = Self {
             format: FORMAT,
@@ -83,7 +83,7 @@ impl Facts {
         facts
     }
 
-    /// Counts the edges, parameters and dead nodes of the network as it is now.
+    /// Counts the edges, parameters and dead nodes of the network.
     pub(crate) fn count<M: Classifier>(&mut self, model: &Wired<M>) {
         let tensors = model.tensors();
         self.edges_real = tensors.iter().map(|tensor| tensor.active().count()).sum();
@@ -93,8 +93,8 @@ impl Facts {
         self.dead_nodes = drawing.map(|drawing| drawing.dead_nodes(&tensors));
     }
 
-    /// What is wrong with facts that were read, if anything is: whoever reads the folder may rely on sizes that multiply, names
-    /// that are file names, and shares that are shares.
+    /// What is invalid in facts that were read, if anything. Readers of a folder rely on sizes whose product fits, valid file names, and shares
+    /// between 0 and 1.
     pub(super) fn problem(&self) -> Option<String> {
         let mut entries = 0usize;
         for tensor in &self.tensors {
@@ -105,15 +105,15 @@ impl Facts {
         }
         let pixels = product(&self.image);
         let shares = [self.test_accuracy, self.best_test_accuracy];
-        if entries > MOST_EDGES {
-            Some(format!("its tensors have more than {MOST_EDGES} entries"))
-        } else if !pixels.is_some_and(|pixels| (1..=MOST_EDGES).contains(&pixels)) {
+        if entries > MAX_EDGES {
+            Some(format!("its tensors have more than {MAX_EDGES} entries"))
+        } else if !pixels.is_some_and(|pixels| (1..=MAX_EDGES).contains(&pixels)) {
             let [channels, height, width] = self.image;
             Some(format!(
                 "images of {channels} x {height} x {width} are none"
             ))
-        } else if self.classes.len() > MOST_CLASSES {
-            Some(format!("it names more than {MOST_CLASSES} classes"))
+        } else if self.classes.len() > MAX_CLASSES {
+            Some(format!("it names more than {MAX_CLASSES} classes"))
         } else if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
             Some("an accuracy is not between 0 and 1".into())
         } else if self.edges_real > self.edges_possible || self.edges_possible > entries {
@@ -144,7 +144,7 @@ impl From<&WiredTensor> for TensorFacts {
 }
 
 impl TensorFacts {
-    /// Entries of the tensor; `None` if they are more than can be counted.
+    /// The number of entries of the tensor; `None` if it overflows.
     pub fn entries(&self) -> Option<usize> {
         product(&self.dims)
     }
@@ -153,15 +153,15 @@ impl TensorFacts {
         let name = &self.name;
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
-            // It becomes the name of a file.
+            // It is used as a file name.
             return Some("the name of a tensor is none".into());
         }
         let entries = self
             .entries()
-            .filter(|entries| self.dims.len() > 1 && (1..=MOST_EDGES).contains(entries));
+            .filter(|entries| self.dims.len() > 1 && (1..=MAX_EDGES).contains(entries));
         match entries {
             None => Some(format!(
-                "the dimensions of `{name}` are none of a tensor of at most {MOST_EDGES} entries"
+                "the dimensions of `{name}` are none of a tensor of at most {MAX_EDGES} entries"
             )),
             Some(entries) if self.budget > self.possible || self.possible > entries => {
                 Some(format!(
@@ -180,20 +180,20 @@ fn product(sizes: &[usize]) -> Option<usize> {
         .try_fold(1usize, |product, &size| product.checked_mul(size))
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// It is going on, or was cut off without a word.
+    /// It runs, or was interrupted without a message.
     #[default]
     Running,
-    /// It made every update.
+    /// All updates were made.
     Finished,
-    /// It was asked to stop.
+    /// It was stopped on request.
     Stopped,
-    /// It could not go on, for this reason.
+    /// It failed, for this reason.
     Failed(String),
-    /// It was trained elsewhere: its weights come from a published file.
+    /// It was trained elsewhere; its weights are from a published file.
     Imported,
 }
 
@@ -202,27 +202,27 @@ pub enum Status {
 pub struct TensorFacts {
     /// Its path in the model.
     pub name: String,
-    /// Its own dimensions.
+    /// Its dimensions.
     pub dims: Vec<usize>,
-    /// The edges to keep at the end.
+    /// The budget at the end.
     pub budget: usize,
-    /// The edges that could be.
+    /// The possible edges.
     pub possible: usize,
 }
 
 /// `drawing.json`: the network as nodes and edges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DrawingFile {
-    /// Level and kernel of each node.
+    /// Level and kernel size of each node.
     pub nodes: Vec<(usize, Vec<f32>)>,
-    /// The nodes that give the result.
+    /// The output nodes.
     pub outputs: Range<usize>,
     /// Name, nodes of the targets and nodes of the sources of each wired tensor.
     pub tensors: Vec<(String, Range<usize>, Range<usize>)>,
 }
 
 impl DrawingFile {
-    /// What is wrong with a drawing that was read, if anything is.
+    /// What is invalid in a drawing that was read, if anything.
     pub(super) fn problem(&self) -> Option<String> {
         let nodes = self.nodes.len();
         if self.nodes.iter().any(|(level, _)| *level >= nodes) {

@@ -1,4 +1,4 @@
-//! The folder and its files.
+//! The run folder and its files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use super::lock::{LOCK, PROCESS, RunLock};
 use super::{DrawingFile, Facts, Metrics, RunError, frame, history, write_whole};
 use crate::recipe::Recipe;
 
-/// The largest `run.json`, `recipe.toml` or `drawing.json` that is read: 64 MiB.
-const LARGEST_TEXT: u64 = 64 << 20;
+/// The largest `run.json`, `recipe.toml` or `drawing.json` in bytes.
+const MAX_TEXT_BYTES: u64 = 64 << 20;
 
 /// A run folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// That of a folder that a run is written into; whoever reads a run needs none.
+    /// The lock of a folder that is being written; readers need none.
     #[expect(dead_code, reason = "it is held, not used")]
     lock: Option<Arc<RunLock>>,
     left_by: Option<u32>,
 }
 
-/// Everything that a run's beginning writes before `run.json`.
+/// The files that a run writes before `run.json`.
 const BEGINNING: [&str; 7] = [
     "weights",
     "wiring",
@@ -35,12 +35,12 @@ const BEGINNING: [&str; 7] = [
 ];
 
 impl RunFolder {
-    /// Makes a folder for a run; one that exists must be empty, or hold what a process has left that ended before its run began. As long
-    /// as this value or a clone of it exists, nobody else makes a run there.
+    /// Creates a run folder. An existing folder must be empty, or hold the files of a process that ended before its run began. No other run can
+    /// use the folder as long as this value or a clone of it exists.
     ///
     /// # Errors
-    /// [`RunError::Used`] if something is in it; [`RunError::InUse`] if another process writes into it; [`RunError::Write`] if it cannot be
-    /// made.
+    /// [`RunError::Used`] if the folder is not empty; [`RunError::InUse`] if another process writes into it; [`RunError::Write`] if it cannot be
+    /// created.
     pub fn create(path: &Path) -> Result<Self, RunError> {
         let failed = |source| RunError::Write {
             path: path.to_owned(),
@@ -49,7 +49,7 @@ impl RunFolder {
         let used = || RunError::Used {
             path: path.to_owned(),
         };
-        // Nothing is written into a folder that somebody uses for something else, not even a lock.
+        // Nothing, not even a lock, is written into a folder that is used for something else.
         let there = entries(path).map_err(failed)?;
         if !there.is_empty() && !there.iter().any(|name| name == LOCK) {
             return Err(used());
@@ -82,15 +82,15 @@ impl RunFolder {
         })
     }
 
-    /// The process that had the folder before and ended without a run, if one had.
+    /// The process that had the folder before and ended without a run, if any.
     pub fn left_by(&self) -> Option<u32> {
         self.left_by
     }
 
-    /// Makes the next free folder `NAME-1`, `NAME-2`, .. inside `parent`.
+    /// Creates the next free folder `NAME-1`, `NAME-2`, .. inside `parent`.
     ///
     /// # Errors
-    /// [`RunError::Write`] if it cannot be made.
+    /// [`RunError::Write`] if it cannot be created.
     pub fn create_numbered(parent: &Path, name: &str) -> Result<Self, RunError> {
         let failed = |source| RunError::Write {
             path: parent.to_owned(),
@@ -100,10 +100,10 @@ impl RunFolder {
         let mut number = 1u64;
         loop {
             let path = parent.join(format!("{name}-{number}"));
-            // Making the folder decides who owns the number when two runs begin at once.
+            // Creating the folder decides which of two simultaneous runs gets the number.
             match std::fs::create_dir(&path) {
                 Ok(()) => match Self::create(&path) {
-                    // Somebody has named it before it was locked.
+                    // Another run took it before it was locked.
                     Err(RunError::InUse { .. } | RunError::Used { .. }) => number += 1,
                     created => return created,
                 },
@@ -113,10 +113,10 @@ impl RunFolder {
         }
     }
 
-    /// Opens a folder that holds a run.
+    /// Opens a run folder.
     ///
     /// # Errors
-    /// [`RunError::NoFolder`] if it is none, [`RunError::NoRun`] if it holds none.
+    /// [`RunError::NoFolder`] if there is no folder, [`RunError::NoRun`] if it has no run.
     pub fn open(path: &Path) -> Result<Self, RunError> {
         let path = path.to_owned();
         if path.join("run.json").is_file() {
@@ -132,12 +132,12 @@ impl RunFolder {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The run's short name: the folder's.
+    /// The short name of the run: the name of the folder.
     pub fn name(&self) -> String {
         let path = self
             .path
@@ -215,7 +215,7 @@ impl RunFolder {
     /// Reads `recipe.toml`.
     ///
     /// # Errors
-    /// [`RunError::Read`], or [`RunError::Damaged`] if it is no recipe.
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it is not a valid recipe.
     pub fn read_recipe(&self) -> Result<Recipe, RunError> {
         let path = self.path.join("recipe.toml");
         let text = read_text(&path)?;
@@ -225,7 +225,7 @@ impl RunFolder {
     /// Reads `run.json`.
     ///
     /// # Errors
-    /// [`RunError::Read`], or [`RunError::Damaged`] if it is not what this program writes.
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it is invalid.
     pub fn read_facts(&self) -> Result<Facts, RunError> {
         let facts: Facts = self.read_json("run.json")?;
         let reason = match facts.format {
@@ -240,10 +240,10 @@ impl RunFolder {
         }
     }
 
-    /// Reads `drawing.json`, if the network can be drawn.
+    /// Reads `drawing.json`, if there is one.
     ///
     /// # Errors
-    /// [`RunError::Read`], or [`RunError::Damaged`] if it is not what this program writes.
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it is invalid.
     pub fn read_drawing(&self) -> Result<Option<DrawingFile>, RunError> {
         if !self.path.join("drawing.json").exists() {
             return Ok(None);
@@ -261,10 +261,10 @@ impl RunFolder {
             .map_err(|error| RunError::no_json(&path, None, &error))
     }
 
-    /// Reads the metrics of a run with so many classes up to the last whole line.
+    /// Reads the metrics of a run with this number of classes, up to the last complete line.
     ///
     /// # Errors
-    /// [`RunError::Read`], or [`RunError::Damaged`] if a whole line is no metric or does not follow on the one before.
+    /// [`RunError::Read`], or [`RunError::Damaged`] if a complete line is invalid or does not follow the line before.
     pub fn read_metrics(&self, classes: usize) -> Result<Metrics, RunError> {
         let metrics = Metrics::read(&self.metrics())?;
         match metrics.problem(classes) {
@@ -273,15 +273,15 @@ impl RunFolder {
         }
     }
 
-    /// Reads the history of a tensor's wiring of so many entries, up to the last whole record.
+    /// Reads the history of the wiring of a tensor with this number of entries, up to the last complete record.
     ///
     /// # Errors
-    /// [`RunError::Read`], or [`RunError::Damaged`] if its beginning is none.
+    /// [`RunError::Read`], or [`RunError::Damaged`] if its header is invalid.
     pub fn read_history(&self, tensor: &str, entries: usize) -> Result<history::History, RunError> {
         history::read(&self.history(tensor), entries)
     }
 
-    /// The updates of which there are frames, ascending.
+    /// The updates that have frames, ascending.
     ///
     /// # Errors
     /// [`RunError::Read`].
@@ -312,7 +312,7 @@ impl RunFolder {
     }
 }
 
-/// The names of what is in a folder; none if there is no folder.
+/// The names of the entries of a folder; empty if there is no folder.
 fn entries(path: &Path) -> std::io::Result<Vec<String>> {
     match std::fs::read_dir(path) {
         Ok(entries) => entries
@@ -329,10 +329,10 @@ fn read_text(path: &Path) -> Result<String, RunError> {
         source,
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > LARGEST_TEXT {
+    if size > MAX_TEXT_BYTES {
         return Err(RunError::damaged(
             path,
-            format!("it has {size} bytes, more than {LARGEST_TEXT}"),
+            format!("it has {size} bytes, more than {MAX_TEXT_BYTES}"),
         ));
     }
     std::fs::read_to_string(path).map_err(|source| RunError::unreadable(path, source))

@@ -1,4 +1,4 @@
-//! A moment of a run: the wired weights, and what the network made of a few images.
+//! A frame of a run: the wired weights, and the network's output for a few images.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,10 +9,10 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::{RunError, write_whole};
 
-/// The largest file of named tensors that is read: 4 GiB.
-const LARGEST: u64 = 4 << 30;
+/// The largest file of named tensors in bytes.
+const MAX_BYTES: u64 = 4 << 30;
 
-/// A file of named tensors, and the shapes that readers check.
+/// Named tensors with shapes, in a safetensors file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame(BTreeMap<String, Entry>);
 
@@ -33,7 +33,7 @@ impl Frame {
         self.put(name, Dtype::F32, shape, bytes);
     }
 
-    /// Adds the weights of a wired tensor, by target.
+    /// Adds the weights of a wired tensor, ordered by target.
     pub(crate) fn put_weights(&mut self, tensor: &WiredTensor) {
         let mut weights = vec![0.0; tensor.weights.len()];
         for (entry, &weight) in tensor.weights.iter().enumerate() {
@@ -85,7 +85,7 @@ impl Frame {
         )
     }
 
-    /// The bytes of a tensor of bytes, signed or not.
+    /// The bytes of a tensor of signed or unsigned bytes.
     pub fn bytes(&self, name: &str) -> Option<&[u8]> {
         let is_bytes = |entry: &&Entry| matches!(entry.dtype, Dtype::U8 | Dtype::I8);
         self.0
@@ -114,7 +114,7 @@ impl Frame {
     /// Reads a safetensors file.
     ///
     /// # Errors
-    /// [`RunError::Read`], or [`RunError::Damaged`] if it is none.
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it is invalid.
     pub fn read(path: &Path) -> Result<Self, RunError> {
         let bytes = read_bounded(path)?;
         let tensors =
@@ -134,17 +134,17 @@ impl Frame {
     }
 }
 
-/// Reads a file whose size is in bounds.
+/// Reads a file up to the largest size.
 pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, RunError> {
     let failed = |source| RunError::Read {
         path: path.to_owned(),
         source,
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > LARGEST {
+    if size > MAX_BYTES {
         return Err(RunError::damaged(
             path,
-            format!("it has {size} bytes, more than {LARGEST}"),
+            format!("it has {size} bytes, more than {MAX_BYTES}"),
         ));
     }
     std::fs::read(path).map_err(failed)

@@ -1,8 +1,8 @@
-//! How a tensor's wiring changed over a run.
+//! The changes of a tensor's wiring during a run.
 //!
-//! The file: `DNWH`, a version byte, then the first wiring and the legal edges, each as a 32-bit little-endian length and
-//! [`Wiring::to_bytes`]; after that, records as in [`dnw_report::history`]. Entries are numbered as if the weight
-//! were laid out `[targets, sources, kernel]`, whatever its own layout.
+//! File format: `DNWH`, a version byte, then the first wiring and the legal edges, each as a 32-bit little-endian length and
+//! [`Wiring::to_bytes`]; then records as in [`dnw_report::history`]. Entries are numbered by the layout `[targets, sources, kernel]`,
+//! whatever the tensor's own layout.
 
 use std::fs::File;
 use std::io::Write;
@@ -16,16 +16,16 @@ use super::frame::read_bounded;
 
 const MAGIC: &[u8; 5] = b"DNWH\x01";
 
-/// A history as read.
+/// A history from a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
     /// The wiring before the first update.
     pub first: Wiring,
-    /// The edges that could be.
+    /// The possible edges.
     pub legal: Wiring,
-    /// What changed, update by update.
+    /// The changes by update.
     pub changes: Vec<Change>,
-    /// The changes as bytes, whole records only.
+    /// The changes as bytes, complete records only.
     pub bytes: Vec<u8>,
 }
 
@@ -42,7 +42,7 @@ impl History {
         Wiring::from_entries(self.first.entries(), real)
     }
 
-    /// Edges added over the run.
+    /// Edges added during the run.
     pub fn added(&self) -> u64 {
         self.changes
             .iter()
@@ -51,7 +51,7 @@ impl History {
     }
 }
 
-/// A wiring with its entries numbered by target.
+/// A wiring whose entries are numbered by target.
 fn by_target(wiring: &Wiring, shape: &WeightShape) -> Wiring {
     Wiring::from_entries(
         wiring.entries(),
@@ -59,7 +59,7 @@ fn by_target(wiring: &Wiring, shape: &WeightShape) -> Wiring {
     )
 }
 
-/// Appends to a history. What a rule chooses outside the legal edges takes no part and is left out.
+/// Appends to a history. Entries outside the legal edges do not count as edges and are left out.
 #[derive(Debug)]
 pub(crate) struct HistoryWriter {
     path: PathBuf,
@@ -118,7 +118,7 @@ impl HistoryWriter {
         self.previous = update;
     }
 
-    /// Hands what was appended to the file.
+    /// Flushes the file.
     pub(crate) fn flush(&mut self) -> Result<(), RunError> {
         let written = self
             .file
@@ -132,10 +132,10 @@ impl HistoryWriter {
     }
 }
 
-/// Reads a history of a tensor with so many entries.
+/// Reads the history of a tensor with this number of entries.
 ///
 /// # Errors
-/// [`RunError::Read`], or [`RunError::Damaged`] if its beginning is none or of another tensor.
+/// [`RunError::Read`], or [`RunError::Damaged`] if its header is invalid or of another tensor.
 pub fn read(path: &Path, entries: usize) -> Result<History, RunError> {
     let bytes = read_bounded(path)?;
     let damaged = |reason: &str| RunError::damaged(path, reason);
@@ -146,7 +146,7 @@ pub fn read(path: &Path, entries: usize) -> Result<History, RunError> {
         let (length, after) = rest.split_first_chunk::<4>()?;
         let (bytes, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         rest = after;
-        // A wiring begins with its size. It is compared before anything is made of it: a damaged one may claim gigabytes.
+        // A wiring begins with its size. It is compared before anything is allocated: a damaged file may claim gigabytes.
         if !bytes.starts_with(&varint(entries)) {
             return None;
         }
@@ -167,7 +167,7 @@ pub fn read(path: &Path, entries: usize) -> Result<History, RunError> {
     })
 }
 
-/// A number, seven bits a byte, as wirings begin with.
+/// A variable-length number with seven bits per byte, as at the beginning of a wiring.
 fn varint(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_history_cut_anywhere_is_read_up_to_the_last_whole_change_or_refused() {
+    fn a_truncated_history_is_read_up_to_the_last_complete_change_or_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.history");
         // Burn's linear layout: entry 1 of [2, 3] is source 0, target 1.

@@ -1,9 +1,9 @@
-//! The lock of a run folder, while something writes into it.
+//! The lock of a run folder that is being written.
 //!
-//! Two trainings that were started with the same folder would write over each other's run. So whoever makes a run holds a lock of the folder's
-//! file `run.lock`. The operating system releases it when the process ends, however that ends, so that no lock outlives its holder. Beside it,
-//! `run.pid` has the number of the process, for the message to others. (In one file it could not be read while it is locked, on Windows.) Both
-//! files are removed when the run is over.
+//! Two trainings in the same folder would overwrite each other's run. So a run holds a lock of the file `run.lock` in its folder. The operating
+//! system releases the lock when the process ends for any reason. `run.pid` holds the process id, for the message to other processes. (On
+//! Windows, a locked file cannot be read.) Both files are removed at the end of the
+//! run.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -12,32 +12,32 @@ use std::time::Duration;
 
 use super::RunError;
 
-/// The file that is locked.
+/// The locked file.
 pub(super) const LOCK: &str = "run.lock";
-/// The file that says by which process.
+/// The file with the process id.
 pub(super) const PROCESS: &str = "run.pid";
 
-/// A lock of a run folder, which is released when this is dropped.
+/// A lock of a run folder. It is released when dropped.
 #[derive(Debug)]
 pub(super) struct RunLock {
     folder: PathBuf,
     file: File,
 }
 
-/// A lock that was taken.
+/// A lock, and its previous holder.
 pub(super) struct Taken {
     pub(super) lock: RunLock,
-    /// Whether somebody has held it who did not release it.
+    /// Whether a process held it before and did not release it.
     pub(super) was_left: bool,
-    /// The process that has.
+    /// That process.
     pub(super) left_by: Option<u32>,
 }
 
 impl RunLock {
-    /// Takes the lock of a folder that exists.
+    /// Locks an existing folder.
     ///
     /// # Errors
-    /// [`RunError::InUse`] if another process, or another run of this one, holds it; [`RunError::Write`] if there can be none.
+    /// [`RunError::InUse`] if another run holds it; [`RunError::Write`] if it cannot be locked.
     pub(super) fn take(folder: &Path) -> Result<Taken, RunError> {
         let failed = |source| RunError::Write {
             path: folder.join(LOCK),
@@ -55,11 +55,11 @@ impl RunLock {
                         process: holder(folder),
                     });
                 }
-                // Some network file systems have no locks. Better an unguarded run than none.
+                // Some network file systems have no locks. A run without a lock is better than none.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
             }
             if !is_there(&file, &folder.join(LOCK)) {
-                // Its holder has removed it after it was opened here.
+                // The previous holder removed the file after it was opened here.
                 continue;
             }
             let left_by = read_process(folder).filter(|_| was_left);
@@ -79,14 +79,14 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // While it is held: nobody else's are removed.
+        // While the lock is held, so that no other run's files are removed.
         let _ = fs::remove_file(self.folder.join(PROCESS));
         let _ = fs::remove_file(self.folder.join(LOCK));
         let _ = self.file.unlock();
     }
 }
 
-/// The process that holds the lock of a folder; it writes its number just after it has taken the lock.
+/// The process that holds the lock of a folder. It writes its id just after it takes the lock.
 fn holder(folder: &Path) -> Option<u32> {
     for _ in 0..20 {
         if let Some(process) = read_process(folder) {
@@ -103,7 +103,7 @@ fn read_process(folder: &Path) -> Option<u32> {
     str::from_utf8(&bytes[..read]).ok()?.trim().parse().ok()
 }
 
-/// Whether the file of a path is the one that was opened.
+/// Whether a path still is the open file.
 fn is_there(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! Loss, accuracy and swaps, a line at a time.
+//! Loss, accuracy and swaps, one JSON object per line.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -12,13 +12,13 @@ use super::RunError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Metric {
-    /// Training since the line of this kind before.
+    /// Training since the previous line of this kind.
     Train {
         /// Updates made.
         update: u64,
         /// Mean loss.
         loss: f64,
-        /// Share of images classified right, 0 to 1.
+        /// Share of correctly classified images, 0 to 1.
         accuracy: f64,
         /// Edges added.
         swaps: u64,
@@ -27,7 +27,7 @@ pub enum Metric {
         /// Real edges after the last update.
         real: u64,
     },
-    /// An evaluation on the test part.
+    /// An evaluation on the test images.
     Test {
         /// Updates made.
         update: u64,
@@ -37,7 +37,7 @@ pub enum Metric {
         loss: f64,
         /// Accuracy, 0 to 1.
         accuracy: f64,
-        /// Images per true and predicted class, row-major.
+        /// Images per true class and predicted class, row-major.
         confusion: Vec<u32>,
     },
 }
@@ -47,7 +47,7 @@ pub enum Metric {
 pub struct Metrics(pub Vec<Metric>);
 
 impl Metrics {
-    /// Reads lines until the file ends; a last line without its newline was cut short and is left out.
+    /// Reads the file. A last line without newline is incomplete and is left out.
     pub(super) fn read(path: &Path) -> Result<Self, RunError> {
         let failed = |source| RunError::unreadable(path, source);
         let mut reader = BufReader::new(File::open(path).map_err(failed)?);
@@ -62,7 +62,7 @@ impl Metrics {
         Ok(Self(metrics))
     }
 
-    /// What is wrong with them as the metrics of a run with so many classes, if anything is.
+    /// What is invalid in the metrics of a run with this number of classes, if anything.
     pub(super) fn problem(&self, classes: usize) -> Option<String> {
         let (mut train, mut test) = (0, 0);
         for (number, metric) in (1..).zip(&self.0) {
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_cut_in_a_line_is_read_up_to_the_line_before() {
+    fn a_file_that_ends_within_a_line_is_read_up_to_the_line_before() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         let metric = |update| Metric::Train {

@@ -1,19 +1,19 @@
-//! The run folder: everything that one training leaves behind.
+//! The run folder: all files of a training.
 //!
 //! | file | holds | written |
 //! | --- | --- | --- |
-//! | `run.json` | what was run, where, how it stands ([`Facts`]) | as a whole, at the start, each epoch, the end |
-//! | `recipe.toml` | the resolved recipe | as a whole, at the start |
-//! | `metrics.jsonl` | one JSON object a line ([`Metric`]) | appended |
-//! | `weights/{best,last}.safetensors` | every tensor, with the wirings | as a whole, each epoch |
+//! | `run.json` | what was run, where, and its state ([`Facts`]) | whole, at the start, after each epoch, at the end |
+//! | `recipe.toml` | the resolved recipe | whole, at the start |
+//! | `metrics.jsonl` | one JSON object per line ([`Metric`]) | appended |
+//! | `weights/{best,last}.safetensors` | all tensors, with the wirings | whole, after each epoch |
 //! | `wiring/TENSOR.history` | the first wiring, then every swap ([`history`]) | appended |
-//! | `frames/UPDATE.safetensors` | wired weights and sample predictions at a moment ([`frame`]) | as a whole |
-//! | `samples.safetensors`, `drawing.json` | the sample images; the network as nodes and edges | as a whole |
-//! | `report.html` | the explorer | as a whole |
-//! | `run.lock`, `run.pid` | that a process writes the run, and which | while it does |
+//! | `frames/UPDATE.safetensors` | wired weights and sample predictions at an update ([`frame`]) | whole |
+//! | `samples.safetensors`, `drawing.json` | the sample images; the network as nodes and edges | whole |
+//! | `report.html` | the explorer | whole |
+//! | `run.lock`, `run.pid` | the lock of the process that writes the run, and its id | during the run |
 //!
-//! A file written as a whole is written beside its place, synced, and renamed, so that it is there entirely or as it was before.
-//! An appended file may be cut anywhere: its reader stops at the last whole entry.
+//! Whole files are written to a temporary file, synced and renamed, so that they have either the new or the old content. An appended file may
+//! be incomplete; its reader stops at the last complete entry.
 
 mod error;
 mod facts;
@@ -26,7 +26,7 @@ mod weights;
 mod whole_file;
 
 pub use error::RunError;
-pub(crate) use facts::MOST_EDGES;
+pub(crate) use facts::MAX_EDGES;
 pub use facts::{DrawingFile, Facts, Status, TensorFacts};
 pub use folder::RunFolder;
 pub(crate) use frame::read_bounded;

@@ -1,4 +1,4 @@
-//! All tensors of a model, with their wirings.
+//! The tensors of a model, with its wirings.
 
 use std::path::Path;
 
@@ -21,19 +21,19 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), RunError> {
     write_whole(path, &to_bytes(model, path)?)
 }
 
-/// A model's tensors as safetensors, under their paths in the model. `path` is where they are to go, for what is said of a failure.
+/// The safetensors file of a model's tensors, by their paths in the model. `path` is the file's path, for error messages.
 ///
 /// # Panics
-/// As Burn's tensors do, if their device fails when they are read.
+/// Like Burn's tensors, if their device fails when they are read.
 pub(crate) fn to_bytes<M: Module>(model: &M, path: &Path) -> Result<Vec<u8>, RunError> {
-    // Burn's three notes come in another order each time; with one, the same tensors are the same bytes.
+    // Burn writes three notes in varying order. With one note, the same tensors are the same bytes.
     let note = format!("burn {BURN_VERSION}");
     let mut store = SafetensorsStore::from_bytes(None)
         .clear_metadata()
         .metadata("producer", note)
         .with_to_adapter(PlainMasks);
     if let Err(error) = store.collect_from(model) {
-        // The store makes an error of the panic of a device, which is no damage of a file. Whoever guards the device hears it.
+        // The store turns a panic of a device into an error, which is not a damaged file. Panic again, for the caller's guard.
         panic!("{error}");
     }
     store
@@ -41,8 +41,8 @@ pub(crate) fn to_bytes<M: Module>(model: &M, path: &Path) -> Result<Vec<u8>, Run
         .map_err(|error| RunError::damaged(path, error))
 }
 
-/// Masks as yes and no in a byte each, as the format has them, however a device stores them: CubeCL takes 32 bits. So a file is the same
-/// wherever it was made.
+/// Writes masks as one byte per entry, as the file format does, however a device stores them (CubeCL: 32 bits). So files do not depend on the
+/// device.
 #[derive(Clone)]
 struct PlainMasks;
 
@@ -61,10 +61,10 @@ impl ModuleAdapter for PlainMasks {
     }
 }
 
-/// Puts a file's tensors, wirings among them, into a model of the same shape.
+/// Loads a file's tensors and wirings into a model of the same shape.
 ///
 /// # Errors
-/// [`RunError::Read`], or [`RunError::Damaged`] if the file is none, or lacks a tensor, or one has another shape.
+/// [`RunError::Read`], or [`RunError::Damaged`] if the file is invalid, lacks a tensor, or has one of another shape.
 pub fn load_weights<M: Module>(model: &mut M, path: &Path) -> Result<(), RunError> {
     let bytes = with_current_names(read_bounded(path)?);
     let own = to_bytes(model, path)?;
@@ -83,11 +83,11 @@ pub fn load_weights<M: Module>(model: &mut M, path: &Path) -> Result<(), RunErro
     Ok(())
 }
 
-/// The same tensors with the names that are written now. Older files have `.wiring.law`.
+/// The same tensors with their current names. Older files have `.wiring.law`.
 fn with_current_names(bytes: Vec<u8>) -> Vec<u8> {
     const OLD: &str = ".wiring.law";
     const CURRENT: &str = ".wiring.threshold";
-    // What is no safetensors file is refused later, with a reason.
+    // An invalid file is refused later, with a reason.
     let Ok(file) = SafeTensors::deserialize(&bytes) else {
         return bytes;
     };
@@ -105,8 +105,8 @@ fn with_current_names(bytes: Vec<u8>) -> Vec<u8> {
     renamed.unwrap_or(bytes)
 }
 
-/// Why a file's tensors cannot take the places of the model's own, if they cannot. Looked at before anything is loaded, by the
-/// format's own library, so that the loader only ever sees tensors of the types and shapes that it wants.
+/// Why a file's tensors do not fit the model's, if they do not. Checked with the format's own library before loading, so that Burn's loader
+/// only sees tensors of the right types and shapes.
 fn difference(file: &[u8], own: &[u8]) -> Option<String> {
     let read = |bytes| {
         SafeTensors::deserialize(bytes)

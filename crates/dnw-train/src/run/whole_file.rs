@@ -1,18 +1,18 @@
-//! Files that are there entirely or not at all.
+//! Writing files that are whole or absent.
 
 use std::io::Write;
 use std::path::Path;
 
 use super::RunError;
 
-/// Writes a file so that whoever looks, whenever, finds the old content or the new: beside its place, synced, renamed, and the
-/// folder synced.
+/// Writes a file so that readers see the old content or the new: writes a temporary file, syncs and renames it, and syncs the
+/// folder.
 ///
 /// # Errors
-/// [`RunError::Write`] if it cannot be written; what was there before is untouched then.
+/// [`RunError::Write`] if it cannot be written; the old content is unchanged then.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let write = || {
-        // A bare file name has an empty parent, which names no folder that could be opened.
+        // The parent of a bare file name is empty, which cannot be opened.
         let folder = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
@@ -23,7 +23,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         let mut permissions = file.as_file().metadata()?.permissions();
-        // Temporary files are private; a finished one is as readable as any other.
+        // Temporary files are private; the finished file is as readable as any other.
         #[cfg(unix)]
         std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
         #[cfg(not(unix))]
@@ -45,8 +45,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_file_name_lies_in_the_working_folder() {
-        // Its own process would be needed to change the folder, so the name is one that nothing else has.
+    fn a_bare_file_name_is_written_to_the_working_folder() {
+        // Changing the working folder would need a process of its own, so the test uses a unique name.
         let name = format!("whole-file-{}.txt", std::process::id());
         write_whole(Path::new(&name), b"here").unwrap();
         let read = std::fs::read(&name);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_leaves_what_was_there() {
+    fn a_failed_write_leaves_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         write_whole(&path, b"first").unwrap();

@@ -1,20 +1,20 @@
-//! Why a run could not be made or went wrong.
+//! Errors of a run.
 
 use crate::data::DataError;
 use crate::run::RunError;
 use crate::training::TrainingError;
 
-/// Why a run could not be made or went wrong.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunnerError {
-    /// The training could not go on.
+    /// The training failed.
     #[error(transparent)]
     Training(#[from] TrainingError),
-    /// The folder could not be written.
+    /// The folder cannot be written.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The data could not be had.
+    /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
 }

@@ -1,7 +1,7 @@
-//! Numbers of fewer bits, for devices that compute faster in them.
+//! Half precision, for devices that are faster in it.
 //!
-//! Weights, optimizer and the selection of edges stay in 32 bits. An update computes the network forward and backward with a copy of the
-//! model in the type asked for, takes the loss in 32 bits, and casts the gradients back before anything looks at them.
+//! Weights, optimizer and the selection of edges stay in 32 bits. An update computes the forward and backward pass on a copy of the model in
+//! the requested type, the loss in 32 bits, and casts the gradients back at once.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use burn::tensor::{DType, FloatDType, Tensor};
 
 use super::averages::Path;
 use super::execution::ExecutionError;
-use super::place::Place;
+use super::named_device::NamedDevice;
 use super::precision::Precision;
 
 fn name(dtype: FloatDType) -> &'static str {
@@ -49,19 +49,22 @@ impl fmt::Display for Arithmetic {
 }
 
 impl Arithmetic {
-    /// What a precision is on these devices, which must all be able to.
-    pub(super) fn of(precision: Precision, places: &[Place]) -> Result<Self, ExecutionError> {
+    /// A precision on these devices, which must all support it.
+    pub(super) fn of(
+        precision: Precision,
+        devices: &[NamedDevice],
+    ) -> Result<Self, ExecutionError> {
         let wanted: &[FloatDType] = match precision {
             Precision::F32 => &[FloatDType::F32],
             Precision::F16 => &[FloatDType::F16],
             Precision::Bf16 => &[FloatDType::BF16],
             Precision::Mixed => &[FloatDType::BF16, FloatDType::F16],
         };
-        let has = |place: &Place, dtype: FloatDType| {
+        let supported = |device: &NamedDevice, dtype: FloatDType| {
             let dtype = DType::from(dtype);
-            place.device.clone().inner().supports_dtype(dtype)
+            device.device.clone().inner().supports_dtype(dtype)
         };
-        let lacking = |dtype: FloatDType| places.iter().find(|place| !has(place, dtype));
+        let lacking = |dtype: FloatDType| devices.iter().find(|device| !supported(device, dtype));
         let found = wanted.iter().find(|dtype| lacking(**dtype).is_none());
         if let Some(&dtype) = found {
             let norms_in_f32 = precision == Precision::Mixed;
@@ -70,14 +73,14 @@ impl Arithmetic {
                 norms_in_f32,
             });
         }
-        let place = lacking(wanted[wanted.len() - 1]).unwrap_or(&places[0]);
+        let device = lacking(wanted[wanted.len() - 1]).unwrap_or(&devices[0]);
         let types = [FloatDType::F32, FloatDType::F16, FloatDType::BF16];
-        let types = types.into_iter().filter(|dtype| has(place, *dtype));
+        let types = types.into_iter().filter(|dtype| supported(device, *dtype));
         let names: Vec<_> = types.map(name).collect();
         Err(ExecutionError::Precision {
-            device: place.name.clone(),
+            device: device.name.clone(),
             precision,
-            has: names.join(", "),
+            supported: names.join(", "),
         })
     }
 
@@ -86,17 +89,17 @@ impl Arithmetic {
         self.dtype == FloatDType::F32
     }
 
-    /// Whether small gradients would be lost without a scaled loss.
+    /// Whether small gradients would be lost without a loss scale.
     pub(super) fn scales_loss(self) -> bool {
         self.dtype == FloatDType::F16
     }
 
-    /// A tensor in this type.
+    /// Casts a tensor to this type.
     pub(super) fn cast<const D: usize>(self, tensor: Tensor<D>) -> Tensor<D> {
         tensor.cast(self.dtype)
     }
 
-    /// The model, which is on a plain device, with its parameters in this type: they keep their identities and whether they learn.
+    /// Casts the parameters of a model, which is on a device without autodiff. They keep their ids and whether they require a gradient.
     /// Running averages keep their type, and so do norms if the precision says so.
     pub(super) fn cast_model<M: Module>(self, model: M) -> M {
         if self.is_plain() {
@@ -108,7 +111,7 @@ impl Arithmetic {
         })
     }
 
-    /// Gradients in 32 bits, of the loss without its scale.
+    /// Casts gradients to 32 bits and divides them by the loss scale.
     pub(super) fn restore<M: Module>(
         self,
         gradients: GradientsParams,
@@ -124,7 +127,7 @@ impl Arithmetic {
     }
 }
 
-/// The traversal that casts parameters.
+/// Casts parameters.
 struct Cast {
     arithmetic: Arithmetic,
     path: Path,
@@ -140,7 +143,7 @@ impl ModuleMapper for Cast {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let stays = self.arithmetic.norms_in_f32 && self.path.is_of_a_norm();
+        let stays = self.arithmetic.norms_in_f32 && self.path.is_in_norm();
         if stays || self.path.is_running_average() {
             return param;
         }
@@ -148,7 +151,7 @@ impl ModuleMapper for Cast {
     }
 }
 
-/// The traversal that casts gradients back.
+/// Casts gradients back.
 struct Restore {
     gradients: GradientsParams,
     scale: f32,

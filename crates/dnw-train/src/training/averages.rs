@@ -1,13 +1,13 @@
-//! The running averages of batch norms, which copies of a model move while they compute.
+//! The running averages of batch norms, which copies of a model update as they compute.
 //!
-//! Burn keeps a running average behind a lock that all clones of a model share, with the last update of each thread beside it.
-//! So a copy that computes elsewhere needs averages of its own (`Module::valid`, then `Module::train`, makes them), and what they
-//! moved to must be carried back.
+//! Burn keeps a running average behind a lock that all clones of a model share, together with the last update of each thread. So a copy that
+//! computes on its own needs its own averages (`Module::valid`, then `Module::train`, creates them), and the updated values must be copied
+//! back.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
-/// Where a traversal of a module is: the names of fields, and of what each is a field.
+/// The position of a traversal in a module: the names of fields, and the type of the container of each.
 #[derive(Default)]
 pub(super) struct Path(Vec<(String, String)>);
 
@@ -20,14 +20,14 @@ impl Path {
         self.0.pop();
     }
 
-    /// Whether it is a running average of a batch norm. Burn shows them to traversals as parameters that do not learn.
+    /// Whether this is a running average of a batch norm. Burn shows these to traversals as parameters without gradient.
     pub(super) fn is_running_average(&self) -> bool {
         let is_one = |name: &str| name == "running_mean" || name == "running_var";
         matches!(self.0.last(), Some((name, of)) if of == "Struct:BatchNorm" && is_one(name))
     }
 
-    /// Whether it belongs to a norm.
-    pub(super) fn is_of_a_norm(&self) -> bool {
+    /// Whether this belongs to a norm.
+    pub(super) fn is_in_norm(&self) -> bool {
         let norms = ["Struct:BatchNorm", "Struct:InstanceNorm"];
         matches!(self.0.last(), Some((_, of)) if norms.contains(&of.as_str()))
     }
@@ -38,23 +38,23 @@ impl Path {
 pub(super) struct Averages(Vec<Tensor<1>>);
 
 impl Averages {
-    /// Those of a model, up to its last forward pass.
+    /// The averages of a model after its last forward pass.
     pub(super) fn of<M: Module>(model: &M) -> Self {
         let mut read = Read::default();
-        // `valid` counts in what a thread has not handed over yet.
+        // `valid` includes updates that a thread has not handed over yet.
         model.valid().visit(&mut read);
         Self(read.found)
     }
 
-    /// How many there are.
+    /// The number of averages.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The mean over several copies of a model with the given weights, which add up to one.
+    /// The weighted mean over several copies of a model. The weights add up to one.
     ///
-    /// Where all copies agree, the mean is what they agree on, to the bit.
+    /// If all copies agree, the mean equals them to the bit.
     pub(super) fn mean(copies: Vec<(Self, f64)>, device: &Device) -> Self {
         let mut copies = copies.into_iter();
         let Some((Self(first), _)) = copies.next() else {
@@ -71,7 +71,7 @@ impl Averages {
         Self(means)
     }
 
-    /// Puts them in the place of those that a model has, and all clones of it.
+    /// Replaces the averages of a model, and of all its clones.
     pub(super) fn put<M: Module>(self, model: &M) {
         if !self.0.is_empty() {
             let averages = self.0.into_iter();
@@ -125,7 +125,7 @@ impl<I: Iterator<Item = Tensor<1>>> ModuleMapper for Put<I> {
             false => None,
         };
         match new {
-            // Training keeps them on the device with autodiff, where the layer reads them.
+            // In training they are on the autodiff device, where the layer reads them.
             Some(new) => param.map(|old| {
                 let new = match old.is_autodiff() {
                     true => Tensor::from_inner(new),

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::data::Batch;
 
-/// Some images of a batch and their labels on a device.
+/// Copies some images of a batch and their labels to a device.
 pub(super) fn tensors(
     batch: &Batch,
     images: Range<usize>,

@@ -1,4 +1,4 @@
-//! Why a training stopped.
+//! Errors of a training.
 
 use dnw_core::WiringError;
 use dnw_device::guard::is_out_of_memory;
@@ -23,7 +23,7 @@ pub enum TrainingError {
         /// The loss.
         loss: f32,
     },
-    /// The loss on the test part is not a finite number.
+    /// The test loss is not a finite number.
     #[error(
         "the test loss after update {update} (epoch {epoch}) is {loss}: the weights have grown out of bounds"
     )]
@@ -35,7 +35,7 @@ pub enum TrainingError {
         /// The loss.
         loss: f64,
     },
-    /// The loss, or a gradient however little the loss is scaled, is too large for numbers of 16 bits.
+    /// The loss, or a gradient at every loss scale, is too large for 16-bit floats.
     #[error("{what} of update {update} (epoch {epoch}) is too large for f16")]
     Overflow {
         /// What is too large.
@@ -58,7 +58,7 @@ pub enum TrainingError {
         epoch: u64,
         /// The images that were computed at once.
         images: usize,
-        /// What its driver says.
+        /// The driver's message.
         message: String,
     },
     /// A device failed.
@@ -70,7 +70,7 @@ pub enum TrainingError {
         update: u64,
         /// The epoch, counted from 1.
         epoch: u64,
-        /// What its driver says.
+        /// The driver's message.
         message: String,
     },
     /// The edges cannot be selected.
@@ -78,25 +78,25 @@ pub enum TrainingError {
     Wiring {
         /// The update, counted from 1.
         update: u64,
-        /// Why.
+        /// The reason.
         source: WiringError,
     },
-    /// The data cannot be had.
+    /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The recipe does not fit.
+    /// The recipe does not fit the data or the model.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// The model cannot be wired as asked.
+    /// The model cannot be wired by the recipe.
     #[error(transparent)]
     Wire(#[from] WiringError),
-    /// It cannot be computed as asked.
+    /// A device does not support the precision, or there are too many devices.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
 }
 
-/// When and where a backend panicked.
-pub(super) struct Failed {
+/// The update and device of a panic in a backend.
+pub(super) struct Failure {
     pub(super) device: String,
     pub(super) update: u64,
     pub(super) epoch: u64,
@@ -104,35 +104,37 @@ pub(super) struct Failed {
     pub(super) images: usize,
 }
 
-impl Failed {
-    /// The panic as an error. Of what a driver says, the first line that says anything is kept: the rest are places in its source.
-    pub(super) fn saying(self, message: &str) -> TrainingError {
-        const LONGEST: usize = 240;
+impl Failure {
+    /// The panic as an error, with the first line of the driver's message. The other lines name places in its source.
+    pub(super) fn with_message(self, message: &str) -> TrainingError {
+        const MAX_LENGTH: usize = 240;
+        let is_out_of_memory = is_out_of_memory(message);
         let first = message.lines().map(str::trim).find(|line| !line.is_empty());
-        let mut said: String = first.unwrap_or("it gave up").chars().collect();
-        if said.chars().count() > LONGEST {
-            said = said.chars().take(LONGEST).chain("..".chars()).collect();
-        }
+        let first = first.unwrap_or("it gave up");
+        let message = match first.char_indices().nth(MAX_LENGTH) {
+            Some((end, _)) => format!("{}..", &first[..end]),
+            None => first.to_owned(),
+        };
         let Self {
             device,
             update,
             epoch,
             images,
         } = self;
-        if is_out_of_memory(message) {
+        if is_out_of_memory {
             return TrainingError::Memory {
                 device,
                 update,
                 epoch,
                 images,
-                message: said,
+                message,
             };
         }
         TrainingError::Device {
             device,
             update,
             epoch,
-            message: said,
+            message,
         }
     }
 }

@@ -1,7 +1,7 @@
-//! How a training is computed: devices, parts of a batch, precision.
+//! How a training is computed: devices, micro-batches, precision.
 //!
-//! None of it says what is trained: a recipe means the same on any machine. So it is asked for beside the device and the threads, and
-//! is no part of a recipe.
+//! None of these change what is trained, and a recipe means the same on every machine. So they are options beside the recipe, like the number
+//! of threads, and not part of it.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -10,14 +10,14 @@ use burn::tensor::Device;
 use dnw_device::Opened;
 
 use super::arithmetic::Arithmetic;
-use super::place::Place;
+use super::named_device::NamedDevice;
 use super::precision::Precision;
 
 mod error;
 
 pub use error::ExecutionError;
 
-/// On which devices, how many images at once, in which numbers.
+/// The devices, the images per micro-batch and the precision of a training.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -34,8 +34,8 @@ pub use error::ExecutionError;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Execution {
-    /// At least one.
-    places: Vec<Place>,
+    /// At least one device.
+    devices: Vec<NamedDevice>,
     micro_batch: Option<NonZeroUsize>,
     precision: Precision,
     arithmetic: Arithmetic,
@@ -44,81 +44,81 @@ pub struct Execution {
 impl Execution {
     /// On one device, whole batches at once, in 32-bit floats.
     pub fn on(device: &Device) -> Self {
-        Self::at(vec![Place {
+        Self::new(vec![NamedDevice {
             name: format!("{:?}", device.clone().inner()),
             device: device.clone().autodiff(),
         }])
     }
 
-    /// On several devices, which share each batch; the model, the optimizer and the selection of edges live on the first.
+    /// On several devices, which share each batch. The model, the optimizer and the selection of edges are on the first.
     ///
     /// # Errors
-    /// [`ExecutionError::NoDevice`] if there is none.
+    /// [`ExecutionError::NoDevice`] if the list is empty.
     pub fn over(opened: &[Opened]) -> Result<Self, ExecutionError> {
         if opened.is_empty() {
             return Err(ExecutionError::NoDevice);
         }
-        let places = opened.iter().map(|opened| Place {
+        let devices = opened.iter().map(|opened| NamedDevice {
             name: opened.name.to_string(),
             device: opened.device.clone().autodiff(),
         });
-        Ok(Self::at(places.collect()))
+        Ok(Self::new(devices.collect()))
     }
 
-    fn at(places: Vec<Place>) -> Self {
+    fn new(devices: Vec<NamedDevice>) -> Self {
         Self {
-            places,
+            devices,
             micro_batch: None,
             precision: Precision::F32,
             arithmetic: Arithmetic::default(),
         }
     }
 
-    /// Computes each device's share of a batch in parts of at most so many images, and adds up their gradients.
+    /// Computes each device's share of a batch in micro-batches of at most this many images, and adds up their gradients.
     ///
-    /// The update is that of the whole batch but for the order in which numbers are added, save that batch norm takes the statistics of
-    /// each part, and moves its running averages once for each.
+    /// The update equals that of the whole batch, up to rounding. With batch norms it differs: they use the statistics of each micro-batch, and
+    /// update their running averages once for each.
     #[must_use]
     pub fn with_micro_batch(mut self, images: Option<NonZeroUsize>) -> Self {
         self.micro_batch = images;
         self
     }
 
-    /// Computes the network forward and backward in numbers of this type.
+    /// Computes the forward and backward pass in this precision.
     ///
     /// # Errors
-    /// [`ExecutionError::Precision`] if a device does not have them.
+    /// [`ExecutionError::Precision`] if a device does not support it.
     pub fn with_precision(mut self, precision: Precision) -> Result<Self, ExecutionError> {
-        self.arithmetic = Arithmetic::of(precision, &self.places)?;
+        self.arithmetic = Arithmetic::of(precision, &self.devices)?;
         self.precision = precision;
         Ok(self)
     }
 
-    /// The device of the model, the first, with autodiff.
+    /// The first device, which has the model, with autodiff.
     pub fn device(&self) -> &Device {
-        &self.places[0].device
+        &self.devices[0].device
     }
 
-    /// Whether every device gets an image of such batches.
+    /// Checks that every device gets an image of a batch of this size.
     ///
     /// # Errors
-    /// [`ExecutionError::Batch`] if not.
+    /// [`ExecutionError::Batch`] if there are more devices than images.
     pub fn check_batch(&self, batch: usize) -> Result<(), ExecutionError> {
-        let devices = self.places.len();
+        let devices = self.devices.len();
         if batch < devices {
             return Err(ExecutionError::Batch { batch, devices });
         }
         Ok(())
     }
 
-    /// What of it is not as usual, as label and value.
+    /// The settings that are not the default, as label and value.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut entries = Vec::new();
-        if self.places.len() > 1 {
+        if self.devices.len() > 1 {
             let names: Vec<_> = self
-                .places
+                .devices
                 .iter()
-                .map(|place| place.name.as_str())
+                .map(|device| device.name.as_str())
                 .collect();
             entries.push(("devices".to_owned(), names.join(", ")));
         }
@@ -131,28 +131,28 @@ impl Execution {
         entries
     }
 
-    pub(super) fn places(&self) -> &[Place] {
-        &self.places
+    pub(super) fn devices(&self) -> &[NamedDevice] {
+        &self.devices
     }
 
     pub(super) fn arithmetic(&self) -> Arithmetic {
         self.arithmetic
     }
 
-    /// Whether the network is computed with the very model that is trained, and not with copies of it.
+    /// Whether the gradients are computed on the model itself, and not on copies.
     pub(super) fn is_direct(&self) -> bool {
-        self.places.len() == 1 && self.arithmetic.is_plain()
+        self.devices.len() == 1 && self.arithmetic.is_plain()
     }
 
-    /// Of so many images, those of each device: equal shares, the first ones larger by one where they do not divide.
+    /// The images of each device, of this many: equal shares, the first ones larger by one if the number is not divisible.
     pub(super) fn shares(&self, images: usize) -> Vec<Range<usize>> {
-        let devices = self.places.len();
+        let devices = self.devices.len();
         let (each, left) = (images / devices, images % devices);
         let begin = |i: usize| i * each + i.min(left);
         (0..devices).map(|i| begin(i)..begin(i + 1)).collect()
     }
 
-    /// The most images of so many that are computed at once.
+    /// The most images of this many that are computed at once.
     pub(super) fn at_once(&self, images: usize) -> usize {
         self.micro_batch
             .map_or(images, |most| images.min(most.get()))
@@ -177,7 +177,7 @@ mod tests {
     use dnw_device::{Backend, DeviceName, open};
 
     #[test]
-    fn shares_are_equal_but_for_one_and_follow_each_other() {
+    fn shares_are_contiguous_and_differ_by_at_most_one_image() {
         let flex = open(&DeviceName::of(Backend::Flex)).unwrap();
         let three = Execution::over(&vec![flex; 3]).unwrap();
         assert_eq!(three.shares(8), [0..3, 3..6, 6..8]);

@@ -1,4 +1,4 @@
-//! The optimizer that a recipe asks for.
+//! The optimizer of a recipe.
 
 use burn::module::ParamGroup;
 use burn::optim::ModuleOptimizer;
@@ -7,7 +7,7 @@ use dnw_core::optim::Sgd;
 
 use crate::recipe::OptimizerRecipe;
 
-/// SGD as PyTorch defines it, without anything that it remembers.
+/// SGD as in PyTorch, without momentum buffers yet.
 pub(super) fn optimizer(recipe: &OptimizerRecipe) -> ModuleOptimizer {
     let plain = Sgd::new(recipe.momentum);
     let decay = (recipe.weight_decay != 0.0).then_some(recipe.weight_decay);

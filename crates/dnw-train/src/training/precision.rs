@@ -1,24 +1,24 @@
-//! The types of numbers that a training can be asked to compute in.
+//! The precision of a training.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// In which numbers a network is computed while it is trained.
+/// The type of floats in the forward and backward pass of a training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
-    /// 16-bit floats of 11 significant bits, with a scaled loss.
+    /// 16-bit floats with 11 significant bits, with a scaled loss.
     F16,
-    /// 16-bit floats of 8 significant bits and the range of 32-bit ones.
+    /// 16-bit floats with 8 significant bits and the range of 32-bit floats.
     Bf16,
-    /// Norms in `f32`, everything else in `bf16`, or in `f16` where a device does not have that.
+    /// Norms in `f32`, everything else in `bf16`, or in `f16` if a device does not support that.
     Mixed,
 }
 
 impl Precision {
-    /// All of them.
+    /// Every precision.
     pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Bf16, Self::Mixed];
 
     /// Its name on the command line.
@@ -38,7 +38,7 @@ impl fmt::Display for Precision {
     }
 }
 
-/// A name that is that of no [`Precision`].
+/// The name of no [`Precision`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no precision `{0}`: there are f32, f16, bf16, mixed")]
 pub struct UnknownPrecision(String);
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_and_others_refused_with_those_there_are() {
+    fn an_unknown_precision_is_an_error_that_lists_the_known_ones() {
         for precision in Precision::ALL {
             assert_eq!(precision.name().parse(), Ok(precision));
         }

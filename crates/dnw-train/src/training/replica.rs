@@ -1,4 +1,4 @@
-//! One device's part of an update: the network forward and backward over some images of a batch.
+//! One device's part of an update: the forward and backward pass over its images of a batch.
 
 use std::ops::Range;
 
@@ -38,12 +38,12 @@ pub(super) struct DeviceResult {
     pub(super) loss: f32,
     /// Images classified correctly.
     pub(super) right: usize,
-    /// Its part of the gradients of the batch's mean loss, in 32 bits; none where the loss is not finite.
+    /// Its part of the gradients of the batch's mean loss, in 32 bits; empty if the loss is not finite.
     pub(super) gradients: GradientsParams,
 }
 
-/// A copy of the model to compute with: parameters of the same identities in the type of `arithmetic`, running averages of its
-/// own, everything on `device`.
+/// A copy of the model to compute gradients with: the same parameter ids, in the type of `arithmetic`, with its own running averages, on
+/// `device`.
 ///
 /// `plain` is [`Module::valid`] of the model, whose running averages are separate from the model's.
 pub(super) fn replica<M: Module>(plain: M, arithmetic: Arithmetic, device: &Device) -> M {
@@ -74,7 +74,7 @@ impl DevicePart<'_> {
         result
     }
 
-    /// The gradients of some images' part of the batch's mean loss; nothing if the loss is not finite.
+    /// The gradients of the images' part of the batch's mean loss; `None` if the loss is not finite.
     fn part<M: Classifier>(
         &self,
         model: &M,
@@ -87,7 +87,7 @@ impl DevicePart<'_> {
         let (x, y) = tensors(self.batch, images, self.shape, &self.device);
         let logits = model.forward(self.arithmetic.cast(x)).cast(FloatDType::F32);
         let loss = self.loss.forward(logits.clone(), y);
-        // Times one is exact, so a whole batch keeps its result to the bit.
+        // Multiplying by one is exact, so a whole batch keeps its result to the bit.
         result.loss += loss.clone().into_scalar::<f32>() * weight;
         drop(forward);
         if !result.loss.is_finite() {

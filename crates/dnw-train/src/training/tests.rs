@@ -44,16 +44,16 @@ fn watch(changes: &[&str], updates: usize, look: impl FnMut(Copies)) {
             let mut training = Training::begin(model, self.0, &data, two).unwrap();
             for batch in training.batches().unwrap().take(self.1) {
                 training.step(&batch.unwrap()).unwrap();
-                let places = training.plan.execution.places();
-                let copies = places.iter().map(|place| {
+                let devices = training.plan.execution.devices();
+                let copies = devices.iter().map(|device| {
                     let plain = (*training.model).valid();
-                    replica(plain, Arithmetic::default(), &place.device)
+                    replica(plain, Arithmetic::default(), &device.device)
                 });
                 let copies: Vec<M> = copies.collect();
                 let before = tensors(&*training.model);
                 // What a copy computes stays its own until it is put back.
                 let [channels, height, width] = data.shape();
-                let device = &places[1].device;
+                let device = &devices[1].device;
                 let images = Tensor::ones([4, channels, height, width], device);
                 let read: Vec<_> = copies.iter().map(tensors).collect();
                 copies[1].forward(images);
@@ -89,7 +89,7 @@ struct Copies {
 const RESNET: &str = "model={ kind = \"resnet\", depth = 18, width = 4, stem = \"small\" }";
 
 #[test]
-fn copies_are_the_model_to_the_bit_wirings_included() {
+fn copies_equal_the_model_to_the_bit_with_their_wirings() {
     for rule in ["dnw", "set", "rigl", "targeted-dropout", "st-3", "str"] {
         let rule = format!("wiring.rule={rule}");
         let changes = [rule.as_str(), "optimizer.warm-up=0"];
@@ -105,7 +105,7 @@ fn copies_are_the_model_to_the_bit_wirings_included() {
 }
 
 #[test]
-fn a_copy_moves_running_averages_of_its_own() {
+fn a_copy_updates_its_own_running_averages() {
     watch(&[RESNET, "wiring.plain-layers=true"], 2, |seen| {
         assert_eq!(seen.averages, 2 * 20);
         assert_eq!(seen.model_after, seen.model);

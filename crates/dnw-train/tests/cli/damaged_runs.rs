@@ -1,26 +1,71 @@
-//! Run folders that are not as they were written.
+//! Damaged run folders.
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use crate::shell::Shell;
 
+/// The commands that read a run.
 const EVERY: [&str; 3] = ["eval", "report", "compare"];
+/// Those that read all of its files.
+const READ_ALL: [&str; 2] = ["report", "compare"];
 
-/// Spoils `file` of a run, sees each of the commands refuse it in words of which these are some, and mends it.
-#[track_caller]
-fn refused(shell: &Shell, file: &str, spoilt: Option<&[u8]>, commands: &[&str], words: &[&str]) {
-    let path = shell.path("run").join(file);
-    let whole = fs::read(&path).unwrap();
-    match spoilt {
-        Some(bytes) => fs::write(&path, bytes).unwrap(),
-        None => fs::remove_file(&path).unwrap(),
+/// A file of a run, and the commands that read it.
+struct RunFile<'a> {
+    shell: &'a Shell,
+    file: &'a str,
+    commands: &'a [&'a str],
+}
+
+fn run_file<'a>(shell: &'a Shell, file: &'a str, commands: &'a [&'a str]) -> RunFile<'a> {
+    RunFile {
+        shell,
+        file,
+        commands,
     }
-    let before = shell.files(".");
-    for command in commands {
-        shell.dnw(&[command, "run"]).refused(words);
+}
+
+impl RunFile<'_> {
+    /// With this content, each of the commands fails with an error that contains these words.
+    #[track_caller]
+    fn refused(&self, content: impl AsRef<[u8]>, words: &[&str]) {
+        self.refused_with(Some(content.as_ref()), words);
     }
-    assert_eq!(shell.files("."), before, "nothing is written");
-    fs::write(&path, whole).unwrap();
+
+    /// Without the file, each of the commands fails with an error that contains these words.
+    #[track_caller]
+    fn refused_if_missing(&self, words: &[&str]) {
+        self.refused_with(None, words);
+    }
+
+    #[track_caller]
+    fn refused_with(&self, content: Option<&[u8]>, words: &[&str]) {
+        let path = self.shell.path("run").join(self.file);
+        let whole = fs::read(&path).unwrap();
+        match content {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let before = self.shell.files(".");
+        for command in self.commands {
+            self.shell.dnw(&[command, "run"]).refused(words);
+        }
+        assert_eq!(self.shell.files("."), before, "nothing is written");
+        fs::write(&path, whole).unwrap();
+    }
+
+    /// With each of these values at its place in the JSON file, the file is damaged.
+    #[track_caller]
+    fn refused_json(&self, changes: impl IntoIterator<Item = (&'static str, Value)>) {
+        let file: Value = serde_json::from_slice(&whole(self.shell, self.file)).unwrap();
+        for (place, value) in changes {
+            let mut changed = file.clone();
+            *changed.pointer_mut(place).unwrap() = value;
+            let words = format!("{}` is damaged", self.file);
+            self.refused(changed.to_string(), &[&words]);
+        }
+    }
 }
 
 fn whole(shell: &Shell, file: &str) -> Vec<u8> {
@@ -30,117 +75,47 @@ fn whole(shell: &Shell, file: &str) -> Vec<u8> {
 #[test]
 fn facts_that_are_missing_cut_or_absurd() {
     let shell = Shell::with_run();
-    let reads = &["report", "compare"];
-    refused(
-        &shell,
-        "run.json",
-        None,
-        &EVERY,
-        &["no run folder", "run.json"],
-    );
+    let file = run_file(&shell, "run.json", &READ_ALL);
+    run_file(&shell, "run.json", &EVERY).refused_if_missing(&["no run folder", "run.json"]);
     let facts = whole(&shell, "run.json");
-    refused(
-        &shell,
-        "run.json",
-        Some(&facts[..facts.len() / 2]),
-        reads,
-        &["run.json` is damaged"],
-    );
-    refused(
-        &shell,
-        "run.json",
-        Some(b""),
-        reads,
-        &["run.json` is damaged"],
-    );
-    refused(
-        &shell,
-        "run.json",
-        Some(b"\xff\xfe"),
-        reads,
-        &["it is not text"],
-    );
-    refused(
-        &shell,
-        "run.json",
-        Some(&b"[".repeat(100_000)),
-        reads,
-        &["run.json` is damaged"],
-    );
+    file.refused(&facts[..facts.len() / 2], &["run.json` is damaged"]);
+    file.refused(b"", &["run.json` is damaged"]);
+    file.refused(b"\xff\xfe", &["it is not text"]);
+    file.refused(b"[".repeat(100_000), &["run.json` is damaged"]);
 
-    let facts: serde_json::Value = serde_json::from_slice(&facts).unwrap();
-    let huge = serde_json::json!(u64::MAX);
-    for (place, value) in [
-        ("/format", serde_json::json!(2)),
-        ("/tensors/0/dims", serde_json::json!([u64::MAX, 2])),
-        (
-            "/tensors/0/dims",
-            serde_json::json!([1u64 << 32, 1u64 << 32]),
-        ),
-        (
-            "/tensors/0/dims",
-            serde_json::json!([1u64 << 20, 1u64 << 20]),
-        ),
-        ("/tensors/0/dims", serde_json::json!([])),
-        ("/tensors/0/dims", serde_json::json!([0, 5])),
+    let huge = json!(u64::MAX);
+    file.refused_json([
+        ("/format", json!(2)),
+        ("/tensors/0/dims", json!([u64::MAX, 2])),
+        ("/tensors/0/dims", json!([1u64 << 32, 1u64 << 32])),
+        ("/tensors/0/dims", json!([1u64 << 20, 1u64 << 20])),
+        ("/tensors/0/dims", json!([])),
+        ("/tensors/0/dims", json!([0, 5])),
         ("/tensors/0/dims/0", huge.clone()),
-        ("/tensors/0/name", serde_json::json!("../../secret")),
-        ("/tensors/0/name", serde_json::json!("/etc/passwd")),
-        ("/tensors/0/name", serde_json::json!("")),
+        ("/tensors/0/name", json!("../../secret")),
+        ("/tensors/0/name", json!("/etc/passwd")),
+        ("/tensors/0/name", json!("")),
         ("/tensors/0/budget", huge.clone()),
         ("/tensors/0/possible", huge.clone()),
-        ("/image", serde_json::json!([u64::MAX, u64::MAX, 2])),
-        ("/image", serde_json::json!([1, 0, 8])),
-        ("/test_accuracy", serde_json::json!(1e300)),
+        ("/image", json!([u64::MAX, u64::MAX, 2])),
+        ("/image", json!([1, 0, 8])),
+        ("/test_accuracy", json!(1e300)),
         ("/edges_real", huge.clone()),
         ("/edges_possible", huge.clone()),
         ("/updates", huge.clone()),
-        ("/status", serde_json::json!("asleep")),
-    ] {
-        let mut absurd = facts.clone();
-        *absurd.pointer_mut(place).unwrap() = value;
-        refused(
-            &shell,
-            "run.json",
-            Some(absurd.to_string().as_bytes()),
-            reads,
-            &["run.json` is damaged"],
-        );
-    }
+        ("/status", json!("asleep")),
+    ]);
 }
 
 #[test]
 fn a_recipe_that_is_missing_cut_or_changed() {
     let shell = Shell::with_run();
+    let file = run_file(&shell, "recipe.toml", &EVERY);
     let recipe = String::from_utf8(whole(&shell, "recipe.toml")).unwrap();
-    refused(
-        &shell,
-        "recipe.toml",
-        None,
-        &EVERY,
-        &["recipe.toml", "missing"],
-    );
-    refused(
-        &shell,
-        "recipe.toml",
-        Some(&recipe.as_bytes()[..60]),
-        &EVERY,
-        &["recipe.toml` is damaged"],
-    );
-    refused(
-        &shell,
-        "recipe.toml",
-        Some(b"\xc3\x28"),
-        &EVERY,
-        &["it is not text"],
-    );
-    refused(
-        &shell,
-        "recipe.toml",
-        Some(&b"a = [".repeat(50_000)),
-        &EVERY,
-        &["recipe.toml` is damaged"],
-    );
+    file.refused_if_missing(&["recipe.toml", "missing"]);
+    file.refused(&recipe.as_bytes()[..60], &["recipe.toml` is damaged"]);
+    file.refused(b"\xc3\x28", &["it is not text"]);
+    file.refused(b"a = [".repeat(50_000), &["recipe.toml` is damaged"]);
     for (from, to) in [
         ("epochs = 2", "epochs = \"two\""),
         ("epochs = 2", "epoch = 2"),
@@ -148,15 +123,9 @@ fn a_recipe_that_is_missing_cut_or_changed() {
         ("rule = ", "role = "),
     ] {
         assert!(recipe.contains(from), "{recipe}");
-        refused(
-            &shell,
-            "recipe.toml",
-            Some(recipe.replace(from, to).as_bytes()),
-            &EVERY,
-            &["recipe.toml` is damaged"],
-        );
+        file.refused(recipe.replace(from, to), &["recipe.toml` is damaged"]);
     }
-    // These are recipes, but not that of this run.
+    // Valid recipes, but not of this run.
     for (from, to, words) in [
         (
             "levels = [6, 6]",
@@ -175,63 +144,33 @@ fn a_recipe_that_is_missing_cut_or_changed() {
         ),
     ] {
         assert!(recipe.contains(from), "{recipe}");
-        refused(
-            &shell,
-            "recipe.toml",
-            Some(recipe.replace(from, to).as_bytes()),
-            &["eval"],
-            words,
-        );
+        run_file(&shell, "recipe.toml", &["eval"]).refused(recipe.replace(from, to), words);
     }
 }
 
 #[test]
 fn metrics_that_hold_something_else() {
     let shell = Shell::with_run();
-    let reads = &["report", "compare"];
-    refused(&shell, "metrics.jsonl", None, reads, &["metrics.jsonl"]);
+    let file = run_file(&shell, "metrics.jsonl", &READ_ALL);
+    file.refused_if_missing(&["metrics.jsonl"]);
     let metrics = String::from_utf8(whole(&shell, "metrics.jsonl")).unwrap();
     let lines: Vec<&str> = metrics.lines().collect();
     let with = |line: &str| [lines[0], line, ""].join("\n");
-    refused(
-        &shell,
-        "metrics.jsonl",
-        Some(with("garbage").as_bytes()),
-        reads,
-        &["metrics.jsonl` is damaged", "line 2"],
-    );
-    refused(
-        &shell,
-        "metrics.jsonl",
-        Some(b"\xff\n"),
-        reads,
-        &["it is not text"],
-    );
+    file.refused(with("garbage"), &["metrics.jsonl` is damaged", "line 2"]);
+    file.refused(b"\xff\n", &["it is not text"]);
     let test =
         r#"{"kind":"test","update":4,"epoch":1,"loss":1.0,"accuracy":0.5,"confusion":[1,2,3]}"#;
-    refused(
-        &shell,
-        "metrics.jsonl",
-        Some(with(test).as_bytes()),
-        reads,
-        &["line 2", "3 cells for 10 classes"],
-    );
+    file.refused(with(test), &["line 2", "3 cells for 10 classes"]);
     let backwards = [lines[1], lines[0], ""].join("\n");
-    refused(
-        &shell,
-        "metrics.jsonl",
-        Some(backwards.as_bytes()),
-        reads,
-        &["metrics.jsonl` is damaged"],
-    );
+    file.refused(backwards, &["metrics.jsonl` is damaged"]);
 
-    // A line that was cut while it was written is what a run that was cut off leaves.
+    // A file that ends within a line is that of an interrupted run.
     fs::write(
         shell.path("run/metrics.jsonl"),
         &metrics[..metrics.len() - 9],
     )
     .unwrap();
-    shell.dnw(&["report", "run"]).succeeded();
+    shell.run("report run").succeeded();
 }
 
 #[test]
@@ -239,14 +178,11 @@ fn weights_that_are_missing_cut_or_of_another_network() {
     let shell = Shell::with_run();
     let file = "weights/last.safetensors";
     let weights = whole(&shell, file);
-    let eval = &["eval"];
-    refused(&shell, file, None, eval, &["last.safetensors"]);
+    let last = run_file(&shell, file, &["eval"]);
+    last.refused_if_missing(&["last.safetensors"]);
     let damaged = |bytes: &[u8], words: &[&str]| {
-        refused(
-            &shell,
-            file,
-            Some(bytes),
-            eval,
+        last.refused(
+            bytes,
             &[words, &["last.safetensors` is damaged", "--weights best"]].concat(),
         );
     };
@@ -263,7 +199,7 @@ fn weights_that_are_missing_cut_or_of_another_network() {
     long[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     damaged(&long, &["no safetensors file"]);
 
-    // The header changed in place, so that the rest stays where it is.
+    // Changes of the header that keep its length.
     let changed = |from: &str, to: &str| {
         let at = weights
             .windows(from.len())
@@ -280,7 +216,7 @@ fn weights_that_are_missing_cut_or_of_another_network() {
     damaged(&changed("\"F32\"", "\"I32\""), &["type"]);
     damaged(&changed("\"BOOL\"", "\"I8\"  "), &["type"]);
 
-    // A wiring holds yes and no; any other byte is neither.
+    // A wiring holds booleans; any other byte is invalid.
     let tensors = safetensors::SafeTensors::deserialize(&weights).unwrap();
     let wiring = tensors
         .tensors()
@@ -291,7 +227,7 @@ fn weights_that_are_missing_cut_or_of_another_network() {
     odd[inside] = 7;
     damaged(&odd, &["yes and no"]);
 
-    // The weights of another network are none of this one.
+    // The weights of another network.
     shell
         .train("other", &["--set", "model.levels=[7, 6]"])
         .succeeded();
@@ -302,7 +238,7 @@ fn weights_that_are_missing_cut_or_of_another_network() {
     let best = fs::read(shell.path("run/weights/best.safetensors")).unwrap();
     fs::write(shell.path("run/weights/best.safetensors"), &best[..99]).unwrap();
     shell
-        .dnw(&["eval", "run", "--weights", "best"])
+        .run("eval run --weights best")
         .refused(&["best.safetensors` is damaged", "--weights last"]);
 }
 
@@ -311,130 +247,59 @@ fn histories_frames_samples_and_drawings_that_are_something_else() {
     let shell = Shell::with_run();
     let file = "wiring/graph.weight.history";
     let history = whole(&shell, file);
-    for command in ["report", "compare"] {
-        refused(
-            &shell,
-            file,
-            None,
-            &[command],
-            &["graph.weight.history", "missing"],
-        );
-        refused(
-            &shell,
-            file,
-            Some(b""),
-            &[command],
-            &["history` is damaged"],
-        );
-        refused(
-            &shell,
-            file,
-            Some(&history[..7]),
-            &[command],
-            &["history` is damaged"],
-        );
-        refused(
-            &shell,
-            file,
-            Some(b"DNWX\x01 something"),
-            &[command],
-            &["history` is damaged", "does not begin"],
-        );
-        // A first wiring that says it is of 2^32 entries.
-        let huge = b"DNWH\x01\x06\0\0\0\x80\x80\x80\x80\x10\x01";
-        refused(
-            &shell,
-            file,
-            Some(huge),
-            &[command],
-            &["history` is damaged"],
-        );
-    }
-    // Cut in its records, it is what an interrupted run leaves.
+    let history_file = run_file(&shell, file, &READ_ALL);
+    history_file.refused_if_missing(&["graph.weight.history", "missing"]);
+    history_file.refused(b"", &["history` is damaged"]);
+    history_file.refused(&history[..7], &["history` is damaged"]);
+    history_file.refused(
+        b"DNWX\x01 something",
+        &["history` is damaged", "does not begin"],
+    );
+    // A first wiring that claims 2^32 entries.
+    let huge = b"DNWH\x01\x06\0\0\0\x80\x80\x80\x80\x10\x01";
+    history_file.refused(huge, &["history` is damaged"]);
+    // A history that ends within a record is that of an interrupted run.
     fs::write(shell.path("run").join(file), &history[..history.len() - 1]).unwrap();
-    shell.dnw(&["report", "run"]).succeeded();
+    shell.run("report run").succeeded();
     fs::write(shell.path("run").join(file), &history).unwrap();
 
-    let report = &["report"];
-    let frame = "frames/00000003.safetensors";
-    let bytes = whole(&shell, frame);
-    refused(
-        &shell,
-        frame,
-        Some(&bytes[..bytes.len() / 2]),
-        report,
+    let [frame, samples_file, drawing_file] = [
+        "frames/00000003.safetensors",
+        "samples.safetensors",
+        "drawing.json",
+    ]
+    .map(|file| run_file(&shell, file, &["report"]));
+    let bytes = whole(&shell, frame.file);
+    frame.refused(
+        &bytes[..bytes.len() / 2],
         &["00000003.safetensors` is damaged"],
     );
-    refused(
-        &shell,
-        frame,
-        Some(b""),
-        report,
-        &["00000003.safetensors` is damaged"],
-    );
+    frame.refused(b"", &["00000003.safetensors` is damaged"]);
     let samples = whole(&shell, "samples.safetensors");
-    refused(
-        &shell,
-        frame,
-        Some(&samples),
-        report,
+    frame.refused(
+        &samples,
         &[
             "00000003.safetensors` is damaged",
             "weights of `graph.weight`",
         ],
     );
 
-    refused(
-        &shell,
-        "samples.safetensors",
-        None,
-        report,
-        &["samples.safetensors", "missing"],
-    );
-    refused(
-        &shell,
-        "samples.safetensors",
-        Some(&samples[..40]),
-        report,
-        &["samples.safetensors` is damaged"],
-    );
-    refused(
-        &shell,
-        "samples.safetensors",
-        Some(&bytes),
-        report,
-        &["lacks labels or pixels"],
-    );
+    samples_file.refused_if_missing(&["samples.safetensors", "missing"]);
+    samples_file.refused(&samples[..40], &["samples.safetensors` is damaged"]);
+    samples_file.refused(&bytes, &["lacks labels or pixels"]);
 
     let drawing = String::from_utf8(whole(&shell, "drawing.json")).unwrap();
-    refused(
-        &shell,
-        "drawing.json",
-        Some(&drawing.as_bytes()[..50]),
-        report,
-        &["drawing.json` is damaged"],
-    );
-    let drawing: serde_json::Value = serde_json::from_str(&drawing).unwrap();
-    for (place, value) in [
-        ("/nodes/0/0", serde_json::json!(u32::MAX)),
-        ("/tensors/0/1/end", serde_json::json!(u64::MAX)),
-        ("/tensors/0/1/start", serde_json::json!(999)),
-        ("/tensors/0/2/end", serde_json::json!(2)),
-    ] {
-        let mut absurd = drawing.clone();
-        *absurd.pointer_mut(place).unwrap() = value;
-        refused(
-            &shell,
-            "drawing.json",
-            Some(absurd.to_string().as_bytes()),
-            report,
-            &["drawing.json` is damaged"],
-        );
-    }
+    drawing_file.refused(&drawing.as_bytes()[..50], &["drawing.json` is damaged"]);
+    drawing_file.refused_json([
+        ("/nodes/0/0", json!(u32::MAX)),
+        ("/tensors/0/1/end", json!(u64::MAX)),
+        ("/tensors/0/1/start", json!(999)),
+        ("/tensors/0/2/end", json!(2)),
+    ]);
 
-    // Without its frames, a run still has curves; without the folder of them, it is none.
+    // A run without the folder of frames is damaged.
     fs::remove_dir_all(shell.path("run/frames")).unwrap();
-    shell.dnw(&["report", "run"]).refused(&["run/frames"]);
+    shell.run("report run").refused(&["run/frames"]);
 }
 
 #[test]
@@ -445,7 +310,7 @@ fn one_damaged_run_among_several_is_named() {
     }
     fs::write(shell.path("runs/b/metrics.jsonl"), "{}\n").unwrap();
     shell
-        .dnw(&["compare", "runs"])
+        .run("compare runs")
         .refused(&["runs/b/metrics.jsonl` is damaged"]);
     assert!(!shell.path("compare.html").exists());
 }

@@ -9,7 +9,7 @@ const BACKENDS: [&str; 9] = [
 #[test]
 fn every_backend_is_listed_with_what_it_needs() {
     let shell = Shell::new();
-    let table = shell.dnw(&["devices"]).succeeded().stdout;
+    let table = shell.run("devices").succeeded().stdout;
     for backend in BACKENDS {
         let lines = || table.lines().filter(|line| line.starts_with(backend));
         assert!(lines().count() > 0, "{backend} is not in {table}");
@@ -24,7 +24,7 @@ fn every_backend_is_listed_with_what_it_needs() {
 #[test]
 fn the_list_is_to_be_had_as_json() {
     let shell = Shell::new();
-    let all = shell.dnw(&["devices", "--json"]).succeeded().json();
+    let all = shell.run("devices --json").succeeded().json();
     let backends = all["backends"].as_array().unwrap();
     let names: Vec<_> = backends.iter().map(|row| row["backend"].clone()).collect();
     assert_eq!(names, BACKENDS);
@@ -85,7 +85,7 @@ fn a_name_of_no_device_is_refused_with_what_would_be_one() {
 #[test]
 fn a_device_that_was_not_built_names_its_feature() {
     let shell = Shell::new();
-    let built = shell.dnw(&["devices", "--json"]).succeeded().json();
+    let built = shell.run("devices --json").succeeded().json();
     let built = |name: &str| {
         let mut backends = built["backends"].as_array().unwrap().iter();
         backends.find(|row| row["backend"] == name).unwrap()["built"] == true
@@ -109,7 +109,7 @@ fn a_device_that_was_not_built_names_its_feature() {
     }
     if !built("remote") {
         shell
-            .dnw(&["serve"])
+            .run("serve")
             .refused(&["built without the device `remote`", "--features remote"]);
     }
     assert!(shell.files(".").is_empty(), "nothing is written");
@@ -177,7 +177,7 @@ fn where_no_driver_is_an_adapter_is_refused_and_auto_takes_the_cpu() {
 #[test]
 fn an_adapter_of_a_number_that_is_not_there_is_refused_with_those_that_are() {
     let shell = Shell::new();
-    let answer = shell.dnw(&["train", "digits", "--out", "run", "--device", "wgpu:77"]);
+    let answer = shell.run("train digits --out run --device wgpu:77");
     answer.refused(&[
         "there is no device `wgpu:77` on this machine: wgpu finds ",
         "`dnw devices`",

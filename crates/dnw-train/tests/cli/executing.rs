@@ -33,7 +33,7 @@ fn a_run_says_how_it_was_computed_where_that_is_not_as_usual() {
     assert_eq!(said("devices").as_deref(), Some("flex, flex"));
     assert_eq!(said("precision").as_deref(), Some("bf16, norms in f32"));
     assert_eq!(said("micro-batch").as_deref(), Some("100"));
-    shell.dnw(&["report", "odd"]).succeeded();
+    shell.run("report odd").succeeded();
 }
 
 #[test]

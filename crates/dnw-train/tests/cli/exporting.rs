@@ -90,7 +90,7 @@ fn a_program_that_knows_no_wirings_gets_the_accuracy_of_the_run() {
         lenet(&shell, "run", rule);
         let expected = right_by_eval(&shell, "run");
         assert!(expected > 100, "{rule}: {expected} right");
-        shell.dnw(&["export", "run", "--out", "plain"]).succeeded();
+        shell.run("export run --out plain").succeeded();
         let plain = read(&shell.path("plain"));
         // Sums are taken in another order, so a close call may go the other way.
         assert!(right(&plain).abs_diff(expected) <= 1, "{rule}");
@@ -102,9 +102,7 @@ fn a_program_that_knows_no_wirings_gets_the_accuracy_of_the_run() {
             .sum();
         assert_eq!(shell.facts("run")["edges_real"], real, "{rule}");
 
-        shell
-            .dnw(&["export", "run", "--masks", "--out", "masked"])
-            .succeeded();
+        shell.run("export run --masks --out masked").succeeded();
         let masked = read(&shell.path("masked"));
         let mut product: BTreeMap<String, Vec<f32>> = BTreeMap::new();
         for (name, values) in &masked {
@@ -124,9 +122,7 @@ fn a_program_that_knows_no_wirings_gets_the_accuracy_of_the_run() {
 fn the_raw_file_is_another_network_to_such_a_program_and_says_so() {
     let shell = Shell::new();
     lenet(&shell, "run", "dnw");
-    shell
-        .dnw(&["export", "run", "--raw", "--out", "raw"])
-        .succeeded();
+    shell.run("export run --raw --out raw").succeeded();
     let raw = read(&shell.path("raw"));
     assert!(raw["fc1.weight"].iter().all(|&weight| weight != 0.0));
     let form = |file: &str| {
@@ -134,7 +130,7 @@ fn the_raw_file_is_another_network_to_such_a_program_and_says_so() {
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         metadata.metadata().clone().unwrap()
     };
-    shell.dnw(&["export", "run", "--out", "plain"]).succeeded();
+    shell.run("export run --out plain").succeeded();
     let (raw, plain) = (form("raw"), form("plain"));
     assert!(raw["dnw.form"].starts_with("raw: stored weights of all possible edges"));
     assert!(plain["dnw.form"].starts_with("zeros"));
@@ -148,7 +144,7 @@ fn the_raw_file_is_another_network_to_such_a_program_and_says_so() {
     );
     assert_eq!(plain["dnw.edges"], edges);
     // The same file every time.
-    shell.dnw(&["export", "run", "--out", "again"]).succeeded();
+    shell.run("export run --out again").succeeded();
     assert_eq!(
         fs::read(shell.path("again")).unwrap(),
         fs::read(shell.path("plain")).unwrap()
@@ -266,9 +262,7 @@ fn pytorch_gets_the_accuracy_of_the_run() {
         assert!((right - 1e4 * accuracy).abs() <= 2.0, "{text} {accuracy}");
     }
     // The file of all possible edges is another network.
-    shell
-        .dnw(&["export", "run", "--raw", "--out", "raw"])
-        .succeeded();
+    shell.run("export run --raw --out raw").succeeded();
     let raw = tensors(&shell.path("raw"));
     assert!(raw["fc1.weight"].data.iter().all(|&weight| weight != 0.0));
 }

@@ -43,10 +43,7 @@ pub fn small_mnist([train, test]: [u32; 2]) -> Shell {
 
 /// A short training on the data in a folder, into `run` beside it.
 fn train(data: &Shell) -> Answer {
-    data.dnw(&[
-        "train", "mnist", "--quiet", "--data", ".", "--out", "run", "--epochs", "1", "--set",
-        "batch=20",
-    ])
+    data.run("train mnist --quiet --data . --out run --epochs 1 --set batch=20")
 }
 
 #[test]
@@ -59,8 +56,8 @@ fn sound_files_are_trained_on_packed_or_not() {
     fs::write(data.path(format!("{}.gz", FILES[0])), packed).unwrap();
     train(&data).succeeded();
     // An evaluation finds the data the same way, and says so where it does not.
-    data.dnw(&["eval", "run", "--data", "."]).succeeded();
-    data.dnw(&["eval", "run"])
+    data.run("eval run --data .").succeeded();
+    data.run("eval run")
         .refused(&["`mnist` was not found", "--data"]);
 }
 
@@ -132,7 +129,7 @@ fn a_wrong_file_is_named_with_what_is_wrong_and_what_to_do() {
             "{answer:?}"
         );
         assert!(!data.path("run").exists(), "nothing is written: {answer:?}");
-        data.dnw(&["data", "check", "mnist", "--data", "."])
+        data.run("data check mnist --data .")
             .code
             .filter(|&code| code == 1)
             .expect("refused");
@@ -158,7 +155,7 @@ fn a_network_of_plain_layers_has_a_page_too() {
     let data = [data.path("").to_str().unwrap().to_owned()];
     let arguments = [&train[..], &[data[0].as_str()], changes.as_flattened()].concat();
     shell.dnw(&arguments).succeeded();
-    shell.dnw(&["report", "run"]).succeeded();
+    shell.run("report run").succeeded();
 }
 
 #[test]
@@ -175,7 +172,7 @@ fn a_batch_larger_than_the_data_is_refused() {
 fn a_download_is_refused_where_another_file_lies() {
     let data = small_mnist([40, 10]);
     let before = data.files(".");
-    let answer = data.dnw(&["data", "fetch", "mnist", "--data", "."]);
+    let answer = data.run("data fetch mnist --data .");
     answer.refused(&["not the published file", "not overwritten", "--data DIR"]);
     assert_eq!(data.files("."), before);
 }
@@ -192,11 +189,8 @@ fn the_real_mnist_is_listed_and_trained_on() {
     }
     let shell = Shell::new();
     let root = root.to_str().unwrap();
-    let list = shell.dnw(&["data", "--data", root]).succeeded().stdout;
-    assert!(
-        list.contains("60000 training and 10000 test images"),
-        "{list}"
-    );
+    let list = shell.dnw(&["data", "--data", root]).succeeded();
+    list.prints(&["60000 training and 10000 test images"]);
     // Fifteen updates of 4,000 images of a small network.
     let changes =
         ["batch=4000", "model.levels=[4]", "model.outputs=6"].map(|change| ["--set", change]);

@@ -42,7 +42,7 @@ fn photographs() -> Shell {
 #[test]
 fn the_list_says_of_every_set_where_it_is_or_how_to_get_it() {
     let shell = photographs();
-    let said = shell.dnw(&["data", "list", "--data", "."]).succeeded();
+    let said = shell.run("data list --data .").succeeded();
     for words in [
         "digits",
         "mnist",
@@ -95,16 +95,7 @@ fn a_class_that_only_one_part_has_is_refused_before_a_run_folder_is_made() {
         shell.path("imagenet/val/n03"),
     )
     .unwrap();
-    let answer = shell.dnw(&[
-        "train",
-        "digits",
-        "--set",
-        "data=imagenet",
-        "--data",
-        ".",
-        "--out",
-        "run",
-    ]);
+    let answer = shell.run("train digits --set data=imagenet --data . --out run");
     answer.refused(&["imagenet/val", "lacks `n02`", "has `n03`"]);
     assert!(!Path::new(&shell.path("run")).exists());
 }
@@ -151,7 +142,7 @@ fn images_on_disk_are_trained_on_and_one_that_goes_bad_ends_the_run_readably() {
                    test={kind=\"resize-centre-crop\",resize=36,size=32}}";
     train(&shell, "imagenet", &["--set", "batch=3", "--set", smaller]).succeeded();
     assert_eq!(shell.facts("run")["image"], serde_json::json!([3, 32, 32]));
-    shell.dnw(&["eval", "run", "--data", "."]).succeeded();
+    shell.run("eval run --data .").succeeded();
     let as_is = ["--set", "batch=3", "--set", "transforms={}"];
     let unfit = train(&shell, "imagenet", &as_is);
     unfit.refused(&["training images differ in size", "random resized crop"]);

@@ -71,9 +71,7 @@ fn import(shell: &Shell, tensors: &[Tensor], more: &[&str]) -> Answer {
 
 /// The weights and masks of the run, as `dnw export --masks` writes them.
 fn exported(shell: &Shell) -> BTreeMap<String, Vec<f32>> {
-    shell
-        .dnw(&["export", "run", "--masks", "--out", "out"])
-        .succeeded();
+    shell.run("export run --masks --out out").succeeded();
     let file = dnw_checkpoint::read(&shell.path("out")).unwrap();
     let tensors = file
         .sections
@@ -179,7 +177,7 @@ fn layers_that_were_not_pruned_beside_others_that_were_keep_all_edges() {
     }
     let imported = import(&shell, &tensors, &[]).succeeded().json();
     assert_eq!(imported["edges_real"], 235_200 / 3 + 10_000 + 1000);
-    let counted = shell.dnw(&["count", "run", "--json"]).succeeded().json();
+    let counted = shell.run("count run --json").succeeded().json();
     let multiply_adds = &counted["total"]["nominal"]["multiply_adds"];
     assert_eq!(*multiply_adds, 235_200 / 3 + 10_000 + 1000);
 }

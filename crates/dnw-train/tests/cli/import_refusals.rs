@@ -100,10 +100,10 @@ fn what_is_no_checkpoint_is_refused() {
     let shell = Shell::new();
     fs::create_dir(shell.path("folder")).unwrap();
     shell
-        .dnw(&["import", "folder"])
+        .run("import folder")
         .refused(&["cannot read `folder`", "a folder, not a checkpoint"]);
     shell
-        .dnw(&["import", "nowhere.pt"])
+        .run("import nowhere.pt")
         .refused(&["cannot read `nowhere.pt`"]);
 }
 
@@ -132,8 +132,7 @@ fn every_tensor_that_differs_is_named_at_once() {
 #[test]
 fn a_network_of_another_kind_is_answered_with_the_recipe_that_it_fits() {
     let shell = Shell::new();
-    let train = ["train", "mnist-lenet", "--help"];
-    shell.dnw(&train).succeeded();
+    shell.run("train mnist-lenet --help").succeeded();
     // A LeNet-300-100, as its shapes say.
     let linear = |name: &str, targets: usize, sources: usize| {
         let tensor = |name: String, shape: Vec<usize>| Tensor {
@@ -161,7 +160,7 @@ fn a_network_of_another_kind_is_answered_with_the_recipe_that_it_fits() {
         ],
     );
     fs::write(shell.path("file.pt"), &file).unwrap();
-    let found = shell.dnw(&["import", "file.pt", "--json"]).succeeded();
+    let found = shell.run("import file.pt --json").succeeded();
     assert_eq!(found.json()["recipe"], "mnist-lenet");
 }
 
@@ -169,7 +168,7 @@ fn a_network_of_another_kind_is_answered_with_the_recipe_that_it_fits() {
 fn a_file_that_fits_no_recipe_is_answered_with_the_nearest() {
     let shell = Shell::new();
     fs::write(shell.path("narrow.pt"), written(&sound())).unwrap();
-    shell.dnw(&["import", "narrow.pt"]).refused(&[
+    shell.run("import narrow.pt").refused(&[
         "fits no recipe",
         "of the nearest, `cifar10-tiny-static-",
         "is 104 x 104 x 1 x 1 instead of 800 x 800 x 1 x 1",
@@ -178,7 +177,7 @@ fn a_file_that_fits_no_recipe_is_answered_with_the_nearest() {
     let stranger = pickles::one_tensor("encoder.weight", &[2], 2, &[0.0; 2]);
     fs::write(shell.path("stranger.pt"), stranger).unwrap();
     shell
-        .dnw(&["import", "stranger.pt"])
+        .run("import stranger.pt")
         .refused(&["`stranger.pt` fits no recipe", "dnw recipes"]);
     assert!(!shell.path("runs").exists());
 }
@@ -223,9 +222,7 @@ fn a_folder_that_is_used_or_cannot_be_made_is_named() {
             .dnw(&[&import, &TINY[..], &["--out", out]].concat())
             .refused(&[words, "--out"]);
     }
-    shell
-        .dnw(&["export", "used", "--out", "x"])
-        .refused(&["no run folder"]);
+    shell.run("export used --out x").refused(&["no run folder"]);
     assert_eq!(shell.files("."), before);
 }
 
@@ -236,9 +233,7 @@ fn a_rule_whose_thresholds_have_no_place_in_published_files_says_so() {
         .train("run", &["--set", "wiring.rule=str"])
         .succeeded();
     shell
-        .dnw(&["export", "run", "--raw", "--out", "file"])
+        .run("export run --raw --out file")
         .refused(&["rule `str` learns a threshold", "--layout burn"]);
-    shell
-        .dnw(&["export", "run", "--layout", "burn", "--out", "file"])
-        .succeeded();
+    shell.run("export run --layout burn --out file").succeeded();
 }

@@ -19,8 +19,9 @@ fn imported_and_exported(arguments: &[&str], file: &Path, record: &Path, scores:
     let import = ["import", file.to_str().unwrap(), "--out", "run"];
     shell.dnw(&[&import, arguments].concat()).succeeded();
     let distance = distance(&shell.path("run"), record, scores);
-    let export = ["export", "run", "--raw", "--out", "again.safetensors"];
-    let answer = shell.dnw(&export).succeeded();
+    let answer = shell
+        .run("export run --raw --out again.safetensors")
+        .succeeded();
     assert_eq!(answer.stdout, "again.safetensors\n");
     let again = tensors(&shell.path("again.safetensors"));
     assert_eq!(again, tensors(file), "{arguments:?}");
@@ -162,20 +163,16 @@ fn an_imported_run_can_be_shown_and_compared_but_says_that_it_was_never_evaluate
         8 * 96 + 24 * (72 + 48 + 24) + 24 * 16
     );
     assert_eq!(facts["classes"][0], "airplane");
-    shell.dnw(&["report", "a"]).succeeded();
+    shell.run("report a").succeeded();
     let page = fs::read_to_string(shell.path("a/report.html")).unwrap();
     assert!(page.contains("</html>"));
-    shell
-        .dnw(&["report", "a", "--svg", "wiring.svg"])
-        .succeeded();
-    let table = shell.dnw(&["compare", "a", "b"]).succeeded().stdout;
+    shell.run("report a --svg wiring.svg").succeeded();
+    let table = shell.run("compare a b").succeeded().stdout;
     assert!(
         table.contains("not evaluated") && !table.contains("0.00"),
         "{table}"
     );
-    shell
-        .dnw(&["eval", "a", "--weights", "best"])
-        .refused(&["cifar10"]);
+    shell.run("eval a --weights best").refused(&["cifar10"]);
 }
 
 #[test]
@@ -191,7 +188,7 @@ fn a_run_that_is_exported_and_imported_is_judged_as_before() {
         let trained = shell.train("run", &["--set", &rule]).succeeded();
         assert_eq!(trained.code, Some(0));
         shell
-            .dnw(&["export", "run", "--raw", "--out", "file.safetensors"])
+            .run("export run --raw --out file.safetensors")
             .succeeded();
         let names = tensors(&shell.path("file.safetensors"));
         assert_eq!(names.contains_key("graph.mask"), has_mask, "{rule}");
@@ -222,7 +219,7 @@ fn a_wiring_that_is_not_yet_what_the_weights_decide_is_said_by_a_mask() {
     // The frames of the run know no wiring, so the last weights take the place of weights from the middle of it.
     let mut tensors = {
         shell
-            .dnw(&["export", "run", "--raw", "--out", "end.safetensors"])
+            .run("export run --raw --out end.safetensors")
             .succeeded();
         tensors(&shell.path("end.safetensors"))
     };
@@ -262,7 +259,7 @@ fn a_wiring_that_is_not_yet_what_the_weights_decide_is_said_by_a_mask() {
     let found = shell.dnw(&import).succeeded().json();
     assert_eq!(found["edges_real"], found["edges_possible"]);
     shell
-        .dnw(&["export", "middle", "--raw", "--out", "again.safetensors"])
+        .run("export middle --raw --out again.safetensors")
         .succeeded();
     assert_eq!(
         crate::published::tensors(&shell.path("again.safetensors")),
@@ -277,14 +274,12 @@ fn the_recipe_is_found_by_names_and_shapes() {
         "train", "digits", "--quiet", "--epochs", "1", "--out", "run",
     ];
     shell.dnw(&train).succeeded();
-    shell
-        .dnw(&["export", "run", "--out", "file.safetensors"])
-        .succeeded();
-    let found = shell.dnw(&["import", "file.safetensors", "--json"]);
+    shell.run("export run --out file.safetensors").succeeded();
+    let found = shell.run("import file.safetensors --json");
     let found = found.succeeded().json();
     assert_eq!(found["recipe"], "digits");
     assert_eq!(found["run"], "runs/digits-1");
-    shell.dnw(&["eval", "runs/digits-1"]).succeeded();
+    shell.run("eval runs/digits-1").succeeded();
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn of_trainings_that_start_at_once_in_one_folder_one_runs_and_the_others_are_tol
         let told = said.contains(&format!("process {winner} is writing"));
         assert!(told || said.contains("is not empty"), "{said}");
     }
-    shell.dnw(&["eval", "run"]).succeeded();
+    shell.run("eval run").succeeded();
     assert_eq!(shell.facts("run")["status"], "finished");
     for file in ["run/run.lock", "run/run.pid"] {
         assert!(!shell.path(file).exists(), "{file} is left");
@@ -60,7 +60,7 @@ fn a_training_that_goes_on_keeps_others_out_of_its_folder() {
     second.refused(&[&told, "`run`", "--out", "wait"]);
     // What was killed has left its lock and a run, which is not written over.
     shell.train("run", &[]).refused(&["not empty"]);
-    shell.dnw(&["report", "run"]).succeeded();
+    shell.run("report run").succeeded();
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_lock_that_a_dead_process_has_left_blocks_nobody() {
     let told = "`run` was left by process 4194999, which has ended";
     assert!(answer.stderr.contains(told), "{answer:?}");
     assert!(!shell.path("run/wiring/other.history").exists());
-    shell.dnw(&["report", "run"]).succeeded();
+    shell.run("report run").succeeded();
 
     // What is not a run's beginning is nobody's to remove.
     fs::create_dir(shell.path("notes")).unwrap();

@@ -19,9 +19,9 @@ fn an_evaluation_gives_exactly_what_the_training_reported() {
         assert_eq!(found["test_accuracy"], trained[reported], "{weights}");
         assert_eq!(found["weights"], weights);
     }
-    let last = shell.dnw(&["eval", "run", "--json"]).succeeded().json();
+    let last = shell.run("eval run --json").succeeded().json();
     assert_eq!(last["test_loss"], trained["test_loss"]);
-    let text = shell.dnw(&["eval", "run"]).succeeded();
+    let text = shell.run("eval run").succeeded();
     assert!(
         text.stdout.contains("355 test images") && text.stdout.contains("rows: true class"),
         "{text:?}"
@@ -40,7 +40,7 @@ fn a_random_wiring_is_that_of_the_run_and_not_drawn_again() {
     let recipe = fs::read_to_string(&path).unwrap();
     assert!(recipe.contains("seed = 0"));
     fs::write(&path, recipe.replace("seed = 0", "seed = 77")).unwrap();
-    let found = shell.dnw(&["eval", "run", "--json"]).succeeded().json();
+    let found = shell.run("eval run --json").succeeded().json();
     assert_eq!(found["test_accuracy"], trained["test_accuracy"]);
     assert_eq!(found["test_loss"], trained["test_loss"]);
 }
@@ -51,12 +51,10 @@ fn the_page_can_be_written_again() {
     let page = shell.path("run/report.html");
     let first = fs::read(&page).unwrap();
     fs::remove_file(&page).unwrap();
-    let answer = shell.dnw(&["report", "run"]).succeeded();
+    let answer = shell.run("report run").succeeded();
     assert_eq!(answer.stdout, "run/report.html\n");
     assert_eq!(fs::read(&page).unwrap(), first);
-    shell
-        .dnw(&["report", "run", "--out", "page.html"])
-        .succeeded();
+    shell.run("report run --out page.html").succeeded();
     assert_eq!(fs::read(shell.path("page.html")).unwrap(), first);
 }
 
@@ -82,17 +80,9 @@ fn a_comparison_is_a_page_a_plot_and_a_table() {
         .train("other", &["--set", "wiring.rule=random"])
         .succeeded();
 
-    let arguments = [
-        "compare",
-        "runs/a",
-        "runs/b",
-        "other",
-        "--svg",
-        "plot.svg",
-        "--markdown",
-        "table.md",
-    ];
-    let answer = shell.dnw(&arguments).succeeded();
+    let answer = shell
+        .run("compare runs/a runs/b other --svg plot.svg --markdown table.md")
+        .succeeded();
     assert_eq!(answer.stderr, "");
     let table = fs::read_to_string(shell.path("table.md")).unwrap();
     // Two lines of heading; the seeds of one setting share a line.
@@ -111,7 +101,7 @@ fn a_comparison_is_a_page_a_plot_and_a_table() {
 
     // A folder of runs stands for all of them.
     let groups = shell
-        .dnw(&["compare", "runs", "--json", "--out", "both.html"])
+        .run("compare runs --json --out both.html")
         .succeeded()
         .json();
     assert_eq!(groups[0]["seeds"], serde_json::json!([1, 2]));
@@ -124,7 +114,7 @@ fn a_comparison_is_a_page_a_plot_and_a_table() {
 #[test]
 fn help_names_every_command() {
     let shell = Shell::new();
-    let help = shell.dnw(&["--help"]).succeeded().stdout;
+    let help = shell.run("--help").succeeded().stdout;
     let commands = [
         "train",
         "eval",
@@ -148,11 +138,11 @@ fn help_names_every_command() {
         let manual = shell.dnw(&["man", command]).succeeded().stdout;
         assert!(manual.contains(&format!("dnw-{command}")), "{manual}");
     }
-    let manual = shell.dnw(&["man"]).succeeded().stdout;
+    let manual = shell.run("man").succeeded().stdout;
     assert!(manual.contains(".TH") && commands.iter().all(|command| manual.contains(command)));
     assert!(
         shell
-            .dnw(&["--version"])
+            .run("--version")
             .succeeded()
             .stdout
             .starts_with("dnw ")
@@ -174,7 +164,7 @@ fn every_shell_gets_completions() {
 #[test]
 fn recipes_are_listed_and_printed_so_that_they_read_back() {
     let shell = Shell::new();
-    let list = shell.dnw(&["recipes"]).succeeded().stdout;
+    let list = shell.run("recipes").succeeded().stdout;
     for name in entries().iter().map(|entry| entry.name.as_str()) {
         assert!(list.contains(name));
         let text = shell.dnw(&["recipes", name]).succeeded().stdout;
@@ -192,8 +182,8 @@ fn recipes_are_listed_and_printed_so_that_they_read_back() {
 #[test]
 fn rules_are_listed_with_their_papers_and_settings() {
     let shell = Shell::new();
-    let list = shell.dnw(&["rules"]).succeeded().stdout;
-    let json = shell.dnw(&["rules", "--json"]).succeeded().json();
+    let list = shell.run("rules").succeeded().stdout;
+    let json = shell.run("rules --json").succeeded().json();
     for (i, named) in dnw_core::rules::ALL.iter().enumerate() {
         assert!(
             list.contains(named.name) && list.contains(named.paper),
@@ -211,12 +201,9 @@ fn rules_are_listed_with_their_papers_and_settings() {
 #[test]
 fn the_built_in_digits_are_listed_and_sound() {
     let shell = Shell::new();
-    let list = shell.dnw(&["data"]).succeeded().stdout;
-    assert!(
-        list.contains("1442 training and 355 test images, built in") && list.contains("not found"),
-        "{list}"
-    );
-    let check = shell.dnw(&["data", "check", "digits"]).succeeded();
+    let words = ["1442 training and 355 test images, built in", "not found"];
+    shell.run("data").succeeded().prints(&words);
+    let check = shell.run("data check digits").succeeded();
     assert!(check.stdout.ends_with("digits is sound\n"));
 }
 

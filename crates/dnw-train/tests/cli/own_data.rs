@@ -74,7 +74,7 @@ fn the_page_about_own_pictures_does_what_it_says() {
     // A third would be chance.
     assert!(facts["test_accuracy"].as_f64().unwrap() > 0.8, "{facts}");
     assert!(shell.path("shapes.safetensors").exists());
-    let counted = shell.dnw(&["count", "shapes.toml", "--data", "pictures", "--json"]);
+    let counted = shell.run("count shapes.toml --data pictures --json");
     let counted = counted.succeeded().json();
     assert_eq!(counted["name"], "shapes");
     // The dense classifier: 20 outputs of 3 x 3 cells to 3 classes.

@@ -157,7 +157,7 @@ fn a_run_made_on_a_server_is_worth_the_same_here() {
     let mut there = shell.command(["eval", "there", "--json", "--device", &server.device]);
     let there: Answer = there.env("DNW_TOKEN", TOKEN).output().unwrap().into();
     let there = there.succeeded().json();
-    let here = shell.dnw(&["eval", "there", "--json", "--device", "flex"]);
+    let here = shell.run("eval there --json --device flex");
     let here = here.succeeded().json();
     assert_eq!(here["confusion"], there["confusion"]);
     let loss = |answer: &serde_json::Value| answer["test_loss"].as_f64().unwrap();
@@ -254,14 +254,14 @@ fn a_server_that_goes_away_in_mid_epoch_leaves_a_run_that_can_be_used() {
 
     let tests = metrics(&shell, "run");
     let last = tests.iter().rev().find(|line| line["kind"] == "test");
-    let evaluated = shell.dnw(&["eval", "run", "--json"]).succeeded().json();
+    let evaluated = shell.run("eval run --json").succeeded().json();
     assert_eq!(
         evaluated["confusion"],
         last.unwrap()["confusion"],
         "the weights are those of the last evaluated epoch"
     );
-    shell.dnw(&["report", "run"]).succeeded();
-    shell.dnw(&["compare", "run"]).succeeded();
+    shell.run("report run").succeeded();
+    shell.run("compare run").succeeded();
 }
 
 #[test]

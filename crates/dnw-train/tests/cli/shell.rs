@@ -1,4 +1,4 @@
-//! A folder to work in, and what the program answers there.
+//! Runs the program in a temporary folder.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Settings of a training of eight updates. The recipe's own may change; what tests expect of these may not.
+/// Settings of a training of eight updates, independent of the recipe's own.
 pub const SHORT: [&str; 12] = [
     "--set",
     "epochs=2",
@@ -25,7 +25,7 @@ pub const SHORT: [&str; 12] = [
 /// A temporary folder in which the program runs.
 pub struct Shell(tempfile::TempDir);
 
-/// What a run of the program gave.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub struct Answer {
     pub code: Option<i32>,
@@ -35,7 +35,7 @@ pub struct Answer {
 
 impl Shell {
     pub fn new() -> Self {
-        // Every file of a run is synced, which on a busy disk is most of a test's time, and in memory nothing.
+        // Every file of a run is synced, which is slow on a busy disk.
         let memory = tempfile::tempdir_in("/dev/shm");
         Self(memory.or_else(|_| tempfile::tempdir()).unwrap())
     }
@@ -51,7 +51,7 @@ impl Shell {
         self.0.path().join(inside)
     }
 
-    /// The program, to be run here, without anything of the surrounding environment that it reads.
+    /// A command that runs the program here, without the environment variables that it reads.
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dnw"));
         command
@@ -66,6 +66,11 @@ impl Shell {
 
     pub fn dnw(&self, arguments: &[&str]) -> Answer {
         self.command(arguments).output().unwrap().into()
+    }
+
+    /// Runs `dnw` with the arguments of a command line, separated by spaces.
+    pub fn run(&self, line: &str) -> Answer {
+        self.command(line.split(' ')).output().unwrap().into()
     }
 
     /// A short training of the digits into `out`, with further arguments.
@@ -121,11 +126,11 @@ impl Answer {
         self
     }
 
-    /// It was refused in a sentence with its remedy, and these words are in it.
+    /// Checks that it failed with an error and a remedy that contain these words.
     #[track_caller]
     pub fn refused(self, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(1), "{self:?}");
-        assert!(self.stdout.is_empty(), "a refusal is no result: {self:?}");
+        assert!(self.stdout.is_empty(), "an error has no result: {self:?}");
         let lines: Vec<&str> = self.stderr.lines().collect();
         assert!(lines[0].starts_with("error: "), "{self:?}");
         assert!(
@@ -153,7 +158,16 @@ impl Answer {
         self
     }
 
-    /// Standard output as the one JSON value that it is.
+    /// Checks that standard output contains these words.
+    #[track_caller]
+    pub fn prints(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stdout.contains(word), "`{word}` is not in {self:?}");
+        }
+        self
+    }
+
+    /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))

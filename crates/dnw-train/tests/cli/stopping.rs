@@ -73,10 +73,10 @@ mod signals {
         assert!(result["updates"].as_u64().unwrap() > 0);
         assert_eq!(shell.facts("run")["status"], "stopped");
         assert!(shell.path("run/report.html").is_file());
-        let evaluated = shell.dnw(&["eval", "run", "--json"]).succeeded().json();
+        let evaluated = shell.run("eval run --json").succeeded().json();
         assert_eq!(evaluated["test_accuracy"], result["test_accuracy"]);
-        shell.dnw(&["report", "run"]).succeeded();
-        shell.dnw(&["compare", "run"]).succeeded();
+        shell.run("report run").succeeded();
+        shell.run("compare run").succeeded();
     }
 
     // The codes are those that a shell reports: 128 + 2, 15, 1.
@@ -148,9 +148,9 @@ fn a_killed_training_leaves_a_folder_that_can_be_read() {
     training.kill().unwrap();
     training.wait().unwrap();
     assert_eq!(shell.facts("run")["status"], "running");
-    shell.dnw(&["report", "run"]).succeeded();
-    shell.dnw(&["eval", "run"]).succeeded();
-    shell.dnw(&["compare", "run"]).succeeded();
+    shell.run("report run").succeeded();
+    shell.run("eval run").succeeded();
+    shell.run("compare run").succeeded();
 }
 
 #[test]
@@ -175,11 +175,11 @@ fn a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_weights()
     let weights = tensors.tensor("graph.weight").unwrap().data().to_vec();
     let finite = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite();
     assert!(weights.chunks_exact(4).all(finite));
-    let evaluated = shell.dnw(&["eval", "run", "--json"]).succeeded().json();
+    let evaluated = shell.run("eval run --json").succeeded().json();
     assert!(evaluated["test_loss"].is_f64());
-    shell.dnw(&["report", "run"]).succeeded();
-    shell.dnw(&["compare", "run"]).succeeded();
-    let best = shell.dnw(&["eval", "run", "--weights", "best"]);
+    shell.run("report run").succeeded();
+    shell.run("compare run").succeeded();
+    let best = shell.run("eval run --weights best");
     best.refused(&["best.safetensors", "--weights last"]);
 }
 
@@ -199,6 +199,6 @@ fn a_test_loss_that_is_no_number_stops_the_training_too() {
         .train("run", &changes)
         .refused(&["update 1 ", "out of bounds", "run/report.html"]);
     assert!(shell.facts("run")["status"]["failed"].is_string());
-    shell.dnw(&["report", "run"]).succeeded();
-    shell.dnw(&["eval", "run"]).succeeded();
+    shell.run("report run").succeeded();
+    shell.run("eval run").succeeded();
 }

@@ -266,14 +266,12 @@ fn nothing_that_is_said_of_a_dense_network_is_a_share_of_no_edges() {
     for said in [&dry.stdout, &trained.stdout, &trained.stderr] {
         assert!(said.contains("none, the network is dense"), "{said}");
     }
-    let count = shell.dnw(&["count", "run"]).succeeded();
+    let count = shell.run("count run").succeeded();
     let mut compare = vec!["compare", "run", "--out", "page.html"];
     compare.extend(["--markdown", "table.md", "--svg", "plot.svg"]);
     let compared = shell.dnw(&compare).succeeded();
     assert!(compared.stdout.contains("| dense |"), "{compared:?}");
-    let json = shell
-        .dnw(&["compare", "run", "--out", "page.html", "--json"])
-        .succeeded();
+    let json = shell.run("compare run --out page.html --json").succeeded();
     json.json();
     let answers = [&dry, &trained, &count, &compared, &json];
     let mut texts: Vec<String> = answers

@@ -9,16 +9,16 @@ use dnw_models::UseModel;
 use dnw_train::recipe::Recipe;
 use dnw_train::recording::record;
 use dnw_train::run::{Facts, Metric, RunFolder, Status};
-use dnw_train::runner::{Runner, RunnerError, Watcher};
+use dnw_train::runner::{Callback, Runner, RunnerError};
 use dnw_train::training::{Evaluation, Execution, TrainingError, Update};
 
 struct Nobody;
 
-impl Watcher for Nobody {
-    fn begins(&mut self, _: &Facts) {}
-    fn updated(&mut self, _: &Update) {}
-    fn evaluated(&mut self, _: u64, _: &Evaluation, _: &Facts) {}
-    fn stops(&self) -> bool {
+impl Callback for Nobody {
+    fn on_begin(&mut self, _: &Facts) {}
+    fn on_update(&mut self, _: &Update) {}
+    fn on_evaluation(&mut self, _: u64, _: &Evaluation, _: &Facts) {}
+    fn should_stop(&self) -> bool {
         false
     }
 }
@@ -39,7 +39,7 @@ fn run(oddity: Oddity, execution: &Execution) -> (TrainingError, RunFolder, temp
         folder: &folder,
         command: "dnw".into(),
         environment: execution.environment(),
-        watcher: &mut Nobody,
+        callback: &mut Nobody,
     };
     match runner.with(Odd::new(oddity, &recipe, device)) {
         Err(RunnerError::Training(error)) => (error, folder, place),

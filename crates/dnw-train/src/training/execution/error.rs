@@ -1,23 +1,23 @@
-//! Why a training cannot be computed as asked.
+//! Errors of the settings of a training.
 
 use crate::training::Precision;
 
-/// Why a training cannot be computed as asked.
+/// Why a training cannot be computed with these settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecutionError {
-    /// No device was named.
+    /// There is no device.
     #[error("a training needs a device")]
     NoDevice,
-    /// A device does not compute in such numbers.
-    #[error("the device `{device}` cannot train in {precision}: it computes in {has}")]
+    /// A device does not support a precision.
+    #[error("the device `{device}` cannot train in {precision}: it computes in {supported}")]
     Precision {
         /// The device.
         device: String,
-        /// What was asked for.
+        /// The requested precision.
         precision: Precision,
-        /// The types of numbers that it has.
-        has: String,
+        /// The types that it supports.
+        supported: String,
     },
     /// There are fewer images in a batch than devices.
     #[error("{devices} devices cannot share batches of {batch}")]

@@ -1,16 +1,16 @@
-//! A recipe that a user wrote, as a TOML file.
+//! A user's recipe, as a TOML file.
 //!
-//! It says only what differs from a recipe that comes with the program, which it names in `from`; or it has every key and no `from`.
+//! It names a recipe of the program in `from` and contains only what differs. Without `from` it has every key.
 
 use std::path::Path;
 
 use super::reading;
 use super::{Recipe, RecipeError, Unused, entries, unused};
 
-/// The largest file that is read: recipes have two kilobytes.
-const MOST_BYTES: u64 = 1 << 20;
+/// The largest file in bytes. Recipes have about two kilobytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// Whether a recipe is asked for by the path of a file, and not by its name.
+/// Whether a recipe is the path of a file, and not a name.
 pub(super) fn is_file(recipe: &str) -> bool {
     let path = Path::new(recipe);
     path.extension()
@@ -18,10 +18,10 @@ pub(super) fn is_file(recipe: &str) -> bool {
         || path.components().count() > 1
 }
 
-/// The recipe in a file, with changes `key=value`, and the keys of the recipe it is made from that have no effect any more.
+/// The recipe in a file, with changes `key=value`, and the keys of its base recipe that no longer have an effect.
 ///
 /// # Errors
-/// [`RecipeError::File`] if the file cannot be read, [`RecipeError::Unknown`] if `from` names no recipe, and those of
+/// [`RecipeError::File`] if the file cannot be read, [`RecipeError::Unknown`] if `from` names no recipe, and the errors of
 /// [`Recipe::named`].
 pub(super) fn read(path: &str, changes: &[String]) -> Result<(Recipe, Vec<Unused>), RecipeError> {
     let text = text(Path::new(path)).map_err(|error| RecipeError::File {
@@ -43,7 +43,7 @@ pub(super) fn read(path: &str, changes: &[String]) -> Result<(Recipe, Vec<Unused
             flatten(&table, "", &mut own);
             unused::check_budgets(&own)?;
             unused::check_budgets(changes)?;
-            // A budget from the command line takes the place of the file's.
+            // A budget from the command line replaces the one of the file.
             if changes.iter().any(|change| unused::is_budget(change)) {
                 own.retain(|change| !unused::is_budget(change));
             }
@@ -78,14 +78,14 @@ fn text(path: &Path) -> std::io::Result<String> {
     use std::io::Read;
     let mut text = String::new();
     let file = std::fs::File::open(path)?;
-    file.take(MOST_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MOST_BYTES {
+    file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
         return Err(std::io::Error::other("it is too large for a recipe"));
     }
     Ok(text)
 }
 
-/// A table as changes `key=value`. Keys that replace what is around them come first: other data, another kind of model or transform.
+/// A table as changes `key=value`. Keys that replace others come first: data, the kind of model, the transform.
 fn flatten(table: &toml::Table, before: &str, changes: &mut Vec<String>) {
     let mut keys: Vec<(&String, &toml::Value)> = table.iter().collect();
     keys.sort_by_key(|(key, _)| !matches!(key.as_str(), "data" | "kind" | "rule"));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_only_what_differs() {
+    fn a_file_contains_only_what_differs() {
         let text = "from = \"digits\"\nepochs = 7\n[wiring]\ndensity = 0.3\n[optimizer]\nlearning-rate = 0.25\n";
         let own = recipe("mine.toml", text, &[]).unwrap();
         let changes = [
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_on_the_command_line_come_after_the_file() {
+    fn changes_on_the_command_line_override_the_file() {
         let text = "from = \"digits\"\nname = \"mine\"\n[wiring]\ndensity = 0.3\n";
         let own = recipe("a.toml", text, &["wiring.edges=50", "epochs=2"]).unwrap();
         assert_eq!(
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn another_kind_of_model_replaces_the_model_wherever_it_stands() {
+    fn another_kind_of_model_replaces_the_model_in_any_order() {
         let text = "from = \"digits\"\n[model]\nhidden = [30, 10]\nkind = \"lenet\"\n";
         let own = recipe("lenet.toml", text, &[]).unwrap();
         let changes = ["model.kind=lenet", "model.hidden=[30, 10]"].map(String::from);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_recipe_needs_no_other() {
+    fn a_complete_recipe_needs_no_base_recipe() {
         let base = Recipe::named("mnist-lenet", &[]).unwrap();
         let own = recipe("mnist-lenet.toml", &base.to_toml(), &[]).unwrap();
         assert_eq!(own, base);

@@ -1,10 +1,10 @@
-//! Where a training is computed.
+//! The devices of a training.
 
 use burn::tensor::Device;
 
-/// A device and what it is called.
+/// A device and its name.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct NamedDevice {
     pub(super) name: String,
     /// With autodiff.
     pub(super) device: Device,
