@@ -223,9 +223,9 @@ impl<M: Classifier> Training<M> {
     /// # Errors
     /// [`TrainingError::Data`] if the data cannot be read.
     pub(crate) fn evaluate(&self, data: &DataSet) -> Result<Evaluation, TrainingError> {
-        let at_once = self.plan.execution.at_once(evaluation::MOST_AT_ONCE);
+        let at_once = self.plan.execution.at_once(evaluation::EVALUATION_BATCH);
         let device = self.device().clone().inner();
-        self.on_device(|| evaluation::evaluate_by(&*self.model, data, &device, at_once))?
+        self.on_device(|| evaluation::evaluate_in_batches(&*self.model, data, &device, at_once))?
     }
 
     /// Runs something on the first device, and returns an error if the device panics.

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use dnw_device::Listen;
-use dnw_train::training::Precision;
 
 use super::compiled_args::{BenchArgs, CompileArgs, ExplainArgs, PredictArgs, VerifyArgs};
-use super::values::{Which, path_or_nothing};
+use super::train_args::{TrainArgs, TrainSettings};
+use super::values::{DEVICE_HELP, SavedWeights, path_or_nothing};
 
 /// Train a network's wiring together with its weights.
 ///
@@ -38,22 +37,6 @@ const EXAMPLES: &str = "Examples:
   dnw compile runs/digits-1 -o digits.dnw        one small file, without zeros
   dnw predict digits.dnw                         use it
   dnw compare runs/digits-1 runs/digits-2        several runs over each other";
-
-/// The largest integer in TOML.
-const MAX_IN_TOML: u64 = i64::MAX as u64;
-
-/// Parses the name of a precision.
-fn precision() -> impl TypedValueParser<Value = Precision> {
-    let names = PossibleValuesParser::new(Precision::ALL.map(Precision::name));
-    names.try_map(|name| name.parse::<Precision>())
-}
-
-const DEVICE_HELP: &str = "Where tensors live: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, \
-remote:ADDRESS
-
-auto is the best GPU that this program was built for and finds, or else the CPU. KIND is discrete, integrated, virtual, \
-cpu (software) or a number; N counts GPUs from 0. `dnw devices` lists what is here, and how to build for what is not. ADDRESS is \
-what `dnw serve` prints; the token of the server is read from DNW_TOKEN.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -139,94 +122,6 @@ pub enum Command {
     },
 }
 
-/// Options of `dnw train`.
-#[derive(Clone, Debug, Args)]
-pub struct TrainArgs {
-    /// The recipe: a name (`dnw recipes` lists them), or a TOML file that says in `from` which recipe it changes
-    #[arg(default_value = dnw_train::recipe::MAIN_JOB)]
-    pub recipe: String,
-    /// The settings.
-    #[command(flatten)]
-    pub settings: TrainSettings,
-}
-
-/// Settings of a training.
-#[derive(Clone, Debug, Args)]
-pub struct TrainSettings {
-    /// Change a key of the recipe, such as wiring.density=0.05; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// The folder with the data set's files
-    #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
-    pub data: Option<PathBuf>,
-    /// The run folder, which must be absent or empty [default: the next free runs/RECIPE-N]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Seed of the weights, the order of the data and the augmentation
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=MAX_IN_TOML))]
-    pub seed: Option<u64>,
-    /// Epochs: passes over the training images
-    #[arg(long, value_name = "N")]
-    pub epochs: Option<u64>,
-    /// The device: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
-    #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
-    pub device: String,
-    /// Several devices that share each batch, such as cuda:0,cuda:1
-    ///
-    /// Each computes the gradients of its share. Their mean updates and rewires one model, on the first device, which the others copy for the
-    /// next batch. A device may be named twice.
-    #[arg(
-        long,
-        value_name = "NAME,NAME",
-        value_delimiter = ',',
-        conflicts_with = "device"
-    )]
-    pub devices: Vec<String>,
-    /// Compute at most this many images at once, for devices with little memory
-    ///
-    /// The gradients of the parts of a batch are added up: the updates equal those of whole batches, except that batch norms use the statistics
-    /// of each part. Needs the memory of a batch of N images.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
-    pub micro_batch: Option<u64>,
-    /// The precision of the forward and backward pass: f32, f16, bf16, mixed
-    ///
-    /// Weights, optimizer, selection of edges and evaluations stay in f32. f16 scales the loss so that small gradients are not lost. mixed uses
-    /// bf16, or f16 if the device does not support it, and keeps norms in f32. Faster on GPUs, slower on
-    /// CPUs.
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
-    pub precision: Precision,
-    /// CPU threads [default: one per core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-    /// The implementation of operations
-    #[arg(long, value_enum, value_name = "WHICH", default_value = "fastest")]
-    pub kernels: KernelOption,
-    /// Print the time of a training step, part by part
-    ///
-    /// Writes two files to the run folder: `profile.txt` with the table, and `profile.folded` with folded stacks for flamegraph.pl, inferno and
-    /// speedscope. On a GPU each part waits for the GPU, which makes steps slower.
-    #[arg(long)]
-    pub profile: bool,
-    /// Print the cost of the training and the resolved recipe, and stop
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print the result as JSON on standard output
-    #[arg(long)]
-    pub json: bool,
-    /// Print nothing but the result
-    #[arg(long, short)]
-    pub quiet: bool,
-}
-
-/// The implementation of operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KernelOption {
-    /// Kernels of this program, where the device has them
-    Fastest,
-    /// Plain tensors only, which is slow: to find out whether a kernel is wrong
-    Reference,
-}
-
 /// Options of `dnw eval`.
 #[derive(Clone, Debug, Args)]
 pub struct EvalArgs {
@@ -234,7 +129,7 @@ pub struct EvalArgs {
     pub run: PathBuf,
     /// Which weights
     #[arg(long, value_enum, default_value = "last")]
-    pub weights: Which,
+    pub weights: SavedWeights,
     /// The folder with the data set's files
     #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,
@@ -259,7 +154,7 @@ pub struct CountArgs {
     pub of: String,
     /// The weights of the run
     #[arg(long, value_enum, default_value = "last")]
-    pub weights: Which,
+    pub weights: SavedWeights,
     /// Change a key of the recipe; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -354,7 +249,7 @@ pub struct ExportArgs {
     pub run: PathBuf,
     /// The weights of the run
     #[arg(long, value_enum, default_value = "last")]
-    pub weights: Which,
+    pub weights: SavedWeights,
     /// Names and layout of the tensors
     #[arg(long, value_enum, default_value = "published")]
     pub layout: LayoutName,

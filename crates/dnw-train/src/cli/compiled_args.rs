@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, value_parser};
 use dnw_runtime::MOST_THREADS;
 use dnw_runtime::file::Precision;
 
-use super::values::{Which, path_or_nothing};
+use super::values::{SavedWeights, path_or_nothing};
 
 /// The longest time for which one thing is measured, in seconds.
 const MOST_SECONDS: u64 = 3600;
@@ -29,7 +29,7 @@ pub struct CompileArgs {
     pub weights: StoredAs,
     /// Which weights of the run
     #[arg(long, value_enum, value_name = "WHICH", default_value = "last")]
-    pub epoch: Which,
+    pub epoch: SavedWeights,
     /// The recipe whose network a checkpoint is [default: the first that fits]
     #[arg(long, value_name = "NAME")]
     pub recipe: Option<String>,
@@ -109,7 +109,7 @@ pub struct VerifyArgs {
     pub run: PathBuf,
     /// Which weights of the run
     #[arg(long, value_enum, value_name = "WHICH", default_value = "last")]
-    pub epoch: Which,
+    pub epoch: SavedWeights,
     /// The folder with the data set's files
     #[arg(long, env = "DNW_DATA", value_name = "DIR", value_parser = path_or_nothing())]
     pub data: Option<PathBuf>,

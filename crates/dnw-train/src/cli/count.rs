@@ -12,9 +12,8 @@ use super::args::CountArgs;
 use super::device::cpu;
 use super::failure::Failure;
 use super::numbers::grouped;
-use super::output::{line, name_unused, whole};
+use super::output::{line, note_unused, print_bytes};
 use super::scaling;
-use super::values::Which;
 
 /// Counts the network of a run or a recipe.
 pub fn count(args: &CountArgs) -> Result<u8, Failure> {
@@ -24,11 +23,7 @@ pub fn count(args: &CountArgs) -> Result<u8, Failure> {
     let (recipe, cost) = if is_folder {
         let folder = RunFolder::open(std::path::Path::new(&args.of))?;
         let (recipe, facts) = (folder.read_recipe()?, folder.read_facts()?);
-        let which = match args.weights {
-            Which::Best => "best",
-            Which::Last => "last",
-        };
-        let weights = folder.weights(which);
+        let weights = folder.weights(args.weights.name());
         let image = with_side(facts.image, args.side);
         let cost = cost(&recipe, image, facts.classes.len(), Some(&weights), &device)?;
         (recipe, cost)
@@ -36,12 +31,12 @@ pub fn count(args: &CountArgs) -> Result<u8, Failure> {
         let (recipe, unused) = Recipe::resolve(&args.of, &args.set)?;
         let (image, classes, _, _) = planned_data(&recipe, args.data.as_deref())?;
         let cost = cost(&recipe, with_side(image, args.side), classes, None, &device)?;
-        name_unused(&unused);
+        note_unused(&unused);
         (recipe, cost)
     };
     let name = recipe.name.clone();
     if args.scaling {
-        whole(scaling::table(&recipe, &cost)?.as_bytes())?;
+        print_bytes(scaling::table(&recipe, &cost)?.as_bytes())?;
     } else if args.json {
         let json = serde_json::json!({
             "name": name,
@@ -52,7 +47,7 @@ pub fn count(args: &CountArgs) -> Result<u8, Failure> {
         });
         line(format!("{json:#}"))?;
     } else {
-        whole(table(&cost, &name).as_bytes())?;
+        print_bytes(table(&cost, &name).as_bytes())?;
     }
     Ok(0)
 }

@@ -7,11 +7,11 @@ use dnw_train::data::{self, DataError, Verdict};
 use super::args::{DataAction, DataArgs};
 use super::failure::Failure;
 use super::output::{line, note};
-use super::values::given;
+use super::values::non_empty;
 
 /// Lists, checks or fetches data sets.
 pub fn data(args: &DataArgs) -> Result<u8, Failure> {
-    let root = given(&args.data);
+    let root = non_empty(&args.data);
     match &args.action {
         None | Some(DataAction::List) => {
             for listing in data::list(root) {

@@ -36,7 +36,7 @@ pub fn cpu() -> Result<Device, Failure> {
 }
 
 /// The error of a device that worked before.
-pub fn broken(name: &DeviceName, message: String) -> DeviceError {
+pub fn device_failed(name: &DeviceName, message: String) -> DeviceError {
     DeviceError::Broken {
         name: name.to_string(),
         backend: name.backend().unwrap_or(Backend::Flex),

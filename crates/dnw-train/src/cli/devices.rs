@@ -5,7 +5,7 @@ use dnw_device::{Adapter, Backend, Kind, Present, backends, best};
 
 use super::device::find;
 use super::failure::Failure;
-use super::output::{line, whole};
+use super::output::{line, print_bytes};
 
 /// The child process of [`find`].
 pub fn probe(backend: &str) -> Result<u8, Failure> {
@@ -47,7 +47,7 @@ pub fn devices(json: bool) -> Result<u8, Failure> {
         let Row { name, memory, what } = row;
         text += &format!("{name:<names$}  {memory:>sizes$}  {what}\n");
     }
-    whole(text.as_bytes())?;
+    print_bytes(text.as_bytes())?;
     line(match why {
         Some(why) => format!("\n`--device auto` takes {auto}: {why}"),
         None => format!("\n`--device auto` takes {auto}"),

@@ -14,10 +14,10 @@ use dnw_train::run::{RunError, RunFolder, load_weights};
 use dnw_train::training::{Evaluation, evaluate};
 
 use super::args::EvalArgs;
-use super::device::{broken, device};
+use super::device::{device, device_failed};
 use super::failure::Failure;
-use super::output::{line, whole};
-use super::values::given;
+use super::output::{line, print_bytes};
+use super::values::non_empty;
 
 /// Evaluates a run's weights.
 pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
@@ -25,7 +25,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let recipe = folder.read_recipe()?;
     let opened = device(&args.device)?;
     let device = opened.device;
-    let data = recipe.open_data(given(&args.data))?;
+    let data = recipe.open_data(non_empty(&args.data))?;
     let which = args.weights.name();
     let evaluate = Evaluate {
         recipe: &recipe,
@@ -40,7 +40,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let model = &recipe.model;
     let results = guarded(|| model.build(data.shape(), data.classes.len(), &device, evaluate));
     let results = results
-        .map_err(|message| broken(&opened.name, message))?
+        .map_err(|message| device_failed(&opened.name, message))?
         .map_err(|error| damaged(&error))?
         .map_err(|error| match error {
             EvalError::Recipe(error) => Failure::from(damaged(&error)),
@@ -72,7 +72,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
             trained.loss
         ))?;
         if data.classes.len() <= MAX_CLASSES_SHOWN {
-            whole(confusion_table(&trained, &data.classes).as_bytes())?;
+            print_bytes(confusion_table(&trained, &data.classes).as_bytes())?;
         }
         if !agnostic.is_empty() {
             line("\nthe same wiring with other weights on its edges:")?;

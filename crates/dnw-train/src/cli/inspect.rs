@@ -12,7 +12,7 @@ use dnw_train::run::{RunFolder, write_whole};
 
 use super::args::{CompareArgs, ReportArgs};
 use super::failure::Failure;
-use super::output::{line, whole};
+use super::output::{line, print_bytes};
 use super::train::command_line;
 
 /// Writes a run's page, or pictures of its wiring.
@@ -62,7 +62,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     if args.json {
         line(format!("{:#}", json(&groups)))?;
     } else {
-        whole(markdown(&groups).as_bytes())?;
+        print_bytes(markdown(&groups).as_bytes())?;
         line(format!("\n{}", args.out.display()))?;
     }
     Ok(0)
@@ -186,7 +186,7 @@ fn json(groups: &[Group<'_>]) -> serde_json::Value {
 /// Lists the recipes, or prints one.
 pub fn recipes(name: Option<&str>) -> Result<u8, Failure> {
     match name {
-        Some(name) => whole(Recipe::named(name, &[])?.to_toml().as_bytes())?,
+        Some(name) => print_bytes(Recipe::named(name, &[])?.to_toml().as_bytes())?,
         None => {
             let wide = |names: &mut dyn Iterator<Item = &str>| names.map(str::len).max();
             let name = wide(&mut entries().iter().map(|entry| entry.name.as_str())).unwrap_or(0);

@@ -8,8 +8,8 @@ mod data;
 mod device;
 mod devices;
 mod eval;
-mod exchange;
 mod failure;
+mod import_export;
 mod inspect;
 mod numbers;
 mod output;
@@ -19,6 +19,7 @@ mod scaling;
 mod serve;
 mod stop;
 mod train;
+mod train_args;
 mod values;
 
 pub use args::Cli;
@@ -39,8 +40,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Command::Count(args)) => count::count(&args),
         Some(Command::Report(args)) => inspect::report(&args),
         Some(Command::Compare(args)) => inspect::compare(&args),
-        Some(Command::Import(args)) => exchange::import(&args),
-        Some(Command::Export(args)) => exchange::export(&args),
+        Some(Command::Import(args)) => import_export::import(&args),
+        Some(Command::Export(args)) => import_export::export(&args),
         Some(Command::Compile(args)) => compiled::compile(&args),
         Some(Command::Predict(args)) => compiled::predict(&args),
         Some(Command::Bench(args)) => compiled::bench(&args),
@@ -55,7 +56,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Command::Completions(ShellArgs { shell })) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "dnw", &mut script);
-            output::whole(&script)?;
+            output::print_bytes(&script)?;
             Ok(0)
         }
         Some(Command::Man { command }) => manual(command.as_deref()),
@@ -87,6 +88,6 @@ fn manual(command: Option<&str>) -> Result<u8, Failure> {
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(described).render(&mut page);
     rendered.map_err(|error| Failure::new(error, "see `dnw --help`"))?;
-    output::whole(&page)?;
+    output::print_bytes(&page)?;
     Ok(0)
 }

@@ -12,11 +12,11 @@ use super::failure::Failure;
 
 /// Prints a line of the result.
 pub fn line(text: impl Display) -> Result<(), Failure> {
-    whole(format!("{text}\n").as_bytes())
+    print_bytes(format!("{text}\n").as_bytes())
 }
 
 /// Prints a part of the result.
-pub fn whole(bytes: &[u8]) -> Result<(), Failure> {
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
@@ -33,7 +33,7 @@ pub fn note(text: impl Display) {
 }
 
 /// Notes the keys of a recipe that have no effect because of changes.
-pub fn name_unused(unused: &[Unused]) {
+pub fn note_unused(unused: &[Unused]) {
     for unused in unused {
         note(format!("note: the recipe's {unused}"));
     }

@@ -16,15 +16,15 @@ use dnw_train::run::{Facts, RunFolder, Status, write_whole};
 use dnw_train::runner::Runner;
 use dnw_train::training::Execution;
 
-use super::args::{KernelOption, TrainArgs, TrainSettings};
 use super::count::summary;
-use super::device::{broken, cpu, device};
+use super::device::{cpu, device, device_failed};
 use super::failure::Failure;
 use super::numbers::edges;
-use super::output::{line, name_unused, note, whole};
+use super::output::{line, note, note_unused, print_bytes};
 use super::progress::Progress;
 use super::stop::Stop;
-use super::values::given;
+use super::train_args::{KernelOption, TrainArgs, TrainSettings};
+use super::values::non_empty;
 
 /// The most threads; operating systems fail in different ways beyond.
 const MAX_THREADS: usize = 1024;
@@ -55,8 +55,8 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
             summary(&recipe, settings.data.as_deref(), at_once)?,
             recipe.to_toml()
         );
-        name_unused(&unused);
-        whole(text.as_bytes())?;
+        note_unused(&unused);
+        print_bytes(text.as_bytes())?;
         return Ok(0);
     }
     let threads = settings.threads.unwrap_or_else(cores);
@@ -78,13 +78,13 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let opened = devices(settings)?;
     let execution = execution(settings, &opened)?;
     execution.check_batch(recipe.batch)?;
-    let data = recipe.open_data(given(&settings.data))?;
+    let data = recipe.open_data(non_empty(&settings.data))?;
     let device = execution.device();
     device.seed(recipe.seed);
 
     // All checks come before the folder is created.
     check_fits(&recipe, &data)?;
-    name_unused(&unused);
+    note_unused(&unused);
     let folder = match &settings.out {
         Some(path) => RunFolder::create(path)?,
         None => RunFolder::create_numbered(Path::new("runs"), &recipe.name)?,
@@ -115,7 +115,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
     let model = &recipe.model;
     let trained = guarded(|| model.build(data.shape(), data.classes.len(), device, runner));
     drop(progress);
-    let trained = trained.map_err(|message| broken(&opened[0].name, message))??;
+    let trained = trained.map_err(|message| device_failed(&opened[0].name, message))??;
     let page = write_page(&folder);
     let facts = match (trained, &page) {
         (Ok(facts), _) => facts,
@@ -376,5 +376,5 @@ fn print_result(
     }
     let _ = writeln!(text, "run            {}", folder.path().display());
     let _ = writeln!(text, "watch it       {}", report.display());
-    whole(text.as_bytes())
+    print_bytes(text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! How well a model does on the test part of the data.
+//! Evaluation on the test images.
 
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor};
@@ -8,34 +8,34 @@ use super::TrainingError;
 use super::batch_tensors::tensors;
 use crate::data::{Batch, DataSet, Loader};
 
-/// Images that are evaluated at once, unless fewer are asked for.
-pub(super) const MOST_AT_ONCE: usize = 250;
+/// Images per batch of an evaluation, unless fewer are requested.
+pub(super) const EVALUATION_BATCH: usize = 250;
 
-/// What an evaluation found.
+/// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Mean loss, without label smoothing.
     pub loss: f64,
-    /// Share of images classified right, 0 to 1.
+    /// Share of correctly classified images, 0 to 1.
     pub accuracy: f64,
     /// Images per true class and predicted class, row-major.
     pub confusion: Vec<u32>,
 }
 
-/// Evaluates a model on the test part of the data. Selects nothing: the wiring is as it is.
+/// Evaluates a model on the test images. The wiring stays as it is.
 ///
 /// # Errors
-/// [`TrainingError::Data`] if the data cannot be had.
+/// [`TrainingError::Data`] if the data cannot be read.
 pub fn evaluate<M: Classifier>(
     model: &M,
     data: &DataSet,
     device: &Device,
 ) -> Result<Evaluation, TrainingError> {
-    evaluate_by(model, data, device, MOST_AT_ONCE)
+    evaluate_in_batches(model, data, device, EVALUATION_BATCH)
 }
 
-/// The same with so many images at once.
-pub(super) fn evaluate_by<M: Classifier>(
+/// Evaluates with this many images per batch.
+pub(super) fn evaluate_in_batches<M: Classifier>(
     model: &M,
     data: &DataSet,
     device: &Device,
@@ -66,7 +66,7 @@ pub(super) fn evaluate_by<M: Classifier>(
     })
 }
 
-/// The logits of all test images, `[images, classes]` batch by batch, exactly as [`evaluate`] has them.
+/// Calls `each` with the logits of each batch of test images, `[images, classes]`, as computed by [`evaluate`].
 ///
 /// # Errors
 /// [`TrainingError::Data`] if the data cannot be had, and those of `each`.
@@ -77,9 +77,13 @@ pub fn for_each_batch<M: Classifier, E: From<TrainingError>>(
     mut each: impl FnMut(&Batch, Tensor<2>) -> Result<(), E>,
 ) -> Result<(), E> {
     let model = model.valid();
-    visit(&model, data, device, MOST_AT_ONCE, |batch, _, logits| {
-        each(batch, logits)
-    })
+    visit(
+        &model,
+        data,
+        device,
+        EVALUATION_BATCH,
+        |batch, _, logits| each(batch, logits),
+    )
 }
 
 /// Computes the logits of all test images, and visits each batch with its labels.
@@ -106,7 +110,7 @@ pub fn best_class(scores: &[f32]) -> usize {
     best.map_or(0, |(class, _)| class)
 }
 
-/// The class of the highest score, per image.
+/// The class of the largest logit, per image.
 pub(super) fn predictions(logits: Tensor<2>) -> Vec<i32> {
     let [_, classes] = logits.dims();
     let scores: Vec<f32> = logits.to_data().iter().collect();

@@ -12,7 +12,7 @@ use dnw_train::compiled::timing::{Latency, latency, noise, step_times};
 use super::super::compiled_args::BenchArgs;
 use super::super::failure::Failure;
 use super::super::numbers::grouped;
-use super::super::output::{line, whole};
+use super::super::output::{line, print_bytes};
 use super::compile::{name, network};
 
 /// The sizes of batches that are measured.
@@ -46,7 +46,7 @@ pub fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     };
     match args.json {
         true => line(format!("{:#}", found.to_json(args)))?,
-        false => whole(found.to_lines().as_bytes())?,
+        false => print_bytes(found.to_lines().as_bytes())?,
     }
     Ok(0)
 }

@@ -12,10 +12,10 @@ use dnw_train::run::{RunFolder, write_whole};
 
 use super::super::compiled_args::CompileArgs;
 use super::super::device::cpu;
-use super::super::exchange::notes;
 use super::super::failure::Failure;
+use super::super::import_export::notes;
 use super::super::numbers::grouped;
-use super::super::output::{line, whole};
+use super::super::output::{line, print_bytes};
 
 /// Compiles a run or a checkpoint.
 pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
@@ -59,7 +59,7 @@ pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
     write_whole(&args.out, &compiled.bytes)?;
     match args.json {
         true => print_json(&compiled, &args.out, precision)?,
-        false => whole(lines(&compiled, &args.out, precision).as_bytes())?,
+        false => print_bytes(lines(&compiled, &args.out, precision).as_bytes())?,
     }
     Ok(0)
 }

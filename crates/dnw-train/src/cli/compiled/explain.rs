@@ -11,7 +11,7 @@ use dnw_train::compiled::{ModelFile, StepFacts, in_blocks};
 use super::super::compiled_args::ExplainArgs;
 use super::super::failure::Failure;
 use super::super::numbers::grouped;
-use super::super::output::{line, whole};
+use super::super::output::{line, print_bytes};
 use super::bench::made_on;
 use super::compile::network;
 
@@ -41,7 +41,7 @@ pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     let advice = advice(&rows, blocks.as_deref());
     match args.json {
         true => print_json(args, &rows, &advice)?,
-        false => whole(lines(&file, &rows, &advice).as_bytes())?,
+        false => print_bytes(lines(&file, &rows, &advice).as_bytes())?,
     }
     Ok(0)
 }

@@ -11,7 +11,7 @@ use dnw_train::training::best_class;
 
 use super::super::compiled_args::PredictArgs;
 use super::super::failure::Failure;
-use super::super::output::{line, note, whole};
+use super::super::output::{line, note, print_bytes};
 
 /// Pictures whose results are printed at once.
 const AT_ONCE: usize = 256;
@@ -56,7 +56,7 @@ pub fn predict(args: &PredictArgs) -> Result<u8, Failure> {
                 }
             }
         }
-        whole(text.as_bytes())?;
+        print_bytes(text.as_bytes())?;
     }
     if unusable.is_empty() {
         return Ok(0);
@@ -203,7 +203,7 @@ fn built_in(file: &ModelFile, args: &PredictArgs) -> Result<u8, Failure> {
             let _ = writeln!(text, "test digit {index}, a {is}: {}", shown.to_words());
         }
     }
-    whole(text.as_bytes())?;
+    print_bytes(text.as_bytes())?;
     if !args.json {
         let percent = 100.0 * right as f64 / count as f64;
         line(format!(

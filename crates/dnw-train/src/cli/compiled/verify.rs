@@ -10,8 +10,8 @@ use super::super::compiled_args::VerifyArgs;
 use super::super::device::cpu;
 use super::super::failure::Failure;
 use super::super::numbers::grouped;
-use super::super::output::{line, note, whole};
-use super::super::values::given;
+use super::super::output::{line, note, print_bytes};
+use super::super::values::non_empty;
 use super::compile::name;
 
 /// The largest relative difference of logits that rounding explains.
@@ -24,7 +24,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.read_recipe()?;
     let device = cpu()?;
-    let data = recipe.open_data(given(&args.data))?;
+    let data = recipe.open_data(non_empty(&args.data))?;
     let verify = Verify {
         model: &file.model,
         preparation: &preparation,
@@ -37,7 +37,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     let problem = problem(&found, file.precision, args.allow);
     match args.json {
         true => print_json(&found, args, &file, problem.is_none())?,
-        false => whole(lines(&found, &file).as_bytes())?,
+        false => print_bytes(lines(&found, &file).as_bytes())?,
     }
     let Some(problem) = problem else { return Ok(0) };
     note(problem.to_lines());

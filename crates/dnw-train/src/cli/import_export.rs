@@ -10,7 +10,7 @@ use dnw_train::run::{RunFolder, write_whole};
 use super::args::{ExportArgs, ImportArgs, LayoutName};
 use super::device::cpu;
 use super::failure::Failure;
-use super::output::{line, note, whole};
+use super::output::{line, note, print_bytes};
 use super::train::{command_line, environment};
 
 /// Imports a file as a run folder.
@@ -38,10 +38,10 @@ pub fn import(args: &ImportArgs) -> Result<u8, Failure> {
 pub fn notes(imported: &Imported) {
     if !imported.skipped.is_empty() {
         let skipped: Vec<String> = imported.skipped.iter().map(ToString::to_string).collect();
-        note(format!("passed over: {}", some(&skipped)));
+        note(format!("passed over: {}", first_few(&skipped)));
     }
     if !imported.others.is_empty() {
-        let (recipe, others) = (&imported.recipe.name, some(&imported.others));
+        let (recipe, others) = (&imported.recipe.name, first_few(&imported.others));
         note(format!(
             "taken for `{recipe}`; these fit as well: {others}; the file does not say which it is, `--recipe` does"
         ));
@@ -51,13 +51,13 @@ pub fn notes(imported: &Imported) {
         note(format!(
             "the file has no mask for {}, which the program that saved it masks (PyTorch's WeightNormSparsifier keeps masks in its own \
              `state_dict()`): the weights are those from before pruning; call `squash_mask()` before saving",
-            some(&weights)
+            first_few(&weights)
         ));
     }
 }
 
 /// The first few names.
-fn some(all: &[String]) -> String {
+fn first_few(all: &[String]) -> String {
     const MAX: usize = 5;
     let shown = all.iter().take(MAX).cloned().collect::<Vec<_>>();
     match all.len().saturating_sub(MAX) {
@@ -92,7 +92,7 @@ fn print(imported: &Imported, json: bool) -> Result<(), Failure> {
     let _ = writeln!(text, "wiring from    {}", imported.wiring);
     let _ = writeln!(text, "run            {}", run.display());
     let _ = writeln!(text, "evaluate it    dnw eval {}", run.display());
-    whole(text.as_bytes())
+    print_bytes(text.as_bytes())
 }
 
 /// Writes the weights of a run as a file.
