@@ -61,7 +61,7 @@ pub(crate) fn move_averages(
     let channels = mean.dims()[0];
     let [of_mean, of_variance] = of_batch.clone().map(|of| match of.dims()[0] {
         all if all == channels => of,
-        _ => of.slice([by.first..by.first + channels]),
+        _ => of.narrow(0, by.first, channels),
     });
     [
         moved(mean, of_mean),
