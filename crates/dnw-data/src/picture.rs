@@ -138,8 +138,8 @@ pub fn read(path: &Path) -> Result<Picture<'static>, ImageError> {
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, ImageError> {
-    let file = File::open(path).map_err(ImageError::Io)?;
-    let metadata = file.metadata().map_err(ImageError::Io)?;
+    // Before it is opened, because opening a pipe waits for a writer.
+    let metadata = std::fs::metadata(path).map_err(ImageError::Io)?;
     if !metadata.is_file() {
         return Err(ImageError::Io(io::Error::other("it is not a regular file")));
     }
@@ -147,6 +147,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ImageError> {
     if bytes > MAX_FILE {
         return Err(ImageError::FileSize { bytes });
     }
+    let file = File::open(path).map_err(ImageError::Io)?;
     let mut content = Vec::with_capacity(bytes as usize);
     // A file may grow while it is read.
     file.take(MAX_FILE)

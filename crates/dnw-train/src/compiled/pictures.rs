@@ -170,8 +170,11 @@ impl Found {
     }
 }
 
-/// Whether a file begins as an IDX file of bytes, packed or not.
+/// Whether a file begins as an IDX file of bytes, packed or not. What is no file, such as a pipe that nobody writes to, is not opened.
 fn is_idx(path: &Path) -> bool {
+    if !path.is_file() {
+        return false;
+    }
     let mut start = [0; 3];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && (start == IDX_START || start[..2] == GZIP_START)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use dnw_data::{Picture, digits, idx::Idx};
 
+use crate::published::{NARROW, TINY, narrow};
 use crate::shell::{Answer, Shell};
 
 /// A folder with a trained run and its compiled model `model.dnw`.
@@ -226,12 +227,29 @@ fn a_broken_picture_is_named_and_the_others_are_predicted() {
         "pictures/b.png`",
         "absent.png`",
         "empty`",
-        "3 of 5",
+        "3 of 6",
         "help: ",
     ] {
         assert!(answer.stderr.contains(name), "{name}: {answer:?}");
     }
     assert!(!answer.stderr.contains("panicked"), "{answer:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_that_nobody_writes_to_is_no_picture() {
+    let shell = with_model();
+    let pipe = shell.path("pipe.png");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let answer = shell.dnw(&["predict", "model.dnw", "pipe.png"]);
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    for words in [
+        "`pipe.png`: it is not a regular file",
+        "no picture can be used",
+    ] {
+        assert!(answer.stderr.contains(words), "{answer:?}");
+    }
 }
 
 #[test]
@@ -382,37 +400,39 @@ fn what_cannot_be_compiled_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn a_network_whose_steps_follow_the_image_is_refused_in_a_sentence() {
+fn recorded_checkpoints_compile_unless_their_steps_follow_the_image() {
     let shell = Shell::new();
-    let small = [
-        "train",
-        "cifar10-tiny-continuous-dnw",
-        "--set",
-        "data=digits",
-        "--set",
-        "epochs=1",
-        "--set",
-        "batch=700",
-        "--set",
-        "model.stem=4",
-        "--set",
-        "model.nodes=16",
-        "--set",
-        "model.outputs=8",
-        "--quiet",
-        "--out",
-        "run",
-    ];
-    shell.dnw(&small).succeeded();
-    shell
-        .dnw(&["compile", "run", "-o", "model.dnw"])
-        .refused(&["the solver's steps depend on the image", "model.steps="]);
-    assert!(!shell.path("model.dnw").exists());
+    for (record, recipe, changes) in NARROW {
+        let file = narrow(record, "initial.safetensors");
+        let compile = [
+            "compile",
+            file.to_str().unwrap(),
+            "-o",
+            record,
+            "--recipe",
+            recipe,
+        ];
+        let compile = [&compile[..], changes].concat();
+        if record != "tiny_continuous_dnw" {
+            shell.dnw(&compile).succeeded();
+            continue;
+        }
+        let answer = shell.dnw(&compile);
+        assert_eq!(answer.code, Some(1), "{answer:?}");
+        for words in ["the solver's steps depend on the image", "model.steps="] {
+            assert!(answer.stderr.contains(words), "{answer:?}");
+        }
+        assert!(!shell.path(record).exists());
+        let fixed = ["--set", "model.steps=3"];
+        shell.dnw(&[&compile[..], &fixed].concat()).succeeded();
+    }
 }
 
 #[test]
 fn files_that_are_no_models_are_named_for_what_they_are() {
     let shell = with_model();
+    let again = ["compile", "model.dnw", "-o", "again.dnw"];
+    shell.dnw(&again).refused(&["a compiled model already"]);
     let sound = fs::read(shell.path("model.dnw")).unwrap();
     let mut flipped = sound.clone();
     *flipped.last_mut().unwrap() ^= 1;
@@ -440,19 +460,11 @@ fn files_that_are_no_models_are_named_for_what_they_are() {
 #[test]
 fn a_model_of_other_images_asks_for_pictures_and_resizes_them() {
     let shell = Shell::new();
-    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dnw-conformance/records");
-    let file = records.join("tiny_static_dnw/initial.safetensors");
+    let file = narrow("tiny_static_dnw", "initial.safetensors");
     let compile = ["compile", file.to_str().unwrap(), "-o", "model.dnw"];
-    let recipe = [
-        "--recipe",
-        "cifar10-tiny-static-dnw",
-        "--set",
-        "model.stem=8",
-        "--set",
-    ];
-    let sizes = ["model.level=24", "--set", "model.outputs=16"];
+    let recipe = ["--recipe", "cifar10-tiny-static-dnw"];
     shell
-        .dnw(&[&compile[..], &recipe, &sizes].concat())
+        .dnw(&[&compile[..], &recipe, &TINY].concat())
         .succeeded();
     shell.dnw(&["predict", "model.dnw"]).refused(&[
         "3 x 32 x 32",

@@ -1,6 +1,7 @@
 //! `dnw compile`: a run as one small file.
 
 use std::fmt::Write;
+use std::io::Read;
 use std::path::Path;
 
 use dnw_models::NoCircuit;
@@ -23,6 +24,12 @@ pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
     // A checkpoint is imported to a folder that is gone afterwards.
     let place;
     let folder = if args.run.is_file() {
+        if is_compiled(&args.run) {
+            return Err(Failure::new(
+                format!("`{}` is a compiled model already", args.run.display()),
+                "`dnw predict` uses it; give the run to compile it again, such as with other `--weights`",
+            ));
+        }
         place = tempfile::tempdir().map_err(|error| {
             let help = "the environment variable TMPDIR says where temporary files go";
             Failure::new(format!("cannot make a temporary folder: {error}"), help)
@@ -62,6 +69,13 @@ pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
         false => print_bytes(lines(&compiled, &args.out, precision).as_bytes())?,
     }
     Ok(0)
+}
+
+/// Whether a file begins as compiled models do.
+fn is_compiled(path: &Path) -> bool {
+    let mut start = [0; 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == *b"\x89DNW"
 }
 
 /// As `--weights` has it.

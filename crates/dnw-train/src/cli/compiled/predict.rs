@@ -33,6 +33,7 @@ pub fn predict(args: &PredictArgs) -> Result<u8, Failure> {
         return built_in(&file, args);
     }
     let (sources, mut unusable) = find(&args.images);
+    let named = sources.len() + unusable.len();
     for problem in &unusable {
         note(said_of(problem));
     }
@@ -61,11 +62,12 @@ pub fn predict(args: &PredictArgs) -> Result<u8, Failure> {
     if unusable.is_empty() {
         return Ok(0);
     }
-    note(format!(
-        "error: {} of {} cannot be used; the others were classified\nhelp: bring the files named above, or leave them out",
-        unusable.len(),
-        sources.len().max(unusable.len())
-    ));
+    let what = match unusable.len() {
+        all if all == named => "no picture can be used".to_owned(),
+        some => format!("{some} of {named} cannot be used; the others were classified"),
+    };
+    let help = "mend or leave out what is named above; pictures are PNG, JPEG and IDX files";
+    note(Failure::new(what, help).to_lines());
     Ok(1)
 }
 
