@@ -5,9 +5,12 @@
 use std::collections::BTreeSet;
 
 use burn::module::ModuleDisplay;
-use burn::tensor::Device;
-use dnw_models::{Classifier, UseModel};
-use dnw_train::data::{DataSet, Images};
+use burn::tensor::{Device, Tensor, TensorData};
+use dnw_compiler::{Passes, compile};
+use dnw_models::{Classifier, NoCircuit, UseModel};
+use dnw_runtime::plan::Input;
+use dnw_runtime::{Model as Compiled, Session};
+use dnw_train::data::{DataSet, Images, Loader};
 use dnw_train::recipe::{Recipe, entries};
 use dnw_train::training::Training;
 
@@ -36,13 +39,45 @@ impl UseModel for Step<'_> {
         let tensors = training.model.tensors();
         let real = tensors.iter().map(|tensor| tensor.wiring.count()).sum();
         let budget = tensors.iter().map(|tensor| tensor.budget).sum();
+        check_compiled(&*training.model, recipe, data);
         (update.loss, real, budget)
+    }
+}
+
+/// Checks that the compiled model has the logits of the model.
+fn check_compiled<M: Classifier>(model: &M, recipe: &Recipe, data: &DataSet) {
+    let model = model.valid();
+    let circuit = match model.circuit(data.shape()) {
+        Ok(circuit) => circuit,
+        Err(error) => {
+            assert_eq!(error, NoCircuit::StepsFollowImage, "{}", recipe.name);
+            return;
+        }
+    };
+    let plan = compile(&circuit, Input::default(), Passes::default());
+    let mut session = Session::new(&Compiled::new(plan).unwrap(), 1);
+    let batch = Loader::test(data, 2).unwrap().in_order().unwrap().next();
+    let images = batch.unwrap().unwrap().images;
+    let [channels, height, width] = data.shape();
+    let tensor = TensorData::new(images.clone(), [2, channels, height, width]);
+    let logits = model.forward(Tensor::from_data(tensor, &Device::flex()));
+    let logits: Vec<f32> = logits.to_data().iter().collect();
+    let mut compiled = vec![0.0; logits.len()];
+    session.run(&images, &mut compiled).unwrap();
+    let classes = data.classes.len();
+    for (found, expected) in compiled.chunks(classes).zip(logits.chunks(classes)) {
+        let largest = expected.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+        for (a, b) in found.iter().zip(expected) {
+            // Relative to the largest logit, as rounding is.
+            let difference = (a - b).abs() / largest;
+            assert!(difference < 1e-4, "{}: {a} is not {b}", recipe.name);
+        }
     }
 }
 
 /// Recipes of one model and one rule differ in numbers only, so one of them stands for all.
 #[test]
-fn every_recipe_resolves_and_its_model_takes_one_step_on_two_images() {
+fn every_recipe_resolves_takes_a_step_on_two_images_and_compiles_to_the_same_logits() {
     let mut seen = BTreeSet::new();
     for entry in entries() {
         let changes = ["batch=2", "transforms={}"].map(String::from);
