@@ -7,6 +7,7 @@
 
 #![recursion_limit = "256"]
 
+mod bounds;
 mod conformance;
 mod devices;
 mod failure;
@@ -69,6 +70,9 @@ struct Args {
     /// Only count and time the kernel launches of so many training steps, by kernel; on GPUs
     #[arg(long, group = "mode", value_name = "STEPS")]
     launches: Option<usize>,
+    /// Only count what a training step has to compute and to move
+    #[arg(long, group = "mode")]
+    bounds: bool,
     /// Only measure the selection of one edge in twenty among so many weights
     #[arg(long, group = "mode", value_name = "WEIGHTS", conflicts_with = "model")]
     selection: Option<usize>,
@@ -132,6 +136,7 @@ fn run(args: &Args) -> Result<Option<String>, Failure> {
             measure::answer(&plan)?;
             return Ok(None);
         }
+        _ if args.bounds => serde_json::to_string(&bounds::bounds(&plan)?)?,
         (Some(steps), _) => serde_json::to_string(&losses::losses(&plan, steps)?)?,
         (_, Some(steps)) => serde_json::to_string(&launches::count(&plan, steps)?)?,
         _ => serde_json::to_string(&measure::measure(&plan)?)?,

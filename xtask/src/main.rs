@@ -3,6 +3,7 @@
 mod backends;
 mod files;
 mod gpu_check;
+mod gpu_traffic;
 mod machine;
 mod mnist;
 mod models;
@@ -40,6 +41,8 @@ enum Task {
     BenchPeers(peers::PeerArgs),
     /// Pack checks and measurements for a machine with a GPU, or print the tables of its results
     GpuCheck(gpu_check::GpuCheckArgs),
+    /// Count the kernel launches of training steps and the bytes that they move, on a graphics adapter
+    GpuTraffic(gpu_traffic::TrafficArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::BenchBackends(args) => backends::run(&args),
         Task::BenchPeers(args) => peers::run(&args),
         Task::GpuCheck(args) => gpu_check::run(&args),
+        Task::GpuTraffic(args) => gpu_traffic::run(&args),
         Task::Pictures(args) => pictures::run(&args),
     };
     match result {

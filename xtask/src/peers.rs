@@ -7,7 +7,7 @@
 mod args;
 mod inference;
 mod networks;
-mod peer;
+pub(crate) mod peer;
 mod plot;
 mod products;
 mod python;

@@ -4,6 +4,7 @@
 //! of `dnw-kernels`; on GPUs, where there is one, by those of `dnw-cube`; its gradient; and its tests. [`dispatch`] alone knows how
 //! operations reach a backend and autodiff. The device of the tensors decides at run time which implementation is used.
 
+mod add_relu;
 mod averages;
 mod batch_norm;
 mod convolution;
@@ -25,6 +26,7 @@ mod steps;
 #[cfg(all(test, feature = "flex"))]
 mod testing;
 
+pub use add_relu::add_rectified;
 pub use averages::BatchStatistics;
 pub use kernels::Kernels;
 pub use node::{GraphNodes, GraphNorm};

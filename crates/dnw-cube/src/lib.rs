@@ -8,6 +8,9 @@
 //! * [`product`]: the wired product, forward and for the gradient of the input.
 //! * [`node`]: instance norm, ReLU and a depthwise 3 x 3 convolution, fused, forward and backward.
 //! * [`norm`]: batch norm and the ReLU after it, forward and backward, and its running averages.
+//! * [`add_relu`]: the sum at the end of a residual block with its ReLU.
+//! * [`depthwise`]: the node function of MobileNetV1 after its statistics.
+//! * [`layout`]: copies that rearrange feature maps and matrices.
 //! * [`masked`]: weights with their hallucinated edges set to zero.
 //! * [`sgd`]: an update with momentum and weight decay, in place.
 //! * [`selection`]: the k weights of largest magnitude, by a radix search, and the difference from the mask before.
@@ -16,8 +19,11 @@
 // CubeCL does not support everything that clippy suggests, and nested conditions guard out-of-bounds reads.
 #![allow(clippy::manual_div_ceil, clippy::collapsible_if)]
 
+pub mod add_relu;
 pub mod bits;
 mod buffer;
+pub mod depthwise;
+pub mod layout;
 pub mod masked;
 pub mod node;
 pub mod norm;

@@ -9,7 +9,7 @@ use cubecl::prelude::*;
 
 use crate::buffer::{Buffer, WORKGROUP_SIZE, workgroups};
 
-mod kernels;
+pub(crate) mod kernels;
 
 use kernels::{
     apply, apply_backward, average, join_statistics, join_sums, sum_backward, sum_statistics,
@@ -197,10 +197,12 @@ pub fn forward(
     }
 }
 
-/// The backward pass of [`forward`] with the statistics of `x` itself: writes the gradient of `x` to `dx`, and returns those of gamma and beta.
+/// The backward pass of [`forward`] with the statistics of `x` itself: writes the gradient of `x` to `dx` from element `first` on, and returns
+/// those of gamma and beta.
 ///
 /// # Panics
 /// If a length does not fit.
+#[allow(clippy::too_many_arguments)]
 pub fn backward(
     client: &Client,
     shape: NormShape,
@@ -209,13 +211,14 @@ pub fn backward(
     affine: &Affine,
     dy: &Buffer,
     dx: &Buffer,
+    first: usize,
 ) -> [Buffer; 2] {
     affine.check(shape);
     assert_eq!(x.length(), shape.length(), "length of the input");
     assert_eq!(dy.length(), shape.length(), "length of the gradient");
-    assert_eq!(
-        dx.length(),
-        shape.length(),
+    let lanes = shape.lanes();
+    assert!(
+        first + shape.length() <= dx.length() && first.is_multiple_of(lanes),
         "length of the input's gradient"
     );
     let of_channels = || Buffer::uninitialised(client, shape.channels);
@@ -224,7 +227,6 @@ pub fn backward(
         return [dgamma, dbeta];
     }
     let (threads, chunks) = shape.chunks();
-    let lanes = shape.lanes();
     let [channel_stride, image_stride] = shape.strides();
     let parts = match chunks {
         1 => [dgamma.clone(), dbeta.clone()],
@@ -283,6 +285,7 @@ pub fn backward(
             channel_stride,
             shape.channels as u32,
             (shape.images * shape.pixels) as u32,
+            (first / lanes) as u32,
             affine.rectified,
         );
     }
@@ -292,7 +295,7 @@ pub fn backward(
 /// The running averages after a batch: `(1 - momentum) running + momentum of the batch`, with the variance of the batch times `unbiased`.
 ///
 /// # Shapes
-/// `running`, the result: mean and variance, `[channels]` each; the statistics of the batch begin at entry `first` of `of_batch`.
+/// `running`, the result: mean and variance, `[channels]` each.
 ///
 /// # Panics
 /// If a length does not fit.
@@ -300,17 +303,13 @@ pub fn move_averages(
     client: &Client,
     running: [&Buffer; 2],
     of_batch: &Statistics,
-    first: usize,
     momentum: f32,
     unbiased: f32,
 ) -> [Buffer; 2] {
     let channels = running[0].length();
     assert_eq!(running[1].length(), channels, "length of the variances");
     for of_batch in [&of_batch.mean, &of_batch.variance] {
-        assert!(
-            of_batch.length() >= first + channels,
-            "length of the statistics"
-        );
+        assert_eq!(of_batch.length(), channels, "length of the statistics");
     }
     let moved = [(); 2].map(|()| Buffer::uninitialised(client, channels));
     if channels > 0 {
@@ -326,7 +325,6 @@ pub fn move_averages(
                 of_batch.variance.arg(1),
                 moved[0].arg(1),
                 moved[1].arg(1),
-                first as u32,
                 momentum,
                 unbiased,
             );

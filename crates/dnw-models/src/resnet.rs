@@ -7,9 +7,9 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
-use dnw_core::graph::{batch_norm, batch_norm_rectified};
+use dnw_core::graph::{add_rectified, batch_norm, batch_norm_rectified};
 use dnw_core::layers::{apply, convolve};
 use serde::{Deserialize, Serialize};
 
@@ -215,7 +215,7 @@ impl Block {
             Some((conv, norm)) => batch_norm(norm, convolve(conv, input)),
             None => input,
         };
-        activation::relu(x + skip)
+        add_rectified(x, skip)
     }
 
     fn write(

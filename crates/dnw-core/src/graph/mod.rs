@@ -25,4 +25,4 @@ pub use node::{BatchNodes, ImageNodes, NodeFunction, ScalarNodes};
 pub use norms::{batch_norm, batch_norm_rectified, instance_norm};
 pub use spec::{GraphSpec, Outputs};
 
-pub use crate::ops::{BatchStatistics, GraphNodes, GraphNorm, Kernels};
+pub use crate::ops::{BatchStatistics, GraphNodes, GraphNorm, Kernels, add_rectified};

@@ -108,7 +108,11 @@ impl<F: NodeFunction> NeuralGraph<F> {
     /// - result: `[batch, outputs, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let trains = input.is_autodiff();
-        if self.kernels.on_cpu(&input)
+        let on_gpu = self.kernels.on_gpu(&input)
+            && trains
+            && self.function.normalises_by_batch()
+            && matches!(self.spec.outputs(), Outputs::OwnLevel(_));
+        if (on_gpu || self.kernels.on_cpu(&input))
             && let Some(nodes) = self.function.as_graph_nodes(trains)
         {
             return self.forward_fused(nodes, input);

@@ -35,9 +35,15 @@ pub trait NodeFunction: Module {
         None
     }
 
-    /// Receives the batch statistics of all nodes' inputs after a fused pass whose norm is that of the batch.
-    /// `counts`: the number of values per node behind the statistics, in the input level and in later levels.
-    fn update_statistics(&self, statistics: BatchStatistics, counts: [usize; 2]) {
+    /// Whether gradients are needed and [`as_graph_nodes`](Self::as_graph_nodes) returns nodes with the norm of the batch. GPUs have a kernel
+    /// for graphs of these.
+    fn normalises_by_batch(&self) -> bool {
+        false
+    }
+
+    /// Receives the statistics of the nodes' inputs of each level after a fused pass whose norm is that of the batch. `counts`: the number of
+    /// values per node behind the statistics, in the input level and in later levels.
+    fn update_statistics(&self, statistics: Vec<BatchStatistics>, counts: [usize; 2]) {
         let _ = (statistics, counts);
     }
 }
@@ -193,11 +199,15 @@ impl NodeFunction for BatchNodes {
         })
     }
 
-    fn update_statistics(&self, statistics: BatchStatistics, counts: [usize; 2]) {
-        let mut first = 0;
-        for (level, norm) in self.norm.iter().enumerate() {
-            update_running_averages(norm, &statistics, first, counts[level.min(1)]);
-            first += norm.gamma.lazy_shape()[0];
+    fn normalises_by_batch(&self) -> bool {
+        let epsilon = self.norm[0].epsilon;
+        let by_batch = |norm: &BatchNorm| norm.training.is_enabled() && norm.epsilon == epsilon;
+        self.norm.iter().all(by_batch)
+    }
+
+    fn update_statistics(&self, statistics: Vec<BatchStatistics>, counts: [usize; 2]) {
+        for (level, (norm, statistics)) in self.norm.iter().zip(&statistics).enumerate() {
+            update_running_averages(norm, statistics, counts[level.min(1)]);
         }
     }
 }

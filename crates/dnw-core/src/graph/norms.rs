@@ -67,16 +67,14 @@ fn normed(norm: &BatchNorm, input: Tensor<4>, rectified: bool) -> Tensor<4> {
         rectified,
         Kernels::default(),
     );
-    update_running_averages(norm, &statistics, 0, batch * height * width);
+    update_running_averages(norm, &statistics, batch * height * width);
     output.cast(dtype)
 }
 
-/// Updates the running averages with the statistics of a batch, of which the norm's channels begin at `first`. The variances are biased and
-/// of `count` values per channel.
+/// Updates the running averages with the statistics of a batch. The variances are biased and of `count` values per channel.
 pub(super) fn update_running_averages(
     norm: &BatchNorm,
     statistics: &BatchStatistics,
-    first: usize,
     count: usize,
 ) {
     let running = [
@@ -84,7 +82,6 @@ pub(super) fn update_running_averages(
         norm.running_var.value_sync(),
     ];
     let by = Move {
-        first,
         momentum: norm.momentum,
         count,
     };

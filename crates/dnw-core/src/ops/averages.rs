@@ -13,14 +13,12 @@ use {
     dnw_cube::norm,
 };
 
-/// Mean and biased variance of each node's input in a batch, `[nodes with a node function]` each.
+/// Mean and biased variance of each channel in a batch, `[channels]` each, without a gradient.
 pub type BatchStatistics = [Tensor<1>; 2];
 
 /// Which statistics move running averages, and how far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Move {
-    /// The first channel among those of the statistics.
-    pub(crate) first: usize,
     /// The share of the batch in the averages.
     pub(crate) momentum: f64,
     /// Values per channel behind the statistics.
@@ -30,7 +28,7 @@ pub(crate) struct Move {
 /// The averages after a batch, on the device of its statistics, without a gradient. The average of the variance is that of the unbiased
 /// variance.
 ///
-/// `running`: mean and variance, `[channels]` each; `of_batch`: mean and biased variance, at least as many.
+/// `running`: mean and variance, `[channels]` each.
 pub(crate) fn move_averages(
     running: [Tensor<1>; 2],
     of_batch: &BatchStatistics,
@@ -58,11 +56,7 @@ pub(crate) fn move_averages(
         (running * (1.0 - by.momentum) + of_batch * by.momentum).detach()
     };
     let [mean, variance] = running;
-    let channels = mean.dims()[0];
-    let [of_mean, of_variance] = of_batch.clone().map(|of| match of.dims()[0] {
-        all if all == channels => of,
-        _ => of.narrow(0, by.first, channels),
-    });
+    let [of_mean, of_variance] = of_batch.clone();
     [
         moved(mean, of_mean),
         moved(variance, of_variance * unbiased),
@@ -95,14 +89,7 @@ impl Untracked for MoveAverages {
         };
         let (momentum, unbiased) = (self.by.momentum as f32, self.unbiased as f32);
         let (client, running) = (&floats[0].client, [&mean, &variance]);
-        let moved = norm::move_averages(
-            client,
-            running,
-            &of_batch,
-            self.by.first,
-            momentum,
-            unbiased,
-        );
+        let moved = norm::move_averages(client, running, &of_batch, momentum, unbiased);
         let like = &floats[0];
         let moved = moved.map(|moved| tensor(like, like.shape(), &moved));
         (Tensors::new(moved, []), ())

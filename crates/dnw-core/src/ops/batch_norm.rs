@@ -173,7 +173,16 @@ impl Operation<3, 0> for BatchNorm {
         let (shape, affine) = (self.gpu_shape(), self.gpu_affine(&gamma, &beta));
         let (inputs, dy) = (buffer(&x), buffer(&dy));
         let client = &x.client;
-        let found = gpu_norm::backward(client, shape, &inputs, &statistics, &affine, &dy, &output);
+        let found = gpu_norm::backward(
+            client,
+            shape,
+            &inputs,
+            &statistics,
+            &affine,
+            &dy,
+            &output,
+            0,
+        );
         let [dgamma, dbeta] = found.map(|of| tensor(&x, gamma.shape(), &of));
         [dx, dgamma, dbeta].map(Some)
     }

@@ -1,7 +1,10 @@
 //! A whole graph of levels in one pass: at each level its nodes sum their real edges, then apply the node function.
 //!
-//! The reference in plain tensors is [`NeuralGraph::pass`](crate::graph::NeuralGraph::pass), which goes level by level. There is no kernel
-//! for GPUs: a GPU goes level by level too.
+//! The reference in plain tensors is [`NeuralGraph::pass`](crate::graph::NeuralGraph::pass), which goes level by level. On GPUs there are
+//! kernels where batch norms normalise the nodes and the outputs are a level of their own ([`gpu`]); other graphs go level by level there.
+
+#[cfg(feature = "cube")]
+mod gpu;
 
 use std::sync::Arc;
 
@@ -18,8 +21,11 @@ use super::dispatch::{self, Operation};
 use super::index::{Edges, IndexCache};
 use super::node::{self, GraphNodes, GraphNorm};
 use crate::graph::{GraphSpec, Outputs};
+#[cfg(feature = "cube")]
+use burn_cubecl::tensor::CubeTensor;
 
-/// The sums of the output nodes, and the batch statistics if the norm uses them. CPU backends only.
+/// The sums of the output nodes, and the batch statistics of each level if the norm uses them. On CPU backends, and on GPUs where [`gpu`] says
+/// so.
 ///
 /// `x`: `[batch, inputs, height, width]`; `weight`, `real`: `[targets, sources, 1, 1]`; the result:
 /// `[batch, outputs, height, width]`.
@@ -30,7 +36,7 @@ pub(crate) fn levels(
     nodes: GraphNodes,
     spec: &GraphSpec,
     index: &IndexCache,
-) -> (Tensor<4>, Option<BatchStatistics>) {
+) -> (Tensor<4>, Option<Vec<BatchStatistics>>) {
     let (device, [images, _, height, width]) = (x.device().inner(), x.dims());
     let levels = Levels {
         shape: LevelsShape {
@@ -49,7 +55,8 @@ pub(crate) fn levels(
     };
     let floats = nodes.inputs(x, weight);
     let (y, statistics) = dispatch::run(levels, floats, [real.into_dispatch()]);
-    let statistics = statistics.map(|found| found.tensors(&device));
+    let tensors = |found: FoundStatistics| found.tensors(&device);
+    let statistics = statistics.map(|levels| levels.into_iter().map(tensors).collect());
     (Tensor::from_dispatch(y), statistics)
 }
 
@@ -72,8 +79,19 @@ impl Levels {
     }
 }
 
+#[cfg(feature = "cube")]
+impl Levels {
+    fn gpu_graph(&self) -> gpu::Graph<'_> {
+        gpu::Graph {
+            shape: &self.shape,
+            epsilon: self.epsilon,
+        }
+    }
+}
+
 impl Operation<5, 1> for Levels {
-    type Extra = Option<FoundStatistics>;
+    /// Of each level.
+    type Extra = Option<Vec<FoundStatistics>>;
     /// `x` and `weight`, and the parameters of the nodes.
     type Saved<B: CpuBackend> = (
         Edges,
@@ -106,7 +124,16 @@ impl Operation<5, 1> for Levels {
             &mut y,
         );
         let of_batch = matches!(self.norm, GraphNorm::Batch);
-        let statistics = of_batch.then(|| FoundStatistics::Host(pass.batch_statistics()));
+        let statistics = of_batch.then(|| {
+            let [mean, variance] = pass.batch_statistics();
+            let (mut mean, mut variance) = (mean.into_iter(), variance.into_iter());
+            let levels = self.shape.levels.iter();
+            let of_level = levels.map(|&nodes| {
+                let mean = mean.by_ref().take(nodes).collect();
+                FoundStatistics::Host([mean, variance.by_ref().take(nodes).collect()])
+            });
+            of_level.collect()
+        });
         let saved = (edges, Arc::new(pass), [x, weight], nodes);
         (B::tensor(y, output), statistics, saved)
     }
@@ -131,5 +158,27 @@ impl Operation<5, 1> for Levels {
                 dw,
             )
         })
+    }
+
+    #[cfg(feature = "cube")]
+    fn forward_gpu(
+        &self,
+        floats: &[CubeTensor; 5],
+        [real]: &[CubeTensor; 1],
+    ) -> (CubeTensor, Self::Extra, Vec<CubeTensor>) {
+        let (y, statistics, saved) = gpu::forward(self.gpu_graph(), floats, real);
+        (y, Some(statistics), saved)
+    }
+
+    #[cfg(feature = "cube")]
+    fn backward_gpu(
+        &self,
+        floats: [CubeTensor; 5],
+        [real]: [CubeTensor; 1],
+        saved: Vec<CubeTensor>,
+        dy: CubeTensor,
+        _: [bool; 5],
+    ) -> [Option<CubeTensor>; 5] {
+        gpu::backward(self.gpu_graph(), &floats, &real, &saved, &dy).map(Some)
     }
 }

@@ -266,9 +266,10 @@ pub(super) fn apply_backward<N: Size>(
     channel_stride: u32,
     channels: u32,
     count: u32,
+    first: u32,
     #[comptime] rectified: bool,
 ) {
-    if ABSOLUTE_POS >= dx.len() {
+    if ABSOLUTE_POS >= x.len() {
         terminate!();
     }
     let channel = channel_of(ABSOLUTE_POS as u32, channel_stride, channels);
@@ -279,7 +280,7 @@ pub(super) fn apply_backward<N: Size>(
     let through = through_relu::<N>(dy[ABSOLUTE_POS], centred, scale, beta[channel], rectified);
     let along = centred * Vector::new(inverse * of_gamma[channel] / count);
     let level = Vector::new(of_beta[channel] / count);
-    dx[ABSOLUTE_POS] = (through - level - along) * Vector::new(scale);
+    dx[ABSOLUTE_POS + first as usize] = (through - level - along) * Vector::new(scale);
 }
 
 #[cube(launch_unchecked)]
@@ -291,16 +292,14 @@ pub(super) fn average(
     variance: &[f32],
     moved_mean: &mut [f32],
     moved_variance: &mut [f32],
-    first: u32,
     momentum: f32,
     unbiased: f32,
 ) {
     if ABSOLUTE_POS >= moved_mean.len() {
         terminate!();
     }
-    let of_batch = ABSOLUTE_POS + first as usize;
     let stays = 1.0f32 - momentum;
-    moved_mean[ABSOLUTE_POS] = running_mean[ABSOLUTE_POS] * stays + mean[of_batch] * momentum;
-    let of_variance = variance[of_batch] * unbiased * momentum;
+    moved_mean[ABSOLUTE_POS] = running_mean[ABSOLUTE_POS] * stays + mean[ABSOLUTE_POS] * momentum;
+    let of_variance = variance[ABSOLUTE_POS] * unbiased * momentum;
     moved_variance[ABSOLUTE_POS] = running_variance[ABSOLUTE_POS] * stays + of_variance;
 }

@@ -2,6 +2,7 @@
 //!
 //! They run on wgpu's default adapter. Mesa's software adapter lavapipe is enough.
 
+mod levels;
 mod norm;
 mod sgd;
 

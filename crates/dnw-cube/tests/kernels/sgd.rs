@@ -1,7 +1,7 @@
-//! Updates, and masked weights.
+//! Updates, masked weights, rectified sums.
 
 use dnw_cube::sgd::{self, SgdStep};
-use dnw_cube::{Buffer, masked};
+use dnw_cube::{Buffer, add_relu, masked};
 use dnw_kernels::sgd as on_cpu;
 
 use super::{STORE, client, close, floats, normal, read};
@@ -69,5 +69,24 @@ fn a_masked_weight_is_zero_where_its_mask_is() {
             .map(|(&weight, &real)| if real == 0 { 0.0 } else { weight })
             .collect();
         assert_eq!(read(&client, &found), expected);
+    }
+}
+
+#[test]
+fn rectified_sums_and_their_gradients_equal_those_of_loops() {
+    let (client, mut random) = (client(), fastrand::Rng::with_seed(10));
+    for entries in [1, 6, 1024] {
+        let [a, b, dy] = [(); 3].map(|()| normal(&mut random, entries));
+        let sums: Vec<f32> = a.iter().zip(&b).map(|(a, b)| (a + b).max(0.0)).collect();
+        let expected: Vec<f32> = sums
+            .iter()
+            .zip(&dy)
+            .map(|(&y, &dy)| if y > 0.0 { dy } else { 0.0 })
+            .collect();
+        let [y, dx] = [(); 2].map(|()| Buffer::uninitialised(&client, entries));
+        add_relu::forward(&client, &floats(&client, &a), &floats(&client, &b), &y);
+        add_relu::backward(&client, &y, &floats(&client, &dy), &dx);
+        assert_eq!(read(&client, &y), sums);
+        assert_eq!(read(&client, &dx), expected);
     }
 }
