@@ -57,6 +57,15 @@ impl Buffer {
         u32::from_bytes(&bytes)[..self.length].to_vec()
     }
 
+    /// [`read`](Self::read) of two buffers at once, so that the host waits for the GPU once.
+    pub(crate) fn read_both(client: &Client, both: [&Self; 2]) -> [Vec<u32>; 2] {
+        let handles = both.iter().map(|buffer| buffer.handle.clone()).collect();
+        // As in `read`, a device that fails is a panic, which the training's guard catches.
+        let found = client.read(handles).expect("a device that works");
+        let of = |at: usize| u32::from_bytes(&found[at])[..both[at].length].to_vec();
+        [of(0), of(1)]
+    }
+
     /// The most elements of a vector, of which there is a whole number.
     pub(crate) fn lanes(&self) -> usize {
         match self.length {

@@ -22,6 +22,9 @@ use kernels::{
     sum_before,
 };
 
+/// The most entries that are listed at once, except those of one tensor.
+const LISTED: u32 = 1 << 22;
+
 /// The error of a selection whose candidates contain NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotANumber {
@@ -165,22 +168,33 @@ pub fn select_top_k(
     }
     let states: Vec<&[u32]> = found.chunks_exact(slot::COUNT).collect();
     let swapped = |state: &[u32]| state[slot::SWAPPED_IN] + state[slot::SWAPPED_OUT];
-    let total: u32 = states.iter().map(|state| swapped(state)).sum();
-    let listed = match total {
-        0 => Vec::new(),
-        total => {
-            let listed = Buffer::uninitialised(client, 2 * total as usize);
-            sum(client, &counts, &before);
-            let changed = passes.iter().zip(&states);
-            for (pass, _) in changed.filter(|(_, state)| swapped(state) > 0) {
-                pass.list(client, &before, &listed);
-            }
-            listed.read(client)
+    if states.iter().any(|state| swapped(state) > 0) {
+        sum(client, &counts, &before);
+    }
+    // In training a few thousand entries change, but a first selection may change nearly all, and a device limits the size of a buffer.
+    let (mut pairs, mut done) = (Vec::new(), 0);
+    while done < passes.len() {
+        let (first, mut total) = (done, 0);
+        while done < passes.len() && (total == 0 || total + swapped(states[done]) <= LISTED) {
+            total += swapped(states[done]);
+            done += 1;
         }
-    };
-    let (entries, magnitudes) = listed.split_at(total as usize);
-    let pairs = entries.iter().zip(magnitudes);
-    let mut pairs = pairs.map(|(&entry, &bits)| (entry as usize, f32::from_bits(bits)));
+        if total == 0 {
+            continue;
+        }
+        let [entries, magnitudes] = [(); 2].map(|()| Buffer::uninitialised(client, total as usize));
+        let listed = [&entries, &magnitudes];
+        for (pass, state) in passes[first..done].iter().zip(&states[first..done]) {
+            if swapped(state) > 0 {
+                pass.list(client, &before, listed, pairs.len() as u32);
+            }
+        }
+        let [entries, magnitudes] = Buffer::read_both(client, listed);
+        pairs.extend(entries.into_iter().zip(magnitudes));
+    }
+    let mut pairs = pairs
+        .into_iter()
+        .map(|(entry, bits)| (entry as usize, f32::from_bits(bits)));
     let mut next = |count: u32| pairs.by_ref().take(count as usize).collect::<Vec<_>>();
     let selections = states.iter().map(|state| {
         let (added, removed) = (
@@ -325,7 +339,8 @@ impl Pass<'_> {
         state.read(client)
     }
 
-    fn list(&self, client: &Client, before: &Buffer, listed: &Buffer) {
+    /// Lists what changes into the entries and magnitudes of `listed`, which begin after the first `skipped` of all tensors.
+    fn list(&self, client: &Client, before: &Buffer, listed: [&Buffer; 2], skipped: u32) {
         // SAFETY: the kernel writes as many entries as were counted.
         unsafe {
             list_entries::launch_unchecked(
@@ -335,9 +350,11 @@ impl Pass<'_> {
                 self.wanted.weights.arg(1),
                 self.changed.arg(1),
                 before.arg(1),
-                listed.arg(1),
+                listed[0].arg(1),
+                listed[1].arg(1),
                 self.wanted.words() as u32,
                 self.first_count,
+                skipped,
             );
         }
     }

@@ -362,17 +362,19 @@ pub(super) fn compare<B: Int>(
     }
 }
 
-/// Lists the entries of a tensor that swap in and then those that swap out, ascending, and their magnitudes. `listed`: the entries of all
-/// tensors, then the magnitudes; `before`: how many entries come before those of each block, from `first_count` on.
+/// Lists the entries of a tensor that swap in and then those that swap out, ascending, and their magnitudes. `before`: how many entries
+/// of all tensors come before those of each block, from `first_count` on; the lists begin after `skipped` of them.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn list_entries(
     weights: &[f32],
     changed: &[u32],
     before: &[u32],
-    listed: &mut [u32],
+    entries: &mut [u32],
+    magnitudes: &mut [u32],
     words: u32,
     first_count: u32,
+    skipped: u32,
 ) {
     let mut of_threads = Shared::<[u32]>::new_slice(comptime!(WORKGROUP_SIZE as usize));
     let blocks = (words + comptime!(WORKGROUP_SIZE - 1)) / comptime!(WORKGROUP_SIZE);
@@ -387,15 +389,14 @@ pub(super) fn list_entries(
     of_threads[UNIT_POS as usize] = left.count_ones();
     sync_cube();
     if left != 0 {
-        let total = listed.len() as u32 / 2;
-        let mut position = before[(first_count + block) as usize];
+        let mut position = before[(first_count + block) as usize] - skipped;
         for thread in 0..UNIT_POS {
             position += of_threads[thread as usize];
         }
         while left != 0 {
             let entry = word * 32 + left.trailing_zeros();
-            listed[position as usize] = entry;
-            listed[(total + position) as usize] = magnitude(weights[entry as usize]);
+            entries[position as usize] = entry;
+            magnitudes[position as usize] = magnitude(weights[entry as usize]);
             left &= left - 1;
             position += 1;
         }

@@ -313,3 +313,25 @@ fn several_tensors_are_selected_from_at_once_and_a_nan_is_named_for_its_own() {
     }
     assert!(selection::select_top_k(&client, &[], STORE).is_empty());
 }
+
+#[test]
+fn lists_of_more_entries_than_are_read_at_once_continue_with_the_next_tensor() {
+    let (client, mut random) = (client(), fastrand::Rng::with_seed(11));
+    let sizes = [3_000_000, 10, 2_500_000, 1_000];
+    let all: Vec<Vec<f32>> = sizes.map(|n| normal(&mut random, n)).into();
+    // All edges are real, as before a first selection, and nearly all of them swap out.
+    let wanted = all.iter().map(|weights| Wanted {
+        weights: floats(&client, weights),
+        real: Buffer::from_slice(&client, &vec![1; weights.len()]),
+        candidates: None,
+        k: weights.len() / 10,
+    });
+    let wanted: Vec<Wanted<'_>> = wanted.collect();
+    let found = selection::select_top_k(&client, &wanted, STORE);
+    for (weights, found) in all.iter().zip(found) {
+        let (real, may) = (vec![1; weights.len()], vec![true; weights.len()]);
+        let expected = sorted(weights, &real, &may, weights.len() / 10);
+        // Not by `assert_eq`, which would print millions of entries.
+        assert!(found == Ok(expected), "of {} weights", weights.len());
+    }
+}
