@@ -167,14 +167,7 @@ fn worker_program(args: &BackendArgs) -> Result<PathBuf, String> {
         return program::built("bench-backend");
     }
     let features = features(&args.backends, &args.features).join(",");
-    program::build_with(&[
-        "-p",
-        "dnw-benches",
-        "--bin",
-        "bench-backend",
-        "--features",
-        &features,
-    ])
+    program::build_bench_backend(&features)
 }
 
 /// The features for these devices, and further ones. Each backend has a feature of the same name.

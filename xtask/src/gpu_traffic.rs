@@ -51,14 +51,7 @@ pub struct TrafficArgs {
 pub fn run(args: &TrafficArgs) -> Result<(), String> {
     let worker = match &args.worker {
         Some(path) => path.clone(),
-        None => program::build_with(&[
-            "-p",
-            "dnw-benches",
-            "--bin",
-            "bench-backend",
-            "--features",
-            "wgpu",
-        ])?,
+        None => program::build_bench_backend("wgpu")?,
     };
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     compile(folder.path())?;

@@ -41,6 +41,12 @@ pub fn build_with(what: &[&str]) -> Result<PathBuf, String> {
         .ok_or_else(|| "cargo did not say where the program is".into())
 }
 
+/// Builds `bench-backend` with these features, separated by commas, and returns its path.
+pub fn build_bench_backend(features: &str) -> Result<PathBuf, String> {
+    let program = ["-p", "dnw-benches", "--bin", "bench-backend"];
+    build_with(&[&program[..], &["--features", features]].concat())
+}
+
 /// The folder that cargo builds into.
 pub fn target() -> Result<PathBuf, String> {
     let output = cargo()

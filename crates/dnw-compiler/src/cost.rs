@@ -2,7 +2,7 @@
 //!
 //! The numbers are constants and not measured where a network is compiled, so that the same run gives the same file everywhere.
 
-use dnw_runtime::plan::BLOCK;
+use dnw_runtime::plan::{BLOCK, CACHED_BYTES};
 
 /// An edge of one target: a row is loaded, multiplied and added.
 const SINGLE: f64 = 0.34;
@@ -20,9 +20,6 @@ pub(crate) fn prefers_blocks(edges: usize, shared: usize) -> bool {
 pub(crate) fn prefers_dense_matrix(edges: usize, entries: usize) -> bool {
     edges * 4 > entries
 }
-
-/// Bytes of a level 2 cache for the rows of a strip.
-const CACHED_BYTES: usize = 640 << 10;
 
 /// Whether the output of a layer is best convolved while it is in the cache: if the rows that a strip of its lines reads fit there, and few
 /// lines are computed twice, at the border of two strips.

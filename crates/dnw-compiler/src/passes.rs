@@ -249,11 +249,9 @@ pub(crate) fn fuse_depthwise(graph: &mut Graph) {
         let input = graph.nodes[at].inputs[0];
         let before = &graph.nodes[input];
         let Op::Conv(conv) = &before.op else { continue };
-        let follows =
-            (0..2).all(|i| window.padding[i] < window.kernel[i] && window.dilation[i] == 1);
         let alone = readers[input] == 1 && conv.then.is_none();
         let map = [before.shape[1], before.shape[2]];
-        if !follows
+        if !window.reads_lines()
             || !alone
             || map == [1, 1]
             || !pays_strip_by_strip(graph, input, conv, window.kernel[0])

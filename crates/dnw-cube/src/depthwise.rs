@@ -6,8 +6,8 @@
 use cubecl::prelude::*;
 
 use crate::buffer::{Buffer, WORKGROUP_SIZE, workgroups};
-use crate::norm::kernels::sum_of_workgroup;
 use crate::norm::{Affine, Statistics};
+use crate::workgroup::sum_of_workgroup;
 
 /// The sizes of the nodes' feature maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

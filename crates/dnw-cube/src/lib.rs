@@ -30,6 +30,7 @@ pub mod norm;
 pub mod product;
 pub mod selection;
 pub mod sgd;
+mod workgroup;
 
 pub use buffer::Buffer;
 // How a device stores booleans, which masks are.

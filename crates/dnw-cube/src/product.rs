@@ -48,33 +48,64 @@ pub fn gather(
     if y.length() == 0 {
         return;
     }
-    let lanes = [4, 2, 1]
-        .into_iter()
-        .find(|&lanes| pixels.is_multiple_of(lanes));
-    let lanes = lanes.expect("one divides every number");
-    let pixels = pixels / lanes;
-    let positions = images * pixels;
-    let threads = (positions.next_power_of_two() as u32).clamp(32, WORKGROUP_SIZE);
-    let along = positions.div_ceil(threads as usize) as u32;
-    let (down, deep) = (rows.min(32_768), rows.div_ceil(32_768));
+    let grid = Grid::new(rows, images, pixels);
     // SAFETY: threads beyond the last position or row do nothing; lengths were checked above, and a mask has no bits beyond its columns.
     unsafe {
         gather_row::launch_unchecked(
             client,
-            CubeCount::Static(along, down as u32, deep as u32),
-            CubeDim::new_1d(threads),
-            lanes,
-            x.arg(lanes),
+            grid.workgroups(),
+            CubeDim::new_1d(grid.threads()),
+            grid.lanes,
+            x.arg(grid.lanes),
             weight.arg(1),
             words.arg(1),
-            y.arg(lanes),
+            y.arg(grid.lanes),
             rows as u32,
             columns as u32,
-            pixels as u32,
-            positions as u32,
+            grid.vectors as u32,
+            grid.positions() as u32,
             strides.row as u32,
             strides.column as u32,
         );
+    }
+}
+
+/// How the outputs of a product are divided among threads: each computes a vector of up to four pixels of one row.
+struct Grid {
+    rows: usize,
+    images: usize,
+    /// Pixels of a vector.
+    lanes: usize,
+    /// Vectors of a feature map.
+    vectors: usize,
+}
+
+impl Grid {
+    fn new(rows: usize, images: usize, pixels: usize) -> Self {
+        let lanes = [4, 2, 1].into_iter().find(|n| pixels.is_multiple_of(*n));
+        let lanes = lanes.expect("one divides every number");
+        Self {
+            rows,
+            images,
+            lanes,
+            vectors: pixels / lanes,
+        }
+    }
+
+    /// Vectors of a row.
+    fn positions(&self) -> usize {
+        self.images * self.vectors
+    }
+
+    fn threads(&self) -> u32 {
+        (self.positions().next_power_of_two() as u32).clamp(32, WORKGROUP_SIZE)
+    }
+
+    /// Along a row; then the rows, in two dimensions, because one is limited to 65,535.
+    fn workgroups(&self) -> CubeCount {
+        let along = self.positions().div_ceil(self.threads() as usize);
+        let (down, deep) = (self.rows.min(32_768), self.rows.div_ceil(32_768));
+        CubeCount::Static(along as u32, down as u32, deep as u32)
     }
 }
 
@@ -164,30 +195,25 @@ pub fn gather_part(
     if y.length() == 0 {
         return;
     }
-    let lanes = [4, 2, 1].into_iter().find(|n| length.is_multiple_of(*n));
-    let lanes = lanes.expect("one divides every number");
-    let positions = length / lanes;
-    let threads = (positions.next_power_of_two() as u32).clamp(32, WORKGROUP_SIZE);
-    let along = positions.div_ceil(threads as usize) as u32;
-    let (down, deep) = (rows.len().min(32_768), rows.len().div_ceil(32_768));
+    let grid = Grid::new(rows.len(), 1, length);
     // SAFETY: as in `gather`; the columns are checked against the range.
     unsafe {
         gather_row_of_part::launch_unchecked(
             client,
-            CubeCount::Static(along, down as u32, deep as u32),
-            CubeDim::new_1d(threads),
-            lanes,
-            x.arg(lanes),
+            grid.workgroups(),
+            CubeDim::new_1d(grid.threads()),
+            grid.lanes,
+            x.arg(grid.lanes),
             weight.arg(1),
             mask.words.arg(1),
-            y.arg(lanes),
+            y.arg(grid.lanes),
             rows.start as u32,
             rows.len() as u32,
             columns.start as u32,
             columns.end as u32,
             first as u32,
             mask.columns.div_ceil(32) as u32,
-            positions as u32,
+            grid.positions() as u32,
             strides.row as u32,
             strides.column as u32,
         );

@@ -7,6 +7,8 @@
 //! Every output is summed in the order of its terms with fused multiply-adds, whatever the width of the vectors. So AVX2, AVX-512 and NEON
 //! give the same bits.
 
+pub use crate::simd::{LANES, sum_lanes};
+
 mod depthwise;
 mod linear;
 mod sums;

@@ -6,7 +6,7 @@
 use crate::settings::InstructionSet;
 
 /// Sixteen lanes: one AVX-512 register, two of AVX2, four of SSE or NEON.
-pub(crate) const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// The instruction sets that loops are compiled for.
 pub(crate) const BASELINE: u8 = InstructionSet::Baseline as u8;
@@ -79,7 +79,7 @@ pub(crate) fn sum(a: &[f32]) -> f32 {
 
 /// The sum of sixteen lanes, by adding the upper half to the lower half repeatedly.
 #[inline(always)]
-pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
+pub fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {

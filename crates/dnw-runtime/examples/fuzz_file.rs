@@ -17,8 +17,8 @@ use dnw_runtime::{Model, Session};
 
 #[path = "../tests/file/bytes.rs"]
 mod bytes;
-#[path = "../tests/file/held_memory.rs"]
-mod held_memory;
+#[path = "../../dnw-checkpoint/tests/checkpoint/live_memory.rs"]
+mod live_memory;
 #[path = "../tests/file/mutation.rs"]
 mod mutation;
 #[path = "../tests/file/networks.rs"]
@@ -28,7 +28,7 @@ mod plans;
 #[path = "../tests/file/random.rs"]
 mod random;
 
-use held_memory::most_during;
+use live_memory::most_during;
 use random::Random;
 
 /// Cases that share a valid file.

@@ -216,10 +216,8 @@ fn check_then(sums: &Sums, places: usize) -> Result<(), String> {
         output == shape,
         "the output of a convolution has another shape",
     )?;
-    // Every line of the output reads a line of the sums.
-    let reads = |i: usize| window.padding[i] < window.kernel[i] && window.dilation[i] == 1;
     require(
-        reads(0) && reads(1),
+        window.reads_lines(),
         "a convolution of sums has a large padding or a dilation",
     )?;
     let taps = window.kernel[0].checked_mul(window.kernel[1]);
@@ -312,16 +310,11 @@ fn finite(values: &[f32]) -> bool {
 /// That maps lie inside the arena, with a stride that vectors can be written to.
 fn maps(maps: Maps, arena: usize) -> Result<(), String> {
     let [channels, height, width] = maps.shape;
-    let pixels = height
+    let bounded = height
         .checked_mul(width)
-        .filter(|&pixels| pixels > 0 && channels > 0);
-    let pixels = pixels.filter(|&pixels| pixels <= LARGEST_ARENA);
-    let pixels = pixels.ok_or("some maps are empty or too large")?;
-    let usual = if pixels == 1 {
-        1
-    } else {
-        pixels.next_multiple_of(VECTOR)
-    };
+        .is_some_and(|pixels| channels > 0 && (1..=LARGEST_ARENA).contains(&pixels));
+    require(bounded, "some maps are empty or too large")?;
+    let usual = Maps::new(maps.at, maps.shape).stride;
     require(
         maps.stride == usual,
         "some maps have another stride than theirs",

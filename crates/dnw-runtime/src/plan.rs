@@ -50,8 +50,10 @@ pub struct Maps {
     pub stride: usize,
 }
 
-/// Numbers in a vector: strides of maps are multiples of it.
-pub const VECTOR: usize = 16;
+/// Targets of a block that shares its rows, four.
+pub use dnw_kernels::inference::BLOCK;
+/// Numbers in a vector, sixteen: strides of maps are multiples of it.
+pub use dnw_kernels::inference::LANES as VECTOR;
 
 impl Maps {
     /// Maps of this shape with the usual stride.
@@ -133,6 +135,14 @@ pub struct Window {
     pub padding: [usize; 2],
     /// Distance of neighbouring taps.
     pub dilation: [usize; 2],
+}
+
+impl Window {
+    /// Whether every line of the output of a convolution reads a line of its input, so that it can follow sums strip by strip
+    /// ([`Sums::then`]).
+    pub fn reads_lines(&self) -> bool {
+        (0..2).all(|i| self.padding[i] < self.kernel[i] && self.dilation[i] == 1)
+    }
 }
 
 /// How the pixels of a map lie in padded rows, such that each tap of a convolution reads one row from an offset on.
@@ -274,6 +284,9 @@ pub struct Sums {
     pub then: Option<Kernels>,
 }
 
+/// Bytes of rows that stay in a level 2 cache, beside what is written: what a strip of lines reads.
+pub const CACHED_BYTES: usize = 640 << 10;
+
 /// A depthwise convolution that follows another step at once: one kernel for each target of each block, in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernels {
@@ -286,9 +299,6 @@ pub struct Kernels {
     /// Whether negative outputs become zero.
     pub relu: bool,
 }
-
-/// Targets of a block that shares its rows.
-pub const BLOCK: usize = 4;
 
 /// A depthwise convolution: each channel has a kernel of its own.
 #[derive(Clone, Debug, PartialEq)]

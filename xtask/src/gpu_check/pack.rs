@@ -46,7 +46,7 @@ pub fn pack(folder: &Path, backends: &[String], programs: &[String]) -> Result<(
     for backend in &backends {
         let path = match built.iter().find(|(name, _)| name == backend) {
             Some((_, path)) => path.clone(),
-            None => build(backend)?,
+            None => program::build_bench_backend(backend)?,
         };
         let name = format!("bench-{backend}");
         let stripped = folder.join("bin").join(&name);
@@ -98,17 +98,6 @@ pub fn pack(folder: &Path, backends: &[String], programs: &[String]) -> Result<(
         folder.display()
     );
     Ok(())
-}
-
-fn build(backend: &str) -> Result<PathBuf, String> {
-    program::build_with(&[
-        "-p",
-        "dnw-benches",
-        "--bin",
-        "bench-backend",
-        "--features",
-        backend,
-    ])
 }
 
 /// Says which C library a file needs.

@@ -2,24 +2,7 @@
 
 use cubecl::prelude::*;
 
-/// The sum of the threads' values, in a fixed order: the upper half is added to the lower half repeatedly.
-#[cube]
-fn sum_of_threads(value: f32, shared: &mut [f32], #[comptime] threads: u32) -> f32 {
-    shared[UNIT_POS as usize] = value;
-    sync_cube();
-    let mut half = comptime!(threads / 2).runtime();
-    while half > 0 {
-        if UNIT_POS < half {
-            let other = shared[(UNIT_POS + half) as usize];
-            shared[UNIT_POS as usize] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
-    let sum = shared[0];
-    sync_cube();
-    sum
-}
+use crate::workgroup::sum_of_workgroup;
 
 /// A feature map's mean, and `1 / sqrt(variance + epsilon)`.
 #[cube]
@@ -37,7 +20,7 @@ fn normalisation(
         sum += x[(first + pixel) as usize];
         pixel += threads;
     }
-    let mean = sum_of_threads(sum, shared, threads) / f32::cast_from(pixels);
+    let mean = sum_of_workgroup(sum, shared, threads) / f32::cast_from(pixels);
     let mut squares = 0.0f32;
     let mut pixel = UNIT_POS;
     while pixel < pixels {
@@ -45,7 +28,7 @@ fn normalisation(
         squares += centred * centred;
         pixel += threads;
     }
-    let variance = sum_of_threads(squares, shared, threads) / f32::cast_from(pixels);
+    let variance = sum_of_workgroup(squares, shared, threads) / f32::cast_from(pixels);
     (mean, 1.0f32 / (variance + epsilon).sqrt())
 }
 

@@ -1,5 +1,7 @@
 //! Norms and sums, number by number.
 
+use dnw_kernels::inference::sum_lanes;
+
 use crate::memory::Arena;
 use crate::part::Part;
 use crate::plan::{AddMaps, NormMaps, VECTOR};
@@ -66,12 +68,5 @@ pub(super) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane += f(x);
     }
-    let mut width = VECTOR / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
+    sum_lanes(lanes)
 }

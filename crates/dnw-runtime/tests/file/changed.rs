@@ -3,7 +3,7 @@
 use dnw_runtime::file::{self, BESIDES, PER_BYTE, Precision};
 use dnw_runtime::{Model, Session};
 
-use crate::held_memory::most_during;
+use crate::live_memory::most_during;
 use crate::random::Random;
 use crate::{mutation, networks};
 

@@ -4,9 +4,10 @@ use dnw_runtime::file::{FileError, Precision, read, write};
 use dnw_runtime::plan::*;
 
 use crate::bytes::{File, Section, seal, varint};
-use crate::held_memory::most_during;
+use crate::live_memory::most_during;
 use crate::networks;
 use crate::round_trip::only;
+use crate::sums;
 
 const INPUT: usize = 0;
 const NAMES: usize = 1;
@@ -186,7 +187,7 @@ fn counts_that_promise_terabytes_are_refused_before_anything_is_allocated() {
 
 #[test]
 fn runs_of_more_numbers_than_any_network_has_are_refused() {
-    let plan = only(Op::Sums(empty_sums()));
+    let plan = only(Op::Sums(sums::empty_sums()));
     let valid = File::parse(&write(&plan, Precision::F32));
     let bytes = &valid.sections[PLAN].bytes;
     // The step's names and tag; the block; no starts; no terms; then the rows.
@@ -232,7 +233,7 @@ fn more_terms_than_weights_are_refused() {
         terms: vec![0, 0],
         weights: vec![1.0],
         bias: vec![0.0],
-        ..empty_sums()
+        ..sums::empty_sums()
     }));
     let error = error(&write(&plan, Precision::F32)).to_string();
     assert!(
@@ -292,23 +293,5 @@ fn any_other_number_that_is_not_finite_is_refused_too() {
     for (plan, place) in plans {
         let error = error(&write(&plan, Precision::F32)).to_string();
         assert!(error.starts_with(place), "{error}");
-    }
-}
-
-fn empty_sums() -> Sums {
-    Sums {
-        block: 1,
-        rows: vec![],
-        starts: vec![],
-        terms: vec![],
-        weights: vec![],
-        bias: vec![],
-        map: [0, 0],
-        line: 0,
-        channels: vec![],
-        to: Maps::default(),
-        residual: None,
-        relu: false,
-        then: None,
     }
 }

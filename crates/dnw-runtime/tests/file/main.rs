@@ -3,8 +3,9 @@
 mod bytes;
 mod changed;
 mod damaged;
-mod held_memory;
 mod invalid;
+#[path = "../../../dnw-checkpoint/tests/checkpoint/live_memory.rs"]
+mod live_memory;
 mod mutation;
 mod networks;
 mod old_file;
@@ -14,3 +15,4 @@ mod precision;
 mod random;
 mod round_trip;
 mod size;
+mod sums;

@@ -4,9 +4,9 @@ use dnw_runtime::file::{Precision, read, write};
 use dnw_runtime::plan::*;
 use proptest::prelude::*;
 
-use crate::plans;
 use crate::random::Random;
 use crate::round_trip::only;
+use crate::{plans, sums};
 
 /// A dense layer; its weights after a round trip.
 fn stored(weights: &[f32], targets: usize, precision: Precision) -> Vec<f32> {
@@ -94,13 +94,9 @@ fn targets_of_a_block_have_scales_of_their_own() {
         terms: (0..20).collect(),
         weights: weights.clone(),
         bias: vec![0.5; BLOCK],
-        map: [0, 0],
         line: 4,
         channels: vec![0, 1, 2, 3],
-        to: Maps::default(),
-        residual: None,
-        relu: false,
-        then: None,
+        ..sums::empty_sums()
     }));
     let read = read(&write(&plan, Precision::Int8)).unwrap();
     let Op::Sums(sums) = &read.steps[0].op else {

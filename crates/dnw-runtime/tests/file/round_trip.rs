@@ -4,7 +4,7 @@ use dnw_runtime::file::{Precision, read, write};
 use dnw_runtime::plan::*;
 use proptest::prelude::*;
 
-use crate::plans;
+use crate::{plans, sums};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
@@ -30,20 +30,10 @@ proptest! {
         rows.extend((0..count).map(|i| i.wrapping_mul(distance)));
         rows.extend((0..count).map(|i| i / 9 * 1000 + i % 3 * (distance % 7) + i % 9));
         let plan = only(Op::Sums(Sums {
-            block: 1,
             rows,
             starts: vec![0],
-            terms: vec![],
-            weights: vec![],
-            bias: vec![],
-            map: [0, 0],
-            line: 0,
-            channels: vec![],
-            to: Maps::default(),
-            residual: None,
-            relu: false,
-            then: None,
-        }));
+..sums::empty_sums()
+}));
         prop_assert_eq!(read(&write(&plan, Precision::F32)).unwrap(), plan);
     }
 

@@ -3,9 +3,10 @@
 use dnw_runtime::file::{PER_BYTE, Precision, read, write};
 use dnw_runtime::plan::*;
 
-use crate::held_memory::most_during;
+use crate::live_memory::most_during;
 use crate::random::Random;
 use crate::round_trip::only;
+use crate::sums;
 
 /// A layer of which one edge in `one_in` is real: `sources` maps with `taps` taps each, whose targets were put into another order.
 fn sparse(random: &mut Random, [sources, targets]: [usize; 2], taps: usize, one_in: usize) -> Op {
@@ -144,19 +145,8 @@ fn the_rows_of_a_convolution_take_a_few_bytes() {
     let rows = |sources: u32| -> usize {
         let taps = |source| (0..9).map(move |tap| 512 + source * 1024 + tap / 3 * 32 + tap % 3);
         let plan = only(Op::Sums(Sums {
-            block: 1,
             rows: (0..sources).flat_map(taps).collect(),
-            starts: vec![],
-            terms: vec![],
-            weights: vec![],
-            bias: vec![],
-            map: [1, 1],
-            line: 0,
-            channels: vec![],
-            to: Maps::default(),
-            residual: None,
-            relu: false,
-            then: None,
+            ..sums::empty_sums()
         }));
         write(&plan, Precision::F32).len()
     };

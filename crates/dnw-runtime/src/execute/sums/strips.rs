@@ -4,12 +4,10 @@ use std::ops::Range;
 
 use dnw_kernels::inference::{Depthwise, DepthwiseShape};
 
-use crate::plan::{Sums, VECTOR};
+use crate::plan::{CACHED_BYTES, Sums, VECTOR};
 
 /// Bytes of rows that stay in a level 1 cache.
 const LEVEL_1: usize = 24 << 10;
-/// Bytes of rows that stay in a level 2 cache, beside what is written.
-const LEVEL_2: usize = 640 << 10;
 /// The fewest vectors of a strip: a loop over edges begins and ends once for each.
 const FEWEST: usize = 4;
 
@@ -45,7 +43,7 @@ pub(super) fn vectors_in_cache(rows: usize, vectors: usize) -> usize {
     let strip = if near >= 2 * FEWEST {
         near
     } else {
-        fit(LEVEL_2).max(FEWEST)
+        fit(CACHED_BYTES).max(FEWEST)
     };
     // Strips of similar size.
     vectors.div_ceil(vectors.div_ceil(strip).max(1)).max(1)
@@ -58,9 +56,9 @@ pub(super) fn strips(sums: &Sums) -> Vec<Strip> {
     let bytes_per_line = 4 * sums.line * sums.rows.len().max(1);
     let per_strip = match &sums.then {
         // Lines at the border of strips are computed twice.
-        Some(then) => LEVEL_2 / bytes_per_line / then.window.stride[0],
+        Some(then) => CACHED_BYTES / bytes_per_line / then.window.stride[0],
         None if LEVEL_1 / bytes_per_line > 0 => LEVEL_1 / bytes_per_line,
-        None => LEVEL_2 / bytes_per_line,
+        None => CACHED_BYTES / bytes_per_line,
     };
     let fewest = (FEWEST * VECTOR).div_ceil(sums.line);
     let per_strip = per_strip.max(fewest).max(1);
