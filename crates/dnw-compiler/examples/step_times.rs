@@ -81,10 +81,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         whole[0],
         alive.multiply_adds as f64 / total.as_nanos() as f64
     );
+    println!("  fastest    median");
     for (((layer, operation), reason), times) in model.steps().zip(&reasons).zip(&mut steps) {
+        let median = median(times);
         println!(
-            "{:>9.1} us  {layer:<12} {operation:<22} {reason}",
-            median(times).as_nanos() as f64 / 1e3
+            "{:>9.1} {:>9.1} us  {layer:<12} {operation:<22} {reason}",
+            times[0].as_nanos() as f64 / 1e3,
+            median.as_nanos() as f64 / 1e3
         );
     }
     Ok(())

@@ -11,8 +11,12 @@ pub use crate::simd::{LANES, sum_lanes};
 
 mod depthwise;
 mod linear;
+mod pointwise;
+mod pool;
 mod sums;
 
 pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
 pub use linear::{Matrix, dense_rows};
+pub use pointwise::{add_scaled, copy_every};
+pub use pool::{PoolShape, max_pool, sum_pool};
 pub use sums::{BLOCK, NONE, RowSums, Target, sum_rows};

@@ -30,6 +30,7 @@ pub mod settings;
 // Without training, not every helper has a user.
 #[cfg_attr(not(feature = "training"), allow(dead_code, unused_macros))]
 mod simd;
+mod vector;
 
 #[cfg(feature = "training")]
 pub mod convolution;

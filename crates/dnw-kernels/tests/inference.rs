@@ -163,6 +163,93 @@ fn close(found: &[f32], expected: &[f64], scale: f64) -> Result<(), TestCaseErro
     Ok(())
 }
 
+/// The windows of a depthwise convolution: each pair is of height and width.
+#[derive(Clone, Copy)]
+struct Windows {
+    map: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    dilation: [usize; 2],
+}
+
+/// Compares a depthwise convolution with plain loops. Lines of its input are `x_more` longer than the map; `room`: more than the output can be
+/// written.
+fn depthwise(windows: Windows, x_more: usize, room: bool, seed: u64) -> Result<(), TestCaseError> {
+    let Windows {
+        map,
+        kernel,
+        stride,
+        padding,
+        dilation,
+    } = windows;
+    let reach = |i: usize| (kernel[i] - 1) * dilation[i] + 1;
+    let padded = |i: usize| map[i] + 2 * padding[i];
+    prop_assume!((0..2).all(|i| reach(i) <= padded(i)));
+    let output = [0, 1].map(|i| (padded(i) - reach(i)) / stride[i] + 1);
+    let layout = Depthwise::new(DepthwiseShape {
+        map,
+        output,
+        kernel,
+        stride,
+        padding,
+        dilation,
+    });
+    let line = map[1] + x_more;
+    let x = numbers(map[0] * line, seed);
+    let weights = numbers(kernel[0] * kernel[1], seed ^ 1);
+    let mut scratch = vec![0.0; layout.scratch()];
+    let pixels = output[0] * output[1];
+    let mut out = vec![
+        9.0;
+        if room {
+            pixels.next_multiple_of(LANES)
+        } else {
+            pixels
+        }
+    ];
+    let relu = seed % 2 == 0;
+    let kernel_of_channel = Kernel {
+        weights: &weights,
+        bias: 0.5,
+        relu,
+    };
+    // Twice: the second channel must not see what the first has left in the scratch memory.
+    layout.run(
+        Lines {
+            numbers: &numbers(x.len(), seed ^ 2),
+            line,
+        },
+        kernel_of_channel,
+        &mut scratch,
+        &mut out,
+    );
+    layout.run(
+        Lines { numbers: &x, line },
+        kernel_of_channel,
+        &mut scratch,
+        &mut out,
+    );
+    let mut expected = Vec::new();
+    for at in 0..pixels {
+        let (oy, ox) = (at / output[1], at % output[1]);
+        let mut sum = 0.5;
+        for (tap, &weight) in weights.iter().enumerate() {
+            let y = oy * stride[0] + tap / kernel[1] * dilation[0];
+            let x_ = ox * stride[1] + tap % kernel[1] * dilation[1];
+            if (padding[0]..padding[0] + map[0]).contains(&y)
+                && (padding[1]..padding[1] + map[1]).contains(&x_)
+            {
+                let pixel = x[(y - padding[0]) * line + x_ - padding[1]];
+                sum += f64::from(weight) * f64::from(pixel);
+            }
+        }
+        expected.push(if relu { sum.max(0.0) } else { sum });
+    }
+    close(&out[..pixels], &expected, 25.0)?;
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
@@ -188,37 +275,27 @@ proptest! {
         room: bool,
         seed: u64,
     ) {
-        let reach = |i: usize| (kernel[i] - 1) * dilation[i] + 1;
-        let padded = |i: usize| map[i] + 2 * padding[i];
-        prop_assume!((0..2).all(|i| reach(i) <= padded(i)));
-        let output = [0, 1].map(|i| (padded(i) - reach(i)) / stride[i] + 1);
-        let layout = Depthwise::new(DepthwiseShape { map, output, kernel, stride, padding, dilation });
-        let line = map[1] + x_more;
-        let x = numbers(map[0] * line, seed);
-        let weights = numbers(kernel[0] * kernel[1], seed ^ 1);
-        let mut scratch = vec![0.0; layout.scratch()];
-        let pixels = output[0] * output[1];
-        let mut out = vec![9.0; if room { pixels.next_multiple_of(LANES) } else { pixels }];
-        let relu = seed % 2 == 0;
-        let kernel_of_channel = Kernel { weights: &weights, bias: 0.5, relu };
-        // Twice: the second channel must not see what the first has left in the scratch memory.
-        layout.run(Lines { numbers: &numbers(x.len(), seed ^ 2), line }, kernel_of_channel, &mut scratch, &mut out);
-        layout.run(Lines { numbers: &x, line }, kernel_of_channel, &mut scratch, &mut out);
-        let mut expected = Vec::new();
-        for at in 0..pixels {
-            let (oy, ox) = (at / output[1], at % output[1]);
-            let mut sum = 0.5;
-            for (tap, &weight) in weights.iter().enumerate() {
-                let y = oy * stride[0] + tap / kernel[1] * dilation[0];
-                let x_ = ox * stride[1] + tap % kernel[1] * dilation[1];
-                if (padding[0]..padding[0] + map[0]).contains(&y) && (padding[1]..padding[1] + map[1]).contains(&x_) {
-                    let pixel = x[(y - padding[0]) * line + x_ - padding[1]];
-                    sum += f64::from(weight) * f64::from(pixel);
-                }
-            }
-            expected.push(if relu { sum.max(0.0) } else { sum });
-        }
-        close(&out[..pixels], &expected, 25.0)?;
+        depthwise(Windows { map, kernel, stride, padding, dilation }, x_more, room, seed)?;
+    }
+
+    #[test]
+    fn depthwise_convolutions_of_the_usual_shapes_are_those_of_plain_loops(
+        map in [1usize..80, 1usize..80],
+        radius in 1usize..3,
+        stride in 1usize..3,
+        above in 0usize..3,
+        x_more in 0usize..4,
+        room: bool,
+        seed: u64,
+    ) {
+        let windows = Windows {
+            map,
+            kernel: [2 * radius + 1; 2],
+            stride: [stride; 2],
+            padding: [above, radius],
+            dilation: [1, 1],
+        };
+        depthwise(windows, x_more, room, seed)?;
     }
 
     #[test]

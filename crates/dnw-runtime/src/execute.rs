@@ -4,7 +4,7 @@ mod pointwise;
 mod pools;
 mod sums;
 
-use dnw_kernels::inference::{self, DepthwiseShape, Kernel, Lines, Matrix};
+use dnw_kernels::inference::{self, DepthwiseShape, Kernel, Lines, Matrix, copy_every};
 
 use crate::memory::Arena;
 use crate::part::Part;
@@ -82,7 +82,7 @@ impl Prepared {
         match &self.work {
             Work::Sums(sums) => sums.scratch(),
             Work::Depthwise(_, layout) => layout.scratch(),
-            Work::Pool(pool) => pool.from.shape[2],
+            Work::Pool(pool) => pools::shape(pool).scratch(),
             _ => 0,
         }
     }
@@ -155,19 +155,13 @@ unsafe fn pad(pad: &Pad, arena: Arena, part: Part) {
                 continue;
             }
             let first = row * layout.rows[1] * layout.row + line * layout.line;
-            if sx == 1 {
-                rows[first + px..][..width].copy_from_slice(pixels);
-                continue;
-            }
             for remainder in 0..layout.rows[1] {
                 // The first pixel whose padded coordinate has this remainder.
                 let skip = (remainder + sx - px % sx) % sx;
                 let at = first + remainder * layout.row + (skip + px) / sx;
-                let own = pixels.iter().skip(skip).step_by(sx);
-                rows[at..]
-                    .iter_mut()
-                    .zip(own)
-                    .for_each(|(to, &from)| *to = from);
+                if skip < width {
+                    copy_every(sx, &pixels[skip..], &mut rows[at..]);
+                }
             }
         }
     }
@@ -182,18 +176,19 @@ unsafe fn depthwise(
 ) {
     let taps = depthwise.window.kernel[0] * depthwise.window.kernel[1];
     scratch[..layout.scratch()].fill(0.0);
+    let from = depthwise.from;
     for channel in part.share(depthwise.to.shape[0]) {
         // SAFETY: as for `execute`.
         let (x, out) = unsafe {
             (
-                arena.channel(depthwise.from, channel),
+                arena.read(from.at + channel * from.stride, from.stride),
                 arena.channel_mut(depthwise.to, channel),
             )
         };
         let weights = &depthwise.weights[channel * taps..][..taps];
         let lines = Lines {
             numbers: x,
-            line: depthwise.from.shape[2],
+            line: from.shape[2],
         };
         let kernel = Kernel {
             weights,
@@ -255,13 +250,6 @@ unsafe fn copy(copy: &CopyPixels, arena: Arena, part: Part) {
                 arena.write(piece.to as usize, len),
             )
         };
-        if stride == 1 {
-            to.copy_from_slice(from);
-        } else {
-            from.iter()
-                .step_by(stride)
-                .zip(to)
-                .for_each(|(&from, to)| *to = from);
-        }
+        copy_every(stride, from, to);
     }
 }

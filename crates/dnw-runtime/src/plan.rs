@@ -285,7 +285,7 @@ pub struct Sums {
 }
 
 /// Bytes of rows that stay in a level 2 cache, beside what is written: what a strip of lines reads.
-pub const CACHED_BYTES: usize = 640 << 10;
+pub const CACHED_BYTES: usize = 544 << 10;
 
 /// A depthwise convolution that follows another step at once: one kernel for each target of each block, in their order.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Norms and sums, number by number.
 
-use dnw_kernels::inference::sum_lanes;
+use dnw_kernels::inference::{add_scaled, sum_lanes};
 
 use crate::memory::Arena;
 use crate::part::Part;
@@ -42,15 +42,15 @@ pub(super) unsafe fn add(add: &AddMaps, arena: Arena, part: Part) {
     for channel in part.share(add.to.shape[0]) {
         // SAFETY: as the caller promises.
         let out = unsafe { arena.channel_mut(add.to, channel) };
+        let out = &mut out[..add.to.pixels()];
+        let last = add.from.len() - 1;
         for (i, &(a, from)) in add.from.iter().enumerate() {
             // SAFETY: as the caller promises.
             let x = unsafe { arena.channel(from, channel) };
-            for (out, x) in out.iter_mut().zip(x) {
-                *out = if i == 0 { a * x } else { *out + a * x };
+            if i == 0 {
+                out.fill(0.0);
             }
-        }
-        if add.relu {
-            out.iter_mut().for_each(|x| *x = rectified(*x));
+            add_scaled(a, x, add.relu && i == last, out);
         }
     }
 }

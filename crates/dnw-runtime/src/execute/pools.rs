@@ -1,5 +1,7 @@
 //! Pools.
 
+use dnw_kernels::inference::{PoolShape, max_pool, sum_pool};
+
 use super::pointwise::sum;
 use crate::memory::Arena;
 use crate::part::Part;
@@ -21,55 +23,27 @@ pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], pa
         if is_whole && pool.pool == Pool::Average && pool.window.padding == [0, 0] {
             out[0] = sum(x, |x| x) / (height * width) as f32;
         } else {
-            windows(pool, x, &mut scratch[..width], out);
+            let (shape, out) = (shape(pool), &mut out[..pool.to.pixels()]);
+            match pool.pool {
+                Pool::Max => max_pool(shape, x, scratch, out),
+                Pool::Average => {
+                    sum_pool(shape, x, scratch, out);
+                    let scale = 1.0 / (shape.kernel[0] * shape.kernel[1]) as f32;
+                    out.iter_mut().for_each(|x| *x *= scale);
+                }
+            }
         }
     }
 }
 
-/// Pools one map.
-fn windows(pool: &PoolMaps, x: &[f32], columns: &mut [f32], out: &mut [f32]) {
-    let taps = pool.window.kernel[0] * pool.window.kernel[1];
-    match pool.pool {
-        Pool::Max => combine(pool, x, columns, out, f32::NEG_INFINITY, |a, b| {
-            if b > a { b } else { a }
-        }),
-        Pool::Average => {
-            combine(pool, x, columns, out, 0.0, |a, b| a + b);
-            let scale = 1.0 / taps as f32;
-            out[..pool.to.pixels()].iter_mut().for_each(|x| *x *= scale);
-        }
-    }
-}
-
-/// Combines the numbers of each window: first its lines, then its columns.
-fn combine(
-    pool: &PoolMaps,
-    x: &[f32],
-    columns: &mut [f32],
-    out: &mut [f32],
-    start: f32,
-    combine: impl Fn(f32, f32) -> f32,
-) {
-    let [_, height, width] = pool.from.shape;
-    let [_, lines, across] = pool.to.shape;
-    let ([kh, kw], [sy, sx], [py, px]) =
-        (pool.window.kernel, pool.window.stride, pool.window.padding);
-    let inside = |at: usize, stride: usize, kernel: usize, padding: usize, size: usize| {
-        let first = at * stride;
-        first.saturating_sub(padding)..(first + kernel).saturating_sub(padding).min(size)
-    };
-    for y in 0..lines {
-        columns.fill(start);
-        for line in inside(y, sy, kh, py, height) {
-            let pixels = &x[line * width..][..width];
-            columns
-                .iter_mut()
-                .zip(pixels)
-                .for_each(|(to, &x)| *to = combine(*to, x));
-        }
-        for (at, out) in out[y * across..][..across].iter_mut().enumerate() {
-            let window = &columns[inside(at, sx, kw, px, width)];
-            *out = window.iter().fold(start, |a, &b| combine(a, b));
-        }
+/// The windows of a pool.
+pub(super) fn shape(pool: &PoolMaps) -> PoolShape {
+    let ([_, height, width], [_, lines, columns]) = (pool.from.shape, pool.to.shape);
+    PoolShape {
+        map: [height, width],
+        output: [lines, columns],
+        kernel: pool.window.kernel,
+        stride: pool.window.stride,
+        padding: pool.window.padding,
     }
 }

@@ -45,7 +45,7 @@ impl PreparedSums {
         let output = if is_direct {
             Output::Direct {
                 vectors: to.stride / VECTOR,
-                strip: strips::vectors_in_cache(sums.rows.len(), to.stride / VECTOR),
+                strip: strips::vectors_in_cache(&sums, to.stride / VECTOR),
             }
         } else {
             Output::Lines(strips(&sums))

@@ -1,0 +1,239 @@
+//! Depthwise convolutions with square kernels of 3 or 5 taps a side and a stride of 1 or 2, line by line, without a copy of the map.
+//!
+//! Two lines of the output are computed at once. The taps of a kernel's line multiply the same line of the input, from neighbouring columns
+//! on. Lanes beyond the left or right border are not loaded.
+
+use super::shape::{DepthwiseShape, Kernel, Lines};
+use crate::simd::{LANES, vectorised};
+use crate::vector::{HasVector, Set, Vector};
+
+/// The largest kernel.
+const MOST_TAPS: usize = 5;
+
+/// What is known of a shape before the first map.
+#[derive(Clone, Debug)]
+pub(super) struct LineByLine {
+    shape: DepthwiseShape,
+    /// The vectors of a line of the output.
+    vectors: Vec<Lanes>,
+}
+
+/// Sixteen columns of the output.
+#[derive(Clone, Copy, Debug)]
+struct Lanes {
+    /// Whether all that they depend on is inside the map, and they inside the output.
+    are_inside: bool,
+    /// Which of them are inside the output.
+    output: u16,
+    /// For each column of the kernel, which numbers are inside the map. For a stride of 2 there are 32, of which each second is used.
+    taps: [u32; MOST_TAPS],
+}
+
+impl LineByLine {
+    /// Nothing if the shape is not computed here. No size is zero.
+    pub(super) fn new(shape: DepthwiseShape) -> Option<Self> {
+        let DepthwiseShape {
+            map: [_, width],
+            output: [_, columns],
+            kernel: [height, taps],
+            stride: [down, stride],
+            padding: [_, padding],
+            dilation,
+        } = shape;
+        let is_here = height == taps
+            && matches!(taps, 3 | 5)
+            && down == stride
+            && matches!(stride, 1 | 2)
+            && padding == taps / 2
+            && dilation == [1, 1];
+        let vector = |at: usize| {
+            let mut lanes = Lanes {
+                are_inside: true,
+                output: bits(LANES, |i| at + i < columns) as u16,
+                taps: [0; MOST_TAPS],
+            };
+            for tap in 0..taps {
+                let (column, _) = split(tap, taps, stride);
+                let inside = |i: usize| {
+                    (stride * at + i)
+                        .checked_add_signed(column)
+                        .is_some_and(|column| column < width)
+                };
+                lanes.taps[tap] = bits(stride * LANES, inside);
+                lanes.are_inside &= lanes.taps[tap].count_ones() as usize == stride * LANES;
+            }
+            lanes.are_inside &= lanes.output == u16::MAX;
+            lanes
+        };
+        is_here.then(|| Self {
+            shape,
+            vectors: (0..columns).step_by(LANES).map(vector).collect(),
+        })
+    }
+
+    /// Computes one channel.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub(super) fn run(&self, x: Lines<'_>, kernel: Kernel<'_>, out: &mut [f32]) {
+        let ([height, width], [lines, columns]) = (self.shape.map, self.shape.output);
+        assert!(x.line >= width && x.numbers.len() >= (height - 1) * x.line + width);
+        assert!(kernel.weights.len() == self.shape.kernel[0] * self.shape.kernel[1]);
+        assert!(out.len() >= lines * columns);
+        channel(self, x, kernel, out);
+    }
+}
+
+fn bits(count: usize, is_one: impl Fn(usize) -> bool) -> u32 {
+    (0..count).fold(0, |bits, i| bits | u32::from(is_one(i)) << i)
+}
+
+/// The even column, relative to that of the output, from which on a tap's numbers are loaded, and which of each two it uses. With a stride of
+/// 1 it uses all, from any column on.
+#[inline(always)]
+fn split(tap: usize, taps: usize, stride: usize) -> (isize, bool) {
+    let column = tap as isize - (taps / 2) as isize;
+    let odd = column.rem_euclid(stride as isize);
+    (column - odd, odd == 1)
+}
+
+vectorised! {
+    fn channel(layout: &LineByLine, x: Lines<'_>, kernel: Kernel<'_>, out: &mut [f32]) = channel_body;
+}
+
+#[inline(always)]
+fn channel_body<const SET: u8>(
+    layout: &LineByLine,
+    x: Lines<'_>,
+    kernel: Kernel<'_>,
+    out: &mut [f32],
+) where
+    Set<SET>: HasVector,
+{
+    match (layout.shape.kernel[0], layout.shape.stride[0]) {
+        (3, 1) => lines::<SET, 3, 1, 4>(layout, x, kernel, out),
+        (3, _) => lines::<SET, 3, 2, 5>(layout, x, kernel, out),
+        (_, 1) => lines::<SET, 5, 1, 6>(layout, x, kernel, out),
+        (_, _) => lines::<SET, 5, 2, 7>(layout, x, kernel, out),
+    }
+}
+
+/// `K` taps a side, stride `S`: two lines of the output depend on `ROWS` lines of the input.
+#[inline(always)]
+fn lines<const SET: u8, const K: usize, const S: usize, const ROWS: usize>(
+    layout: &LineByLine,
+    x: Lines<'_>,
+    kernel: Kernel<'_>,
+    out: &mut [f32],
+) where
+    Set<SET>: HasVector,
+{
+    let (height, [lines, columns]) = (layout.shape.map[0], layout.shape.output);
+    let weights: &[[f32; K]; K] =
+        &std::array::from_fn(|j| std::array::from_fn(|t| kernel.weights[j * K + t]));
+    for y in (0..lines).step_by(2) {
+        let rows: [*const f32; ROWS] =
+            std::array::from_fn(|j| match (S * y + j).checked_sub(layout.shape.padding[0]) {
+                Some(line) if line < height => x.numbers[line * x.line..].as_ptr(),
+                _ => std::ptr::null(),
+            });
+        let pair = Pair::<K, ROWS> {
+            rows,
+            weights,
+            bias: kernel.bias,
+            relu: kernel.relu,
+            out: &mut out[y * columns..lines.min(y + 2) * columns],
+            columns,
+        };
+        pair.compute::<SET, S>(&layout.vectors);
+    }
+}
+
+/// Two lines of an output, or the last one.
+struct Pair<'a, const K: usize, const ROWS: usize> {
+    /// The lines of the input that they depend on; null outside the map.
+    rows: [*const f32; ROWS],
+    weights: &'a [[f32; K]; K],
+    bias: f32,
+    relu: bool,
+    out: &'a mut [f32],
+    columns: usize,
+}
+
+impl<const K: usize, const ROWS: usize> Pair<'_, K, ROWS> {
+    #[inline(always)]
+    fn compute<const SET: u8, const S: usize>(self, vectors: &[Lanes])
+    where
+        Set<SET>: HasVector,
+    {
+        for (i, lanes) in vectors.iter().enumerate() {
+            let at = i * LANES;
+            let sums = if lanes.are_inside {
+                self.sums::<<Set<SET> as HasVector>::Vector, S, true>(at, lanes)
+            } else {
+                self.sums::<<Set<SET> as HasVector>::Vector, S, false>(at, lanes)
+            };
+            for (sum, line) in sums
+                .into_iter()
+                .zip(self.out.chunks_exact_mut(self.columns))
+            {
+                // SAFETY: the lanes inside the output are inside its line.
+                unsafe {
+                    let to = line.as_mut_ptr().add(at);
+                    if lanes.are_inside {
+                        sum.store(to);
+                    } else {
+                        sum.store_some(to, <Set<SET> as HasVector>::Vector::mask(lanes.output));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sixteen columns of both lines. `INSIDE`: all that they depend on is inside the map.
+    #[inline(always)]
+    fn sums<V: Vector, const S: usize, const INSIDE: bool>(
+        &self,
+        at: usize,
+        lanes: &Lanes,
+    ) -> [V; 2] {
+        const { assert!(ROWS == K + S) };
+        let mut upper = V::splat(self.bias);
+        let mut lower = upper;
+        for j in 0..ROWS {
+            if self.rows[j].is_null() {
+                continue;
+            }
+            for t in 0..K {
+                let (column, is_odd) = split(t, K, S);
+                let from = self.rows[j].wrapping_add(S * at).wrapping_offset(column);
+                let load = |half: usize| {
+                    let from = from.wrapping_add(half * LANES);
+                    // SAFETY: a row is readable inside the map, and what is outside is not loaded.
+                    unsafe {
+                        if INSIDE {
+                            V::load(from)
+                        } else {
+                            V::load_some(from, V::mask((lanes.taps[t] >> (half * LANES)) as u16))
+                        }
+                    }
+                };
+                let x = if S == 1 {
+                    load(0)
+                } else {
+                    V::every_second(load(0), load(1), is_odd)
+                };
+                if j < K {
+                    upper = upper.add_product(V::splat(self.weights[j][t]), x);
+                }
+                if j >= S {
+                    lower = lower.add_product(V::splat(self.weights[j - S][t]), x);
+                }
+            }
+        }
+        match self.relu {
+            true => [upper.relu(), lower.relu()],
+            false => [upper, lower],
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Vectors of sixteen numbers, for loops that the compiler does not vectorise by itself: with loads of some lanes, or of every second number.
+
+use crate::simd::{BASELINE, LANES, multiply_add};
+
+/// Names the vector of an instruction set.
+pub(crate) struct Set<const SET: u8>;
+
+pub(crate) trait HasVector {
+    type Vector: Vector;
+}
+
+/// Sixteen numbers in registers.
+///
+/// All methods may only be called in functions that are compiled for the instruction set, as those of [`vectorised!`](crate::simd::vectorised)
+/// are.
+pub(crate) trait Vector: Copy {
+    /// Which lanes are meant.
+    type Mask: Copy;
+
+    /// Lane `i` is meant if bit `i` is one.
+    fn mask(bits: u16) -> Self::Mask;
+
+    fn splat(x: f32) -> Self;
+
+    /// # Safety
+    /// Sixteen numbers must be readable.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// Lanes that are not meant are zero.
+    ///
+    /// # Safety
+    /// The numbers of the lanes that are meant must be readable.
+    unsafe fn load_some(from: *const f32, mask: Self::Mask) -> Self;
+
+    /// # Safety
+    /// Sixteen numbers must be writable.
+    unsafe fn store(self, to: *mut f32);
+
+    /// Writes the lanes that are meant.
+    ///
+    /// # Safety
+    /// Their numbers must be writable.
+    unsafe fn store_some(self, to: *mut f32, mask: Self::Mask);
+
+    /// `self + a * b`, fused where the instruction set has it.
+    fn add_product(self, a: Self, b: Self) -> Self;
+
+    /// Zero where a number is negative or not a number.
+    fn relu(self) -> Self;
+
+    /// The even or odd ones of 32 numbers.
+    fn every_second(first: Self, second: Self, odd: bool) -> Self;
+}
+
+impl HasVector for Set<BASELINE> {
+    type Vector = [f32; LANES];
+}
+
+impl Vector for [f32; LANES] {
+    type Mask = u16;
+
+    #[inline(always)]
+    fn mask(bits: u16) -> u16 {
+        bits
+    }
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        [x; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe { from.cast::<Self>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_some(from: *const f32, mask: u16) -> Self {
+        if mask == u16::MAX {
+            // SAFETY: as the caller promises.
+            return unsafe { Self::load(from) };
+        }
+        let mut x = [0.0; LANES];
+        for (i, x) in x.iter_mut().enumerate() {
+            if mask >> i & 1 == 1 {
+                // SAFETY: as the caller promises; the address is computed without a claim that it is in bounds.
+                *x = unsafe { from.wrapping_add(i).read() };
+            }
+        }
+        x
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as the caller promises.
+        unsafe { to.cast::<Self>().write_unaligned(self) };
+    }
+
+    #[inline(always)]
+    unsafe fn store_some(self, to: *mut f32, mask: u16) {
+        if mask == u16::MAX {
+            // SAFETY: as the caller promises.
+            return unsafe { self.store(to) };
+        }
+        for (i, x) in self.into_iter().enumerate() {
+            if mask >> i & 1 == 1 {
+                // SAFETY: as the caller promises.
+                unsafe { to.wrapping_add(i).write(x) };
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add_product(mut self, a: Self, b: Self) -> Self {
+        for i in 0..LANES {
+            self[i] = multiply_add::<BASELINE>(a[i], b[i], self[i]);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn relu(mut self) -> Self {
+        for x in &mut self {
+            *x = if *x > 0.0 { *x } else { 0.0 };
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn every_second(first: Self, second: Self, odd: bool) -> Self {
+        let mut every = [0.0; LANES];
+        for i in 0..LANES / 2 {
+            every[i] = first[2 * i + usize::from(odd)];
+            every[LANES / 2 + i] = second[2 * i + usize::from(odd)];
+        }
+        every
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{HasVector, Set, Vector};
+    use crate::simd::{AVX2, AVX512};
+
+    impl HasVector for Set<AVX512> {
+        type Vector = __m512;
+    }
+
+    // SAFETY of all blocks: the machine has AVX-512, as the trait demands; memory is as the caller promises.
+    impl Vector for __m512 {
+        type Mask = __mmask16;
+
+        #[inline(always)]
+        fn mask(bits: u16) -> __mmask16 {
+            bits
+        }
+
+        #[inline(always)]
+        fn splat(x: f32) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_set1_ps(x) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_some(from: *const f32, mask: __mmask16) -> Self {
+            // SAFETY: see above; lanes that are not meant are not read.
+            unsafe { _mm512_maskz_loadu_ps(mask, from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: see above.
+            unsafe { _mm512_storeu_ps(to, self) };
+        }
+
+        #[inline(always)]
+        unsafe fn store_some(self, to: *mut f32, mask: __mmask16) {
+            // SAFETY: see above; lanes that are not meant are not written.
+            unsafe { _mm512_mask_storeu_ps(to, mask, self) };
+        }
+
+        #[inline(always)]
+        fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_fmadd_ps(a, b, self) }
+        }
+
+        #[inline(always)]
+        fn relu(self) -> Self {
+            // SAFETY: see above. The second operand is the result for numbers that are none.
+            unsafe { _mm512_max_ps(self, _mm512_setzero_ps()) }
+        }
+
+        #[inline(always)]
+        fn every_second(first: Self, second: Self, odd: bool) -> Self {
+            // SAFETY: see above.
+            unsafe {
+                let even =
+                    _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let index = _mm512_add_epi32(even, _mm512_set1_epi32(odd.into()));
+                _mm512_permutex2var_ps(first, index, second)
+            }
+        }
+    }
+
+    impl HasVector for Set<AVX2> {
+        type Vector = Two;
+    }
+
+    /// Sixteen numbers in two registers.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Two(__m256, __m256);
+
+    // SAFETY of all blocks: the machine has AVX2 and FMA, as the trait demands; memory is as the caller promises.
+    impl Vector for Two {
+        type Mask = (__m256i, __m256i);
+
+        #[inline(always)]
+        fn mask(bits: u16) -> Self::Mask {
+            // SAFETY: see above. A lane is meant if its highest bit is one.
+            unsafe {
+                let bits = _mm256_set1_epi32(i32::from(bits));
+                let low = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
+                let high = _mm256_setr_epi32(23, 22, 21, 20, 19, 18, 17, 16);
+                (_mm256_sllv_epi32(bits, low), _mm256_sllv_epi32(bits, high))
+            }
+        }
+
+        #[inline(always)]
+        fn splat(x: f32) -> Self {
+            // SAFETY: see above.
+            let x = unsafe { _mm256_set1_ps(x) };
+            Self(x, x)
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: see above.
+            unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_some(from: *const f32, (low, high): Self::Mask) -> Self {
+            // SAFETY: see above; lanes that are not meant are not read.
+            unsafe {
+                Self(
+                    _mm256_maskload_ps(from, low),
+                    _mm256_maskload_ps(from.wrapping_add(8), high),
+                )
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: see above.
+            unsafe {
+                _mm256_storeu_ps(to, self.0);
+                _mm256_storeu_ps(to.add(8), self.1);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store_some(self, to: *mut f32, (low, high): Self::Mask) {
+            // SAFETY: see above; lanes that are not meant are not written.
+            unsafe {
+                _mm256_maskstore_ps(to, low, self.0);
+                _mm256_maskstore_ps(to.wrapping_add(8), high, self.1);
+            }
+        }
+
+        #[inline(always)]
+        fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: see above.
+            unsafe {
+                Self(
+                    _mm256_fmadd_ps(a.0, b.0, self.0),
+                    _mm256_fmadd_ps(a.1, b.1, self.1),
+                )
+            }
+        }
+
+        #[inline(always)]
+        fn relu(self) -> Self {
+            // SAFETY: see above. The second operand is the result for numbers that are none.
+            unsafe {
+                let zero = _mm256_setzero_ps();
+                Self(_mm256_max_ps(self.0, zero), _mm256_max_ps(self.1, zero))
+            }
+        }
+
+        #[inline(always)]
+        fn every_second(first: Self, second: Self, odd: bool) -> Self {
+            // SAFETY: see above.
+            unsafe { Self(pick(first, odd), pick(second, odd)) }
+        }
+    }
+
+    /// # Safety
+    /// The machine has AVX2.
+    #[inline(always)]
+    unsafe fn pick(x: Two, odd: bool) -> __m256 {
+        // SAFETY: as the caller promises.
+        unsafe {
+            // Both halves of a register at a time: 0 2 8 10, 4 6 12 14.
+            let mixed = if odd {
+                _mm256_shuffle_ps::<0b11_01_11_01>(x.0, x.1)
+            } else {
+                _mm256_shuffle_ps::<0b10_00_10_00>(x.0, x.1)
+            };
+            let ordered = _mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(mixed));
+            _mm256_castpd_ps(ordered)
+        }
+    }
+}
