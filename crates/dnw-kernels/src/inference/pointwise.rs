@@ -53,6 +53,6 @@ vectorised! {
 fn add_body<const SET: u8>(a: f32, x: &[f32], relu: bool, sum: &mut [f32]) {
     for (sum, &x) in sum.iter_mut().zip(x) {
         let y = multiply_add::<SET>(a, x, *sum);
-        *sum = if relu && !(y > 0.0) { 0.0 } else { y };
+        *sum = if !relu || y > 0.0 { y } else { 0.0 };
     }
 }
