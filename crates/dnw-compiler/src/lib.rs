@@ -54,6 +54,7 @@ pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
         passes::fold_norms(&mut graph);
     }
     if passes.fuse {
+        passes::fuse_constant_channels(&mut graph);
         passes::fuse(&mut graph);
     }
     if passes.strips {

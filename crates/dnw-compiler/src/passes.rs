@@ -163,10 +163,71 @@ pub(crate) fn fuse_constants(graph: &mut Graph) {
 
 /// Whether something can be added to this node's output: a convolution that nobody else reads.
 fn can_add(graph: &Graph, conv: usize, readers: &[usize]) -> bool {
-    let node = &graph.nodes[conv];
-    let is_conv =
-        matches!(&node.op, Op::Conv(conv) if conv.then.is_none()) && node.inputs.len() == 1;
-    is_conv && !node.relu && readers[conv] == 1
+    is_conv(graph, conv) && !graph.nodes[conv].relu && readers[conv] == 1
+}
+
+/// Lets a convolution compute the constant channels that are concatenated with its output, as targets without edges, and gives its targets the
+/// order that is selected. Its output then needs no copy where a sum reads it.
+pub(crate) fn fuse_constant_channels(graph: &mut Graph) {
+    for at in 0..graph.nodes.len() {
+        let readers = graph.readers();
+        let inputs = graph.nodes[at].inputs.clone();
+        let is_own = |conv: usize| readers[conv] == 1 && is_conv(graph, conv);
+        match (&graph.nodes[at].op, &inputs[..]) {
+            (Op::Concat, &[conv, constant]) if is_own(conv) && !graph.nodes[conv].relu => {
+                let Some(values) = uniform(graph, constant) else {
+                    continue;
+                };
+                take_over(graph, at, conv, |conv| {
+                    conv.edges
+                        .resize(conv.edges.len() + values.len(), Vec::new());
+                    conv.bias.extend(values);
+                });
+                if readers[constant] == 1 {
+                    graph.nodes[constant].op = Op::Removed;
+                }
+            }
+            (Op::Select(channels), &[conv]) if is_own(conv) => {
+                let channels = channels.clone();
+                take_over(graph, at, conv, |conv| {
+                    let edges = channels.iter().map(|&channel| conv.edges[channel].clone());
+                    conv.edges = edges.collect();
+                    conv.bias = channels.iter().map(|&channel| conv.bias[channel]).collect();
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a node is a convolution to whose output nothing is done yet.
+fn is_conv(graph: &Graph, node: usize) -> bool {
+    let node = &graph.nodes[node];
+    matches!(&node.op, Op::Conv(conv) if conv.then.is_none()) && node.inputs.len() == 1
+}
+
+/// Node `at` becomes the convolution, after a change.
+fn take_over(graph: &mut Graph, at: usize, conv: usize, change: impl FnOnce(&mut Conv)) {
+    let mut op = std::mem::replace(&mut graph.nodes[conv].op, Op::Removed);
+    if let Op::Conv(conv) = &mut op {
+        change(conv);
+    }
+    graph.nodes[at].inputs = std::mem::take(&mut graph.nodes[conv].inputs);
+    graph.nodes[at].relu |= graph.nodes[conv].relu;
+    graph.nodes[at].op = op;
+}
+
+/// The value of each map of a constant, if all its pixels have it.
+fn uniform(graph: &Graph, constant: usize) -> Option<Vec<f64>> {
+    let node = &graph.nodes[constant];
+    let Op::Constant(values) = &node.op else {
+        return None;
+    };
+    let maps = values.chunks(node.shape[1] * node.shape[2]);
+    let value = |map: &[f64]| map.iter().all(|x| *x == map[0]).then_some(map[0]);
+    maps.map(value)
+        .collect::<Option<Vec<f64>>>()
+        .filter(|_| !node.relu)
 }
 
 /// Fuses sums with one convolution's output into that convolution, and ReLUs into the layer before.
@@ -209,29 +270,15 @@ fn fuse_relu(graph: &mut Graph, at: usize, input: usize, readers: &[usize]) {
 
 /// The sum becomes the convolution, with the other term as its second input; a term that is the same for each pixel goes into the bias.
 fn fuse_sum(graph: &mut Graph, at: usize, conv: usize, other: usize) {
-    let mut op = std::mem::replace(&mut graph.nodes[conv].op, Op::Removed);
-    let mut inputs = std::mem::take(&mut graph.nodes[conv].inputs);
-    let pixels = graph.nodes[at].shape[1] * graph.nodes[at].shape[2];
-    let constant = match &graph.nodes[other].op {
-        Op::Constant(values) if !graph.nodes[other].relu => {
-            let maps = values
-                .chunks(pixels)
-                .map(|map| map.iter().all(|x| *x == map[0]).then_some(map[0]));
-            maps.collect::<Option<Vec<f64>>>()
-        }
-        _ => None,
-    };
-    match (&mut op, constant) {
-        (Op::Conv(conv), Some(values)) => {
-            conv.bias
-                .iter_mut()
-                .zip(values)
-                .for_each(|(bias, value)| *bias += value);
-        }
-        _ => inputs.push(other),
+    let constant = uniform(graph, other);
+    let is_constant = constant.is_some();
+    take_over(graph, at, conv, |conv| {
+        let biases = conv.bias.iter_mut().zip(constant.into_iter().flatten());
+        biases.for_each(|(bias, value)| *bias += value);
+    });
+    if !is_constant {
+        graph.nodes[at].inputs.push(other);
     }
-    graph.nodes[at].op = op;
-    graph.nodes[at].inputs = inputs;
 }
 
 /// Lets a depthwise convolution follow the sparse convolution before it strip by strip, where the rows of a strip fit in the cache.

@@ -208,7 +208,7 @@ fn depthwise(windows: Windows, x_more: usize, room: bool, seed: u64) -> Result<(
             pixels
         }
     ];
-    let relu = seed % 2 == 0;
+    let relu = seed.is_multiple_of(2);
     let kernel_of_channel = Kernel {
         weights: &weights,
         bias: 0.5,

@@ -192,11 +192,14 @@ fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
         .any(|&term| term as usize >= sums.rows.len());
     require(!outside, "an edge comes from outside the layer")?;
     check_then(sums, places)?;
-    if let Some(residual) = sums.residual {
-        maps(residual, arena)?;
-        let alike = residual.shape == [targets, height, width];
-        require(alike, "the residual has another shape than the sums")?;
-        disjoint(&to, &read(residual))?;
+    let residuals = sums.residual.len();
+    require(
+        residuals == 0 || residuals == targets,
+        "there are other numbers of residuals and targets",
+    )?;
+    let reads = Maps::new(0, [1, height, width]).stride;
+    for &residual in &sums.residual {
+        disjoint(&to, &range(residual as usize, reads, arena)?)?;
     }
     Ok(())
 }

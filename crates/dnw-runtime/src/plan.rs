@@ -276,8 +276,8 @@ pub struct Sums {
     pub channels: Vec<u32>,
     /// Where the output lies.
     pub to: Maps,
-    /// Maps that are added to the sums, of their shape.
-    pub residual: Option<Maps>,
+    /// Where the map starts that is added to each channel of the sums, of their height and width; none is added if the list is empty.
+    pub residual: Vec<u32>,
     /// Whether negative sums become zero.
     pub relu: bool,
     /// A depthwise convolution of the sums, whose result is the output. The sums of a few lines stay in the cache until it has read them.

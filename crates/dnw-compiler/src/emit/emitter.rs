@@ -93,6 +93,15 @@ impl<'a> Emitter<'a> {
         to
     }
 
+    /// Where each channel of a node starts.
+    pub(super) fn starts(&self, node: usize) -> Vec<u32> {
+        let channels = self.views.of(self.graph, node);
+        let starts = channels
+            .iter()
+            .map(|&(base, channel)| self.channel(base, channel).at as u32);
+        starts.collect()
+    }
+
     /// Where one channel of a node with memory lies.
     pub(super) fn channel(&self, base: usize, channel: usize) -> Maps {
         let maps = self.maps[base].expect("a node that is read was computed before");

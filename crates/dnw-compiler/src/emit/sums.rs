@@ -11,7 +11,7 @@ use crate::graph::{Conv, Edge, Node, Then};
 impl Emitter<'_> {
     pub(super) fn sums(&mut self, node: &Node, conv: &Conv) -> Maps {
         let channels = self.views.of(self.graph, node.inputs[0]);
-        let residual = node.inputs.get(1).map(|&input| self.contiguous(input));
+        let residual = node.inputs.get(1).map(|&input| self.starts(input));
         let taps = conv.window.kernel[0] * conv.window.kernel[1];
         let [_, height, width] = self.graph.nodes[node.inputs[0]].shape;
         let used: Vec<bool> = {
@@ -31,9 +31,8 @@ impl Emitter<'_> {
         };
         // Where each source starts, and each tap relative to it.
         let (starts, tap, line) = if is_pointwise {
-            let starts = channels
-                .iter()
-                .map(|&(base, channel)| self.channel(base, channel).at);
+            let starts = self.starts(node.inputs[0]);
+            let starts = starts.iter().map(|&start| start as usize);
             (starts.collect::<Vec<usize>>(), vec![0], map[1])
         } else {
             let layout = Padded::new(window, [height, width]).expect("a circuit's window fits");
@@ -70,7 +69,7 @@ impl Emitter<'_> {
             line,
             channels: blocked.channels,
             to,
-            residual,
+            residual: residual.unwrap_or_default(),
             relu,
             then: conv
                 .then

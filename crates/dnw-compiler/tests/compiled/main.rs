@@ -5,3 +5,4 @@
 mod random;
 
 mod passes;
+mod residual;

@@ -19,7 +19,8 @@ pub(super) struct PreparedSums {
     weights: Vec<f32>,
     targets: Vec<Target>,
     to: Maps,
-    residual: Option<Maps>,
+    /// Where the map of each channel starts; empty if none is added.
+    residual: Vec<u32>,
     relu: bool,
     map: [usize; 2],
     line: usize,
@@ -39,7 +40,7 @@ enum Output {
 
 impl PreparedSums {
     pub(super) fn new(sums: Sums) -> Self {
-        let Sums { to, residual, .. } = sums;
+        let to = sums.to;
         let is_direct =
             sums.then.is_none() && sums.line == to.shape[2] && to.stride.is_multiple_of(VECTOR);
         let output = if is_direct {
@@ -55,13 +56,12 @@ impl PreparedSums {
             .iter()
             .zip(&sums.bias)
             .map(|(&channel, &bias)| {
-                let at = |maps: Maps| (maps.at + channel as usize * maps.stride) as u32;
                 let is_channel = channel != u32::MAX;
+                let out = (to.at + channel as usize * to.stride) as u32;
+                let residual = sums.residual.get(channel as usize);
                 Target {
-                    out: if is_channel { at(to) } else { NONE },
-                    residual: residual
-                        .filter(|_| is_channel && is_direct)
-                        .map_or(NONE, at),
+                    out: if is_channel { out } else { NONE },
+                    residual: residual.copied().filter(|_| is_direct).unwrap_or(NONE),
                     bias,
                 }
             });
@@ -76,7 +76,7 @@ impl PreparedSums {
             offsets,
             weights: sums.weights,
             to,
-            residual,
+            residual: sums.residual,
             relu: sums.relu,
             map: sums.map,
             line: sums.line,
@@ -145,7 +145,7 @@ impl PreparedSums {
             }
             Output::Lines(strips) => {
                 // A residual comes before the ReLU.
-                sums.relu &= self.residual.is_none();
+                sums.relu &= self.residual.is_empty();
                 for strip in strips {
                     // SAFETY: as the caller promises.
                     unsafe { self.lines(strip, sums, own.clone(), arena, scratch) };
@@ -206,9 +206,9 @@ impl PreparedSums {
             unsafe { self.sum(one, 0..1, &targets[..self.block], strip.vectors) };
             for (i, own) in these.iter().enumerate().filter(|(_, own)| own.out != NONE) {
                 let summed = &mut summed[i * numbers + strip.skip..(i + 1) * numbers];
-                if let Some(maps) = self.residual {
-                    let channel = (own.out as usize - self.to.at) / self.to.stride;
-                    let at = maps.at + channel * maps.stride + strip.lines.start * self.map[1];
+                let channel = (own.out as usize - self.to.at) / self.to.stride;
+                if let Some(&residual) = self.residual.get(channel) {
+                    let at = residual as usize + strip.lines.start * self.map[1];
                     // SAFETY: as for `execute`.
                     let residual = unsafe { arena.read(at, strip.lines.len() * self.map[1]) };
                     self.add_lines(residual, summed);

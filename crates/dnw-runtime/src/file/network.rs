@@ -130,7 +130,7 @@ impl Code for Sums {
         self.line.write(to);
         to.runs(&self.channels);
         self.to.write(to);
-        self.residual.write(to);
+        to.runs(&self.residual);
         self.relu.write(to);
         self.then.write(to);
     }
@@ -154,9 +154,9 @@ impl Code for Sums {
             map: Code::read(from)?,
             line: Code::read(from)?,
             channels: from.runs(bias.len())?,
-            bias,
             to: Code::read(from)?,
-            residual: Code::read(from)?,
+            residual: from.runs(bias.len())?,
+            bias,
             relu: Code::read(from)?,
             then: Code::read(from)?,
         })

@@ -155,7 +155,10 @@ fn sums(
         line,
         channels: (0..blocks * block).map(channel).collect(),
         to,
-        residual,
+        residual: residual.map_or_else(Vec::new, |maps| {
+            let starts = (0..to.shape[0]).map(|channel| maps.at + channel * maps.stride);
+            starts.map(|start| start as u32).collect()
+        }),
         relu: random.one_in(2),
         then: None,
     }

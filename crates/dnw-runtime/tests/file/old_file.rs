@@ -185,7 +185,7 @@ fn plan() -> Plan {
                 line: 3,
                 channels: vec![1, 0],
                 to: maps(64),
-                residual: None,
+                residual: vec![],
                 relu: true,
                 then: None,
             }),

@@ -181,7 +181,11 @@ fn sums(random: &mut Random) -> Sums {
         line: random.below(20),
         channels,
         to: maps(random),
-        residual: random.one_in(2).then(|| maps(random)),
+        residual: if random.one_in(2) {
+            random.progression(blocks * block, 1 << 20)
+        } else {
+            vec![]
+        },
         relu: random.one_in(2),
         then: random.one_in(2).then(|| kernels(random)),
     }

@@ -33,7 +33,7 @@ fn sparse(random: &mut Random, [sources, targets]: [usize; 2], taps: usize, one_
         line: 32,
         channels,
         to: Maps::new(1 << 20, [targets, 28, 28]),
-        residual: None,
+        residual: vec![],
         relu: true,
         then: None,
     })

@@ -13,7 +13,7 @@ pub fn empty_sums() -> Sums {
         line: 0,
         channels: vec![],
         to: Maps::default(),
-        residual: None,
+        residual: vec![],
         relu: false,
         then: None,
     }
