@@ -4,6 +4,7 @@ mod backends;
 mod files;
 mod gpu_check;
 mod gpu_traffic;
+mod kill_and_resume;
 mod machine;
 mod mnist;
 mod models;
@@ -43,6 +44,8 @@ enum Task {
     GpuCheck(gpu_check::GpuCheckArgs),
     /// Count the kernel launches of training steps and the bytes that they move, on a graphics adapter
     GpuTraffic(gpu_traffic::TrafficArgs),
+    /// Kill trainings at random instants, resume them, and compare every byte with runs without a pause
+    KillAndResume(kill_and_resume::KillArgs),
     /// Draw the README's pictures from a run of the main job
     Pictures(pictures::PictureArgs),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::BenchPeers(args) => peers::run(&args),
         Task::GpuCheck(args) => gpu_check::run(&args),
         Task::GpuTraffic(args) => gpu_traffic::run(&args),
+        Task::KillAndResume(args) => kill_and_resume::run(&args),
         Task::Pictures(args) => pictures::run(&args),
     };
     match result {

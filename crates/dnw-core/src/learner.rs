@@ -3,8 +3,8 @@
 //! Burn's training strategies call [`TrainStep::optimize`] for each update. A [`Wired`] model runs the
 //! optimizer step of its model and then rewires, so the user's steps stay the same.
 //!
-//! Burn's checkpoints store weights and wirings but not the [`Clock`](crate::Clock). Before resuming a run
-//! whose schedule depends on progress, call [`Wired::set_clock`].
+//! Burn's checkpoints store weights and wirings, but not the [`Clock`](crate::Clock) nor the gradients that a rule has
+//! seen. To resume a run, store [`Wired::to_record`] beside them and call [`Wired::restore`].
 
 use std::fmt;
 

@@ -94,6 +94,9 @@ pub use tensor_view::TensorView;
 pub use unit::{Unit, UnitError};
 pub use weight_shape::{Layout, WeightShape};
 pub use wire::{Ranking, Wire};
-pub use wired::{Rewiring, TensorRewiring, Wired, WiredTensor};
+pub use wired::{
+    RecordError, RecordedTensor, Rewiring, TensorRewiring, Wired, WiredProgress, WiredRecord,
+    WiredTensor,
+};
 pub use wiring::Wiring;
 pub use workers::on_workers;

@@ -16,12 +16,14 @@ mod gradients;
 mod learning;
 mod module;
 mod on_device;
+mod record;
 mod rewinding;
 mod rewiring;
 mod setters;
 mod traversal;
 
 pub(crate) use facts::{TensorBudget, Tensors};
+pub use record::{RecordError, RecordedTensor, WiredProgress, WiredRecord};
 pub use rewiring::{Rewiring, TensorRewiring, WiredTensor};
 
 use learning::Learning;
@@ -313,7 +315,7 @@ impl<M: Module> Wired<M> {
         self.clock
     }
 
-    /// Sets the clock, to resume a stored run.
+    /// Sets the clock. [`restore`](Self::restore) does it with all other state.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::fingerprint::fingerprint;
 use crate::part::bad_image;
 use crate::subset::Subset;
 use crate::{DataError, Part, Transforms};
@@ -137,6 +138,17 @@ impl DataSet {
         self.shape
     }
 
+    /// A hash by which a run recognises its data: 64 hexadecimal digits. Classes, labels and statistics count, and the images: in memory
+    /// every pixel, otherwise the names of the files and the sizes of up to 4096 of them. Transforms do not count.
+    pub fn fingerprint(&self) -> String {
+        let names = std::iter::once(&self.name).chain(&self.classes);
+        fingerprint(
+            names.map(String::as_str),
+            self.mean.iter().chain(&self.std),
+            [&*self.train, &*self.test],
+        )
+    }
+
     /// Test image `index` after its transform, before normalisation: `[channels, height, width]`, the
     /// [`shape`](Self::shape).
     ///
@@ -205,4 +217,26 @@ fn subset(
         });
     }
     Ok(Arc::new(Subset::draw(part, asked)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Images;
+
+    fn data(pixels: [u8; 4], labels: [u16; 2]) -> DataSet {
+        let images = |pixels: &[u8]| Images::new([1, 1, 2], pixels.to_vec(), labels.to_vec());
+        let classes = vec!["a".to_owned(), "b".to_owned()];
+        let (train, test) = (images(&pixels).unwrap(), images(&[1, 2, 3, 4]).unwrap());
+        DataSet::new("own", classes, train, test, (vec![0.5], vec![0.25])).unwrap()
+    }
+
+    #[test]
+    fn equal_data_have_equal_fingerprints_and_a_changed_pixel_or_label_shows() {
+        let first = data([0, 9, 8, 7], [0, 1]).fingerprint();
+        assert_eq!(first.len(), 64);
+        assert_eq!(data([0, 9, 8, 7], [0, 1]).fingerprint(), first);
+        assert_ne!(data([0, 9, 8, 6], [0, 1]).fingerprint(), first);
+        assert_ne!(data([0, 9, 8, 7], [1, 1]).fingerprint(), first);
+    }
 }

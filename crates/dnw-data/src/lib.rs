@@ -36,6 +36,7 @@ mod data_set;
 pub mod digits;
 mod error;
 mod fetch;
+mod fingerprint;
 pub mod folder;
 pub mod idx;
 pub mod imagenet;

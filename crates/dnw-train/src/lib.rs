@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 #![recursion_limit = "256"]
 
+pub mod checkpoints;
 pub mod comparison;
 pub mod compiled;
 pub mod counting;
@@ -16,6 +17,7 @@ mod masks;
 pub mod profile;
 pub mod recipe;
 pub mod recording;
+pub mod resuming;
 pub mod run;
 mod run_writer;
 pub mod runner;

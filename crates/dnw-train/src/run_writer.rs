@@ -1,16 +1,24 @@
 //! Writes the files of a run during training.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Tensor, activation};
 use dnw_models::Classifier;
 
 use crate::data::DataSet;
+use crate::run::Checkpoint;
 use crate::run::frame::Frame;
 use crate::run::history::HistoryWriter;
-use crate::run::{Metric, MetricsWriter, RunError, RunFolder, save_weights};
+use crate::run::{
+    FilesState, Metric, MetricsWriter, Position, RunError, RunFolder, SumsState, to_bytes,
+    write_whole,
+};
 use crate::runner::RunnerError;
 use crate::training::{Evaluation, Training, Update};
+
+mod samples;
+
+use samples::Samples;
 
 /// Approximate number of training lines in `metrics.jsonl`.
 const METRIC_LINES: u64 = 400;
@@ -22,11 +30,6 @@ const MIN_FRAMES: u64 = 12;
 const FRAME_BYTES: u64 = 24 << 20;
 /// Every how many frames the nodes' feature maps are recorded.
 const MAPS_EVERY: u64 = 5;
-/// Sample images per class.
-const SAMPLES_PER_CLASS: usize = 1;
-/// The most classes with sample images; more would not fit on a page.
-const MAX_SAMPLED_CLASSES: usize = 20;
-
 /// Writes metrics, histories, frames and weights.
 pub struct RunWriter<'a> {
     folder: &'a RunFolder,
@@ -35,8 +38,12 @@ pub struct RunWriter<'a> {
     samples: Samples,
     every: u64,
     sums: Sums,
+    /// The updates that get a frame.
     frames: BTreeSet<u64>,
-    kept: u64,
+    /// The updates that have one.
+    written: BTreeSet<u64>,
+    /// The weights of the last evaluation and of the best one.
+    weights: BTreeMap<String, Position>,
 }
 
 /// Sums since the last line of metrics.
@@ -50,10 +57,28 @@ struct Sums {
     rate: f64,
 }
 
-/// A few test images.
-struct Samples {
-    images: TensorData,
-    count: usize,
+impl Sums {
+    fn to_state(&self) -> SumsState {
+        SumsState {
+            loss: self.loss.to_bits(),
+            right: self.right,
+            images: self.images,
+            updates: self.updates,
+            swaps: self.swaps,
+            rate: self.rate.to_bits(),
+        }
+    }
+
+    fn from_state(state: &SumsState) -> Self {
+        Self {
+            loss: f64::from_bits(state.loss),
+            right: state.right,
+            images: state.images,
+            updates: state.updates,
+            swaps: state.swaps,
+            rate: f64::from_bits(state.rate),
+        }
+    }
 }
 
 impl<'a> RunWriter<'a> {
@@ -81,12 +106,72 @@ impl<'a> RunWriter<'a> {
             every: (updates / METRIC_LINES).max(1),
             sums: Sums::default(),
             frames: frame_moments(updates, entries as u64),
-            kept: 0,
+            written: BTreeSet::new(),
+            weights: BTreeMap::new(),
         };
         writer.frame(training, true)?;
-        save_weights(&*training.model, &folder.weights("last"))?;
+        writer.save(training, &["last"])?;
         writer.draw(training)?;
         Ok(writer)
+    }
+
+    /// Goes on from a checkpoint, which undoes all that the run wrote after it.
+    pub(crate) fn resume<M: Classifier>(
+        folder: &'a RunFolder,
+        training: &Training<M>,
+        data: &DataSet,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, RunnerError> {
+        let state = &checkpoint.state.files;
+        let tensors = training.model.tensors();
+        let histories = tensors.iter().map(|tensor| {
+            let path = folder.history(&tensor.name);
+            let Some(position) = state.histories.get(&tensor.name) else {
+                return Err(RunError::damaged(path, "no checkpoint names it"));
+            };
+            let shape = tensor.shape.clone();
+            let writer = HistoryWriter::resume(path, shape, &tensor.legal, position)?;
+            Ok((tensor.name.clone(), writer))
+        });
+        let histories = histories.collect::<Result<_, RunError>>()?;
+        let entries: usize = tensors.iter().map(|tensor| tensor.weights.len()).sum();
+        let updates = training.updates();
+        let writer = Self {
+            folder,
+            metrics: MetricsWriter::resume(folder.metrics(), &state.metrics)?,
+            histories,
+            samples: Samples::choose(folder, data)?,
+            every: (updates / METRIC_LINES).max(1),
+            sums: Sums::from_state(&state.sums),
+            frames: frame_moments(updates, entries as u64),
+            written: state.frames.iter().copied().collect(),
+            weights: state.weights.clone(),
+        };
+        folder.clean(&state.frames)?;
+        checkpoint.remove_others(folder)?;
+        for which in ["last", "best"] {
+            let path = folder.weights(which);
+            match checkpoint.weights(folder, which)? {
+                Some(bytes) => write_whole(&path, &bytes)?,
+                None if path.exists() => std::fs::remove_file(&path)
+                    .map_err(|source| RunError::Write { path, source })?,
+                None => {}
+            }
+        }
+        Ok(writer)
+    }
+
+    /// The state of all files, which are on the disk then.
+    pub(crate) fn state(&mut self) -> Result<FilesState, RunError> {
+        let histories = self.histories.iter_mut();
+        let histories = histories.map(|(name, history)| Ok((name.clone(), history.sync()?)));
+        Ok(FilesState {
+            histories: histories.collect::<Result<_, RunError>>()?,
+            metrics: self.metrics.sync()?,
+            frames: self.written.iter().copied().collect(),
+            weights: self.weights.clone(),
+            sums: self.sums.to_state(),
+        })
     }
 
     /// Records an update.
@@ -114,7 +199,8 @@ impl<'a> RunWriter<'a> {
             self.write_metric(training)?;
         }
         if self.frames.contains(&update.update) {
-            self.frame(training, self.kept.is_multiple_of(MAPS_EVERY))?;
+            let count = self.written.len() as u64;
+            self.frame(training, count.is_multiple_of(MAPS_EVERY))?;
         }
         Ok(())
     }
@@ -153,17 +239,37 @@ impl<'a> RunWriter<'a> {
             confusion: found.confusion.clone(),
         })?;
         self.flush()?;
-        save_weights(&*training.model, &self.folder.weights("last"))?;
-        if is_best {
-            save_weights(&*training.model, &self.folder.weights("best"))?;
-        }
+        let which: &[&str] = if is_best {
+            &["last", "best"]
+        } else {
+            &["last"]
+        };
+        self.save(training, which)?;
         self.draw(training)
+    }
+
+    /// Writes the weights under these names.
+    fn save<M: Classifier>(
+        &mut self,
+        training: &Training<M>,
+        which: &[&str],
+    ) -> Result<(), RunError> {
+        let bytes = to_bytes(&*training.model, &self.folder.weights("last"))?;
+        for &which in which {
+            write_whole(&self.folder.weights(which), &bytes)?;
+            self.weights.insert(which.to_owned(), Position::of(&bytes));
+        }
+        Ok(())
     }
 
     /// Records the end.
     pub(crate) fn end<M: Classifier>(mut self, training: &Training<M>) -> Result<(), RunError> {
         self.write_metric(training)?;
-        self.frame(training, true)
+        // A run that is stopped where it has a frame keeps it, because the run that is resumed has the same.
+        match self.written.contains(&training.updates_made()) {
+            true => Ok(()),
+            false => self.frame(training, true),
+        }
     }
 
     /// Flushes all files.
@@ -201,8 +307,10 @@ impl<'a> RunWriter<'a> {
             frame.put_i8("maps", &shape, &quantised);
             frame.put_f32("maps-scale", &[shape[1]], &scale);
         }
-        self.kept += 1;
-        frame.write(&self.folder.frame(training.updates_made()))
+        let update = training.updates_made();
+        frame.write(&self.folder.frame(update))?;
+        self.written.insert(update);
+        Ok(())
     }
 }
 
@@ -240,50 +348,6 @@ fn frame_moments(updates: u64, entries: u64) -> BTreeSet<u64> {
         .map(moment)
         .filter(|&update| update > 0 && update < updates)
         .collect()
-}
-
-impl Samples {
-    /// Selects the first images of each class, and writes them to the folder.
-    fn choose(folder: &RunFolder, data: &DataSet) -> Result<Self, RunnerError> {
-        let labels = data.test.labels();
-        let chosen: Vec<usize> = (0..data.classes.len().min(MAX_SAMPLED_CLASSES))
-            .flat_map(|class| {
-                let of_class = (0..labels.len()).filter(move |&i| usize::from(labels[i]) == class);
-                of_class.take(SAMPLES_PER_CLASS)
-            })
-            .collect();
-        let [c, h, w] = data.shape();
-        let mut pixels = Vec::with_capacity(chosen.len() * c * h * w);
-        for &i in &chosen {
-            pixels.extend(data.test_image(i)?);
-        }
-        let normalised: Vec<f32> = pixels
-            .iter()
-            .enumerate()
-            .map(|(i, &pixel)| {
-                let channel = i / (h * w) % c;
-                (f32::from(pixel) / 255.0 - data.mean[channel]) / data.std[channel]
-            })
-            .collect();
-        let mut file = Frame::default();
-        file.put_u8(
-            "labels",
-            &[chosen.len()],
-            // There are few enough classes for a byte.
-            chosen.iter().map(|&i| labels[i] as u8).collect(),
-        );
-        file.put_u8("pixels", &[chosen.len(), c, h, w], pixels);
-        file.write(&folder.samples())?;
-        Ok(Self {
-            count: chosen.len(),
-            images: TensorData::new(normalised, [chosen.len(), c, h, w]),
-        })
-    }
-
-    fn tensor(&self, device: &Device) -> Tensor<4> {
-        debug_assert!(self.count > 0);
-        Tensor::from_data(self.images.clone(), device)
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! A complete training, and the files of its run folder.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::ModuleDisplay;
 use dnw_models::{Classifier, UseModel};
 
+use crate::checkpoints::{CheckpointPolicy, Pace};
 use crate::data::DataSet;
 use crate::recipe::Recipe;
-use crate::run::{Facts, RunFolder, Status};
+use crate::resuming::{self, Resume, ResumeError};
+use crate::run::{Checkpoint, Facts, Origin, RunFolder, RunState, Scores, Status};
 use crate::run_writer::RunWriter;
 use crate::training::{Evaluation, Execution, Training, TrainingError, Update};
 
@@ -44,27 +46,51 @@ pub struct Runner<'a> {
     pub command: String,
     /// Program, libraries, device, threads: label and value.
     pub environment: Vec<(String, String)>,
+    /// When checkpoints are written, and how many are kept.
+    pub checkpoints: CheckpointPolicy,
+    /// The run to go on with, of the same folder; `None` to begin one.
+    pub resume: Option<Resume>,
     /// Follows the run.
     pub callback: &'a mut dyn Callback,
+}
+
+/// A run in progress.
+struct Progress<'a> {
+    writer: RunWriter<'a>,
+    facts: Facts,
+    origin: Origin,
+    pace: Pace,
+    /// Seconds of training before this program.
+    before: f64,
+    began: Instant,
+}
+
+impl Progress<'_> {
+    /// Counts updates and seconds.
+    fn count<M: Classifier>(&mut self, training: &Training<M>) {
+        self.facts.updates = training.updates_made();
+        self.facts.seconds = self.before + self.began.elapsed().as_secs_f64();
+    }
 }
 
 impl UseModel for Runner<'_> {
     type Output = Result<Facts, RunnerError>;
 
-    /// Trains the model. The run folder is readable however the training ends, and says how.
+    /// Trains the model. The run folder is readable however the training ends, and says how. A run that did not finish can be resumed.
     fn with<M: Classifier + ModuleDisplay + 'static>(mut self, model: M) -> Self::Output {
         let mut training = Training::begin(model, self.recipe, self.data, self.execution)?;
-        let mut facts = training.on_device(|| self.first_facts(&training))?;
-        self.folder.write_recipe(self.recipe)?;
-        let mut writer =
-            training.on_device(|| RunWriter::begin(self.folder, &training, self.data))??;
-        // Last, because a folder with facts is a run that can be shown.
-        self.folder.write_facts(&facts)?;
-        self.callback.on_begin(&facts);
-        let began = Instant::now();
-        let result = self.train(&mut training, &mut writer, &mut facts, began);
-        facts.seconds = began.elapsed().as_secs_f64();
-        facts.updates = training.updates_made();
+        let mut run = match self.resume.take() {
+            None => self.begin(&training)?,
+            Some(resume) => self.go_on(&mut training, resume)?,
+        };
+        self.callback.on_begin(&run.facts);
+        let result = self.train(&mut training, &mut run);
+        run.count(&training);
+        let Progress {
+            mut writer,
+            mut facts,
+            ..
+        } = run;
         let result = match result {
             Ok(()) => match training.on_device(|| writer.end(&training)) {
                 Ok(written) => written.map_err(RunnerError::from),
@@ -82,36 +108,131 @@ impl UseModel for Runner<'_> {
             Err(error) => Status::Failed(error.to_string()),
         };
         self.folder.write_facts(&facts)?;
+        if facts.status == Status::Finished {
+            self.folder.remove_checkpoints()?;
+        }
         result.map(|()| facts)
     }
 }
 
-impl Runner<'_> {
+impl<'a> Runner<'a> {
+    /// Begins a run.
+    fn begin<M: Classifier>(&self, training: &Training<M>) -> Result<Progress<'a>, RunnerError> {
+        let facts = training.on_device(|| self.first_facts(training))?;
+        self.folder.write_recipe(self.recipe)?;
+        let writer =
+            training.on_device(|| RunWriter::begin(self.folder, training, self.data))??;
+        let mut run = Progress {
+            writer,
+            facts,
+            origin: resuming::origin(self.recipe, self.data, &self.environment),
+            pace: Pace::new(self.checkpoints.every, Duration::ZERO),
+            before: 0.0,
+            began: Instant::now(),
+        };
+        // So that there is a checkpoint whenever there is a run.
+        self.checkpoint(training, &mut run)?;
+        // Last, because a folder with facts is a run that can be shown.
+        self.folder.write_facts(&run.facts)?;
+        run.began = Instant::now();
+        Ok(run)
+    }
+
+    /// Goes on with a run.
+    fn go_on<M: Classifier>(
+        &self,
+        training: &mut Training<M>,
+        resume: Resume,
+    ) -> Result<Progress<'a>, RunnerError> {
+        let origin = resuming::origin(self.recipe, self.data, &self.environment);
+        resuming::check(&resume, &origin, &self.data.name)?;
+        let checkpoint = resume.checkpoint;
+        let update = checkpoint.update();
+        let restored = training.restore(checkpoint.record.clone());
+        restored.map_err(|source| ResumeError::Checkpoint { update, source })?;
+        let written = self.folder.read_facts()?;
+        let scores = &checkpoint.state.scores;
+        let before = f64::from_bits(scores.seconds);
+        let facts = Facts {
+            // The run stays the one that was begun.
+            command: written.command,
+            environment: written.environment,
+            updates: update,
+            seconds: before,
+            test_accuracy: f64::from_bits(scores.test_accuracy),
+            test_loss: f64::from_bits(scores.test_loss),
+            best_test_accuracy: f64::from_bits(scores.best_test_accuracy),
+            best_epoch: scores.best_epoch,
+            best_edges_real: scores.best_edges_real,
+            ..training.on_device(|| self.first_facts(training))?
+        };
+        let writer = training
+            .on_device(|| RunWriter::resume(self.folder, training, self.data, &checkpoint))??;
+        self.folder.write_facts(&facts)?;
+        Ok(Progress {
+            writer,
+            facts,
+            origin: checkpoint.state.origin,
+            pace: Pace::new(self.checkpoints.every, Duration::ZERO),
+            before,
+            began: Instant::now(),
+        })
+    }
+
+    /// Writes a checkpoint.
+    fn checkpoint<M: Classifier>(
+        &self,
+        training: &Training<M>,
+        run: &mut Progress<'_>,
+    ) -> Result<(), RunnerError> {
+        let began = Instant::now();
+        run.count(training);
+        let facts = &run.facts;
+        let state = RunState {
+            origin: run.origin.clone(),
+            scores: Scores {
+                seconds: facts.seconds.to_bits(),
+                test_accuracy: facts.test_accuracy.to_bits(),
+                test_loss: facts.test_loss.to_bits(),
+                best_test_accuracy: facts.best_test_accuracy.to_bits(),
+                best_epoch: facts.best_epoch,
+                best_edges_real: facts.best_edges_real,
+            },
+            files: run.writer.state()?,
+        };
+        let record = training.to_record()?;
+        Checkpoint::write(self.folder, record, state, self.checkpoints.keep.get())?;
+        run.pace = Pace::new(self.checkpoints.every, began.elapsed());
+        Ok(())
+    }
+
     fn train<M: Classifier>(
         &mut self,
         training: &mut Training<M>,
-        writer: &mut RunWriter<'_>,
-        facts: &mut Facts,
-        began: Instant,
+        run: &mut Progress<'_>,
     ) -> Result<(), RunnerError> {
         while !training.is_finished() {
             let mut stops = false;
             for batch in training.batches()? {
                 let update = training.step(&batch?)?;
-                training.on_device(|| writer.update(training, &update))??;
+                training.on_device(|| run.writer.update(training, &update))??;
                 self.callback.on_update(&update);
                 stops = self.callback.should_stop();
+                // At the end of an epoch after its evaluation, which would not be made again. If a run is stopped within an epoch,
+                // before its evaluation, which a run that is not stopped does not make.
+                let ends_epoch = update.update.is_multiple_of(training.updates_per_epoch());
+                if !ends_epoch && (stops || run.pace.is_due(update.update, None)) {
+                    self.checkpoint(training, run)?;
+                }
                 if stops {
                     break;
                 }
             }
             let found = training.evaluate(self.data)?;
-            let epoch = training
-                .updates_made()
-                .div_ceil(training.updates_per_epoch());
+            let (update, per_epoch) = (training.updates_made(), training.updates_per_epoch());
+            let epoch = update.div_ceil(per_epoch);
             if !found.loss.is_finite() {
                 // JSON has no such numbers, and weights with such a loss must not replace the last good ones.
-                let update = training.updates_made();
                 return Err(TrainingError::TestLoss {
                     update,
                     epoch,
@@ -119,6 +240,7 @@ impl Runner<'_> {
                 }
                 .into());
             }
+            let facts = &mut run.facts;
             training.on_device(|| facts.count(&training.model))?;
             // While a budget shrinks, networks with more edges than requested do not count, however accurate.
             let is_best = facts.best_epoch == 0
@@ -129,11 +251,15 @@ impl Runner<'_> {
                 facts.best_edges_real = facts.edges_real;
             }
             (facts.test_accuracy, facts.test_loss) = (found.accuracy, found.loss);
-            facts.updates = training.updates_made();
-            facts.seconds = began.elapsed().as_secs_f64();
+            run.count(training);
+            let writer = &mut run.writer;
             training.on_device(|| writer.evaluated(training, epoch, &found, is_best))??;
-            self.folder.write_facts(facts)?;
-            self.callback.on_evaluation(epoch, &found, facts);
+            self.folder.write_facts(&run.facts)?;
+            self.callback.on_evaluation(epoch, &found, &run.facts);
+            let is_due = stops || run.pace.is_due(update, Some(epoch));
+            if is_due && update.is_multiple_of(per_epoch) && !training.is_finished() {
+                self.checkpoint(training, run)?;
+            }
             if stops {
                 break;
             }

@@ -38,6 +38,16 @@ impl Rate {
         }
     }
 
+    /// Whether a phase other than the first begins after this number of updates.
+    pub(crate) fn begins_a_phase(&self, updates: u64) -> bool {
+        let mut begins = 0;
+        self.phases.iter().any(|(length, _)| {
+            let is_here = begins > 0 && begins == updates;
+            begins += length;
+            is_here
+        })
+    }
+
     /// The rate at an update of a phase with `length` updates.
     fn within(&self, update: f64, length: f64, largest: f64) -> f64 {
         let OptimizerRecipe {

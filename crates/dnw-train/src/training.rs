@@ -1,7 +1,8 @@
 //! The training loop.
 //!
 //! The whole state of a training is one value, [`Training`]: the model with its wiring, rule and clock, and the optimizer. The order of
-//! the data, its augmentation and the learning rate are functions of the clock, so nothing else needs to be saved.
+//! the data, its augmentation and the learning rate are functions of the clock, so nothing else needs to be saved:
+//! [`Training::to_record`] is all that a checkpoint holds of it.
 //!
 //! There is one model, on the first device. Only this model is updated and rewired. With several devices or half precision
 //! ([`Execution`]), each update computes its gradients on copies that last as long as the update, so wirings cannot diverge.
@@ -29,6 +30,7 @@ mod loss_scale;
 mod named_device;
 mod optimizer;
 mod precision;
+mod record;
 mod replica;
 #[cfg(all(test, feature = "flex"))]
 mod tests;
@@ -36,7 +38,9 @@ mod tests;
 pub use error::TrainingError;
 pub use evaluation::{Evaluation, best_class, evaluate, for_each_batch};
 pub use execution::{Execution, ExecutionError};
+pub use loss_scale::LossScaleRecord;
 pub use precision::{Precision, UnknownPrecision};
+pub use record::{RestoreError, TrainingRecord};
 
 use averages::Averages;
 use error::Failure;
@@ -191,16 +195,6 @@ impl<M: Classifier> Training<M> {
             .epoch(self.plan.seed, self.epoch(), first)?)
     }
 
-    /// Whether a phase other than the first begins after this number of updates.
-    fn begins_a_phase(&self, updates: u64) -> bool {
-        let mut begins = 0;
-        self.plan.phases.iter().any(|(length, _)| {
-            let is_here = begins > 0 && begins == updates;
-            begins += length;
-            is_here
-        })
-    }
-
     /// Makes one update: forward, backward, optimizer, rewiring.
     ///
     /// # Errors
@@ -264,7 +258,7 @@ impl<M: Classifier> Training<M> {
             .model
             .update(step)
             .map_err(|source| TrainingError::Wiring { update, source })?;
-        if rewiring.rewound || self.begins_a_phase(update) {
+        if rewiring.rewound || self.plan.rate.begins_a_phase(update) {
             // A new phase begins without momentum.
             self.optimizer = optimizer::optimizer(&self.plan.optimizer);
         }

@@ -38,6 +38,9 @@ mod pickles;
 mod published;
 #[path = "cli/refusals.rs"]
 mod refusals;
+#[cfg(unix)]
+#[path = "cli/resuming.rs"]
+mod resuming;
 #[cfg(feature = "remote")]
 #[path = "cli/serving.rs"]
 mod serving;

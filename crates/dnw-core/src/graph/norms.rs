@@ -86,6 +86,10 @@ pub(super) fn update_running_averages(
         count,
     };
     let [mean, variance] = ops::move_averages(running, statistics, by);
-    norm.running_mean.update(mean);
-    norm.running_var.update(variance);
+    for (running, moved) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+        running.update(moved);
+        // Burn keeps the update of each thread apart until the same thread comes back, and then takes their mean. Steps
+        // run on any worker thread, so the averages would depend on which. This hands the update over at once.
+        running.value_sync();
+    }
 }

@@ -58,6 +58,19 @@ impl Learning {
         idle
     }
 
+    /// The tensors that had gradients since the last selection, and the fingerprints of those that have not changed.
+    pub(super) fn to_parts(&self) -> (Option<BTreeSet<String>>, BTreeMap<String, u64>) {
+        (self.seen.clone(), self.unchanged.clone())
+    }
+
+    /// The inverse of [`to_parts`](Self::to_parts).
+    pub(super) fn from_parts(
+        seen: Option<BTreeSet<String>>,
+        unchanged: BTreeMap<String, u64>,
+    ) -> Self {
+        Self { seen, unchanged }
+    }
+
     /// Begins again after a selection.
     pub(super) fn selected(&mut self) {
         self.seen = None;

@@ -11,6 +11,7 @@ use dnw_train::data::DataError;
 use dnw_train::export::ExportError;
 use dnw_train::import::ImportError;
 use dnw_train::recipe::RecipeError;
+use dnw_train::resuming::ResumeError;
 use dnw_train::run::RunError;
 use dnw_train::runner::RunnerError;
 use dnw_train::training::{ExecutionError, TrainingError};
@@ -66,6 +67,7 @@ from_errors_with_help!(
     ExportError,
     ImportError,
     RecipeError,
+    ResumeError,
     RunError,
     ServeError,
     SettingError
@@ -165,6 +167,7 @@ impl From<RunnerError> for Failure {
     fn from(error: RunnerError) -> Self {
         match error {
             RunnerError::Training(error) => error.into(),
+            RunnerError::Resume(error) => error.into(),
             RunnerError::Run(error) => error.into(),
             RunnerError::Data(error) => error.into(),
             error => Self::new(error, "see `dnw --help`"),

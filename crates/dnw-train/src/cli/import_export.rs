@@ -9,9 +9,9 @@ use dnw_train::run::{RunFolder, write_whole};
 
 use super::args::{ExportArgs, ImportArgs, LayoutName};
 use super::device::cpu;
+use super::environment::{command_line, environment};
 use super::failure::Failure;
 use super::output::{line, note, print_bytes};
-use super::train::{command_line, environment};
 
 /// Imports a file as a run folder.
 pub fn import(args: &ImportArgs) -> Result<u8, Failure> {

@@ -11,9 +11,9 @@ use dnw_train::recording::record;
 use dnw_train::run::{RunFolder, write_whole};
 
 use super::args::{CompareArgs, ReportArgs};
+use super::environment::command_line;
 use super::failure::Failure;
 use super::output::{line, print_bytes};
-use super::train::command_line;
 
 /// Writes a run's page, or pictures of its wiring.
 pub fn report(args: &ReportArgs) -> Result<u8, Failure> {

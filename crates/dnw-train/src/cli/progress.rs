@@ -23,6 +23,12 @@ pub struct Progress {
     began: Instant,
     device: String,
     epochs: u64,
+    /// The command that continues the run.
+    resume: String,
+    /// What to say at the start.
+    notes: Vec<String>,
+    /// Updates made before this program.
+    before: u64,
     loss: f64,
     accuracy: f64,
     swaps: f64,
@@ -36,8 +42,9 @@ enum Shown {
 }
 
 impl Progress {
-    /// Shows nothing if `quiet`, a bar if standard error is a terminal, lines otherwise. Names `devices` at the start.
-    pub fn new(quiet: bool, devices: &[Opened], epochs: u64, stop: Stop) -> Self {
+    /// Shows nothing if `quiet`, a bar if standard error is a terminal, lines otherwise. Names `devices` and the command `resume` at
+    /// the start.
+    pub fn new(quiet: bool, devices: &[Opened], epochs: u64, stop: Stop, resume: &str) -> Self {
         let shown = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Shown::Nothing,
             (false, false) => Shown::Lines,
@@ -54,11 +61,20 @@ impl Progress {
                 .collect::<Vec<_>>()
                 .join(", "),
             epochs,
+            resume: resume.to_owned(),
+            notes: Vec::new(),
+            before: 0,
             loss: nan,
             accuracy: nan,
             swaps: nan,
             images: 0,
         }
+    }
+
+    /// Adds lines to say at the start.
+    pub fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
+        self
     }
 }
 
@@ -89,19 +105,26 @@ impl Callback for Progress {
     fn on_begin(&mut self, facts: &Facts) {
         self.began = Instant::now();
         let about = format!(
-            "{} training and {} test images; edges: {}; {} updates\non {}",
+            "{} training and {} test images; edges: {}; {} updates\non {}\nif it stops, `{}` continues it",
             facts.train_images,
             facts.test_images,
             edges(facts.edges_real, facts.edges_possible),
             facts.planned_updates,
-            self.device
+            self.device,
+            self.resume
         );
+        self.before = facts.updates;
+        if !matches!(self.shown, Shown::Nothing) {
+            self.notes.iter().for_each(note);
+        }
         match &self.shown {
             Shown::Nothing => {}
             Shown::Lines => note(&about),
             Shown::Bar(bar) => {
                 note(&about);
                 bar.set_length(facts.planned_updates);
+                bar.set_position(facts.updates);
+                bar.reset_eta();
                 let style = ProgressStyle::with_template(
                     "{bar:24.cyan/blue} {percent:>3}%  {msg}  {eta} left",
                 );
@@ -137,8 +160,8 @@ impl Callback for Progress {
 
     fn on_evaluation(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts) {
         let elapsed = self.began.elapsed().as_secs_f64();
-        let left =
-            elapsed * (facts.planned_updates - facts.updates) as f64 / facts.updates.max(1) as f64;
+        let made = facts.updates.saturating_sub(self.before).max(1);
+        let left = elapsed * (facts.planned_updates - facts.updates) as f64 / made as f64;
         let line = format!(
             "epoch {epoch:>3}/{}  test accuracy {:.2} %  loss {:.4}  {:.1} swaps/update  {} edges real  {} left",
             self.epochs,

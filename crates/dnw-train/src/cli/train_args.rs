@@ -1,9 +1,11 @@
 //! Options of a training.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
+use dnw_train::checkpoints::{CheckpointEvery, CheckpointPolicy};
 use dnw_train::training::Precision;
 
 use super::values::{DEVICE_HELP, path_or_nothing};
@@ -20,9 +22,8 @@ fn precision() -> impl TypedValueParser<Value = Precision> {
 /// Options of `dnw train`.
 #[derive(Clone, Debug, Args)]
 pub struct TrainArgs {
-    /// The recipe: a name (`dnw recipes` lists them), or a TOML file that says in `from` which recipe it changes
-    #[arg(default_value = dnw_train::recipe::MAIN_JOB)]
-    pub recipe: String,
+    /// The recipe: a name (`dnw recipes` lists them), or a TOML file that says in `from` which recipe it changes [default: digits]
+    pub recipe: Option<String>,
     /// The settings.
     #[command(flatten)]
     pub settings: TrainSettings,
@@ -40,6 +41,23 @@ pub struct TrainSettings {
     /// The run folder, which must be absent or empty [default: the next free runs/RECIPE-N]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Continue the run in this folder, however it was stopped
+    ///
+    /// It goes on from its last checkpoint, with the recipe, data, devices and precision that it began with, and its result is that of a run
+    /// without a pause, to the bit. A recipe, seed or change that is also given must be that of the run.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "dry_run"])]
+    pub resume: Option<PathBuf>,
+    /// With `--resume`: continue although the program, its settings or the machine are others, so that bits may differ
+    #[arg(long, requires = "resume")]
+    pub accept_other_bits: bool,
+    /// How often a checkpoint is written: auto, or a number with a unit, such as 10min, 500steps, 2epochs [default: auto]
+    ///
+    /// `auto` is as often as possible at half a per cent of the time, at least every 10 minutes.
+    #[arg(long, value_name = "INTERVAL")]
+    pub checkpoint_every: Option<CheckpointEvery>,
+    /// How many checkpoints are kept while the run goes on, the newest [default: 2]
+    #[arg(long, value_name = "N")]
+    pub keep: Option<NonZeroUsize>,
     /// Seed of the weights, the order of the data and the augmentation
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=MAX_IN_TOML))]
     pub seed: Option<u64>,
@@ -94,6 +112,25 @@ pub struct TrainSettings {
     /// Print nothing but the result
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+impl TrainSettings {
+    /// The changes of the recipe, as `key=value`.
+    pub fn changes(&self) -> Vec<String> {
+        let mut changes = self.set.clone();
+        changes.extend(self.seed.map(|seed| format!("seed={seed}")));
+        changes.extend(self.epochs.map(|epochs| format!("epochs={epochs}")));
+        changes
+    }
+
+    /// When checkpoints are written, and how many are kept.
+    pub fn checkpoints(&self) -> CheckpointPolicy {
+        let default = CheckpointPolicy::default();
+        CheckpointPolicy {
+            every: self.checkpoint_every.unwrap_or(default.every),
+            keep: self.keep.unwrap_or(default.keep),
+        }
+    }
 }
 
 /// The implementation of operations.

@@ -20,6 +20,14 @@ pub enum RunError {
         /// The process, if known.
         process: Option<u32>,
     },
+    /// The run has no whole checkpoint.
+    #[error("`{}` has no checkpoint to go on from{}", .path.display(), listed(.damaged))]
+    NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with its checkpoints, newest first.
+        damaged: Vec<String>,
+    },
     /// A file or folder cannot be written.
     #[error("cannot write `{}`: {source}", .path.display())]
     Write {
@@ -96,7 +104,12 @@ impl RunError {
     /// What to do about it.
     pub fn help(&self) -> String {
         match self {
+            Self::Used { path } if path.join("run.json").is_file() => format!(
+                "choose another folder with `--out`, move this one away, or continue its run with `dnw train --resume {}`",
+                path.display()
+            ),
             Self::Used { .. } => "choose another folder with `--out`, or move this one away".into(),
+            Self::NoCheckpoint { .. } => "train again to another folder with the command that `run.json` names".into(),
             Self::InUse { .. } => "choose another folder with `--out`, or wait until that process has ended".into(),
             Self::Write { .. } => "choose a folder that can be written with `--out`, and look whether the disk is full".into(),
             Self::Read { path, source } if source.kind() == std::io::ErrorKind::NotFound => match name(path) {
@@ -123,6 +136,10 @@ fn writer(process: &Option<u32>) -> String {
         Some(process) => format!("process {process} is writing"),
         None => "another process is writing".to_owned(),
     }
+}
+
+fn listed(damaged: &[String]) -> String {
+    damaged.iter().map(|reason| format!("; {reason}")).collect()
 }
 
 fn name(path: &Path) -> Option<&str> {

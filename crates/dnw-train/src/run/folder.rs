@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::facts::FORMAT;
 use super::lock::{LOCK, PROCESS, RunLock};
-use super::{DrawingFile, Facts, Metrics, RunError, frame, history, write_whole};
+use super::{DrawingFile, Facts, Metrics, RunError, Settings, frame, history, write_whole};
 use crate::recipe::Recipe;
 
 /// The largest `run.json`, `recipe.toml` or `drawing.json` in bytes.
@@ -18,13 +18,15 @@ const MAX_TEXT_BYTES: u64 = 64 << 20;
 pub struct RunFolder {
     path: PathBuf,
     /// The lock of a folder that is being written; readers need none.
-    #[expect(dead_code, reason = "it is held, not used")]
+    #[allow(dead_code, reason = "it is held, not used")]
     lock: Option<Arc<RunLock>>,
     left_by: Option<u32>,
 }
 
 /// The files that a run writes before `run.json`.
-const BEGINNING: [&str; 7] = [
+const BEGINNING: [&str; 9] = [
+    "checkpoints",
+    "settings.json",
     "weights",
     "wiring",
     "frames",
@@ -82,7 +84,20 @@ impl RunFolder {
         })
     }
 
-    /// The process that had the folder before and ended without a run, if any.
+    /// Opens the folder of a run to go on with it. No other run can use the folder as long as this value or a clone of it exists.
+    ///
+    /// # Errors
+    /// [`RunError::NoFolder`] if there is no folder, [`RunError::NoRun`] if it has no run, [`RunError::InUse`] if another process writes into it,
+    /// [`RunError::Write`] if it cannot be written.
+    pub fn resume(path: &Path) -> Result<Self, RunError> {
+        let mut folder = Self::open(path)?;
+        let taken = RunLock::take(path)?;
+        folder.lock = Some(Arc::new(taken.lock));
+        folder.left_by = taken.left_by;
+        Ok(folder)
+    }
+
+    /// The process that had the folder before and ended without releasing it, if any.
     pub fn left_by(&self) -> Option<u32> {
         self.left_by
     }
@@ -179,6 +194,27 @@ impl RunFolder {
     /// `metrics.jsonl`.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
+    }
+
+    /// `checkpoints`.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// Writes `settings.json`.
+    ///
+    /// # Errors
+    /// [`RunError::Write`].
+    pub fn write_settings(&self, settings: &Settings) -> Result<(), RunError> {
+        self.write_json("settings.json", settings)
+    }
+
+    /// Reads `settings.json`.
+    ///
+    /// # Errors
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it is invalid.
+    pub fn read_settings(&self) -> Result<Settings, RunError> {
+        self.read_json("settings.json")
     }
 
     /// Writes `recipe.toml`.
@@ -313,7 +349,7 @@ impl RunFolder {
 }
 
 /// The names of the entries of a folder; empty if there is no folder.
-fn entries(path: &Path) -> std::io::Result<Vec<String>> {
+pub(super) fn entries(path: &Path) -> std::io::Result<Vec<String>> {
     match std::fs::read_dir(path) {
         Ok(entries) => entries
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))

@@ -4,15 +4,15 @@
 //! [`Wiring::to_bytes`]; then records as in [`dnw_report::history`]. Entries are numbered by the layout `[targets, sources, kernel]`,
 //! whatever the tensor's own layout.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use dnw_core::{Swaps, WeightShape, Wiring};
 use dnw_report::history::{Change, decode, encode};
+use serde::{Deserialize, Serialize};
 
 use super::RunError;
 use super::frame::read_bounded;
+use super::position::{Appended, Position};
 
 const MAGIC: &[u8; 5] = b"DNWH\x01";
 
@@ -62,8 +62,7 @@ fn by_target(wiring: &Wiring, shape: &WeightShape) -> Wiring {
 /// Appends to a history. Entries outside the legal edges do not count as edges and are left out.
 #[derive(Debug)]
 pub(crate) struct HistoryWriter {
-    path: PathBuf,
-    file: File,
+    file: Appended,
     shape: WeightShape,
     legal: Wiring,
     waiting: Vec<u8>,
@@ -83,13 +82,8 @@ impl HistoryWriter {
             waiting.extend((bytes.len() as u32).to_le_bytes());
             waiting.extend(bytes);
         }
-        let file = File::create(&path).map_err(|source| RunError::Write {
-            path: path.clone(),
-            source,
-        })?;
         let mut writer = Self {
-            path,
-            file,
+            file: Appended::create(path)?,
             shape,
             legal: legal.clone(),
             waiting,
@@ -120,16 +114,42 @@ impl HistoryWriter {
 
     /// Flushes the file.
     pub(crate) fn flush(&mut self) -> Result<(), RunError> {
-        let written = self
-            .file
-            .write_all(&self.waiting)
-            .and_then(|()| self.file.flush());
-        self.waiting.clear();
-        written.map_err(|source| RunError::Write {
-            path: self.path.clone(),
-            source,
+        let waiting = std::mem::take(&mut self.waiting);
+        self.file.append(&waiting)
+    }
+
+    /// Waits until all changes are on the disk.
+    pub(crate) fn sync(&mut self) -> Result<HistoryPosition, RunError> {
+        self.flush()?;
+        Ok(HistoryPosition {
+            file: self.file.sync()?,
+            previous: self.previous,
         })
     }
+
+    /// Goes on from a position, which removes what comes after it.
+    pub(crate) fn resume(
+        path: PathBuf,
+        shape: WeightShape,
+        legal: &Wiring,
+        position: &HistoryPosition,
+    ) -> Result<Self, RunError> {
+        Ok(Self {
+            file: Appended::cut(path, &position.file)?,
+            shape,
+            legal: legal.clone(),
+            waiting: Vec::new(),
+            previous: position.previous,
+        })
+    }
+}
+
+/// The end of a history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HistoryPosition {
+    pub(crate) file: Position,
+    /// The update of the last change.
+    previous: u64,
 }
 
 /// Reads the history of a tensor with this number of entries.

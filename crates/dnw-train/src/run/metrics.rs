@@ -1,12 +1,13 @@
 //! Loss, accuracy and swaps, one JSON object per line.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
+use super::position::{Appended, Position};
 
 /// A line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,30 +94,29 @@ impl Metrics {
 
 /// Appends metrics to a file.
 #[derive(Debug)]
-pub(crate) struct MetricsWriter {
-    path: PathBuf,
-    file: File,
-}
+pub(crate) struct MetricsWriter(Appended);
 
 impl MetricsWriter {
     pub(crate) fn create(path: PathBuf) -> Result<Self, RunError> {
-        let file = File::create(&path).map_err(|source| RunError::Write {
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Self { path, file })
+        Appended::create(path).map(Self)
+    }
+
+    /// Goes on from a position, which removes what comes after it.
+    pub(crate) fn resume(path: PathBuf, position: &Position) -> Result<Self, RunError> {
+        Appended::cut(path, position).map(Self)
     }
 
     /// Appends a line in one write.
     pub(crate) fn append(&mut self, metric: &Metric) -> Result<(), RunError> {
-        let mut line =
-            serde_json::to_string(metric).map_err(|error| RunError::damaged(&self.path, error))?;
+        let mut line = serde_json::to_string(metric)
+            .map_err(|error| RunError::damaged(self.0.path(), error))?;
         line.push('\n');
-        let written = self.file.write_all(line.as_bytes());
-        written.map_err(|source| RunError::Write {
-            path: self.path.clone(),
-            source,
-        })
+        self.0.append(line.as_bytes())
+    }
+
+    /// Waits until all lines are on the disk.
+    pub(crate) fn sync(&mut self) -> Result<Position, RunError> {
+        self.0.sync()
     }
 }
 

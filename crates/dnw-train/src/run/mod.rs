@@ -10,11 +10,15 @@
 //! | `frames/UPDATE.safetensors` | wired weights and sample predictions at an update ([`frame`]) | whole |
 //! | `samples.safetensors`, `drawing.json` | the sample images; the network as nodes and edges | whole |
 //! | `report.html` | the explorer | whole |
+//! | `checkpoints/UPDATE/` | everything that the rest of the run depends on ([`Checkpoint`]) | whole, again and again; removed at the end |
+//! | `settings.json` | options of the command that the recipe does not hold ([`Settings`]) | whole, at the start |
 //! | `run.lock`, `run.pid` | the lock of the process that writes the run, and its id | during the run |
 //!
 //! Whole files are written to a temporary file, synced and renamed, so that they have either the new or the old content. An appended file may
 //! be incomplete; its reader stops at the last complete entry.
 
+mod checkpoint;
+mod clean;
 mod error;
 mod facts;
 mod folder;
@@ -22,9 +26,13 @@ pub mod frame;
 pub mod history;
 mod lock;
 mod metrics;
+mod position;
+mod settings;
 mod weights;
 mod whole_file;
 
+pub use checkpoint::{Checkpoint, Newest};
+pub(crate) use checkpoint::{FilesState, Origin, RunState, Scores, SumsState};
 pub use error::RunError;
 pub(crate) use facts::MAX_EDGES;
 pub use facts::{DrawingFile, Facts, Status, TensorFacts};
@@ -32,6 +40,8 @@ pub use folder::RunFolder;
 pub(crate) use frame::read_bounded;
 pub(crate) use metrics::MetricsWriter;
 pub use metrics::{Metric, Metrics};
+pub(crate) use position::{Position, sha256};
+pub use settings::Settings;
 pub(crate) use weights::to_bytes;
 pub use weights::{load_weights, save_weights};
 pub use whole_file::write_whole;

@@ -1,6 +1,7 @@
 //! Errors of a run.
 
 use crate::data::DataError;
+use crate::resuming::ResumeError;
 use crate::run::RunError;
 use crate::training::TrainingError;
 
@@ -14,6 +15,9 @@ pub enum RunnerError {
     /// The folder cannot be written.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The run cannot be resumed.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// The factor of the loss that keeps gradients within the range of 16-bit floats. It adapts to them.
 ///
@@ -13,6 +14,15 @@ pub(super) struct LossScale {
     factor: f32,
     /// Updates since the last change.
     clean: u32,
+}
+
+/// The state of the loss scale.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossScaleRecord {
+    /// The base-2 logarithm of the factor of the loss.
+    pub exponent: i32,
+    /// Updates since the last change.
+    pub clean: u32,
 }
 
 impl LossScale {
@@ -28,6 +38,25 @@ impl LossScale {
             factor: Self::START,
             clean: 0,
         }
+    }
+
+    /// The state of the scale.
+    pub(super) fn to_record(&self) -> LossScaleRecord {
+        LossScaleRecord {
+            // Powers of two have exact logarithms.
+            exponent: self.factor.log2().round() as i32,
+            clean: self.clean,
+        }
+    }
+
+    /// The scale of a record; `None` if it is out of range.
+    pub(super) fn from_record(record: LossScaleRecord) -> Option<Self> {
+        let factor = 2f32.powi(record.exponent);
+        let is_scale = (0.5..=Self::MAX).contains(&factor) && record.clean < Self::PATIENCE;
+        is_scale.then_some(Self {
+            factor,
+            clean: record.clean,
+        })
     }
 
     /// The scale, a power of two.

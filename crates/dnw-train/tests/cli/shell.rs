@@ -68,6 +68,10 @@ impl Shell {
         self.command(arguments).output().unwrap().into()
     }
 
+    pub fn dnw_owned(&self, arguments: &[String]) -> Answer {
+        self.command(arguments).output().unwrap().into()
+    }
+
     /// Runs `dnw` with the arguments of a command line, separated by spaces.
     pub fn run(&self, line: &str) -> Answer {
         self.command(line.split(' ')).output().unwrap().into()

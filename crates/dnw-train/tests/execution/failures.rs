@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::{Odd, Oddity, flex};
 use dnw_models::UseModel;
+use dnw_train::checkpoints::CheckpointPolicy;
 use dnw_train::recipe::Recipe;
 use dnw_train::recording::record;
 use dnw_train::run::{Facts, Metric, RunFolder, Status};
@@ -39,6 +40,8 @@ fn run(oddity: Oddity, execution: &Execution) -> (TrainingError, RunFolder, temp
         folder: &folder,
         command: "dnw".into(),
         environment: execution.environment(),
+        checkpoints: CheckpointPolicy::default(),
+        resume: None,
         callback: &mut Nobody,
     };
     match runner.with(Odd::new(oddity, &recipe, device)) {

@@ -1,0 +1,44 @@
+//! Removing what a run does not need any more.
+
+use std::path::PathBuf;
+
+use super::folder::entries;
+use super::{RunError, RunFolder};
+
+impl RunFolder {
+    /// Removes what an interrupted write has left, and the frames of all but these updates.
+    pub(crate) fn clean(&self, frames: &[u64]) -> Result<(), RunError> {
+        let remove = |path: PathBuf| {
+            let removed = std::fs::remove_file(&path);
+            removed.map_err(|source| RunError::Write { path, source })
+        };
+        for folder in ["", "weights", "frames"] {
+            let path = self.path().join(folder);
+            let names = entries(&path).map_err(|source| RunError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            for name in names.iter().filter(|name| name.starts_with(".writing-")) {
+                remove(path.join(name))?;
+            }
+        }
+        for update in self.frame_updates()? {
+            if !frames.contains(&update) {
+                remove(self.frame(update))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all checkpoints.
+    pub(crate) fn remove_checkpoints(&self) -> Result<(), RunError> {
+        let path = self.checkpoints();
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(RunError::Write {
+                path,
+                source: error,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
