@@ -73,6 +73,29 @@ pub fn built(name: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// Where [`build_rust_runtimes`] puts its program.
+pub fn rust_runtimes() -> Result<PathBuf, String> {
+    let file = format!("rust-runtimes{}", std::env::consts::EXE_SUFFIX);
+    Ok(target()?.join("peers-rust/release").join(file))
+}
+
+/// Builds the program that runs tract and rten, a workspace of its own, and returns its path.
+pub fn build_rust_runtimes() -> Result<PathBuf, String> {
+    let path = rust_runtimes()?;
+    let folder = path.parent().and_then(Path::parent);
+    let status = cargo()
+        .args(["build", "--release", "--locked", "--manifest-path"])
+        .arg(root().join("benches/peers/rust-runtimes/Cargo.toml"))
+        .arg("--target-dir")
+        .args(folder)
+        .status()
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    match status.success() {
+        true => Ok(path),
+        false => Err("tract and rten could not be built".into()),
+    }
+}
+
 /// Runs a program and shows its output.
 pub fn call(program: &Path, arguments: &[String]) -> Result<(), String> {
     let status = Command::new(program)

@@ -7,7 +7,7 @@
 //! Every output is summed in the order of its terms with fused multiply-adds, whatever the width of the vectors. So AVX2, AVX-512 and NEON
 //! give the same bits.
 
-pub use crate::simd::{LANES, sum_lanes};
+pub use crate::simd::LANES;
 
 mod depthwise;
 mod linear;
@@ -17,6 +17,6 @@ mod sums;
 
 pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
 pub use linear::{Matrix, dense_rows};
-pub use pointwise::{add_scaled, copy_every};
+pub use pointwise::{add_scaled, copy_every, sum, sum_of_squares};
 pub use pool::{PoolShape, max_pool, sum_pool};
 pub use sums::{BLOCK, NONE, RowSums, Target, sum_rows};

@@ -79,7 +79,7 @@ pub(crate) fn sum(a: &[f32]) -> f32 {
 
 /// The sum of sixteen lanes, by adding the upper half to the lower half repeatedly.
 #[inline(always)]
-pub fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
+pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {

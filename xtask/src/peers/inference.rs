@@ -1,4 +1,4 @@
-//! Compiled networks compared with ONNX Runtime: `cargo xtask bench-peers inference`.
+//! Compiled networks compared with ONNX Runtime, tract and rten: `cargo xtask bench-peers inference`.
 //!
 //! The peers' program writes each network once, with its masks in its weights. `dnw compile` compiles the same weights. Each side then runs
 //! the same image in a process of its own, and the logits are compared before anything is measured.
@@ -21,8 +21,10 @@ use super::statistics::Spread;
 use crate::files::write;
 use crate::machine::machine;
 use crate::program;
-use results::{Against, Ready, Results, Row, Side, difference};
+use results::{Against, Ready, Results, Row, Runtime, Side, difference};
 
+/// What a Rust program would use.
+const RUST_RUNTIMES: [&str; 2] = ["tract", "rten"];
 /// How often each side is started, to measure its start.
 const STARTS: usize = 5;
 /// The largest difference of logits, relative to the largest, with which a measurement means anything.
@@ -81,6 +83,8 @@ struct Bench<'a> {
     python: PathBuf,
     dnw: PathBuf,
     worker: PathBuf,
+    /// Runs tract and rten.
+    runtimes: PathBuf,
     /// Where the networks are.
     folder: PathBuf,
 }
@@ -92,14 +96,16 @@ impl<'a> Bench<'a> {
             Some(path) => path.clone(),
             None => python::onnx_interpreter()?,
         };
-        let [dnw, worker] = match args.no_build {
+        let [dnw, worker, runtimes] = match args.no_build {
             true => [
                 program::built("dnw")?,
                 program::built("examples/time_model")?,
+                program::rust_runtimes()?,
             ],
             false => [
                 program::build()?,
                 program::build_with(&["-p", "dnw-runtime", "--example", "time_model"])?,
+                program::build_rust_runtimes()?,
             ],
         };
         let folder = program::target()?.join("peers-networks");
@@ -108,6 +114,7 @@ impl<'a> Bench<'a> {
             python,
             dnw,
             worker,
+            runtimes,
             folder,
         };
         bench.write(networks)?;
@@ -186,6 +193,27 @@ impl<'a> Bench<'a> {
         Peer::start(name, &mut command)
     }
 
+    /// A runtime of Rust.
+    fn rust(&self, runtime: &str, network: &str) -> Result<Peer, String> {
+        let mut command = Command::new(&self.runtimes);
+        command.arg(runtime);
+        command.args(["onnx", "input"].map(|ending| self.file(network, ending)));
+        command.arg(self.args.threads().to_string());
+        Peer::start(runtime, &mut command)
+    }
+
+    /// The runtimes of Rust that execute a network; says which do not.
+    fn rust_runtimes(&self, network: &str) -> Vec<&'static str> {
+        let executes = |runtime: &&str| {
+            let started = self.rust(runtime, network);
+            if let Err(error) = &started {
+                eprintln!("{network}: {error}");
+            }
+            started.is_ok()
+        };
+        RUST_RUNTIMES.into_iter().filter(executes).collect()
+    }
+
     /// Measures one network; calls `save` with the peer's name and the row after each round.
     fn measure(
         &self,
@@ -195,6 +223,8 @@ impl<'a> Bench<'a> {
         mut save: impl FnMut(String, Row) -> Result<(), String>,
     ) -> Result<(), String> {
         let (label, targets) = (name(network), network.targets());
+        let dense = network.dense().unwrap_or(&label);
+        let runtimes = self.rust_runtimes(dense);
         let start = || {
             let mut peers = vec![
                 self.ours(&label)?,
@@ -202,6 +232,9 @@ impl<'a> Bench<'a> {
             ];
             if let Some(dense) = network.dense() {
                 peers.push(self.onnx("dense", dense)?);
+            }
+            for runtime in &runtimes {
+                peers.push(self.rust(runtime, dense)?);
             }
             Ok::<_, String>(peers)
         };
@@ -252,6 +285,12 @@ impl<'a> Bench<'a> {
                 dense: network
                     .dense()
                     .map(|dense| against(2, dense, targets.dense)),
+                runtimes: (said.len() - runtimes.len()..said.len())
+                    .map(|at| Runtime {
+                        name: said[at].framework.clone(),
+                        against: against(at, dense, None),
+                    })
+                    .collect(),
                 difference,
             };
             save(said[1].framework.clone(), row)

@@ -1,6 +1,6 @@
 //! Copies and sums, number by number.
 
-use crate::simd::{multiply_add, vectorised};
+use crate::simd::{LANES, multiply_add, sum_lanes, vectorised};
 
 /// Copies every `stride`th number of `from`, beginning with the first, until one of the slices ends.
 pub fn copy_every(stride: usize, from: &[f32], to: &mut [f32]) {
@@ -54,5 +54,50 @@ fn add_body<const SET: u8>(a: f32, x: &[f32], relu: bool, sum: &mut [f32]) {
     for (sum, &x) in sum.iter_mut().zip(x) {
         let y = multiply_add::<SET>(a, x, *sum);
         *sum = if !relu || y > 0.0 { y } else { 0.0 };
+    }
+}
+
+/// The sum of all numbers, in sixteen lanes, so that every machine adds in the same order.
+pub fn sum(x: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    sum_to(x, &mut lanes);
+    sum_lanes(lanes)
+}
+
+/// The sum of the squared distances from `mean`, in the order of [`sum`].
+pub fn sum_of_squares(x: &[f32], mean: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    squares_to(x, mean, &mut lanes);
+    sum_lanes(lanes)
+}
+
+vectorised! {
+    fn sum_to(x: &[f32], lanes: &mut [f32; LANES]) = sum_body;
+}
+
+vectorised! {
+    fn squares_to(x: &[f32], mean: f32, lanes: &mut [f32; LANES]) = squares_body;
+}
+
+#[inline(always)]
+fn sum_body<const SET: u8>(x: &[f32], lanes: &mut [f32; LANES]) {
+    add_to_lanes(x, lanes, |x| x);
+}
+
+#[inline(always)]
+fn squares_body<const SET: u8>(x: &[f32], mean: f32, lanes: &mut [f32; LANES]) {
+    add_to_lanes(x, lanes, |x| (x - mean) * (x - mean));
+}
+
+#[inline(always)]
+fn add_to_lanes(x: &[f32], lanes: &mut [f32; LANES], f: impl Fn(f32) -> f32) {
+    let (vectors, rest) = x.as_chunks::<LANES>();
+    for vector in vectors {
+        for i in 0..LANES {
+            lanes[i] += f(vector[i]);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane += f(x);
     }
 }

@@ -1,10 +1,10 @@
 //! Norms and sums, number by number.
 
-use dnw_kernels::inference::{add_scaled, sum_lanes};
+use dnw_kernels::inference::{add_scaled, sum, sum_of_squares};
 
 use crate::memory::Arena;
 use crate::part::Part;
-use crate::plan::{AddMaps, NormMaps, VECTOR};
+use crate::plan::{AddMaps, NormMaps};
 
 pub(super) fn rectified(x: f32) -> f32 {
     if x > 0.0 { x } else { 0.0 }
@@ -24,8 +24,8 @@ pub(super) unsafe fn norm(norm: &NormMaps, arena: Arena, part: Part) {
         let (mut scale, mut shift) = (norm.scale[channel], norm.shift[channel]);
         if let Some(epsilon) = norm.epsilon {
             let pixels = x.len() as f32;
-            let mean = sum(x, |x| x) / pixels;
-            let variance = sum(x, |x| (x - mean) * (x - mean)) / pixels;
+            let mean = sum(x) / pixels;
+            let variance = sum_of_squares(x, mean) / pixels;
             scale /= (variance + epsilon).sqrt();
             shift -= mean * scale;
         }
@@ -53,20 +53,4 @@ pub(super) unsafe fn add(add: &AddMaps, arena: Arena, part: Part) {
             add_scaled(a, x, add.relu && i == last, out);
         }
     }
-}
-
-/// The sum of `f` over a slice, in sixteen lanes, so that every machine adds in the same order.
-pub(super) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0f32; VECTOR];
-    let chunks = x.chunks_exact(VECTOR);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += f(x);
-        }
-    }
-    for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane += f(x);
-    }
-    sum_lanes(lanes)
 }

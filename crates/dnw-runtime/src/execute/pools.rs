@@ -1,8 +1,7 @@
 //! Pools.
 
-use dnw_kernels::inference::{PoolShape, max_pool, sum_pool};
+use dnw_kernels::inference::{PoolShape, max_pool, sum, sum_pool};
 
-use super::pointwise::sum;
 use crate::memory::Arena;
 use crate::part::Part;
 use crate::plan::{Pool, PoolMaps};
@@ -21,7 +20,7 @@ pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], pa
             )
         };
         if is_whole && pool.pool == Pool::Average && pool.window.padding == [0, 0] {
-            out[0] = sum(x, |x| x) / (height * width) as f32;
+            out[0] = sum(x) / (height * width) as f32;
         } else {
             let (shape, out) = (shape(pool), &mut out[..pool.to.pixels()]);
             match pool.pool {

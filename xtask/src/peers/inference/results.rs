@@ -65,6 +65,15 @@ pub struct Against {
     pub target: Option<f64>,
 }
 
+/// Another runtime.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Runtime {
+    /// Its name and version.
+    pub name: String,
+    /// Its measurements.
+    pub against: Against,
+}
+
 /// A network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
@@ -78,6 +87,8 @@ pub struct Row {
     pub masked: Against,
     /// A dense network.
     pub dense: Option<Against>,
+    /// Other runtimes, on the dense network, or the masked one if there is none.
+    pub runtimes: Vec<Runtime>,
     /// The largest difference of a logit from that of the masked network, divided by the largest logit.
     pub difference: f64,
 }
@@ -145,6 +156,10 @@ pub mod tests {
             ours: side(&ours, 9),
             masked: against("dnw-x0.225", Some(22.0), &masked),
             dense: Some(against("dense-x0.25", Some(1.0), &dense)),
+            runtimes: vec![Runtime {
+                name: "tract 0.23.9".into(),
+                against: against("dense-x0.25", None, &dense),
+            }],
             difference: 2e-6,
         };
         let tiny = Row {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::results::{Against, Results, Row};
+use super::results::{Against, Results, Row, Runtime};
 use crate::peers::statistics::Spread;
 use crate::text::three_digits;
 
@@ -43,6 +43,24 @@ pub fn markdown(results: &Results) -> String {
             row.difference,
             targets(row),
         );
+    }
+    text.push_str(
+        "\nRuntimes of Rust, on the network in brackets.\n\n\
+         | network | runtime | ours | peer | ratio |\n\
+         | --- | --- | ---: | ---: | ---: |\n",
+    );
+    for row in rows {
+        for Runtime { name, against } in &row.runtimes {
+            let _ = writeln!(
+                text,
+                "| {} | {name} | {} | {} ({}) | {} |",
+                row.network,
+                three_digits(row.ours.ms.median),
+                three_digits(against.side.ms.median),
+                against.network,
+                quartiles(&against.ratio),
+            );
+        }
     }
     text.push_str(
         "\nFiles, starts and memory. A start is from the file to the first result, in brackets the session alone; the median of several \
@@ -112,7 +130,7 @@ mod tests {
             assert_eq!(cells, [cells[0]; 4], "{table}");
             count += 1;
         }
-        assert_eq!(count, 2, "{text}");
+        assert_eq!(count, 3, "{text}");
     }
 
     #[test]
