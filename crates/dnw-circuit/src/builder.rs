@@ -6,9 +6,12 @@ mod convolutions;
 use std::collections::HashSet;
 
 use crate::{
-    Block, Circuit, CircuitError, Kind, Op, Pool, Statistics, Step, Tensor, TensorId, ValueId,
-    Window,
+    Activation, Block, Circuit, CircuitError, Kind, Op, Pool, Statistics, Step, Tensor, TensorId,
+    ValueId, Window,
 };
+
+/// The largest window of a pool that is larger than its feature map.
+const LARGEST_WINDOW: usize = 1 << 16;
 
 /// Builds a circuit step by step and checks the shapes of each step.
 #[derive(Clone, Debug)]
@@ -191,6 +194,50 @@ impl CircuitBuilder {
         self.push(Op::Relu, vec![x], shape)
     }
 
+    /// Adds another function of each pixel.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if a constant of the function is not finite, or a clip's bounds are not in order.
+    pub fn activation(
+        &mut self,
+        x: ValueId,
+        activation: Activation,
+    ) -> Result<ValueId, CircuitError> {
+        let shape = self.known(x)?;
+        if !activation.is_valid() {
+            return Err(CircuitError::Activation {
+                layer: self.layer.clone(),
+            });
+        }
+        self.push(Op::Activation(activation), vec![x], shape)
+    }
+
+    /// Adds the product of two values. `by` has the shape of `x`, or one pixel for each channel.
+    ///
+    /// # Errors
+    /// [`CircuitError::Shapes`] if it has another shape.
+    pub fn product(&mut self, x: ValueId, by: ValueId) -> Result<ValueId, CircuitError> {
+        let (first, other) = (self.known(x)?, self.known(by)?);
+        if other != first && other != [first[0], 1, 1] {
+            let layer = self.layer.clone();
+            return Err(CircuitError::Shapes {
+                layer,
+                first,
+                other,
+            });
+        }
+        self.push(Op::Product, vec![x, by], first)
+    }
+
+    /// Adds a softmax over the channels of each pixel.
+    ///
+    /// # Errors
+    /// [`CircuitError::NoSuchValue`].
+    pub fn softmax(&mut self, x: ValueId) -> Result<ValueId, CircuitError> {
+        let shape = self.known(x)?;
+        self.push(Op::Softmax, vec![x], shape)
+    }
+
     /// Adds the sum of values of the same shape.
     ///
     /// # Errors
@@ -278,7 +325,7 @@ impl CircuitBuilder {
         stride: [usize; 2],
         padding: [usize; 2],
     ) -> Result<ValueId, CircuitError> {
-        self.pool(x, Pool::Max, kernel, stride, padding)
+        self.symmetric_pool(x, Pool::Max, kernel, stride, padding)
     }
 
     /// Adds an average pooling. Sizes are `[height, width]`.
@@ -291,7 +338,7 @@ impl CircuitBuilder {
         kernel: [usize; 2],
         stride: [usize; 2],
     ) -> Result<ValueId, CircuitError> {
-        self.pool(x, Pool::Average, kernel, stride, [0; 2])
+        self.symmetric_pool(x, Pool::Average, kernel, stride, [0; 2])
     }
 
     /// Adds a global average pooling: `[c, h, w]` to `[c, 1, 1]`.
@@ -303,7 +350,8 @@ impl CircuitBuilder {
         self.average_pool(x, [height, width], [1, 1])
     }
 
-    pub(crate) fn pool(
+    /// A pooling with the same padding on opposite sides.
+    fn symmetric_pool(
         &mut self,
         x: ValueId,
         pool: Pool,
@@ -311,7 +359,7 @@ impl CircuitBuilder {
         stride: [usize; 2],
         padding: [usize; 2],
     ) -> Result<ValueId, CircuitError> {
-        let [channels, ..] = self.known(x)?;
+        self.known(x)?;
         if (0..2).any(|side| padding[side] > kernel[side] / 2) {
             return Err(self.unfit(x, "the padding is more than half the window"));
         }
@@ -320,14 +368,48 @@ impl CircuitBuilder {
             padding,
             dilation: [1; 2],
         };
-        let [height, width] = self.output_size(x, kernel, window)?;
+        let size = self.output_size(x, kernel, window)?;
+        self.pool(x, pool, kernel, stride, padding, size)
+    }
+
+    /// Adds a pooling to `size` pixels. All sizes are `[height, width]`; `padding` is above and to the left. Windows may reach beyond the
+    /// last row and column.
+    ///
+    /// # Errors
+    /// [`CircuitError::Window`] if a window has no pixel inside the feature maps, or is larger than both they and 2^16 pixels.
+    pub fn pool(
+        &mut self,
+        x: ValueId,
+        pool: Pool,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        size: [usize; 2],
+    ) -> Result<ValueId, CircuitError> {
+        let [channels, height, width] = self.known(x)?;
+        for (side, pixels) in [height, width].into_iter().enumerate() {
+            if kernel[side] == 0 || stride[side] == 0 || size[side] == 0 {
+                return Err(self.nothing("kernel, stride or output: each is at least 1"));
+            }
+            let last = (size[side] - 1).checked_mul(stride[side]);
+            let (Some(last), Some(end)) = (last, pixels.checked_add(padding[side])) else {
+                return Err(self.too_large());
+            };
+            if kernel[side] > end.max(LARGEST_WINDOW) {
+                return Err(self.unfit(x, "the window is much larger"));
+            }
+            if padding[side] >= kernel[side] || last >= end {
+                return Err(self.unfit(x, "a window has no pixel inside them"));
+            }
+        }
+        self.size([1, kernel[0], kernel[1]])?;
         let pool = Op::Pool {
             pool,
             kernel,
             stride,
             padding,
         };
-        self.push(pool, vec![x], [channels, height, width])
+        self.push(pool, vec![x], [channels, size[0], size[1]])
     }
 
     /// Adds a flattening in row-major order: `[c, h, w]` to `[c h w, 1, 1]`.

@@ -1,6 +1,6 @@
 //! Circuits and their steps.
 
-use crate::{CircuitError, Tensor, TensorId};
+use crate::{Activation, CircuitError, Tensor, TensorId};
 
 /// The identifier of a step's output, which has the shape `[channels, height, width]` for each image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +79,13 @@ pub enum Op {
     },
     /// `max(x, 0)`.
     Relu,
+    /// Another function of each pixel.
+    Activation(Activation),
+    /// The product of two inputs, pixel by pixel. The second has the first's shape, or one pixel for each channel, as in
+    /// squeeze-and-excitation blocks.
+    Product,
+    /// `exp(x) / sum of exp(x)` over the channels of each pixel.
+    Softmax,
     /// `sum of a_i x_i` over the inputs `x_i`. Holds the coefficients `a_i`.
     Sum(Vec<f64>),
     /// The channels of all inputs, one after the other.
@@ -100,7 +107,7 @@ pub enum Op {
         kernel: [usize; 2],
         /// Stride, vertical and horizontal.
         stride: [usize; 2],
-        /// Padding on each side, which is never the maximum; zero for averages.
+        /// Padding above and to the left. A window may also reach beyond the last row and column; each has at least one pixel inside.
         padding: [usize; 2],
     },
     /// `[c, h, w]` to `[c h w, 1, 1]`, channel by channel, row by row.
@@ -129,10 +136,12 @@ pub enum Statistics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pool {
-    /// The maximum of each window.
+    /// The maximum of each window's pixels inside the feature map.
     Max,
-    /// The mean of each window.
+    /// The mean of each window, with zeros outside the feature map.
     Average,
+    /// The mean of each window's pixels inside the feature map.
+    InnerAverage,
 }
 
 /// A selection of rows and columns of a tensor.

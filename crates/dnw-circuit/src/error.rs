@@ -102,6 +102,14 @@ pub enum CircuitError {
         /// What does not fit.
         what: &'static str,
     },
+    /// An activation whose constants are not finite, or whose bounds are not in order.
+    #[error(
+        "`{layer}` has an activation with a constant that is not finite, or with a lower bound above its upper bound"
+    )]
+    Activation {
+        /// The layer.
+        layer: String,
+    },
     /// Sizes whose product overflows.
     #[error("`{layer}` is too large: the product of its sizes overflows 64 bits")]
     TooLarge {

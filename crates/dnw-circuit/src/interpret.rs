@@ -4,7 +4,9 @@
 //! sums in `f64`. Tests compare faster implementations with its results, and the counts of this crate with the number of multiplications
 //! that it does.
 
-use crate::{Block, Circuit, CircuitError, Op, Pool, Statistics, Step, Tensor, ValueId, Window};
+use crate::{
+    Block, Circuit, CircuitError, Liveness, Op, Pool, Statistics, Step, Tensor, ValueId, Window,
+};
 
 /// Computes the result for one image, `[channels, height, width]` row-major.
 ///
@@ -28,7 +30,7 @@ pub fn interpret_counting(
     image: &[f32],
 ) -> Result<(Vec<f64>, u64), CircuitError> {
     let mut result = Vec::new();
-    let multiplications = run(circuit, image, |value, maps| {
+    let multiplications = run(circuit, image, None, |value, maps| {
         if value == circuit.output() {
             result = maps.clone();
         }
@@ -46,12 +48,36 @@ pub fn interpret_with(
     image: &[f32],
     mut observer: impl FnMut(ValueId, &mut [f64]),
 ) -> Result<(), CircuitError> {
-    run(circuit, image, |value, maps| observer(value, maps)).map(|_| ())
+    run(circuit, image, None, |value, maps| observer(value, maps)).map(|_| ())
+}
+
+/// For each value the feature maps of its channels that are the same for every image, one after the other. Sums of other channels are not
+/// computed.
+pub(crate) fn constants(circuit: &Circuit, live: &Liveness) -> Result<Vec<Vec<f64>>, CircuitError> {
+    let mut constants = vec![Vec::new(); circuit.steps.len()];
+    if circuit
+        .values()
+        .all(|value| live.varies(value).iter().all(|varies| *varies))
+    {
+        return Ok(constants);
+    }
+    let zeros = vec![0.0; circuit.image().iter().product()];
+    run(circuit, &zeros, Some(live), |value, maps| {
+        let [_, height, width] = circuit.step(value).shape;
+        let channels = maps.chunks(height * width).zip(live.varies(value));
+        constants[value.0] = channels
+            .filter(|(_, varies)| !**varies)
+            .flat_map(|(map, _)| map)
+            .copied()
+            .collect();
+    })?;
+    Ok(constants)
 }
 
 fn run(
     circuit: &Circuit,
     image: &[f32],
+    without: Option<&Liveness>,
     mut observer: impl FnMut(ValueId, &mut Vec<f64>),
 ) -> Result<u64, CircuitError> {
     let expected = circuit.image();
@@ -76,7 +102,10 @@ fn run(
             .collect();
         let mut maps = match step.op {
             Op::Input => image.iter().copied().map(f64::from).collect(),
-            _ => evaluate(circuit, step, &inputs, &mut multiplications),
+            _ => {
+                let without = without.map(|live| live.varies(ValueId(at)));
+                evaluate(circuit, step, &inputs, without, &mut multiplications)
+            }
         };
         observer(ValueId(at), &mut maps);
         values.push(maps);
@@ -117,11 +146,12 @@ impl<'a> Maps<'a> {
     }
 }
 
-/// The output of a step.
+/// The output of a step. Convolutions leave out the channels that are marked in `without`.
 fn evaluate(
     circuit: &Circuit,
     step: &Step,
     inputs: &[Maps<'_>],
+    without: Option<&[bool]>,
     multiplications: &mut u64,
 ) -> Vec<f64> {
     let [_, height, width] = step.shape;
@@ -136,7 +166,13 @@ fn evaluate(
             },
             Some(x),
         ) => {
-            let mut sums = convolve(circuit, weight, *window, x, step.shape, multiplications);
+            let mut sums = vec![0.0; step.shape.iter().product()];
+            for (target, sums) in sums.chunks_mut(height * width).enumerate() {
+                if without.is_none_or(|without| !without[target]) {
+                    *multiplications +=
+                        sum_target(circuit, weight, target, *window, x, sums, width);
+                }
+            }
             add_bias(circuit, bias.as_ref(), &mut sums, height * width);
             sums
         }
@@ -151,6 +187,9 @@ fn evaluate(
             let mut sums = vec![0.0; step.shape.iter().product()];
             let tensor = circuit.tensor(weight.tensor);
             for (channel, &row) in weight.rows.iter().enumerate() {
+                if without.is_some_and(|without| without[channel]) {
+                    continue;
+                }
                 let sums = &mut sums[channel * height * width..][..height * width];
                 let kernel = Kernel {
                     tensor,
@@ -194,6 +233,27 @@ fn evaluate(
                 normed.extend(map.iter().map(|z| (z - mean) * scale + shift));
             }
             normed
+        }
+        (Op::Activation(activation), Some(x)) => {
+            x.values.iter().map(|&z| activation.apply(z)).collect()
+        }
+        (Op::Product, Some(x)) => {
+            let y = inputs[1];
+            let each = x.pixels() / y.pixels();
+            let factors = y.values.iter().flat_map(|&z| std::iter::repeat_n(z, each));
+            x.values.iter().zip(factors).map(|(z, f)| z * f).collect()
+        }
+        (Op::Softmax, Some(x)) => {
+            let mut shares = vec![0.0; x.values.len()];
+            for pixel in 0..x.pixels() {
+                let own = || (0..x.shape[0]).map(|channel| channel * x.pixels() + pixel);
+                let most = own()
+                    .map(|at| x.values[at])
+                    .fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = own().map(|at| (x.values[at] - most).exp()).sum();
+                own().for_each(|at| shares[at] = (x.values[at] - most).exp() / sum);
+            }
+            shares
         }
         (Op::Relu, Some(x)) => x.values.iter().map(|z| z.max(0.0)).collect(),
         (Op::Sum(coefficients), Some(x)) => {
@@ -242,6 +302,11 @@ fn evaluate(
                     pooled.push(match pool {
                         Pool::Max => window.fold(f64::NEG_INFINITY, f64::max),
                         Pool::Average => window.sum::<f64>() / (kernel[0] * kernel[1]) as f64,
+                        Pool::InnerAverage => {
+                            let (count, sum) =
+                                window.fold((0, 0.0), |(n, sum), z| (n + 1, sum + z));
+                            sum / f64::from(count)
+                        }
                     });
                 }
             }
@@ -271,21 +336,36 @@ pub(crate) fn convolve(
     window: Window,
     x: Maps<'_>,
     [_, height, width]: [usize; 3],
-    multiplications: &mut u64,
 ) -> Vec<f64> {
-    let tensor = circuit.tensor(weight.tensor);
     let mut sums = vec![0.0; weight.rows.len() * height * width];
-    for (&row, sums) in weight.rows.iter().zip(sums.chunks_mut(height * width)) {
-        for (source, &column) in weight.columns.iter().enumerate() {
+    for (target, sums) in sums.chunks_mut(height * width).enumerate() {
+        sum_target(circuit, weight, target, window, x, sums, width);
+    }
+    sums
+}
+
+/// Adds the convolution of one target to `sums`, which has `width` elements per row. Returns the number of multiplications.
+fn sum_target(
+    circuit: &Circuit,
+    weight: &Block,
+    target: usize,
+    window: Window,
+    x: Maps<'_>,
+    sums: &mut [f64],
+    width: usize,
+) -> u64 {
+    let (tensor, row) = (circuit.tensor(weight.tensor), weight.rows[target]);
+    let columns = weight.columns.iter().enumerate();
+    columns
+        .map(|(source, &column)| {
             let kernel = Kernel {
                 tensor,
                 row,
                 column,
             };
-            *multiplications += kernel.slide(x, source, window, sums, width);
-        }
-    }
-    sums
+            kernel.slide(x, source, window, sums, width)
+        })
+        .sum()
 }
 
 /// The kernel between one source and one target.

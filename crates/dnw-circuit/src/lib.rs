@@ -29,6 +29,7 @@
 
 #![deny(missing_docs)]
 
+mod activation;
 mod builder;
 mod circuit;
 mod count;
@@ -38,6 +39,7 @@ mod liveness;
 mod prune;
 mod tensor;
 
+pub use activation::{Activation, Function};
 pub use builder::CircuitBuilder;
 pub use circuit::{Block, Circuit, Op, Pool, Statistics, Step, ValueId, Window};
 pub use count::{Count, Row, Tally, Views, count};

@@ -122,7 +122,18 @@ fn for_each_link(circuit: &Circuit, step: &Step, mut link: impl FnMut(ValueId, u
                 }
             }
         }
-        Op::Norm { .. } | Op::Relu | Op::Sum(_) | Op::Crop { .. } | Op::Pool { .. } => {
+        Op::Softmax => {
+            for target in 0..step.shape[0] {
+                (0..step.shape[0]).for_each(|source| link(step.inputs[0], source, target));
+            }
+        }
+        Op::Norm { .. }
+        | Op::Relu
+        | Op::Activation(_)
+        | Op::Product
+        | Op::Sum(_)
+        | Op::Crop { .. }
+        | Op::Pool { .. } => {
             for &input in &step.inputs {
                 (0..step.shape[0]).for_each(|channel| link(input, channel, channel));
             }

@@ -4,10 +4,9 @@ mod compact;
 
 use std::collections::BTreeSet;
 
-use crate::interpret::{Maps, convolve};
+use crate::interpret::{Maps, constants, convolve};
 use crate::{
     Block, Circuit, CircuitBuilder, CircuitError, Liveness, Op, Statistics, ValueId, Window,
-    interpret_with,
 };
 
 /// Returns an equivalent circuit without dead channels.
@@ -23,8 +22,8 @@ use crate::{
 ///   step;
 /// * the result is the same up to the order of sums.
 ///
-/// To compute the constants, the circuit is run once with [`interpret`](crate::interpret): milliseconds for small networks,
-/// about a second for large ones.
+/// To compute the constants, the circuit is run once with the loops of [`interpret`](crate::interpret), without the sums of channels that
+/// depend on the image.
 pub fn prune(circuit: &Circuit) -> Circuit {
     // Each part of a valid circuit is valid.
     let pruned = Pruning::new(circuit).and_then(Pruning::finish);
@@ -51,18 +50,8 @@ struct Pruning<'a> {
 impl<'a> Pruning<'a> {
     fn new(old: &'a Circuit) -> Result<Self, CircuitError> {
         let live = Liveness::along_paths(old);
-        let mut constants = vec![Vec::new(); old.steps.len()];
+        let constants = constants(old, &live)?;
         let image = old.image();
-        let zeros = vec![0.0; image.iter().product()];
-        interpret_with(old, &zeros, |value, maps| {
-            let [_, height, width] = old.step(value).shape;
-            let channels = maps.chunks(height * width).zip(live.varies(value));
-            constants[value.0] = channels
-                .filter(|(_, varies)| !**varies)
-                .flat_map(|(map, _)| map)
-                .copied()
-                .collect();
-        })?;
         let mut new = CircuitBuilder::new(image)?;
         for tensor in &old.tensors {
             new.tensor(tensor.clone())?;
@@ -158,6 +147,25 @@ impl<'a> Pruning<'a> {
                 let x = self.live(step.inputs[0], &channels)?;
                 same(self.new.relu(x)?)
             }
+            &Op::Activation(activation) => {
+                let x = self.live(step.inputs[0], &channels)?;
+                same(self.new.activation(x, activation)?)
+            }
+            Op::Product => {
+                let x = self.with_constants(step.inputs[0], &channels)?;
+                let by = self.with_constants(step.inputs[1], &channels)?;
+                same(self.new.product(x, by)?)
+            }
+            Op::Softmax => {
+                // Every channel of the output depends on all, those that are constant included.
+                let all: Vec<usize> = (0..step.shape[0]).collect();
+                let x = self.with_constants(step.inputs[0], &all)?;
+                let whole = Kept {
+                    value: self.new.softmax(x)?,
+                    channels: all,
+                };
+                same(self.select(&whole, &channels)?)
+            }
             &Op::Crop { top, left } => {
                 let x = self.live(step.inputs[0], &channels)?;
                 let [_, height, width] = step.shape;
@@ -170,7 +178,11 @@ impl<'a> Pruning<'a> {
                 padding,
             } => {
                 let x = self.live(step.inputs[0], &channels)?;
-                same(self.new.pool(x, pool, kernel, stride, padding)?)
+                let [_, height, width] = step.shape;
+                same(
+                    self.new
+                        .pool(x, pool, kernel, stride, padding, [height, width])?,
+                )
             }
             Op::Sum(coefficients) => same(self.sum(value, coefficients, &channels)?),
             Op::Concat => {
@@ -246,7 +258,7 @@ impl<'a> Pruning<'a> {
             };
             let maps = self.constant_maps(input, &constant);
             let maps = Maps::new(&maps, [constant.len(), shape[1], shape[2]]);
-            convolve(self.old, &block, window, maps, gathered, &mut 0)
+            convolve(self.old, &block, window, maps, gathered)
         });
         let x = self.live(input, &sources)?;
         let block = Block {

@@ -5,8 +5,8 @@ mod sums;
 mod views;
 
 use dnw_runtime::plan::{
-    self, AddMaps, Constant, CopyPixels, Depthwise, Input, Linear, Maps, NormMaps, Piece, Plan,
-    PoolMaps,
+    self, ActivateMaps, AddMaps, Constant, CopyPixels, Depthwise, Input, Linear, Maps,
+    MultiplyMaps, NormMaps, Piece, Plan, PoolMaps, SoftmaxMaps,
 };
 
 use crate::cost::prefers_dense_matrix;
@@ -78,9 +78,46 @@ impl Emitter<'_> {
                 self.linear(node, conv)
             }
             Op::Conv(conv) => self.sums(node, conv),
+            Op::Activation(_) | Op::Product => self.in_place(node),
             _ => self.other(node),
         };
         self.maps[at] = Some(to);
+    }
+
+    /// Functions of single pixels, which write over their input if nobody else reads it.
+    fn in_place(&mut self, node: &Node) -> Maps {
+        let input = node.inputs[0];
+        let from = self.contiguous(input);
+        let by = node.inputs.get(1).map(|&by| self.contiguous(by));
+        // A node with memory of its own that is no constant.
+        let own = self.maps[input].filter(|maps| *maps == from && self.readers[input] == 1);
+        let to = match (&self.graph.nodes[input].op, own) {
+            (Op::Constant(_), _) | (_, None) => self.take(node.shape),
+            (_, Some(maps)) => {
+                self.maps[input] = None;
+                maps
+            }
+        };
+        let (reason, op) = match (&node.op, by) {
+            (&Op::Activation(activation), _) => (
+                "a function of each pixel",
+                plan::Op::Activation(ActivateMaps {
+                    from,
+                    to,
+                    activation,
+                }),
+            ),
+            (_, by) => (
+                "factors that depend on the image",
+                plan::Op::Product(MultiplyMaps {
+                    from,
+                    by: by.unwrap_or_default(),
+                    to,
+                }),
+            ),
+        };
+        self.push(&node.layer, reason, op);
+        to
     }
 
     fn other(&mut self, node: &Node) -> Maps {
@@ -146,6 +183,7 @@ impl Emitter<'_> {
                     window,
                 }),
             ),
+            Op::Softmax => ("", plan::Op::Softmax(SoftmaxMaps { from, to })),
             _ => (
                 "pixels move",
                 plan::Op::Copy(CopyPixels {

@@ -1,6 +1,6 @@
 //! The graph of layers that the passes work on.
 
-use dnw_runtime::plan::{Pool, Window};
+use dnw_runtime::plan::{Activation, Pool, Window};
 
 /// A network. Each node reads outputs of earlier nodes.
 #[derive(Clone, Debug)]
@@ -46,6 +46,12 @@ pub(crate) enum Op {
     },
     /// A weighted sum.
     Sum(Vec<f64>),
+    /// A function of each pixel.
+    Activation(Activation),
+    /// The product of two inputs; the second may have one pixel for each channel.
+    Product,
+    /// A softmax over the channels of each pixel.
+    Softmax,
     /// All channels of the inputs.
     Concat,
     /// These channels.

@@ -5,7 +5,8 @@
 //!
 //! 1. dead nodes are removed and constants folded ([`dnw_circuit::prune`]);
 //! 2. scales and shifts of norms are folded into the weights of the layers before them;
-//! 3. sums and ReLUs are fused into the layer whose output they change;
+//! 3. sums and ReLUs are fused into the layer whose output they change, and `x f(x)` becomes one activation; the groups of a
+//!    grouped convolution become one convolution;
 //! 4. on request a depthwise convolution follows the sparse one before it strip by strip;
 //! 5. each layer gets the kernel that costs least, by a model of the costs;
 //! 6. feature maps are placed in memory, which is used again when they are no longer needed.
@@ -34,6 +35,7 @@
 mod cost;
 mod emit;
 mod graph;
+mod groups;
 mod lower;
 mod memory;
 mod passes;
@@ -49,6 +51,9 @@ pub use passes::Passes;
 pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
     let pruned = passes.prune.then(|| prune(circuit));
     let mut graph = lower::lower(pruned.as_ref().unwrap_or(circuit));
+    if passes.fuse {
+        groups::merge_groups(&mut graph);
+    }
     if passes.fold_norms {
         passes::fuse_constants(&mut graph);
         passes::fold_norms(&mut graph);
@@ -56,6 +61,7 @@ pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
     if passes.fuse {
         passes::fuse_constant_channels(&mut graph);
         passes::fuse(&mut graph);
+        passes::fuse_gates(&mut graph);
     }
     if passes.strips {
         passes::fuse_depthwise(&mut graph);

@@ -2,7 +2,7 @@
 
 use dnw_circuit as circuit;
 use dnw_circuit::{Block, Circuit, Statistics, Step, TensorId};
-use dnw_runtime::plan::{Pool, Window};
+use dnw_runtime::plan::{Activation, Function, Pool, Window};
 
 use crate::graph::{Conv, Edge, Graph, Node, Op};
 
@@ -89,6 +89,9 @@ fn op(circuit: &Circuit, step: &Step) -> Op {
         // The node's flag makes it a ReLU.
         circuit::Op::Relu => Op::Sum(vec![1.0]),
         circuit::Op::Sum(coefficients) => Op::Sum(coefficients.clone()),
+        circuit::Op::Activation(activation) => Op::Activation(activation_of(*activation)),
+        circuit::Op::Product => Op::Product,
+        circuit::Op::Softmax => Op::Softmax,
         circuit::Op::Concat => Op::Concat,
         circuit::Op::Select(channels) => Op::Select(channels.clone()),
         &circuit::Op::Crop { top, left } => Op::Crop { top, left },
@@ -100,6 +103,7 @@ fn op(circuit: &Circuit, step: &Step) -> Op {
         } => Op::Pool {
             pool: match pool {
                 circuit::Pool::Max => Pool::Max,
+                circuit::Pool::InnerAverage => Pool::InnerAverage,
                 _ => Pool::Average,
             },
             window: Window {
@@ -158,5 +162,30 @@ fn window_of(circuit: &Circuit, weight: TensorId, window: circuit::Window) -> Wi
         stride: window.stride,
         padding: window.padding,
         dilation: window.dilation,
+    }
+}
+
+/// An activation with constants of 32 bits.
+fn activation_of(activation: circuit::Activation) -> Activation {
+    // Not beyond the largest 32-bit number.
+    let float = |x: f64| (x as f32).clamp(f32::MIN, f32::MAX);
+    let function = match activation.function {
+        circuit::Function::Clip { low, high } => Function::Clip {
+            low: float(low),
+            high: float(high),
+        },
+        circuit::Function::LeakyRelu { slope } => Function::LeakyRelu {
+            slope: float(slope),
+        },
+        circuit::Function::HardSigmoid { slope, shift } => Function::HardSigmoid {
+            slope: float(slope),
+            shift: float(shift),
+        },
+        circuit::Function::Sigmoid => Function::Sigmoid,
+        other => unreachable!("a function that is not compiled: {other:?}"),
+    };
+    Activation {
+        function,
+        gated: activation.gated,
     }
 }

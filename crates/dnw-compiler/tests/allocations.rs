@@ -36,7 +36,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// What [`Model::steps`] can name and these circuits have.
-const OPERATIONS: [&str; 11] = [
+const OPERATIONS: [&str; 14] = [
     "padding",
     "sparse sums",
     "sparse sums, then depthwise",
@@ -48,6 +48,9 @@ const OPERATIONS: [&str; 11] = [
     "norm",
     "sum",
     "copy",
+    "activation",
+    "product",
+    "softmax",
 ];
 
 #[test]

@@ -9,12 +9,14 @@
 
 pub use crate::simd::LANES;
 
+mod activation;
 mod depthwise;
 mod linear;
 mod pointwise;
 mod pool;
 mod sums;
 
+pub use activation::{Activation, Function, activate, exp};
 pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
 pub use linear::{Matrix, dense_rows};
 pub use pointwise::{add_scaled, copy_every, sum, sum_of_squares};

@@ -28,6 +28,9 @@ enum Work {
     Norm(crate::plan::NormMaps),
     Add(crate::plan::AddMaps),
     Copy(CopyPixels),
+    Activation(crate::plan::ActivateMaps),
+    Product(crate::plan::MultiplyMaps),
+    Softmax(crate::plan::SoftmaxMaps),
 }
 
 impl Prepared {
@@ -52,6 +55,9 @@ impl Prepared {
             Op::Norm(norm) => Work::Norm(norm),
             Op::Add(add) => Work::Add(add),
             Op::Copy(copy) => Work::Copy(copy),
+            Op::Activation(activate) => Work::Activation(activate),
+            Op::Product(product) => Work::Product(product),
+            Op::Softmax(softmax) => Work::Softmax(softmax),
         };
         Self {
             layer: step.layer,
@@ -74,6 +80,9 @@ impl Prepared {
             Work::Norm(_) => "norm",
             Work::Add(_) => "sum",
             Work::Copy(_) => "copy",
+            Work::Activation(_) => "activation",
+            Work::Product(_) => "product",
+            Work::Softmax(_) => "softmax",
         }
     }
 
@@ -103,8 +112,10 @@ impl Prepared {
             Work::Pool(x) => 4 * x.from.len() / VECTOR,
             Work::Norm(x) => 4 * x.from.len() / VECTOR,
             Work::Add(x) => x.from.len() * x.to.len() / VECTOR,
-            // One thread copies all.
-            Work::Copy(_) => 0,
+            Work::Activation(x) => 4 * x.from.len() / VECTOR,
+            Work::Product(x) => 2 * x.from.len() / VECTOR,
+            // One thread does all.
+            Work::Copy(_) | Work::Softmax(_) => 0,
         }
     }
 
@@ -131,6 +142,12 @@ impl Prepared {
             Work::Add(x) => unsafe { pointwise::add(x, arena, part) },
             // SAFETY: as above.
             Work::Copy(x) => unsafe { copy(x, arena, part) },
+            // SAFETY: as above; an output that is the input is read and written channel by channel.
+            Work::Activation(x) => unsafe { pointwise::activation(x, arena, part) },
+            // SAFETY: as above.
+            Work::Product(x) => unsafe { pointwise::product(x, arena, part) },
+            // SAFETY: as above.
+            Work::Softmax(x) => unsafe { pointwise::softmax(x, arena, part) },
         }
     }
 }

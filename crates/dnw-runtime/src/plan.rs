@@ -54,6 +54,8 @@ pub struct Maps {
 pub use dnw_kernels::inference::BLOCK;
 /// Numbers in a vector, sixteen: strides of maps are multiples of it.
 pub use dnw_kernels::inference::LANES as VECTOR;
+/// Activations and their functions.
+pub use dnw_kernels::inference::{Activation, Function};
 
 impl Maps {
     /// Maps of this shape with the usual stride.
@@ -122,6 +124,12 @@ pub enum Op {
     Add(AddMaps),
     /// Copies pixels one by one.
     Copy(CopyPixels),
+    /// A function of each pixel.
+    Activation(ActivateMaps),
+    /// The product of maps, pixel by pixel, or with a factor for each channel that depends on the image.
+    Product(MultiplyMaps),
+    /// A softmax over the channels of each pixel.
+    Softmax(SoftmaxMaps),
 }
 
 /// Stride, padding and dilation, vertical and horizontal.
@@ -352,17 +360,20 @@ pub struct PoolMaps {
     pub to: Maps,
     /// Maximum or average.
     pub pool: Pool,
-    /// The window; padding is never the maximum and counts as zero in an average.
+    /// The window, with the padding above and to the left. Windows may also reach beyond the last row and column; each has at least one
+    /// pixel inside. The shape of the output says how many there are.
     pub window: Window,
 }
 
 /// The kind of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
-    /// The largest value of each window.
+    /// The largest of each window's pixels inside the map.
     Max,
-    /// The mean of each window.
+    /// The mean of each window, with zeros outside the map.
     Average,
+    /// The mean of each window's pixels inside the map.
+    InnerAverage,
 }
 
 /// `(x - mean) / sqrt(variance + epsilon) * scale + shift` with each map's own mean and variance, or `x * scale + shift`.
@@ -400,6 +411,37 @@ pub struct CopyPixels {
     pub to: Maps,
     /// What is copied: pieces of lines.
     pub pieces: Vec<Piece>,
+}
+
+/// A function of each pixel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivateMaps {
+    /// The input.
+    pub from: Maps,
+    /// The output, of the same shape; may be the input.
+    pub to: Maps,
+    /// The function.
+    pub activation: Activation,
+}
+
+/// A product of maps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MultiplyMaps {
+    /// The first factor.
+    pub from: Maps,
+    /// The second factor: of the same shape, or one pixel for each channel.
+    pub by: Maps,
+    /// The output, of the shape of the first factor; may be the first factor.
+    pub to: Maps,
+}
+
+/// `exp(x) / sum of exp(x)` over the channels of each pixel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoftmaxMaps {
+    /// The input.
+    pub from: Maps,
+    /// The output, of the same shape.
+    pub to: Maps,
 }
 
 /// Numbers that are copied from the arena to the arena.

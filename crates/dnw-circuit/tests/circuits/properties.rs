@@ -117,7 +117,7 @@ proptest! {
         let live = Liveness::along_paths(&pruned);
         for value in pruned.values() {
             let step = pruned.step(value);
-            // The image is never pruned; flattened and folded channels share one source; the others concatenate live channels and
+            // The image is never pruned; a softmax needs all its channels; flattened and folded channels share one source; the others concatenate live channels and
             // constants.
             let made_here = !matches!(
                 step.op,
@@ -126,6 +126,7 @@ proptest! {
                     | Op::Fold(_)
                     | Op::Constant(_)
                     | Op::Concat
+                    | Op::Softmax
                     | Op::Select(_)
             );
             if made_here {

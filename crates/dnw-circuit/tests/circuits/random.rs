@@ -4,7 +4,8 @@
 //! circuit, and a failing one shrinks to few steps. Many steps read random blocks of the same few tensors.
 
 use dnw_circuit::{
-    Block, Circuit, CircuitBuilder, CircuitError, Tensor, TensorId, ValueId, Window,
+    Activation, Block, Circuit, CircuitBuilder, CircuitError, Function, Pool, Tensor, TensorId,
+    ValueId, Window,
 };
 use proptest::prelude::*;
 
@@ -171,7 +172,7 @@ impl Growth {
                 0 => self.values[from / 3 % self.values.len()],
                 _ => self.values[self.values.len() - 1],
             };
-            if let Some(value) = self.step(at, gene.step % 19, x)? {
+            if let Some(value) = self.step(at, gene.step % 24, x)? {
                 self.values.push(value);
             }
         }
@@ -282,8 +283,72 @@ impl Growth {
             18 if 4 * channels <= MOST && height % 2 == 0 && width % 2 == 0 => {
                 self.builder.fold(x, 2).map(Some)
             }
+            19 => self.activation(x),
+            20 if self.style.growing => Ok(None),
+            20 => {
+                let fits = |&&y: &&ValueId| {
+                    let other = self.builder.shape(y);
+                    other == shape || other == [channels, 1, 1]
+                };
+                let fitting: Vec<ValueId> = self.values.iter().filter(fits).copied().collect();
+                let by = fitting[self.noise.below(fitting.len())];
+                // Not unbounded: products of products grow fast.
+                let clip = Function::Clip {
+                    low: -1.0,
+                    high: 1.5,
+                };
+                let by = self.builder.activation(by, Activation::plain(clip))?;
+                self.builder.product(x, by).map(Some)
+            }
+            21 => self.uneven_pool(x, [height, width]).map(Some),
+            22 if !self.style.growing => self.builder.softmax(x).map(Some),
+            23 => {
+                // As in squeeze-and-excitation, before a product.
+                let mean = self.builder.global_average(x)?;
+                if self.style.growing {
+                    return Ok(Some(mean));
+                }
+                let gate = Activation::plain(Function::Sigmoid);
+                let gate = self.builder.activation(mean, gate)?;
+                self.builder.product(x, gate).map(Some)
+            }
             _ => Ok(None),
         }
+    }
+
+    /// A random activation; only those that grow everywhere in a monotone circuit.
+    fn activation(&mut self, x: ValueId) -> Grown {
+        let slope = 0.1 + 0.3 * self.noise.unit();
+        let functions = [
+            Function::LeakyRelu { slope },
+            Function::Clip {
+                low: 0.0,
+                high: 0.75,
+            },
+            Function::HardSigmoid { slope, shift: 0.5 },
+            Function::Sigmoid,
+        ];
+        let count = if self.style.growing {
+            1
+        } else {
+            functions.len()
+        };
+        let function = functions[self.noise.below(count)];
+        let gated = !self.style.growing && self.noise.below(2) == 0;
+        let activation = Activation { function, gated };
+        self.builder.activation(x, activation).map(Some)
+    }
+
+    /// A pool whose windows may reach beyond every side. In a monotone circuit each pixel is in a window.
+    fn uneven_pool(&mut self, x: ValueId, size: [usize; 2]) -> Result<ValueId, CircuitError> {
+        let pools = [Pool::Average, Pool::InnerAverage, Pool::Max];
+        let count = if self.style.growing { 2 } else { 3 };
+        let pool = pools[self.noise.below(count)];
+        let kernel = [0; 2].map(|_| 1 + self.noise.below(3));
+        let stride = kernel.map(|kernel| 1 + self.noise.below(kernel));
+        let padding = kernel.map(|kernel| self.noise.below(kernel));
+        let most: [usize; 2] = std::array::from_fn(|i| (size[i] + padding[i] - 1) / stride[i] + 1);
+        self.builder.pool(x, pool, kernel, stride, padding, most)
     }
 
     /// A convolution by a random block of a shared tensor.

@@ -1,6 +1,6 @@
 //! Results of steps that were computed by hand.
 
-use dnw_circuit::{CircuitBuilder, Tensor, ValueId, Window, interpret};
+use dnw_circuit::{Activation, CircuitBuilder, Function, Pool, Tensor, ValueId, Window, interpret};
 
 use crate::{Made, ones, whole};
 
@@ -116,5 +116,69 @@ fn sums_have_coefficients_and_selections_reorder() -> Made<()> {
         builder.select(both, [3, 1, 1, 0])
     })?;
     assert_eq!(result, [-4.0, -8.0, -8.0, -1.0]);
+    Ok(())
+}
+
+#[test]
+fn activations_are_functions_of_each_pixel() -> Made<()> {
+    let pixels = [-4.0, -1.0, 0.0, 2.0, 8.0];
+    let apply = |activation| run([1, 1, 5], &pixels, |b, x| b.activation(x, activation));
+    let relu6 = Function::Clip {
+        low: 0.0,
+        high: 6.0,
+    };
+    assert_eq!(apply(Activation::plain(relu6))?, [0.0, 0.0, 0.0, 2.0, 6.0]);
+    let leaky = Function::LeakyRelu { slope: 0.25 };
+    assert_eq!(
+        apply(Activation::plain(leaky))?,
+        [-1.0, -0.25, 0.0, 2.0, 8.0]
+    );
+    // x / 4 + 1 / 2, between 0 and 1; gated it is multiplied by x.
+    let hard = Function::HardSigmoid {
+        slope: 0.25,
+        shift: 0.5,
+    };
+    assert_eq!(apply(Activation::plain(hard))?, [0.0, 0.25, 0.5, 1.0, 1.0]);
+    assert_eq!(apply(Activation::gated(hard))?, [0.0, -0.25, 0.0, 2.0, 8.0]);
+    // 1 / (1 + e^-x): 0.119203 at -2 and 0.880797 at 2.
+    let sigmoid = apply(Activation::plain(Function::Sigmoid))?;
+    assert!((sigmoid[3] - 0.880_797_077_977_882).abs() < 1e-12);
+    let silu = apply(Activation::gated(Function::Sigmoid))?;
+    assert!((silu[3] - 1.761_594_155_955_764).abs() < 1e-12);
+    Ok(())
+}
+
+#[test]
+fn channels_are_scaled_by_factors_from_the_image_and_become_shares() -> Made<()> {
+    // Two channels of two pixels; the factors are their means, 2 and 15.
+    let scaled = run([2, 1, 2], &[1.0, 3.0, 10.0, 20.0], |b, x| {
+        let mean = b.global_average(x)?;
+        b.product(x, mean)
+    })?;
+    assert_eq!(scaled, [2.0, 6.0, 150.0, 300.0]);
+    // Shares of 1 : 3 at the first pixel and of 1 : 1 at the second.
+    let shares = run([2, 1, 2], &[0.0, 7.0, 3.0f32.ln(), 7.0], |b, x| {
+        b.softmax(x)
+    })?;
+    for (found, expected) in shares.iter().zip([0.25, 0.5, 0.75, 0.5]) {
+        assert!((found - expected).abs() < 1e-6, "{shares:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn windows_of_pools_reach_beyond_the_feature_map() -> Made<()> {
+    // A line of three pixels, windows of two with a stride of two, one column of padding on the left: [., 1], [2, 3].
+    let pool = |pool, padding, width| {
+        run([1, 1, 3], &[1.0, 2.0, 3.0], |b, x| {
+            b.pool(x, pool, [1, 2], [1, 2], [0, padding], [1, width])
+        })
+    };
+    assert_eq!(pool(Pool::Average, 1, 2)?, [0.5, 2.5]);
+    assert_eq!(pool(Pool::InnerAverage, 1, 2)?, [1.0, 2.5]);
+    // Without padding the last window reaches beyond the end: [1, 2], [3, .].
+    assert_eq!(pool(Pool::InnerAverage, 0, 2)?, [1.5, 3.0]);
+    assert_eq!(pool(Pool::Max, 0, 2)?, [2.0, 3.0]);
+    assert!(pool(Pool::Max, 0, 3).is_err(), "the third window is empty");
     Ok(())
 }

@@ -11,6 +11,8 @@ pub(super) struct Emitter<'a> {
     pub(super) graph: &'a Graph,
     pub(super) passes: Passes,
     pub(super) views: Views,
+    /// How many nodes read each node; the output counts as one more.
+    pub(super) readers: Vec<usize>,
     pub(super) memory: Memory,
     /// Where each node's output lies, if it has memory of its own.
     pub(super) maps: Vec<Option<Maps>>,
@@ -26,6 +28,7 @@ impl<'a> Emitter<'a> {
             graph,
             passes,
             views: Views::new(graph),
+            readers: graph.readers(),
             memory: Memory::new(passes.reuse_memory),
             maps: vec![None; graph.nodes.len()],
             steps: Vec::new(),

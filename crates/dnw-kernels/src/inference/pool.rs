@@ -23,6 +23,13 @@ impl PoolShape {
         let read = (self.output[1] - 1) * self.stride[1] + self.kernel[1];
         read.max(self.padding[1] + self.map[1])
     }
+
+    /// How many rows (of side 0) or columns (of side 1) of a window are inside the map.
+    pub fn inside(&self, side: usize, window: usize) -> usize {
+        let first = window * self.stride[side];
+        let end = (first + self.kernel[side]).min(self.map[side] + self.padding[side]);
+        end - first.max(self.padding[side])
+    }
 }
 
 /// The largest number of each window's pixels.

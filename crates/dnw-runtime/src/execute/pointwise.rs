@@ -1,10 +1,10 @@
-//! Norms and sums, number by number.
+//! Norms, sums, activations and products, number by number.
 
-use dnw_kernels::inference::{add_scaled, sum, sum_of_squares};
+use dnw_kernels::inference::{activate, add_scaled, exp, sum, sum_of_squares};
 
 use crate::memory::Arena;
 use crate::part::Part;
-use crate::plan::{AddMaps, NormMaps};
+use crate::plan::{ActivateMaps, AddMaps, MultiplyMaps, NormMaps, SoftmaxMaps};
 
 pub(super) fn rectified(x: f32) -> f32 {
     if x > 0.0 { x } else { 0.0 }
@@ -52,5 +52,77 @@ pub(super) unsafe fn add(add: &AddMaps, arena: Arena, part: Part) {
             }
             add_scaled(a, x, add.relu && i == last, out);
         }
+    }
+}
+
+/// # Safety
+/// As for [`Prepared::execute`](super::Prepared::execute).
+pub(super) unsafe fn activation(x: &ActivateMaps, arena: Arena, part: Part) {
+    let pixels = x.from.pixels();
+    for channel in part.share(x.to.shape[0]) {
+        if x.to != x.from {
+            // SAFETY: as the caller promises.
+            let from = unsafe { arena.channel(x.from, channel) };
+            // SAFETY: as the caller promises.
+            let to = unsafe { arena.channel_mut(x.to, channel) };
+            to[..pixels].copy_from_slice(from);
+        }
+        // SAFETY: as the caller promises.
+        let to = unsafe { arena.channel_mut(x.to, channel) };
+        activate(x.activation, &mut to[..pixels]);
+    }
+}
+
+/// # Safety
+/// As for [`Prepared::execute`](super::Prepared::execute).
+pub(super) unsafe fn product(product: &MultiplyMaps, arena: Arena, part: Part) {
+    let pixels = product.from.pixels();
+    for channel in part.share(product.to.shape[0]) {
+        if product.to != product.from {
+            // SAFETY: as the caller promises.
+            let from = unsafe { arena.channel(product.from, channel) };
+            // SAFETY: as the caller promises.
+            let to = unsafe { arena.channel_mut(product.to, channel) };
+            to[..pixels].copy_from_slice(from);
+        }
+        // SAFETY: as the caller promises.
+        let (by, to) = unsafe {
+            (
+                arena.channel(product.by, channel),
+                arena.channel_mut(product.to, channel),
+            )
+        };
+        match by {
+            &[factor] => to[..pixels].iter_mut().for_each(|x| *x *= factor),
+            _ => to.iter_mut().zip(by).for_each(|(x, by)| *x *= by),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`Prepared::execute`](super::Prepared::execute).
+pub(super) unsafe fn softmax(softmax: &SoftmaxMaps, arena: Arena, part: Part) {
+    // Every channel of the output depends on all of the input; one thread computes all.
+    if part.index > 0 {
+        return;
+    }
+    let (from, to) = (softmax.from, softmax.to);
+    let channels = from.shape[0];
+    // SAFETY: as the caller promises; the check has made sure that both are inside the arena and apart.
+    let (x, out) = unsafe {
+        (
+            arena.read(from.at, (channels - 1) * from.stride + from.pixels()),
+            arena.write(to.at, (channels - 1) * to.stride + to.pixels()),
+        )
+    };
+    for pixel in 0..from.pixels() {
+        let own = || (0..channels).map(|channel| channel * from.stride + pixel);
+        let most = own().map(|at| x[at]).fold(f32::NEG_INFINITY, f32::max);
+        let mut total = 0.0;
+        for at in own() {
+            out[at] = exp(x[at] - most);
+            total += out[at];
+        }
+        own().for_each(|at| out[at] /= total);
     }
 }

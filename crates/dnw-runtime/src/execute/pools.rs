@@ -19,7 +19,7 @@ pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], pa
                 arena.channel_mut(pool.to, channel),
             )
         };
-        if is_whole && pool.pool == Pool::Average && pool.window.padding == [0, 0] {
+        if is_whole && pool.pool != Pool::Max && pool.window.padding == [0, 0] {
             out[0] = sum(x) / (height * width) as f32;
         } else {
             let (shape, out) = (shape(pool), &mut out[..pool.to.pixels()]);
@@ -29,6 +29,14 @@ pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], pa
                     sum_pool(shape, x, scratch, out);
                     let scale = 1.0 / (shape.kernel[0] * shape.kernel[1]) as f32;
                     out.iter_mut().for_each(|x| *x *= scale);
+                }
+                Pool::InnerAverage => {
+                    sum_pool(shape, x, scratch, out);
+                    let columns = shape.output[1];
+                    for (at, sum) in out.iter_mut().enumerate() {
+                        let inside = shape.inside(0, at / columns) * shape.inside(1, at % columns);
+                        *sum /= inside as f32;
+                    }
                 }
             }
         }

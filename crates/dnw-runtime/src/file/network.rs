@@ -6,8 +6,9 @@ use super::groups::{read_members, read_starts, write_members, write_starts};
 use super::limits;
 use super::weights::{self, Targets};
 use crate::plan::{
-    AddMaps, Constant, CopyPixels, Depthwise, Edges, Input, Kernels, Linear, Maps, NormMaps, Op,
-    Pad, Padded, Piece, Pool, PoolMaps, Step, Sums, Window,
+    ActivateMaps, Activation, AddMaps, Constant, CopyPixels, Depthwise, Edges, Function, Input,
+    Kernels, Linear, Maps, MultiplyMaps, NormMaps, Op, Pad, Padded, Piece, Pool, PoolMaps,
+    SoftmaxMaps, Step, Sums, Window,
 };
 
 fields!(Input: name, shape, mean, deviation, resize, classes);
@@ -18,6 +19,10 @@ fields!(Pad: from, to, layout);
 fields!(PoolMaps: from, to, pool, window);
 fields!(NormMaps: from, to, epsilon, scale, shift, relu);
 fields!(AddMaps: from, to, relu);
+fields!(ActivateMaps: from, to, activation);
+fields!(Activation: function, gated);
+fields!(MultiplyMaps: from, by, to);
+fields!(SoftmaxMaps: from, to);
 
 impl Element for String {
     const NAME: &'static str = "names of classes";
@@ -93,13 +98,15 @@ macro_rules! variants {
     };
 }
 
-variants!(Op, "operation": 1 Pad, 2 Sums, 3 Depthwise, 4 Linear, 5 Pool, 6 Norm, 7 Add, 8 Copy);
+variants!(Op, "operation": 1 Pad, 2 Sums, 3 Depthwise, 4 Linear, 5 Pool, 6 Norm, 7 Add, 8 Copy,
+    9 Activation, 10 Product, 11 Softmax);
 
 impl Code for Pool {
     fn write(&self, to: &mut Writer) {
         to.tag(match self {
             Self::Max => 0,
             Self::Average => 1,
+            Self::InnerAverage => 2,
         });
     }
 
@@ -107,7 +114,39 @@ impl Code for Pool {
         match from.tag()? {
             0 => Ok(Self::Max),
             1 => Ok(Self::Average),
+            2 => Ok(Self::InnerAverage),
             tag => Err(from.unknown("pool", tag)),
+        }
+    }
+}
+
+impl Code for Function {
+    fn write(&self, to: &mut Writer) {
+        let (tag, constants) = match *self {
+            Self::Clip { low, high } => (0, vec![low, high]),
+            Self::LeakyRelu { slope } => (1, vec![slope]),
+            Self::HardSigmoid { slope, shift } => (2, vec![slope, shift]),
+            Self::Sigmoid => (3, vec![]),
+        };
+        to.tag(tag);
+        constants.iter().for_each(|constant| constant.write(to));
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, FileError> {
+        match from.tag()? {
+            0 => Ok(Self::Clip {
+                low: Code::read(from)?,
+                high: Code::read(from)?,
+            }),
+            1 => Ok(Self::LeakyRelu {
+                slope: Code::read(from)?,
+            }),
+            2 => Ok(Self::HardSigmoid {
+                slope: Code::read(from)?,
+                shift: Code::read(from)?,
+            }),
+            3 => Ok(Self::Sigmoid),
+            tag => Err(from.unknown("activation", tag)),
         }
     }
 }

@@ -15,4 +15,5 @@ mod precision;
 mod random;
 mod round_trip;
 mod size;
+mod steps;
 mod sums;

@@ -2,7 +2,7 @@
 
 use dnw_runtime::plan::*;
 
-use crate::plans::members;
+use crate::plans::{activation, members};
 use crate::random::Random;
 
 struct Memory {
@@ -56,8 +56,24 @@ pub fn network(seed: u64) -> Plan {
     let pool = PoolMaps {
         from: flipped,
         to: small,
-        pool: [Pool::Max, Pool::Average][random.below(2)],
+        pool: [Pool::Max, Pool::Average, Pool::InnerAverage][random.below(3)],
         window: self::window([mixed.shape[1], mixed.shape[2]], 1, 0),
+    };
+    let activate = ActivateMaps {
+        from: added,
+        to: added,
+        activation: activation(random),
+    };
+    let scaled = memory.maps(mixed.shape);
+    let product = MultiplyMaps {
+        from: flipped,
+        by: [small, added][random.below(2)],
+        to: scaled,
+    };
+    let shares = memory.maps(mixed.shape);
+    let softmax = SoftmaxMaps {
+        from: scaled,
+        to: shares,
     };
     let output = memory.maps([2 + random.below(5), 1, 1]);
     let ops = [
@@ -67,8 +83,11 @@ pub fn network(seed: u64) -> Plan {
         Op::Sums(pointwise),
         Op::Norm(norm),
         Op::Add(add),
+        Op::Activation(activate),
         Op::Copy(upside_down(added, flipped)),
         Op::Pool(pool),
+        Op::Product(product),
+        Op::Softmax(softmax),
         Op::Linear(linear(random, small, output)),
     ];
     let steps = ops.into_iter().enumerate().map(|(i, op)| Step {

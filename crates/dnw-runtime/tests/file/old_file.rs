@@ -9,7 +9,7 @@ const HEADER: &str = "
     89 44 4e 57 0d 0a 1a 0a | magic number
     01 00 00 00             | version 1.0
     04 00 00 00             | four sections
-    37 02 00 00 00 00 00 00 | 567 bytes
+    74 02 00 00 00 00 00 00 | 628 bytes
 
     01 00 00 00 00 00 00 00 | kind 1, the input; no flags
     a0 00 00 00 00 00 00 00 | at byte 160
@@ -23,15 +23,15 @@ const HEADER: &str = "
 
     03 00 00 00 00 00 00 00 | kind 3, the plan
     df 00 00 00 00 00 00 00
-    e5 00 00 00 00 00 00 00
-    b7 dc 62 8e 0d 0c e5 e9
+    22 01 00 00 00 00 00 00
+    06 c3 92 42 ee d3 7b 28
 
     04 00 00 00 00 00 00 00 | kind 4, weights
-    c4 01 00 00 00 00 00 00
+    01 02 00 00 00 00 00 00
     73 00 00 00 00 00 00 00
     03 67 45 88 c1 13 39 d6
 
-    0c e5 01 e0 41 39 d0 7a | the checksum of all of the above
+    ad 1e 4f 31 ef e5 c0 69 | the checksum of all of the above
 ";
 
 const INPUT: &str = "
@@ -62,7 +62,7 @@ const PLAN: &str = "
     80 02  02 01 01  01     | the output: at 256, shape, stride 1
     01                      | 1 constant
     10  01 02 02  10        | at 16; its values are in the section weights
-    08                      | 8 steps
+    0b                      | 11 steps
 
     00 01  01               | layer 0, reason 1: pad
     00  01 02 02  10        | from the image
@@ -120,6 +120,21 @@ const PLAN: &str = "
     03 00 1a                | starts 0, 1, 3: sizes 0, 1, 2, k = 0
     03 00 01                | sources 1 and 0, 1: gaps 1, 0, 0, k = 0
     00                      | no ReLU
+
+    09 01  09               | layer 9: activation
+    80 02  02 01 01  01     | from 256
+    80 02  02 01 01  01     | to 256, in place
+    02  00 00 80 3e  00 00 00 3f | between 0 and 1: 0.25 x + 0.5
+    01                      | times x
+
+    09 01  0a               | layer 9: product
+    80 02  02 01 01  01     | from 256
+    e0 01  02 01 01  01     | by 224
+    80 02  02 01 01  01     | to 256, in place
+
+    09 01  0b               | layer 9: softmax
+    e0 01  02 01 01  01     | from 224
+    80 02  02 01 01  01     | to 256
 ";
 
 const WEIGHTS: &str = "
@@ -254,6 +269,38 @@ fn plan() -> Plan {
                 weights: vec![1.0, -1.0, 2.0],
                 bias: vec![0.0, 0.0],
                 relu: false,
+            }),
+        ),
+        (
+            "fc",
+            "",
+            Op::Activation(ActivateMaps {
+                from: output,
+                to: output,
+                activation: Activation {
+                    function: Function::HardSigmoid {
+                        slope: 0.25,
+                        shift: 0.5,
+                    },
+                    gated: true,
+                },
+            }),
+        ),
+        (
+            "fc",
+            "",
+            Op::Product(MultiplyMaps {
+                from: output,
+                by: features,
+                to: output,
+            }),
+        ),
+        (
+            "fc",
+            "",
+            Op::Softmax(SoftmaxMaps {
+                from: features,
+                to: output,
             }),
         ),
     ];

@@ -61,7 +61,7 @@ fn step(random: &mut Random) -> Step {
 }
 
 fn op(random: &mut Random) -> Op {
-    match random.below(8) {
+    match random.below(11) {
         0 => Op::Pad(Pad {
             from: maps(random),
             to: random.below(10_000),
@@ -73,7 +73,7 @@ fn op(random: &mut Random) -> Op {
         4 => Op::Pool(PoolMaps {
             from: maps(random),
             to: maps(random),
-            pool: [Pool::Max, Pool::Average][random.below(2)],
+            pool: [Pool::Max, Pool::Average, Pool::InnerAverage][random.below(3)],
             window: window(random),
         }),
         5 => {
@@ -94,10 +94,45 @@ fn op(random: &mut Random) -> Op {
             to: maps(random),
             relu: random.one_in(2),
         }),
+        7 => Op::Activation(ActivateMaps {
+            from: maps(random),
+            to: maps(random),
+            activation: activation(random),
+        }),
+        8 => Op::Product(MultiplyMaps {
+            from: maps(random),
+            by: maps(random),
+            to: maps(random),
+        }),
+        9 => Op::Softmax(SoftmaxMaps {
+            from: maps(random),
+            to: maps(random),
+        }),
         _ => Op::Copy(CopyPixels {
             to: maps(random),
             pieces: pieces(random),
         }),
+    }
+}
+
+pub fn activation(random: &mut Random) -> Activation {
+    let function = match random.below(4) {
+        0 => Function::Clip {
+            low: -random.weight(1.0).abs(),
+            high: 6.0,
+        },
+        1 => Function::LeakyRelu {
+            slope: random.weight(1.0),
+        },
+        2 => Function::HardSigmoid {
+            slope: random.weight(1.0),
+            shift: 0.5,
+        },
+        _ => Function::Sigmoid,
+    };
+    Activation {
+        function,
+        gated: random.one_in(2),
     }
 }
 

@@ -65,6 +65,9 @@ impl StepFacts {
             Op::Pad(pad) => facts(pad.from.shape, 0, 0, 0),
             Op::Pool(pool) => facts(pool.to.shape, 0, 0, 0),
             Op::Add(add) => facts(add.to.shape, 0, 0, 0),
+            Op::Activation(activate) => facts(activate.to.shape, 0, 0, 0),
+            Op::Product(product) => facts(product.to.shape, 0, 0, 0),
+            Op::Softmax(softmax) => facts(softmax.to.shape, 0, 0, 0),
             Op::Copy(copy) => facts(copy.to.shape, 0, 0, 4 * copy.pieces.len()),
         }
     }

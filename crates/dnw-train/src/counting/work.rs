@@ -74,7 +74,12 @@ pub(super) fn work(circuit: &Circuit) -> Work {
                     kept[value.index()] = true;
                 }
             }
-            Op::Concat | Op::Sum(_) | Op::Pool { .. } => work.moved += passes::COPY * own,
+            Op::Concat
+            | Op::Sum(_)
+            | Op::Pool { .. }
+            | Op::Activation(_)
+            | Op::Product
+            | Op::Softmax => work.moved += passes::COPY * own,
             _ => {}
         }
     }
