@@ -36,7 +36,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// What [`Model::steps`] can name and these circuits have.
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 15] = [
     "padding",
     "sparse sums",
     "sparse sums, then depthwise",
@@ -49,6 +49,7 @@ const OPERATIONS: [&str; 14] = [
     "sum",
     "copy",
     "activation",
+    "activation, in the step before",
     "product",
     "softmax",
 ];

@@ -112,6 +112,7 @@ impl Case {
             offsets: &self.offsets,
             weights: &self.weights,
             relu: self.relu,
+            activation: None,
             strip: self.strip,
         };
         let blocks = 0..self.starts.len() - 1;

@@ -4,11 +4,11 @@ mod pointwise;
 mod pools;
 mod sums;
 
-use dnw_kernels::inference::{self, DepthwiseShape, Kernel, Lines, Matrix, copy_every};
+use dnw_kernels::inference::{self, DepthwiseShape, Kernel, Lines, Matrix, activate, copy_every};
 
 use crate::memory::Arena;
 use crate::part::Part;
-use crate::plan::{CopyPixels, Depthwise, Linear, Op, Pad, Step};
+use crate::plan::{Activation, CopyPixels, Depthwise, Linear, Op, Pad, Step};
 use sums::PreparedSums;
 
 /// A step with everything computed that does not depend on the image.
@@ -22,19 +22,21 @@ pub(crate) struct Prepared {
 enum Work {
     Pad(Pad),
     Sums(PreparedSums),
-    Depthwise(Depthwise, inference::Depthwise),
+    Depthwise(Depthwise, inference::Depthwise, Option<Activation>),
     Linear(Linear),
     Pool(crate::plan::PoolMaps),
     Norm(crate::plan::NormMaps),
     Add(crate::plan::AddMaps),
     Copy(CopyPixels),
     Activation(crate::plan::ActivateMaps),
+    /// An activation that the step before has taken over.
+    Absorbed,
     Product(crate::plan::MultiplyMaps),
     Softmax(crate::plan::SoftmaxMaps),
 }
 
 impl Prepared {
-    pub(crate) fn new(step: Step) -> Self {
+    fn new(step: Step) -> Self {
         let work = match step.op {
             Op::Pad(pad) => Work::Pad(pad),
             Op::Sums(sums) => Work::Sums(PreparedSums::new(sums)),
@@ -48,7 +50,7 @@ impl Prepared {
                     padding: depthwise.window.padding,
                     dilation: depthwise.window.dilation,
                 };
-                Work::Depthwise(depthwise, inference::Depthwise::new(shape))
+                Work::Depthwise(depthwise, inference::Depthwise::new(shape), None)
             }
             Op::Linear(linear) => Work::Linear(linear),
             Op::Pool(pool) => Work::Pool(pool),
@@ -63,6 +65,32 @@ impl Prepared {
             layer: step.layer,
             work,
         }
+    }
+
+    /// All steps of a plan. An activation in place becomes part of the step before, which applies it while its output is in the cache.
+    pub(crate) fn all(steps: Vec<Step>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::with_capacity(steps.len());
+        for step in steps {
+            let absorbed = match (&step.op, all.last_mut().map(|last| &mut last.work)) {
+                (Op::Activation(next), Some(Work::Sums(sums))) => sums.absorb(next),
+                (Op::Activation(next), Some(Work::Depthwise(before, _, activation))) => {
+                    let fits = next.from == before.to && next.to == before.to;
+                    if fits {
+                        *activation = Some(next.activation);
+                    }
+                    fits
+                }
+                _ => false,
+            };
+            all.push(match absorbed {
+                true => Self {
+                    layer: step.layer,
+                    work: Work::Absorbed,
+                },
+                false => Self::new(step),
+            });
+        }
+        all
     }
 
     pub(crate) fn layer(&self) -> &str {
@@ -81,6 +109,7 @@ impl Prepared {
             Work::Add(_) => "sum",
             Work::Copy(_) => "copy",
             Work::Activation(_) => "activation",
+            Work::Absorbed => "activation, in the step before",
             Work::Product(_) => "product",
             Work::Softmax(_) => "softmax",
         }
@@ -90,7 +119,7 @@ impl Prepared {
     pub(crate) fn scratch(&self) -> usize {
         match &self.work {
             Work::Sums(sums) => sums.scratch(),
-            Work::Depthwise(_, layout) => layout.scratch(),
+            Work::Depthwise(_, layout, _) => layout.scratch(),
             Work::Pool(pool) => pools::shape(pool).scratch(),
             _ => 0,
         }
@@ -103,7 +132,7 @@ impl Prepared {
         match &self.work {
             Work::Pad(pad) => 2 * pad.from.len() / VECTOR,
             Work::Sums(sums) => sums.vectors(),
-            Work::Depthwise(x, _) => {
+            Work::Depthwise(x, ..) => {
                 let taps = x.window.kernel[0] * x.window.kernel[1];
                 taps * x.to.len() / VECTOR
             }
@@ -115,7 +144,7 @@ impl Prepared {
             Work::Activation(x) => 4 * x.from.len() / VECTOR,
             Work::Product(x) => 2 * x.from.len() / VECTOR,
             // One thread does all.
-            Work::Copy(_) | Work::Softmax(_) => 0,
+            Work::Copy(_) | Work::Softmax(_) | Work::Absorbed => 0,
         }
     }
 
@@ -131,7 +160,9 @@ impl Prepared {
             // SAFETY: as above.
             Work::Sums(x) => unsafe { x.execute(arena, scratch, part) },
             // SAFETY: as above.
-            Work::Depthwise(x, layout) => unsafe { depthwise(x, layout, arena, scratch, part) },
+            Work::Depthwise(x, layout, activation) => unsafe {
+                depthwise(x, layout, *activation, arena, scratch, part);
+            },
             // SAFETY: as above.
             Work::Linear(x) => unsafe { linear(x, arena, part) },
             // SAFETY: as above.
@@ -148,6 +179,7 @@ impl Prepared {
             Work::Product(x) => unsafe { pointwise::product(x, arena, part) },
             // SAFETY: as above.
             Work::Softmax(x) => unsafe { pointwise::softmax(x, arena, part) },
+            Work::Absorbed => {}
         }
     }
 }
@@ -187,13 +219,14 @@ unsafe fn pad(pad: &Pad, arena: Arena, part: Part) {
 unsafe fn depthwise(
     depthwise: &Depthwise,
     layout: &inference::Depthwise,
+    activation: Option<Activation>,
     arena: Arena,
     scratch: &mut [f32],
     part: Part,
 ) {
     let taps = depthwise.window.kernel[0] * depthwise.window.kernel[1];
     scratch[..layout.scratch()].fill(0.0);
-    let from = depthwise.from;
+    let (from, pixels) = (depthwise.from, depthwise.to.pixels());
     for channel in part.share(depthwise.to.shape[0]) {
         // SAFETY: as for `execute`.
         let (x, out) = unsafe {
@@ -213,6 +246,9 @@ unsafe fn depthwise(
             relu: depthwise.relu,
         };
         layout.run(lines, kernel, scratch, out);
+        if let Some(activation) = activation {
+            activate(activation, &mut out[..pixels]);
+        }
     }
 }
 

@@ -72,10 +72,7 @@ impl Model {
     /// [`PlanError`] if a step reads or writes outside the arena, overwrites what it reads, or its tensors do not fit each other.
     pub fn new(mut plan: Plan) -> Result<Self, PlanError> {
         check(&plan)?;
-        let steps: Vec<Prepared> = std::mem::take(&mut plan.steps)
-            .into_iter()
-            .map(Prepared::new)
-            .collect();
+        let steps = Prepared::all(std::mem::take(&mut plan.steps));
         let scratch = steps.iter().map(Prepared::scratch).max().unwrap_or(0);
         Ok(Self(Arc::new(Inner {
             plan,

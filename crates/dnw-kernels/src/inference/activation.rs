@@ -49,7 +49,7 @@ vectorised! {
 }
 
 #[inline(always)]
-fn activate_body<const SET: u8>(activation: Activation, numbers: &mut [f32]) {
+pub(super) fn activate_body<const SET: u8>(activation: Activation, numbers: &mut [f32]) {
     let Activation { function, gated } = activation;
     match function {
         Function::Clip { low, high } => each(gated, numbers, |x| between(x, low, high)),

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::activation::{Activation, activate_body};
 use crate::simd::{AVX512, LANES, multiply_add, vectorised};
 
 /// Targets that share their rows in a block.
@@ -36,6 +37,8 @@ pub struct RowSums<'a> {
     pub weights: &'a [f32],
     /// Whether negative outputs become zero.
     pub relu: bool,
+    /// A function of each output, while it is in the cache.
+    pub activation: Option<Activation>,
     /// Vectors of sixteen numbers that are computed for all targets before the next: as many as let the rows stay in the cache.
     pub strip: usize,
 }
@@ -102,6 +105,7 @@ fn singles_body<const SET: u8>(
                 11 => single_11::<SET>(sums, offsets, weights, target, column),
                 _ => single_12::<SET>(sums, offsets, weights, target, column),
             }
+            activate_piece::<SET>(sums, target, column, piece.count);
         }
     }
 }
@@ -133,7 +137,33 @@ fn quads_body<const SET: u8>(
                 5 => quad_5::<SET>(sums, offsets, weights, targets, column),
                 _ => quad_6::<SET>(sums, offsets, weights, targets, column),
             }
+            for &target in targets {
+                activate_piece::<SET>(sums, target, column, piece.count);
+            }
         }
+    }
+}
+
+/// Applies the activation to vectors of a target that were just written.
+///
+/// # Safety
+/// As for [`sum_rows`].
+#[inline(always)]
+unsafe fn activate_piece<const SET: u8>(
+    sums: RowSums<'_>,
+    target: Target,
+    column: usize,
+    vectors: usize,
+) {
+    if let Some(activation) = sums.activation
+        && target.out != NONE
+    {
+        // SAFETY: as the caller promises: they are outputs of this target.
+        let written = unsafe {
+            let first = sums.out.add(target.out as usize + column);
+            std::slice::from_raw_parts_mut(first, vectors * LANES)
+        };
+        activate_body::<SET>(activation, written);
     }
 }
 

@@ -2,12 +2,12 @@
 
 mod strips;
 
-use dnw_kernels::inference::{BLOCK, Kernel, Lines, NONE, RowSums, Target, sum_rows};
+use dnw_kernels::inference::{BLOCK, Kernel, Lines, NONE, RowSums, Target, activate, sum_rows};
 
 use super::pointwise::rectified;
 use crate::memory::Arena;
 use crate::part::Part;
-use crate::plan::{Kernels, Maps, Sums, VECTOR};
+use crate::plan::{ActivateMaps, Activation, Kernels, Maps, Sums, VECTOR};
 use strips::{Strip, strips};
 
 /// Sums with the offset of each term.
@@ -22,6 +22,8 @@ pub(super) struct PreparedSums {
     /// Where the map of each channel starts; empty if none is added.
     residual: Vec<u32>,
     relu: bool,
+    /// The step behind it, if that is a function of each output.
+    pub(super) activation: Option<Activation>,
     map: [usize; 2],
     line: usize,
     then: Option<Kernels>,
@@ -78,11 +80,21 @@ impl PreparedSums {
             to,
             residual: sums.residual,
             relu: sums.relu,
+            activation: None,
             map: sums.map,
             line: sums.line,
             then: sums.then,
             output,
         }
+    }
+
+    /// Takes over the step behind it, if that is a function of its output and nothing else. True if it did.
+    pub(super) fn absorb(&mut self, next: &ActivateMaps) -> bool {
+        let fits = next.from == self.to && next.to == self.to && self.then.is_none();
+        if fits {
+            self.activation = Some(next.activation);
+        }
+        fits
     }
 
     pub(super) fn operation(&self) -> &'static str {
@@ -135,6 +147,7 @@ impl PreparedSums {
             offsets: &self.offsets,
             weights: &self.weights,
             relu: self.relu,
+            activation: self.activation,
             strip: usize::MAX,
         };
         match &self.output {
@@ -144,8 +157,10 @@ impl PreparedSums {
                 unsafe { self.sum(sums, own, &self.targets, vectors) };
             }
             Output::Lines(strips) => {
-                // A residual comes before the ReLU.
-                sums.relu &= self.residual.is_empty();
+                // A residual comes before the ReLU and the activation.
+                if !self.residual.is_empty() {
+                    (sums.relu, sums.activation) = (false, None);
+                }
                 for strip in strips {
                     // SAFETY: as the caller promises.
                     unsafe { self.lines(strip, sums, own.clone(), arena, scratch) };
@@ -212,6 +227,9 @@ impl PreparedSums {
                     // SAFETY: as for `execute`.
                     let residual = unsafe { arena.read(at, strip.lines.len() * self.map[1]) };
                     self.add_lines(residual, summed);
+                    if let Some(activation) = self.activation {
+                        activate(activation, summed);
+                    }
                 }
                 // SAFETY: as for `execute`.
                 let map = unsafe { arena.write(own.out as usize, self.to.stride) };
