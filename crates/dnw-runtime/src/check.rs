@@ -1,18 +1,11 @@
 //! Checks of plans, after which executing them cannot leave the arena.
 
-use std::ops::Range;
+mod pixels;
+mod places;
 
 use crate::PlanError;
-use crate::plan::{
-    Activation, BLOCK, Depthwise, Function, Linear, Maps, Op, Padded, Plan, PoolMaps, Sums, VECTOR,
-    Window,
-};
-
-/// The largest arena, so that indices fit in 32 bits.
-pub(crate) const LARGEST_ARENA: usize = 1 << 31;
-
-/// The largest window of a pool that is larger than its map.
-const LARGEST_WINDOW: usize = 1 << 16;
+use crate::plan::{BLOCK, Depthwise, Linear, Maps, Op, Padded, Plan, Sums, VECTOR, Window};
+use places::{LARGEST_ARENA, disjoint, finite, maps, output, range, read, require, written};
 
 /// Checks that no step reads or writes outside the arena or overwrites what it reads, and that all tensors fit each other.
 pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
@@ -89,40 +82,10 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
         Op::Sums(sums) => check_sums(sums, arena),
         Op::Depthwise(depthwise) => check_depthwise(depthwise, arena),
         Op::Linear(linear) => check_linear(linear, arena),
-        Op::Pool(pool) => check_pool(pool, arena),
-        Op::Activation(activate) => {
-            maps(activate.from, arena)?;
-            output(activate.to, arena)?;
-            in_place_or_disjoint(activate.to, activate.from)?;
-            require(
-                activate.from.shape == activate.to.shape,
-                "an activation changes the shape",
-            )?;
-            check_activation(activate.activation)
-        }
-        Op::Product(product) => {
-            maps(product.from, arena)?;
-            maps(product.by, arena)?;
-            output(product.to, arena)?;
-            in_place_or_disjoint(product.to, product.from)?;
-            disjoint(&written(product.to), &read(product.by))?;
-            let [channels, ..] = product.from.shape;
-            let by = product.by.shape;
-            let fits = by == product.from.shape || by == [channels, 1, 1];
-            require(
-                fits && product.to.shape == product.from.shape,
-                "the factors of a product have different shapes",
-            )
-        }
-        Op::Softmax(softmax) => {
-            maps(softmax.from, arena)?;
-            output(softmax.to, arena)?;
-            disjoint(&written(softmax.to), &read(softmax.from))?;
-            require(
-                softmax.from.shape == softmax.to.shape,
-                "a softmax changes the shape",
-            )
-        }
+        Op::Pool(pool) => pixels::check_pool(pool, arena),
+        Op::Activation(activate) => pixels::check_activate(activate, arena),
+        Op::Product(product) => pixels::check_product(product, arena),
+        Op::Softmax(softmax) => pixels::check_softmax(softmax, arena),
         Op::Norm(norm) => {
             maps(norm.from, arena)?;
             output(norm.to, arena)?;
@@ -168,51 +131,6 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
             Ok(())
         }
     }
-}
-
-fn check_pool(pool: &PoolMaps, arena: usize) -> Result<(), String> {
-    maps(pool.from, arena)?;
-    output(pool.to, arena)?;
-    disjoint(&written(pool.to), &read(pool.from))?;
-    let Window {
-        kernel,
-        stride,
-        padding,
-        dilation,
-    } = pool.window;
-    require(dilation == [1, 1], "a pool has a dilation")?;
-    require(
-        pool.to.shape[0] == pool.from.shape[0],
-        "the output of a pool has another shape",
-    )?;
-    for side in 0..2 {
-        let size = pool.from.shape[side + 1];
-        // What a thread needs as scratch memory grows with the window.
-        let most = size.saturating_add(padding[side]).max(LARGEST_WINDOW);
-        let small =
-            (1..=most).contains(&kernel[side]) && (1..=LARGEST_ARENA).contains(&stride[side]);
-        require(small, "a window is empty or too large")?;
-        // The start of the last window, before the end of the map.
-        let last = (pool.to.shape[side + 1] - 1).checked_mul(stride[side]);
-        let inside = last.is_some_and(|last| {
-            padding[side] < kernel[side] && last < size + padding[side]
-        });
-        require(inside, "a window of a pool has no pixel inside the map")?;
-    }
-    Ok(())
-}
-
-fn check_activation(activation: Activation) -> Result<(), String> {
-    let valid = match activation.function {
-        Function::Clip { low, high } => low.is_finite() && high.is_finite() && low <= high,
-        Function::LeakyRelu { slope } => slope.is_finite(),
-        Function::HardSigmoid { slope, shift } => slope.is_finite() && shift.is_finite(),
-        Function::Sigmoid => true,
-    };
-    require(
-        valid,
-        "the constants of an activation are not finite or not in order",
-    )
 }
 
 fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
@@ -369,73 +287,6 @@ fn check_linear(linear: &Linear, arena: usize) -> Result<(), String> {
         weights == Some(linear.weights.len()),
         "there are other numbers of weights and edges",
     )
-}
-
-fn require(holds: bool, otherwise: &str) -> Result<(), String> {
-    if holds {
-        Ok(())
-    } else {
-        Err(otherwise.to_owned())
-    }
-}
-
-fn finite(values: &[f32]) -> bool {
-    values.iter().all(|value| value.is_finite())
-}
-
-/// That maps lie inside the arena, with a stride that vectors can be written to.
-fn maps(maps: Maps, arena: usize) -> Result<(), String> {
-    let [channels, height, width] = maps.shape;
-    let bounded = height
-        .checked_mul(width)
-        .is_some_and(|pixels| channels > 0 && (1..=LARGEST_ARENA).contains(&pixels));
-    require(bounded, "some maps are empty or too large")?;
-    let usual = Maps::new(maps.at, maps.shape).stride;
-    require(
-        maps.stride == usual,
-        "some maps have another stride than theirs",
-    )?;
-    let len = channels
-        .checked_mul(usual)
-        .filter(|&len| len <= LARGEST_ARENA);
-    range(maps.at, len.ok_or("some maps are too large")?, arena).map(|_| ())
-}
-
-/// That maps to which whole vectors are written lie inside the arena.
-fn output(to: Maps, arena: usize) -> Result<(), String> {
-    maps(to, arena)?;
-    range(to.at, to.len(), arena).map(|_| ())
-}
-
-/// The numbers that a step writes.
-fn written(maps: Maps) -> Range<usize> {
-    maps.at..maps.at + maps.len()
-}
-
-/// The numbers that a step reads.
-fn read(maps: Maps) -> Range<usize> {
-    maps.at..maps.at + maps.shape[0] * maps.stride
-}
-
-fn range(at: usize, len: usize, arena: usize) -> Result<Range<usize>, String> {
-    let end = at.checked_add(len).filter(|&end| end <= arena);
-    end.map(|end| at..end)
-        .ok_or_else(|| "a step leaves the memory of the feature maps".to_owned())
-}
-
-fn disjoint(to: &Range<usize>, from: &Range<usize>) -> Result<(), String> {
-    require(
-        to.end <= from.start || from.end <= to.start,
-        "a step overwrites what it reads",
-    )
-}
-
-/// That a step, each of whose numbers depends on one number of the input, writes over it exactly or not at all.
-fn in_place_or_disjoint(to: Maps, from: Maps) -> Result<(), String> {
-    match to == from {
-        true => Ok(()),
-        false => disjoint(&written(to), &read(from)),
-    }
 }
 
 fn layout(window: Window, map: [usize; 2]) -> Result<Padded, String> {

@@ -1,0 +1,236 @@
+//! From nodes to steps of a circuit.
+//!
+//! Each value is a constant, or feature maps: a value of the circuit and its dimensions in the model, the batch of 1 included. The pixels of
+//! both have the same row-major order. So a reshape changes only the dimensions, until a node needs the circuit's value in another shape.
+
+mod arithmetic;
+mod channels;
+mod convolutions;
+mod elements;
+mod fold;
+mod importer;
+mod paddings;
+mod pointwise;
+mod pools;
+mod reshapes;
+mod shapes;
+mod values;
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use dnw_circuit::{Circuit, CircuitBuilder};
+use prost::bytes::Bytes;
+
+use crate::constant::Tensors;
+use crate::external::Folder;
+use crate::model::Model;
+use crate::node::Node;
+use crate::{Description, ImportError, Imported};
+use importer::Importer;
+use values::{Maps, Value};
+
+/// Pixels of all channels of one value.
+const MOST_PIXELS: usize = 1 << 28;
+/// Pixels of all values together.
+const MOST_PIXELS_IN_ALL: u64 = 1 << 32;
+
+pub fn import(
+    bytes: Bytes,
+    folder: Option<&Path>,
+    image: Option<[usize; 3]>,
+) -> Result<Imported, ImportError> {
+    let mut tensors = Tensors::new(Folder::new(folder));
+    let model = Model::read(bytes, &mut tensors)?;
+    let dims = image_dims(&model, image)?;
+    let circuit = CircuitBuilder::new([dims[1], dims[2], dims[3]]);
+    let circuit = circuit.map_err(|error| ImportError::Interface {
+        what: error.to_string(),
+        help: "give the size of the model's images".to_owned(),
+    })?;
+    let mut values: HashMap<String, Value> = HashMap::new();
+    let input = Maps::new(circuit.input(), dims);
+    values.insert(model.image.0.clone(), Value::Maps(input));
+    for (name, constant) in model.initializers {
+        values.insert(name, Value::Constant(constant));
+    }
+    let mut importer = Importer {
+        circuit,
+        values,
+        tensors,
+        names: HashSet::new(),
+        opset: model.opset,
+        pixels: 0,
+    };
+    for node in &model.nodes {
+        importer.node(node)?;
+    }
+    let (circuit, outputs) = importer.finish(&model.output)?;
+    let channels = circuit.image()[0];
+    Ok(Imported {
+        description: Description::read(&model.metadata, channels, outputs),
+        circuit,
+        producer: model.producer.trim().to_owned(),
+        opset: model.opset,
+        other_outputs: model.other_outputs,
+    })
+}
+
+/// The dimensions of an image with a batch of one.
+fn image_dims(model: &Model, image: Option<[usize; 3]>) -> Result<Vec<usize>, ImportError> {
+    let (name, dims) = &model.image;
+    let interface = |what: String, help: &str| ImportError::Interface {
+        what,
+        help: help.to_owned(),
+    };
+    let &[_, ref rest @ ..] = &dims[..] else {
+        return Err(interface(
+            format!("the input `{name}` has no shape"),
+            "export the model with an input `[batch, channels, height, width]`",
+        ));
+    };
+    let rest: [Option<usize>; 3] = rest.try_into().map_err(|_| {
+        interface(
+            format!("the input `{name}` has {} dimensions", dims.len()),
+            "export a network for images, with an input `[batch, channels, height, width]`",
+        )
+    })?;
+    let mut sizes = vec![1];
+    for (at, size) in rest.into_iter().enumerate() {
+        let size = match (size, image.map(|image| image[at])) {
+            (Some(size), Some(own)) if size != own => {
+                let given = image.map(|sizes| sizes.map(|size| size.to_string()).join("x"));
+                let given = given.unwrap_or_default();
+                return Err(interface(
+                    format!("the input `{name}` has images of another size than {given}"),
+                    "leave the size of images out: the model has it",
+                ));
+            }
+            (Some(size), _) | (None, Some(size)) => size,
+            (None, None) => {
+                return Err(interface(
+                    format!("the model leaves the size of its input `{name}` open"),
+                    "give the size of an image, such as `--image 3x224x224`",
+                ));
+            }
+        };
+        sizes.push(size);
+    }
+    Ok(sizes)
+}
+
+impl Importer {
+    fn node(&mut self, node: &Node) -> Result<(), ImportError> {
+        let layer = self.layer(node);
+        self.circuit.layer(layer);
+        if node.operator == "Split" {
+            let parts = self.split(node)?;
+            for (name, part) in node.outputs.iter().zip(parts) {
+                self.values.insert(name.clone(), part);
+            }
+            return Ok(());
+        }
+        // Only operators that ignore them have further outputs: the mask of a dropout.
+        let value = match self.folded(node)? {
+            Some(constant) => Value::Constant(constant),
+            None => self.compute(node)?,
+        };
+        if let Some(name) = node.outputs.first() {
+            self.values.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// The name of a node's layer: that of its weight's module, or its own.
+    fn layer(&self, node: &Node) -> String {
+        let weight = node.input(1).and_then(|name| name.strip_suffix(".weight"));
+        weight.unwrap_or(&node.name).to_owned()
+    }
+
+    fn compute(&mut self, node: &Node) -> Result<Value, ImportError> {
+        let maps = match node.operator.as_str() {
+            "Conv" => self.conv(node)?,
+            "Gemm" => self.gemm(node)?,
+            "MatMul" => self.mat_mul(node)?,
+            "BatchNormalization" => self.batch_norm(node)?,
+            "InstanceNormalization" => self.instance_norm(node)?,
+            "MaxPool" | "AveragePool" => self.pool(node)?,
+            "GlobalAveragePool" | "GlobalMaxPool" => self.global_pool(node)?,
+            "ReduceMean" | "ReduceMax" => self.reduce(node)?,
+            "Relu" | "Clip" | "LeakyRelu" | "PRelu" | "HardSwish" | "HardSigmoid" | "Sigmoid"
+            | "Swish" | "Tanh" => self.activation(node)?,
+            "Softmax" => self.softmax(node)?,
+            "Add" | "Sum" | "Sub" | "Mul" | "Div" | "Neg" | "Min" | "Max" => {
+                self.arithmetic(node)?
+            }
+            "Concat" => self.concat(node)?,
+            "Slice" => self.slice(node)?,
+            "Gather" => self.gather(node)?,
+            "Transpose" => self.transpose(node)?,
+            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node)?,
+            "Pad" => self.pad(node)?,
+            "SpaceToDepth" => self.space_to_depth(node)?,
+            "Identity" | "Dropout" | "Cast" => self.identity(node)?,
+            _ => return Err(self.unknown(node)),
+        };
+        // A hostile file may ask for any number of pixels.
+        let pixels: usize = self.circuit.shape(maps.value).iter().product();
+        self.pixels += pixels as u64;
+        if pixels > MOST_PIXELS || self.pixels > MOST_PIXELS_IN_ALL {
+            return Err(ImportError::Limit {
+                what: format!("pixels of the feature maps up to the node `{}`", node.name),
+                found: self.pixels,
+                limit: MOST_PIXELS as u64,
+            });
+        }
+        Ok(Value::Maps(maps))
+    }
+
+    /// The error of an operator that is not known, with what to do instead.
+    fn unknown(&self, node: &Node) -> ImportError {
+        let instead = match node.operator.as_str() {
+            "QuantizeLinear"
+            | "DequantizeLinear"
+            | "QLinearConv"
+            | "ConvInteger"
+            | "DynamicQuantizeLinear"
+            | "QLinearMatMul" => {
+                "export the model with 32-bit weights; `dnw compile --weights int8` stores 8 bits"
+            }
+            "If" | "Loop" | "Scan" => {
+                "export the model without control flow that depends on the image, such as by `torch.jit.trace`"
+            }
+            "LogSoftmax" => "export the network without it: its logits have the same order",
+            "Gelu" | "Erf" | "Elu" | "Selu" | "Mish" | "Softplus" | "Celu" => {
+                "ReLU, LeakyReLU, PReLU, clips, sigmoid, tanh, SiLU, HardSigmoid and HardSwish are supported"
+            }
+            "GroupNormalization" | "LayerNormalization" | "LpNormalization" | "LRN" => {
+                "batch norms and instance norms are supported"
+            }
+            "ConvTranspose" | "Resize" | "Upsample" | "DepthToSpace" => {
+                "only networks that classify are supported; export the part before it"
+            }
+            _ => "only convolutional networks are supported; `docs/runtime.md` lists the operators",
+        };
+        node.unsupported("the operator is not known", instead)
+    }
+
+    fn finish(mut self, output: &str) -> Result<(Circuit, usize), ImportError> {
+        let Some(Value::Maps(maps)) = self.values.get(output).cloned() else {
+            return Err(ImportError::Interface {
+                what: format!("the output `{output}` does not depend on the image"),
+                help: "export a model that returns its logits".to_owned(),
+            });
+        };
+        let outside = |error| ImportError::Circuit {
+            node: format!("`{output}`"),
+            operator: "output".to_owned(),
+            error: Box::new(error),
+        };
+        self.circuit.layer("output");
+        let value = self.plain(&maps).map_err(outside)?;
+        let outputs = self.circuit.shape(value).iter().product();
+        let circuit = self.circuit.finish(value).map_err(outside)?;
+        Ok((circuit, outputs))
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of imported models: each makes its own model and compares with results that were computed by hand or by a plain loop.
+
+mod exporting;
+mod files;
+mod hostile;
+mod kit;
+mod layers;
+mod moving;
+mod pooling;

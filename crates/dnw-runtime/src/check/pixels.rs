@@ -1,0 +1,97 @@
+//! Checks of steps that compute each pixel from few others.
+
+use super::places::{LARGEST_ARENA, disjoint, maps, output, read, require, written};
+use crate::plan::{
+    ActivateMaps, Activation, Function, Maps, MultiplyMaps, PoolMaps, SoftmaxMaps, Window,
+};
+
+/// The largest window of a pool that is larger than its map.
+const LARGEST_WINDOW: usize = 1 << 16;
+
+pub(super) fn check_activate(activate: &ActivateMaps, arena: usize) -> Result<(), String> {
+    maps(activate.from, arena)?;
+    output(activate.to, arena)?;
+    in_place_or_disjoint(activate.to, activate.from)?;
+    require(
+        activate.from.shape == activate.to.shape,
+        "an activation changes the shape",
+    )?;
+    check_activation(activate.activation)
+}
+
+pub(super) fn check_product(product: &MultiplyMaps, arena: usize) -> Result<(), String> {
+    maps(product.from, arena)?;
+    maps(product.by, arena)?;
+    output(product.to, arena)?;
+    in_place_or_disjoint(product.to, product.from)?;
+    disjoint(&written(product.to), &read(product.by))?;
+    let [channels, ..] = product.from.shape;
+    let by = product.by.shape;
+    let fits = by == product.from.shape || by == [channels, 1, 1];
+    require(
+        fits && product.to.shape == product.from.shape,
+        "the factors of a product have different shapes",
+    )
+}
+
+pub(super) fn check_softmax(softmax: &SoftmaxMaps, arena: usize) -> Result<(), String> {
+    maps(softmax.from, arena)?;
+    output(softmax.to, arena)?;
+    disjoint(&written(softmax.to), &read(softmax.from))?;
+    require(
+        softmax.from.shape == softmax.to.shape,
+        "a softmax changes the shape",
+    )
+}
+
+pub(super) fn check_pool(pool: &PoolMaps, arena: usize) -> Result<(), String> {
+    maps(pool.from, arena)?;
+    output(pool.to, arena)?;
+    disjoint(&written(pool.to), &read(pool.from))?;
+    let Window {
+        kernel,
+        stride,
+        padding,
+        dilation,
+    } = pool.window;
+    require(dilation == [1, 1], "a pool has a dilation")?;
+    require(
+        pool.to.shape[0] == pool.from.shape[0],
+        "the output of a pool has another shape",
+    )?;
+    for side in 0..2 {
+        let size = pool.from.shape[side + 1];
+        // What a thread needs as scratch memory grows with the window.
+        let most = size.saturating_add(padding[side]).max(LARGEST_WINDOW);
+        let small =
+            (1..=most).contains(&kernel[side]) && (1..=LARGEST_ARENA).contains(&stride[side]);
+        require(small, "a window is empty or too large")?;
+        // The start of the last window, before the end of the map.
+        let last = (pool.to.shape[side + 1] - 1).checked_mul(stride[side]);
+        let inside =
+            last.is_some_and(|last| padding[side] < kernel[side] && last < size + padding[side]);
+        require(inside, "a window of a pool has no pixel inside the map")?;
+    }
+    Ok(())
+}
+
+fn check_activation(activation: Activation) -> Result<(), String> {
+    let valid = match activation.function {
+        Function::Clip { low, high } => low.is_finite() && high.is_finite() && low <= high,
+        Function::LeakyRelu { slope } => slope.is_finite(),
+        Function::HardSigmoid { slope, shift } => slope.is_finite() && shift.is_finite(),
+        Function::Sigmoid => true,
+    };
+    require(
+        valid,
+        "the constants of an activation are not finite or not in order",
+    )
+}
+
+/// That a step, each of whose numbers depends on one number of the input, writes over it exactly or not at all.
+fn in_place_or_disjoint(to: Maps, from: Maps) -> Result<(), String> {
+    match to == from {
+        true => Ok(()),
+        false => disjoint(&written(to), &read(from)),
+    }
+}
