@@ -16,6 +16,7 @@ mod roofline;
 mod rounds;
 mod statistics;
 mod table;
+mod zoo;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,6 +46,9 @@ pub fn run(args: &PeerArgs) -> Result<(), String> {
     let command = command(std::env::args().skip(1));
     if args.what == Some(What::Inference) {
         return inference::run(args, command);
+    }
+    if args.what == Some(What::Zoo) {
+        return zoo::run(args, command);
     }
     let ours = Programs::new(args)?;
     let measures = |what| args.what.is_none_or(|only| only == what);

@@ -1,11 +1,12 @@
 //! Runs as compiled models: files that `dnw-runtime` executes without Burn.
 //!
-//! [`Compile`] makes a file of a run, [`ModelFile`] reads one. [`pictures`] finds the pictures that a model is to classify, [`prediction`]
+//! [`Compile`] makes a file of a run and [`CompileOnnx`] one of an ONNX model, [`ModelFile`] reads one. [`pictures`] finds the pictures that a model is to classify, [`prediction`]
 //! classifies them, [`verify`](Verification) compares a model with the network that it was compiled from, [`timing`] measures it, and [`StepFacts`] says what
 //! its steps are.
 
 mod compile;
 mod model_file;
+mod onnx;
 pub mod pictures;
 pub mod prediction;
 mod step_facts;
@@ -14,5 +15,6 @@ mod verify;
 
 pub use compile::{Compile, CompileError, Compiled};
 pub use model_file::{ModelFile, ModelFileError};
+pub use onnx::{CompileOnnx, ExportOnnx};
 pub use step_facts::{StepFacts, in_blocks};
 pub use verify::{Verification, Verify, VerifyError};

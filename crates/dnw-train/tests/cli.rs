@@ -30,6 +30,8 @@ mod importing;
 mod locking;
 #[path = "cli/looking_back.rs"]
 mod looking_back;
+#[path = "cli/onnx.rs"]
+mod onnx;
 #[path = "cli/own_data.rs"]
 mod own_data;
 #[path = "cli/pickles.rs"]

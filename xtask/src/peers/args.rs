@@ -9,7 +9,7 @@ use super::networks::Wired;
 /// The options of `bench-peers`.
 #[derive(Debug, Args)]
 pub struct PeerArgs {
-    /// What to measure [default: everything but inference]
+    /// What to measure [default: everything but inference and zoo]
     #[arg(value_enum)]
     pub what: Option<What>,
     /// Networks to train [default: all]
@@ -18,10 +18,14 @@ pub struct PeerArgs {
     /// Networks whose inference is measured [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NETWORKS")]
     pub networks: Vec<Wired>,
+    /// Networks of the zoo, such as resnet18-90-erk-script: architecture, percent pruned, `uniform` or `erk`, `script` or `dynamo` [default:
+    /// every architecture in four ways]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub zoo: Vec<String>,
     /// Images per batch [default: the network's own]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
-    /// Threads of each side [default: 2, of inference 1]
+    /// Threads of each side [default: 2, of inference and zoo 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub threads: Option<u32>,
     /// Rounds; each side is measured once in each
@@ -61,13 +65,15 @@ pub enum What {
     Kernels,
     /// Compiled networks, compared with ONNX Runtime on the same and on dense networks
     Inference,
+    /// Pruned networks of torchvision and timm from ONNX files, compared with ONNX Runtime
+    Zoo,
 }
 
 impl PeerArgs {
     /// Threads of each side.
     pub fn threads(&self) -> u32 {
         let default = match self.what {
-            Some(What::Inference) => 1,
+            Some(What::Inference | What::Zoo) => 1,
             _ => 2,
         };
         self.threads.unwrap_or(default)
@@ -161,5 +167,7 @@ mod tests {
         assert_eq!(args.networks, [Wired::Mobilenet225, Wired::TinyStatic]);
         assert_eq!(args.threads(), 1);
         assert_eq!(parsed("inference --threads 3").expect("three").threads(), 3);
+        let zoo = parsed("zoo --zoo resnet18-90-erk-script").expect("a network");
+        assert_eq!((zoo.zoo.len(), zoo.threads()), (1, 1));
     }
 }

@@ -21,7 +21,8 @@ use super::statistics::Spread;
 use crate::files::write;
 use crate::machine::machine;
 use crate::program;
-use results::{Against, Ready, Results, Row, Runtime, Side, difference};
+use results::{Against, Results, Row, Runtime, Side};
+pub(super) use results::{Ready, difference};
 
 /// What a Rust program would use.
 const RUST_RUNTIMES: [&str; 2] = ["tract", "rten"];
@@ -299,7 +300,7 @@ impl<'a> Bench<'a> {
 }
 
 /// The standard output of a program. The error is the last line that it wrote.
-fn output(command: &mut Command) -> Result<Vec<u8>, String> {
+pub(super) fn output(command: &mut Command) -> Result<Vec<u8>, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .output()

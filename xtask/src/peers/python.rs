@@ -25,6 +25,16 @@ pub fn onnx_interpreter() -> Result<PathBuf, String> {
     environment("onnx_requirements.txt", "peers-onnx")
 }
 
+/// The program that prunes and exports architectures and runs them with ONNX Runtime.
+pub fn zoo_script() -> PathBuf {
+    program::root().join("benches/peers/onnx_zoo.py")
+}
+
+/// The same for `benches/peers/zoo_requirements.txt`.
+pub fn zoo_interpreter() -> Result<PathBuf, String> {
+    environment("zoo_requirements.txt", "peers-zoo-python")
+}
+
 fn environment(requirements: &str, folder: &str) -> Result<PathBuf, String> {
     let wanted = program::root().join("benches/peers").join(requirements);
     let python = if cfg!(windows) { "python" } else { "python3" };

@@ -260,15 +260,25 @@ pub struct ExportArgs {
     #[arg(long, conflicts_with = "layout")]
     pub raw: bool,
     /// The path of the file
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "onnx")]
+    pub out: Option<PathBuf>,
+    /// Write an ONNX model to this path instead: the whole network, without dead nodes and with its norms folded
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "layout", "masks", "raw"])]
+    pub onnx: Option<PathBuf>,
+    /// Store weights of the ONNX model as sparse initializers; ONNX Runtime reads them, OpenVINO and tract do not
+    #[arg(long)]
+    pub sparse_initializers: bool,
+    /// Store weights of the ONNX model in another file beside it, FILE.data
+    #[arg(long, conflicts_with = "sparse_initializers")]
+    pub external_weights: bool,
 }
 
 const EXPORT_EXAMPLES: &str = "Examples:
   dnw export runs/mnist-lenet-1 --weights best --out lenet.safetensors   for any program: zeros where no edge is
   dnw export runs/mnist-lenet-1 --masks --out lenet.safetensors          for torch.nn.utils.prune
   dnw export runs/digits-1 --raw --out digits.safetensors                to import it again, hallucinated edges included
-  dnw import digits.safetensors --recipe digits";
+  dnw import digits.safetensors --recipe digits
+  dnw export runs/digits-1 --onnx digits.onnx                            for ONNX Runtime, OpenVINO, tract and others";
 
 /// Names and layout of the tensors in a file.
 #[derive(Clone, Copy, Debug, ValueEnum)]

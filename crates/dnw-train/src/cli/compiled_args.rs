@@ -17,9 +17,10 @@ const MOST_SECONDS: u64 = 3600;
 #[command(after_help = "Examples:
   dnw compile runs/digits-1 -o digits.dnw
   dnw compile runs/mnist-1 -o mnist.dnw --weights int8     a quarter of the bytes; `dnw verify` says what it costs
-  dnw compile mobilenet.pt -o mobilenet.dnw --recipe imagenet-mobilenet-dnw-x0.225")]
+  dnw compile mobilenet.pt -o mobilenet.dnw --recipe imagenet-mobilenet-dnw-x0.225
+  dnw compile pruned.onnx -o pruned.dnw --mean 0.485,0.456,0.406 --deviation 0.229,0.224,0.225 --resize 256")]
 pub struct CompileArgs {
-    /// The run folder, or a checkpoint that `dnw import` accepts: a `.pt` or safetensors file
+    /// The run folder, an `.onnx` model, or a checkpoint that `dnw import` accepts: a `.pt` or safetensors file
     pub run: PathBuf,
     /// Where the model goes
     #[arg(long, short, value_name = "FILE")]
@@ -36,9 +37,37 @@ pub struct CompileArgs {
     /// Change a key of the recipe of a checkpoint, such as model.level=24; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// The size of the images of an ONNX model that leaves it open
+    #[arg(long, value_name = "CxHxW", value_parser = image_size)]
+    pub image: Option<[usize; 3]>,
+    /// The mean of each channel's pixels, from 0 to 1, that the images of an ONNX model are normalised with [default: as the model says, else 0]
+    #[arg(
+        long,
+        value_name = "NUMBERS",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub mean: Option<Vec<f32>>,
+    /// What each channel is divided by then [default: as the model says, else 1]
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    pub deviation: Option<Vec<f32>>,
+    /// Resize the shorter side of the pictures for an ONNX model to so many pixels before the centre is cropped [default: as the model says,
+    /// else to the image's size without a crop]
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(1..=65536))]
+    pub resize: Option<u32>,
     /// Print the result as JSON on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Three sizes, as in `3x224x224`.
+fn image_size(text: &str) -> Result<[usize; 3], String> {
+    let sizes: Option<Vec<usize>> = text
+        .split('x')
+        .map(|size| size.parse().ok().filter(|&size| size > 0))
+        .collect();
+    let sizes = sizes.and_then(|sizes| sizes.try_into().ok());
+    sizes.ok_or_else(|| "give channels, height and width, such as 3x224x224".to_owned())
 }
 
 /// What weights are stored as.

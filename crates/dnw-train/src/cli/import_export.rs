@@ -1,8 +1,12 @@
 //! `dnw import` and `dnw export`: checkpoints from and for other programs.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use burn::tensor::Device;
 use dnw_device::host;
+use dnw_onnx::ExportOptions;
+use dnw_train::compiled::ExportOnnx;
 use dnw_train::export::{self, Form};
 use dnw_train::import::{Import, Imported};
 use dnw_train::run::{RunFolder, write_whole};
@@ -99,6 +103,17 @@ fn print(imported: &Imported, json: bool) -> Result<(), Failure> {
 pub fn export(args: &ExportArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let device = cpu()?;
+    if args.onnx.is_none() && (args.sparse_initializers || args.external_weights) {
+        return Err(Failure::new(
+            "`--sparse-initializers` and `--external-weights` are for ONNX models",
+            "give `--onnx FILE` in place of `--out`",
+        ));
+    }
+    let out = match (&args.onnx, &args.out) {
+        (Some(onnx), _) => return export_onnx(args, &folder, onnx, &device),
+        (None, Some(out)) => out,
+        (None, None) => return Err(Failure::new("no file is named", "give `--out` or `--onnx`")),
+    };
     let form = match args.layout {
         LayoutName::Burn => Form::Burn,
         LayoutName::Published if args.masks => Form::Masks,
@@ -106,7 +121,36 @@ pub fn export(args: &ExportArgs) -> Result<u8, Failure> {
         LayoutName::Published => Form::Zeros,
     };
     let bytes = export::export(&folder, args.weights.name(), form, &device)?;
-    write_whole(&args.out, &bytes)?;
-    line(args.out.display())?;
+    write_whole(out, &bytes)?;
+    line(out.display())?;
+    Ok(0)
+}
+
+fn export_onnx(
+    args: &ExportArgs,
+    folder: &RunFolder,
+    out: &Path,
+    device: &Device,
+) -> Result<u8, Failure> {
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    let data = format!("{name}.data");
+    let mut options = ExportOptions::default();
+    options.sparse = args.sparse_initializers;
+    options.external = args.external_weights.then(|| data.clone());
+    let export = ExportOnnx {
+        folder,
+        which: args.weights.name(),
+        options,
+        device,
+    };
+    let exported = export.run()?;
+    // The model last: it names the other file.
+    if let Some(bytes) = exported.external {
+        let path = out.with_file_name(data);
+        write_whole(&path, &bytes)?;
+        line(path.display())?;
+    }
+    write_whole(out, &exported.model)?;
+    line(out.display())?;
     Ok(0)
 }

@@ -7,6 +7,7 @@ use dnw_compiler::{Passes, compile};
 use dnw_core::WiringError;
 use dnw_data::{DataError, Source, TestTransform};
 use dnw_models::{Classifier, ModelError, NoCircuit, UseModel};
+use dnw_onnx::ImportError;
 use dnw_runtime::file::{FileError, Precision, read, write};
 use dnw_runtime::plan::{Input, Plan};
 use dnw_runtime::{Model, PlanError};
@@ -60,9 +61,46 @@ pub enum CompileError {
     /// The weights cannot be stored.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The ONNX model cannot be read.
+    #[error(transparent)]
+    Onnx(#[from] ImportError),
+    /// A list has another length than the image has channels.
+    #[error("the {what} has {found} numbers, and the images of the model have {channels} channels")]
+    Channels {
+        /// The list.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The channels.
+        channels: usize,
+    },
     /// The compiler made a plan that cannot be executed.
     #[error(transparent)]
     Plan(#[from] PlanError),
+}
+
+impl Compiled {
+    /// Compiles a circuit.
+    pub(super) fn new(
+        circuit: &Circuit,
+        input: Input,
+        precision: Precision,
+    ) -> Result<Self, CompileError> {
+        let plan = compile(circuit, input, Passes::default());
+        let bytes = write(&plan, precision);
+        // What can be written and not be read, such as weights that are not finite, is better found out here.
+        let plan = read(&bytes)?;
+        let model = Model::new(plan.clone())?;
+        let count = count(circuit).total;
+        Ok(Self {
+            bytes,
+            plan,
+            possible_edges: usize::try_from(count.dense.edges).unwrap_or(usize::MAX),
+            count,
+            removed_channels: channels(circuit) - channels(&prune(circuit)),
+            session_bytes: model.session_bytes(),
+        })
+    }
 }
 
 impl Compile<'_> {
@@ -71,23 +109,21 @@ impl Compile<'_> {
     /// # Errors
     /// [`CompileError`] if the run cannot be read, its network has no fixed circuit, or its weights are not finite.
     pub fn run(self) -> Result<Compiled, CompileError> {
+        let (circuit, input) = self.network()?;
+        let facts = self.folder.read_facts()?;
+        let compiled = Compiled::new(&circuit, input, self.precision)?;
+        Ok(Compiled {
+            possible_edges: facts.edges_possible,
+            ..compiled
+        })
+    }
+
+    /// The run's network, and what its images must look like.
+    pub(super) fn network(&self) -> Result<(Circuit, Input), CompileError> {
         let facts = self.folder.read_facts()?;
         let recipe = self.folder.read_recipe()?;
         let input = input(&recipe, &facts)?;
-        let circuit = self.circuit(&recipe, &facts)?;
-        let plan = compile(&circuit, input, Passes::default());
-        let bytes = write(&plan, self.precision);
-        // What can be written and not be read, such as weights that are not finite, is better found out here.
-        let plan = read(&bytes)?;
-        let model = Model::new(plan.clone())?;
-        Ok(Compiled {
-            bytes,
-            plan,
-            count: count(&circuit).total,
-            possible_edges: facts.edges_possible,
-            removed_channels: channels(&circuit) - channels(&prune(&circuit)),
-            session_bytes: model.session_bytes(),
-        })
+        Ok((self.circuit(&recipe, &facts)?, input))
     }
 
     fn circuit(&self, recipe: &Recipe, facts: &Facts) -> Result<Circuit, CompileError> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use dnw_models::NoCircuit;
 use dnw_runtime::file::Precision;
 use dnw_runtime::plan::Input;
-use dnw_train::compiled::{Compile, CompileError, Compiled};
+use dnw_train::compiled::{Compile, CompileError, CompileOnnx, Compiled};
 use dnw_train::import::Import;
 use dnw_train::run::{RunFolder, write_whole};
 
@@ -18,8 +18,58 @@ use super::super::import_export::notes;
 use super::super::numbers::grouped;
 use super::super::output::{line, print_bytes};
 
-/// Compiles a run or a checkpoint.
+/// Compiles a run, a checkpoint or an ONNX model.
 pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
+    let precision = Precision::from(args.weights);
+    let compiled = match is_onnx(&args.run) {
+        true => compile_onnx(args, precision)?,
+        false => compile_run(args, precision)?,
+    };
+    write_whole(&args.out, &compiled.bytes)?;
+    match args.json {
+        true => print_json(&compiled, &args.out, precision)?,
+        false => print_bytes(lines(&compiled, &args.out, precision).as_bytes())?,
+    }
+    Ok(0)
+}
+
+/// Whether a file is named as ONNX models are.
+fn is_onnx(path: &Path) -> bool {
+    let ending = path.extension();
+    ending.is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) && !path.is_dir()
+}
+
+fn compile_onnx(args: &CompileArgs, precision: Precision) -> Result<Compiled, Failure> {
+    if args.recipe.is_some() || !args.set.is_empty() {
+        return Err(Failure::new(
+            "an ONNX model has no recipe",
+            "leave out `--recipe` and `--set`, which are for checkpoints",
+        ));
+    }
+    let compile = CompileOnnx {
+        file: &args.run,
+        image: args.image,
+        mean: args.mean.as_deref(),
+        deviation: args.deviation.as_deref(),
+        resize: args.resize.map(|pixels| pixels as usize),
+        precision,
+    };
+    Ok(compile.run()?)
+}
+
+fn compile_run(args: &CompileArgs, precision: Precision) -> Result<Compiled, Failure> {
+    let given = [
+        args.image.is_some(),
+        args.mean.is_some(),
+        args.deviation.is_some(),
+        args.resize.is_some(),
+    ];
+    if given.contains(&true) {
+        return Err(Failure::new(
+            "a run and a checkpoint have their own description of images",
+            "leave out `--image`, `--mean`, `--deviation` and `--resize`, which are for ONNX models",
+        ));
+    }
     let device = cpu()?;
     // A checkpoint is imported to a folder that is gone afterwards.
     let place;
@@ -55,20 +105,13 @@ pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
         }
         RunFolder::open(&args.run)?
     };
-    let precision = Precision::from(args.weights);
     let compile = Compile {
         folder: &folder,
         which: args.epoch.name(),
         precision,
         device: &device,
     };
-    let compiled = compile.run()?;
-    write_whole(&args.out, &compiled.bytes)?;
-    match args.json {
-        true => print_json(&compiled, &args.out, precision)?,
-        false => print_bytes(lines(&compiled, &args.out, precision).as_bytes())?,
-    }
-    Ok(0)
+    Ok(compile.run()?)
 }
 
 /// Whether a file begins as compiled models do.
@@ -197,6 +240,11 @@ impl From<CompileError> for Failure {
                 Some((what, remedy)) => Self::new(what, remedy),
                 None => Self::new(error, AGAIN),
             },
+            CompileError::Onnx(error) => {
+                let help = error.help();
+                Self::new(error, help)
+            }
+            CompileError::Channels { .. } => Self::new(error, "give one number for each channel"),
             error => Self::new(error, AGAIN),
         }
     }

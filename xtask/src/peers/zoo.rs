@@ -1,0 +1,265 @@
+//! Pruned networks of torchvision and timm, compared with ONNX Runtime: `cargo xtask bench-peers zoo`.
+//!
+//! The peers' program builds, prunes and exports a network; our example `compile_onnx` compiles the file. Both sides run the same image in
+//! processes of their own, and the logits are compared before anything is measured. Files are removed when a network is done.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use super::args::PeerArgs;
+use super::inference::{Ready, difference, output};
+use super::peer::Peer;
+use super::python;
+use super::rounds::Rounds;
+use super::statistics::Spread;
+use crate::files::write;
+use crate::machine::machine;
+use crate::program;
+use crate::text::three_digits;
+
+/// Architectures, as torchvision and timm name them.
+const ARCHITECTURES: [&str; 12] = [
+    "resnet18",
+    "resnet50",
+    "vgg16_bn",
+    "mobilenetv1_100",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "shufflenet_v2_x1_0",
+    "regnet_y_400mf",
+    "regnet_x_400mf",
+    "squeezenet1_1",
+];
+/// Percent pruned, how the budget is spread, and torch's exporter.
+const WAYS: [&str; 4] = [
+    "80-erk-script",
+    "90-erk-script",
+    "95-erk-script",
+    "90-uniform-dynamo",
+];
+/// The largest difference of logits, relative to the largest.
+const LARGEST_DIFFERENCE: f64 = 1e-4;
+
+/// All measurements.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Results {
+    machine: String,
+    command: String,
+    peer: String,
+    threads: u32,
+    rows: Vec<Row>,
+}
+
+/// A network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Row {
+    network: String,
+    /// Milliseconds of an image over rounds.
+    ours: Spread,
+    theirs: Spread,
+    /// Their time divided by ours within a round.
+    ratio: Spread,
+    /// The largest difference of a logit, divided by the largest logit.
+    difference: f64,
+    our_bytes: u64,
+    their_bytes: u64,
+}
+
+/// Measures, prints the table and writes the requested files.
+pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
+    let every = ARCHITECTURES.iter();
+    let every = every.flat_map(|name| WAYS.iter().map(move |way| format!("{name}-{way}")));
+    let names: Vec<String> = match args.zoo.as_slice() {
+        [] => every.collect(),
+        names => names.to_vec(),
+    };
+    let python = match &args.python {
+        Some(path) => path.clone(),
+        None => python::zoo_interpreter()?,
+    };
+    let [compiler, worker] = match args.no_build {
+        true => [
+            program::built("examples/compile_onnx")?,
+            program::built("examples/time_model")?,
+        ],
+        false => [
+            program::build_with(&["-p", "dnw-onnx", "--example", "compile_onnx"])?,
+            program::build_with(&["-p", "dnw-runtime", "--example", "time_model"])?,
+        ],
+    };
+    let bench = Bench {
+        args,
+        python,
+        compiler,
+        worker,
+        folder: program::target()?.join("peers-zoo"),
+    };
+    let mut results = Results {
+        machine: machine(),
+        command,
+        peer: String::new(),
+        threads: args.threads(),
+        rows: Vec::new(),
+    };
+    for (at, name) in names.iter().enumerate() {
+        let remaining = format!(", networks remaining: {}", names.len() - at - 1);
+        let measured = bench.measure(name, &remaining);
+        bench.remove(name);
+        let (peer, row) = measured?;
+        results.peer = peer;
+        results.rows.push(row);
+        if let Some(path) = &args.json {
+            let text = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
+            write(path, &(text + "\n"))?;
+        }
+    }
+    let text = markdown(&results);
+    print!("{text}");
+    match &args.markdown {
+        Some(path) => write(path, &text),
+        None => Ok(()),
+    }
+}
+
+struct Bench<'a> {
+    args: &'a PeerArgs,
+    python: PathBuf,
+    compiler: PathBuf,
+    worker: PathBuf,
+    folder: PathBuf,
+}
+
+impl Bench<'_> {
+    fn file(&self, name: &str, ending: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{ending}"))
+    }
+
+    fn remove(&self, name: &str) {
+        for ending in ["onnx", "onnx.data", "input", "dnw"] {
+            let _ = std::fs::remove_file(self.file(name, ending));
+        }
+    }
+
+    fn script(&self, command: &str) -> Command {
+        let mut script = Command::new(&self.python);
+        script.arg(python::zoo_script()).arg(command);
+        script.arg("--out").arg(&self.folder);
+        script
+    }
+
+    fn measure(&self, name: &str, remaining: &str) -> Result<(String, Row), String> {
+        eprintln!("{name}: pruning and exporting");
+        output(self.script("write").args(["--models", name]))?;
+        let (onnx, compiled) = (self.file(name, "onnx"), self.file(name, "dnw"));
+        output(Command::new(&self.compiler).arg(&onnx).arg(&compiled))?;
+        let threads = self.args.threads().to_string();
+        let mut ours = Command::new(&self.worker);
+        ours.arg(&compiled)
+            .arg(self.file(name, "input"))
+            .arg(&threads);
+        let mut theirs = self.script("answer");
+        theirs.args(["--model", name, "--threads", &threads]);
+        let peers = vec![
+            Peer::start("ours", &mut ours)?,
+            Peer::start("ONNX Runtime", &mut theirs)?,
+        ];
+        let ready: Vec<Ready> = peers.iter().map(Peer::ready).collect::<Result<_, _>>()?;
+        let difference = difference(&ready[0].logits, &ready[1].logits)?;
+        if difference.is_nan() || difference > LARGEST_DIFFERENCE {
+            return Err(format!(
+                "{name}: a logit differs from ONNX Runtime's by {difference:.1e} of the largest; a measurement would mean nothing"
+            ));
+        }
+        let mut rounds = Rounds::start(name.to_owned(), peers)?;
+        rounds.run(self.args.rounds as usize, remaining, |_| Ok(()))?;
+        let size =
+            |ending: &str| std::fs::metadata(self.file(name, ending)).map_or(0, |file| file.len());
+        let row = Row {
+            network: name.to_owned(),
+            ours: Spread::of(rounds.times(0)),
+            theirs: Spread::of(rounds.times(1)),
+            ratio: Spread::of_ratios(rounds.times(1), rounds.times(0)),
+            difference,
+            our_bytes: size("dnw"),
+            their_bytes: size("onnx") + size("onnx.data"),
+        };
+        Ok((ready[1].framework.clone(), row))
+    }
+}
+
+fn markdown(results: &Results) -> String {
+    let Results {
+        machine,
+        command,
+        peer,
+        threads,
+        rows,
+    } = results;
+    let mut text = format!("Machine: {machine}. Peer: {peer}. Command: `{command}`.\n\n");
+    let _ = writeln!(
+        text,
+        "Batch 1, threads: {threads}. Milliseconds of an image of 224 x 224, median over rounds in turn. The ratio is the peer's time divided by ours, the \
+         median (quartiles) of those within a round; above 1 ours is faster. The difference is the largest of a logit, relative to the largest.\n\n\
+         | network, pruned %, allocation, exporter | ours | ONNX Runtime | ratio | difference | file, ours | file, ONNX |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    );
+    let megabytes = |bytes: u64| three_digits(1e-6 * bytes as f64);
+    for row in rows {
+        let ratio = [row.ratio.median, row.ratio.lower, row.ratio.upper].map(three_digits);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} ({} to {}) | {:.0e} | {} MB | {} MB |",
+            row.network,
+            three_digits(row.ours.median),
+            three_digits(row.theirs.median),
+            ratio[0],
+            ratio[1],
+            ratio[2],
+            row.difference,
+            megabytes(row.our_bytes),
+            megabytes(row.their_bytes),
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_ratio_and_as_many_cells_as_the_header() {
+        let spread = |median: f64| Spread {
+            median,
+            lower: median,
+            upper: median,
+        };
+        let text = markdown(&Results {
+            machine: "a machine".to_owned(),
+            command: "a command".to_owned(),
+            peer: "ONNX Runtime".to_owned(),
+            threads: 1,
+            rows: vec![Row {
+                network: "resnet18-90-erk-script".to_owned(),
+                ours: spread(4.0),
+                theirs: spread(10.0),
+                ratio: spread(2.5),
+                difference: 2e-6,
+                our_bytes: 3_000_000,
+                their_bytes: 46_000_000,
+            }],
+        });
+        assert!(
+            text.contains("| 4.00 | 10.0 | 2.50 (2.50 to 2.50) | 2e-6 |"),
+            "{text}"
+        );
+        let table = text.lines().filter(|line| line.starts_with('|'));
+        let cells: Vec<usize> = table.map(|line| line.matches('|').count()).collect();
+        assert_eq!(cells, [8; 3], "{text}");
+    }
+}
