@@ -25,6 +25,9 @@ impl Importer {
         finite(node, "its weight", &values)?;
         let stride = node.sizes("strides", [1; 2])?;
         let dilation = node.sizes("dilations", [1; 2])?;
+        if stride.contains(&0) || dilation.contains(&0) {
+            return Err(node.invalid("a stride or dilation is zero"));
+        }
         let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
         let [_, channels, ..] = maps.dims[..] else {
             return Err(node.invalid(format!("its input has the shape {:?}", maps.dims)));
