@@ -122,13 +122,17 @@ impl Session {
         if let Some(threads) = &mut self.threads
             && step.vectors() >= self.least_shared
         {
-            let (parts, len) = (1 + threads.len(), scratch_len(inner));
+            let (parts, len) = (threads.parts(), scratch_len(inner));
             let scratch = Arena::new(self.scratch.as_mut_slice());
-            threads.run(&|index| {
+            threads.run(&|thread, part| {
                 // SAFETY: each thread has an index of its own.
-                let scratch = unsafe { scratch.write(index * len, len) };
+                let scratch = unsafe { scratch.write(thread * len, len) };
+                let part = Part {
+                    index: part,
+                    of: parts,
+                };
                 // SAFETY: the plan was checked, the arena is its own; parts are different.
-                unsafe { step.execute(arena, scratch, Part { index, of: parts }) };
+                unsafe { step.execute(arena, scratch, part) };
             });
             return;
         }
