@@ -39,11 +39,13 @@ mod groups;
 mod lower;
 mod memory;
 mod passes;
+mod step_facts;
 
 use dnw_circuit::{Circuit, prune};
 use dnw_runtime::plan::{Input, Plan};
 
 pub use passes::Passes;
+pub use step_facts::{StepFacts, in_blocks};
 
 /// Compiles a circuit. The shape in `input` is set to the circuit's.
 ///

@@ -9,12 +9,11 @@ mod model_file;
 mod onnx;
 pub mod pictures;
 pub mod prediction;
-mod step_facts;
 pub mod timing;
 mod verify;
 
 pub use compile::{Compile, CompileError, Compiled};
 pub use model_file::{ModelFile, ModelFileError};
 pub use onnx::{CompileOnnx, ExportOnnx};
-pub use step_facts::{StepFacts, in_blocks};
+pub use dnw_compiler::{StepFacts, in_blocks};
 pub use verify::{Verification, Verify, VerifyError};

@@ -142,7 +142,7 @@ mod tests {
             line: 4,
             channels: vec![0, 1, 2, 3, 4],
             to: Maps::new(64, [5, 4, 4]),
-            residual: None,
+            residual: vec![],
             relu: false,
             then: None,
         }
