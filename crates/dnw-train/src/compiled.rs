@@ -13,7 +13,7 @@ pub mod timing;
 mod verify;
 
 pub use compile::{Compile, CompileError, Compiled};
+pub use dnw_compiler::{StepFacts, in_blocks};
 pub use model_file::{ModelFile, ModelFileError};
 pub use onnx::{CompileOnnx, ExportOnnx};
-pub use dnw_compiler::{StepFacts, in_blocks};
 pub use verify::{Verification, Verify, VerifyError};
