@@ -16,6 +16,9 @@ mod devices;
 mod executing;
 #[path = "cli/exporting.rs"]
 mod exporting;
+#[cfg(target_os = "linux")]
+#[path = "cli/faults.rs"]
+mod faults;
 #[path = "cli/idx_files.rs"]
 mod idx_files;
 #[path = "cli/image_folders.rs"]

@@ -2,8 +2,7 @@
 //!
 //! Two trainings in the same folder would overwrite each other's run. So a run holds a lock of the file `run.lock` in its folder. The operating
 //! system releases the lock when the process ends for any reason. `run.pid` holds the process id, for the message to other processes. (On
-//! Windows, a locked file cannot be read.) Both files are removed at the end of the
-//! run.
+//! Windows, a locked file cannot be read.) Both files are removed at the end of the run, unless it ends before it began.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -79,6 +78,12 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
+        // What a run leaves that fails before it begins, on a full disk for example, is used again as that of a killed process is. Both are
+        // known by their lock.
+        if !self.folder.join("run.json").exists() && self.folder.join("weights").exists() {
+            let _ = self.file.unlock();
+            return;
+        }
         // While the lock is held, so that no other run's files are removed.
         let _ = fs::remove_file(self.folder.join(PROCESS));
         let _ = fs::remove_file(self.folder.join(LOCK));
