@@ -76,8 +76,8 @@ const KINDS: [(&str, &str); 12] = [
         "--epochs 3 --devices flex,flex --micro-batch 5 --set wiring.rule=l1-anneal",
     ),
     (
-        "gradual",
-        "--epochs 5 --set wiring.rule=gradual --set wiring.settings.every=6",
+        "gradual-pruning",
+        "--epochs 5 --set wiring.rule=gradual-pruning --set wiring.settings.every=6",
     ),
 ];
 
