@@ -30,8 +30,11 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes all checkpoints.
-    pub(crate) fn remove_checkpoints(&self) -> Result<(), RunError> {
+    /// Removes all checkpoints, of which a finished run needs none.
+    ///
+    /// # Errors
+    /// [`RunError::Write`] if the operating system refuses it.
+    pub fn remove_checkpoints(&self) -> Result<(), RunError> {
         let path = self.checkpoints();
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(RunError::Write {

@@ -214,7 +214,12 @@ fn what_a_run_did_not_begin_with_is_refused() {
         .unwrap()
         .into();
     other.succeeded();
+    // As of a run that was killed while it removed its checkpoints.
+    let left = checkpoint(&shell, 7);
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("best.safetensors"), "weights").unwrap();
     let finished = shell.run("train --resume run").succeeded();
+    assert!(!shell.path("run/checkpoints").exists());
     assert!(
         finished.stderr.contains("`run` has finished"),
         "{finished:?}"
