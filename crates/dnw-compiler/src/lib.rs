@@ -40,6 +40,7 @@ mod lower;
 mod memory;
 mod passes;
 mod step_facts;
+pub mod timing;
 
 use dnw_circuit::{Circuit, prune};
 use dnw_runtime::plan::{Input, Plan};

@@ -9,16 +9,16 @@
 //! alone; a panic names the case, and `--case N` repeats it.
 
 use std::error::Error;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
 
 use dnw_compiler::{Passes, compile};
 use dnw_onnx::{Description, ExportOptions, export, import};
+use dnw_runtime::Model;
 use dnw_runtime::plan::Input;
-use dnw_runtime::{Model, Session};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+#[path = "../../dnw-runtime/tests/file/fuzzing.rs"]
+mod fuzzing;
 #[path = "../../dnw-checkpoint/tests/checkpoint/live_memory.rs"]
 mod live_memory;
 #[path = "../../dnw-runtime/tests/file/random.rs"]
@@ -28,6 +28,7 @@ mod numbers;
 #[allow(dead_code)]
 mod random;
 
+use fuzzing::{execute, try_cases};
 use live_memory::most_during;
 use numbers::Random;
 
@@ -44,47 +45,18 @@ struct Seen {
     imported: u64,
     executed: u64,
     most_memory: usize,
-    slowest: (Duration, u64),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut cases, mut seed, mut only) = (20_000, 0, None);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments
-            .next()
-            .ok_or("usage: fuzz_onnx [--cases N] [--seed N] [--case N]")?;
-        match name.as_str() {
-            "--cases" => cases = value.parse()?,
-            "--seed" => seed = value.parse()?,
-            "--case" => only = Some(value.parse::<u64>()?),
-            _ => return Err(format!("there is no option {name}").into()),
-        }
-    }
     let files = files()?;
-    let range = only.map_or(0..cases, |case| case..case + 1);
-    let begun = Instant::now();
     let mut seen = Seen::default();
-    for case in range {
+    try_cases(20_000, |seed, case| {
         let random = &mut Random(seed ^ case << 20 ^ 0x5eed);
-        let file = changed(random, &files);
-        let started = Instant::now();
-        let survived = catch_unwind(AssertUnwindSafe(|| try_file(&file, &mut seen)));
-        if survived.is_err() {
-            return Err(format!("case {case} of seed {seed} panicked").into());
-        }
-        seen.slowest = seen.slowest.max((started.elapsed(), case));
-    }
+        try_file(&changed(random, &files), &mut seen);
+    })?;
     println!(
-        "{cases} files in {:.1} s: {} refused, {} imported ({} executed)",
-        begun.elapsed().as_secs_f64(),
-        seen.refused,
-        seen.imported,
-        seen.executed,
-    );
-    println!(
-        "most memory: {} bytes; slowest: {:?} (case {})",
-        seen.most_memory, seen.slowest.0, seen.slowest.1
+        "{} refused, {} imported ({} executed); most memory: {} bytes",
+        seen.refused, seen.imported, seen.executed, seen.most_memory
     );
     Ok(())
 }
@@ -162,8 +134,5 @@ fn try_file(bytes: &[u8], seen: &mut Seen) {
         return;
     };
     seen.executed += 1;
-    let image: Vec<f32> = (0..model.image_len()).map(|i| i as f32 / 64.0).collect();
-    let mut output = vec![0.0; model.output_len()];
-    let run = Session::new(&model, 1).run(&image, &mut output);
-    assert!(run.is_ok(), "a model refused an image of its own size");
+    execute(&model);
 }

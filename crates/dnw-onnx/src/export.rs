@@ -229,17 +229,29 @@ impl<'a> Export<'a> {
         [values, bias.collect()]
     }
 
+    /// Writes a layer's weight, of these dimensions, and its bias; their names.
+    fn parameters(
+        &mut self,
+        value: ValueId,
+        weight: &Block,
+        bias: Option<&Block>,
+        dims: &[usize],
+    ) -> [String; 2] {
+        let layer = &self.circuit.step(value).layer;
+        let [weights, biases] = self.weights(value, weight, bias);
+        let weight = format!("{layer}.weight");
+        let bias = format!("{layer}.bias");
+        [
+            self.writer.floats(&weight, dims, &weights),
+            self.writer.floats(&bias, &dims[..1], &biases),
+        ]
+    }
+
     fn gemm(&mut self, value: ValueId, weight: &Block, bias: Option<&Block>) -> String {
         let step = self.circuit.step(value);
         let x = self.flat(step.inputs[0]);
-        let [weights, biases] = self.weights(value, weight, bias);
         let dims = [weight.rows.len(), weight.columns.len()];
-        let weight = self
-            .writer
-            .floats(&format!("{}.weight", step.layer), &dims, &weights);
-        let bias = self
-            .writer
-            .floats(&format!("{}.bias", step.layer), &dims[..1], &biases);
+        let [weight, bias] = self.parameters(value, weight, bias, &dims);
         let settings = [("transB", Setting::Int(1))];
         let inputs = [x.as_str(), &weight, &bias];
         self.writer.node(&step.layer, "Gemm", &inputs, &settings)
@@ -387,13 +399,7 @@ impl<'a> Export<'a> {
     ) -> String {
         let step = self.circuit.step(value);
         let x = self.maps(step.inputs[0]);
-        let [weights, biases] = self.weights(value, weight, bias);
-        let weight = self
-            .writer
-            .floats(&format!("{}.weight", step.layer), &dims, &weights);
-        let bias = self
-            .writer
-            .floats(&format!("{}.bias", step.layer), &dims[..1], &biases);
+        let [weight, bias] = self.parameters(value, weight, bias, &dims);
         let [py, px] = window.padding;
         let settings = [
             ("kernel_shape", Setting::Ints(&dims[2..])),

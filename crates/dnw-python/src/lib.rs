@@ -2,7 +2,6 @@
 
 mod error;
 mod model;
-mod timing;
 
 use std::path::PathBuf;
 

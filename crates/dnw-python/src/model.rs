@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use dnw_compiler::StepFacts;
+use dnw_compiler::{StepFacts, timing};
 use dnw_runtime::Session;
 use dnw_runtime::file::{self, Precision};
 use dnw_runtime::plan::Plan;
@@ -15,7 +15,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::error::refused;
-use crate::timing;
 
 /// A compiled network. Any number of threads can call one model.
 #[pyclass(frozen, module = "dnw")]
@@ -216,14 +215,13 @@ impl Model {
         if batch == 0 {
             return Err(refused("`batch` is 0: give 1 or more"));
         }
-        let times = py.detach(|| timing::batch_times(&self.model, threads, batch, how_long));
+        let latency = py.detach(|| timing::latency(&self.model, threads, batch, how_long));
         let result = PyDict::new(py);
-        for (name, share) in [("median_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)] {
-            result.set_item(name, 1e3 * timing::quantile(&times, share))?;
-        }
-        let median = timing::quantile(&times, 0.5);
-        result.set_item("images_per_second", batch as f64 / median)?;
-        result.set_item("runs", times.len())?;
+        result.set_item("median_ms", 1e3 * latency.median)?;
+        result.set_item("p90_ms", 1e3 * latency.p90)?;
+        result.set_item("p99_ms", 1e3 * latency.p99)?;
+        result.set_item("images_per_second", batch as f64 / latency.median)?;
+        result.set_item("runs", latency.runs)?;
         Ok(result)
     }
 

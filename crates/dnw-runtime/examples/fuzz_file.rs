@@ -9,14 +9,14 @@
 //! alone; a panic names the case, and `--case N` repeats it.
 
 use std::error::Error;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
 
+use dnw_runtime::Model;
 use dnw_runtime::file::{self, BESIDES, PER_BYTE};
-use dnw_runtime::{Model, Session};
 
 #[path = "../tests/file/bytes.rs"]
 mod bytes;
+#[path = "../tests/file/fuzzing.rs"]
+mod fuzzing;
 #[path = "../../dnw-checkpoint/tests/checkpoint/live_memory.rs"]
 mod live_memory;
 #[path = "../tests/file/mutation.rs"]
@@ -28,6 +28,7 @@ mod plans;
 #[path = "../tests/file/random.rs"]
 mod random;
 
+use fuzzing::{execute, try_cases};
 use live_memory::most_during;
 use random::Random;
 
@@ -44,53 +45,23 @@ struct Seen {
     models: u64,
     executed: u64,
     most_memory: usize,
-    slowest: (Duration, u64),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut cases, mut seed, mut only) = (100_000, 0, None);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments
-            .next()
-            .ok_or("usage: fuzz_file [--cases N] [--seed N] [--case N]")?;
-        match name.as_str() {
-            "--cases" => cases = value.parse()?,
-            "--seed" => seed = value.parse()?,
-            "--case" => only = Some(value.parse::<u64>()?),
-            _ => return Err(format!("there is no option {name}").into()),
-        }
-    }
-    let range = only.map_or(0..cases, |case| case..case + 1);
-    let begun = Instant::now();
     let mut seen = Seen::default();
     let mut files = (u64::MAX, Vec::new(), Vec::new());
-    for case in range {
+    try_cases(100_000, |seed, case| {
         if files.0 != case / PER_FILE {
             let random = &mut Random(seed ^ (case / PER_FILE) << 32);
             let mut file = || mutation::valid_file(random);
             files = (case / PER_FILE, file(), file());
         }
         let random = &mut Random(seed ^ case << 20 ^ 0x5eed);
-        let file = mutation::changed(random, &files.1, &files.2);
-        let started = Instant::now();
-        let survived = catch_unwind(AssertUnwindSafe(|| try_file(&file, &mut seen)));
-        if survived.is_err() {
-            return Err(format!("case {case} of seed {seed} panicked").into());
-        }
-        seen.slowest = seen.slowest.max((started.elapsed(), case));
-    }
+        try_file(&mutation::changed(random, &files.1, &files.2), &mut seen);
+    })?;
     println!(
-        "{cases} files in {:.1} s: {} refused, {} read but no models, {} models ({} executed)",
-        begun.elapsed().as_secs_f64(),
-        seen.refused,
-        seen.no_models,
-        seen.models,
-        seen.executed,
-    );
-    println!(
-        "most memory: {} bytes; slowest: {:?} (case {})",
-        seen.most_memory, seen.slowest.0, seen.slowest.1
+        "{} refused, {} read but no models, {} models ({} executed); most memory: {} bytes",
+        seen.refused, seen.no_models, seen.models, seen.executed, seen.most_memory
     );
     Ok(())
 }
@@ -117,8 +88,5 @@ fn try_file(bytes: &[u8], seen: &mut Seen) {
         return;
     }
     seen.executed += 1;
-    let image: Vec<f32> = (0..model.image_len()).map(|i| i as f32 / 64.0).collect();
-    let mut output = vec![0.0; model.output_len()];
-    let run = Session::new(&model, 1).run(&image, &mut output);
-    assert!(run.is_ok(), "a model refused an image of its own size");
+    execute(&model);
 }

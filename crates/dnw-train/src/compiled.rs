@@ -9,11 +9,10 @@ mod model_file;
 mod onnx;
 pub mod pictures;
 pub mod prediction;
-pub mod timing;
 mod verify;
 
 pub use compile::{Compile, CompileError, Compiled};
-pub use dnw_compiler::{StepFacts, in_blocks};
+pub use dnw_compiler::{StepFacts, in_blocks, timing};
 pub use model_file::{ModelFile, ModelFileError};
 pub use onnx::{CompileOnnx, ExportOnnx};
 pub use verify::{Verification, Verify, VerifyError};

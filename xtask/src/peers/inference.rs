@@ -19,10 +19,9 @@ use super::python;
 use super::rounds::Rounds;
 use super::statistics::Spread;
 use crate::files::write;
-use crate::machine::machine;
 use crate::program;
-use results::{Against, Results, Row, Runtime, Side};
-pub(super) use results::{Ready, difference};
+use results::{Against, Row, Runtime, Side};
+pub(super) use results::{Ready, Results, difference, show};
 
 /// What a Rust program would use.
 const RUST_RUNTIMES: [&str; 2] = ["tract", "rten"];
@@ -38,13 +37,7 @@ pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
         networks => networks,
     };
     let bench = Bench::new(args, networks)?;
-    let mut results = Results {
-        machine: machine(),
-        command,
-        peer: String::new(),
-        threads: args.threads(),
-        rows: Vec::new(),
-    };
+    let mut results = Results::new(args, command);
     for (index, &network) in networks.iter().enumerate() {
         let compiled = bench.compile(network)?;
         let remaining = match networks.len() - index - 1 {
@@ -55,21 +48,10 @@ pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
             results.peer = peer;
             results.rows.truncate(index);
             results.rows.push(row);
-            match &args.json {
-                Some(path) => {
-                    let text = serde_json::to_string_pretty(&results);
-                    write(path, &(text.map_err(|error| error.to_string())? + "\n"))
-                }
-                None => Ok(()),
-            }
+            results.save(args)
         })?;
     }
-    let text = table::markdown(&results);
-    print!("{text}");
-    match &args.markdown {
-        Some(path) => write(path, &text),
-        None => Ok(()),
-    }
+    show(&table::markdown(&results), args)
 }
 
 /// What `dnw compile --json` says.

@@ -10,13 +10,11 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::args::PeerArgs;
-use super::inference::{Ready, difference, output};
+use super::inference::{Ready, Results, difference, output, show};
 use super::peer::Peer;
 use super::python;
 use super::rounds::Rounds;
 use super::statistics::Spread;
-use crate::files::write;
-use crate::machine::machine;
 use crate::program;
 use crate::text::three_digits;
 
@@ -36,7 +34,7 @@ const ARCHITECTURES: [&str; 12] = [
     "squeezenet1_1",
 ];
 /// Percent pruned, how the budget is spread, and torch's exporter.
-const WAYS: [&str; 4] = [
+const PRUNINGS: [&str; 4] = [
     "80-erk-script",
     "90-erk-script",
     "95-erk-script",
@@ -44,16 +42,6 @@ const WAYS: [&str; 4] = [
 ];
 /// The largest difference of logits, relative to the largest.
 const LARGEST_DIFFERENCE: f64 = 1e-4;
-
-/// All measurements.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Results {
-    machine: String,
-    command: String,
-    peer: String,
-    threads: u32,
-    rows: Vec<Row>,
-}
 
 /// A network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,7 +61,11 @@ struct Row {
 /// Measures, prints the table and writes the requested files.
 pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
     let every = ARCHITECTURES.iter();
-    let every = every.flat_map(|name| WAYS.iter().map(move |way| format!("{name}-{way}")));
+    let every = every.flat_map(|name| {
+        PRUNINGS
+            .iter()
+            .map(move |pruning| format!("{name}-{pruning}"))
+    });
     let names: Vec<String> = match args.zoo.as_slice() {
         [] => every.collect(),
         names => names.to_vec(),
@@ -99,13 +91,7 @@ pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
         worker,
         folder: program::target()?.join("peers-zoo"),
     };
-    let mut results = Results {
-        machine: machine(),
-        command,
-        peer: String::new(),
-        threads: args.threads(),
-        rows: Vec::new(),
-    };
+    let mut results = Results::new(args, command);
     for (at, name) in names.iter().enumerate() {
         let remaining = format!(", networks remaining: {}", names.len() - at - 1);
         let measured = bench.measure(name, &remaining);
@@ -113,17 +99,9 @@ pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
         let (peer, row) = measured?;
         results.peer = peer;
         results.rows.push(row);
-        if let Some(path) = &args.json {
-            let text = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
-            write(path, &(text + "\n"))?;
-        }
+        results.save(args)?;
     }
-    let text = markdown(&results);
-    print!("{text}");
-    match &args.markdown {
-        Some(path) => write(path, &text),
-        None => Ok(()),
-    }
+    show(&markdown(&results), args)
 }
 
 struct Bench<'a> {
@@ -192,15 +170,9 @@ impl Bench<'_> {
     }
 }
 
-fn markdown(results: &Results) -> String {
-    let Results {
-        machine,
-        command,
-        peer,
-        threads,
-        rows,
-    } = results;
-    let mut text = format!("Machine: {machine}. Peer: {peer}. Command: `{command}`.\n\n");
+fn markdown(results: &Results<Row>) -> String {
+    let Results { threads, rows, .. } = results;
+    let mut text = results.caption();
     let _ = writeln!(
         text,
         "Batch 1, threads: {threads}. Milliseconds of an image of 224 x 224, median over rounds in turn. The ratio is the peer's time divided by ours, the \

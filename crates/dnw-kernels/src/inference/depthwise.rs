@@ -10,10 +10,10 @@ pub use shape::{DepthwiseShape, Kernel, Lines};
 
 /// How depthwise convolutions of one shape are computed. It depends on the shape alone, so results have the same bits everywhere.
 #[derive(Clone, Debug)]
-pub struct Depthwise(Way);
+pub struct Depthwise(Method);
 
 #[derive(Clone, Debug)]
-enum Way {
+enum Method {
     LineByLine(LineByLine),
     Planes(Planes),
 }
@@ -33,16 +33,16 @@ impl Depthwise {
         ];
         assert!(!sizes.concat().contains(&0), "an empty convolution");
         Self(match LineByLine::new(shape) {
-            Some(lines) => Way::LineByLine(lines),
-            None => Way::Planes(Planes::new(shape)),
+            Some(lines) => Method::LineByLine(lines),
+            None => Method::Planes(Planes::new(shape)),
         })
     }
 
     /// Numbers that [`run`](Self::run) needs as scratch memory.
     pub fn scratch(&self) -> usize {
         match &self.0 {
-            Way::LineByLine(_) => 0,
-            Way::Planes(planes) => planes.scratch(),
+            Method::LineByLine(_) => 0,
+            Method::Planes(planes) => planes.scratch(),
         }
     }
 
@@ -54,8 +54,8 @@ impl Depthwise {
     /// If a length does not fit.
     pub fn run(&self, x: Lines<'_>, kernel: Kernel<'_>, scratch: &mut [f32], out: &mut [f32]) {
         match &self.0 {
-            Way::LineByLine(lines) => lines.run(x, kernel, out),
-            Way::Planes(planes) => planes.run(x, kernel, scratch, out),
+            Method::LineByLine(lines) => lines.run(x, kernel, out),
+            Method::Planes(planes) => planes.run(x, kernel, scratch, out),
         }
     }
 }

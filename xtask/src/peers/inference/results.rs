@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::write;
+use crate::machine::machine;
+use crate::peers::args::PeerArgs;
 use crate::peers::statistics::Spread;
 
-/// All measurements.
+/// All measurements of compiled networks, with rows of type `R`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Results {
+pub struct Results<R> {
     /// Processor, cores, system.
     pub machine: String,
     /// The command that measures it again.
@@ -16,7 +19,49 @@ pub struct Results {
     /// Threads of each side.
     pub threads: u32,
     /// The networks.
-    pub rows: Vec<Row>,
+    pub rows: Vec<R>,
+}
+
+impl<R: Serialize> Results<R> {
+    /// No rows yet. `command` is what was typed.
+    pub fn new(args: &PeerArgs, command: String) -> Self {
+        Self {
+            machine: machine(),
+            command,
+            peer: String::new(),
+            threads: args.threads(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The first line of the tables.
+    pub fn caption(&self) -> String {
+        let Self {
+            machine,
+            command,
+            peer,
+            ..
+        } = self;
+        format!("Machine: {machine}. Peer: {peer}. Command: `{command}`.\n\n")
+    }
+
+    /// Writes the JSON file, if one was requested.
+    pub fn save(&self, args: &PeerArgs) -> Result<(), String> {
+        let Some(path) = &args.json else {
+            return Ok(());
+        };
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        write(path, &(text + "\n"))
+    }
+}
+
+/// Prints tables, and writes them to a file if one was requested.
+pub fn show(text: &str, args: &PeerArgs) -> Result<(), String> {
+    print!("{text}");
+    match &args.markdown {
+        Some(path) => write(path, text),
+        None => Ok(()),
+    }
 }
 
 /// What a process says when it is ready.
@@ -145,7 +190,7 @@ pub mod tests {
     }
 
     /// One network that reaches one of its two targets, and one with a single peer.
-    pub fn results() -> Results {
+    pub fn results() -> Results<Row> {
         let (ours, dense, masked) = ([2.0, 4.0, 3.0], [1.0, 2.0, 1.5], [60.0, 80.0, 72.0]);
         let against = |name, target, times: &[f64]| {
             Against::new(name, target, side(times, 90), [times, &ours])
@@ -199,7 +244,7 @@ pub mod tests {
     #[test]
     fn results_can_be_read_again() {
         let text = serde_json::to_string(&results()).expect("plain values");
-        let again: Results = serde_json::from_str(&text).expect("valid JSON");
+        let again: Results<Row> = serde_json::from_str(&text).expect("valid JSON");
         assert_eq!(again, results());
     }
 }

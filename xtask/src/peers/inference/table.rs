@@ -7,15 +7,9 @@ use crate::peers::statistics::Spread;
 use crate::text::three_digits;
 
 /// The tables.
-pub fn markdown(results: &Results) -> String {
-    let Results {
-        machine,
-        command,
-        peer,
-        threads,
-        rows,
-    } = results;
-    let mut text = format!("Machine: {machine}. Peer: {peer}. Command: `{command}`.\n\n");
+pub fn markdown(results: &Results<Row>) -> String {
+    let Results { threads, rows, .. } = results;
+    let mut text = results.caption();
     let _ = writeln!(
         text,
         "### Inference\n\nBatch 1, threads: {threads}. Milliseconds of an image, median over rounds in turn. A ratio is the peer's time divided \

@@ -15,12 +15,12 @@ const MOST_TAPS: usize = 5;
 pub(super) struct LineByLine {
     shape: DepthwiseShape,
     /// The vectors of a line of the output.
-    vectors: Vec<Lanes>,
+    vectors: Vec<Columns>,
 }
 
 /// Sixteen columns of the output.
 #[derive(Clone, Copy, Debug)]
-struct Lanes {
+struct Columns {
     /// Whether all that they depend on is inside the map, and they inside the output.
     are_inside: bool,
     /// Which of them are inside the output.
@@ -47,7 +47,7 @@ impl LineByLine {
             && padding == taps / 2
             && dilation == [1, 1];
         let vector = |at: usize| {
-            let mut lanes = Lanes {
+            let mut lanes = Columns {
                 are_inside: true,
                 output: bits(LANES, |i| at + i < columns) as u16,
                 taps: [0; MOST_TAPS],
@@ -162,7 +162,7 @@ struct Pair<'a, const K: usize, const ROWS: usize> {
 
 impl<const K: usize, const ROWS: usize> Pair<'_, K, ROWS> {
     #[inline(always)]
-    fn compute<const SET: u8, const S: usize>(self, vectors: &[Lanes])
+    fn compute<const SET: u8, const S: usize>(self, vectors: &[Columns])
     where
         Set<SET>: HasVector,
     {
@@ -195,7 +195,7 @@ impl<const K: usize, const ROWS: usize> Pair<'_, K, ROWS> {
     fn sums<V: Vector, const S: usize, const INSIDE: bool>(
         &self,
         at: usize,
-        lanes: &Lanes,
+        lanes: &Columns,
     ) -> [V; 2] {
         const { assert!(ROWS == K + S) };
         let mut upper = V::splat(self.bias);

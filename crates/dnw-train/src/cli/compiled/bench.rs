@@ -193,10 +193,16 @@ impl Found<'_> {
 
     fn to_json(&self, args: &BenchArgs) -> serde_json::Value {
         let measured = self.measured.iter().map(|measured| {
+            let Latency {
+                median,
+                p90,
+                p99,
+                runs,
+            } = measured.latency;
             serde_json::json!({
                 "batch": measured.batch,
                 "threads": measured.threads,
-                "seconds": measured.latency,
+                "seconds": { "median": median, "p90": p90, "p99": p99, "runs": runs },
                 "images_per_second": measured.images_per_second(),
             })
         });
