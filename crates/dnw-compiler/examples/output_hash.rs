@@ -1,4 +1,4 @@
-//! Hashes the outputs of random networks, to compare machines: `cargo run --release -p dnw-compiler --example output_hash -- [FOLDER]`.
+//! Hashes the outputs of random networks, and of wide layers in each unit, to compare machines: `cargo run --release -p dnw-compiler --example output_hash -- [FOLDER]`.
 //!
 //! Machines with fused multiply-adds print the same lines (AVX2, AVX-512, ARM), and so do those without (`DNW_SIMD=baseline`, WebAssembly).
 //! The models are written to the folder, for programs in other languages.
@@ -6,6 +6,9 @@
 #[path = "../../dnw-circuit/tests/circuits/random.rs"]
 #[allow(dead_code)]
 mod random;
+#[path = "../tests/compiled/units.rs"]
+#[allow(dead_code)]
+mod units;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -16,18 +19,40 @@ use dnw_runtime::plan::Input;
 use dnw_runtime::{Model, Session};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use units::Wide;
 
+/// Random ones.
 const NETWORKS: usize = 200;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let mut runner = TestRunner::deterministic();
-    for network in 0..NETWORKS {
+    let mut circuits = Vec::new();
+    for _ in 0..NETWORKS {
         let recipe = random::recipes()
             .new_tree(&mut runner)
             .map_err(|reason| reason.to_string())?
             .current();
-        let plan = compile(&recipe.circuit(), Input::default(), Passes::default());
+        circuits.push(recipe.circuit());
+    }
+    for (i, unit) in units::UNITS.into_iter().enumerate() {
+        for kernel in [1, 3] {
+            let wide = Wide {
+                unit,
+                sources: 256,
+                targets: 60,
+                kernel,
+                stride: 1,
+                map: [9, 11],
+                density: 0.25,
+                residual: false,
+                seed: i as u64,
+            };
+            circuits.push(wide.circuit()?);
+        }
+    }
+    for (network, circuit) in circuits.iter().enumerate() {
+        let plan = compile(circuit, Input::default(), Passes::default());
         let bytes = write(&plan, Precision::F32);
         let model = Model::from_bytes(&bytes)?;
         if let Some(folder) = &folder {

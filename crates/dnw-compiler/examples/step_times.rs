@@ -1,6 +1,7 @@
 //! Times the steps of networks of the usual shapes with random weights:
 //! `cargo run --release -p dnw-compiler --example step_times -- mobilenet 0.225 --threads 1`. `--no-fuse`
-//! and the like switch passes off, `--strips` switches one on, `--out FILE` writes the model.
+//! and the like switch passes off, `--strips` switches one on, `--unit block-4`, `n-of-m` or `fan-in` makes wirings of that unit with about as
+//! many edges (one of each group of sources; two of four instead of one of two), `--out FILE` writes the model.
 //!
 //! Where a network's time goes depends on its shape and density, not on what it has learned.
 
@@ -23,10 +24,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         at.map(value).transpose()
     };
     let threads = option("--threads")?.map_or(Ok(1), |text| text.parse())?;
+    let network = || {
+        Network::new(
+            [3, 224, 224],
+            option("--unit")?.map_or("edge", String::as_str),
+        )
+    };
     let circuit = match name {
-        "mobilenet" => Network::new([3, 224, 224])?.mobilenet(width)?,
-        "dense-mobilenet" => Network::new([3, 224, 224])?.dense_mobilenet(width)?,
-        "resnet50" => Network::new([3, 224, 224])?.resnet50(width)?,
+        "mobilenet" => network()?.mobilenet(width)?,
+        "dense-mobilenet" => network()?.dense_mobilenet(width)?,
+        "resnet50" => network()?.resnet50(width)?,
         other => {
             return Err(format!(
                 "no network `{other}`: there are mobilenet, dense-mobilenet and resnet50"
@@ -94,6 +101,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 struct Network {
+    unit: String,
     circuit: CircuitBuilder,
     x: ValueId,
     layers: usize,
@@ -101,9 +109,10 @@ struct Network {
 }
 
 impl Network {
-    fn new(image: [usize; 3]) -> Result<Self, CircuitError> {
+    fn new(image: [usize; 3], unit: &str) -> Result<Self, Box<dyn Error>> {
         let circuit = CircuitBuilder::new(image)?;
         Ok(Self {
+            unit: unit.to_owned(),
             x: circuit.input(),
             circuit,
             layers: 0,
@@ -134,11 +143,79 @@ impl Network {
         let values = (0..entries)
             .map(|_| ((self.random() - 0.5) * scale) as f32)
             .collect();
-        let real = (0..entries).map(|_| self.random() < density).collect();
+        let real = self.real_edges(shape, density);
         let tensor = self
             .circuit
             .tensor(Tensor::edges(name, shape, values, real))?;
         Ok(self.circuit.whole(tensor))
+    }
+
+    /// The real edges among those of a weight, in units.
+    fn real_edges(
+        &mut self,
+        [targets, sources, height, width]: [usize; 4],
+        density: f64,
+    ) -> Vec<bool> {
+        let (kernel, row) = (height * width, sources * height * width);
+        let mut real = vec![density == 1.0; targets * row];
+        if density == 1.0 {
+            return real;
+        }
+        // Entries that compete, of which the first in a random order stay.
+        let mut compete = |network: &mut Self, mut entries: Vec<Vec<usize>>, stay: usize| {
+            for i in 0..stay.min(entries.len()) {
+                let other = i + (network.random() * (entries.len() - i) as f64) as usize;
+                entries.swap(i, other);
+                entries[i].iter().for_each(|&entry| real[entry] = true);
+            }
+        };
+        let one = |entry: usize| vec![entry];
+        match self.unit.as_str() {
+            "fan-in" => {
+                let stay = (density * row as f64).round().max(1.0) as usize;
+                for target in 0..targets {
+                    compete(
+                        self,
+                        (target * row..(target + 1) * row).map(one).collect(),
+                        stay,
+                    );
+                }
+            }
+            "block-4" => {
+                let places =
+                    (0..targets.div_ceil(4)).flat_map(|block| (0..row).map(move |i| (block, i)));
+                let blocks = places.map(|(block, i)| {
+                    let own = 4 * block..targets.min(4 * block + 4);
+                    own.map(|target| target * row + i).collect()
+                });
+                let blocks: Vec<Vec<usize>> = blocks.collect();
+                let stay = (density * blocks.len() as f64).round() as usize;
+                compete(self, blocks, stay);
+            }
+            "n-of-m" => {
+                let group = (1.0 / density).round() as usize;
+                let divides = |of: &usize| sources.is_multiple_of(*of);
+                let of = (1..=group.min(sources)).rev().find(divides).unwrap_or(1);
+                // Half of the edges are two of four, as sparse matrix units compute them.
+                let (stay, of) = if of == 2 && divides(&4) {
+                    (2, 4)
+                } else {
+                    (1, of)
+                };
+                for target in 0..targets {
+                    for group in 0..sources / of {
+                        for tap in 0..kernel {
+                            let entry = |i: usize| target * row + (group * of + i) * kernel + tap;
+                            compete(self, (0..of).map(entry).map(one).collect(), stay);
+                        }
+                    }
+                }
+            }
+            _ => real
+                .iter_mut()
+                .for_each(|real| *real = self.random() < density),
+        }
+        real
     }
 
     /// A convolution and its norm.

@@ -21,4 +21,6 @@ pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
 pub use linear::{Matrix, dense_rows};
 pub use pointwise::{add_scaled, copy_every, sum, sum_of_squares};
 pub use pool::{PoolShape, max_pool, sum_pool};
-pub use sums::{BLOCK, NONE, RowSums, Target, sum_rows};
+pub use sums::{
+    BLOCK, NONE, RowSums, TOGETHER, Target, sum_rows, sum_rows_together, sums_together,
+};

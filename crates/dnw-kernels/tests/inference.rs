@@ -1,8 +1,8 @@
 //! The kernels for inference, compared with plain loops on random shapes.
 
 use dnw_kernels::inference::{
-    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, Matrix, NONE, RowSums, Target, dense_rows,
-    sum_rows,
+    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, Matrix, NONE, RowSums, TOGETHER, Target,
+    dense_rows, sum_rows, sum_rows_together,
 };
 use proptest::prelude::*;
 
@@ -58,7 +58,9 @@ impl Case {
         Self {
             block,
             starts,
-            offsets: (0..terms).map(offset).collect(),
+            offsets: (0..terms * if block == TOGETHER { TOGETHER } else { 1 })
+                .map(offset)
+                .collect(),
             weights: numbers(terms * block, seed ^ 1),
             biases: numbers(targets, seed ^ 2),
             residual: seed.is_multiple_of(3),
@@ -120,6 +122,7 @@ impl Case {
         unsafe {
             match self.block {
                 1 => sum_rows::<1>(sums, blocks, &targets, self.vectors),
+                TOGETHER => sum_rows_together(sums, blocks, &targets, self.vectors),
                 _ => sum_rows::<BLOCK>(sums, blocks, &targets, self.vectors),
             }
         }
@@ -136,8 +139,11 @@ impl Case {
                 let mut sum = f64::from(self.biases[target]);
                 for term in terms.clone() {
                     let weight = self.weights[term * self.block + target % self.block];
-                    sum +=
-                        f64::from(weight) * f64::from(self.memory[self.offsets[term] as usize + i]);
+                    let row = match self.block {
+                        TOGETHER => self.offsets[term * TOGETHER + target % TOGETHER],
+                        _ => self.offsets[term],
+                    };
+                    sum += f64::from(weight) * f64::from(self.memory[row as usize + i]);
                 }
                 if self.residual {
                     sum += f64::from(self.memory[self.residual(target) + i]);
@@ -258,10 +264,10 @@ proptest! {
     fn sums_of_rows_are_those_of_plain_loops(
         terms in prop::collection::vec(0usize..12, 1..6),
         vectors in 1usize..40,
-        blocks: bool,
+        block in prop::sample::select(vec![1, BLOCK, TOGETHER]),
         seed: u64,
     ) {
-        let case = Case::new(if blocks { BLOCK } else { 1 }, &terms, vectors, seed);
+        let case = Case::new(block, &terms, vectors, seed);
         close(&case.run(), &case.expected(), 12.0)?;
     }
 

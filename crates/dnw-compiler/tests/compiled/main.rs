@@ -6,3 +6,5 @@ mod random;
 
 mod passes;
 mod residual;
+mod units;
+mod wide;

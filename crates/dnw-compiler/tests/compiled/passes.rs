@@ -22,7 +22,7 @@ fn choices() -> Vec<Passes> {
     choices
 }
 
-fn run(circuit: &Circuit, passes: Passes, threads: usize, images: &[f32]) -> Vec<f32> {
+pub fn run(circuit: &Circuit, passes: Passes, threads: usize, images: &[f32]) -> Vec<f32> {
     let model = Model::new(compile(circuit, Input::default(), passes)).expect("a valid plan");
     let mut output = vec![0.0; images.len() / model.image_len() * model.output_len()];
     Session::new(&model, threads)

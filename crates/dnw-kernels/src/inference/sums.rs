@@ -1,9 +1,13 @@
 //! Weighted sums of rows, with bias, residual and ReLU.
 
+mod together;
+
 use std::ops::Range;
 
 use super::activation::{Activation, activate_body};
 use crate::simd::{AVX512, LANES, multiply_add, vectorised};
+
+pub use together::{TOGETHER, sum_rows_together, sums_together};
 
 /// Targets that share their rows in a block.
 pub const BLOCK: usize = 4;
@@ -20,6 +24,15 @@ pub struct Target {
     pub residual: u32,
     /// Added to every number.
     pub bias: f32,
+}
+
+impl Target {
+    /// A place in a block that no target takes.
+    pub const NONE: Self = Self {
+        out: NONE,
+        residual: NONE,
+        bias: 0.0,
+    };
 }
 
 /// Weighted sums of rows.

@@ -1,20 +1,26 @@
 //! Weighted sums of rows.
 
 mod strips;
+mod together;
 
-use dnw_kernels::inference::{BLOCK, Kernel, Lines, NONE, RowSums, Target, activate, sum_rows};
+use dnw_kernels::inference::{
+    BLOCK, Kernel, Lines, NONE, RowSums, TOGETHER, Target, activate, sum_rows, sum_rows_together,
+};
 
 use super::pointwise::rectified;
 use crate::memory::Arena;
 use crate::part::Part;
 use crate::plan::{ActivateMaps, Activation, Kernels, Maps, Sums, VECTOR};
 use strips::{Strip, strips};
+use together::Blocks;
 
 /// Sums with the offset of each term.
 #[derive(Debug)]
 pub(super) struct PreparedSums {
+    /// Targets of a block: 1, [`BLOCK`], which share their rows, or [`TOGETHER`], which do not.
     block: usize,
     starts: Vec<u32>,
+    /// For each term its row, or those of all targets of the block.
     offsets: Vec<u32>,
     weights: Vec<f32>,
     targets: Vec<Target>,
@@ -53,30 +59,45 @@ impl PreparedSums {
         } else {
             Output::Lines(strips(&sums))
         };
-        let targets = sums
-            .channels
-            .iter()
-            .zip(&sums.bias)
-            .map(|(&channel, &bias)| {
-                let is_channel = channel != u32::MAX;
-                let out = (to.at + channel as usize * to.stride) as u32;
-                let residual = sums.residual.get(channel as usize);
-                Target {
-                    out: if is_channel { out } else { NONE },
-                    residual: residual.copied().filter(|_| is_direct).unwrap_or(NONE),
-                    bias,
+        let target = |place: usize| {
+            let channel = sums.channels[place];
+            let residual = sums.residual.get(channel as usize);
+            Target {
+                out: match channel {
+                    u32::MAX => NONE,
+                    channel => (to.at + channel as usize * to.stride) as u32,
+                },
+                residual: residual.copied().filter(|_| is_direct).unwrap_or(NONE),
+                bias: sums.bias[place],
+            }
+        };
+        let (block, targets, starts, offsets, weights) = match Blocks::new(&sums) {
+            Some(blocks) => {
+                let places = blocks.order.into_iter();
+                let targets = places.map(|place| place.map_or(Target::NONE, target));
+                (
+                    TOGETHER,
+                    targets.collect(),
+                    blocks.starts,
+                    blocks.rows,
+                    blocks.weights,
+                )
+            }
+            None => {
+                let targets = (0..sums.channels.len()).map(target).collect();
+                let mut offsets = sums.terms;
+                for term in &mut offsets {
+                    *term = sums.rows[*term as usize];
                 }
-            });
-        let mut offsets = sums.terms;
-        for term in &mut offsets {
-            *term = sums.rows[*term as usize];
-        }
+                (sums.block, targets, sums.starts, offsets, sums.weights)
+            }
+        };
         Self {
-            block: sums.block,
-            targets: targets.collect(),
-            starts: sums.starts,
+            block,
+            targets,
+            starts,
             offsets,
-            weights: sums.weights,
+            weights,
             to,
             residual: sums.residual,
             relu: sums.relu,
@@ -101,6 +122,8 @@ impl PreparedSums {
         match (self.block, &self.then) {
             (1, None) => "sparse sums",
             (1, Some(_)) => "sparse sums, then depthwise",
+            // Nothing follows these.
+            (TOGETHER, _) => "sparse sums of eight targets",
             (_, None) => "sums of four targets",
             (_, Some(_)) => "sums of four targets, then depthwise",
         }
@@ -113,7 +136,7 @@ impl PreparedSums {
             Output::Direct { vectors, .. } => *vectors,
             Output::Lines(strips) => strips.iter().map(|strip| strip.vectors).sum(),
         };
-        self.offsets.len() * self.block * vectors
+        self.weights.len() * vectors
     }
 
     pub(super) fn scratch(&self) -> usize {
@@ -131,7 +154,7 @@ impl PreparedSums {
     pub(super) unsafe fn execute(&self, arena: Arena, scratch: &mut [f32], part: Part) {
         let blocks = self.starts.len() - 1;
         // By terms, which is what takes time.
-        let terms = self.offsets.len();
+        let terms = self.starts[blocks] as usize;
         let end = |index: usize| {
             let most = (terms * index / part.of) as u32;
             match index == part.of {
@@ -180,6 +203,7 @@ impl PreparedSums {
         unsafe {
             match self.block {
                 1 => sum_rows::<1>(sums, blocks, targets, vectors),
+                TOGETHER => sum_rows_together(sums, blocks, targets, vectors),
                 _ => sum_rows::<BLOCK>(sums, blocks, targets, vectors),
             }
         }
@@ -198,11 +222,7 @@ impl PreparedSums {
         let (summed, scratch) = scratch.split_at_mut(self.block * numbers);
         scratch[..strip.scratch()].fill(0.0);
         for block in blocks {
-            let mut targets = [Target {
-                out: NONE,
-                residual: NONE,
-                bias: 0.0,
-            }; BLOCK];
+            let mut targets = [Target::NONE; TOGETHER];
             let these = &self.targets[block * self.block..][..self.block];
             for (i, (target, own)) in targets.iter_mut().zip(these).enumerate() {
                 target.bias = own.bias;

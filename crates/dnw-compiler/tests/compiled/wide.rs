@@ -1,0 +1,104 @@
+//! Layers with many edges in each unit compute what the interpreter computes.
+
+use dnw_circuit::interpret;
+use dnw_compiler::Passes;
+use proptest::prelude::*;
+
+use crate::passes::run;
+use crate::units::{UNITS, Unit, Wide};
+
+fn layers() -> impl Strategy<Value = Wide> {
+    let unit = prop::sample::select(UNITS.to_vec());
+    let sizes = (1usize..12, 1usize..40, 1usize..20, 1usize..20);
+    let kernel = prop::sample::select(vec![1usize, 3]);
+    (
+        unit,
+        sizes,
+        kernel,
+        1usize..3,
+        0.02..0.6f64,
+        any::<bool>(),
+        any::<u64>(),
+    )
+        .prop_map(
+            |(unit, (fours, targets, height, width), kernel, stride, density, residual, seed)| {
+                Wide {
+                    unit,
+                    sources: 16 * fours,
+                    targets: if residual { 16 * fours } else { targets },
+                    kernel,
+                    stride,
+                    map: [height, width],
+                    density,
+                    residual,
+                    seed,
+                }
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+
+    #[test]
+    fn every_unit_computes_what_the_interpreter_computes(layer in layers()) {
+        let circuit = layer.circuit().unwrap();
+        let image = layer.image();
+        let expected = interpret(&circuit, &image).unwrap();
+        let largest = expected.iter().fold(1.0, |a: f64, b| a.max(b.abs()));
+        let found = run(&circuit, Passes::default(), 1, &image);
+        prop_assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            prop_assert!((f64::from(*found) - expected).abs() <= 1e-4 * largest, "{} instead of {}", found, expected);
+        }
+        for threads in [2, 3] {
+            prop_assert_eq!(&run(&circuit, Passes::default(), threads, &image), &found);
+        }
+    }
+}
+
+/// So that the test above cannot miss it: layers of the usual sizes are summed eight targets at a time where the processor has the registers.
+#[test]
+fn targets_with_many_edges_are_summed_together() {
+    let layer = Wide {
+        unit: Unit::FanIn,
+        sources: 64,
+        targets: 32,
+        kernel: 3,
+        stride: 1,
+        map: [7, 7],
+        density: 0.2,
+        residual: false,
+        seed: 1,
+    };
+    let few = Wide {
+        density: 0.02,
+        ..layer
+    };
+    let operation = |layer: Wide| {
+        let plan = dnw_compiler::compile(
+            &layer.circuit().unwrap(),
+            Default::default(),
+            Passes::default(),
+        );
+        let model = dnw_runtime::Model::new(plan).unwrap();
+        model.steps().last().unwrap().1
+    };
+    assert_eq!(operation(few), "sparse sums");
+    let together = match std::env::var("DNW_SIMD").as_deref() {
+        Ok("avx2" | "baseline") => "sparse sums",
+        _ if cfg!(target_arch = "x86_64") && is_avx512() => "sparse sums of eight targets",
+        _ => "sparse sums",
+    };
+    assert_eq!(operation(layer), together);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn is_avx512() -> bool {
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn is_avx512() -> bool {
+    false
+}
