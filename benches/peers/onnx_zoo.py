@@ -5,32 +5,26 @@ Needs: torch, torchvision, timm, onnx, onnxscript, onnxruntime, numpy (`zoo_requ
   python onnx_zoo.py write --out DIR --models resnet18-90-erk-dynamo,..   # NAME.onnx and NAME.input of each
   python onnx_zoo.py answer --out DIR --model resnet18-90-erk-dynamo --threads 1
 
-A name is ARCHITECTURE-PERCENT-ALLOCATION-EXPORTER. The percentage of the weights of convolutions and linear layers is pruned by magnitude:
-`uniform` the same share of every layer but the first, `erk` by Erdos-Renyi-kernel. `script` is torch's TorchScript exporter, `dynamo` the
-newer one. Norms have random statistics of noise images, so that no layer's values vanish.
+A name is ARCHITECTURE-PERCENT-ALLOCATION-EXPORTER. Any classifier of torchvision, or else of timm, is an architecture. The percentage of the
+weights of convolutions and linear layers is pruned by magnitude: `uniform` the same share of every layer but the first, `erk` by
+Erdos-Renyi-kernel. `script` is torch's TorchScript exporter, `dynamo` the newer one. Norms have random statistics of
+noise images, so that no layer's values vanish.
 
 NAME.input is one image of noise, float32, channels first. `answer` follows the protocol of `onnx_models.py answer`.
 """
 import argparse, json, os, sys, time
 
-ARCHITECTURES = {
-    "resnet18": "torchvision", "resnet50": "torchvision", "vgg16_bn": "torchvision", "mobilenetv1_100": "timm",
-    "mobilenet_v2": "torchvision", "mobilenet_v3_large": "torchvision", "mobilenet_v3_small": "torchvision",
-    "efficientnet_b0": "torchvision", "shufflenet_v2_x1_0": "torchvision", "regnet_y_400mf": "torchvision",
-    "regnet_x_400mf": "torchvision", "squeezenet1_1": "torchvision",
-}
 SIDE = 224
 IMAGES_OF_STATISTICS = 4
 
 
 def build(name):
-    import torch
-    if ARCHITECTURES[name] == "timm":
+    import torch, torchvision
+    if name in torchvision.models.list_models(module=torchvision.models):
+        model = torchvision.models.get_model(name, weights=None)
+    else:
         import timm
         model = timm.create_model(name, pretrained=False)
-    else:
-        import torchvision
-        model = torchvision.models.get_model(name, weights=None)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):

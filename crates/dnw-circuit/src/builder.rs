@@ -2,6 +2,7 @@
 
 mod checks;
 mod convolutions;
+mod pixels;
 mod pools;
 
 use std::collections::HashSet;
@@ -157,6 +158,19 @@ impl CircuitBuilder {
         self.norm(x, Statistics::Instance, affine, epsilon)
     }
 
+    /// Adds a layer norm over the channels of each pixel.
+    ///
+    /// # Errors
+    /// [`CircuitError`] if a block does not have a row for each channel.
+    pub fn pixel_norm(
+        &mut self,
+        x: ValueId,
+        affine: [Block; 2],
+        epsilon: f64,
+    ) -> Result<ValueId, CircuitError> {
+        self.norm(x, Statistics::Pixel, affine, epsilon)
+    }
+
     pub(crate) fn norm(
         &mut self,
         x: ValueId,
@@ -291,47 +305,6 @@ impl CircuitBuilder {
         }
         let shape = [channels.len(), height, width];
         self.push(Op::Select(channels), vec![x], shape)
-    }
-
-    /// Adds a crop to `[height, width]` pixels that starts at pixel `[top, left]`.
-    ///
-    /// # Errors
-    /// [`CircuitError::Window`] if the crop is not inside the feature maps.
-    pub fn crop(
-        &mut self,
-        x: ValueId,
-        [top, left]: [usize; 2],
-        [height, width]: [usize; 2],
-    ) -> Result<ValueId, CircuitError> {
-        let shape = self.known(x)?;
-        let fits = |start: usize, size, all| start.checked_add(size).is_some_and(|end| end <= all);
-        if !fits(top, height, shape[1]) || !fits(left, width, shape[2]) {
-            return Err(self.unfit(x, "the crop is not inside them"));
-        }
-        self.push(Op::Crop { top, left }, vec![x], [shape[0], height, width])
-    }
-
-    /// Adds a flattening in row-major order: `[c, h, w]` to `[c h w, 1, 1]`.
-    ///
-    /// # Errors
-    /// [`CircuitError::NoSuchValue`].
-    pub fn flatten(&mut self, x: ValueId) -> Result<ValueId, CircuitError> {
-        let size = self.size(self.known(x)?)?;
-        self.push(Op::Flatten, vec![x], [size, 1, 1])
-    }
-
-    /// Adds a space-to-depth step with blocks of `side x side` pixels, see [`Op::Fold`].
-    ///
-    /// # Errors
-    /// [`CircuitError::Window`] if the side does not divide height and width.
-    pub fn fold(&mut self, x: ValueId, side: usize) -> Result<ValueId, CircuitError> {
-        let [channels, height, width] = self.known(x)?;
-        if side == 0 || !height.is_multiple_of(side) || !width.is_multiple_of(side) {
-            return Err(self.unfit(x, "the block size does not divide them"));
-        }
-        let channels = self.size([channels, side, side])?;
-        let shape = [channels, height / side, width / side];
-        self.push(Op::Fold(side), vec![x], shape)
     }
 
     fn push(

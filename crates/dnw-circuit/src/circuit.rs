@@ -1,6 +1,6 @@
 //! Circuits and their steps.
 
-use crate::{Activation, CircuitError, Tensor, TensorId};
+use crate::{Activation, CircuitError, Taps, Tensor, TensorId};
 
 /// The identifier of a step's output, which has the shape `[channels, height, width]` for each image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,11 +110,22 @@ pub enum Op {
         /// Padding above and to the left. A window may also reach beyond the last row and column; each has at least one pixel inside.
         padding: [usize; 2],
     },
+    /// Weighted sums of rows and columns, channel by channel: what enlarges, shrinks, mirrors or repeats feature maps.
+    Resample {
+        /// The rows of the input that each row of the output is a sum of.
+        rows: Taps,
+        /// The columns of the input that each column of the output is a sum of.
+        columns: Taps,
+    },
     /// `[c, h, w]` to `[c h w, 1, 1]`, channel by channel, row by row.
     Flatten,
+    /// The same numbers in the same row-major order, in the step's shape.
+    Reshape,
     /// Space to depth: moves blocks of `f x f` pixels to channels, `[c, h, w]` to `[c f f, h / f, w / f]`. The `f f` output
     /// channels of an input channel follow each other, in row-major order of the block.
     Fold(usize),
+    /// Depth to space, the inverse of [`Fold`](Self::Fold): `[c f f, h, w]` to `[c, h f, w f]`.
+    Unfold(usize),
 }
 
 /// The source of a norm's mean and variance.
@@ -130,6 +141,8 @@ pub enum Statistics {
     },
     /// The mean and biased variance of the feature map: an instance norm.
     Instance,
+    /// The mean and biased variance of the channels of each pixel: a layer norm over channels.
+    Pixel,
 }
 
 /// The kind of a pooling.

@@ -256,7 +256,7 @@ fn readings(op: &Op) -> Vec<(Role, &Block)> {
         } => {
             let affine = [(Role::Vector, gamma), (Role::Vector, beta)];
             match statistics {
-                Statistics::Instance => affine.to_vec(),
+                Statistics::Instance | Statistics::Pixel => affine.to_vec(),
                 Statistics::Batch { mean, variance } => {
                     let gathered = [(Role::Vector, mean), (Role::Vector, variance)];
                     affine.into_iter().chain(gathered).collect()

@@ -4,9 +4,10 @@
 //! sums in `f64`. Tests compare faster implementations with its results, and the counts of this crate with the number of multiplications
 //! that it does.
 
-use crate::{
-    Block, Circuit, CircuitError, Liveness, Op, Pool, Statistics, Step, Tensor, ValueId, Window,
-};
+mod norms;
+mod pixels;
+
+use crate::{Block, Circuit, CircuitError, Liveness, Op, Step, Tensor, ValueId, Window};
 
 /// Computes the result for one image, `[channels, height, width]` row-major.
 ///
@@ -209,31 +210,7 @@ fn evaluate(
                 epsilon,
             },
             Some(x),
-        ) => {
-            let at = |block: &Block, channel: usize| {
-                let tensor = circuit.tensor(block.tensor);
-                f64::from(tensor.values[block.rows[channel]])
-            };
-            let mut normed = Vec::with_capacity(x.values.len());
-            for channel in 0..step.shape[0] {
-                let map = x.channel(channel);
-                let (mean, variance) = match statistics {
-                    Statistics::Batch { mean, variance } => {
-                        (at(mean, channel), at(variance, channel))
-                    }
-                    Statistics::Instance => {
-                        let pixels = map.len() as f64;
-                        let mean = map.iter().sum::<f64>() / pixels;
-                        let squares = map.iter().map(|z| (z - mean) * (z - mean));
-                        (mean, squares.sum::<f64>() / pixels)
-                    }
-                };
-                let scale = at(gamma, channel) / (variance + epsilon).sqrt();
-                let shift = at(beta, channel);
-                normed.extend(map.iter().map(|z| (z - mean) * scale + shift));
-            }
-            normed
-        }
+        ) => norms::norm(circuit, x, statistics, [gamma, beta], *epsilon),
         (Op::Activation(activation), Some(x)) => {
             x.values.iter().map(|&z| activation.apply(z)).collect()
         }
@@ -243,18 +220,7 @@ fn evaluate(
             let factors = y.values.iter().flat_map(|&z| std::iter::repeat_n(z, each));
             x.values.iter().zip(factors).map(|(z, f)| z * f).collect()
         }
-        (Op::Softmax, Some(x)) => {
-            let mut shares = vec![0.0; x.values.len()];
-            for pixel in 0..x.pixels() {
-                let own = || (0..x.shape[0]).map(|channel| channel * x.pixels() + pixel);
-                let most = own()
-                    .map(|at| x.values[at])
-                    .fold(f64::NEG_INFINITY, f64::max);
-                let sum: f64 = own().map(|at| (x.values[at] - most).exp()).sum();
-                own().for_each(|at| shares[at] = (x.values[at] - most).exp() / sum);
-            }
-            shares
-        }
+        (Op::Softmax, Some(x)) => norms::softmax(x),
         (Op::Relu, Some(x)) => x.values.iter().map(|z| z.max(0.0)).collect(),
         (Op::Sum(coefficients), Some(x)) => {
             let mut sums = vec![0.0; x.values.len()];
@@ -280,6 +246,7 @@ fn evaluate(
             }
             cropped
         }
+        (Op::Resample { rows, columns }, Some(x)) => pixels::resample(x, rows, columns),
         (
             &Op::Pool {
                 pool,
@@ -288,43 +255,10 @@ fn evaluate(
                 padding,
             },
             Some(x),
-        ) => {
-            let mut pooled = Vec::new();
-            for channel in 0..step.shape[0] {
-                for (y, x_) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-                    let corner = |place: usize, side: usize| {
-                        (place * stride[side]) as isize - padding[side] as isize
-                    };
-                    let (top, left) = (corner(y, 0), corner(x_, 1));
-                    let window = (0..kernel[0] as isize)
-                        .flat_map(|dy| (0..kernel[1] as isize).map(move |dx| (dy, dx)))
-                        .filter_map(|(dy, dx)| x.pixel(channel, top + dy, left + dx));
-                    pooled.push(match pool {
-                        Pool::Max => window.fold(f64::NEG_INFINITY, f64::max),
-                        Pool::Average => window.sum::<f64>() / (kernel[0] * kernel[1]) as f64,
-                        Pool::InnerAverage => {
-                            let (count, sum) =
-                                window.fold((0, 0.0), |(n, sum), z| (n + 1, sum + z));
-                            sum / f64::from(count)
-                        }
-                    });
-                }
-            }
-            pooled
-        }
-        (Op::Flatten, Some(x)) => x.values.to_vec(),
-        (&Op::Fold(side), Some(x)) => {
-            let mut folded = Vec::new();
-            for (channel, dy, dx) in (0..x.shape[0]).flat_map(|channel| {
-                (0..side).flat_map(move |dy| (0..side).map(move |dx| (channel, dy, dx)))
-            }) {
-                for (y, x_) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-                    let place = (y * side + dy) * x.shape[2] + x_ * side + dx;
-                    folded.push(x.channel(channel)[place]);
-                }
-            }
-            folded
-        }
+        ) => pixels::pool(x, pool, kernel, stride, padding, [height, width]),
+        (Op::Flatten | Op::Reshape, Some(x)) => x.values.to_vec(),
+        (&Op::Fold(side), Some(x)) => pixels::fold(x, side),
+        (&Op::Unfold(side), Some(x)) => pixels::unfold(x, side),
         (Op::Input, _) | (_, None) => Vec::new(),
     }
 }

@@ -37,6 +37,7 @@ mod error;
 mod interpret;
 mod liveness;
 mod prune;
+mod taps;
 mod tensor;
 
 pub use activation::{Activation, Function};
@@ -47,4 +48,5 @@ pub use error::CircuitError;
 pub use interpret::{interpret, interpret_counting, interpret_with};
 pub use liveness::Liveness;
 pub use prune::prune;
+pub use taps::Taps;
 pub use tensor::{Kind, Tensor, TensorId};

@@ -7,7 +7,7 @@
 //! Only the structure counts. An edge of weight zero is an edge, and so is one whose filter taps only ever read the padding; a node
 //! whose ReLU always outputs zero is alive.
 
-use crate::{Circuit, Op, Step, ValueId};
+use crate::{Circuit, Op, Statistics, Step, ValueId};
 
 /// For every channel of every value, whether it depends on the image and whether the result depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,9 +122,15 @@ fn for_each_link(circuit: &Circuit, step: &Step, mut link: impl FnMut(ValueId, u
                 }
             }
         }
-        Op::Softmax => {
+        Op::Softmax
+        | Op::Reshape
+        | Op::Norm {
+            statistics: Statistics::Pixel,
+            ..
+        } => {
             for target in 0..step.shape[0] {
-                (0..step.shape[0]).for_each(|source| link(step.inputs[0], source, target));
+                let sources = circuit.step(step.inputs[0]).shape[0];
+                (0..sources).for_each(|source| link(step.inputs[0], source, target));
             }
         }
         Op::Norm { .. }
@@ -133,6 +139,7 @@ fn for_each_link(circuit: &Circuit, step: &Step, mut link: impl FnMut(ValueId, u
         | Op::Product
         | Op::Sum(_)
         | Op::Crop { .. }
+        | Op::Resample { .. }
         | Op::Pool { .. } => {
             for &input in &step.inputs {
                 (0..step.shape[0]).for_each(|channel| link(input, channel, channel));
@@ -155,6 +162,11 @@ fn for_each_link(circuit: &Circuit, step: &Step, mut link: impl FnMut(ValueId, u
         Op::Flatten | Op::Fold(_) => {
             let share = step.shape[0] / circuit.step(step.inputs[0]).shape[0];
             (0..step.shape[0]).for_each(|target| link(step.inputs[0], target / share, target));
+        }
+        Op::Unfold(side) => {
+            let sources = circuit.step(step.inputs[0]).shape[0];
+            let target = |source: usize| source / (side * side);
+            (0..sources).for_each(|source| link(step.inputs[0], source, target(source)));
         }
     }
 }

@@ -130,9 +130,15 @@ impl<'a> Pruning<'a> {
                 beta,
                 epsilon,
             } => {
+                if *statistics == Statistics::Pixel {
+                    let affine = [gamma.clone(), beta.clone()];
+                    return self.whole(value, channels, |new, x| {
+                        new.pixel_norm(x, affine, *epsilon)
+                    });
+                }
                 let x = self.live(step.inputs[0], &channels)?;
                 let statistics = match statistics {
-                    Statistics::Instance => Statistics::Instance,
+                    Statistics::Instance | Statistics::Pixel => Statistics::Instance,
                     Statistics::Batch { mean, variance } => Statistics::Batch {
                         mean: of(mean),
                         variance: of(variance),
@@ -156,15 +162,18 @@ impl<'a> Pruning<'a> {
                 let by = self.with_constants(step.inputs[1], &channels)?;
                 same(self.new.product(x, by)?)
             }
-            Op::Softmax => {
-                // Every channel of the output depends on all, those that are constant included.
-                let all: Vec<usize> = (0..step.shape[0]).collect();
-                let x = self.with_constants(step.inputs[0], &all)?;
-                let whole = Kept {
-                    value: self.new.softmax(x)?,
-                    channels: all,
-                };
-                same(self.select(&whole, &channels)?)
+            Op::Softmax => self.whole(value, channels, CircuitBuilder::softmax),
+            Op::Reshape => self.whole(value, channels, |new, x| new.reshape(x, step.shape)),
+            Op::Resample { rows, columns } => {
+                let x = self.live(step.inputs[0], &channels)?;
+                same(self.new.resample(x, rows.clone(), columns.clone())?)
+            }
+            &Op::Unfold(side) => {
+                let area = side * side;
+                let read = channels.iter().flat_map(|at| at * area..(at + 1) * area);
+                let read: Vec<usize> = read.collect();
+                let x = self.with_constants(step.inputs[0], &read)?;
+                same(self.new.unfold(x, side)?)
             }
             &Op::Crop { top, left } => {
                 let x = self.live(step.inputs[0], &channels)?;
@@ -227,6 +236,26 @@ impl<'a> Pruning<'a> {
                 same(self.select(&spread, &channels)?)
             }
         }
+    }
+
+    /// A step each of whose channels depends on all channels of its input, those that are constant included.
+    fn whole(
+        &mut self,
+        value: ValueId,
+        channels: Vec<usize>,
+        step: impl FnOnce(&mut CircuitBuilder, ValueId) -> Result<ValueId, CircuitError>,
+    ) -> Result<Kept, CircuitError> {
+        let old = self.old.step(value);
+        let sources: Vec<usize> = (0..self.old.step(old.inputs[0]).shape[0]).collect();
+        let x = self.with_constants(old.inputs[0], &sources)?;
+        let whole = Kept {
+            value: step(&mut self.new, x)?,
+            channels: (0..old.shape[0]).collect(),
+        };
+        Ok(Kept {
+            value: self.select(&whole, &channels)?,
+            channels,
+        })
     }
 
     /// A convolution over the live sources, plus a constant for the others.

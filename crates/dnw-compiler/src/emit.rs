@@ -1,18 +1,20 @@
 //! From the graph to a plan: kernels, order and memory.
 
 mod emitter;
+mod moved;
 mod sums;
 mod views;
 
 use dnw_runtime::plan::{
     self, ActivateMaps, AddMaps, Constant, CopyPixels, Depthwise, Input, Linear, Maps,
-    MultiplyMaps, NormMaps, Piece, Plan, PoolMaps, SoftmaxMaps,
+    MultiplyMaps, NormMaps, PixelNorm, Plan, PoolMaps, ResampleMaps, SoftmaxMaps, UnfoldMaps,
 };
 
 use crate::cost::prefers_dense_matrix;
 use crate::graph::{Conv, Graph, Node, Op};
 use crate::passes::Passes;
 use emitter::{Emitter, floats};
+use moved::moved;
 
 pub(crate) fn emit(graph: &Graph, input: Input, passes: Passes) -> Plan {
     Emitter::new(graph, passes).emit(input)
@@ -184,6 +186,30 @@ impl Emitter<'_> {
                 }),
             ),
             Op::Softmax => ("", plan::Op::Softmax(SoftmaxMaps { from, to })),
+            Op::PixelNorm {
+                scale,
+                shift,
+                epsilon,
+            } => (
+                "the statistics depend on the image",
+                plan::Op::PixelNorm(PixelNorm {
+                    from,
+                    to,
+                    epsilon: *epsilon as f32,
+                    scale: floats(scale),
+                    shift: floats(shift),
+                }),
+            ),
+            Op::Resample { rows, columns } => (
+                "",
+                plan::Op::Resample(ResampleMaps {
+                    from,
+                    to,
+                    rows: rows.clone(),
+                    columns: columns.clone(),
+                }),
+            ),
+            &Op::Unfold(side) => ("", plan::Op::Unfold(UnfoldMaps { from, to, side })),
             _ => (
                 "pixels move",
                 plan::Op::Copy(CopyPixels {
@@ -249,54 +275,4 @@ impl Emitter<'_> {
 /// Whether a convolution is a product with one vector.
 fn is_linear(conv: &Conv, [_, height, width]: [usize; 3]) -> bool {
     [height, width] == [1, 1] && conv.window.kernel == [1, 1] && conv.window.padding == [0, 0]
-}
-
-/// The pieces that a node copies.
-fn moved(node: &Node, from: Maps, to: Maps) -> Vec<Piece> {
-    let [_, from_height, from_width] = from.shape;
-    let [channels, height, width] = to.shape;
-    let mut pieces = Vec::new();
-    let mut copy = |from: usize, stride: usize, to: usize, len: usize| {
-        pieces.push(Piece {
-            from: from as u32,
-            stride: stride as u32,
-            to: to as u32,
-            len: len as u32,
-        });
-    };
-    match node.op {
-        Op::Flatten => {
-            let pixels = from.pixels();
-            for channel in 0..from.shape[0] {
-                copy(
-                    from.at + channel * from.stride,
-                    1,
-                    to.at + channel * pixels,
-                    pixels,
-                );
-            }
-        }
-        Op::Fold(side) => {
-            for channel in 0..channels {
-                let (source, place) = (channel / (side * side), channel % (side * side));
-                for y in 0..height {
-                    let line = (y * side + place / side) * from_width + place % side;
-                    let first = to.at + channel * to.stride + y * width;
-                    copy(from.at + source * from.stride + line, side, first, width);
-                }
-            }
-        }
-        Op::Crop { top, left } => {
-            debug_assert!(top + height <= from_height);
-            for channel in 0..channels {
-                for y in 0..height {
-                    let line = (top + y) * from_width + left;
-                    let first = to.at + channel * to.stride + y * width;
-                    copy(from.at + channel * from.stride + line, 1, first, width);
-                }
-            }
-        }
-        _ => unreachable!("other operations are kernels or views"),
-    }
-    pieces
 }

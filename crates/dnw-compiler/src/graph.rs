@@ -1,6 +1,6 @@
 //! The graph of layers that the passes work on.
 
-use dnw_runtime::plan::{Activation, Pool, Window};
+use dnw_runtime::plan::{Activation, Pool, Taps, Window};
 
 /// A network. Each node reads outputs of earlier nodes.
 #[derive(Clone, Debug)]
@@ -44,6 +44,12 @@ pub(crate) enum Op {
         shift: Vec<f64>,
         epsilon: Option<f64>,
     },
+    /// A layer norm over the channels of each pixel.
+    PixelNorm {
+        scale: Vec<f64>,
+        shift: Vec<f64>,
+        epsilon: f64,
+    },
     /// A weighted sum.
     Sum(Vec<f64>),
     /// A function of each pixel.
@@ -60,10 +66,16 @@ pub(crate) enum Op {
     Crop { top: usize, left: usize },
     /// A pool.
     Pool { pool: Pool, window: Window },
+    /// Weighted sums of rows and of columns.
+    Resample { rows: Taps, columns: Taps },
     /// `[channels, height, width]` to `[channels * height * width, 1, 1]`.
     Flatten,
+    /// The same numbers in another shape.
+    Reshape,
     /// Blocks of pixels to channels.
     Fold(usize),
+    /// Channels to blocks of pixels.
+    Unfold(usize),
     /// What another node has taken over; nobody reads it.
     Removed,
 }

@@ -2,7 +2,7 @@
 
 use dnw_circuit as circuit;
 use dnw_circuit::{Block, Circuit, Statistics, Step, TensorId};
-use dnw_runtime::plan::{Activation, Function, Pool, Window};
+use dnw_runtime::plan::{Activation, Function, Pool, Taps, Window};
 
 use crate::graph::{Conv, Edge, Graph, Node, Op};
 
@@ -79,6 +79,11 @@ fn op(circuit: &Circuit, step: &Step) -> Op {
                         epsilon: None,
                     }
                 }
+                Statistics::Pixel => Op::PixelNorm {
+                    scale,
+                    shift,
+                    epsilon: *epsilon,
+                },
                 _ => Op::Norm {
                     scale,
                     shift,
@@ -113,8 +118,14 @@ fn op(circuit: &Circuit, step: &Step) -> Op {
                 dilation: [1; 2],
             },
         },
+        circuit::Op::Resample { rows, columns } => Op::Resample {
+            rows: taps_of(rows),
+            columns: taps_of(columns),
+        },
         circuit::Op::Flatten => Op::Flatten,
+        circuit::Op::Reshape => Op::Reshape,
         &circuit::Op::Fold(side) => Op::Fold(side),
+        &circuit::Op::Unfold(side) => Op::Unfold(side),
         other => unreachable!("an operation that is not compiled: {other:?}"),
     }
 }
@@ -165,6 +176,20 @@ fn window_of(circuit: &Circuit, weight: TensorId, window: circuit::Window) -> Wi
     }
 }
 
+fn taps_of(taps: &circuit::Taps) -> Taps {
+    let (mut starts, mut inputs, mut weights) = (vec![0], Vec::new(), Vec::new());
+    for output in taps.outputs() {
+        inputs.extend(output.iter().map(|&(input, _)| input as u32));
+        weights.extend(output.iter().map(|&(_, weight)| weight as f32));
+        starts.push(inputs.len() as u32);
+    }
+    Taps {
+        starts,
+        inputs,
+        weights,
+    }
+}
+
 /// An activation with constants of 32 bits.
 fn activation_of(activation: circuit::Activation) -> Activation {
     // Not beyond the largest 32-bit number.
@@ -182,6 +207,13 @@ fn activation_of(activation: circuit::Activation) -> Activation {
             shift: float(shift),
         },
         circuit::Function::Sigmoid => Function::Sigmoid,
+        circuit::Function::Normal => Function::Normal,
+        circuit::Function::Softplus => Function::Softplus,
+        circuit::Function::Exp => Function::Exp,
+        circuit::Function::Ln => Function::Ln,
+        circuit::Function::Sqrt => Function::Sqrt,
+        circuit::Function::Reciprocal => Function::Reciprocal,
+        circuit::Function::Abs => Function::Abs,
         other => unreachable!("a function that is not compiled: {other:?}"),
     };
     Activation {

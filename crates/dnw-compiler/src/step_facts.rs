@@ -68,6 +68,12 @@ impl StepFacts {
             Op::Activation(activate) => facts(activate.to.shape, 0, 0, 0),
             Op::Product(product) => facts(product.to.shape, 0, 0, 0),
             Op::Softmax(softmax) => facts(softmax.to.shape, 0, 0, 0),
+            Op::PixelNorm(norm) => facts(norm.to.shape, 0, 0, norm.scale.len() + norm.shift.len()),
+            Op::Unfold(unfold) => facts(unfold.to.shape, 0, 0, 0),
+            Op::Resample(resample) => {
+                let taps = resample.rows.inputs.len() + resample.columns.inputs.len();
+                facts(resample.to.shape, 0, 0, 2 * taps)
+            }
             Op::Copy(copy) => facts(copy.to.shape, 0, 0, 4 * copy.pieces.len()),
         }
     }

@@ -14,13 +14,15 @@ mod depthwise;
 mod linear;
 mod pointwise;
 mod pool;
+mod resample;
 mod sums;
 
 pub use activation::{Activation, Function, activate, exp};
 pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
 pub use linear::{Matrix, dense_rows};
-pub use pointwise::{add_scaled, copy_every, sum, sum_of_squares};
+pub use pointwise::{add_scaled, add_squares, copy_every, sum, sum_of_squares};
 pub use pool::{PoolShape, max_pool, sum_pool};
+pub use resample::{Taps, resample};
 pub use sums::{
     BLOCK, NONE, RowSums, TOGETHER, Target, sum_rows, sum_rows_together, sums_together,
 };

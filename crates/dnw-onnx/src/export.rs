@@ -311,6 +311,15 @@ impl<'a> Export<'a> {
                 self.writer
                     .node(layer, "InstanceNormalization", &inputs, &epsilon)
             }
+            Op::Norm {
+                statistics: Statistics::Pixel,
+                gamma,
+                beta,
+                epsilon,
+            } => {
+                let affine = [gamma, beta].map(|block| floats(&vector(self.circuit, block)));
+                self.writer.pixel_norm(layer, x, affine, *epsilon as f32)
+            }
             Op::Norm { .. } => {
                 let [scale, shift] = self.folded[value.index()].clone().unwrap_or_default();
                 let dims = [channels, 1, 1];
@@ -378,6 +387,26 @@ impl<'a> Export<'a> {
                     .map(|channel| channel % area * sources + channel / area)
                     .collect();
                 self.writer.select(layer, &folded, &order)
+            }
+            Op::Reshape => {
+                let shape = [channels, height, width].map(|size| size as i64);
+                let shape = self.writer.ints("shape", &[&[-1][..], &shape].concat());
+                self.writer.node(layer, "Reshape", &[x, &shape], &[])
+            }
+            Op::Resample { rows, columns } => {
+                let [_, from_height, from_width] = self.circuit.step(step.inputs[0]).shape;
+                let from = [from_height, from_width];
+                self.writer.resample(layer, x, from, [rows, columns])
+            }
+            &Op::Unfold(side) => {
+                let area = side * side;
+                let order: Vec<usize> = (0..channels * area)
+                    .map(|channel| channel % channels * area + channel / channels)
+                    .collect();
+                let ordered = self.writer.select(layer, x, &order);
+                let blocks = [("blocksize", Setting::Int(side as i64))];
+                self.writer
+                    .node(layer, "DepthToSpace", &[&ordered], &blocks)
             }
             other => unreachable!("an operation that is not written: {other:?}"),
         }

@@ -9,11 +9,18 @@ mod convolutions;
 mod elements;
 mod fold;
 mod importer;
+mod layout;
+mod logic;
+mod norms;
 mod paddings;
 mod pointwise;
 mod pools;
+mod products;
+mod reductions;
 mod reshapes;
+mod resize;
 mod shapes;
+mod transposed;
 mod values;
 
 use std::collections::{HashMap, HashSet};
@@ -148,30 +155,9 @@ impl Importer {
     }
 
     fn compute(&mut self, node: &Node) -> Result<Value, ImportError> {
-        let maps = match node.operator.as_str() {
-            "Conv" => self.conv(node)?,
-            "Gemm" => self.gemm(node)?,
-            "MatMul" => self.mat_mul(node)?,
-            "BatchNormalization" => self.batch_norm(node)?,
-            "InstanceNormalization" => self.instance_norm(node)?,
-            "MaxPool" | "AveragePool" => self.pool(node)?,
-            "GlobalAveragePool" | "GlobalMaxPool" => self.global_pool(node)?,
-            "ReduceMean" | "ReduceMax" => self.reduce(node)?,
-            "Relu" | "Clip" | "LeakyRelu" | "PRelu" | "HardSwish" | "HardSigmoid" | "Sigmoid"
-            | "Swish" | "Tanh" => self.activation(node)?,
-            "Softmax" => self.softmax(node)?,
-            "Add" | "Sum" | "Sub" | "Mul" | "Div" | "Neg" | "Min" | "Max" => {
-                self.arithmetic(node)?
-            }
-            "Concat" => self.concat(node)?,
-            "Slice" => self.slice(node)?,
-            "Gather" => self.gather(node)?,
-            "Transpose" => self.transpose(node)?,
-            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node)?,
-            "Pad" => self.pad(node)?,
-            "SpaceToDepth" => self.space_to_depth(node)?,
-            "Identity" | "Dropout" | "Cast" => self.identity(node)?,
-            _ => return Err(self.unknown(node)),
+        let maps = match self.with_channels_last(node)? {
+            Some(maps) => maps,
+            None => self.operation(node)?,
         };
         // A hostile file may ask for any number of pixels.
         let pixels: usize = self.circuit.shape(maps.value).iter().product();
@@ -184,6 +170,49 @@ impl Importer {
             });
         }
         Ok(Value::Maps(maps))
+    }
+
+    /// The output of a node whose inputs have their channels first, unless it handles both orders.
+    fn operation(&mut self, node: &Node) -> Result<Maps, ImportError> {
+        match node.operator.as_str() {
+            "Conv" => self.conv(node),
+            "ConvTranspose" => self.conv_transpose(node),
+            "Gemm" => self.gemm(node),
+            "MatMul" => self.mat_mul(node),
+            "BatchNormalization" => self.batch_norm(node),
+            "InstanceNormalization" => self.instance_norm(node),
+            "GroupNormalization" => self.group_norm(node),
+            "LayerNormalization" => self.layer_norm(node),
+            "LRN" => self.local_response_norm(node),
+            "MaxPool" | "AveragePool" => self.pool(node),
+            "GlobalAveragePool" | "GlobalMaxPool" => self.global_pool(node),
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL1" | "ReduceL2"
+            | "ReduceSumSquare" => self.reduce(node),
+            "Relu" | "Clip" | "LeakyRelu" | "PRelu" | "HardSwish" | "HardSigmoid" | "Sigmoid"
+            | "Swish" | "Tanh" | "Erf" | "Gelu" | "Elu" | "Selu" | "Celu" | "Softplus"
+            | "Softsign" | "Mish" | "Exp" | "Log" | "Sqrt" | "Reciprocal" | "Abs" => {
+                self.activation(node)
+            }
+            "Softmax" | "LogSoftmax" => self.softmax(node),
+            "Add" | "Sum" | "Sub" | "Mul" | "Div" | "Neg" | "Min" | "Max" | "Mean" => {
+                self.arithmetic(node)
+            }
+            "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Not" | "And" | "Or"
+            | "Where" => self.logic(node),
+            "Pow" => self.power(node),
+            "Expand" => self.expanded(node),
+            "Concat" => self.concat(node),
+            "Slice" => self.slice(node),
+            "Gather" => self.gather(node),
+            "Transpose" => self.transpose(node),
+            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node),
+            "Pad" => self.pad(node),
+            "Resize" | "Upsample" => self.resize(node),
+            "SpaceToDepth" => self.space_to_depth(node),
+            "DepthToSpace" => self.depth_to_space(node),
+            "Identity" | "Dropout" | "Cast" => self.identity(node),
+            _ => Err(self.unknown(node)),
+        }
     }
 
     /// The error of an operator that is not known, with what to do instead.
@@ -200,23 +229,25 @@ impl Importer {
             "If" | "Loop" | "Scan" => {
                 "export the model without control flow that depends on the image, such as by `torch.jit.trace`"
             }
-            "LogSoftmax" => "export the network without it: its logits have the same order",
-            "Gelu" | "Erf" | "Elu" | "Selu" | "Mish" | "Softplus" | "Celu" => {
-                "ReLU, LeakyReLU, PReLU, clips, sigmoid, tanh, SiLU, HardSigmoid and HardSwish are supported"
+            "Attention" | "MultiHeadAttention" | "Einsum" => {
+                "attention is not supported; export a convolutional network"
             }
-            "GroupNormalization" | "LayerNormalization" | "LpNormalization" | "LRN" => {
-                "batch norms and instance norms are supported"
+            "ThresholdedRelu" | "Shrink" | "Hardmax" | "Sin" | "Cos" | "Round" | "Floor"
+            | "Ceil" | "Sign" => {
+                "ReLU, LeakyReLU, PReLU, ELU, GELU, SiLU, Mish, Softplus, tanh, sigmoid, HardSigmoid, HardSwish, clips, exponentials, logarithms, roots and powers are supported"
             }
-            "ConvTranspose" | "Resize" | "Upsample" | "DepthToSpace" => {
-                "only networks that classify are supported; export the part before it"
+            "LpNormalization" | "MeanVarianceNormalization" | "RMSNormalization" => {
+                "batch, instance, group, layer and local response norms are supported"
             }
+            "GridSample" | "RoiAlign" | "MaxRoiPool" | "MaxUnpool" | "NonMaxSuppression"
+            | "TopK" | "ArgMax" => "export the part of the network before it",
             _ => "only convolutional networks are supported; `docs/runtime.md` lists the operators",
         };
         node.unsupported("the operator is not known", instead)
     }
 
     fn finish(mut self, output: &str) -> Result<(Circuit, usize), ImportError> {
-        let Some(Value::Maps(maps)) = self.values.get(output).cloned() else {
+        let Some(Value::Maps(mut maps)) = self.values.get(output).cloned() else {
             return Err(ImportError::Interface {
                 what: format!("the output `{output}` does not depend on the image"),
                 help: "export a model that returns its logits".to_owned(),
@@ -228,6 +259,9 @@ impl Importer {
             error: Box::new(error),
         };
         self.circuit.layer("output");
+        if maps.last {
+            maps = self.in_memory_order(&maps).map_err(outside)?;
+        }
         let value = self.plain(&maps).map_err(outside)?;
         let outputs = self.circuit.shape(value).iter().product();
         let circuit = self.circuit.finish(value).map_err(outside)?;

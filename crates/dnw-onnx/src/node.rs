@@ -91,6 +91,30 @@ impl Node {
         self.attributes.get(name)?.sparse_tensor.clone()
     }
 
+    /// The same node with another integer as an attribute.
+    pub fn with_int(mut self, name: &str, value: i64) -> Self {
+        let attribute = Attribute {
+            name: name.to_owned(),
+            i: Some(value),
+            kind: 2,
+            ..Attribute::default()
+        };
+        self.attributes.insert(name.to_owned(), attribute);
+        self
+    }
+
+    /// The same node with another list of integers as an attribute.
+    pub fn with_ints(mut self, name: &str, values: Vec<i64>) -> Self {
+        let attribute = Attribute {
+            name: name.to_owned(),
+            ints: values,
+            kind: 7,
+            ..Attribute::default()
+        };
+        self.attributes.insert(name.to_owned(), attribute);
+        self
+    }
+
     /// An attribute of non-negative sizes, `default` if it is left out.
     pub fn sizes<const N: usize>(
         &self,

@@ -86,6 +86,9 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
         Op::Activation(activate) => pixels::check_activate(activate, arena),
         Op::Product(product) => pixels::check_product(product, arena),
         Op::Softmax(softmax) => pixels::check_softmax(softmax, arena),
+        Op::PixelNorm(norm) => pixels::check_pixel_norm(norm, arena),
+        Op::Resample(resample) => pixels::check_resample(resample, arena),
+        Op::Unfold(unfold) => pixels::check_unfold(unfold, arena),
         Op::Norm(norm) => {
             maps(norm.from, arena)?;
             output(norm.to, arena)?;
@@ -310,7 +313,7 @@ fn layout(window: Window, map: [usize; 2]) -> Result<Padded, String> {
 }
 
 /// That these are the starts of rows with so many entries.
-fn csr(starts: &[u32], rows: usize, entries: usize) -> Result<(), String> {
+pub(crate) fn csr(starts: &[u32], rows: usize, entries: usize) -> Result<(), String> {
     let ascending = starts.windows(2).all(|pair| pair[0] <= pair[1]);
     let ends =
         starts.first() == Some(&0) && starts.last().map(|&end| end as usize) == Some(entries);

@@ -1,5 +1,6 @@
 //! Executes single steps.
 
+mod pixels;
 mod pointwise;
 mod pools;
 mod sums;
@@ -33,6 +34,9 @@ enum Work {
     Absorbed,
     Product(crate::plan::MultiplyMaps),
     Softmax(crate::plan::SoftmaxMaps),
+    PixelNorm(crate::plan::PixelNorm),
+    Resample(crate::plan::ResampleMaps),
+    Unfold(crate::plan::UnfoldMaps),
 }
 
 impl Prepared {
@@ -60,6 +64,9 @@ impl Prepared {
             Op::Activation(activate) => Work::Activation(activate),
             Op::Product(product) => Work::Product(product),
             Op::Softmax(softmax) => Work::Softmax(softmax),
+            Op::PixelNorm(norm) => Work::PixelNorm(norm),
+            Op::Resample(resample) => Work::Resample(resample),
+            Op::Unfold(unfold) => Work::Unfold(unfold),
         };
         Self {
             layer: step.layer,
@@ -112,6 +119,9 @@ impl Prepared {
             Work::Absorbed => "activation, in the step before",
             Work::Product(_) => "product",
             Work::Softmax(_) => "softmax",
+            Work::PixelNorm(_) => "norm of pixels",
+            Work::Resample(_) => "resampling",
+            Work::Unfold(_) => "depth to space",
         }
     }
 
@@ -121,6 +131,7 @@ impl Prepared {
             Work::Sums(sums) => sums.scratch(),
             Work::Depthwise(_, layout, _) => layout.scratch(),
             Work::Pool(pool) => pools::shape(pool).scratch(),
+            Work::Resample(resample) => resample.from.shape[2],
             _ => 0,
         }
     }
@@ -143,6 +154,9 @@ impl Prepared {
             Work::Add(x) => x.from.len() * x.to.len() / VECTOR,
             Work::Activation(x) => 4 * x.from.len() / VECTOR,
             Work::Product(x) => 2 * x.from.len() / VECTOR,
+            Work::PixelNorm(x) => 4 * x.from.len() / VECTOR,
+            Work::Resample(x) => 16 * x.to.len() / VECTOR,
+            Work::Unfold(x) => 4 * x.to.len() / VECTOR,
             // One thread does all.
             Work::Copy(_) | Work::Softmax(_) | Work::Absorbed => 0,
         }
@@ -179,6 +193,12 @@ impl Prepared {
             Work::Product(x) => unsafe { pointwise::product(x, arena, part) },
             // SAFETY: as above.
             Work::Softmax(x) => unsafe { pointwise::softmax(x, arena, part) },
+            // SAFETY: as above; parts are different pixels of all channels.
+            Work::PixelNorm(x) => unsafe { pixels::norm(x, arena, part) },
+            // SAFETY: as above.
+            Work::Resample(x) => unsafe { pixels::resample(x, arena, scratch, part) },
+            // SAFETY: as above.
+            Work::Unfold(x) => unsafe { pixels::unfold(x, arena, part) },
             Work::Absorbed => {}
         }
     }

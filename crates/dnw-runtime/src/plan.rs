@@ -130,6 +130,12 @@ pub enum Op {
     Product(MultiplyMaps),
     /// A softmax over the channels of each pixel.
     Softmax(SoftmaxMaps),
+    /// A layer norm over the channels of each pixel.
+    PixelNorm(PixelNorm),
+    /// Weighted sums of rows and columns.
+    Resample(ResampleMaps),
+    /// Channels to blocks of pixels.
+    Unfold(UnfoldMaps),
 }
 
 /// Stride, padding and dilation, vertical and horizontal.
@@ -442,6 +448,56 @@ pub struct SoftmaxMaps {
     pub from: Maps,
     /// The output, of the same shape.
     pub to: Maps,
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) * scale + shift` with the mean and variance of each pixel's channels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PixelNorm {
+    /// The input.
+    pub from: Maps,
+    /// The output, of the same shape.
+    pub to: Maps,
+    /// Added to each pixel's variance.
+    pub epsilon: f32,
+    /// One for each channel.
+    pub scale: Vec<f32>,
+    /// One for each channel.
+    pub shift: Vec<f32>,
+}
+
+/// Weighted sums of rows and columns, such as an enlargement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResampleMaps {
+    /// The input.
+    pub from: Maps,
+    /// The output.
+    pub to: Maps,
+    /// The rows that each row of the output is a sum of.
+    pub rows: Taps,
+    /// The columns that each column of the output is a sum of.
+    pub columns: Taps,
+}
+
+/// For each output of an axis the inputs that it is a weighted sum of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taps {
+    /// For each output the number of inputs before its own; one more than there are outputs.
+    pub starts: Vec<u32>,
+    /// The inputs.
+    pub inputs: Vec<u32>,
+    /// One for each input.
+    pub weights: Vec<f32>,
+}
+
+/// Depth to space: the `side * side` channels of a block become its pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnfoldMaps {
+    /// The input.
+    pub from: Maps,
+    /// The output.
+    pub to: Maps,
+    /// Height and width of a block.
+    pub side: usize,
 }
 
 /// Numbers that are copied from the arena to the arena.

@@ -1,7 +1,7 @@
 //! Property tests on random circuits.
 
 use dnw_circuit::{
-    Circuit, Count, Liveness, Op, Tally, ValueId, count, interpret, interpret_counting,
+    Circuit, Count, Liveness, Op, Statistics, Tally, ValueId, count, interpret, interpret_counting,
     interpret_with, prune,
 };
 use proptest::prelude::*;
@@ -127,6 +127,12 @@ proptest! {
                     | Op::Constant(_)
                     | Op::Concat
                     | Op::Softmax
+                    | Op::Reshape
+                    | Op::Norm {
+                        statistics: Statistics::Pixel,
+                        ..
+                    }
+                    | Op::Unfold(_)
                     | Op::Select(_)
             );
             if made_here {

@@ -4,8 +4,8 @@
 //! circuit, and a failing one shrinks to few steps. Many steps read random blocks of the same few tensors.
 
 use dnw_circuit::{
-    Activation, Block, Circuit, CircuitBuilder, CircuitError, Function, Pool, Tensor, TensorId,
-    ValueId, Window,
+    Activation, Block, Circuit, CircuitBuilder, CircuitError, Function, Pool, Taps, Tensor,
+    TensorId, ValueId, Window,
 };
 use proptest::prelude::*;
 
@@ -172,7 +172,7 @@ impl Growth {
                 0 => self.values[from / 3 % self.values.len()],
                 _ => self.values[self.values.len() - 1],
             };
-            if let Some(value) = self.step(at, gene.step % 24, x)? {
+            if let Some(value) = self.step(at, gene.step % 28, x)? {
                 self.values.push(value);
             }
         }
@@ -312,8 +312,46 @@ impl Growth {
                 let gate = self.builder.activation(mean, gate)?;
                 self.builder.product(x, gate).map(Some)
             }
+            24 => {
+                let [rows, columns] = [height, width].map(|size| self.taps(size));
+                self.builder.resample(x, rows, columns).map(Some)
+            }
+            25 if !self.style.growing => {
+                // Other channels, each of several, a part of one, or both.
+                let all = channels * height * width;
+                let divides = |&count: &usize| all.is_multiple_of(count);
+                let counts: Vec<usize> = (1..=MOST).filter(divides).collect();
+                let count = counts[self.noise.below(counts.len())];
+                let rows: Vec<usize> = (1..=all / count)
+                    .filter(|rows| (all / count).is_multiple_of(*rows))
+                    .collect();
+                let rows = rows[self.noise.below(rows.len())];
+                let shape = [count, rows, all / count / rows];
+                self.builder.reshape(x, shape).map(Some)
+            }
+            26 if !self.style.growing && channels % 4 == 0 && height * width <= 16 => {
+                self.builder.unfold(x, 2).map(Some)
+            }
+            27 if !self.style.growing => {
+                let affine = self.affine(channels);
+                self.builder.pixel_norm(x, affine, 1e-2).map(Some)
+            }
             _ => Ok(None),
         }
+    }
+
+    /// Sums of an axis. In a monotone circuit each has an input.
+    fn taps(&mut self, size: usize) -> Taps {
+        let outputs = 1 + self.noise.below(2 * size);
+        let outputs = (0..outputs).map(|_| {
+            let inputs = usize::from(self.style.growing) + self.noise.below(3);
+            let inputs = (0..inputs).map(|_| {
+                let weight = f64::from(number(self.style, &mut self.noise));
+                (self.noise.below(size), weight)
+            });
+            inputs.collect()
+        });
+        Taps::new(outputs.collect())
     }
 
     /// A random activation; only those that grow everywhere in a monotone circuit.
@@ -327,6 +365,13 @@ impl Growth {
             },
             Function::HardSigmoid { slope, shift: 0.5 },
             Function::Sigmoid,
+            Function::Normal,
+            Function::Softplus,
+            Function::Abs,
+            Function::Exp,
+            Function::Ln,
+            Function::Sqrt,
+            Function::Reciprocal,
         ];
         let count = if self.style.growing {
             1
@@ -336,6 +381,13 @@ impl Growth {
         let function = functions[self.noise.below(count)];
         let gated = !self.style.growing && self.noise.below(2) == 0;
         let activation = Activation { function, gated };
+        let mut x = x;
+        if let Function::Exp | Function::Ln | Function::Sqrt | Function::Reciprocal = function {
+            // Where they are defined, and not steep.
+            let (low, high) = (0.5, 2.0);
+            let clip = Activation::plain(Function::Clip { low, high });
+            x = self.builder.activation(x, clip)?;
+        }
         self.builder.activation(x, activation).map(Some)
     }
 

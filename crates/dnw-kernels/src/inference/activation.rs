@@ -37,6 +37,20 @@ pub enum Function {
     },
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
+    /// The normal distribution's cumulative probability, `(1 + erf(x / sqrt(2))) / 2`. Gated it is GELU.
+    Normal,
+    /// `ln(1 + exp(x))`.
+    Softplus,
+    /// `exp(x)`.
+    Exp,
+    /// `ln(x)` of a positive number.
+    Ln,
+    /// `sqrt(x)`.
+    Sqrt,
+    /// `1 / x`.
+    Reciprocal,
+    /// `|x|`.
+    Abs,
 }
 
 /// Applies an activation to every number.
@@ -60,6 +74,17 @@ pub(super) fn activate_body<const SET: u8>(activation: Activation, numbers: &mut
             each(gated, numbers, |x| between(slope * x + shift, 0.0, 1.0));
         }
         Function::Sigmoid => each(gated, numbers, |x| 1.0 / (1.0 + exp(-x))),
+        Function::Normal => each(gated, numbers, normal),
+        Function::Softplus => {
+            // Without overflow for large numbers.
+            let positive = |x: f32| if x > 0.0 { x } else { 0.0 };
+            each(gated, numbers, |x| positive(x) + ln(1.0 + exp(-x.abs())));
+        }
+        Function::Exp => each(gated, numbers, exp),
+        Function::Ln => each(gated, numbers, ln),
+        Function::Sqrt => each(gated, numbers, f32::sqrt),
+        Function::Reciprocal => each(gated, numbers, |x| 1.0 / x),
+        Function::Abs => each(gated, numbers, f32::abs),
     }
 }
 
@@ -97,6 +122,42 @@ pub fn exp(x: f32) -> f32 {
     series * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
+/// The natural logarithm to about 1e-7, of the smallest positive normal number for what is less.
+#[inline(always)]
+fn ln(x: f32) -> f32 {
+    let x = if x > f32::MIN_POSITIVE {
+        x
+    } else {
+        f32::MIN_POSITIVE
+    };
+    // x = 2^power (1 + rest), with the mantissa from sqrt(1/2) to sqrt(2).
+    let bits = x.to_bits().wrapping_sub(0x3f35_04f3);
+    let power = (bits as i32 >> 23) as f32;
+    let rest = f32::from_bits((bits & 0x007f_ffff).wrapping_add(0x3f35_04f3)) - 1.0;
+    // ln(1 + rest) = 2 artanh(rest / (2 + rest)), whose series has odd powers only.
+    let s = rest / (2.0 + rest);
+    let square = s * s;
+    let mut series = 2.0 / 9.0;
+    for coefficient in [2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0, 2.0] {
+        series = series * square + coefficient;
+    }
+    power * std::f32::consts::LN_2 + series * s
+}
+
+/// The normal distribution's cumulative probability to 1e-7, by formula 7.1.26 of Abramowitz and Stegun.
+#[inline(always)]
+fn normal(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let mut series = 1.061_405_4;
+    for coefficient in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
+        series = series * t + coefficient;
+    }
+    // The half of the distribution that is beyond |x| on one side.
+    let beyond = 0.5 * series * t * exp(-z * z);
+    if x < 0.0 { beyond } else { 1.0 - beyond }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +171,30 @@ mod tests {
             assert!(apart < 5e-7, "exp({x}) differs by {apart}");
         }
         assert!(exp(f32::NEG_INFINITY) > 0.0 && exp(f32::INFINITY).is_finite());
+    }
+
+    #[test]
+    fn logarithms_and_probabilities_are_exact_to_seven_digits() {
+        for i in 1..=20_000 {
+            let x = (i as f32 / 1000.0 - 10.0).exp2();
+            let apart = (f64::from(ln(x)) - f64::from(x).ln()).abs();
+            assert!(
+                apart < 5e-7 * (1.0 + f64::from(x).ln().abs()),
+                "ln({x}) differs by {apart}"
+            );
+        }
+        assert!(ln(0.0).is_finite() && ln(-1.0).is_finite());
+        // `erfc(-x / sqrt(2)) / 2` of a library in C.
+        for (x, expected) in [
+            (0.0, 0.5),
+            (1.0, 0.841_344_746_068_542_9),
+            (-1.96, 0.024_997_895_148_220_43),
+            (3.5, 0.999_767_370_920_964_5),
+            (-9.0, 0.0),
+        ] {
+            let apart = (f64::from(normal(x)) - expected).abs();
+            assert!(apart < 2e-7, "normal({x}) differs by {apart}");
+        }
     }
 
     #[test]

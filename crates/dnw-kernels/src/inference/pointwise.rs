@@ -57,6 +57,29 @@ fn add_body<const SET: u8>(a: f32, x: &[f32], relu: bool, sum: &mut [f32]) {
     }
 }
 
+/// Adds the squared distances of `x` from `mean`, number by number.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add_squares(x: &[f32], mean: &[f32], sum: &mut [f32]) {
+    assert!(
+        x.len() == sum.len() && mean.len() == sum.len(),
+        "a sum of different lengths"
+    );
+    add_squares_of(x, mean, sum);
+}
+
+vectorised! {
+    fn add_squares_of(x: &[f32], mean: &[f32], sum: &mut [f32]) = add_squares_body;
+}
+
+#[inline(always)]
+fn add_squares_body<const SET: u8>(x: &[f32], mean: &[f32], sum: &mut [f32]) {
+    for ((sum, x), mean) in sum.iter_mut().zip(x).zip(mean) {
+        *sum = multiply_add::<SET>(x - mean, x - mean, *sum);
+    }
+}
+
 /// The sum of all numbers, in sixteen lanes, so that every machine adds in the same order.
 pub fn sum(x: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];

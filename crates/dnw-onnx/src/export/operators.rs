@@ -1,6 +1,6 @@
 //! Operations of circuits as ONNX's operators.
 
-use dnw_circuit::{Activation, Function, Pool};
+use dnw_circuit::{Activation, Function, Pool, Taps};
 
 use super::writer::{Setting, Writer};
 
@@ -26,12 +26,76 @@ impl Writer {
                 self.node(layer, "HardSigmoid", &[x], &settings)
             }
             Function::Sigmoid => self.node(layer, "Sigmoid", &[x], &[]),
+            Function::Softplus => self.node(layer, "Softplus", &[x], &[]),
+            Function::Exp => self.node(layer, "Exp", &[x], &[]),
+            Function::Ln => self.node(layer, "Log", &[x], &[]),
+            Function::Sqrt => self.node(layer, "Sqrt", &[x], &[]),
+            Function::Reciprocal => self.node(layer, "Reciprocal", &[x], &[]),
+            Function::Abs => self.node(layer, "Abs", &[x], &[]),
+            Function::Normal => {
+                let numbers = [std::f32::consts::FRAC_1_SQRT_2, 1.0, 0.5];
+                let [scale, one, half] = numbers.map(|x| self.floats("factor", &[], &[x]));
+                let scaled = self.node(layer, "Mul", &[x, &scale], &[]);
+                let erf = self.node(layer, "Erf", &[&scaled], &[]);
+                let more = self.node(layer, "Add", &[&erf, &one], &[]);
+                self.node(layer, "Mul", &[&more, &half], &[])
+            }
             other => unreachable!("a function that is not written: {other:?}"),
         };
         match gated {
             true => self.node(layer, "Mul", &[x, &result], &[]),
             false => result,
         }
+    }
+
+    /// A layer norm over channels, which ONNX has for the last dimension.
+    pub(super) fn pixel_norm(
+        &mut self,
+        layer: &str,
+        x: &str,
+        [scale, shift]: [Vec<f32>; 2],
+        epsilon: f32,
+    ) -> String {
+        let order = |perm: &'static [usize]| [("perm", Setting::Ints(perm))];
+        let last = self.node(layer, "Transpose", &[x], &order(&[0, 2, 3, 1]));
+        let scale = self.floats(&format!("{layer}.scale"), &[scale.len()], &scale);
+        let shift = self.floats(&format!("{layer}.shift"), &[shift.len()], &shift);
+        let epsilon = [("epsilon", Setting::Float(epsilon))];
+        let inputs = [last.as_str(), &scale, &shift];
+        let normed = self.node(layer, "LayerNormalization", &inputs, &epsilon);
+        self.node(layer, "Transpose", &[&normed], &order(&[0, 3, 1, 2]))
+    }
+
+    /// Products with a matrix for the columns and one for the rows.
+    pub(super) fn resample(
+        &mut self,
+        layer: &str,
+        x: &str,
+        from: [usize; 2],
+        [rows, columns]: [&Taps; 2],
+    ) -> String {
+        let mut matrix = |taps: &Taps, size: usize, is_transposed: bool| {
+            let outputs = taps.outputs().len();
+            let mut values = vec![0.0; outputs * size];
+            for (output, inputs) in taps.outputs().iter().enumerate() {
+                for &(input, weight) in inputs {
+                    let at = match is_transposed {
+                        true => input * outputs + output,
+                        false => output * size + input,
+                    };
+                    values[at] += weight as f32;
+                }
+            }
+            let dims = if is_transposed {
+                [size, outputs]
+            } else {
+                [outputs, size]
+            };
+            self.floats(&format!("{layer}.weights"), &dims, &values)
+        };
+        let (columns, rows) = (matrix(columns, from[1], true), matrix(rows, from[0], false));
+        let wide = self.node(layer, "MatMul", &[x, &columns], &[]);
+        self.node(layer, "MatMul", &[&rows, &wide], &[])
     }
 
     pub(super) fn select(&mut self, layer: &str, x: &str, selected: &[usize]) -> String {

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use dnw_circuit::ValueId;
+use dnw_circuit::{Function, Taps, ValueId};
 
 use super::importer::Importer;
-use super::shapes::broadcast;
+use super::shapes::{broadcast, places, strides};
 use super::values::{Maps, finite};
 use crate::ImportError;
 use crate::constant::{Constant, count};
@@ -17,26 +17,6 @@ impl Importer {
             "Neg" => {
                 let maps = self.maps(node, 0)?;
                 self.with_scalar(node, &maps, -1.0, 0.0)
-            }
-            "Min" | "Max" => {
-                let maps = self.maps(node, 0)?;
-                let bound = match node.inputs.len() {
-                    2 => self.known(node, 1, "its second input")?.to_floats(),
-                    _ => Vec::new(),
-                };
-                let &[bound] = &bound[..] else {
-                    return Err(node.unsupported(
-                        "it compares feature maps",
-                        "minima and maxima with one number are supported",
-                    ));
-                };
-                let plain = self.plain(&maps);
-                let x = node.circuit(plain)?;
-                let clipped = match node.operator.as_str() {
-                    "Min" => self.clip(x, f32::MIN, bound),
-                    _ => self.clip(x, bound, f32::MAX),
-                };
-                Ok(Maps::new(node.circuit(clipped)?, maps.dims))
             }
             _ => {
                 let mut result = None;
@@ -50,6 +30,10 @@ impl Importer {
                     result = Some(self.binary(node, first, second)?);
                 }
                 match result {
+                    Some(maps) if node.operator == "Mean" => {
+                        let share = 1.0 / node.inputs.len() as f32;
+                        self.with_scalar(node, &maps, share, 0.0)
+                    }
                     Some(maps) => Ok(maps),
                     None => self.maps(node, 0),
                 }
@@ -57,14 +41,19 @@ impl Importer {
         }
     }
 
-    fn operand(&self, node: &Node, at: usize) -> Result<Operand, ImportError> {
+    pub(super) fn operand(&self, node: &Node, at: usize) -> Result<Operand, ImportError> {
         match self.constant(node, at) {
             Some(constant) => Ok(Operand::Constant(constant)),
             None => self.maps(node, at).map(Operand::Maps),
         }
     }
 
-    fn binary(&mut self, node: &Node, a: Operand, b: Operand) -> Result<Maps, ImportError> {
+    pub(super) fn binary(
+        &mut self,
+        node: &Node,
+        a: Operand,
+        b: Operand,
+    ) -> Result<Maps, ImportError> {
         let operator = node.operator.as_str();
         match (a, b) {
             (Operand::Maps(a), Operand::Maps(b)) => self.two_maps(node, &a, &b),
@@ -78,6 +67,7 @@ impl Importer {
                     )
                 };
                 match operator {
+                    "Min" | "Max" => self.bounded(node, &maps, &constant),
                     "Sub" => self.with_constant(node, &maps, &with(&|x| -x), false),
                     "Div" => self.with_constant(node, &maps, &with(&|x| 1.0 / x), true),
                     "Mul" => self.with_constant(node, &maps, &constant, true),
@@ -90,10 +80,14 @@ impl Importer {
                     let negated = self.with_scalar(node, &maps, -1.0, 0.0)?;
                     self.with_constant(node, &negated, &constant, false)
                 }
-                "Div" => Err(node.unsupported(
-                    "a constant is divided by feature maps",
-                    "divisions by constants are supported",
-                )),
+                "Min" | "Max" => self.bounded(node, &maps, &constant),
+                "Div" => {
+                    let plain = self.plain(&maps);
+                    let x = node.circuit(plain)?;
+                    let inverse = self.function(node, x, Function::Reciprocal)?;
+                    let inverse = Maps::new(inverse, maps.dims);
+                    self.with_constant(node, &inverse, &constant, true)
+                }
                 _ => self.with_constant(node, &maps, &constant, false),
             },
             (Operand::Constant(_), Operand::Constant(_)) => self.maps(node, 0),
@@ -114,8 +108,38 @@ impl Importer {
         Ok(Maps::new(node.circuit(result)?, maps.dims.clone()))
     }
 
+    /// The minimum or maximum with a constant.
+    fn bounded(
+        &mut self,
+        node: &Node,
+        maps: &Maps,
+        constant: &Rc<Constant>,
+    ) -> Result<Maps, ImportError> {
+        let is_max = node.operator == "Max";
+        if let [bound] = constant.to_floats()[..] {
+            let plain = self.plain(maps);
+            let x = node.circuit(plain)?;
+            let clipped = match is_max {
+                true => self.clip(x, bound, f32::MAX),
+                false => self.clip(x, f32::MIN, bound),
+            };
+            return Ok(Maps::new(node.circuit(clipped)?, maps.dims.clone()));
+        }
+        // max(x, c) = c + max(x - c, 0), min(x, c) = c - max(c - x, 0).
+        let sign = if is_max { 1.0 } else { -1.0 };
+        let values = constant.to_floats();
+        let negated = values.iter().map(|x| -x).collect();
+        let negated = Constant::floats(constant.dims.clone(), negated);
+        let apart = self.with_constant(node, maps, &negated, false)?;
+        let apart = self.with_scalar(node, &apart, sign, 0.0)?;
+        let relu = self.circuit.relu(apart.value);
+        let relu = Maps::new(node.circuit(relu)?, apart.dims);
+        let signed = self.with_scalar(node, &relu, sign, 0.0)?;
+        self.with_constant(node, &signed, constant, false)
+    }
+
     /// The product with a constant, or the sum.
-    fn with_constant(
+    pub(super) fn with_constant(
         &mut self,
         node: &Node,
         maps: &Maps,
@@ -144,11 +168,8 @@ impl Importer {
                 return Ok(Maps::new(node.circuit(result)?, maps.dims.clone()));
             }
         }
-        let shape = self.circuit.shape(x);
-        let expanded = broadcast(&constant.dims, &maps.dims)
-            .filter(|dims| *dims == maps.dims && count(dims).is_some())
-            .map(|dims| super::elements::expand(constant, &dims).to_floats());
-        let Some(expanded) = expanded else {
+        let dims = broadcast(&constant.dims, &maps.dims).filter(|dims| count(dims).is_some());
+        let Some(dims) = dims else {
             return Err(node.unsupported(
                 format!(
                     "feature maps of the shape {:?} are combined with a constant of the shape {:?}",
@@ -157,6 +178,12 @@ impl Importer {
                 "constants that fit the feature maps are supported",
             ));
         };
+        let expanded = super::elements::expand(constant, &dims).to_floats();
+        if dims != maps.dims {
+            let shape = self.shape_for(node, &dims)?;
+            x = self.spread(node, &Maps::new(x, maps.dims.clone()), &dims, shape, false)?;
+        }
+        let shape = self.circuit.shape(x);
         let expanded = expanded.into_iter().map(f64::from).collect();
         let combine = || {
             let constant = self.circuit.constant(shape, expanded)?;
@@ -166,7 +193,7 @@ impl Importer {
             }
         };
         let result = combine();
-        Ok(Maps::new(node.circuit(result)?, maps.dims.clone()))
+        Ok(Maps::new(node.circuit(result)?, dims))
     }
 
     fn two_maps(&mut self, node: &Node, a: &Maps, b: &Maps) -> Result<Maps, ImportError> {
@@ -176,84 +203,179 @@ impl Importer {
                 a.dims, b.dims
             ))
         })?;
-        let pair = [self.plain(a), self.plain(b)];
-        let [x, y] = pair;
-        let (mut x, mut y) = (node.circuit(x)?, node.circuit(y)?);
-        let is_product = node.operator == "Mul";
-        if a.dims != b.dims {
-            let (_, height, width) = match dims[..] {
-                [1, channels, height, width] => (channels, height, width),
-                [1, channels] => (channels, 1, 1),
-                _ => return Err(self.uneven(node, a, b)),
-            };
-            let shape = [dims[1], height, width];
-            if a.dims == dims {
-                y = self.spread(node, y, shape, is_product)?;
-            } else if b.dims == dims {
-                x = self.spread(node, x, shape, is_product)?;
-            } else {
-                return Err(self.uneven(node, a, b));
-            }
-        } else if self.circuit.shape(x) != self.circuit.shape(y) {
-            let numbers = dims.iter().product();
-            x = self.as_shape(node, &Maps::new(x, dims.clone()), [numbers, 1, 1])?;
-            y = self.as_shape(node, &Maps::new(y, dims.clone()), [numbers, 1, 1])?;
+        let mut values = Vec::new();
+        for maps in [a, b] {
+            let plain = self.plain(maps);
+            values.push(node.circuit(plain)?);
         }
-        let result = match node.operator.as_str() {
-            "Add" | "Sum" => self.circuit.add(&[x, y]),
-            "Sub" => self.circuit.sum(&[(1.0, x), (-1.0, y)]),
-            "Mul" if self.circuit.shape(x)[1..] == [1, 1] => self.circuit.product(y, x),
-            "Mul" => self.circuit.product(x, y),
-            _ => {
-                return Err(node.unsupported(
-                    "feature maps are divided by feature maps",
-                    "sums, differences and products of feature maps are supported",
-                ));
+        let operator = node.operator.as_str();
+        let is_product = matches!(operator, "Mul" | "Div");
+        if a.dims != b.dims {
+            let full = [a, b].into_iter().position(|maps| maps.dims == dims);
+            let shape = match full {
+                Some(at) => self.circuit.shape(values[at]),
+                None => self.shape_for(node, &dims)?,
+            };
+            for (at, maps) in [a, b].into_iter().enumerate() {
+                // A factor for each channel needs no repetition.
+                let factor = is_product && full.is_some();
+                let maps = Maps::new(values[at], maps.dims.clone());
+                values[at] = self.spread(node, &maps, &dims, shape, factor)?;
             }
+        } else if self.circuit.shape(values[0]) != self.circuit.shape(values[1]) {
+            let shape = self.circuit.shape(values[0]);
+            values[1] = self.as_shape(node, &Maps::new(values[1], dims.clone()), shape)?;
+        }
+        let [x, y] = [values[0], values[1]];
+        let y = match operator {
+            "Div" => self.function(node, y, Function::Reciprocal)?,
+            _ => y,
+        };
+        let result = match operator {
+            "Sub" => self.circuit.sum(&[(1.0, x), (-1.0, y)]),
+            "Mul" | "Div" if self.circuit.shape(x)[1..] == [1, 1] => self.circuit.product(y, x),
+            "Mul" | "Div" => self.circuit.product(x, y),
+            // max(x, y) = y + max(x - y, 0), min(x, y) = x - max(x - y, 0).
+            "Min" | "Max" => {
+                let apart = self.circuit.sum(&[(1.0, x), (-1.0, y)]);
+                let apart = node.circuit(apart)?;
+                let relu = self.circuit.relu(apart);
+                let relu = node.circuit(relu)?;
+                match operator {
+                    "Max" => self.circuit.add(&[y, relu]),
+                    _ => self.circuit.sum(&[(1.0, x), (-1.0, relu)]),
+                }
+            }
+            _ => self.circuit.add(&[x, y]),
         };
         Ok(Maps::new(node.circuit(result)?, dims))
     }
 
-    fn uneven(&self, node: &Node, a: &Maps, b: &Maps) -> ImportError {
-        node.unsupported(
-            format!("it combines the shapes {:?} and {:?}", a.dims, b.dims),
-            "combinations with one number for each channel or for each pixel are supported",
-        )
+    /// The circuit's shape for a value of these dimensions: the second are channels.
+    fn shape_for(&self, node: &Node, dims: &[usize]) -> Result<[usize; 3], ImportError> {
+        match *dims {
+            [1, channels] => Ok([channels, 1, 1]),
+            [1, channels, height, width] => Ok([channels, height, width]),
+            [1, channels, ref pixels @ ..] => Ok([channels, 1, pixels.iter().product()]),
+            _ => Err(node.unsupported(
+                format!("it combines feature maps to the shape {dims:?}"),
+                "feature maps of one image are supported",
+            )),
+        }
     }
 
-    /// Repeats feature maps with one channel or one pixel. A product needs no repetition of pixels.
-    fn spread(
+    /// Repeats feature maps to these dimensions, which the circuit has as `shape`. A factor may keep one pixel for each channel.
+    pub(super) fn spread(
         &mut self,
         node: &Node,
-        x: ValueId,
+        maps: &Maps,
+        dims: &[usize],
         shape: [usize; 3],
-        is_product: bool,
+        is_factor: bool,
     ) -> Result<ValueId, ImportError> {
-        let mut x = x;
-        if self.circuit.shape(x)[0] == 1 && shape[0] > 1 {
-            let repeated = self.circuit.select(x, std::iter::repeat_n(0, shape[0]));
+        let mut own = vec![1; dims.len().saturating_sub(maps.dims.len())];
+        own.extend(&maps.dims);
+        // The most axes that are channels, so that dimensions of one are.
+        let axes = (0..=dims.len())
+            .rev()
+            .find(|&axes| dims[..axes].iter().product::<usize>() == shape[0]);
+        let uneven = || {
+            node.unsupported(
+                format!("it repeats the shape {:?} to {dims:?}", maps.dims),
+                "combinations with one number for each channel, row, column or pixel are supported",
+            )
+        };
+        let axes = axes.ok_or_else(uneven)?;
+        let (pixels, all) = (&own[axes..], &dims[axes..]);
+        let mut size = [shape[1], shape[2]];
+        if pixels != all {
+            match (pixels, all) {
+                (_, _) if pixels.iter().all(|&size| size == 1) => size = [1, 1],
+                (&[height, width], &[_, _]) => size = [height, width],
+                _ => return Err(uneven()),
+            }
+        }
+        let channels: usize = own[..axes].iter().product();
+        let mut x = self.as_shape(node, maps, [channels, size[0], size[1]])?;
+        if channels != shape[0] {
+            let strides = strides(&own[..axes]);
+            let strides = own[..axes].iter().zip(strides);
+            let strides: Vec<usize> = strides
+                .map(|(&size, stride)| if size == 1 { 0 } else { stride })
+                .collect();
+            let repeated = self.circuit.select(x, places(&dims[..axes], &strides));
             x = node.circuit(repeated)?;
         }
-        let own = self.circuit.shape(x);
-        if own == shape || (is_product && own == [shape[0], 1, 1]) {
+        if size == [shape[1], shape[2]] || (is_factor && size == [1, 1]) {
             return Ok(x);
         }
-        if own != [shape[0], 1, 1] || count(&shape).is_none() {
-            return Err(node.unsupported(
-                format!("feature maps of the shape {own:?} are used in the shape {shape:?}"),
-                "combinations with one number for each channel or for each pixel are supported",
-            ));
+        if count(&shape).is_none() {
+            return Err(node.invalid("its result is too large"));
         }
-        let ones = self
-            .circuit
-            .constant(shape, vec![1.0; shape.iter().product()]);
-        let ones = node.circuit(ones)?;
-        let spread = self.circuit.product(ones, x);
-        node.circuit(spread)
+        let taps = |side: usize| {
+            let repeated = |output: usize| if size[side] == 1 { 0 } else { output };
+            Taps::of((0..shape[side + 1]).map(repeated))
+        };
+        let repeated = self.circuit.resample(x, taps(0), taps(1));
+        node.circuit(repeated)
+    }
+
+    pub fn expanded(&mut self, node: &Node) -> Result<Maps, ImportError> {
+        let maps = self.maps(node, 0)?;
+        let shape = self.known(node, 1, "its shape")?;
+        let sizes = super::elements::sizes(node, Some(&shape))?;
+        let dims = broadcast(&maps.dims, &sizes)
+            .ok_or_else(|| node.invalid("its shapes do not fit each other"))?;
+        if dims == maps.dims {
+            return Ok(maps);
+        }
+        let shape = self.shape_for(node, &dims)?;
+        let spread = self.spread(node, &maps, &dims, shape, false)?;
+        Ok(Maps::new(spread, dims))
+    }
+
+    pub fn power(&mut self, node: &Node) -> Result<Maps, ImportError> {
+        let maps = self.maps(node, 0)?;
+        let exponents = self.known(node, 1, "its exponent")?.to_floats();
+        let &[exponent] = &exponents[..] else {
+            return Err(node.unsupported(
+                "it has several exponents",
+                "powers with one constant exponent are supported",
+            ));
+        };
+        finite(node, "its exponent", &exponents)?;
+        let plain = self.plain(&maps);
+        let x = node.circuit(plain)?;
+        let result = if exponent == 1.0 {
+            x
+        } else if exponent == 2.0 || exponent == 3.0 {
+            let square = self.circuit.product(x, x);
+            let square = node.circuit(square)?;
+            match exponent == 2.0 {
+                true => square,
+                false => {
+                    let cube = self.circuit.product(square, x);
+                    node.circuit(cube)?
+                }
+            }
+        } else if exponent.abs() == 0.5 || exponent == -1.0 {
+            let root = match exponent == -1.0 {
+                true => x,
+                false => self.function(node, x, Function::Sqrt)?,
+            };
+            match exponent < 0.0 {
+                true => self.function(node, root, Function::Reciprocal)?,
+                false => root,
+            }
+        } else {
+            // Of positive numbers; others have no real power.
+            self.raised(node, x, exponent)?
+        };
+        Ok(Maps::new(result, maps.dims))
     }
 }
 
-enum Operand {
+pub enum Operand {
     Constant(Rc<Constant>),
     Maps(Maps),
 }

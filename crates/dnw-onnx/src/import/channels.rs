@@ -3,7 +3,7 @@
 //! In row-major order the first dimensions of feature maps are channels and the others pixels. [`Importer::channel_axes`] says how many
 //! dimensions are channels.
 
-use dnw_circuit::{Pool, ValueId};
+use dnw_circuit::{Taps, ValueId};
 
 use super::importer::Importer;
 use super::shapes::{axis, slice};
@@ -88,10 +88,10 @@ impl Importer {
                 .is_some_and(|axes| axis < axes)
         });
         if !in_channels {
-            return Err(node.unsupported(
-                format!("it joins axis {axis} of the shape {:?}", first.dims),
-                "feature maps are joined along their channels",
-            ));
+            for (value, part) in values.iter_mut().zip(&parts) {
+                let own = Maps::new(*value, part.dims.clone());
+                *value = self.with_channels(node, &own, axis)?;
+            }
         }
         let counts: Vec<usize> = values.iter().map(|&v| self.circuit.shape(v)[0]).collect();
         let joined = self.circuit.concat(&values);
@@ -123,12 +123,18 @@ impl Importer {
             let own = indices.iter();
             own.map(|&index| super::shapes::axis(index, size)).collect()
         });
-        let Some(found) = found.filter(|_| indices.dims.len() < 2) else {
+        let Some(found) = found else {
             return Err(node.invalid(format!("its indices do not fit an axis of {size}")));
         };
         let mut taken = self.take(node, &maps, axis, &found)?;
-        if indices.dims.is_empty() {
-            taken.dims.remove(axis);
+        taken.dims.splice(axis..=axis, indices.dims.iter().copied());
+        // The last axis may have become several, or gone.
+        if taken.last && axis + 1 == maps.dims.len() && indices.dims.len() != 1 {
+            taken.dims.clone_from(&maps.dims);
+            taken.dims[axis] = found.len();
+            let moved = self.in_memory_order(&taken);
+            taken = node.circuit(moved)?;
+            taken.dims.splice(axis..=axis, indices.dims.iter().copied());
         }
         Ok(taken)
     }
@@ -210,6 +216,21 @@ impl Importer {
         Ok(values)
     }
 
+    /// The circuit's value in a shape in which this axis is one of the channels'.
+    fn with_channels(
+        &mut self,
+        node: &Node,
+        maps: &Maps,
+        axis: usize,
+    ) -> Result<ValueId, ImportError> {
+        if maps.dims.len() == 4 && axis <= 1 && maps.dims[0] == 1 {
+            return self.as_image(node, maps);
+        }
+        let (channels, pixels) = maps.dims.split_at(axis + 1);
+        let shape = [channels, pixels].map(|sizes| sizes.iter().product());
+        self.as_shape(node, maps, [shape[0], 1, shape[1]])
+    }
+
     /// These indices along an axis.
     pub(super) fn take(
         &mut self,
@@ -218,6 +239,10 @@ impl Importer {
         axis: usize,
         indices: &[usize],
     ) -> Result<Maps, ImportError> {
+        if maps.last {
+            let axis = self.first_axis(maps, axis);
+            return Ok(self.take(node, &maps.first(), axis, indices)?.to_last());
+        }
         let plain = self.plain(maps);
         let value = node.circuit(plain)?;
         let mut dims = maps.dims.clone();
@@ -225,7 +250,14 @@ impl Importer {
         if indices.iter().copied().eq(0..maps.dims[axis]) {
             return Ok(Maps::new(value, dims));
         }
-        if let Some(axes) = self.channel_axes(value, &maps.dims).filter(|&n| axis < n) {
+        let mut value = value;
+        let mut axes = self.channel_axes(value, &maps.dims).filter(|&n| axis < n);
+        let is_image = matches!((maps.dims.len(), axis), (4, 2 | 3) | (3, 2));
+        if axes.is_none() && !is_image {
+            value = self.with_channels(node, maps, axis)?;
+            axes = self.channel_axes(value, &maps.dims);
+        }
+        if let Some(axes) = axes.filter(|&n| axis < n) {
             let inner: usize = maps.dims[axis + 1..axes].iter().product();
             let outer: usize = maps.dims[..axis].iter().product();
             let block = maps.dims[axis] * inner;
@@ -239,42 +271,33 @@ impl Importer {
         }
         let side = match (maps.dims.len(), axis) {
             (4, 2) => 0,
-            (4, 3) => 1,
+            (4, 3) | (3, 2) => 1,
             _ => return Err(self.scattered(node, maps, axis)),
         };
-        let step = match indices[..] {
-            [] => return Err(node.invalid("nothing is left")),
-            [_] => 1,
-            [first, second, ..] => second.wrapping_sub(first),
-        };
-        let even = indices
-            .windows(2)
-            .all(|pair| pair[1].checked_sub(pair[0]) == Some(step));
-        if !even || step == 0 {
-            return Err(self.scattered(node, maps, axis));
-        }
-        // A crop, of which a pool of one pixel takes every second, third and so on.
+        let value = self.as_image(node, maps)?;
         let [_, height, width] = self.circuit.shape(value);
-        let (mut corner, mut size, mut stride) = ([0; 2], [height, width], [1; 2]);
-        corner[side] = indices[0];
-        size[side] = (indices.len() - 1) * step + 1;
-        stride[side] = step;
-        let crop = self.circuit.crop(value, corner, size);
-        let mut taken = node.circuit(crop)?;
-        if step > 1 {
-            size[side] = indices.len();
-            let pool = self
-                .circuit
-                .pool(taken, Pool::Max, [1; 2], stride, [0; 2], size);
-            taken = node.circuit(pool)?;
-        }
-        Ok(Maps::new(taken, dims))
+        let size = [height, width];
+        let (Some(&first), Some(&last)) = (indices.first(), indices.last()) else {
+            return Err(node.invalid("nothing is left"));
+        };
+        let taken = if indices.windows(2).all(|pair| pair[1] == pair[0] + 1) {
+            let (mut corner, mut size) = ([0; 2], size);
+            corner[side] = first;
+            size[side] = last + 1 - first;
+            self.circuit.crop(value, corner, size)
+        } else {
+            let mut axes = size.map(|size| Taps::of(0..size));
+            axes[side] = Taps::of(indices.iter().copied());
+            let [rows, columns] = axes;
+            self.circuit.resample(value, rows, columns)
+        };
+        Ok(Maps::new(node.circuit(taken)?, dims))
     }
 
     fn scattered(&self, node: &Node, maps: &Maps, axis: usize) -> ImportError {
         node.unsupported(
             format!("it selects from axis {axis} of the shape {:?}", maps.dims),
-            "channels can be selected in any order, rows and columns in equal distances",
+            "channels, rows and columns of images can be selected",
         )
     }
 

@@ -1,21 +1,26 @@
-//! Convolutions, linear layers and norms.
+//! Convolutions.
+
+use std::rc::Rc;
 
 use dnw_circuit::{Block, Tensor, ValueId, Window};
 
 use super::importer::Importer;
-use super::values::{Maps, finite, weight};
+use super::values::{Maps, Value, finite, weight};
 use crate::ImportError;
-use crate::constant::count;
+use crate::constant::{Constant, count};
 use crate::node::Node;
 
 impl Importer {
     pub fn conv(&mut self, node: &Node) -> Result<Maps, ImportError> {
         let maps = self.maps(node, 0)?;
         let constant = self.known(node, 1, "its weight")?;
+        if let &[targets, sources, kernel] = &constant.dims[..] {
+            return self.conv_of_signals(node, &maps, &constant, [targets, sources, kernel]);
+        }
         let &[targets, sources, kernel_h, kernel_w] = &constant.dims[..] else {
             return Err(node.unsupported(
                 format!("its weight has the shape {:?}", constant.dims),
-                "convolutions of images, with weights of four dimensions, are supported",
+                "convolutions of images and signals, with weights of four or three dimensions, are supported",
             ));
         };
         if constant.len() == 0 {
@@ -72,6 +77,7 @@ impl Importer {
                 value: x,
                 dims: vec![1, shape[0], shape[1], shape[2]],
                 padding: Some(super::values::Padding { sides, value: 0.0 }),
+                last: false,
             };
             let plain = self.plain(&padded);
             x = node.circuit(plain)?;
@@ -96,8 +102,49 @@ impl Importer {
         Ok(self.image_maps(sum))
     }
 
+    /// A convolution of signals `[1, channels, length]` is one of images of height 1.
+    fn conv_of_signals(
+        &mut self,
+        node: &Node,
+        maps: &Maps,
+        constant: &Constant,
+        [targets, sources, kernel]: [usize; 3],
+    ) -> Result<Maps, ImportError> {
+        let &[1, channels, length] = &maps.dims[..] else {
+            return Err(node.invalid(format!("its input has the shape {:?}", maps.dims)));
+        };
+        let x = self.as_shape(node, maps, [channels, 1, length])?;
+        let mut own = node.clone();
+        for (name, first) in [("strides", 1), ("dilations", 1), ("kernel_shape", 1)] {
+            if let Some(&[size]) = node.ints(name) {
+                own = own.with_ints(name, vec![first, size]);
+            }
+        }
+        if let Some(&[before, after]) = node.ints("pads") {
+            own = own.with_ints("pads", vec![0, before, 0, after]);
+        }
+        // No names of the model have this character.
+        let names = ["image\0", "weight\0"].map(str::to_owned);
+        let image = Maps::new(x, vec![1, channels, 1, length]);
+        let weight = Constant {
+            dims: vec![targets, sources, 1, kernel],
+            data: constant.data.clone(),
+        };
+        self.values.insert(names[0].clone(), Value::Maps(image));
+        self.values
+            .insert(names[1].clone(), Value::Constant(Rc::new(weight)));
+        own.inputs.splice(0..2, names.iter().cloned());
+        let result = self.conv(&own);
+        names.iter().for_each(|name| {
+            self.values.remove(name);
+        });
+        let mut maps = result?;
+        maps.dims.remove(2);
+        Ok(maps)
+    }
+
     /// An optional vector that is added to each target.
-    fn bias(
+    pub(super) fn bias(
         &mut self,
         node: &Node,
         at: usize,
@@ -111,171 +158,6 @@ impl Importer {
         let label = self.name(&label);
         let block = self.whole(Tensor::bias(label, values));
         node.circuit(block).map(Some)
-    }
-
-    pub fn gemm(&mut self, node: &Node) -> Result<Maps, ImportError> {
-        let maps = self.maps(node, 0)?;
-        if node.int("transA").unwrap_or(0) != 0 {
-            return Err(node.unsupported(
-                "its first input is transposed",
-                "export linear layers as `torch.nn.Linear` does",
-            ));
-        }
-        let (alpha, beta) = (
-            node.float("alpha").unwrap_or(1.0),
-            node.float("beta").unwrap_or(1.0),
-        );
-        let transposed = node.int("transB").unwrap_or(0) != 0;
-        let bias = match node.input(2) {
-            None => None,
-            Some(_) => {
-                let values = self.known(node, 2, "its bias")?.to_floats();
-                Some(values.iter().map(|x| beta * x).collect::<Vec<f32>>())
-            }
-        };
-        self.linear(node, &maps, transposed, alpha, bias)
-    }
-
-    pub fn mat_mul(&mut self, node: &Node) -> Result<Maps, ImportError> {
-        if self.constant(node, 0).is_some() || self.constant(node, 1).is_none() {
-            return Err(node.unsupported(
-                "it is no product of the image's features with a constant matrix",
-                "attention is not supported; export a convolutional network",
-            ));
-        }
-        let maps = self.maps(node, 0)?;
-        self.linear(node, &maps, false, 1.0, None)
-    }
-
-    /// A product of one vector with the matrix that is the second input: `[targets, sources]` if it is `transposed`, else the other way round.
-    fn linear(
-        &mut self,
-        node: &Node,
-        maps: &Maps,
-        transposed: bool,
-        alpha: f32,
-        bias: Option<Vec<f32>>,
-    ) -> Result<Maps, ImportError> {
-        let matrix = self.known(node, 1, "its matrix")?;
-        let &[rows, columns] = &matrix.dims[..] else {
-            return Err(node.unsupported(
-                format!("its second input has the shape {:?}", matrix.dims),
-                "products with matrices are supported",
-            ));
-        };
-        let [targets, sources] = if transposed {
-            [rows, columns]
-        } else {
-            [columns, rows]
-        };
-        let numbers: usize = maps.dims.iter().product();
-        if maps.dims.last() != Some(&sources) || numbers != sources || matrix.len() == 0 {
-            return Err(node.unsupported(
-                format!(
-                    "an input of the shape {:?} is multiplied with a matrix of {sources} rows",
-                    maps.dims
-                ),
-                "a linear layer must read one vector for each image: flatten or pool before it",
-            ));
-        }
-        let given = matrix.to_floats();
-        let values: Vec<f32> = if transposed {
-            given.iter().map(|x| alpha * x).collect()
-        } else {
-            let entry = |target: usize, source: usize| alpha * given[source * targets + target];
-            (0..targets)
-                .flat_map(|target| (0..sources).map(move |source| entry(target, source)))
-                .collect()
-        };
-        finite(node, "its matrix", &values)?;
-        let x = self.as_shape(node, maps, [sources, 1, 1])?;
-        let label = node.input(1).unwrap_or("weight").to_owned();
-        let label = self.name(&label);
-        let block = self.whole(weight(label, [targets, sources, 1, 1], values));
-        let block = node.circuit(block)?;
-        let bias = match bias {
-            None => None,
-            Some(values) => {
-                // One number is for all targets.
-                let values = match values[..] {
-                    [one] => vec![one; targets],
-                    _ => values,
-                };
-                if values.len() != targets {
-                    let found = values.len();
-                    return Err(
-                        node.invalid(format!("it has {found} biases and {targets} targets"))
-                    );
-                }
-                finite(node, "its bias", &values)?;
-                let label = node.input(2).unwrap_or("bias").to_owned();
-                let label = self.name(&label);
-                let block = self.whole(Tensor::bias(label, values));
-                Some(node.circuit(block)?)
-            }
-        };
-        let sum = self.circuit.linear(x, block, bias);
-        let mut dims = maps.dims.clone();
-        if let Some(last) = dims.last_mut() {
-            *last = targets;
-        }
-        Ok(Maps::new(node.circuit(sum)?, dims))
-    }
-
-    pub fn batch_norm(&mut self, node: &Node) -> Result<Maps, ImportError> {
-        if node.int("training_mode").unwrap_or(0) != 0 || node.has_output(1) {
-            return Err(node.unsupported(
-                "it is in training mode",
-                "call `model.eval()` before the export",
-            ));
-        }
-        let maps = self.maps(node, 0)?;
-        let x = self.as_image(node, &maps)?;
-        let channels = self.circuit.shape(x)[0];
-        let epsilon = node.float("epsilon").unwrap_or(1e-5);
-        let variance = self.vector(node, 4, "its variance", channels)?;
-        if variance
-            .iter()
-            .any(|&v| v + epsilon <= 0.0 || !epsilon.is_finite())
-        {
-            return Err(node.invalid("a variance is not positive"));
-        }
-        let mean = self.vector(node, 3, "its mean", channels)?;
-        let affine = self.affine_blocks(node, channels)?;
-        let mean = Tensor::statistic(self.name("running mean"), mean);
-        let variance = Tensor::statistic(self.name("running variance"), variance);
-        let mean = self.whole(mean);
-        let variance = self.whole(variance);
-        let statistics = [node.circuit(mean)?, node.circuit(variance)?];
-        let norm = self
-            .circuit
-            .batch_norm(x, statistics, affine, f64::from(epsilon));
-        Ok(Maps::new(node.circuit(norm)?, maps.dims))
-    }
-
-    pub fn instance_norm(&mut self, node: &Node) -> Result<Maps, ImportError> {
-        let maps = self.maps(node, 0)?;
-        let x = self.as_image(node, &maps)?;
-        let channels = self.circuit.shape(x)[0];
-        let epsilon = node.float("epsilon").unwrap_or(1e-5);
-        if !epsilon.is_finite() || epsilon <= 0.0 {
-            return Err(node.invalid(format!("`epsilon` is {epsilon}")));
-        }
-        let affine = self.affine_blocks(node, channels)?;
-        let norm = self.circuit.instance_norm(x, affine, f64::from(epsilon));
-        Ok(Maps::new(node.circuit(norm)?, maps.dims))
-    }
-
-    /// Inputs 1 and 2: scales and shifts.
-    fn affine_blocks(&mut self, node: &Node, channels: usize) -> Result<[Block; 2], ImportError> {
-        let scale = self.vector(node, 1, "its scale", channels)?;
-        let shift = self.vector(node, 2, "its shift", channels)?;
-        let mut block = |at: usize, values: Vec<f32>| {
-            let label = self.name(node.input(at).unwrap_or("scale"));
-            let block = self.whole(Tensor::norm(label, values));
-            node.circuit(block)
-        };
-        Ok([block(1, scale)?, block(2, shift)?])
     }
 
     /// Maps whose dimensions are the circuit's.

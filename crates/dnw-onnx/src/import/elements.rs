@@ -120,3 +120,77 @@ pub fn expand(x: &Constant, dims: &[usize]) -> Rc<Constant> {
         .collect();
     pick(x, dims.to_vec(), &places(dims, &strides))
 }
+
+/// Means, sums or extremes along axes.
+pub fn reduce(node: &Node, x: &Constant, axes: &[usize]) -> Rc<Constant> {
+    let is_reduced = |axis: usize| axes.contains(&axis);
+    let own = strides(&x.dims);
+    let part = |reduced: bool| {
+        let axes = (0..x.dims.len()).filter(|&axis| is_reduced(axis) == reduced);
+        let axes: Vec<usize> = axes.collect();
+        let of = |values: &[usize]| axes.iter().map(|&axis| values[axis]).collect::<Vec<_>>();
+        places(&of(&x.dims), &of(&own))
+    };
+    let (outputs, run) = (part(false), part(true));
+    let values = x.to_floats();
+    let reduced = outputs.iter().map(|output| {
+        let own = run.iter().map(|place| f64::from(values[output + place]));
+        (match node.operator.as_str() {
+            "ReduceMax" => own.fold(f64::NEG_INFINITY, f64::max),
+            "ReduceMin" => own.fold(f64::INFINITY, f64::min),
+            "ReduceSum" => own.sum(),
+            _ => own.sum::<f64>() / run.len() as f64,
+        }) as f32
+    });
+    let reduced: Vec<f32> = reduced.collect();
+    let keeps = node.int("keepdims").unwrap_or(1) != 0;
+    let dims = (0..x.dims.len()).filter(|&axis| keeps || !is_reduced(axis));
+    let dims = dims.map(|axis| if is_reduced(axis) { 1 } else { x.dims[axis] });
+    let dims = dims.collect();
+    match &x.data {
+        Data::Ints(_) => Constant::ints(dims, reduced.iter().map(|&x| x as i64).collect()),
+        Data::Floats(_) => Constant::floats(dims, reduced),
+    }
+}
+
+/// A batch norm, with the batch's own statistics if no mean and variance are given.
+pub fn standardised(
+    x: &Constant,
+    [scale, shift]: [&Rc<Constant>; 2],
+    statistics: Option<[Vec<f32>; 2]>,
+    epsilon: f32,
+) -> Option<Rc<Constant>> {
+    let channels = *x.dims.get(1)?;
+    let (scale, shift) = (scale.to_floats(), shift.to_floats());
+    let given = statistics.iter().flatten();
+    let lengths = given.chain([&scale, &shift]).map(Vec::len);
+    if lengths.into_iter().any(|length| length != channels) {
+        return None;
+    }
+    let (inner, values) = (x.dims[2..].iter().product::<usize>(), x.to_floats());
+    let mut normed = values.clone();
+    for channel in 0..channels {
+        let places: Vec<usize> = (0..x.dims[0])
+            .flat_map(|image| {
+                let first = (image * channels + channel) * inner;
+                first..first + inner
+            })
+            .collect();
+        let count = places.len() as f64;
+        let mean = places.iter().map(|&at| f64::from(values[at])).sum::<f64>() / count;
+        let squares = places
+            .iter()
+            .map(|&at| (f64::from(values[at]) - mean).powi(2));
+        let mut of = [mean, squares.sum::<f64>() / count];
+        if let Some(given) = &statistics {
+            of = [&given[0], &given[1]].map(|values| f64::from(values[channel]));
+        }
+        let [mean, variance] = of;
+        let deviation = (variance + f64::from(epsilon)).sqrt();
+        for at in places {
+            let standard = (f64::from(values[at]) - mean) / deviation;
+            normed[at] = (standard * f64::from(scale[channel])) as f32 + shift[channel];
+        }
+    }
+    Some(Constant::floats(x.dims.clone(), normed))
+}

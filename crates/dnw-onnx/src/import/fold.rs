@@ -110,11 +110,63 @@ impl Importer {
                     },
                 })
             }
-            "Add" | "Sub" | "Mul" | "Div" | "Min" | "Max" | "Pow" | "Equal" | "Mod" => {
+            "Add" | "Sub" | "Mul" | "Div" | "Min" | "Max" | "Pow" | "Equal" | "Mod" | "Greater"
+            | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" => {
                 let Some(y) = inputs.get(1).filter(|_| inputs.len() == 2) else {
                     return Ok(None);
                 };
                 self.arithmetic_of_constants(node, &x, y)?
+            }
+            "Clip" => {
+                self.tensors.reserve(&node.name, &x.dims)?;
+                let bound = |at: usize, name: &str, otherwise: f32| {
+                    let given = self.constant(node, at).map(|c| c.to_floats());
+                    let given = given.and_then(|values| values.first().copied());
+                    given.or(node.float(name)).unwrap_or(otherwise)
+                };
+                let (low, high) = (bound(1, "min", f32::MIN), bound(2, "max", f32::MAX));
+                let values = x.to_floats().into_iter().map(|x| x.max(low).min(high));
+                match &x.data {
+                    Data::Ints(_) => {
+                        Constant::ints(x.dims.clone(), values.map(|x| x as i64).collect())
+                    }
+                    Data::Floats(_) => Constant::floats(x.dims.clone(), values.collect()),
+                }
+            }
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" => {
+                let axes = self.axes(node, rank)?;
+                self.tensors.reserve(&node.name, &x.dims)?;
+                super::elements::reduce(node, &x, &axes)
+            }
+            "Not" => {
+                let values = x.as_ints().unwrap_or_default();
+                Constant::ints(
+                    x.dims.clone(),
+                    values.iter().map(|&x| i64::from(x == 0)).collect(),
+                )
+            }
+            // Weights that are standardised whenever they are used.
+            "BatchNormalization" => {
+                self.tensors.reserve(&node.name, &x.dims)?;
+                let is_own = node.int("training_mode").unwrap_or(0) != 0;
+                let given =
+                    [inputs.get(3), inputs.get(4)].map(|values| values.map(|v| v.to_floats()));
+                let statistics = match given {
+                    [Some(mean), Some(variance)] if !is_own => Some([mean, variance]),
+                    _ => None,
+                };
+                match (inputs.get(1), inputs.get(2)) {
+                    (Some(scale), Some(shift)) => super::elements::standardised(
+                        &x,
+                        [scale, shift],
+                        statistics,
+                        node.float("epsilon").unwrap_or(1e-5),
+                    )
+                    .ok_or_else(|| {
+                        node.invalid("its scale, shift, mean or variance has another length")
+                    })?,
+                    _ => return Ok(None),
+                }
             }
             "Neg" | "Sqrt" | "Reciprocal" | "Floor" | "Ceil" | "Exp" | "Abs" | "Relu"
             | "Sigmoid" => {
@@ -289,6 +341,12 @@ impl Importer {
                 "Mod" => a.checked_rem(b),
                 "Min" => Some(a.min(b)),
                 "Max" => Some(a.max(b)),
+                "Greater" => Some(i64::from(a > b)),
+                "GreaterOrEqual" => Some(i64::from(a >= b)),
+                "Less" => Some(i64::from(a < b)),
+                "LessOrEqual" => Some(i64::from(a <= b)),
+                "And" => Some(i64::from(a != 0 && b != 0)),
+                "Or" => Some(i64::from(a != 0 || b != 0)),
                 "Pow" => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
                 _ => Some(i64::from(a == b)),
             };
@@ -307,6 +365,10 @@ impl Importer {
             "Min" => a.min(b),
             "Max" => a.max(b),
             "Pow" => a.powf(b),
+            "Greater" => f32::from(a > b),
+            "GreaterOrEqual" => f32::from(a >= b),
+            "Less" => f32::from(a < b),
+            "LessOrEqual" => f32::from(a <= b),
             _ => f32::from(a == b),
         };
         let values = a.iter().zip(&b).map(|(&a, &b)| of(a, b)).collect();

@@ -104,11 +104,12 @@ impl Importer {
     pub fn as_image(&mut self, node: &Node, maps: &Maps) -> Result<ValueId, ImportError> {
         let shape = match maps.dims[..] {
             [1, channels] => [channels, 1, 1],
+            [1, channels, width] => [channels, 1, width],
             [1, channels, height, width] => [channels, height, width],
             ref dims => {
                 return Err(node.unsupported(
                     format!("its input has the shape {dims:?}"),
-                    "inputs of the shape [1, channels, height, width] or [1, channels] are supported",
+                    "inputs of the shape [1, channels, height, width], [1, channels, width] or [1, channels] are supported",
                 ));
             }
         };
@@ -128,17 +129,11 @@ impl Importer {
         if own == shape {
             return Ok(value);
         }
-        let [channels, 1, 1] = shape else {
-            return Err(node.unsupported(
-                format!("feature maps of the shape {own:?} are used in the shape {shape:?}"),
-                "reshape to vectors only, such as by `torch.flatten(x, 1)`",
-            ));
+        let reshaped = match shape {
+            [_, 1, 1] if own.iter().product::<usize>() == shape[0] => self.circuit.flatten(value),
+            _ => self.circuit.reshape(value, shape),
         };
-        if own.iter().product::<usize>() != channels {
-            return Err(node.invalid(format!("its input has the shape {:?}", maps.dims)));
-        }
-        let flat = self.circuit.flatten(value);
-        node.circuit(flat)
+        node.circuit(reshaped)
     }
 
     /// `scale x + shift`, channel by channel.

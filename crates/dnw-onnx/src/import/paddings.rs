@@ -1,10 +1,30 @@
 //! Paddings, which the next node takes over if it can.
 
+use dnw_circuit::Taps;
+
 use super::importer::Importer;
 use super::shapes::axis;
 use super::values::{Maps, Padding};
 use crate::ImportError;
 use crate::node::Node;
+
+/// The rows or columns that a padded axis repeats; `None` if the mode is not known or reflects what does not exist.
+fn around(mode: &str, [before, after]: [usize; 2], size: usize) -> Option<Taps> {
+    let last = size - 1;
+    if mode == "reflect" && before.max(after) > last {
+        return None;
+    }
+    let place = |at: usize| match mode {
+        "edge" => Some(at.saturating_sub(before).min(last)),
+        "wrap" => Some((at + before * last) % size),
+        "reflect" if at < before => Some(before - at),
+        "reflect" if at > before + last => Some(last - (at - before - last)),
+        "reflect" => Some(at - before),
+        _ => None,
+    };
+    let places = (0..before + size + after).map(place);
+    places.collect::<Option<Vec<_>>>().map(Taps::of)
+}
 
 /// The largest padding on a side.
 const MOST_PADDING: usize = 1 << 14;
@@ -13,12 +33,6 @@ impl Importer {
     pub fn pad(&mut self, node: &Node) -> Result<Maps, ImportError> {
         let maps = self.maps(node, 0)?;
         let mode = node.text("mode").unwrap_or("constant");
-        if mode != "constant" {
-            return Err(node.unsupported(
-                format!("its mode is `{mode}`"),
-                "paddings with a constant are supported",
-            ));
-        }
         let rank = maps.dims.len();
         let pads = match node.ints("pads") {
             Some(pads) => pads.to_vec(),
@@ -77,6 +91,19 @@ impl Importer {
         }
         let mut x = self.as_image(node, &maps)?;
         let [_, height, width] = self.circuit.shape(x);
+        if mode != "constant" {
+            let taps = [(sides[2], height), (sides[3], width)]
+                .map(|(side, size)| around(mode, side, size));
+            let ([Some(rows), Some(columns)], [0, 0]) = (taps, sides[1]) else {
+                return Err(node.unsupported(
+                    format!("it pads by {pads:?} with the mode `{mode}`"),
+                    "paddings of images with `constant`, `edge`, `wrap` and, by less than their size, `reflect` are supported",
+                ));
+            };
+            let padded = self.circuit.resample(x, rows, columns);
+            let padded = node.circuit(padded)?;
+            return Ok(self.image_maps(padded));
+        }
         if sides[1] != [0, 0] {
             let mut parts = vec![x];
             for (at, channels) in [
@@ -106,6 +133,7 @@ impl Importer {
             value: x,
             dims,
             padding,
+            last: false,
         })
     }
 }

@@ -54,22 +54,105 @@ impl Importer {
                 let function = hard(1.0 / 6.0, 0.5);
                 self.circuit.activation(x, Activation::gated(function))
             }
-            "Swish" if float("alpha", 1.0) == 1.0 => self
-                .circuit
-                .activation(x, Activation::gated(Function::Sigmoid)),
+            "Swish" => {
+                let inner = self.scaled(node, x, float("alpha", 1.0) as f32, 0.0)?;
+                match inner == x {
+                    true => self
+                        .circuit
+                        .activation(x, Activation::gated(Function::Sigmoid)),
+                    false => {
+                        let gate = self.function(node, inner, Function::Sigmoid)?;
+                        self.circuit.product(x, gate)
+                    }
+                }
+            }
             "Sigmoid" => self
                 .circuit
                 .activation(x, Activation::plain(Function::Sigmoid)),
+            "Softplus" => self
+                .circuit
+                .activation(x, Activation::plain(Function::Softplus)),
+            "Exp" => self.circuit.activation(x, Activation::plain(Function::Exp)),
+            "Log" => self.circuit.activation(x, Activation::plain(Function::Ln)),
+            "Sqrt" => self
+                .circuit
+                .activation(x, Activation::plain(Function::Sqrt)),
+            "Reciprocal" => self
+                .circuit
+                .activation(x, Activation::plain(Function::Reciprocal)),
+            "Abs" => self.circuit.activation(x, Activation::plain(Function::Abs)),
             // tanh(x) = 2 sigmoid(2 x) - 1.
             "Tanh" => self.tanh(x),
-            _ => {
-                return Err(node.unsupported(
-                    "its `alpha` is not 1",
-                    "SiLU, which is Swish with an `alpha` of 1, is supported",
-                ));
+            // erf(x) = 2 normal(sqrt(2) x) - 1.
+            "Erf" => {
+                let inner = self.scaled(node, x, std::f32::consts::SQRT_2, 0.0)?;
+                let normal = self.function(node, inner, Function::Normal)?;
+                return Ok(Maps::new(self.scaled(node, normal, 2.0, -1.0)?, maps.dims));
             }
+            "Gelu" if node.text("approximate").unwrap_or("none") == "none" => self
+                .circuit
+                .activation(x, Activation::gated(Function::Normal)),
+            "Gelu" => self.approximate_gelu(x),
+            "Mish" => {
+                let softplus = self.function(node, x, Function::Softplus)?;
+                let tanh = self.tanh(softplus);
+                let tanh = node.circuit(tanh)?;
+                self.circuit.product(x, tanh)
+            }
+            "Softsign" => {
+                let magnitude = self.function(node, x, Function::Abs)?;
+                let more = self.scaled(node, magnitude, 1.0, 1.0)?;
+                let inverse = self.function(node, more, Function::Reciprocal)?;
+                self.circuit.product(x, inverse)
+            }
+            "Celu" => {
+                let alpha = float("alpha", 1.0);
+                self.exponential(x, alpha, 1.0, 1.0 / alpha)
+            }
+            "Selu" => {
+                let (alpha, gamma) = (float("alpha", 1.673_263_2), float("gamma", 1.050_701));
+                self.exponential(x, alpha, gamma, 1.0)
+            }
+            _ => self.exponential(x, float("alpha", 1.0), 1.0, 1.0),
         };
         Ok(Maps::new(node.circuit(result)?, maps.dims))
+    }
+
+    /// `x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))`.
+    fn approximate_gelu(&mut self, x: ValueId) -> Result<ValueId, CircuitError> {
+        const SLOPE: f32 = 1.595_769;
+        let channels = self.circuit.shape(x)[0];
+        let square = self.circuit.product(x, x)?;
+        let (scale, shift) = (vec![0.044_715 * SLOPE; channels], vec![SLOPE; channels]);
+        let factor = self.affine(square, scale, shift)?;
+        let inner = self.circuit.product(x, factor)?;
+        let sigmoid = Activation::plain(Function::Sigmoid);
+        let gate = self.circuit.activation(inner, sigmoid)?;
+        self.circuit.product(x, gate)
+    }
+
+    /// `gamma x` if it is positive, else `gamma alpha (exp(slope x) - 1)`.
+    fn exponential(
+        &mut self,
+        x: ValueId,
+        alpha: f64,
+        gamma: f64,
+        slope: f64,
+    ) -> Result<ValueId, CircuitError> {
+        let channels = self.circuit.shape(x)[0];
+        let constant = |x: f64| vec![x as f32; channels];
+        let clip = Function::Clip {
+            low: f64::from(f32::MIN),
+            high: 0.0,
+        };
+        let positive = self.circuit.relu(x)?;
+        let negative = self.circuit.activation(x, Activation::plain(clip))?;
+        let scaled = self.affine(negative, constant(slope), constant(0.0))?;
+        let exp = self
+            .circuit
+            .activation(scaled, Activation::plain(Function::Exp))?;
+        let valley = self.affine(exp, constant(gamma * alpha), constant(-gamma * alpha))?;
+        self.circuit.sum(&[(gamma, positive), (1.0, valley)])
     }
 
     fn tanh(&mut self, x: ValueId) -> Result<ValueId, CircuitError> {
@@ -147,33 +230,38 @@ impl Importer {
         let maps = self.maps(node, 0)?;
         let rank = maps.dims.len();
         let default = if self.opset < 13 { 1 } else { -1 };
-        let axis = super::shapes::axis(node.int("axis").unwrap_or(default), rank);
+        let given = node.int("axis").unwrap_or(default);
+        let axis = super::shapes::axis(given, rank)
+            .ok_or_else(|| node.invalid(format!("`axis` is {given}")))?;
+        // Over all that follows, before version 13.
+        let end = if self.opset < 13 { rank } else { axis + 1 };
+        let sizes = [&maps.dims[..axis], &maps.dims[axis..end], &maps.dims[end..]];
+        let [outer, run, inner] = sizes.map(|sizes| sizes.iter().product::<usize>());
         let plain = self.plain(&maps);
-        let mut x = node.circuit(plain)?;
-        let whole = |dims: &[usize]| dims.iter().product::<usize>() == 1;
-        let fits = match axis {
-            // Over all that follows.
-            Some(axis) if self.opset < 13 => whole(&maps.dims[..axis]),
-            Some(axis) => {
-                let [channels, ..] = self.circuit.shape(x);
-                let over_channels = axis == 1 && maps.dims[1] == channels && maps.dims[0] == 1;
-                if over_channels {
-                    let softmax = self.circuit.softmax(x);
-                    return Ok(Maps::new(node.circuit(softmax)?, maps.dims));
-                }
-                whole(&maps.dims[..axis]) && whole(&maps.dims[axis + 1..])
-            }
-            None => false,
+        let x = Maps::new(node.circuit(plain)?, maps.dims.clone());
+        // What the softmax is over must be the circuit's channels.
+        let x = if outer == 1 && self.circuit.shape(x.value)[0] == run {
+            x.value
+        } else if outer == 1 {
+            self.as_shape(node, &x, [run, 1, inner])?
+        } else {
+            let split = Maps::new(x.value, vec![outer, run, inner]);
+            let moved = self.permuted(node, &split, &[1, 0, 2])?;
+            self.as_shape(node, &moved, [run, 1, outer * inner])?
         };
-        if !fits {
-            return Err(node.unsupported(
-                format!("it is over axis {axis:?} of the shape {:?}", maps.dims),
-                "a softmax over the channels or over one vector is supported",
-            ));
-        }
-        let numbers = self.circuit.shape(x).iter().product();
-        x = self.as_shape(node, &Maps::new(x, maps.dims.clone()), [numbers, 1, 1])?;
         let softmax = self.circuit.softmax(x);
-        Ok(Maps::new(node.circuit(softmax)?, maps.dims))
+        let mut result = node.circuit(softmax)?;
+        if node.operator == "LogSoftmax" {
+            result = self.function(node, result, Function::Ln)?;
+        }
+        if outer == 1 {
+            return Ok(Maps::new(result, maps.dims));
+        }
+        let moved = Maps::new(result, vec![run, outer, inner]);
+        let back = self.permuted(node, &moved, &[1, 0, 2])?;
+        Ok(Maps {
+            dims: maps.dims,
+            ..back
+        })
     }
 }

@@ -1,10 +1,10 @@
 //! Pools.
 
-use dnw_circuit::{Pool, Window};
+use dnw_circuit::Pool;
 
 use super::convolutions::padding;
 use super::importer::Importer;
-use super::values::{Maps, weight};
+use super::values::Maps;
 use crate::ImportError;
 use crate::node::Node;
 
@@ -41,13 +41,16 @@ impl Importer {
         let mut sides = padding(node, size, kernel, stride)?;
         let own = sides != [[0; 2]; 2];
         let mut with_padding = node.int("count_include_pad").unwrap_or(0) != 0;
-        // A padding before the pool is its own, if it would be that.
+        // A padding before the pool is its own, if it would be that: if every window reaches the map.
+        let reaches = |sides: [[usize; 2]; 2]| {
+            (0..2).all(|i| sides[i].into_iter().all(|side| side < kernel[i]))
+        };
         let (x, inner) = match maps.padding {
-            Some(before) if !own && before.value <= LEAST && is_max => {
+            Some(before) if !own && before.value <= LEAST && is_max && reaches(before.sides) => {
                 sides = before.sides;
                 (maps.value, true)
             }
-            Some(before) if !own && before.value == 0.0 && !is_max => {
+            Some(before) if !own && before.value == 0.0 && !is_max && reaches(before.sides) => {
                 sides = before.sides;
                 with_padding = true;
                 (maps.value, true)
@@ -93,76 +96,15 @@ impl Importer {
 
     pub fn global_pool(&mut self, node: &Node) -> Result<Maps, ImportError> {
         let maps = self.maps(node, 0)?;
-        let mut dims = maps.dims.clone();
-        dims.iter_mut().skip(2).for_each(|size| *size = 1);
-        self.whole_maps(node, &maps, node.operator == "GlobalMaxPool", dims)
-    }
-
-    /// A mean or maximum over all pixels of each channel.
-    pub fn reduce(&mut self, node: &Node) -> Result<Maps, ImportError> {
-        let maps = self.maps(node, 0)?;
-        let rank = maps.dims.len();
-        let axes = match (node.ints("axes"), node.input(1)) {
-            (Some(axes), _) => axes.to_vec(),
-            (None, Some(_)) => {
-                let axes = self.known(node, 1, "its list of axes")?;
-                axes.as_ints().unwrap_or_default().to_vec()
-            }
-            (None, None) => Vec::new(),
+        let &[1, channels, ref pixels @ ..] = &maps.dims[..] else {
+            return Err(node.invalid(format!("its input has the shape {:?}", maps.dims)));
         };
-        let mut axes: Vec<usize> = axes
-            .iter()
-            .filter_map(|&axis| super::shapes::axis(axis, rank))
-            .collect();
-        axes.sort_unstable();
-        let keeps = node.int("keepdims").unwrap_or(1) != 0;
-        if rank == 4 && axes == [1] && keeps && node.operator == "ReduceMean" {
-            return self.mean_of_channels(node, &maps);
-        }
-        if rank < 3 || axes != (2..rank).collect::<Vec<_>>() {
-            return Err(node.unsupported(
-                format!("it reduces the axes {axes:?} of the shape {:?}", maps.dims),
-                "means and maxima over height and width, and means over channels are supported",
-            ));
-        }
-        let mut dims = maps.dims[..2].to_vec();
-        dims.resize(if keeps { rank } else { 2 }, 1);
-        self.whole_maps(node, &maps, node.operator == "ReduceMax", dims)
-    }
-
-    /// A convolution with equal weights.
-    fn mean_of_channels(&mut self, node: &Node, maps: &Maps) -> Result<Maps, ImportError> {
-        let x = self.as_image(node, maps)?;
-        let channels = self.circuit.shape(x)[0];
-        let label = self.name(&node.name);
-        let weights = vec![1.0 / channels as f32; channels];
-        let block = self.whole(weight(label, [1, channels, 1, 1], weights));
-        let block = node.circuit(block)?;
-        let mean = self.circuit.conv(x, block, None, Window::default());
-        let mean = node.circuit(mean)?;
-        Ok(self.image_maps(mean))
-    }
-
-    fn whole_maps(
-        &mut self,
-        node: &Node,
-        maps: &Maps,
-        is_max: bool,
-        dims: Vec<usize>,
-    ) -> Result<Maps, ImportError> {
-        let plain = self.plain(maps);
+        let plain = self.plain(&maps);
         let x = node.circuit(plain)?;
-        let [channels, height, width] = self.circuit.shape(x);
-        if maps.dims.len() < 3 || maps.dims[1] != channels {
-            return Err(node.unsupported(
-                format!("its input has the shape {:?}", maps.dims),
-                "pools of images are supported",
-            ));
-        }
-        let pool = if is_max { Pool::Max } else { Pool::Average };
-        let pooled = self
-            .circuit
-            .pool(x, pool, [height, width], [1; 2], [0; 2], [1; 2]);
-        Ok(Maps::new(node.circuit(pooled)?, dims))
+        let sizes = [channels, pixels.iter().product(), 1];
+        let pooled = self.reduced(node, x, sizes, node.operator == "GlobalMaxPool")?;
+        let mut dims = maps.dims.clone();
+        dims[2..].fill(1);
+        Ok(Maps::new(pooled, dims))
     }
 }

@@ -1,24 +1,29 @@
 //! Reshapes and transpositions.
 
 use super::importer::Importer;
-use super::shapes::{axis, places, strides};
+use super::shapes::axis;
 use super::values::Maps;
 use crate::ImportError;
 use crate::node::Node;
-
-/// Numbers of an image that are moved one by one, where channels and pixels change places.
-const MOST_MOVED: usize = 1 << 20;
 
 /// The most dimensions of a value.
 const MOST_AXES: usize = 64;
 
 impl Importer {
     pub fn reshape(&mut self, node: &Node) -> Result<Maps, ImportError> {
-        let maps = self.maps(node, 0)?;
+        let mut maps = self.maps(node, 0)?;
+        let dims = self.new_dims(node, &maps.dims)?;
+        if maps.last {
+            // Only the pixels may get another shape, else the numbers move.
+            if dims.first() == Some(&1) && dims.last() == maps.dims.last() && dims.len() > 2 {
+                return Ok(Maps { dims, ..maps });
+            }
+            let moved = self.in_memory_order(&maps);
+            maps = node.circuit(moved)?;
+        }
         // Not as a vector: a second reshape may go back to feature maps.
         let padded = self.padded(&maps);
         let value = node.circuit(padded)?;
-        let dims = self.new_dims(node, &maps.dims)?;
         let numbers = |dims: &[usize]| dims.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
         if numbers(&dims) != numbers(&maps.dims) {
             return Err(node.invalid(format!(
@@ -106,48 +111,6 @@ impl Importer {
                 Ok(sizes.collect())
             }
         }
-    }
-
-    pub fn transpose(&mut self, node: &Node) -> Result<Maps, ImportError> {
-        let maps = self.maps(node, 0)?;
-        let plain = self.plain(&maps);
-        let value = node.circuit(plain)?;
-        let order = permutation(node, maps.dims.len())?;
-        let dims: Vec<usize> = order.iter().map(|&axis| maps.dims[axis]).collect();
-        // Dimensions of one do not matter.
-        let long: Vec<usize> = order
-            .iter()
-            .copied()
-            .filter(|&a| maps.dims[a] > 1)
-            .collect();
-        if long.is_sorted() {
-            return Ok(Maps::new(value, dims));
-        }
-        let numbers: usize = dims.iter().product();
-        let own = strides(&maps.dims);
-        let pixels = numbers / self.circuit.shape(value)[0];
-        let axes = self.channel_axes(value, &maps.dims);
-        let kept = |axes: usize| (axes..order.len()).all(|axis| order[axis] == axis);
-        let (x, moved) = match axes.filter(|&axes| kept(axes)) {
-            Some(axes) => {
-                let strides: Vec<usize> = order[..axes].iter().map(|&a| own[a] / pixels).collect();
-                (value, places(&dims[..axes], &strides))
-            }
-            None if numbers <= MOST_MOVED => {
-                let x =
-                    self.as_shape(node, &Maps::new(value, maps.dims.clone()), [numbers, 1, 1])?;
-                let strides: Vec<usize> = order.iter().map(|&axis| own[axis]).collect();
-                (x, places(&dims, &strides))
-            }
-            None => {
-                return Err(node.unsupported(
-                    format!("it moves {numbers} pixels of the shape {:?}", maps.dims),
-                    "permutations of channels are supported",
-                ));
-            }
-        };
-        let selected = self.circuit.select(x, moved);
-        Ok(Maps::new(node.circuit(selected)?, dims))
     }
 }
 

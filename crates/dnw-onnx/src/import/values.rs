@@ -22,6 +22,8 @@ pub struct Maps {
     pub dims: Vec<usize>,
     /// A padding that the next node may take over.
     pub padding: Option<Padding>,
+    /// Whether the model has the channels last: dimensions `[1, .., channels]`, where the circuit has `[channels, height, width]`.
+    pub last: bool,
 }
 
 /// Pixels around feature maps.
@@ -39,6 +41,7 @@ impl Maps {
             value,
             dims,
             padding: None,
+            last: false,
         }
     }
 }

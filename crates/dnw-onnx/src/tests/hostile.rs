@@ -154,11 +154,11 @@ fn cycles_are_refused_and_any_order_is_read() {
 
 #[test]
 fn what_is_not_supported_is_named_with_its_node_and_an_alternative() {
-    let unknown = Kit::new([1, 1, 1]).node("Erf", "x -> y", &[]);
+    let unknown = Kit::new([1, 1, 1]).node("Round", "x -> y", &[]);
     let error = unknown.import().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the node `node 0` (Erf) is not supported: the operator is not known"
+        "the node `node 0` (Round) is not supported: the operator is not known"
     );
     assert!(error.help().contains("SiLU"), "{}", error.help());
     let quantised = Kit::new([1, 1, 1]).node("DequantizeLinear", "x, x, x -> y", &[]);
@@ -178,11 +178,14 @@ fn what_is_not_supported_is_named_with_its_node_and_an_alternative() {
         ],
     );
     assert!(dilated.error().contains("`node 0` (MaxPool)"));
-    let signal =
-        Kit::new([1, 1, 4])
-            .floats("w", &[1, 1, 2], &[1.0; 2])
-            .node("Conv", "x, w -> y", &[]);
-    assert!(signal.error().contains("[1, 1, 2]"), "{}", signal.error());
+    let volume = Kit::new([1, 1, 4])
+        .floats("w", &[1, 1, 1, 1, 2], &[1.0; 2])
+        .node("Conv", "x, w -> y", &[]);
+    assert!(
+        volume.error().contains("[1, 1, 1, 1, 2]"),
+        "{}",
+        volume.error()
+    );
     let broken = Kit::new([1, 1, 1])
         .floats("w", &[1, 1, 1, 1], &[f32::NAN])
         .node("Conv", "x, w -> y", &[]);

@@ -2,7 +2,9 @@
 
 mod exporting;
 mod files;
+mod functions;
 mod hostile;
+mod images;
 mod kit;
 mod layers;
 mod moving;

@@ -1,8 +1,10 @@
 //! Checks of steps that compute each pixel from few others.
 
-use super::places::{LARGEST_ARENA, disjoint, maps, output, read, require, written};
+use super::csr;
+use super::places::{LARGEST_ARENA, disjoint, finite, maps, output, read, require, written};
 use crate::plan::{
-    ActivateMaps, Activation, Function, Maps, MultiplyMaps, PoolMaps, SoftmaxMaps, Window,
+    ActivateMaps, Activation, Function, Maps, MultiplyMaps, PixelNorm, PoolMaps, ResampleMaps,
+    SoftmaxMaps, UnfoldMaps, Window,
 };
 
 /// The largest window of a pool that is larger than its map.
@@ -44,6 +46,57 @@ pub(super) fn check_softmax(softmax: &SoftmaxMaps, arena: usize) -> Result<(), S
     )
 }
 
+pub(super) fn check_pixel_norm(norm: &PixelNorm, arena: usize) -> Result<(), String> {
+    maps(norm.from, arena)?;
+    output(norm.to, arena)?;
+    disjoint(&written(norm.to), &read(norm.from))?;
+    require(norm.from.shape == norm.to.shape, "a norm changes the shape")?;
+    let channels = norm.to.shape[0];
+    let fits = norm.scale.len() == channels && norm.shift.len() == channels;
+    require(fits, "a norm has other channels than its maps")?;
+    let numbers = finite(&norm.scale) && finite(&norm.shift);
+    let epsilon = norm.epsilon.is_finite() && norm.epsilon >= 0.0;
+    require(numbers && epsilon, "a norm is not finite")
+}
+
+pub(super) fn check_resample(resample: &ResampleMaps, arena: usize) -> Result<(), String> {
+    maps(resample.from, arena)?;
+    output(resample.to, arena)?;
+    disjoint(&written(resample.to), &read(resample.from))?;
+    let ([channels, height, width], to) = (resample.from.shape, resample.to.shape);
+    require(
+        to[0] == channels,
+        "sums of rows and columns change the number of channels",
+    )?;
+    let axes = [
+        (&resample.rows, height, to[1]),
+        (&resample.columns, width, to[2]),
+    ];
+    for (taps, size, outputs) in axes {
+        csr(&taps.starts, outputs, taps.inputs.len())?;
+        require(
+            taps.weights.len() == taps.inputs.len() && finite(&taps.weights),
+            "the weights of rows or columns are not finite or not as many as these",
+        )?;
+        let inside = taps.inputs.iter().all(|&input| (input as usize) < size);
+        require(inside, "a sum reads a row or column outside its maps")?;
+    }
+    Ok(())
+}
+
+pub(super) fn check_unfold(unfold: &UnfoldMaps, arena: usize) -> Result<(), String> {
+    maps(unfold.from, arena)?;
+    output(unfold.to, arena)?;
+    disjoint(&written(unfold.to), &read(unfold.from))?;
+    let ([channels, height, width], side) = (unfold.from.shape, unfold.side);
+    let product = |a: usize, b: usize| a.checked_mul(b);
+    let [to, rows, columns] = unfold.to.shape;
+    let fits = product(side, side).and_then(|area| product(area, to)) == Some(channels)
+        && product(height, side) == Some(rows)
+        && product(width, side) == Some(columns);
+    require(fits, "blocks of pixels do not fit their channels")
+}
+
 pub(super) fn check_pool(pool: &PoolMaps, arena: usize) -> Result<(), String> {
     maps(pool.from, arena)?;
     output(pool.to, arena)?;
@@ -80,7 +133,14 @@ fn check_activation(activation: Activation) -> Result<(), String> {
         Function::Clip { low, high } => low.is_finite() && high.is_finite() && low <= high,
         Function::LeakyRelu { slope } => slope.is_finite(),
         Function::HardSigmoid { slope, shift } => slope.is_finite() && shift.is_finite(),
-        Function::Sigmoid => true,
+        Function::Sigmoid
+        | Function::Normal
+        | Function::Softplus
+        | Function::Exp
+        | Function::Ln
+        | Function::Sqrt
+        | Function::Reciprocal
+        | Function::Abs => true,
     };
     require(
         valid,

@@ -7,8 +7,8 @@ use super::limits;
 use super::weights::{self, Targets};
 use crate::plan::{
     ActivateMaps, Activation, AddMaps, Constant, CopyPixels, Depthwise, Edges, Function, Input,
-    Kernels, Linear, Maps, MultiplyMaps, NormMaps, Op, Pad, Padded, Piece, Pool, PoolMaps,
-    SoftmaxMaps, Step, Sums, Window,
+    Kernels, Linear, Maps, MultiplyMaps, NormMaps, Op, Pad, Padded, Piece, PixelNorm, Pool,
+    PoolMaps, ResampleMaps, SoftmaxMaps, Step, Sums, Taps, UnfoldMaps, Window,
 };
 
 fields!(Input: name, shape, mean, deviation, resize, classes);
@@ -23,6 +23,9 @@ fields!(ActivateMaps: from, to, activation);
 fields!(Activation: function, gated);
 fields!(MultiplyMaps: from, by, to);
 fields!(SoftmaxMaps: from, to);
+fields!(PixelNorm: from, to, epsilon, scale, shift);
+fields!(ResampleMaps: from, to, rows, columns);
+fields!(UnfoldMaps: from, to, side);
 
 impl Element for String {
     const NAME: &'static str = "names of classes";
@@ -99,7 +102,7 @@ macro_rules! variants {
 }
 
 variants!(Op, "operation": 1 Pad, 2 Sums, 3 Depthwise, 4 Linear, 5 Pool, 6 Norm, 7 Add, 8 Copy,
-    9 Activation, 10 Product, 11 Softmax);
+    9 Activation, 10 Product, 11 Softmax, 12 PixelNorm, 13 Resample, 14 Unfold);
 
 impl Code for Pool {
     fn write(&self, to: &mut Writer) {
@@ -127,6 +130,13 @@ impl Code for Function {
             Self::LeakyRelu { slope } => (1, vec![slope]),
             Self::HardSigmoid { slope, shift } => (2, vec![slope, shift]),
             Self::Sigmoid => (3, vec![]),
+            Self::Normal => (4, vec![]),
+            Self::Softplus => (5, vec![]),
+            Self::Exp => (6, vec![]),
+            Self::Ln => (7, vec![]),
+            Self::Sqrt => (8, vec![]),
+            Self::Reciprocal => (9, vec![]),
+            Self::Abs => (10, vec![]),
         };
         to.tag(tag);
         constants.iter().for_each(|constant| constant.write(to));
@@ -146,6 +156,13 @@ impl Code for Function {
                 shift: Code::read(from)?,
             }),
             3 => Ok(Self::Sigmoid),
+            4 => Ok(Self::Normal),
+            5 => Ok(Self::Softplus),
+            6 => Ok(Self::Exp),
+            7 => Ok(Self::Ln),
+            8 => Ok(Self::Sqrt),
+            9 => Ok(Self::Reciprocal),
+            10 => Ok(Self::Abs),
             tag => Err(from.unknown("activation", tag)),
         }
     }
@@ -291,6 +308,22 @@ impl Code for Linear {
             weights,
             bias,
             relu: Code::read(from)?,
+        })
+    }
+}
+
+impl Code for Taps {
+    fn write(&self, to: &mut Writer) {
+        to.runs(&self.starts);
+        to.runs(&self.inputs);
+        self.weights.write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, FileError> {
+        Ok(Self {
+            starts: from.runs(usize::MAX)?,
+            inputs: from.runs(usize::MAX)?,
+            weights: Code::read(from)?,
         })
     }
 }

@@ -96,7 +96,7 @@ fn an_operation_of_a_newer_version_is_told_from_one_that_cannot_be() {
     bytes[at] = 200;
     let invalid = error(&changed.assemble());
     assert!(invalid.to_string().contains("operation 200 does not exist"));
-    changed.version = [1, 1];
+    changed.version = [1, 99];
     assert!(matches!(
         error(&changed.assemble()),
         FileError::Newer { .. }

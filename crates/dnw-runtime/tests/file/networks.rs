@@ -62,7 +62,13 @@ pub fn network(seed: u64) -> Plan {
     let activate = ActivateMaps {
         from: added,
         to: added,
-        activation: activation(random),
+        activation: loop {
+            // Not those that are undefined for some numbers.
+            let activation = activation(random);
+            if !matches!(activation.function, Function::Sqrt | Function::Reciprocal) {
+                break activation;
+            }
+        },
     };
     let scaled = memory.maps(mixed.shape);
     let product = MultiplyMaps {
@@ -74,6 +80,30 @@ pub fn network(seed: u64) -> Plan {
     let softmax = SoftmaxMaps {
         from: scaled,
         to: shares,
+    };
+    let even = memory.maps(mixed.shape);
+    let pixel_norm = PixelNorm {
+        from: shares,
+        to: even,
+        epsilon: 1e-3,
+        scale: random.weights(channels),
+        shift: random.weights(channels),
+    };
+    let [_, height, width] = mixed.shape;
+    let large = memory.maps([channels, height + 1, 2 * width]);
+    let resample = ResampleMaps {
+        from: even,
+        to: large,
+        rows: taps(random, height + 1, height),
+        columns: taps(random, 2 * width, width),
+    };
+    let side = if channels.is_multiple_of(4) { 2 } else { 1 };
+    let [_, height, width] = large.shape;
+    let unfolded = memory.maps([channels / side / side, side * height, side * width]);
+    let unfold = UnfoldMaps {
+        from: large,
+        to: unfolded,
+        side,
     };
     let output = memory.maps([2 + random.below(5), 1, 1]);
     let ops = [
@@ -88,6 +118,9 @@ pub fn network(seed: u64) -> Plan {
         Op::Pool(pool),
         Op::Product(product),
         Op::Softmax(softmax),
+        Op::PixelNorm(pixel_norm),
+        Op::Resample(resample),
+        Op::Unfold(unfold),
         Op::Linear(linear(random, small, output)),
     ];
     let steps = ops.into_iter().enumerate().map(|(i, op)| Step {
@@ -113,6 +146,15 @@ pub fn network(seed: u64) -> Plan {
             values: random.weights(channels * constant.pixels()),
         }],
         steps: steps.collect(),
+    }
+}
+
+fn taps(random: &mut Random, outputs: usize, size: usize) -> Taps {
+    let [starts, inputs] = members(random, outputs, size, 2);
+    Taps {
+        weights: random.weights(inputs.len()),
+        starts,
+        inputs,
     }
 }
 

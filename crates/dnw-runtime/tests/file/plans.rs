@@ -61,7 +61,7 @@ fn step(random: &mut Random) -> Step {
 }
 
 fn op(random: &mut Random) -> Op {
-    match random.below(11) {
+    match random.below(14) {
         0 => Op::Pad(Pad {
             from: maps(random),
             to: random.below(10_000),
@@ -108,6 +108,27 @@ fn op(random: &mut Random) -> Op {
             from: maps(random),
             to: maps(random),
         }),
+        10 => {
+            let channels = random.below(20);
+            Op::PixelNorm(PixelNorm {
+                from: maps(random),
+                to: maps(random),
+                epsilon: 1e-5,
+                scale: random.weights(channels),
+                shift: random.weights(channels),
+            })
+        }
+        11 => Op::Resample(ResampleMaps {
+            from: maps(random),
+            to: maps(random),
+            rows: taps(random),
+            columns: taps(random),
+        }),
+        12 => Op::Unfold(UnfoldMaps {
+            from: maps(random),
+            to: maps(random),
+            side: random.below(4),
+        }),
         _ => Op::Copy(CopyPixels {
             to: maps(random),
             pieces: pieces(random),
@@ -116,7 +137,7 @@ fn op(random: &mut Random) -> Op {
 }
 
 pub fn activation(random: &mut Random) -> Activation {
-    let function = match random.below(4) {
+    let function = match random.below(11) {
         0 => Function::Clip {
             low: -random.weight(1.0).abs(),
             high: 6.0,
@@ -128,11 +149,28 @@ pub fn activation(random: &mut Random) -> Activation {
             slope: random.weight(1.0),
             shift: 0.5,
         },
+        3 => Function::Normal,
+        4 => Function::Softplus,
+        5 => Function::Exp,
+        6 => Function::Ln,
+        7 => Function::Sqrt,
+        8 => Function::Reciprocal,
+        9 => Function::Abs,
         _ => Function::Sigmoid,
     };
     Activation {
         function,
         gated: random.one_in(2),
+    }
+}
+
+fn taps(random: &mut Random) -> Taps {
+    let outputs = random.below(12);
+    let [starts, inputs] = any_members(random, outputs, 9, 4);
+    Taps {
+        weights: random.weights(inputs.len()),
+        starts,
+        inputs,
     }
 }
 

@@ -144,3 +144,75 @@ fn every_window_of_a_pool_has_a_pixel() {
     assert!(error(pool(1, usize::MAX, 0, 3)).contains("window"));
     assert!(error(pool(0, 1, 0, 1)).contains("window"));
 }
+
+#[test]
+fn resampling_reads_rows_and_columns_of_its_maps() {
+    let taps = |starts: &[u32], inputs: &[u32]| Taps {
+        starts: starts.to_vec(),
+        inputs: inputs.to_vec(),
+        weights: vec![0.5; inputs.len()],
+    };
+    let resample = |rows: Taps, columns: Taps| {
+        Op::Resample(ResampleMaps {
+            from: Maps::new(0, SHAPE),
+            to: Maps::new(128, SHAPE),
+            rows,
+            columns,
+        })
+    };
+    // The sum of columns 2 and 0, column 1 and nothing; each halved twice.
+    let row = || taps(&[0, 1], &[0]);
+    let sums = run(resample(row(), taps(&[0, 2, 3, 3], &[2, 0, 1])));
+    assert_eq!(sums, [1.0, 0.5, 0.0, -2.25, -0.5, 0.0]);
+    let columns = || taps(&[0, 1, 2, 3], &[0, 1, 2]);
+    assert!(error(resample(row(), taps(&[0, 1, 2, 3], &[0, 3, 1]))).contains("outside"));
+    assert!(error(resample(taps(&[0, 1], &[1]), columns())).contains("outside"));
+    assert!(error(resample(taps(&[0, 1, 2], &[0, 0]), columns())).contains("counted"));
+    assert!(error(resample(row(), taps(&[0, 2, 1, 3], &[0, 1, 2]))).contains("counted"));
+    let few = Taps {
+        weights: vec![1.0],
+        ..columns()
+    };
+    assert!(error(resample(row(), few)).contains("weights"));
+}
+
+#[test]
+fn channels_become_blocks_of_pixels_that_fit_them() {
+    let unfold = |from: [usize; 3], to: [usize; 3], side| {
+        let mut plan = plan(Op::Unfold(UnfoldMaps {
+            from: Maps::new(0, from),
+            to: Maps::new(128, to),
+            side,
+        }));
+        plan.output = Maps::new(128, [1, 1, 1]);
+        Model::new(plan)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(unfold([4, 1, 3], [1, 2, 6], 2), Ok(()));
+    for (from, to, side) in [
+        ([3, 1, 3], [1, 2, 6], 2),
+        ([4, 1, 3], [1, 6, 2], 2),
+        ([4, 1, 3], [1, 2, 6], 0),
+        ([4, 1, 3], [1, 2, 6], usize::MAX),
+    ] {
+        assert!(unfold(from, to, side).unwrap_err().contains("blocks"));
+    }
+}
+
+#[test]
+fn pixels_are_normed_over_their_channels() {
+    let norm = |channels: usize, epsilon| {
+        Op::PixelNorm(PixelNorm {
+            from: Maps::new(0, SHAPE),
+            to: Maps::new(128, SHAPE),
+            epsilon,
+            scale: vec![1.0; channels],
+            shift: vec![0.5; channels],
+        })
+    };
+    // Means 0, 0, -2.5; deviations 1, 2, 5.5.
+    assert_eq!(run(norm(2, 0.0)), [1.5, 1.5, 1.5, -0.5, -0.5, -0.5]);
+    assert!(error(norm(3, 0.0)).contains("channels"));
+    assert!(error(norm(2, f32::NAN)).contains("finite"));
+}
