@@ -62,9 +62,15 @@ pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
         passes::fold_norms(&mut graph);
     }
     if passes.fuse {
+        passes::fuse_gates(&mut graph);
+    }
+    if passes.fold_norms && passes.fuse {
+        passes::fold_norms(&mut graph);
+        passes::remove_identities(&mut graph);
+    }
+    if passes.fuse {
         passes::fuse_constant_channels(&mut graph);
         passes::fuse(&mut graph);
-        passes::fuse_gates(&mut graph);
     }
     if passes.strips {
         passes::fuse_depthwise(&mut graph);

@@ -1,11 +1,12 @@
 //! Passes over the graph.
 
-use std::collections::BTreeSet;
+mod gates;
 
-use dnw_runtime::plan::Activation;
+use std::collections::BTreeSet;
 
 use crate::cost;
 use crate::graph::{Conv, Graph, Op, Then};
+pub(crate) use gates::{fuse_gates, remove_identities};
 
 /// Which optimisations are made. All but `strips` are by default; each can be switched off, to find out what it is worth or whether it is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,32 +281,6 @@ fn fuse_sum(graph: &mut Graph, at: usize, conv: usize, other: usize) {
     });
     if !is_constant {
         graph.nodes[at].inputs.push(other);
-    }
-}
-
-/// Makes the product of an input with its own activation one activation: SiLU is `x sigmoid(x)`.
-pub(crate) fn fuse_gates(graph: &mut Graph) {
-    for at in 0..graph.nodes.len() {
-        let (Op::Product, &[a, b]) = (&graph.nodes[at].op, &graph.nodes[at].inputs[..]) else {
-            continue;
-        };
-        let readers = graph.readers();
-        for (x, gate) in [(a, b), (b, a)] {
-            let activation = match &graph.nodes[gate].op {
-                Op::Activation(activation) if !activation.gated => *activation,
-                _ => continue,
-            };
-            if graph.nodes[gate].inputs == [x] && readers[gate] == 1 {
-                graph.nodes[at].op = Op::Activation(Activation {
-                    gated: true,
-                    ..activation
-                });
-                graph.nodes[at].inputs = vec![x];
-                graph.nodes[gate].op = Op::Removed;
-                graph.nodes[gate].inputs.clear();
-                break;
-            }
-        }
     }
 }
 
