@@ -77,5 +77,5 @@ fn normal(tensor: &TensorView<'_>, entry: usize) -> f64 {
     let bits = draw(tensor, entry);
     let unit = |half: u64| (half as f64 + 0.5) / f64::from(u32::MAX);
     let (radius, angle) = (unit(bits >> 32), unit(bits & u64::from(u32::MAX)));
-    (-2.0 * radius.min(1.0).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    (-2.0 * libm::log(radius.min(1.0))).sqrt() * libm::cos(std::f64::consts::TAU * angle)
 }

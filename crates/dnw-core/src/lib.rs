@@ -83,6 +83,7 @@ pub use gradient::{Gradient, Penalty};
 pub use graph::{GraphSpec, NeuralGraph, NodeFunction};
 pub use layers::{DnwLinear, DnwLinearConfig, MaskedConv2d, MaskedConv2dConfig};
 pub use moving::carry_masks;
+pub use ops::cross_entropy;
 pub use real_edges::RealEdges;
 pub use regrowth::Regrowth;
 pub use rule::Rule;

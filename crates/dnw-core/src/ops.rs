@@ -7,16 +7,22 @@
 mod add_relu;
 mod averages;
 mod batch_norm;
+mod bias;
+mod clip_norm;
 mod convolution;
 mod cpu;
+mod cross_entropy;
 // Burn calls its ndarray backend deprecated; it is one of ours for as long as Burn publishes it.
 #[cfg_attr(feature = "ndarray", allow(deprecated))]
 mod dispatch;
+mod global_average;
 #[cfg(feature = "cube")]
 mod gpu;
 mod index;
+mod instance_norm;
 mod kernels;
 mod levels;
+mod linear;
 mod masked_weight;
 mod node;
 mod product;
@@ -28,17 +34,23 @@ mod testing;
 
 pub use add_relu::add_rectified;
 pub use averages::BatchStatistics;
+pub use clip_norm::clip_norm;
+pub use cross_entropy::cross_entropy;
+pub use global_average::global_average;
 pub use kernels::Kernels;
 pub use node::{GraphNodes, GraphNorm};
 
 pub(crate) use averages::{Move, move_averages};
 pub(crate) use batch_norm::batch_norm;
-pub(crate) use convolution::wired_convolution;
+pub(crate) use bias::add_bias;
+pub(crate) use convolution::{convolution, wired_convolution};
 pub(crate) use cpu::Address;
 pub(crate) use index::IndexCache;
+pub(crate) use instance_norm::instance_norm;
 pub(crate) use kernels::is_cpu;
 pub(crate) use levels::levels;
-pub(crate) use node::{instance_norm, node_function};
+pub(crate) use linear::linear;
+pub(crate) use node::node_function;
 pub(crate) use product::{wired_linear, wired_product};
 pub(crate) use select::{Selecting, Surveyed, TopK, select_top_k, toggle_mask};
 pub(crate) use sgd::{SgdStep, address, sgd_step};

@@ -9,6 +9,8 @@ use burn::tensor::{Device, Tensor};
 
 use crate::{ops, surveys};
 
+pub use crate::ops::clip_norm;
+
 /// Stochastic gradient descent with momentum and weight decay: `v <- momentum v + (g + decay w)`,
 /// `w <- w - rate v`. The momentum buffer starts as the first gradient, without dampening, as in PyTorch.
 ///

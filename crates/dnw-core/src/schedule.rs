@@ -156,7 +156,7 @@ impl Curve {
         match self {
             Self::Linear => 1.0 - t,
             Self::Cubic => (1.0 - t).powi(3),
-            Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * t).cos()),
+            Self::Cosine => 0.5 * (1.0 + libm::cos(std::f64::consts::PI * t)),
         }
     }
 }

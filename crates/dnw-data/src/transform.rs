@@ -226,7 +226,7 @@ fn random_window([height, width]: [usize; 2], rng: &mut Rng) -> Window {
     let pixels = |side: f64| side.round_ties_even() as usize;
     for _ in 0..TRIES {
         let target = area * between(rng, SCALE);
-        let ratio = between(rng, (RATIO.0.ln(), RATIO.1.ln())).exp();
+        let ratio = libm::exp(between(rng, (libm::log(RATIO.0), libm::log(RATIO.1))));
         let [rows, columns] = [
             pixels((target / ratio).sqrt()),
             pixels((target * ratio).sqrt()),

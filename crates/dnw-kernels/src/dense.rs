@@ -1,7 +1,9 @@
 //! Dense products, for the gradient of every possible edge and for wirings of high density.
 //!
-//! The product is the `gemm` crate's. It splits work by rows and columns of the result, never along the sum, so that the result has the
-//! same bits for any number of threads; tests check this.
+//! The product is that of the `gemm` crate, through the functions beneath its own: they split work by rows and columns of the result, never along
+//! the sum, so that the result has the same bits for any number of threads, and with `DEPTH` and `conjugate` for vectors of any width.
+
+use gemm_common::Parallelism;
 
 use crate::tiles::Tiles;
 
@@ -50,16 +52,6 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The transpose.
-    fn transposed(self) -> Strided<*const f32> {
-        let Strided { start, row, column } = self.strided();
-        Strided {
-            start,
-            row: column,
-            column: row,
-        }
-    }
-
     fn check(&self, length: usize) {
         let end = self.start + (self.rows - 1) * self.stride + length;
         assert!(end <= self.values.len(), "rows outside their matrix");
@@ -74,7 +66,23 @@ struct Strided<P> {
     column: isize,
 }
 
+impl<P> Strided<P> {
+    fn transposed(self) -> Self {
+        Self {
+            row: self.column,
+            column: self.row,
+            ..self
+        }
+    }
+}
+
+/// The terms of a sum that are added before their total is added to the result. `gemm` adds at least this many in one go, and more where a
+/// machine's caches are larger.
+const DEPTH: usize = 512;
+
 /// `to = a b`, or `to += a b` if `accumulate` is set. The sizes are the rows and columns of `to`, and the length of the sums.
+///
+/// Every machine with fused multiply-adds adds in the same order: `DEPTH` terms one after another, then the next.
 ///
 /// # Safety
 /// All elements of the three matrices are valid memory, and nobody else borrows any element of `to`.
@@ -84,32 +92,44 @@ unsafe fn call(
     b: Strided<*const f32>,
     to: Strided<*mut f32>,
     accumulate: bool,
-    parallelism: gemm::Parallelism,
+    parallelism: Parallelism,
 ) {
-    let a = a.strided();
-    // SAFETY: the caller guarantees it.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            length,
-            to.start,
-            to.column,
-            to.row,
-            accumulate,
-            a.start,
-            a.column,
-            a.row,
-            b.start,
-            b.column,
-            b.row,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    let mut a = a.strided();
+    let (mut b, mut to, mut sizes) = (b, to, [rows, columns]);
+    // The kernels write along the columns of the result: the transposed product writes along its rows.
+    if to.column < to.row {
+        (a, b, to) = (b.transposed(), a.transposed(), to.transposed());
+        sizes.reverse();
+    }
+    // For real numbers this changes nothing but the loop. `gemm` has others for small results, which add as many partial sums as a vector of
+    // the machine has lanes, and are not for conjugates.
+    let conjugate = true;
+    let product = gemm_f32::gemm::f32::get_gemm_fn();
+    for first in (0..length).step_by(DEPTH) {
+        // SAFETY: the caller guarantees it; the terms are inside the rows of `a` and the columns of `b`.
+        unsafe {
+            product(
+                sizes[0],
+                sizes[1],
+                DEPTH.min(length - first),
+                to.start,
+                to.column,
+                to.row,
+                accumulate || first > 0,
+                a.start.offset(first as isize * a.column),
+                a.column,
+                a.row,
+                b.start.offset(first as isize * b.row),
+                b.column,
+                b.row,
+                1.0,
+                1.0,
+                conjugate,
+                false,
+                false,
+                parallelism,
+            );
+        }
     }
 }
 
@@ -169,10 +189,10 @@ pub(crate) fn outer(
         call(
             [a.rows, b.rows, length],
             a,
-            b.transposed(),
+            b.strided().transposed(),
             to,
             accumulate,
-            gemm::Parallelism::Rayon(0),
+            Parallelism::Rayon(0),
         );
     }
 }
@@ -206,10 +226,10 @@ pub(crate) unsafe fn outer_block(
         call(
             [a.rows, b.rows, length],
             a,
-            b.transposed(),
+            b.strided().transposed(),
             to,
             false,
-            gemm::Parallelism::None,
+            Parallelism::None,
         );
     }
 }
@@ -224,20 +244,12 @@ pub(crate) fn product(
     accumulate: bool,
 ) {
     let _span = tracing::trace_span!("dense product").entered();
-    multiply(
-        a,
-        b,
-        length,
-        out,
-        stride,
-        accumulate,
-        gemm::Parallelism::Rayon(0),
-    );
+    multiply(a, b, length, out, stride, accumulate, Parallelism::Rayon(0));
 }
 
 /// [`product`], single-threaded and without accumulation, so that several can run concurrently.
 pub(crate) fn product_single_threaded(a: Rows<'_>, b: Rows<'_>, length: usize, out: &mut [f32]) {
-    multiply(a, b, length, out, length, false, gemm::Parallelism::None);
+    multiply(a, b, length, out, length, false, Parallelism::None);
 }
 
 fn multiply(
@@ -247,7 +259,7 @@ fn multiply(
     out: &mut [f32],
     stride: usize,
     accumulate: bool,
-    parallelism: gemm::Parallelism,
+    parallelism: Parallelism,
 ) {
     if a.rows == 0 || length == 0 {
         return;

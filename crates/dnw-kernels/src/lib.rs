@@ -45,6 +45,8 @@ mod layout;
 #[cfg(feature = "training")]
 pub mod levels;
 #[cfg(feature = "training")]
+pub mod linear;
+#[cfg(feature = "training")]
 pub mod node;
 #[cfg(feature = "training")]
 pub mod norm;

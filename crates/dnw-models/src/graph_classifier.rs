@@ -13,6 +13,7 @@ use dnw_circuit::Circuit;
 use dnw_core::graph::{
     GraphConfig, GraphError, GraphSpec, ImageNodes, NeuralGraph, Outputs, instance_norm, random,
 };
+use dnw_core::layers::apply;
 use serde::{Deserialize, Serialize};
 
 use crate::circuit::CircuitWriter;
@@ -191,8 +192,8 @@ impl Classifier for GraphClassifier {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let gathered = self.graph.forward(self.fold(images));
         let active = activation::relu(instance_norm(&self.norm, gathered));
-        self.fc
-            .forward(average_over_grid(active, self.grid).flatten(1, 3))
+        let cells = average_over_grid(active, self.grid);
+        apply(&self.fc, cells.flatten::<2>(1, 3))
     }
 
     fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {

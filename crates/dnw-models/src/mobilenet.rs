@@ -12,7 +12,7 @@ use dnw_circuit::Circuit;
 use dnw_core::graph::{
     BatchNodes, GraphConfig, GraphSpec, NeuralGraph, Outputs, batch_norm_rectified,
 };
-use dnw_core::layers::apply;
+use dnw_core::layers::{apply, convolve, global_average};
 use dnw_core::{Budget, DnwLinearConfig, WiringError};
 use serde::{Deserialize, Serialize};
 
@@ -211,10 +211,10 @@ impl MobileNetConfig {
 
 impl Classifier for MobileNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let first = self.conv1.forward(images);
+        let first = convolve(&self.conv1, images);
         let x = self.stages.iter().fold(first, |x, stage| stage.forward(x));
         let x = batch_norm_rectified(&self.bn, x);
-        apply(&self.fc, average(x))
+        apply(&self.fc, global_average(x))
     }
 
     fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {
@@ -234,11 +234,6 @@ impl Classifier for MobileNet {
         let logits = writer.linear("fc", x, &self.fc)?;
         writer.finish(logits)
     }
-}
-
-/// Global average pooling: `[batch, channels, height, width]` to `[batch, channels]`.
-pub(crate) fn average(x: Tensor<4>) -> Tensor<2> {
-    x.mean_dim(3).mean_dim(2).flatten(1, 3)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::tensor::{Device, Tensor};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
 use dnw_core::graph::batch_norm_rectified;
+use dnw_core::layers::{apply, convolve, global_average};
 use serde::{Deserialize, Serialize};
 
 use crate::circuit::CircuitWriter;
-use crate::mobilenet::average;
 use crate::{Classifier, ModelError, NoCircuit};
 
 /// Configuration of a [`MobileNetDense`].
@@ -128,8 +128,8 @@ impl MobileNetDenseConfig {
 
 impl Separable {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = batch_norm_rectified(&self.bn1, self.depthwise.forward(x));
-        batch_norm_rectified(&self.bn2, self.pointwise.forward(x))
+        let x = batch_norm_rectified(&self.bn1, convolve(&self.depthwise, x));
+        batch_norm_rectified(&self.bn2, convolve(&self.pointwise, x))
     }
 
     fn write(
@@ -149,9 +149,9 @@ impl Separable {
 
 impl Classifier for MobileNetDense {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = batch_norm_rectified(&self.bn1, self.conv1.forward(images));
+        let x = batch_norm_rectified(&self.bn1, convolve(&self.conv1, images));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        self.fc.forward(average(x))
+        apply(&self.fc, global_average(x))
     }
 
     fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {

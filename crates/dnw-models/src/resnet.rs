@@ -10,11 +10,10 @@ use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, Pa
 use burn::tensor::{Device, Tensor};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
 use dnw_core::graph::{add_rectified, batch_norm, batch_norm_rectified};
-use dnw_core::layers::{apply, convolve};
+use dnw_core::layers::{apply, convolve, global_average};
 use serde::{Deserialize, Serialize};
 
 use crate::circuit::CircuitWriter;
-use crate::mobilenet::average;
 use crate::{Classifier, ModelError, NoCircuit};
 
 /// Configuration of a [`ResNet`]; the default is ResNet-50 for large images.
@@ -266,7 +265,7 @@ impl Classifier for ResNet {
             None => x,
         };
         let x = self.blocks().fold(x, |x, (_, block)| block.forward(x));
-        apply(&self.fc, average(x))
+        apply(&self.fc, global_average(x))
     }
 
     fn circuit(&self, image: [usize; 3]) -> Result<Circuit, NoCircuit> {

@@ -22,6 +22,7 @@ use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use dnw_circuit::{Circuit, CircuitError, ValueId};
 use dnw_core::graph::{CyclicGraph, ImageNodes, NeuralGraph, batch_norm, batch_norm_rectified};
+use dnw_core::layers::{apply, convolve};
 use dnw_ode::{Integrator, OdeError};
 
 use crate::circuit::CircuitWriter;
@@ -220,8 +221,8 @@ impl Stem {
     }
 
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = batch_norm_rectified(&self.norm1, self.conv1.forward(images));
-        batch_norm(&self.norm2, self.conv3.forward(self.conv2.forward(x)))
+        let x = batch_norm_rectified(&self.norm1, convolve(&self.conv1, images));
+        batch_norm(&self.norm2, convolve(&self.conv3, convolve(&self.conv2, x)))
     }
 
     fn write(&self, writer: &mut CircuitWriter, x: ValueId) -> Result<ValueId, CircuitError> {
@@ -256,7 +257,7 @@ impl<G: TinyGraph> Tiny<G> {
         let outputs = 0..self.outputs;
         let centre = state.slice([0..batch, outputs, top..top + 3, left..left + 3]);
         let pooled = avg_pool2d(centre, AvgPoolOptions::new([2, 2]));
-        self.fc.forward(pooled.reshape([batch, self.outputs]))
+        apply(&self.fc, pooled.reshape([batch, self.outputs]))
     }
 }
 

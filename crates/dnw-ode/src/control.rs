@@ -160,7 +160,7 @@ impl Adaptive {
         let h1 = if d1 <= 1e-15 && d2 <= 1e-15 {
             f64::max(1e-6, h0 * 1e-3)
         } else {
-            (0.01 / steepest).powf(1.0 / f64::from(order))
+            libm::pow(0.01 / steepest, 1.0 / f64::from(order))
         };
         Ok(if 100.0 * h0 < h1 { 100.0 * h0 } else { h1 })
     }
@@ -171,7 +171,7 @@ impl Adaptive {
             return step * self.grow;
         }
         let least = if ratio < 1.0 { 1.0 } else { self.shrink };
-        let factor = self.safety / ratio.powf(1.0 / f64::from(order));
+        let factor = self.safety / libm::pow(ratio, 1.0 / f64::from(order));
         // `max` first: it also turns NaN into `least`.
         step * factor.max(least).min(self.grow)
     }

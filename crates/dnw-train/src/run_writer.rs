@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 use dnw_models::Classifier;
 
+use crate::compiled::prediction::probabilities;
 use crate::data::DataSet;
 use crate::run::Checkpoint;
 use crate::run::frame::Frame;
@@ -298,9 +299,14 @@ impl<'a> RunWriter<'a> {
         }
         let model = training.model.valid();
         let images = self.samples.tensor(&training.device().clone().inner());
-        let probabilities = activation::softmax(model.forward(images.clone()), 1);
-        let shape = probabilities.dims();
-        frame.put_f32("probabilities", &shape, &values(probabilities));
+        let logits = model.forward(images.clone());
+        let shape = logits.dims();
+        let probabilities: Vec<f32> = values(logits)
+            .chunks_exact(shape[1])
+            .flat_map(probabilities)
+            .map(|probability| probability as f32)
+            .collect();
+        frame.put_f32("probabilities", &shape, &probabilities);
         if let Some(maps) = with_maps.then(|| model.node_maps(images)).flatten() {
             let shape = maps.dims();
             let (quantised, scale) = quantise(&values(maps), shape);
@@ -343,7 +349,10 @@ fn quantise(maps: &[f32], [_, nodes, height, width]: [usize; 4]) -> (Vec<i8>, Ve
 fn frame_moments(updates: u64, entries: u64) -> BTreeSet<u64> {
     let fit = FRAME_BYTES / (4 * entries).max(1);
     let frames = fit.clamp(MIN_FRAMES, MAX_FRAMES);
-    let moment = |i: u64| (updates as f64 * (i as f64 / frames as f64).powf(1.5)).round() as u64;
+    let moment = |i: u64| {
+        let share = i as f64 / frames as f64;
+        (updates as f64 * share * share.sqrt()).round() as u64
+    };
     (1..frames)
         .map(moment)
         .filter(|&update| update > 0 && update < updates)

@@ -70,7 +70,7 @@ impl Rate {
             }
             RateShape::Cosine => {
                 let share = (update - warm_up) / (length - warm_up).max(1.0);
-                largest * 0.5 * (1.0 + (std::f64::consts::PI * share.min(1.0)).cos())
+                largest * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * share.min(1.0)))
             }
         }
     }

@@ -7,7 +7,6 @@
 //! There is one model, on the first device. Only this model is updated and rewired. With several devices or half precision
 //! ([`Execution`]), each update computes its gradients on copies that last as long as the update, so wirings cannot diverge.
 
-use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use dnw_core::{Rewiring, Wired, on_workers};
@@ -23,6 +22,7 @@ use crate::schedule::Rate;
 mod arithmetic;
 mod averages;
 mod batch_tensors;
+mod clipping;
 mod error;
 mod evaluation;
 mod execution;
@@ -43,6 +43,7 @@ pub use precision::{Precision, UnknownPrecision};
 pub use record::{RestoreError, TrainingRecord};
 
 use averages::Averages;
+use clipping::clip;
 use error::Failure;
 use loss_scale::{LossScale, are_finite};
 use optimizer::optimizer;
@@ -66,7 +67,6 @@ struct Plan {
     phases: Vec<(u64, f64)>,
     rate: Rate,
     optimizer: OptimizerRecipe,
-    loss: CrossEntropyLoss,
     execution: Execution,
     image: [usize; 3],
 }
@@ -116,9 +116,6 @@ impl<M: Classifier> Training<M> {
         let per_epoch = loader.batches_per_epoch() as u64;
         let phases = recipe.phases(per_epoch);
         let updates = phases.iter().map(|(updates, _)| updates).sum();
-        let smoothing = recipe.optimizer.label_smoothing;
-        let loss = CrossEntropyLossConfig::new()
-            .with_smoothing((smoothing > 0.0).then_some(smoothing as f32));
         let wire = recipe.wire(updates, data.classes.len())?;
         let failed = |message: String| {
             let begins = Failure {
@@ -141,7 +138,6 @@ impl<M: Classifier> Training<M> {
                 rate: Rate::new(&recipe.optimizer, &phases, per_epoch),
                 phases,
                 optimizer: recipe.optimizer.clone(),
-                loss: loss.init(execution.device()),
                 execution,
                 image: data.shape(),
             },
@@ -245,7 +241,10 @@ impl<M: Classifier> Training<M> {
         if let Some(averages) = pass.averages {
             averages.put(&*self.model);
         }
-        let gradients = self.model.prepare(pass.gradients);
+        let mut gradients = self.model.prepare(pass.gradients);
+        if let Some(limit) = self.plan.optimizer.clip_norm {
+            clip(&mut gradients, &*self.model, limit as f32);
+        }
         let rate = self.plan.rate.at(self.updates_made());
         let (optimizer, device) = (&mut self.optimizer, self.plan.execution.device());
         let step = |model| {
@@ -311,7 +310,7 @@ impl<M: Classifier> Training<M> {
                 shape: self.plan.image,
                 device: device.device.clone(),
                 arithmetic: execution.arithmetic(),
-                loss: self.plan.loss.clone(),
+                label_smoothing: self.plan.optimizer.label_smoothing as f32,
                 scale,
             })
             .collect();

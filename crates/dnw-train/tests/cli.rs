@@ -10,6 +10,8 @@ mod counting;
 mod damage_at_random;
 #[path = "cli/damaged_runs.rs"]
 mod damaged_runs;
+#[path = "cli/determinism.rs"]
+mod determinism;
 #[path = "cli/devices.rs"]
 mod devices;
 #[path = "cli/executing.rs"]

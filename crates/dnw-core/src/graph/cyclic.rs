@@ -269,6 +269,7 @@ impl Field {
             self.gamma.clone(),
             self.beta.clone(),
             self.epsilon,
+            Kernels::default(),
         )
     }
 }

@@ -21,7 +21,18 @@ pub fn instance_norm(norm: &InstanceNorm, input: Tensor<4>) -> Tensor<4> {
         .gamma
         .as_ref()
         .map_or(dtype, |gamma| gamma.val().dtype());
-    norm.forward(input.cast(own)).cast(dtype)
+    let input = input.cast(own);
+    let output = match (&norm.gamma, &norm.beta) {
+        (Some(gamma), Some(beta)) if Kernels::default().on_cpu(&input) => ops::instance_norm(
+            input,
+            gamma.val(),
+            beta.val(),
+            norm.epsilon,
+            Kernels::default(),
+        ),
+        _ => norm.forward(input),
+    };
+    output.cast(dtype)
 }
 
 /// Applies batch norm as PyTorch does, in the type of its parameters. The running averages keep their own

@@ -153,36 +153,40 @@ impl MaskedConv2d {
 /// - result: `[batch, channels out, height out, width out]`
 pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     let kernels = Kernels::default();
-    let Some(edges) = conv.weight.reparameterization::<RealEdges>() else {
-        return conv.forward(input);
+    let edges = conv.weight.reparameterization::<RealEdges>();
+    let on_cpu = kernels.on_cpu(&input);
+    let has_kernel = match edges {
+        Some(_) => on_cpu || kernels.on_gpu(&input),
+        None => on_cpu,
     };
-    if !kernels.on_cpu(&input) && !kernels.on_gpu(&input) {
-        return conv.forward(input);
-    }
     let padding = match conv.padding {
         PaddingConfig2d::Valid => [(0, 0); 2],
         PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
         PaddingConfig2d::Same => return conv.forward(input),
     };
+    if !has_kernel {
+        return conv.forward(input);
+    }
     let options = ConvOptions::new_with_padding(conv.stride, padding, conv.dilation, conv.groups);
-    let weight = trainable_weight(&conv.weight, edges);
-    let real = edges.mask(weight.dims());
     let is_product = conv.kernel_size == [1, 1]
         && conv.stride == [1, 1]
         && conv.groups == 1
         && padding == [(0, 0); 2];
-    // A GPU has a kernel for products only; a CPU computes products as convolutions.
-    let output = if is_product && kernels.on_gpu(&input) {
-        ops::wired_product(input, weight, real, edges.index(), kernels)
-    } else {
-        ops::wired_convolution(input, weight, real, options, edges.index(), kernels)
+    let output = match edges {
+        None => ops::convolution(input, conv.weight.val(), options, kernels),
+        Some(edges) => {
+            let weight = trainable_weight(&conv.weight, edges);
+            let real = edges.mask(weight.dims());
+            // A GPU has a kernel for products only; a CPU computes products as convolutions.
+            if is_product && kernels.on_gpu(&input) {
+                ops::wired_product(input, weight, real, edges.index(), kernels)
+            } else {
+                ops::wired_convolution(input, weight, real, options, edges.index(), kernels)
+            }
+        }
     };
     match &conv.bias {
-        Some(bias) => {
-            let bias = bias.val();
-            let channels = bias.dims()[0];
-            output + bias.reshape([1, channels, 1, 1])
-        }
+        Some(bias) => ops::add_bias(output, bias.val(), kernels),
         None => output,
     }
 }

@@ -111,25 +111,21 @@ impl DnwLinear {
 /// - result: `[.., outputs]`
 pub fn apply<const D: usize>(linear: &Linear, input: Tensor<D>) -> Tensor<D> {
     let kernels = Kernels::default();
-    let Some(edges) = linear.weight.reparameterization::<RealEdges>() else {
-        return linear.forward(input);
-    };
     if !kernels.on_cpu(&input) {
         return linear.forward(input);
     }
     let mut shape = input.dims();
-    let inputs = shape[D - 1];
     let rows = shape[..D - 1].iter().product::<usize>();
-    let weight = trainable_weight(&linear.weight, edges);
-    let outputs = weight.dims()[1];
-    let real = edges.mask(weight.dims());
-    let output = ops::wired_linear(
-        input.reshape([rows, inputs]),
-        weight,
-        real,
-        edges.index(),
-        kernels,
-    );
+    let input = input.reshape([rows, shape[D - 1]]);
+    let output = match linear.weight.reparameterization::<RealEdges>() {
+        Some(edges) => {
+            let weight = trainable_weight(&linear.weight, edges);
+            let real = edges.mask(weight.dims());
+            ops::wired_linear(input, weight, real, edges.index(), kernels)
+        }
+        None => ops::linear(input, linear.weight.val(), kernels),
+    };
+    let outputs = output.dims()[1];
     shape[D - 1] = outputs;
     let output = match &linear.bias {
         Some(bias) => output + bias.val().reshape([1, outputs]),

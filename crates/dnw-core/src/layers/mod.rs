@@ -11,6 +11,8 @@ mod linear;
 pub use conv::{MaskedConv2d, MaskedConv2dConfig, convolve};
 pub use linear::{DnwLinear, DnwLinearConfig, apply};
 
+pub use crate::ops::global_average;
+
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
 

@@ -22,6 +22,9 @@ use super::masked_weight::masked_weight;
 /// channels.
 const FEW: usize = 8;
 
+/// The entries of a weight without a wiring up to which the index of all entries, which is made in each pass, costs little.
+const SMALL: usize = 1 << 16;
+
 /// `x`: `[batch, sources, height, width]`; `weight`, `real`: `[targets, sources / groups, height, width]`.
 pub(crate) fn wired_convolution(
     x: Tensor<4>,
@@ -31,15 +34,37 @@ pub(crate) fn wired_convolution(
     index: &IndexCache,
     kernels: Kernels,
 ) -> Tensor<4> {
-    let on_kernels = kernels
-        .on_cpu(&x)
+    let is_for_kernels = options.groups == 1 || weight.dims()[1] >= FEW;
+    let on_kernels = (is_for_kernels && kernels.on_cpu(&x))
         .then(|| WiredConvolution::new(&x, &weight, &options, index));
-    let Some(convolution) = on_kernels.flatten() else {
-        return conv2d(x, masked_weight(weight, real, kernels), None, options);
-    };
-    let floats = [x.into_dispatch(), weight.into_dispatch()];
-    let (y, ()) = dispatch::run(convolution, floats, [real.into_dispatch()]);
-    Tensor::from_dispatch(y)
+    match on_kernels.flatten() {
+        Some(convolution) => convolution.run(x, weight, real),
+        None => conv2d(x, masked_weight(weight, real, kernels), None, options),
+    }
+}
+
+/// The convolution of a layer without a wiring.
+///
+/// On a CPU small weights are computed by the kernels of wired layers, which add in the same order on every machine.
+///
+/// `x`, `weight`: as in [`wired_convolution`].
+pub(crate) fn convolution(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    options: ConvOptions<2>,
+    kernels: Kernels,
+) -> Tensor<4> {
+    let is_small = weight.shape().num_elements() <= SMALL;
+    let index = IndexCache::default();
+    let on_kernels = (is_small && kernels.on_cpu(&x))
+        .then(|| WiredConvolution::new(&x, &weight, &options, &index));
+    match on_kernels.flatten() {
+        Some(convolution) => {
+            let all = Tensor::full(weight.dims(), true, &weight.device().inner());
+            convolution.run(x, weight, all)
+        }
+        None => conv2d(x, weight, None, options),
+    }
 }
 
 /// Inputs: `x`, `weight`; mask: `real`.
@@ -74,13 +99,18 @@ impl WiredConvolution {
             groups: options.groups,
         };
         let fits = (top, left) == (bottom, right) && sources == of_group * options.groups;
-        let is_for_kernels = options.groups == 1 || of_group >= FEW;
-        let output = shape.output().filter(|_| fits && is_for_kernels)?;
+        let output = shape.output().filter(|_| fits)?;
         Some(Self {
             shape,
             output,
             index: index.clone(),
         })
+    }
+
+    fn run(self, x: Tensor<4>, weight: Tensor<4>, real: Tensor<4, Bool>) -> Tensor<4> {
+        let floats = [x.into_dispatch(), weight.into_dispatch()];
+        let (y, ()) = dispatch::run(self, floats, [real.into_dispatch()]);
+        Tensor::from_dispatch(y)
     }
 }
 
@@ -158,6 +188,21 @@ mod tests {
                     let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], groups);
                     wired_convolution(x, w, real.clone(), options, &IndexCache::default(), kernels)
                 }
+            };
+            agree([x, w], by(Kernels::Fastest), by(Kernels::Reference));
+        }
+
+        #[test]
+        fn a_convolution_without_a_wiring_is_that_of_plain_tensors(
+            batch in 1usize..4, of_group in 1usize..4, targets in 1usize..5, groups in 1usize..5,
+            side in 3usize..9, kernel in 1usize..4, stride in 1usize..3, padding in 0usize..2,
+        ) {
+            let device = Device::flex().autodiff();
+            let x = random([batch, of_group * groups, side, side + 1], &device);
+            let w = random([targets * groups, of_group, kernel, kernel], &device);
+            let by = |kernels| move |[x, w]: [Tensor<4>; 2]| {
+                let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], groups);
+                convolution(x, w, options, kernels)
             };
             agree([x, w], by(Kernels::Fastest), by(Kernels::Reference));
         }

@@ -10,6 +10,7 @@ use tracing::{Span, trace_span};
 
 use super::cpu::{CpuBackend, uninitialised_like, zeros_like};
 use super::dispatch::{self, Operation};
+use super::instance_norm::instance_norm;
 use super::kernels::Kernels;
 #[cfg(feature = "cube")]
 use {
@@ -74,7 +75,7 @@ pub(crate) fn node_function(
     let [images, nodes, height, width] = x.dims();
     let on_gpu = kernels.on_gpu(&x) && kernels.on_gpu(&kernel) && fits_gpu(&x);
     if !on_gpu && !kernels.on_cpu(&x) {
-        let normed = instance_norm(x, gamma, beta, epsilon);
+        let normed = instance_norm(x, gamma, beta, epsilon, kernels);
         let options = ConvOptions::new([1, 1], [1, 1], [1, 1], nodes);
         return conv2d(activation::relu(normed), kernel, None, options);
     }
@@ -96,31 +97,6 @@ pub(crate) fn node_function(
     ];
     let (y, ()) = dispatch::run(function, floats, []);
     Tensor::from_dispatch(y)
-}
-
-/// Normalises each feature map of each image to a mean of zero and a variance of one, then multiplies by `gamma` and adds `beta`;
-/// computed in the type of `gamma`.
-///
-/// `x`: `[batch, nodes, height, width]`; `gamma`, `beta`: `[nodes]`.
-pub(crate) fn instance_norm(
-    x: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
-) -> Tensor<4> {
-    let (nodes, dtype) = (x.dims()[1], x.dtype());
-    let x = x.cast(gamma.dtype());
-    let (variance, mean) = variance_and_mean_over_pixels(x.clone());
-    let normed = (x - mean) / (variance + epsilon).sqrt();
-    let normed = normed * gamma.reshape([1, nodes, 1, 1]) + beta.reshape([1, nodes, 1, 1]);
-    normed.cast(dtype)
-}
-
-/// The biased variance and the mean over height and width, kept as dimensions of one.
-fn variance_and_mean_over_pixels(x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-    let mean = x.clone().mean_dim(3).mean_dim(2);
-    let centred = x - mean.clone();
-    ((centred.clone() * centred).mean_dim(3).mean_dim(2), mean)
 }
 
 /// Inputs: `x`, `gamma`, `beta`, `kernel`.

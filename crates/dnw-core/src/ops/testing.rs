@@ -7,10 +7,10 @@ pub(super) fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tens
 }
 
 /// The outputs of two implementations and their gradients to every input agree.
-pub(super) fn agree<const N: usize>(
-    inputs: [Tensor<4>; N],
-    fast: impl Fn([Tensor<4>; N]) -> Tensor<4>,
-    reference: impl Fn([Tensor<4>; N]) -> Tensor<4>,
+pub(super) fn agree<const N: usize, const D: usize, const E: usize>(
+    inputs: [Tensor<D>; N],
+    fast: impl Fn([Tensor<D>; N]) -> Tensor<E>,
+    reference: impl Fn([Tensor<D>; N]) -> Tensor<E>,
 ) {
     let (a, b) = (fast(inputs.clone()), reference(inputs.clone()));
     let tolerance = Tolerance::<f32>::rel_abs(2e-3, 2e-4);

@@ -46,7 +46,7 @@ impl ModuleVisitor for Read<'_> {
             Some((weight, path::THRESHOLD)) if param.base().shape().num_elements() == 4 => {
                 let learned = values(&param.base())[0];
                 if let Some(state) = self.tensors.iter_mut().find(|state| state.name == weight) {
-                    state.threshold = 1.0 / (1.0 + (-learned).exp());
+                    state.threshold = 1.0 / (1.0 + libm::expf(-learned));
                 }
             }
             None => {

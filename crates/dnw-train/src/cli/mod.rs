@@ -5,6 +5,7 @@ mod compiled;
 mod compiled_args;
 mod count;
 mod data;
+mod determinism;
 mod device;
 mod devices;
 mod environment;

@@ -14,6 +14,7 @@ use dnw_train::runner::{Runner, RunnerError};
 use dnw_train::training::Execution;
 
 use super::count::summary;
+use super::determinism;
 use super::device::{cpu, device, device_failed};
 use super::environment::{command_line, environment, kernels, resume_command};
 use super::failure::Failure;
@@ -107,6 +108,9 @@ fn run_training(
     }
     let profile = begin_profile(settings)?;
     let opened = devices(settings)?;
+    if settings.deterministic {
+        determinism::check(recipe, settings, &opened)?;
+    }
     let execution = execution(settings, &opened)?;
     execution.check_batch(recipe.batch)?;
     let data = recipe.open_data(non_empty(&settings.data))?;

@@ -91,6 +91,11 @@ pub struct TrainSettings {
     /// CPUs.
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision())]
     pub precision: Precision,
+    /// Refuse what does not have the same bits on every machine
+    ///
+    /// docs/determinism.md says what has. Without this option such trainings have the same bits too; others then start all the same.
+    #[arg(long)]
+    pub deterministic: bool,
     /// CPU threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,

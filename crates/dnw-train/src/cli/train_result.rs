@@ -7,6 +7,7 @@ use dnw_train::profile::Profile;
 use dnw_train::recipe::Recipe;
 use dnw_train::run::{Facts, RunFolder, Status};
 
+use super::determinism::{MAIN_JOB_WEIGHTS, MainJobWeights};
 use super::environment::resume_command;
 use super::failure::Failure;
 use super::numbers::edges;
@@ -39,6 +40,7 @@ fn print_result(
     settings: &TrainSettings,
 ) -> Result<(), Failure> {
     let report = folder.report();
+    let weights = MainJobWeights::of(recipe, facts, folder)?;
     let status = match facts.status {
         Status::Finished => "finished",
         _ => "stopped",
@@ -61,6 +63,10 @@ fn print_result(
             "environment": facts.environment.iter().cloned().collect::<BTreeMap<_, _>>(),
             "report": report.to_string_lossy(),
         });
+        if let Some(weights) = &weights {
+            result["weights_sha256"] = weights.sha256.clone().into();
+            result["weights_as_in_readme"] = weights.are_expected().into();
+        }
         if facts.status == Status::Stopped {
             result["resume"] = resume_command(folder.path()).into();
         }
@@ -86,6 +92,16 @@ fn print_result(
         edges(facts.edges_real, facts.edges_possible),
         facts.parameters
     );
+    if let Some(weights) = &weights {
+        let verdict = match weights.are_expected() {
+            true => "the bits of the README".to_owned(),
+            false => format!(
+                "not the README's {:.16}: docs/determinism.md says where bits differ",
+                MAIN_JOB_WEIGHTS
+            ),
+        };
+        let _ = writeln!(text, "weights        {:.16}, {verdict}", weights.sha256);
+    }
     let _ = writeln!(text, "time           {:.1} s", facts.seconds);
     let made_on = |label| facts.environment.iter().find(|(it, _)| it == label);
     if let (Some((_, cpu)), Some((_, kernels))) = (made_on("CPU"), made_on("kernels")) {

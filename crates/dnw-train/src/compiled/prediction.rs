@@ -27,7 +27,9 @@ pub fn logits_of<'a, E: From<ImageError> + Send>(
 /// The softmax of logits.
 pub fn probabilities(logits: &[f32]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers = logits.iter().map(|&logit| f64::from(logit - largest).exp());
+    let powers = logits
+        .iter()
+        .map(|&logit| libm::exp(f64::from(logit - largest)));
     let powers: Vec<f64> = powers.collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()

@@ -7,7 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::facts::FORMAT;
 use super::lock::{LOCK, PROCESS, RunLock};
-use super::{DrawingFile, Facts, Metrics, RunError, Settings, frame, history, write_whole};
+use super::{
+    DrawingFile, Facts, Metrics, RunError, Settings, frame, history, position::hash_of_file,
+    write_whole,
+};
 use crate::recipe::Recipe;
 
 /// The largest `run.json`, `recipe.toml` or `drawing.json` in bytes.
@@ -167,6 +170,14 @@ impl RunFolder {
         self.path
             .join("weights")
             .join(format!("{which}.safetensors"))
+    }
+
+    /// SHA-256 of these weights' file, in hexadecimal. `WHICH` as in [`weights`](Self::weights).
+    ///
+    /// # Errors
+    /// [`RunError::Read`] if it cannot be read.
+    pub fn weights_hash(&self, which: &str) -> Result<String, RunError> {
+        hash_of_file(&self.weights(which))
     }
 
     /// The history of a tensor's wiring.

@@ -26,6 +26,21 @@ impl Position {
     }
 }
 
+/// The hash of a whole file.
+///
+/// # Errors
+/// [`RunError::Read`].
+pub(crate) fn hash_of_file(path: &Path) -> Result<String, RunError> {
+    let failed = |source| RunError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut hash = Sha256::new();
+    let mut file = File::open(path).map_err(failed)?;
+    std::io::copy(&mut file, &mut hash).map_err(failed)?;
+    Ok(hexadecimal(hash))
+}
+
 /// The hash of a text.
 pub(crate) fn sha256(text: &str) -> String {
     hexadecimal(Sha256::new_with_prefix(text))

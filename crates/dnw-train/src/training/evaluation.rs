@@ -1,11 +1,11 @@
 //! Evaluation on the test images.
 
-use burn::nn::loss::CrossEntropyLossConfig;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
+use dnw_core::cross_entropy;
 use dnw_models::Classifier;
 
 use super::TrainingError;
-use super::batch_tensors::tensors;
+use super::batch_tensors::images_on;
 use crate::data::{Batch, DataSet, Loader};
 
 /// Images per batch of an evaluation, unless fewer are requested.
@@ -43,11 +43,10 @@ pub(super) fn evaluate_in_batches<M: Classifier>(
 ) -> Result<Evaluation, TrainingError> {
     let model = model.valid();
     let classes = data.classes.len();
-    let loss = CrossEntropyLossConfig::new().init(device);
     let mut confusion = vec![0; classes * classes];
     let (mut sum, mut images) = (0.0, 0);
-    visit(&model, data, device, at_once, |batch, labels, logits| {
-        let mean = loss.forward(logits.clone(), labels).into_scalar::<f32>();
+    visit(&model, data, device, at_once, |batch, logits| {
+        let mean = cross_entropy(logits.clone(), &batch.labels, 0.0).into_scalar::<f32>();
         sum += f64::from(mean) * batch.len() as f64;
         images += batch.len();
         for (predicted, &label) in predictions(logits).into_iter().zip(&batch.labels) {
@@ -74,32 +73,26 @@ pub fn for_each_batch<M: Classifier, E: From<TrainingError>>(
     model: &M,
     data: &DataSet,
     device: &Device,
-    mut each: impl FnMut(&Batch, Tensor<2>) -> Result<(), E>,
+    each: impl FnMut(&Batch, Tensor<2>) -> Result<(), E>,
 ) -> Result<(), E> {
     let model = model.valid();
-    visit(
-        &model,
-        data,
-        device,
-        EVALUATION_BATCH,
-        |batch, _, logits| each(batch, logits),
-    )
+    visit(&model, data, device, EVALUATION_BATCH, each)
 }
 
-/// Computes the logits of all test images, and visits each batch with its labels.
+/// Computes the logits of all test images, and visits each batch.
 fn visit<M: Classifier, E: From<TrainingError>>(
     model: &M,
     data: &DataSet,
     device: &Device,
     at_once: usize,
-    mut visit: impl FnMut(&Batch, Tensor<1, Int>, Tensor<2>) -> Result<(), E>,
+    mut visit: impl FnMut(&Batch, Tensor<2>) -> Result<(), E>,
 ) -> Result<(), E> {
     let data_error = |error| E::from(TrainingError::Data(error));
     let loader = Loader::test(data, at_once).map_err(data_error)?;
     for batch in loader.in_order().map_err(data_error)? {
         let batch = batch.map_err(data_error)?;
-        let (x, y) = tensors(&batch, 0..batch.len(), data.shape(), device);
-        visit(&batch, y, model.forward(x))?;
+        let x = images_on(device, &batch, 0..batch.len(), data.shape());
+        visit(&batch, model.forward(x))?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use burn::module::ParamGroup;
 use burn::optim::ModuleOptimizer;
-use burn::optim::grad_clipping::GradientClippingConfig;
 use dnw_core::optim::Sgd;
 
 use crate::recipe::OptimizerRecipe;
@@ -11,16 +10,10 @@ use crate::recipe::OptimizerRecipe;
 pub(super) fn optimizer(recipe: &OptimizerRecipe) -> ModuleOptimizer {
     let plain = Sgd::new(recipe.momentum);
     let decay = (recipe.weight_decay != 0.0).then_some(recipe.weight_decay);
-    let clipping = recipe
-        .clip_norm
-        .map(|norm| GradientClippingConfig::Norm(norm as f32).init());
-    let mut all = plain.with_weight_decay(decay).init();
-    if let Some(clipping) = &clipping {
-        all = all.with_grad_clipping(clipping.clone());
-    }
+    let all = plain.with_weight_decay(decay).init();
     if decay.is_none() || recipe.norms_decay {
         return all;
     }
     let norms = ParamGroup::from_any_predicates(vec![".gamma", ".beta"]);
-    all.with_group(norms, plain, clipping)
+    all.with_group(norms, plain, None)
 }

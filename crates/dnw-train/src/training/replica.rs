@@ -3,15 +3,14 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::nn::loss::CrossEntropyLoss;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, FloatDType};
-use dnw_core::carry_masks;
+use dnw_core::{carry_masks, cross_entropy};
 use dnw_models::Classifier;
 use tracing::trace_span;
 
 use super::arithmetic::Arithmetic;
-use super::batch_tensors::tensors;
+use super::batch_tensors::images_on;
 use super::evaluation::predictions;
 use crate::data::Batch;
 use crate::profile;
@@ -27,7 +26,7 @@ pub(super) struct DevicePart<'a> {
     pub(super) shape: [usize; 3],
     pub(super) device: Device,
     pub(super) arithmetic: Arithmetic,
-    pub(super) loss: CrossEntropyLoss,
+    pub(super) label_smoothing: f32,
     /// The factor of the loss.
     pub(super) scale: f32,
 }
@@ -84,9 +83,9 @@ impl DevicePart<'_> {
         let labels = &self.batch.labels[images.clone()];
         let weight = images.len() as f32 / self.batch.len() as f32;
         let forward = trace_span!("forward").entered();
-        let (x, y) = tensors(self.batch, images, self.shape, &self.device);
+        let x = images_on(&self.device, self.batch, images, self.shape);
         let logits = model.forward(self.arithmetic.cast(x)).cast(FloatDType::F32);
-        let loss = self.loss.forward(logits.clone(), y);
+        let loss = cross_entropy(logits.clone(), labels, self.label_smoothing);
         // Multiplying by one is exact, so a whole batch keeps its result to the bit.
         result.loss += loss.clone().into_scalar::<f32>() * weight;
         drop(forward);

@@ -1,0 +1,103 @@
+//! Which trainings have the same bits on every machine, and whether the main job had the README's.
+
+use dnw_core::Forward;
+use dnw_device::{Backend, DeviceName, Opened};
+use dnw_kernels::settings::InstructionSet;
+use dnw_models::ModelConfig;
+use dnw_train::recipe::{MAIN_JOB, Recipe};
+use dnw_train::run::{Facts, RunFolder, Status};
+use dnw_train::training::Precision;
+
+use super::failure::Failure;
+use super::train_args::{KernelOption, TrainSettings};
+
+/// SHA-256 of `weights/last.safetensors` of the main job, on every machine that [`check`] accepts. The README states it.
+pub const MAIN_JOB_WEIGHTS: &str =
+    "99943c6324fe4062951dca931687a3e032a97cc43b6a7e8b253723b36f98bb62";
+
+/// What the weights of a finished main job are.
+pub struct MainJobWeights {
+    /// Their hash.
+    pub sha256: String,
+}
+
+impl MainJobWeights {
+    /// Those of a run, if it is the main job as it is and has finished.
+    ///
+    /// # Errors
+    /// If the weights cannot be read.
+    pub fn of(recipe: &Recipe, facts: &Facts, folder: &RunFolder) -> Result<Option<Self>, Failure> {
+        let main_job = Recipe::named(MAIN_JOB, &[])?;
+        if facts.status != Status::Finished || *recipe != main_job {
+            return Ok(None);
+        }
+        let sha256 = folder.weights_hash("last")?;
+        Ok(Some(Self { sha256 }))
+    }
+
+    /// Whether they have the bits of the README.
+    pub fn are_expected(&self) -> bool {
+        self.sha256 == MAIN_JOB_WEIGHTS
+    }
+}
+
+/// Checks that a training gives the same bits on every machine: `--deterministic`.
+///
+/// # Errors
+/// What cannot be vouched for, and what to do instead.
+pub fn check(recipe: &Recipe, settings: &TrainSettings, opened: &[Opened]) -> Result<(), Failure> {
+    let has_one_cpu = match opened {
+        [one] => matches!(one.name, DeviceName::Of(Backend::Flex, _)),
+        _ => false,
+    };
+    if !has_one_cpu {
+        return Err(refused(
+            "other devices than one CPU under Burn's flex",
+            "leave `--devices` out and give `--device flex`",
+        ));
+    }
+    if settings.precision != Precision::F32 {
+        return Err(refused("16-bit precision", "leave `--precision` out"));
+    }
+    if settings.kernels != KernelOption::Fastest {
+        return Err(refused("plain tensors", "leave `--kernels` out"));
+    }
+    if std::env::var_os("DNW_PRODUCTS").is_some_and(|value| !value.is_empty()) {
+        return Err(refused(
+            "one kind of product forced by DNW_PRODUCTS",
+            "unset it",
+        ));
+    }
+    if InstructionSet::in_use() == InstructionSet::Baseline && !cfg!(target_arch = "aarch64") {
+        return Err(refused(
+            "kernels without fused multiply-adds",
+            "use a machine with AVX2, and unset DNW_SIMD",
+        ));
+    }
+    if !matches!(recipe.model, ModelConfig::Graph(_) | ModelConfig::Lenet(_)) {
+        return Err(refused(
+            "this network, in which operations of Burn add in an order of the machine",
+            "train `digits`, `mnist` or `mnist-lenet`",
+        ));
+    }
+    let rule = recipe.wiring.rule()?;
+    if !matches!(
+        rule.forward,
+        Forward::Weight | Forward::SoftThreshold | Forward::Dropout { .. }
+    ) {
+        return Err(refused(
+            "a rule whose thresholds need powers or exponentials of the system's library",
+            "set `wiring.rule` to another rule",
+        ));
+    }
+    Ok(())
+}
+
+fn refused(what: &str, help: &str) -> Failure {
+    Failure::new(
+        format!("`--deterministic` cannot vouch for {what}"),
+        format!(
+            "{help}, or leave `--deterministic` out; docs/determinism.md says what has the same bits on every machine"
+        ),
+    )
+}
