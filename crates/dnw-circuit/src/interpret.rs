@@ -4,10 +4,12 @@
 //! sums in `f64`. Tests compare faster implementations with its results, and the counts of this crate with the number of multiplications
 //! that it does.
 
+mod maps;
 mod norms;
 mod pixels;
 
 use crate::{Block, Circuit, CircuitError, Liveness, Op, Step, Tensor, ValueId, Window};
+pub(crate) use maps::Maps;
 
 /// Computes the result for one image, `[channels, height, width]` row-major.
 ///
@@ -117,34 +119,6 @@ fn run(
         }
     }
     Ok(multiplications)
-}
-
-/// Feature maps `[channels, height, width]`.
-#[derive(Clone, Copy)]
-pub(crate) struct Maps<'a> {
-    values: &'a [f64],
-    shape: [usize; 3],
-}
-
-impl<'a> Maps<'a> {
-    pub(crate) fn new(values: &'a [f64], shape: [usize; 3]) -> Self {
-        Self { values, shape }
-    }
-
-    fn pixels(&self) -> usize {
-        self.shape[1] * self.shape[2]
-    }
-
-    fn channel(&self, channel: usize) -> &'a [f64] {
-        &self.values[channel * self.pixels()..(channel + 1) * self.pixels()]
-    }
-
-    /// A pixel, or `None` outside the feature map.
-    fn pixel(&self, channel: usize, y: isize, x: isize) -> Option<f64> {
-        let [_, height, width] = self.shape;
-        let (y, x) = (usize::try_from(y).ok()?, usize::try_from(x).ok()?);
-        (y < height && x < width).then(|| self.channel(channel)[y * width + x])
-    }
 }
 
 /// The output of a step. Convolutions leave out the channels that are marked in `without`.

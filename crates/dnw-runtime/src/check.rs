@@ -5,7 +5,7 @@ mod places;
 
 use crate::PlanError;
 use crate::plan::{BLOCK, Depthwise, Linear, Maps, Op, Padded, Plan, Sums, VECTOR, Window};
-use places::{LARGEST_ARENA, disjoint, finite, maps, output, range, read, require, written};
+use places::{LARGEST_ARENA, csr, disjoint, finite, maps, output, range, read, require, written};
 
 /// Checks that no step reads or writes outside the arena or overwrites what it reads, and that all tensors fit each other.
 pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
@@ -310,17 +310,6 @@ fn layout(window: Window, map: [usize; 2]) -> Result<Padded, String> {
         && sizes.iter().all(|&size| size <= LARGEST_ARENA);
     require(small, "a window is too large")?;
     Ok(layout)
-}
-
-/// That these are the starts of rows with so many entries.
-pub(crate) fn csr(starts: &[u32], rows: usize, entries: usize) -> Result<(), String> {
-    let ascending = starts.windows(2).all(|pair| pair[0] <= pair[1]);
-    let ends =
-        starts.first() == Some(&0) && starts.last().map(|&end| end as usize) == Some(entries);
-    require(
-        starts.len() == rows + 1 && ascending && ends,
-        "the edges are not counted right",
-    )
 }
 
 /// Vectors of an output whose lines have this distance.

@@ -1,6 +1,6 @@
 //! Norms and softmax.
 
-use super::Maps;
+use super::maps::Maps;
 use crate::{Block, Circuit, Statistics};
 
 /// Scales and shifts each number after a norm with these statistics.

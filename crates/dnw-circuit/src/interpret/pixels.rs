@@ -1,6 +1,6 @@
 //! Steps that pool or move pixels.
 
-use super::Maps;
+use super::maps::Maps;
 use crate::{Pool, Taps};
 
 fn places([height, width]: [usize; 2]) -> impl Iterator<Item = (usize, usize)> {

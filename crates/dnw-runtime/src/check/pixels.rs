@@ -1,7 +1,6 @@
 //! Checks of steps that compute each pixel from few others.
 
-use super::csr;
-use super::places::{LARGEST_ARENA, disjoint, finite, maps, output, read, require, written};
+use super::places::{LARGEST_ARENA, csr, disjoint, finite, maps, output, read, require, written};
 use crate::plan::{
     ActivateMaps, Activation, Function, Maps, MultiplyMaps, PixelNorm, PoolMaps, ResampleMaps,
     SoftmaxMaps, UnfoldMaps, Window,

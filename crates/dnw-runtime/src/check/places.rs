@@ -65,3 +65,14 @@ pub(super) fn disjoint(to: &Range<usize>, from: &Range<usize>) -> Result<(), Str
         "a step overwrites what it reads",
     )
 }
+
+/// That these are the starts of rows with so many entries.
+pub(super) fn csr(starts: &[u32], rows: usize, entries: usize) -> Result<(), String> {
+    let ascending = starts.windows(2).all(|pair| pair[0] <= pair[1]);
+    let ends =
+        starts.first() == Some(&0) && starts.last().map(|&end| end as usize) == Some(entries);
+    require(
+        starts.len() == rows + 1 && ascending && ends,
+        "the edges are not counted right",
+    )
+}
