@@ -1,21 +1,21 @@
 """The networks whose inference is measured: as ONNX and as state dicts, and the programs that run them.
 
-Needs: torch, onnx, onnxruntime, numpy (`onnx_requirements.txt`).
+Needs: torch, onnx, onnxruntime, numpy, MNN (`onnx_requirements.txt`).
 
   python onnx_models.py write --out DIR [--models dnw-x0.225,tiny-static]   # NAME.pt, NAME.onnx, NAME.input of each
-  python onnx_models.py answer --out DIR --model dnw-x0.225 --runtime onnxruntime --threads 1
+  python onnx_models.py answer --out DIR --model dnw-x0.225 --runtime onnxruntime --threads 1 --batch 1
 
-Networks: dense-xW is MobileNetV1 of width W; dnw-xW its chained graphs with the edges of that width; resnet50-N is ResNet-50 with N % of
+A network `mnist` is what `dnw export RUN --onnx` wrote, with an input of its own. The others: dense-xW is MobileNetV1 of width W; dnw-xW its chained graphs with the edges of that width; resnet50-N is ResNet-50 with N % of
 all weights pruned; tiny-static and tiny-discrete are the CIFAR classifiers. All have weights as drawn at first, with the masks written
 into them (NAME.onnx holds plain weights with zeros), and the norms' statistics of eight noise images, so that no layer's values vanish.
 
-NAME.input is one image of noise, float32, channels first. `answer` prints a line of JSON when it is ready: name and version of the
-runtime, milliseconds from the file to a session and to the first result, bytes that the process needed before and its logits of the
-image. Then it follows the protocol of `torch_dnw.py answer`.
+NAME.input is one image of noise, float32, channels first; a batch repeats it, and times are per image. `answer` prints a line of JSON when
+it is ready: name and version of the runtime, milliseconds from the file to a session and to the first result, bytes that the process needed
+before and its logits of the image. Then it follows the protocol of `torch_dnw.py answer`.
 """
 import argparse, json, os, re, resource, sys, time
 
-SIDE = {"tiny-static": 32, "tiny-discrete": 32}
+SIDE = {"tiny-static": 32, "tiny-discrete": 32, "mnist": 28}
 ALL = ["dense-x0.25", "dense-x0.5", "dnw-x0.225", "dnw-x0.49", "resnet50-0", "resnet50-90", "resnet50-95", "resnet50-98",
        "tiny-static", "tiny-discrete"]
 IMAGES_OF_STATISTICS = 8
@@ -93,19 +93,28 @@ def write(args):
 # ---------------------------------------------------------------- running
 
 
-def onnxruntime(path, threads):
+def onnxruntime(path, threads, batch):
     import onnxruntime as runtime
+    network = path + ".onnx"
+    if batch > 1:
+        # The file is for single images.
+        import onnx
+        network = onnx.load(network)
+        for value in [*network.graph.input, *network.graph.output]:
+            value.type.tensor_type.shape.dim[0].dim_value = batch
+        del network.graph.value_info[:]
+        network = network.SerializeToString()
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
 
     def start():
-        session = runtime.InferenceSession(path + ".onnx", options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         return lambda image: session.run(None, {"image": image})[0]
 
     return "ONNX Runtime " + runtime.__version__, start
 
 
-def pytorch(path, threads):
+def pytorch(path, threads, batch):
     import torch
     torch.set_num_threads(threads)
 
@@ -124,6 +133,30 @@ def pytorch(path, threads):
     return "PyTorch " + torch.__version__, start
 
 
+def mnn(path, threads, batch):
+    """MNN, which has sparse kernels for x86: the converter looks for weights that are zero in NAME.onnx."""
+    # It prints to standard output, which is for answers. (The command `mnnconvert` would also install a package and report its use.)
+    sys.stdout = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    import MNN, _tools
+    import MNN.nn, MNN.expr
+    if not os.path.exists(path + ".mnn"):
+        _tools.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", path + ".onnx", "--MNNModel", path + ".mnn", "--bizCode", "bench",
+                           "--detectSparseSpeedUp"])
+
+    def start():
+        manager = MNN.nn.create_runtime_manager(({"backend": "CPU", "precision": "high", "numThread": threads},))
+        model = MNN.nn.load_module_from_file(path + ".mnn", ["image"], ["logits"], runtime_manager=manager)
+
+        def run(image):
+            images = MNN.expr.const(image, list(image.shape), MNN.expr.NCHW)
+            return MNN.expr.convert(model.forward(images), MNN.expr.NCHW).read()
+
+        return run
+
+    return "MNN " + MNN.version(), start
+
+
 def resident():
     """The most memory that this process had so far, in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -134,8 +167,9 @@ def answer(args):
     import numpy
     path = os.path.join(args.out, args.model)
     side = SIDE.get(args.model, 224)
-    image = numpy.fromfile(path + ".input", numpy.float32).reshape(1, 3, side, side)
-    framework, start = RUNTIMES[args.runtime](path, args.threads)
+    image = numpy.fromfile(path + ".input", numpy.float32).reshape(1, -1, side, side)
+    image = numpy.repeat(image, args.batch, 0)
+    framework, start = RUNTIMES[args.runtime](path, args.threads, args.batch)
     before = resident()
     milliseconds = lambda since: 1e3 * (time.perf_counter() - since)
     began = time.perf_counter()
@@ -144,22 +178,22 @@ def answer(args):
     logits = run(image)
     say = lambda what: print(json.dumps(what), flush=True)
     say({"framework": framework, "session_ms": session, "first_ms": milliseconds(began), "bytes_before": before,
-         "logits": logits.reshape(-1).tolist()})
+         "logits": logits[0].reshape(-1).tolist()})
     for line in sys.stdin:
         run(image)
         times = []
         for _ in range(int(line)):
             began = time.perf_counter()
             run(image)
-            times.append(milliseconds(began))
+            times.append(milliseconds(began) / args.batch)
         say({"milliseconds": times})
 
 
-RUNTIMES = {"onnxruntime": onnxruntime, "pytorch": pytorch}
+RUNTIMES = {"onnxruntime": onnxruntime, "pytorch": pytorch, "mnn": mnn}
 
 
 def network(name):
-    if not re.fullmatch(r"(dense|dnw)-x0?\.\d+|(dense|dnw)-x1|resnet50-\d\d?|tiny-(static|discrete)", name):
+    if not re.fullmatch(r"(dense|dnw)-x0?\.\d+|(dense|dnw)-x1|resnet50-\d\d?|tiny-(static|discrete)|mnist", name):
         raise argparse.ArgumentTypeError(f"there is no network `{name}`")
     return name
 
@@ -172,6 +206,7 @@ if __name__ == "__main__":
     p.add_argument("--model", type=network, default="dnw-x0.225", help="answer: which")
     p.add_argument("--runtime", choices=RUNTIMES, default="onnxruntime", help="answer: by what")
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--batch", type=int, default=1)
     a = p.parse_args()
     try:
         [network(name) for name in a.models.split(",") if name]

@@ -1,4 +1,4 @@
-//! Answers how long a compiled model takes on one image: `time_model MODEL IMAGE THREADS`, where IMAGE holds little-endian 32-bit floats.
+//! Answers how long a compiled model takes on one image: `time_model MODEL IMAGE THREADS [BATCH]`, where IMAGE holds little-endian 32-bit floats.
 //!
 //! `cargo xtask bench-peers inference` measures it in turn with other runtimes. When it is ready it prints a line of JSON: its name, the
 //! milliseconds from the file to a session and to the first result, and its logits of the image. Then it answers each line of its input,
@@ -27,9 +27,12 @@ fn answer() -> Result<(), Box<dyn Error>> {
     let [model, image, threads] = [1, 2, 3].map(|at| {
         args_os()
             .nth(at)
-            .ok_or("usage: time_model MODEL IMAGE THREADS")
+            .ok_or("usage: time_model MODEL IMAGE THREADS [BATCH]")
     });
     let threads = threads?.to_string_lossy().parse()?;
+    let batch: usize = args_os()
+        .nth(4)
+        .map_or(Ok(1), |batch| batch.to_string_lossy().parse())?;
     let (model, image) = (model?, floats(&fs::read(image?)?));
 
     let began = Instant::now();
@@ -40,10 +43,12 @@ fn answer() -> Result<(), Box<dyn Error>> {
     }
     let mut session = Session::new(&model, threads);
     let session_ms = milliseconds(began);
-    let mut logits = vec![0.0; model.output_len()];
-    session.run(&image, &mut logits)?;
+    let image = image.repeat(batch);
+    let mut all = vec![0.0; batch * model.output_len()];
+    session.run(&image, &mut all)?;
     let first_ms = milliseconds(began);
 
+    let logits = &all[..model.output_len()];
     if !logits.iter().all(|logit| logit.is_finite()) {
         return Err("a logit is not a number".into());
     }
@@ -54,12 +59,12 @@ fn answer() -> Result<(), Box<dyn Error>> {
     io::stdout().flush()?;
     for line in io::stdin().lock().lines() {
         let runs: usize = line?.trim().parse()?;
-        session.run(&image, &mut logits)?;
+        session.run(&image, &mut all)?;
         let mut times = Vec::new();
         for _ in 0..runs {
             let began = Instant::now();
-            session.run(&image, &mut logits)?;
-            times.push(milliseconds(began));
+            session.run(&image, &mut all)?;
+            times.push(milliseconds(began) / batch as f64);
         }
         println!("{{\"milliseconds\": {times:?}}}");
         io::stdout().flush()?;

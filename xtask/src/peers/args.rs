@@ -22,7 +22,7 @@ pub struct PeerArgs {
     /// every architecture in four ways]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub zoo: Vec<String>,
-    /// Images per batch [default: the network's own]
+    /// Images per batch [default: the network's own, of inference 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
     /// Threads of each side [default: 2, of inference and zoo 1]

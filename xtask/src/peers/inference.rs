@@ -1,4 +1,4 @@
-//! Compiled networks compared with ONNX Runtime, tract and rten: `cargo xtask bench-peers inference`.
+//! Compiled networks compared with ONNX Runtime, PyTorch, MNN, tract and rten: `cargo xtask bench-peers inference`.
 //!
 //! The peers' program writes each network once, with its masks in its weights. `dnw compile` compiles the same weights. Each side then runs
 //! the same image in a process of its own, and the logits are compared before anything is measured.
@@ -23,8 +23,12 @@ use crate::program;
 use results::{Against, Row, Runtime, Side};
 pub(super) use results::{Ready, Results, difference, show};
 
-/// What a Rust program would use.
+/// What a Rust program would use; both compute one image at a time.
 const RUST_RUNTIMES: [&str; 2] = ["tract", "rten"];
+/// Other runtimes of Python.
+const PYTHON_RUNTIMES: [&str; 2] = ["pytorch", "mnn"];
+/// The one that has sparse kernels.
+const SPARSE_RUNTIME: &str = "mnn";
 /// How often each side is started, to measure its start.
 const STARTS: usize = 5;
 /// The largest difference of logits, relative to the largest, with which a measurement means anything.
@@ -166,18 +170,28 @@ impl<'a> Bench<'a> {
         command.arg(self.file(label, "dnw"));
         command.arg(self.file(label, "input"));
         command.arg(self.args.threads().to_string());
+        command.arg(self.args.batch.unwrap_or(1).to_string());
         Peer::start("ours", &mut command)
     }
 
-    fn onnx(&self, name: &str, network: &str) -> Result<Peer, String> {
+    /// A runtime of Python.
+    fn python(&self, name: &str, runtime: &str, network: &str) -> Result<Peer, String> {
         let mut command = self.script("answer");
-        command.args(["--runtime", "onnxruntime", "--model", network]);
+        command.args(["--runtime", runtime, "--model", network]);
         command.args(["--threads", &self.args.threads().to_string()]);
+        command.args(["--batch", &self.args.batch.unwrap_or(1).to_string()]);
         Peer::start(name, &mut command)
     }
 
-    /// A runtime of Rust.
-    fn rust(&self, runtime: &str, network: &str) -> Result<Peer, String> {
+    fn onnx(&self, name: &str, network: &str) -> Result<Peer, String> {
+        self.python(name, "onnxruntime", network)
+    }
+
+    /// A runtime other than ONNX Runtime.
+    fn other(&self, runtime: &str, network: &str) -> Result<Peer, String> {
+        if PYTHON_RUNTIMES.contains(&runtime) {
+            return self.python(runtime, runtime, network);
+        }
         let mut command = Command::new(&self.runtimes);
         command.arg(runtime);
         command.args(["onnx", "input"].map(|ending| self.file(network, ending)));
@@ -185,16 +199,26 @@ impl<'a> Bench<'a> {
         Peer::start(runtime, &mut command)
     }
 
-    /// The runtimes of Rust that execute a network; says which do not.
-    fn rust_runtimes(&self, network: &str) -> Vec<&'static str> {
-        let executes = |runtime: &&str| {
-            let started = self.rust(runtime, network);
+    /// The other runtimes that execute the dense network, or the network itself, and which of them; says which do not.
+    fn others<'n>(&self, network: &'n str, dense: &'n str) -> Vec<(&'static str, &'n str)> {
+        let executes = |(runtime, network): &(&str, &str)| {
+            let started = self.other(runtime, network);
             if let Err(error) = &started {
                 eprintln!("{network}: {error}");
             }
             started.is_ok()
         };
-        RUST_RUNTIMES.into_iter().filter(executes).collect()
+        let rust = RUST_RUNTIMES.into_iter();
+        let all = rust.filter(|_| self.args.batch.unwrap_or(1) == 1);
+        let mut all: Vec<_> = all
+            .chain(PYTHON_RUNTIMES)
+            .map(|name| (name, dense))
+            .collect();
+        if network != dense {
+            all.push((SPARSE_RUNTIME, network));
+        }
+        all.retain(executes);
+        all
     }
 
     /// Measures one network; calls `save` with the peer's name and the row after each round.
@@ -207,7 +231,7 @@ impl<'a> Bench<'a> {
     ) -> Result<(), String> {
         let (label, targets) = (name(network), network.targets());
         let dense = network.dense().unwrap_or(&label);
-        let runtimes = self.rust_runtimes(dense);
+        let others = self.others(&label, dense);
         let start = || {
             let mut peers = vec![
                 self.ours(&label)?,
@@ -216,23 +240,21 @@ impl<'a> Bench<'a> {
             if let Some(dense) = network.dense() {
                 peers.push(self.onnx("dense", dense)?);
             }
-            for runtime in &runtimes {
-                peers.push(self.rust(runtime, dense)?);
-            }
             Ok::<_, String>(peers)
         };
         let ready = |peers: &[Peer]| {
-            peers
-                .iter()
-                .map(Peer::ready::<Ready>)
-                .collect::<Result<_, _>>()
+            let ready = peers.iter().map(Peer::ready::<Ready>);
+            ready.collect::<Result<Vec<_>, _>>()
         };
-        let mut starts: Vec<Vec<Ready>> = Vec::new();
+        // The first ones are measured, beside the other runtimes, which are started once.
+        let mut peers = start()?;
+        for (runtime, network) in &others {
+            peers.push(self.other(runtime, network)?);
+        }
+        let mut starts = vec![ready(&peers)?];
         for _ in 1..STARTS {
             starts.push(ready(&start()?)?);
         }
-        let peers = start()?;
-        starts.push(ready(&peers)?);
         let said = &starts[0];
         let difference = difference(&said[0].logits, &said[1].logits)?;
         if difference > LARGEST_DIFFERENCE {
@@ -243,7 +265,10 @@ impl<'a> Bench<'a> {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         let side = |at: usize, file_bytes: u64, rounds: &Rounds| {
             let median = |of: fn(&Ready) -> f64| {
-                let all: Vec<f64> = starts.iter().map(|sides| of(&sides[at])).collect();
+                let all: Vec<f64> = starts
+                    .iter()
+                    .filter_map(|sides| sides.get(at).map(of))
+                    .collect();
                 Spread::of(&all).median
             };
             Side {
@@ -268,10 +293,11 @@ impl<'a> Bench<'a> {
                 dense: network
                     .dense()
                     .map(|dense| against(2, dense, targets.dense)),
-                runtimes: (said.len() - runtimes.len()..said.len())
-                    .map(|at| Runtime {
+                runtimes: (said.len() - others.len()..said.len())
+                    .zip(&others)
+                    .map(|(at, (_, network))| Runtime {
                         name: said[at].framework.clone(),
-                        against: against(at, dense, None),
+                        against: against(at, network, None),
                     })
                     .collect(),
                 difference,

@@ -216,6 +216,7 @@ mod tests {
             command: "a command".to_owned(),
             peer: "ONNX Runtime".to_owned(),
             threads: 1,
+            batch: 1,
             rows: vec![Row {
                 network: "resnet18-90-erk-script".to_owned(),
                 ours: spread(4.0),

@@ -18,18 +18,31 @@ pub struct Results<R> {
     pub peer: String,
     /// Threads of each side.
     pub threads: u32,
+    /// Images at once.
+    #[serde(default = "one")]
+    pub batch: u32,
     /// The networks.
     pub rows: Vec<R>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl<R: Serialize> Results<R> {
     /// No rows yet. `command` is what was typed.
     pub fn new(args: &PeerArgs, command: String) -> Self {
+        // Only our side heeds it.
+        let command = match std::env::var("DNW_SIMD") {
+            Ok(simd) => format!("DNW_SIMD={simd} {command}"),
+            Err(_) => command,
+        };
         Self {
             machine: machine(),
             command,
             peer: String::new(),
             threads: args.threads(),
+            batch: args.batch.unwrap_or(1),
             rows: Vec::new(),
         }
     }
@@ -132,7 +145,7 @@ pub struct Row {
     pub masked: Against,
     /// A dense network.
     pub dense: Option<Against>,
-    /// Other runtimes, on the dense network, or the masked one if there is none.
+    /// Other runtimes, on the dense network, the masked one, or both.
     pub runtimes: Vec<Runtime>,
     /// The largest difference of a logit from that of the masked network, divided by the largest logit.
     pub difference: f64,
@@ -218,6 +231,7 @@ pub mod tests {
             command: "cargo xtask bench-peers inference".into(),
             peer: "ONNX Runtime 1.32.0".into(),
             threads: 1,
+            batch: 1,
             rows: vec![row, tiny],
         }
     }

@@ -8,11 +8,16 @@ use crate::text::three_digits;
 
 /// The tables.
 pub fn markdown(results: &Results<Row>) -> String {
-    let Results { threads, rows, .. } = results;
+    let Results {
+        threads,
+        batch,
+        rows,
+        ..
+    } = results;
     let mut text = results.caption();
     let _ = writeln!(
         text,
-        "### Inference\n\nBatch 1, threads: {threads}. Milliseconds of an image, median over rounds in turn. A ratio is the peer's time divided \
+        "### Inference\n\nBatch {batch}, threads: {threads}. Milliseconds of an image, median over rounds in turn. A ratio is the peer's time divided \
          by ours, the median (quartiles) of those within a round; above 1 ours is faster. The difference is the largest of a logit, relative to \
          the largest logit.\n\n\
          | network | live multiply-adds | ours | dense peer | ratio | masked peer | ratio | difference | targets |\n\
@@ -39,7 +44,7 @@ pub fn markdown(results: &Results<Row>) -> String {
         );
     }
     text.push_str(
-        "\nRuntimes of Rust, on the network in brackets.\n\n\
+        "\nOther runtimes, on the network in brackets.\n\n\
          | network | runtime | ours | peer | ratio |\n\
          | --- | --- | ---: | ---: | ---: |\n",
     );
