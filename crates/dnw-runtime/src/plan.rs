@@ -38,6 +38,14 @@ pub struct Input {
     pub classes: Vec<String>,
 }
 
+impl Input {
+    /// The name of an output; its number if it has none.
+    pub fn class(&self, index: usize) -> String {
+        let name = self.classes.get(index).cloned();
+        name.unwrap_or_else(|| format!("class {index}"))
+    }
+}
+
 /// Channels in the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Maps {
