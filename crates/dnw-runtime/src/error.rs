@@ -23,6 +23,17 @@ pub enum LoadError {
     /// The model cannot be executed.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Its feature maps need more memory than is allowed.
+    #[error(
+        "the model's feature maps need {} MB, and {} MB are allowed: if it is no stranger's, allow more with `Model::load_within`",
+        needed.div_ceil(1_000_000), limit / 1_000_000
+    )]
+    Memory {
+        /// Bytes that a session of one thread needs.
+        needed: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
 }
 
 /// A plan that cannot be executed: made by a faulty compiler, or read from a file that somebody changed.

@@ -28,5 +28,5 @@ mod session;
 mod threads;
 
 pub use error::{LoadError, PlanError, RunError};
-pub use model::Model;
+pub use model::{MOST_SESSION_BYTES, Model};
 pub use session::{MOST_THREADS, Session};

@@ -28,13 +28,28 @@ pub(crate) struct Inner {
 /// Bytes that show what kind of file it is.
 const START: u64 = 4096;
 
+/// Bytes of feature maps that a model from a file may need at most, unless a program allows more: one gibibyte.
+pub const MOST_SESSION_BYTES: usize = 1 << 30;
+
 impl Model {
     /// Loads a file that `dnw compile` wrote. Of a file of another kind only the start is read.
     ///
     /// # Errors
-    /// [`LoadError`] if the file cannot be read, is no model, is damaged, or holds a network that cannot be executed.
+    /// [`LoadError`] if the file cannot be read, is no model, is damaged, or holds a network that cannot be executed or needs more than
+    /// [`MOST_SESSION_BYTES`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, LoadError> {
-        let path = path.as_ref();
+        Self::load_within(path, MOST_SESSION_BYTES)
+    }
+
+    /// As [`load`](Self::load), for a network whose sessions of one thread need at most so many bytes of feature maps.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_within(path: impl AsRef<Path>, bytes: usize) -> Result<Self, LoadError> {
+        Self::read_file(path.as_ref())?.within(bytes)
+    }
+
+    fn read_file(path: &Path) -> Result<Self, LoadError> {
         let io = |error: io::Error| LoadError::Io {
             path: path.to_owned(),
             error,
@@ -63,7 +78,22 @@ impl Model {
     /// # Errors
     /// [`LoadError`] as for [`load`](Self::load), but for reading the file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
-        Ok(Self::new(file::read(bytes)?)?)
+        Self::new(file::read(bytes)?)?.within(MOST_SESSION_BYTES)
+    }
+
+    /// The same model, if a session of one thread needs at most so many bytes of feature maps ([`session_bytes`](Self::session_bytes)): a file from
+    /// a stranger can ask for gigabytes.
+    ///
+    /// # Errors
+    /// [`LoadError::Memory`] if it needs more.
+    pub fn within(self, bytes: usize) -> Result<Self, LoadError> {
+        match self.session_bytes() {
+            needed if needed > bytes => Err(LoadError::Memory {
+                needed,
+                limit: bytes,
+            }),
+            _ => Ok(self),
+        }
     }
 
     /// Checks a plan.
@@ -114,6 +144,7 @@ impl Model {
 
     /// Bytes that a session of one thread needs for feature maps.
     pub fn session_bytes(&self) -> usize {
-        4 * (self.0.plan.arena + self.0.scratch)
+        let numbers = self.0.plan.arena.saturating_add(self.0.scratch);
+        numbers.saturating_mul(4)
     }
 }

@@ -164,3 +164,27 @@ fn any_number_of_threads_will_do_and_wrong_lengths_are_errors() -> Result<(), Bo
     }
     Ok(())
 }
+
+/// A small file from a stranger may ask for gigabytes.
+#[test]
+fn a_model_that_needs_more_memory_than_allowed_is_refused() {
+    let mut plan = plan();
+    plan.arena = 1 << 29;
+    let bytes = write(&plan, Precision::F32);
+    let error = Model::from_bytes(&bytes).unwrap_err();
+    assert!(
+        matches!(error, LoadError::Memory { needed, limit } if needed == 1 << 31 && limit == 1 << 30),
+        "{error:?}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("2148 MB") && text.contains("1073 MB"),
+        "{text}"
+    );
+
+    let file = File::new("large", &bytes);
+    assert!(matches!(file.error(), LoadError::Memory { .. }));
+    let model = Model::load_within(&file.0, 1 << 31).unwrap();
+    assert!(model.clone().within(1 << 31).is_ok());
+    assert!(model.within((1 << 31) - 1).is_err());
+}
