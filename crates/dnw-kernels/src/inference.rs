@@ -16,6 +16,7 @@ mod pointwise;
 mod pool;
 mod resample;
 mod sums;
+mod together;
 
 pub use activation::{Activation, Function, activate, exp};
 pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
@@ -23,6 +24,5 @@ pub use linear::{Matrix, dense_rows};
 pub use pointwise::{add_scaled, add_squares, copy_every, sum, sum_of_squares};
 pub use pool::{PoolShape, max_pool, sum_pool};
 pub use resample::{Taps, resample};
-pub use sums::{
-    BLOCK, NONE, RowSums, TOGETHER, Target, sum_rows, sum_rows_together, sums_together,
-};
+pub use sums::{BLOCK, NONE, RowSums, Target, sum_rows};
+pub use together::{TOGETHER, sum_rows_together, sums_together};

@@ -1,13 +1,9 @@
 //! Weighted sums of rows, with bias, residual and ReLU.
 
-mod together;
-
 use std::ops::Range;
 
 use super::activation::{Activation, activate_body};
 use crate::simd::{AVX512, LANES, multiply_add, vectorised};
-
-pub use together::{TOGETHER, sum_rows_together, sums_together};
 
 /// Targets that share their rows in a block.
 pub const BLOCK: usize = 4;
@@ -162,7 +158,7 @@ fn quads_body<const SET: u8>(
 /// # Safety
 /// As for [`sum_rows`].
 #[inline(always)]
-unsafe fn activate_piece<const SET: u8>(
+pub(super) unsafe fn activate_piece<const SET: u8>(
     sums: RowSums<'_>,
     target: Target,
     column: usize,
@@ -181,16 +177,16 @@ unsafe fn activate_piece<const SET: u8>(
 }
 
 /// Vectors of a block that are summed in one loop.
-struct Piece {
-    block: usize,
-    terms: Range<usize>,
-    vector: usize,
-    count: usize,
+pub(super) struct Piece {
+    pub(super) block: usize,
+    pub(super) terms: Range<usize>,
+    pub(super) vector: usize,
+    pub(super) count: usize,
 }
 
 /// All pieces: those of all blocks of a strip before the next strip. (No closure instead, because the compiler does not give a closure the
 /// instruction set of the function that it is in.)
-struct Pieces<'a> {
+pub(super) struct Pieces<'a> {
     starts: &'a [u32],
     blocks: Range<usize>,
     block: usize,
@@ -203,7 +199,12 @@ struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     #[inline(always)]
-    fn new(sums: RowSums<'a>, blocks: Range<usize>, vectors: usize, most: usize) -> Self {
+    pub(super) fn new(
+        sums: RowSums<'a>,
+        blocks: Range<usize>,
+        vectors: usize,
+        most: usize,
+    ) -> Self {
         let width = sums.strip.max(1);
         Self {
             starts: sums.starts,
@@ -218,7 +219,7 @@ impl<'a> Pieces<'a> {
     }
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Piece> {
+    pub(super) fn next(&mut self) -> Option<Piece> {
         if self.at == self.strip.end {
             self.block += 1;
             self.at = self.strip.start;

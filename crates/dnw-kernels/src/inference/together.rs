@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use super::{Pieces, RowSums, Target, activate_piece};
-use crate::inference::NONE;
+use super::sums::{NONE, Pieces, RowSums, Target, activate_piece};
 use crate::settings::InstructionSet;
 use crate::simd::{LANES, vectorised};
 use crate::vector::{HasVector, Set, Vector};
@@ -18,7 +17,7 @@ pub const TOGETHER: usize = 8;
 /// Vectors of a target that are summed in one loop: with 24 of the 32 registers of AVX-512 as sums.
 const MOST: usize = 3;
 
-/// Whether this processor has registers for it. With the sixteen registers of AVX2 one target at a time is faster.
+/// Whether this processor has registers for it. The sixteen of AVX2 would hold one vector of so many targets, and no row or weight.
 pub fn sums_together() -> bool {
     InstructionSet::in_use() == InstructionSet::Avx512
 }
