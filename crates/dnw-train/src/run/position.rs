@@ -37,8 +37,13 @@ pub(crate) fn hash_of_file(path: &Path) -> Result<String, RunError> {
     };
     let mut hash = Sha256::new();
     let mut file = File::open(path).map_err(failed)?;
-    std::io::copy(&mut file, &mut hash).map_err(failed)?;
-    Ok(hexadecimal(hash))
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(hexadecimal(hash)),
+            read => hash.update(&buffer[..read]),
+        }
+    }
 }
 
 /// The hash of a text.
