@@ -5,7 +5,7 @@ use std::rc::Rc;
 use dnw_circuit::{Function, Taps, ValueId};
 
 use super::importer::Importer;
-use super::shapes::{broadcast, places, strides};
+use super::shapes::{MOST_PLACES, broadcast, places, strides};
 use super::values::{Maps, finite};
 use crate::ImportError;
 use crate::constant::{Constant, count};
@@ -296,6 +296,11 @@ impl Importer {
             }
         }
         let channels: usize = own[..axes].iter().product();
+        if shape.iter().any(|&size| size > MOST_PLACES) && own != dims {
+            return Err(node.invalid(format!(
+                "its result has the shape {dims:?}, which is too large"
+            )));
+        }
         let mut x = self.as_shape(node, maps, [channels, size[0], size[1]])?;
         if channels != shape[0] {
             let strides = strides(&own[..axes]);

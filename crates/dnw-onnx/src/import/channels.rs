@@ -6,7 +6,8 @@
 use dnw_circuit::{Taps, ValueId};
 
 use super::importer::Importer;
-use super::shapes::{axis, slice};
+use super::reshapes::MOST_AXES;
+use super::shapes::{MOST_PLACES, axis, slice};
 use super::values::{Maps, Value};
 use crate::ImportError;
 use crate::node::Node;
@@ -123,7 +124,8 @@ impl Importer {
             let own = indices.iter();
             own.map(|&index| super::shapes::axis(index, size)).collect()
         });
-        let Some(found) = found else {
+        let rank = maps.dims.len() + indices.dims.len();
+        let Some(found) = found.filter(|_| rank <= MOST_AXES) else {
             return Err(node.invalid(format!("its indices do not fit an axis of {size}")));
         };
         let mut taken = self.take(node, &maps, axis, &found)?;
@@ -286,6 +288,9 @@ impl Importer {
             size[side] = last + 1 - first;
             self.circuit.crop(value, corner, size)
         } else {
+            if size.iter().any(|&size| size > MOST_PLACES) {
+                return Err(self.scattered(node, maps, axis));
+            }
             let mut axes = size.map(|size| Taps::of(0..size));
             axes[side] = Taps::of(indices.iter().copied());
             let [rows, columns] = axes;

@@ -21,7 +21,7 @@ const MOST_MOVED: usize = 1 << 20;
 /// Which of the circuit's axes each of the model's axes is: the last is the second.
 fn order(rank: usize) -> Vec<usize> {
     let pixels = (1..rank.saturating_sub(1)).map(|axis| axis + 1);
-    let order = std::iter::once(0).chain(pixels);
+    let order = (0..rank.min(1)).chain(pixels);
     order.chain((rank > 1).then_some(1)).collect()
 }
 

@@ -3,6 +3,7 @@
 use dnw_circuit::{Taps, Tensor, Window};
 
 use super::importer::Importer;
+use super::shapes::MOST_PLACES;
 use super::values::{Maps, finite, weight};
 use crate::ImportError;
 use crate::node::Node;
@@ -75,6 +76,9 @@ impl Importer {
         let value = node.circuit(padded)?;
         let mut shape = self.circuit.shape(value);
         let channels = numbers(&x) / pixels.max(1);
+        if channels > MOST_PLACES {
+            return Ok(None);
+        }
         if shape[0] != channels {
             shape = [channels, 1, pixels];
         }
@@ -112,7 +116,8 @@ impl Importer {
             (_, &[rows, columns]) => (rows, columns),
             _ => (0, 0),
         };
-        if sources != size[side] || targets == 0 {
+        let entries = targets.saturating_mul(sources).max(size[0]).max(size[1]);
+        if sources != size[side] || targets == 0 || entries > 16 * MOST_PLACES {
             return Err(node.invalid(format!(
                 "feature maps of the shape {:?} are multiplied with a matrix of the shape {:?}",
                 maps.dims, matrix.dims

@@ -7,7 +7,7 @@ use crate::ImportError;
 use crate::node::Node;
 
 /// The most dimensions of a value.
-const MOST_AXES: usize = 64;
+pub const MOST_AXES: usize = 64;
 
 impl Importer {
     pub fn reshape(&mut self, node: &Node) -> Result<Maps, ImportError> {

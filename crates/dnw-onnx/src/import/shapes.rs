@@ -1,5 +1,8 @@
 //! Axes, shapes and the places of elements.
 
+/// Rows, columns or repeated channels of one step: what a few bytes of a hostile file can ask for.
+pub const MOST_PLACES: usize = 1 << 20;
+
 /// A non-negative axis of a tensor of this rank.
 pub fn axis(axis: i64, rank: usize) -> Option<usize> {
     let rank = i64::try_from(rank).ok()?;

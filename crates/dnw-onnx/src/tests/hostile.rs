@@ -197,6 +197,37 @@ fn what_is_not_supported_is_named_with_its_node_and_an_alternative() {
 }
 
 #[test]
+fn a_few_bytes_cannot_ask_for_much_memory() {
+    let huge = Kit::new([1, 1, 1])
+        .ints("n", &[1, 1 << 40, 1, 1])
+        .node("Expand", "x, n -> y", &[]);
+    assert!(huge.error().contains("too large"), "{}", huge.error());
+    let sparse = Kit::new([1, 1, 1]).floats("w", &[1, 1, 1, 1], &[1.0]).node(
+        "ConvTranspose",
+        "x, w -> y",
+        &[("strides", With::Ints(&[1 << 13; 2]))],
+    );
+    assert!(sparse.error().contains("too large"), "{}", sparse.error());
+    let wide = Kit::new([1, 1, 1 << 24])
+        .ints("zero", &[0])
+        .ints("end", &[1 << 24])
+        .ints("axis", &[3])
+        .ints("step", &[2])
+        .node("Slice", "x, zero, end, axis, step -> y", &[]);
+    assert!(
+        wide.error().contains("selects from axis 3"),
+        "{}",
+        wide.error()
+    );
+    // One number without dimensions.
+    let number =
+        Kit::new([1, 1, 1])
+            .node("Squeeze", "x -> a", &[])
+            .node("Transpose", "a -> y", &[]);
+    assert_eq!(number.run(&[3.0]), [3.0]);
+}
+
+#[test]
 fn an_image_has_a_known_size() {
     let mut open = Kit::new([1, 1, 1]).node("Relu", "x -> y", &[]);
     open.graph.input = vec![info("x", &[0, 3, 0, 0])];
