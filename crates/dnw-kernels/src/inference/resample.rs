@@ -31,6 +31,14 @@ impl<'a> Taps<'a> {
 /// If a length does not fit, or an input is outside the map.
 pub fn resample(rows: Taps<'_>, columns: Taps<'_>, x: &[f32], line: &mut [f32], out: &mut [f32]) {
     let width = columns.outputs();
+    // Paddings and enlargements by the nearest neighbour only copy.
+    let copies = columns.inputs.len() == width
+        && columns
+            .starts
+            .iter()
+            .zip(0..)
+            .all(|(&start, at)| start == at)
+        && columns.weights.iter().all(|&weight| weight == 1.0);
     for row in 0..rows.outputs() {
         let own = rows.of(row);
         let at = row * width;
@@ -39,16 +47,28 @@ pub fn resample(rows: Taps<'_>, columns: Taps<'_>, x: &[f32], line: &mut [f32], 
             out.copy_within(at - width..at, at);
             continue;
         }
-        line.fill(0.0);
-        for (&input, &weight) in own.0.iter().zip(own.1) {
-            let input = &x[input as usize * line.len()..][..line.len()];
-            add_scaled(weight, input, false, line);
+        let len = line.len();
+        let sums = match own {
+            (&[only], &[1.0]) => &x[only as usize * len..][..len],
+            (inputs, weights) => {
+                line.fill(0.0);
+                for (&input, &weight) in inputs.iter().zip(weights) {
+                    add_scaled(weight, &x[input as usize * len..][..len], false, line);
+                }
+                &*line
+            }
+        };
+        let out = &mut out[at..at + width];
+        if copies {
+            let pairs = out.iter_mut().zip(columns.inputs);
+            pairs.for_each(|(out, &input)| *out = sums[input as usize]);
+            continue;
         }
-        for (column, out) in out[at..at + width].iter_mut().enumerate() {
+        for (column, out) in out.iter_mut().enumerate() {
             let (inputs, weights) = columns.of(column);
             let pairs = inputs.iter().zip(weights);
             *out = pairs.fold(0.0, |sum, (&input, weight)| {
-                sum + weight * line[input as usize]
+                sum + weight * sums[input as usize]
             });
         }
     }
@@ -78,5 +98,15 @@ mod tests {
             30.0, 10.0, 20.0, 30.0, 10.0, 20.0, 33.0, 11.0, 22.0, 0.0, 0.0, 0.0,
         ];
         assert_eq!(out, expected);
+        // Mirrored columns, copied.
+        let columns = Taps {
+            starts: &[0, 1, 2, 3, 4],
+            inputs: &[1, 0, 1, 2],
+            weights: &[1.0; 4],
+        };
+        let mut out = [9.0; 16];
+        resample(rows, columns, &x, &mut [0.0; 3], &mut out);
+        assert_eq!(out[..8], [20.0, 10.0, 20.0, 30.0, 20.0, 10.0, 20.0, 30.0]);
+        assert_eq!(out[8..], [22.0, 11.0, 22.0, 33.0, 0.0, 0.0, 0.0, 0.0]);
     }
 }
