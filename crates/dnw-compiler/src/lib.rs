@@ -39,6 +39,7 @@ mod groups;
 mod lower;
 mod memory;
 mod passes;
+mod roofline;
 mod step_facts;
 pub mod timing;
 
@@ -46,6 +47,7 @@ use dnw_circuit::{Circuit, prune};
 use dnw_runtime::plan::{Input, Plan};
 
 pub use passes::Passes;
+pub use roofline::Roofline;
 pub use step_facts::{StepFacts, in_blocks};
 
 /// Compiles a circuit. The shape in `input` is set to the circuit's.

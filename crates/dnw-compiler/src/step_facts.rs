@@ -15,6 +15,8 @@ pub struct StepFacts {
     pub multiply_adds: usize,
     /// Bytes of weights and indices that it reads, in memory.
     pub bytes: usize,
+    /// Bytes of feature maps that it reads and writes, each counted once.
+    pub maps: usize,
 }
 
 impl StepFacts {
@@ -26,6 +28,7 @@ impl StepFacts {
             possible,
             multiply_adds: edges * shape[1] * shape[2],
             bytes: 4 * words,
+            maps: 4 * numbers(&step.op),
         };
         match &step.op {
             Op::Sums(sums) => {
@@ -81,6 +84,35 @@ impl StepFacts {
     /// The share of the possible weights that are not zero; `None` if there are none.
     pub fn density(&self) -> Option<f64> {
         (self.possible > 0).then(|| self.edges as f64 / self.possible as f64)
+    }
+}
+
+/// Numbers of feature maps that an operation reads and writes.
+fn numbers(op: &Op) -> usize {
+    match op {
+        Op::Sums(sums) => {
+            // Rows may overlap, as the taps of a kernel do.
+            let row = sums.map[0] * sums.line;
+            let mut rows = sums.rows.clone();
+            rows.sort_unstable();
+            let gaps = rows.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
+            let read = gaps.map(|gap| gap.min(row)).sum::<usize>() + row.min(row * rows.len());
+            let residual = sums.residual.len() * sums.map[0] * sums.map[1];
+            read + sums.to.len() + residual
+        }
+        Op::Pad(x) => x.from.len() + x.from.shape[0] * x.layout.rows_per_channel() * x.layout.row,
+        Op::Add(x) => (x.from.len() + 1) * x.to.len(),
+        Op::Product(x) => x.from.len() + x.by.len() + x.to.len(),
+        Op::Copy(x) => x.pieces.iter().map(|piece| 2 * piece.len as usize).sum(),
+        Op::Linear(x) => x.from.len() + x.to.len(),
+        Op::Depthwise(x) => x.from.len() + x.to.len(),
+        Op::Norm(x) => x.from.len() + x.to.len(),
+        Op::Pool(x) => x.from.len() + x.to.len(),
+        Op::Activation(x) => x.from.len() + x.to.len(),
+        Op::Softmax(x) => x.from.len() + x.to.len(),
+        Op::PixelNorm(x) => x.from.len() + x.to.len(),
+        Op::Unfold(x) => x.from.len() + x.to.len(),
+        Op::Resample(x) => x.from.len() + x.to.len(),
     }
 }
 
@@ -165,6 +197,8 @@ mod tests {
         assert_eq!((facts.edges, facts.possible), (7, 20));
         assert_eq!(facts.multiply_adds, 7 * 16);
         assert_eq!(facts.density(), Some(0.35));
+        // Four rows and five outputs of sixteen numbers.
+        assert_eq!(facts.maps, 4 * 16 * (4 + 5));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub use crate::simd::LANES;
 
 mod activation;
 mod depthwise;
+mod limits;
 mod linear;
 mod pointwise;
 mod pool;
@@ -20,6 +21,7 @@ mod together;
 
 pub use activation::{Activation, Function, activate, exp};
 pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
+pub use limits::{MULTIPLY_ADDS_PER_ROUND, load_all, multiply_adds};
 pub use linear::{Matrix, dense_rows};
 pub use pointwise::{add_scaled, add_squares, copy_every, sum, sum_of_squares};
 pub use pool::{PoolShape, max_pool, sum_pool};

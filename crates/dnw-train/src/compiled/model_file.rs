@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dnw_data::{Preparation, PreparationError};
 use dnw_runtime::file::{FileError, Precision, read, write};
 use dnw_runtime::plan::Plan;
-use dnw_runtime::{Model, PlanError};
+use dnw_runtime::{LoadError, MOST_SESSION_BYTES, Model, PlanError};
 
 /// The largest file that is read.
 const MOST_BYTES: u64 = 1 << 32;
@@ -61,6 +61,14 @@ pub enum ModelFileError {
         /// What is wrong with it.
         source: PlanError,
     },
+    /// Its feature maps need more memory than a model from a file may.
+    #[error("cannot use `{}`: its feature maps need more than {} MiB", path.display(), MOST_SESSION_BYTES >> 20)]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// How much they need.
+        source: LoadError,
+    },
     /// Its images are none.
     #[error("cannot use `{}`: {source}", path.display())]
     Preparation {
@@ -95,6 +103,10 @@ impl ModelFileError {
             Self::File { source, .. } => parts(source)
                 .1
                 .unwrap_or_else(|| "compile the run again with `dnw compile`".into()),
+            Self::Memory { .. } => {
+                "if you trust the file, a program of your own can allow more with `Model::load_within`"
+                    .into()
+            }
             Self::Plan { .. } | Self::Preparation { .. } => {
                 "compile the run again with `dnw compile`".into()
             }
@@ -140,6 +152,11 @@ impl ModelFile {
         rest.read_to_end(&mut bytes).map_err(unreadable)?;
         let plan = read(&bytes).map_err(unsound)?;
         let model = Model::new(plan.clone()).map_err(|source| ModelFileError::Plan {
+            path: path.to_owned(),
+            source,
+        })?;
+        let model = model.within(MOST_SESSION_BYTES);
+        let model = model.map_err(|source| ModelFileError::Memory {
             path: path.to_owned(),
             source,
         })?;

@@ -317,7 +317,7 @@ fn measurements_and_explanations_are_json_too() {
 
     let explain = ["explain", "model.dnw", "--seconds", "0"];
     let words = shell.dnw(&explain).succeeded().stdout;
-    for word in ["density", "why", "in all", "faster"] {
+    for word in ["density", "roofline", "why", "in all", "faster"] {
         assert!(words.contains(word), "{words}");
     }
     let found = shell
@@ -327,6 +327,12 @@ fn measurements_and_explanations_are_json_too() {
     let steps = found["steps"].as_array().unwrap();
     let shares = steps.iter().map(|step| step["share"].as_f64().unwrap());
     assert!((shares.sum::<f64>() - 1.0).abs() < 1e-6);
+    assert!(found["limits"]["bytes_per_second"].as_f64().unwrap() > 0.0);
+    assert!(
+        steps
+            .iter()
+            .all(|step| step["roofline"].as_f64().unwrap() > 0.0)
+    );
     // The classifier is dense: its 10 classes read the 9 cells of 6 nodes.
     let last = steps.last().unwrap();
     assert_eq!(last["output"], serde_json::json!([10, 1, 1]));

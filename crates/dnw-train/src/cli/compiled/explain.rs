@@ -6,7 +6,7 @@ use std::time::Duration;
 use dnw_runtime::Model;
 use dnw_runtime::plan::{BLOCK, Op};
 use dnw_train::compiled::timing::step_times;
-use dnw_train::compiled::{ModelFile, StepFacts, in_blocks};
+use dnw_train::compiled::{ModelFile, Roofline, StepFacts, in_blocks};
 
 use super::super::compiled_args::ExplainArgs;
 use super::super::failure::Failure;
@@ -26,22 +26,28 @@ pub fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     let how_long = Duration::from_secs_f64(args.seconds);
     let threads = args.threads as usize;
     let times = step_times(&file.model, threads, how_long);
+    let facts: Vec<StepFacts> = file.plan.steps.iter().map(StepFacts::of).collect();
+    let weights: usize = facts.iter().map(|facts| facts.bytes).sum();
+    let limits = Roofline::measure(file.model.session_bytes() + weights);
     let steps = file.plan.steps.iter().zip(file.model.steps());
     let rows: Vec<Row<'_>> = steps
+        .zip(facts)
         .zip(&times)
-        .map(|((step, (_, operation)), &seconds)| Row {
+        .map(|(((step, (_, operation)), facts), &seconds)| Row {
             layer: &step.layer,
             operation,
             reason: &step.reason,
-            facts: StepFacts::of(step),
+            // At most 1: a step that an earlier one has taken over takes no time, and maps may lie in a nearer cache than was measured.
+            roofline: (limits.least_seconds(&facts, threads) / seconds.max(1e-9)).min(1.0),
+            facts,
             seconds,
         })
         .collect();
     let blocks = time_in_blocks(&file, threads, how_long);
     let advice = advice(&rows, blocks.as_deref());
     match args.json {
-        true => print_json(args, &rows, &advice)?,
-        false => print_bytes(lines(&file, &rows, &advice).as_bytes())?,
+        true => print_json(args, &rows, limits, &advice)?,
+        false => print_bytes(lines(&file, &rows, limits, &advice).as_bytes())?,
     }
     Ok(0)
 }
@@ -52,6 +58,8 @@ struct Row<'a> {
     reason: &'a str,
     facts: StepFacts,
     seconds: f64,
+    /// The least time that it could take, divided by what it takes.
+    roofline: f64,
 }
 
 /// The time of each step if all layers of single edges had been trained in blocks; `None` if there are none.
@@ -112,7 +120,9 @@ fn advice(rows: &[Row<'_>], blocks: Option<&[f64]>) -> Vec<String> {
                 1e6 * total
             )
         } else {
-            format!("blocks of {BLOCK} targets would not make it faster")
+            format!(
+                "no unit would make it faster: blocks of {BLOCK} targets take as long, and n of m and a constant fan-in cost as much as single edges"
+            )
         });
     }
     let without_weights = rows.iter().filter(|row| row.facts.edges == 0);
@@ -126,7 +136,7 @@ fn advice(rows: &[Row<'_>], blocks: Option<&[f64]>) -> Vec<String> {
     advice
 }
 
-fn lines(file: &ModelFile, rows: &[Row<'_>], advice: &[String]) -> String {
+fn lines(file: &ModelFile, rows: &[Row<'_>], limits: Roofline, advice: &[String]) -> String {
     let model = &file.model;
     let mut text = String::new();
     let _ = writeln!(
@@ -143,8 +153,17 @@ fn lines(file: &ModelFile, rows: &[Row<'_>], advice: &[String]) -> String {
     let operation = widest(|row| row.operation.len(), "operation");
     let _ = writeln!(
         text,
-        "{:<layer$} {:<operation$} {:>14} {:>10} {:>7} {:>10} {:>10} {:>6} {:>8}  why",
-        "layer", "operation", "output", "edges", "density", "bytes", "us", "share", "G madd/s"
+        "{:<layer$} {:<operation$} {:>14} {:>10} {:>7} {:>10} {:>10} {:>6} {:>8} {:>8}  why",
+        "layer",
+        "operation",
+        "output",
+        "edges",
+        "density",
+        "bytes",
+        "us",
+        "share",
+        "G madd/s",
+        "roofline"
     );
     let total: f64 = rows.iter().map(|row| row.seconds).sum();
     let mut last = "";
@@ -162,13 +181,14 @@ fn lines(file: &ModelFile, rows: &[Row<'_>], advice: &[String]) -> String {
         };
         let _ = writeln!(
             text,
-            "{:<layer$} {:<operation$} {:>14} {edges:>10} {density:>7} {:>10} {:>10.2} {:>5.1}% {rate:>8}  {}",
+            "{:<layer$} {:<operation$} {:>14} {edges:>10} {density:>7} {:>10} {:>10.2} {:>5.1}% {rate:>8} {:>7.0}%  {}",
             if row.layer == last { "" } else { row.layer },
             row.operation,
             format!("{channels}x{height}x{width}"),
             grouped(row.facts.bytes as u64),
             1e6 * row.seconds,
             100.0 * row.seconds / total,
+            100.0 * row.roofline,
             row.reason
         );
         last = row.layer;
@@ -183,13 +203,25 @@ fn lines(file: &ModelFile, rows: &[Row<'_>], advice: &[String]) -> String {
         grouped(sum(|facts| facts.bytes) as u64),
         grouped(model.session_bytes() as u64)
     );
+    let _ = writeln!(
+        text,
+        "roofline       the least time of a step by what one thread did in short loops just now, divided by its time: {:.1} billion multiply-adds a second, {:.1} GB a second read from {:.1} MB",
+        1e-9 * limits.multiply_adds,
+        1e-9 * limits.bytes,
+        1e-6 * limits.from as f64
+    );
     for sentence in advice {
         let _ = writeln!(text, "faster         {sentence}");
     }
     text
 }
 
-fn print_json(args: &ExplainArgs, rows: &[Row<'_>], advice: &[String]) -> Result<(), Failure> {
+fn print_json(
+    args: &ExplainArgs,
+    rows: &[Row<'_>],
+    limits: Roofline,
+    advice: &[String],
+) -> Result<(), Failure> {
     let total: f64 = rows.iter().map(|row| row.seconds).sum();
     let layers = rows.iter().map(|row| {
         serde_json::json!({
@@ -201,6 +233,8 @@ fn print_json(args: &ExplainArgs, rows: &[Row<'_>], advice: &[String]) -> Result
             "density": row.facts.density(),
             "multiply_adds": row.facts.multiply_adds,
             "bytes": row.facts.bytes,
+            "bytes_of_maps": row.facts.maps,
+            "roofline": row.roofline,
             "seconds": row.seconds,
             "share": row.seconds / total,
         })
@@ -209,6 +243,11 @@ fn print_json(args: &ExplainArgs, rows: &[Row<'_>], advice: &[String]) -> Result
         "model": args.model.to_string_lossy(),
         "made_on": made_on(),
         "threads": args.threads,
+        "limits": {
+            "multiply_adds_per_second": limits.multiply_adds,
+            "bytes_per_second": limits.bytes,
+            "bytes_read": limits.from,
+        },
         "seconds": total,
         "steps": layers.collect::<Vec<_>>(),
         "faster": advice,
