@@ -114,7 +114,7 @@ class Refused(unittest.TestCase):
         self.assertIsInstance(caught.exception, ValueError)
 
     def test_what_cannot_be_compiled_is_named(self):
-        self.refused("`middle`", lambda: dnw.compile(onnx_bytes("Celu")))
+        self.refused("`middle`", lambda: dnw.compile(onnx_bytes("Round")))
         self.refused("help: ", lambda: dnw.compile(b"no model"))
         self.refused("nowhere.onnx", lambda: dnw.compile("nowhere.onnx"))
         self.refused("state dict", lambda: dnw.compile({"weight": 1}))
@@ -168,6 +168,48 @@ class Torch(unittest.TestCase):
         with torch.no_grad():
             logits = module(images).numpy()
         np.testing.assert_allclose(model.predict(images.numpy()), logits, rtol=1e-4, atol=1e-5)
+
+    def test_a_state_dict_is_compiled_with_its_module(self):
+        torch, nn = self.torch, self.torch.nn
+        torch.manual_seed(1)
+        net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GELU(), nn.Flatten(), nn.Linear(8 * 36, 5)).eval()
+        images = torch.randn(2, 3, 8, 8)
+        from torch.nn.utils import prune
+
+        prune.l1_unstructured(net[0], "weight", 0.8)
+        with torch.no_grad():
+            logits = net(images).numpy()
+        state = {"state_dict": {"module." + name: value for name, value in net.state_dict().items()}}
+        self.assertIn("module.0.weight_mask", state["state_dict"])
+        prune.remove(net[0], "weight")
+        other = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GELU(), nn.Flatten(), nn.Linear(8 * 36, 5))
+        before = other[0].weight.clone()
+        model = dnw.compile(state, model=other, image=(3, 8, 8))
+        np.testing.assert_allclose(model.predict(images.numpy()), logits, rtol=1e-4, atol=1e-5)
+        # The given module keeps its weights.
+        self.assertTrue(torch.equal(other[0].weight, before))
+        with self.assertRaisesRegex(dnw.DnwError, "does not fit"):
+            dnw.compile(state, model=nn.Conv2d(3, 8, 3), image=(3, 8, 8))
+        with self.assertRaisesRegex(dnw.DnwError, "own layers"):
+            dnw.compile(onnx_bytes(), model=other)
+
+    def test_a_state_dict_of_torchvision_is_recognised(self):
+        try:
+            import torchvision
+        except ImportError:
+            self.skipTest("torchvision is not installed")
+        self.torch.manual_seed(2)
+        net = torchvision.models.resnet18(weights=None, num_classes=11).eval()
+        images = self.torch.randn(1, 3, 64, 64)
+        with self.torch.no_grad():
+            logits = net(images).numpy()
+        for model in (None, "resnet18"):
+            compiled = dnw.compile(net.state_dict(), model=model, image=(3, 64, 64))
+            np.testing.assert_allclose(compiled.predict(images.numpy()), logits, rtol=1e-4, atol=1e-5)
+        with self.assertRaisesRegex(dnw.DnwError, "no classifier of torchvision has its names"):
+            dnw.compile({"0.weight": self.torch.zeros(8, 3, 3, 3)}, image=(3, 8, 8))
+        with self.assertRaisesRegex(dnw.DnwError, "no model `resnet19`|a model `resnet19`"):
+            dnw.compile(net.state_dict(), model="resnet19", image=(3, 8, 8))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,12 @@ from ._dnw import DnwError, Model, __version__
 __all__ = ["DnwError", "Explanation", "Model", "compile", "explain", "load", "__version__"]
 
 
-def compile(source, *, image=None, mean=None, deviation=None, classes=None, weights="f32"):
+def compile(source, *, model=None, image=None, mean=None, deviation=None, classes=None, weights="f32"):
     """Compiles a pruned network; each zero of a weight is an edge that costs nothing.
 
-    source: the path or the bytes of an ONNX model, or a `torch.nn.Module` in eval mode, which is exported to ONNX first.
+    source: the path or the bytes of an ONNX model, a `torch.nn.Module` in eval mode, which is exported to ONNX first, or a state dict of one.
+    model: for a state dict, the module that it belongs to, or the name of an architecture of torchvision or timm. Without it, a classifier of torchvision is
+        found by the names and shapes of the weights. Weights pruned by `torch.nn.utils.prune` may have their masks.
     image: (channels, height, width); needed for a module, and for a model that leaves the size of its images open.
     mean, deviation: per channel, how the images that the model gets were normalised, for programs that read pictures (`dnw predict`).
     classes: the names of the outputs.
@@ -33,7 +35,11 @@ def compile(source, *, image=None, mean=None, deviation=None, classes=None, weig
         if len(image) != 3:
             raise DnwError(f"`image` is {image}: give (channels, height, width)")
     if isinstance(source, dict):
-        raise DnwError("a state dict has no layers, only weights: give the module that it was loaded into, or an ONNX model")
+        from . import _state_dict
+
+        source = _state_dict.module(source, model)
+    elif model is not None:
+        raise DnwError("`model` says what a state dict belongs to: leave it out, the source has its own layers")
     if hasattr(source, "forward") and hasattr(source, "state_dict"):
         source = _exported(source, image)
     elif not isinstance(source, (bytes, bytearray)):

@@ -50,6 +50,7 @@ class Model:
 def compile(
     source: str | PathLike[str] | bytes | bytearray | Any,
     *,
+    model: Any | str | None = None,
     image: Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
