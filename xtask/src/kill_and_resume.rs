@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -118,10 +119,9 @@ pub fn run(args: &KillArgs) -> Result<(), String> {
             .map_err(|error| format!("{}: {error}", program.display()))?,
         None => program::build()?,
     };
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH);
     let seed = args
         .seed
-        .unwrap_or_else(|| clock.map_or(0, |time| time.as_nanos() as u64));
+        .unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
     println!("seed {seed}");
     let began = Instant::now();
     let kinds = (args.kills / KILLS_PER_KIND).clamp(1, KINDS.len());

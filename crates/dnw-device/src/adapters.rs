@@ -44,17 +44,20 @@ fn cpu(backend: Backend) -> Adapter {
         name: DeviceName::of(backend),
         model: format!("CPU, {threads} threads"),
         driver: String::new(),
-        memory: cpu_memory(),
+        memory: host_memory(),
         kind: Kind::Cpu,
     }
 }
 
-/// The machine's memory, if the system reports it.
-fn cpu_memory() -> Option<u64> {
+/// The memory of this machine in bytes, or of the container that the program runs in, if the system reports it.
+pub fn host_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024)
+    // `max` where there is no limit.
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
+    Some((kib * 1024).min(limit.unwrap_or(u64::MAX)))
 }
 
 /// The devices of a runtime that addresses them by index. Querying their models and memory opens them.

@@ -25,7 +25,7 @@ mod processor;
 mod remote;
 mod serve;
 
-pub use adapters::Adapter;
+pub use adapters::{Adapter, host_memory};
 pub use address::{RemoteAddress, Transport};
 pub use backend::Backend;
 pub use error::{DeviceError, ServeError};

@@ -73,7 +73,7 @@ mod tests {
 
         #[test]
         fn clipped_gradients_are_those_of_burn(rows in 1usize..9, columns in 1usize..40, limit in 0.01f32..20.0) {
-            let gradient = random([rows, columns], &Device::flex()).detach();
+            let gradient = random([rows, columns], &Device::flex().autodiff()).detach();
             let [a, b] = [Kernels::Fastest, Kernels::Reference]
                 .map(|kernels| clip_norm_by(gradient.clone(), limit, kernels).to_data());
             a.assert_approx_eq(&b, Tolerance::<f32>::rel_abs(1e-5, 1e-7));

@@ -13,6 +13,7 @@ mod eval;
 mod failure;
 mod import_export;
 mod inspect;
+mod memory;
 mod numbers;
 mod output;
 mod progress;

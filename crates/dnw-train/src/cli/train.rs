@@ -18,6 +18,7 @@ use super::determinism;
 use super::device::{cpu, device, device_failed};
 use super::environment::{command_line, environment, kernels, resume_command};
 use super::failure::Failure;
+use super::memory;
 use super::output::{line, note, note_unused, print_bytes};
 use super::progress::Progress;
 use super::resume::{self, Begun, Unfinished};
@@ -121,6 +122,9 @@ fn run_training(
     let (folder, resume, notes) = match continued {
         Some(run) => (run.folder, Some(run.resume), run.notes),
         None => {
+            let share = recipe.batch.div_ceil(opened.len());
+            let at_once = micro_batch(settings).map_or(share, |images| share.min(images.get()));
+            memory::check(recipe, &data, at_once, &opened)?;
             check_fits(recipe, &data)?;
             note_unused(unused);
             (create_folder(recipe, settings)?, None, Vec::new())
