@@ -124,8 +124,8 @@ fn run_training(
         None => {
             let share = recipe.batch.div_ceil(opened.len());
             let at_once = micro_batch(settings).map_or(share, |images| share.min(images.get()));
-            memory::check(recipe, &data, at_once, &opened)?;
             check_fits(recipe, &data)?;
+            memory::check(recipe, &data, at_once, &opened)?;
             note_unused(unused);
             (create_folder(recipe, settings)?, None, Vec::new())
         }
