@@ -38,6 +38,13 @@ impl Buffer {
         Self::new(handle, elements.len(), 4)
     }
 
+    /// Some of its 32-bit elements. A GPU takes parts that begin at a multiple of 256 bytes.
+    pub(crate) fn part(&self, first: usize, length: usize) -> Self {
+        let rest = self.handle.size_in_used() - 4 * (first + length) as u64;
+        let handle = self.handle.clone().offset_start(4 * first as u64);
+        Self::new(handle.offset_end(rest), length, 4)
+    }
+
     /// The number of elements.
     pub fn length(&self) -> usize {
         self.length
@@ -57,13 +64,31 @@ impl Buffer {
         u32::from_bytes(&bytes)[..self.length].to_vec()
     }
 
-    /// [`read`](Self::read) of two buffers at once, so that the host waits for the GPU once.
-    pub(crate) fn read_both(client: &Client, both: [&Self; 2]) -> [Vec<u32>; 2] {
-        let handles = both.iter().map(|buffer| buffer.handle.clone()).collect();
-        // As in `read`, a device that fails is a panic, which the training's guard catches.
-        let found = client.read(handles).expect("a device that works");
-        let of = |at: usize| u32::from_bytes(&found[at])[..both[at].length].to_vec();
-        [of(0), of(1)]
+    /// [`read`](Self::read) of the first elements of several buffers at once, so that the host waits for the GPU once. It does not wait for
+    /// nothing.
+    pub(crate) fn read_beginnings<'a>(
+        client: &Client,
+        parts: impl Iterator<Item = (&'a Self, usize)>,
+    ) -> Vec<Vec<u32>> {
+        let parts: Vec<_> = parts.collect();
+        let filled = parts.iter().filter(|(_, length)| *length > 0);
+        let handles: Vec<_> = filled
+            .map(|(buffer, length)| buffer.part(0, *length).handle)
+            .collect();
+        let mut found = match handles.is_empty() {
+            true => Vec::new(),
+            // As in `read`, a device that fails is a panic, which the training's guard catches.
+            false => client.read(handles).expect("a device that works"),
+        }
+        .into_iter();
+        let lists = parts.iter().map(|&(_, length)| match length {
+            0 => Vec::new(),
+            _ => {
+                let bytes = found.next().expect("one for each that is filled");
+                u32::from_bytes(&bytes)[..length].to_vec()
+            }
+        });
+        lists.collect()
     }
 
     /// The most elements of a vector, of which there is a whole number.

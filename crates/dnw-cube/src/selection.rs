@@ -1,36 +1,34 @@
 //! The k entries of largest magnitude of each of several tensors, by a radix search on the device.
 //!
-//! The bits of |w|, read as an integer, have the same order as the magnitudes. Three passes build histograms of digits of 11, 10 and 10 bits,
-//! the highest digit first, each over the entries that share the digits found before. After each pass a small kernel finds the digit of the
-//! k-th largest, for all tensors at once. A fourth pass writes the bits of the mask that change and counts them. The host reads the states of
-//! all tensors, and then the entries that changed, never the weights: twice for any number of tensors, because each time it waits for the GPU.
+//! The bits of |w|, read as an integer, have the same order as the magnitudes. Two passes build histograms of digits of 11 and 10 bits,
+//! the highest digit first, the second over the entries that share the digit found before. After each pass a small kernel finds the digit of the
+//! k-th largest, for all tensors at once. Then only a few entries share both digits with it. A third pass lists them, and the entries that swap
+//! for certain, in any order. The host reads the states of all tensors, and then the lists, never the weights: twice for any number of tensors,
+//! because each time it waits for the GPU. It finds the k-th largest among the entries of its list; of equal entries it selects the last.
 //!
-//! If more entries equal the k-th largest than remain to be selected, the last of them are selected. This is rare, and the host sees it in
-//! the state; the fourth pass is then repeated for that tensor, after its equal entries have been counted per block.
+//! A list has room for one entry in sixteen. A first selection, or many equal weights, may need more. The third pass is then repeated for that
+//! tensor, in parts, each of whose lists is long enough.
 //!
-//! Atomic operations are counts and maxima of integers, whose result does not depend on the order.
+//! Atomic operations are counts and maxima of integers, whose result does not depend on the order, and the host sorts the lists.
+
+use std::ops::Range;
 
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use crate::buffer::{Buffer, WORKGROUP_SIZE};
 
+mod decision;
 mod kernels;
 
-use kernels::{
-    BINS, BLOCK, DIGITS, compare, count_digits, count_equal, find_digit, list_entries, slot,
-    sum_before,
-};
+use decision::Listed;
+pub use decision::{NotANumber, Selection};
+use kernels::{BINS, DIGITS, count_digits, find_digit, list_changes, slot};
 
-/// The most entries that are listed at once, except those of one tensor.
-const LISTED: u32 = 1 << 22;
-
-/// The error of a selection whose candidates contain NaN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotANumber {
-    /// The first candidate that is NaN.
-    pub entry: usize,
-}
+/// Entries for which there is one more workgroup.
+const ENTRIES_PER_WORKGROUP: u32 = 8192;
+/// Entries in a part of a tensor that needs a longer list. A device limits the size of a buffer.
+const PART: u32 = 1 << 22;
 
 /// What to select of a tensor.
 #[derive(Clone, Debug)]
@@ -54,14 +52,9 @@ impl Wanted<'_> {
         self.weights.length().div_ceil(32)
     }
 
-    fn blocks(&self) -> usize {
-        self.weights.length().div_ceil(BLOCK).max(1)
-    }
-
-    /// One workgroup per block and side.
-    fn workgroups(&self, sides: usize) -> CubeCount {
-        let blocks = sides * self.blocks();
-        CubeCount::Static(blocks.min(32_768) as u32, blocks.div_ceil(32_768) as u32, 1)
+    /// Workgroups for so many entries: one for some thousand, up to as many as fill a large GPU.
+    fn workgroups(entries: u32) -> CubeCount {
+        CubeCount::Static(entries.div_ceil(ENTRIES_PER_WORKGROUP).clamp(1, 1024), 1, 1)
     }
 
     fn check(&self) {
@@ -77,30 +70,13 @@ impl Wanted<'_> {
     }
 }
 
-/// A selection, as the difference from the mask before it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Selection {
-    /// Entries that swap in, ascending, with their magnitudes.
-    pub added: Vec<(usize, f32)>,
-    /// Entries that swap out, ascending, with their magnitudes.
-    pub removed: Vec<(usize, f32)>,
-    /// The smallest selected magnitude; infinite if nothing is selected.
-    pub threshold: f32,
-    /// The largest magnitude of the candidates that are not selected.
-    pub nearest: Option<f32>,
-    /// How many candidates are not selected but have at least 0.9 times the threshold.
-    pub contenders: usize,
-}
-
-/// A tensor, and what the fourth pass writes of it.
+/// A tensor in a selection.
 struct Pass<'a> {
     wanted: &'a Wanted<'a>,
     /// Its place among all tensors.
     tensor: u32,
     candidates: Buffer,
-    changed: Buffer,
-    /// Where its counts begin among those of all tensors.
-    first_count: u32,
+    list: Buffer,
 }
 
 /// Selects the `k` candidates of largest magnitude of each tensor and returns the difference from the mask before. Of equal magnitudes the
@@ -120,7 +96,7 @@ pub fn select_top_k(
         return Vec::new();
     }
     let mut initial = Vec::new();
-    let (mut passes, mut counts) = (Vec::new(), 0);
+    let mut passes = Vec::new();
     for (tensor, wanted) in tensors.iter().enumerate() {
         wanted.check();
         let mut state = [0u32; slot::COUNT];
@@ -128,18 +104,16 @@ pub fn select_top_k(
         state[slot::REMAINING] = wanted.k as u32;
         state[slot::K] = wanted.k as u32;
         initial.extend(state);
+        let entries = wanted.weights.length();
         passes.push(Pass {
             wanted,
             tensor: tensor as u32,
             candidates: Buffer::from_slice(client, wanted.candidates.unwrap_or(&[0])),
-            changed: Buffer::uninitialised(client, 2 * wanted.words()),
-            first_count: counts,
+            list: Buffer::uninitialised(client, 2 * (entries / 16).max(entries.min(1024))),
         });
-        counts += 2 * wanted.blocks() as u32;
     }
     let state = Buffer::from_slice(client, &initial);
     let bins = Buffer::from_slice(client, &vec![0; BINS * tensors.len()]);
-    let [counts, before] = [(); 2].map(|()| Buffer::uninitialised(client, counts as usize));
     for digit in DIGITS {
         for pass in &passes {
             pass.count(client, &state, &bins, digit);
@@ -157,80 +131,28 @@ pub fn select_top_k(
         }
     }
     for pass in &passes {
-        pass.compare(client, &state, &counts, None, store);
+        let all = 0..pass.wanted.entries();
+        pass.list(client, &state, &pass.list, all, store);
     }
-    let mut found = state.read(client);
-    for (pass, found) in passes.iter().zip(found.chunks_exact_mut(slot::COUNT)) {
-        if found[slot::REMAINING] < found[slot::EQUAL] {
-            let again = pass.compare_in_order(client, found, &counts, store);
-            found.copy_from_slice(&again);
-        }
-    }
-    let states: Vec<&[u32]> = found.chunks_exact(slot::COUNT).collect();
-    let swapped = |state: &[u32]| state[slot::SWAPPED_IN] + state[slot::SWAPPED_OUT];
-    if states.iter().any(|state| swapped(state) > 0) {
-        sum(client, &counts, &before);
-    }
-    // In training a few thousand entries change, but a first selection may change nearly all, and a device limits the size of a buffer.
-    let (mut pairs, mut done) = (Vec::new(), 0);
-    while done < passes.len() {
-        let (first, mut total) = (done, 0);
-        while done < passes.len() && (total == 0 || total + swapped(states[done]) <= LISTED) {
-            total += swapped(states[done]);
-            done += 1;
-        }
-        if total == 0 {
-            continue;
-        }
-        let [entries, magnitudes] = [(); 2].map(|()| Buffer::uninitialised(client, total as usize));
-        let listed = [&entries, &magnitudes];
-        for (pass, state) in passes[first..done].iter().zip(&states[first..done]) {
-            if swapped(state) > 0 {
-                pass.list(client, &before, listed, pairs.len() as u32);
-            }
-        }
-        let [entries, magnitudes] = Buffer::read_both(client, listed);
-        pairs.extend(entries.into_iter().zip(magnitudes));
-    }
-    let mut pairs = pairs
-        .into_iter()
-        .map(|(entry, bits)| (entry as usize, f32::from_bits(bits)));
-    let mut next = |count: u32| pairs.by_ref().take(count as usize).collect::<Vec<_>>();
-    let selections = states.iter().map(|state| {
-        let (added, removed) = (
-            next(state[slot::SWAPPED_IN]),
-            next(state[slot::SWAPPED_OUT]),
-        );
-        if state[slot::FIRST_NAN] != u32::MAX {
-            let entry = state[slot::FIRST_NAN] as usize;
-            return Err(NotANumber { entry });
-        }
-        Ok(Selection {
-            added,
-            removed,
-            threshold: match state[slot::K] {
-                0 => f32::INFINITY,
-                _ => f32::from_bits(state[slot::DIGITS]),
-            },
-            nearest: state[slot::NEAREST].checked_sub(1).map(f32::from_bits),
-            contenders: state[slot::CONTENDERS] as usize,
-        })
+    let states = state.read(client);
+    let states = states.chunks_exact(slot::COUNT);
+    let words = |state: &[u32]| 2 * state[slot::LISTED] as usize;
+    let fits = |pass: &Pass<'_>, state: &[u32]| words(state) <= pass.list.length();
+    let both = || passes.iter().zip(states.clone());
+    let short = both().filter(|(pass, state)| fits(pass, state));
+    let mut lists = Buffer::read_beginnings(
+        client,
+        short.map(|(pass, state)| (&pass.list, words(state))),
+    )
+    .into_iter();
+    let selections = both().map(|(pass, state)| {
+        let listed = match fits(pass, state) {
+            true => Listed::new(state, &lists.next().expect("one for each that fits")),
+            false => pass.list_in_parts(client, state, store),
+        };
+        listed.decide(pass.wanted.candidates, state)
     });
     selections.collect()
-}
-
-/// Writes the exclusive prefix sum of `counts` to `before`.
-fn sum(client: &Client, counts: &Buffer, before: &Buffer) {
-    // SAFETY: blocks are checked against their number.
-    unsafe {
-        sum_before::launch_unchecked(
-            client,
-            CubeCount::Static(1, 1, 1),
-            CubeDim::new_1d(WORKGROUP_SIZE),
-            counts.arg(1),
-            before.arg(1),
-        );
-    }
 }
 
 impl Pass<'_> {
@@ -240,13 +162,12 @@ impl Pass<'_> {
 
     /// Counts a digit's values.
     fn count(&self, client: &Client, state: &Buffer, bins: &Buffer, (shift, width): (u32, u32)) {
-        // A workgroup for some thousand entries, up to as many as fill a large GPU.
-        let workgroups = self.wanted.blocks().min(1024) as u32;
+        let bins = bins.part(self.tensor as usize * BINS, BINS);
         // SAFETY: entries and bins are checked against their numbers.
         unsafe {
             count_digits::launch_unchecked(
                 client,
-                CubeCount::Static(workgroups, 1, 1),
+                Wanted::workgroups(self.wanted.entries()),
                 CubeDim::new_1d(WORKGROUP_SIZE),
                 self.wanted.weights.arg(1),
                 self.candidates.arg(1),
@@ -261,101 +182,58 @@ impl Pass<'_> {
         }
     }
 
-    /// Finds the entries that change. `equal`: how many equal the threshold in each block, and in those before it, if that matters.
-    fn compare(
+    /// Lists the changes of these entries.
+    fn list(
         &self,
         client: &Client,
         state: &Buffer,
-        counts: &Buffer,
-        equal: Option<[&Buffer; 2]>,
+        list: &Buffer,
+        entries: Range<u32>,
         store: ElemType,
     ) {
-        // Kernels have all arguments; the counts are not read where they are not given.
-        let [in_blocks, before] = equal.unwrap_or([&self.candidates; 2]);
         // The state of a tensor by itself is at the beginning.
         let tensor = match state.length() {
             slot::COUNT => 0,
             _ => self.tensor,
         };
-        // SAFETY: entries, words and blocks are checked against their numbers.
+        // SAFETY: entries and positions in the list are checked against their numbers.
         unsafe {
-            compare::launch_unchecked(
+            list_changes::launch_unchecked(
                 client,
-                self.wanted.workgroups(1),
+                Wanted::workgroups(entries.end - entries.start),
                 CubeDim::new_1d(WORKGROUP_SIZE),
                 self.wanted.weights.arg(1),
                 self.candidates.arg(1),
                 self.wanted.real.arg(1),
-                in_blocks.arg(1),
-                before.arg(1),
                 state.arg(1),
-                self.changed.arg(1),
-                counts.arg(1),
-                self.wanted.entries(),
+                list.arg(1),
+                entries.start,
+                entries.end,
                 tensor,
-                self.first_count,
                 self.all(),
-                equal.is_some(),
                 store,
             );
         }
     }
 
-    /// [`compare`](Self::compare) where only the last of the entries that equal the threshold are selected. Returns the state of the tensor.
-    fn compare_in_order(
-        &self,
-        client: &Client,
-        found: &[u32],
-        counts: &Buffer,
-        store: ElemType,
-    ) -> Vec<u32> {
-        let [equal, before] = [(); 2].map(|()| Buffer::uninitialised(client, self.wanted.blocks()));
-        // SAFETY: entries and blocks are checked against their numbers.
-        unsafe {
-            count_equal::launch_unchecked(
-                client,
-                self.wanted.workgroups(1),
-                CubeDim::new_1d(WORKGROUP_SIZE),
-                self.wanted.weights.arg(1),
-                self.candidates.arg(1),
-                equal.arg(1),
-                self.wanted.entries(),
-                found[slot::DIGITS],
-                self.all(),
-            );
+    /// What [`list`](Self::list) would have listed with a longer list.
+    fn list_in_parts(&self, client: &Client, found: &[u32], store: ElemType) -> Listed {
+        let mut initial = found.to_vec();
+        for counted in [slot::NEAREST, slot::CONTENDERS, slot::LISTED] {
+            initial[counted] = 0;
         }
-        sum(client, &equal, &before);
-        let mut state = found.to_vec();
-        for counted in [
-            slot::NEAREST,
-            slot::CONTENDERS,
-            slot::SWAPPED_IN,
-            slot::SWAPPED_OUT,
-        ] {
-            state[counted] = 0;
+        let entries = self.wanted.entries();
+        let list = Buffer::uninitialised(client, 2 * entries.min(PART) as usize);
+        let mut all = Listed::default();
+        for first in (0..entries).step_by(PART as usize) {
+            let state = Buffer::from_slice(client, &initial);
+            let part = first..entries.min(first.saturating_add(PART));
+            self.list(client, &state, &list, part, store);
+            let state = state.read(client);
+            let words = 2 * state[slot::LISTED] as usize;
+            let lists = Buffer::read_beginnings(client, [(&list, words)].into_iter());
+            all.extend(Listed::new(&state, &lists[0]));
         }
-        let state = Buffer::from_slice(client, &state);
-        self.compare(client, &state, counts, Some([&equal, &before]), store);
-        state.read(client)
-    }
-
-    /// Lists what changes into the entries and magnitudes of `listed`, which begin after the first `skipped` of all tensors.
-    fn list(&self, client: &Client, before: &Buffer, listed: [&Buffer; 2], skipped: u32) {
-        // SAFETY: the kernel writes as many entries as were counted.
-        unsafe {
-            list_entries::launch_unchecked(
-                client,
-                self.wanted.workgroups(2),
-                CubeDim::new_1d(WORKGROUP_SIZE),
-                self.wanted.weights.arg(1),
-                self.changed.arg(1),
-                before.arg(1),
-                listed[0].arg(1),
-                listed[1].arg(1),
-                self.wanted.words() as u32,
-                self.first_count,
-                skipped,
-            );
-        }
+        all
     }
 }
