@@ -6,6 +6,7 @@
 //!
 //! * [`bits`]: masks packed to one bit per edge, by target and by source.
 //! * [`product`]: the wired product, forward and for the gradient of the input.
+//! * [`convolution`]: the wired convolution, forward and backward.
 //! * [`node`]: instance norm, ReLU and a depthwise 3 x 3 convolution, fused, forward and backward.
 //! * [`norm`]: batch norm and the ReLU after it, forward and backward, and its running averages.
 //! * [`add_relu`]: the sum at the end of a residual block with its ReLU.
@@ -22,6 +23,7 @@
 pub mod add_relu;
 pub mod bits;
 mod buffer;
+pub mod convolution;
 pub mod depthwise;
 pub mod layout;
 pub mod masked;

@@ -17,10 +17,21 @@ use super::dispatch::{self, Operation};
 use super::index::{Edges, IndexCache};
 use super::kernels::Kernels;
 use super::masked_weight::masked_weight;
+#[cfg(feature = "cube")]
+use {
+    super::gpu::{buffer, empty, save_bits, saved_bits, storage},
+    burn::backend::ops::{FloatTensorOps, ModuleOps},
+    burn_cubecl::{CubeBackend, tensor::CubeTensor},
+    dnw_cube::bits::MaskBits,
+    dnw_cube::convolution as gpu_convolution,
+};
 
 /// Below this many channels per group Burn's own convolution is faster: it has a special path for few
 /// channels.
 const FEW: usize = 8;
+/// How many numbers of a GPU's input may be written as a matrix for the gradient of the weight: 16 MiB, which the level 2 caches of large GPUs hold.
+#[cfg(feature = "cube")]
+const MOST_COLUMNS: usize = 1 << 22;
 
 /// The entries of a weight without a wiring up to which the index of all entries, which is made in each pass, costs little.
 const SMALL: usize = 1 << 16;
@@ -34,8 +45,9 @@ pub(crate) fn wired_convolution(
     index: &IndexCache,
     kernels: Kernels,
 ) -> Tensor<4> {
-    let is_for_kernels = options.groups == 1 || weight.dims()[1] >= FEW;
-    let on_kernels = (is_for_kernels && kernels.on_cpu(&x))
+    let on_gpu = options.groups == 1 && kernels.on_gpu(&x) && kernels.on_gpu(&weight);
+    let is_for_cpu = options.groups == 1 || weight.dims()[1] >= FEW;
+    let on_kernels = (on_gpu || (is_for_cpu && kernels.on_cpu(&x)))
         .then(|| WiredConvolution::new(&x, &weight, &options, index));
     match on_kernels.flatten() {
         Some(convolution) => convolution.run(x, weight, real),
@@ -159,6 +171,83 @@ impl Operation<2, 1> for WiredConvolution {
             dx.map(|dx| B::tensor(dx, x)),
             dw.map(|dw| B::tensor(dw, weight)),
         ]
+    }
+
+    #[cfg(feature = "cube")]
+    fn forward_gpu(
+        &self,
+        [x, weight]: &[CubeTensor; 2],
+        [real]: &[CubeTensor; 1],
+    ) -> (CubeTensor, (), Vec<CubeTensor>) {
+        let shape = self.gpu_shape();
+        let sizes = [shape.targets, shape.edges_of_target()];
+        let mask = MaskBits::of_targets(&x.client, &buffer(real), sizes, storage(real));
+        let [height, width] = shape.output;
+        let (y, output) = empty(x, Shape::from([shape.images, shape.targets, height, width]));
+        let (inputs, weights) = (buffer(x), buffer(weight));
+        gpu_convolution::forward(&x.client, &shape, &inputs, &weights, &mask, &output);
+        (y, (), vec![save_bits(x, &mask)])
+    }
+
+    #[cfg(feature = "cube")]
+    fn backward_gpu(
+        &self,
+        [x, weight]: [CubeTensor; 2],
+        _: [CubeTensor; 1],
+        saved: Vec<CubeTensor>,
+        dy: CubeTensor,
+        [x_needed, weight_needed]: [bool; 2],
+    ) -> [Option<CubeTensor>; 2] {
+        let shape = self.gpu_shape();
+        let dx = x_needed.then(|| {
+            let sizes = [shape.targets, shape.edges_of_target()];
+            let mask = saved_bits(&saved, sizes).by_source(&x.client, shape.taps());
+            let (dx, output) = empty(&x, x.shape());
+            let (dy, weights) = (buffer(&dy), buffer(&weight));
+            gpu_convolution::input_gradient(&x.client, &shape, &dy, &weights, &mask, &output);
+            dx
+        });
+        let dw = weight_needed.then(|| self.weight_gradient_gpu(&shape, x, weight, dy));
+        [dx, dw]
+    }
+}
+
+#[cfg(feature = "cube")]
+impl WiredConvolution {
+    fn gpu_shape(&self) -> gpu_convolution::ConvolutionShape {
+        let shape = &self.shape;
+        gpu_convolution::ConvolutionShape {
+            images: shape.images,
+            sources: shape.sources,
+            targets: shape.targets,
+            input: shape.maps,
+            output: self.output,
+            kernel: shape.kernel,
+            stride: shape.stride,
+            padding: shape.padding,
+            dilation: shape.dilation,
+        }
+    }
+
+    /// The gradient of all edges. It is a dense product with the matrix of the input's columns, by Burn's own, which uses the GPU's matrix units.
+    /// Where that matrix is large it is Burn's convolution, which tries several ways and need not write it.
+    fn weight_gradient_gpu(
+        &self,
+        shape: &gpu_convolution::ConvolutionShape,
+        x: CubeTensor,
+        weight: CubeTensor,
+        dy: CubeTensor,
+    ) -> CubeTensor {
+        let [positions, edges] = [shape.positions(), shape.edges_of_target()];
+        if positions * edges > MOST_COLUMNS {
+            let options = ConvOptions::new(shape.stride, shape.padding, shape.dilation, 1);
+            return CubeBackend::conv2d_weight_backward(x, weight, dy, options);
+        }
+        let (columns, output) = empty(&x, Shape::from([positions, edges]));
+        gpu_convolution::columns(&x.client, shape, &buffer(&x), &output);
+        let dy = CubeBackend::float_permute(dy, &[1, 0, 2, 3]);
+        let dy = CubeBackend::float_reshape(dy, Shape::from([shape.targets, positions]));
+        CubeBackend::float_reshape(CubeBackend::float_matmul(dy, columns), weight.shape())
     }
 }
 

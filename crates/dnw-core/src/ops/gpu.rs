@@ -7,6 +7,7 @@ use burn::backend::{
 use burn::tensor::{DType, Shape, Tensor};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
+use dnw_cube::bits::MaskBits;
 use dnw_cube::{Buffer, ElemType};
 
 /// The elements of a contiguous tensor.
@@ -25,6 +26,17 @@ pub(super) fn empty(like: &CubeTensor, shape: Shape) -> (CubeTensor, Buffer) {
 pub(super) fn tensor(like: &CubeTensor, shape: Shape, buffer: &Buffer) -> CubeTensor {
     let (client, device) = (like.client.clone(), like.device.clone());
     CubeTensor::new_contiguous(client, device, shape, buffer.handle(), DType::F32)
+}
+
+/// The bits of a mask, to save for the backward pass, which takes tensors of 32 bits.
+pub(super) fn save_bits(like: &CubeTensor, bits: &MaskBits) -> CubeTensor {
+    tensor(like, Shape::from([bits.words.length()]), &bits.words)
+}
+
+/// The bits of a mask by target, which were saved last. `sizes`: targets and the possible edges of each.
+pub(super) fn saved_bits(saved: &[CubeTensor], sizes: [usize; 2]) -> MaskBits {
+    let words = saved.last().expect("the bits are saved");
+    MaskBits::from_words(buffer(words), sizes)
 }
 
 /// How the device stores a mask's booleans.

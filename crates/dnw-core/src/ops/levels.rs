@@ -174,11 +174,11 @@ impl Operation<5, 1> for Levels {
     fn backward_gpu(
         &self,
         floats: [CubeTensor; 5],
-        [real]: [CubeTensor; 1],
+        _: [CubeTensor; 1],
         saved: Vec<CubeTensor>,
         dy: CubeTensor,
         _: [bool; 5],
     ) -> [Option<CubeTensor>; 5] {
-        gpu::backward(self.gpu_graph(), &floats, &real, &saved, &dy).map(Some)
+        gpu::backward(self.gpu_graph(), &floats, &saved, &dy).map(Some)
     }
 }

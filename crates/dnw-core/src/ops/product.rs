@@ -17,7 +17,7 @@ use super::kernels::Kernels;
 use super::masked_weight::masked_weight;
 #[cfg(feature = "cube")]
 use {
-    super::gpu::{buffer, empty, storage},
+    super::gpu::{buffer, empty, save_bits, saved_bits, storage},
     burn::backend::ops::FloatTensorOps,
     burn_cubecl::{CubeBackend, tensor::CubeTensor},
     dnw_cube::bits::MaskBits,
@@ -153,7 +153,8 @@ impl Operation<2, 1> for WiredProduct {
         [x, weight]: &[CubeTensor; 2],
         [real]: &[CubeTensor; 1],
     ) -> (CubeTensor, (), Vec<CubeTensor>) {
-        let mask = MaskBits::of_targets(&x.client, &buffer(real), sizes(real), storage(real));
+        let sizes = [self.shape.targets, self.shape.sources];
+        let mask = MaskBits::of_targets(&x.client, &buffer(real), sizes, storage(real));
         let (y, output) = empty(x, self.output.clone());
         let strides = Strides {
             row: self.shape.sources,
@@ -164,15 +165,15 @@ impl Operation<2, 1> for WiredProduct {
         gather(
             &x.client, &inputs, &weights, strides, &mask, images, &output,
         );
-        (y, (), Vec::new())
+        (y, (), vec![save_bits(x, &mask)])
     }
 
     #[cfg(feature = "cube")]
     fn backward_gpu(
         &self,
         [x, weight]: [CubeTensor; 2],
-        [real]: [CubeTensor; 1],
-        _: Vec<CubeTensor>,
+        _: [CubeTensor; 1],
+        saved: Vec<CubeTensor>,
         dy: CubeTensor,
         [x_needed, weight_needed]: [bool; 2],
     ) -> [Option<CubeTensor>; 2] {
@@ -184,8 +185,7 @@ impl Operation<2, 1> for WiredProduct {
             ..
         } = self.shape;
         let dx = x_needed.then(|| {
-            let mask =
-                MaskBits::of_sources(&x.client, &buffer(&real), sizes(&real), storage(&real));
+            let mask = saved_bits(&saved, [targets, sources]).by_source(&x.client, 1);
             let (dx, output) = empty(&x, x.shape());
             let strides = Strides {
                 row: 1,
@@ -205,12 +205,6 @@ impl Operation<2, 1> for WiredProduct {
         });
         [dx, dw]
     }
-}
-
-/// Targets and sources of a mask.
-#[cfg(feature = "cube")]
-fn sizes(real: &CubeTensor) -> [usize; 2] {
-    [real.shape()[0], real.shape()[1]]
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -18,7 +18,7 @@ use dnw_cube::{Buffer, layout};
 use dnw_kernels::levels::LevelsShape;
 
 use super::super::batch_norm::FoundStatistics;
-use super::super::gpu::{buffer, empty, storage, tensor};
+use super::super::gpu::{buffer, empty, save_bits, saved_bits, storage, tensor};
 
 /// A graph: its sizes, and what its norms add to variances.
 #[derive(Clone, Copy)]
@@ -175,6 +175,7 @@ pub(super) fn forward(
     let [height, width] = graph.shape.maps();
     let (y, output) = empty(x, Shape::from([images, outputs, height, width]));
     layout::transpose(client, &sums, [outputs, images], &output, 0);
+    saved.push(save_bits(x, &mask));
     (y, statistics, saved)
 }
 
@@ -182,7 +183,6 @@ pub(super) fn forward(
 pub(super) fn backward(
     graph: Graph<'_>,
     [x, weight, gamma, beta, kernel]: &[CubeTensor; 5],
-    real: &CubeTensor,
     saved: &[CubeTensor],
     dy: &CubeTensor,
 ) -> [CubeTensor; 5] {
@@ -195,7 +195,7 @@ pub(super) fn backward(
         row,
     } = sizes;
     let (targets, weights) = (sizes.targets(), buffer(weight));
-    let mask = MaskBits::of_sources(client, &buffer(real), [targets, functions], storage(real));
+    let mask = saved_bits(saved, [targets, functions]).by_source(client, 1);
     let strides = Strides {
         row: 1,
         column: functions,
