@@ -7,9 +7,9 @@
 # time left is recorded as skipped. `cargo xtask gpu-check --table OUT` makes the tables. Settings, from the environment:
 #
 #   OUT       folder for the results [gpu-check-results]
-#   LIMIT     seconds in all [410; 5400 with QUICK=1]
+#   LIMIT     seconds in all [410; 2100 with QUICK=1]
 #   RESUME=1  keeps the results of $OUT and makes the steps that have not succeeded
-#   QUICK=1   batches and images for a software adapter, which is used automatically where there is no GPU
+#   QUICK=1   small batches and images, and f32 alone, for a software adapter; automatic where there is no GPU
 #   ONLY      makes only the steps whose name matches this pattern of the shell, such as 'bench/*resnet50*'
 #   PYTHON    a Python with PyTorch [python3]
 set -u
@@ -98,13 +98,13 @@ for program in "$work"/bench-*; do
 done
 quick=${QUICK:-0}
 if [ "$quick" = 1 ]; then
-  total=${LIMIT:-5400}
-  small=4 large=8 side=96 few=2 weights=2000000 rounds=3 patience=1 slow=12 torch_device=cpu
-  # Trying every variant of a kernel would take minutes; compiling each once takes minutes too, hence the limits.
+  total=${LIMIT:-2100}
+  small=4 large=8 side=96 few=2 weights=2000000 rounds=3 patience=1 slow=12 losses=3 torch_device=cpu
+  # Trying every variant of a kernel would take minutes; compiling each once takes minutes too, in each process, hence the limits.
   export CUBECL_AUTOTUNE_LEVEL=minimal
 else
   total=${LIMIT:-410}
-  small=64 large=512 side=224 few=64 weights=25000000 rounds=20 patience=1.5 slow=1 torch_device=cuda
+  small=64 large=512 side=224 few=64 weights=25000000 rounds=20 patience=1.5 slow=1 losses=10 torch_device=cuda
 fi
 torch=$here/torch/torch_gpu.py
 "$python" -c 'import torch' 2>/dev/null || torch=
@@ -141,15 +141,29 @@ steps_of_torch() {
 
 for model in mnist tiny-static; do
   flex=$(ls "$work"/bench-* | head -n 1)
-  step "losses/flex/$model" 20 "$flex" flex $model --batch $small --losses 10
+  step "losses/flex/$model" 20 "$flex" flex $model --batch $small --losses $losses
   for one in $backends; do
-    step "losses/$one/$model" $((20 * slow)) "$work/bench-${one%%=*}" "${one#*=}" $model --batch $small --losses 10
+    step "losses/$one/$model" $((20 * slow)) "$work/bench-${one%%=*}" "${one#*=}" $model --batch $small --losses $losses
   done
 done
 for one in $backends; do
   step "selection/$one" $((20 * slow)) "$work/bench-${one%%=*}" "${one#*=}" --selection $weights --rounds $rounds --patience $patience
 done
 [ -z "$torch" ] || step selection/torch 40 "$python" "$torch" selection --device $torch_device --weights $weights
+# On a software adapter the rest is the smallest of each kind, and the conformance suite has what time is left.
+if [ "$quick" = 1 ]; then
+  for one in $backends; do
+    for model in mnist mobilenet resnet50; do bench "$one" $model $small f32; done
+    launches "$one" mnist $small
+  done
+  steps_of_torch $small f32 "" mobilenet,resnet50
+  for one in $backends; do
+    step "conformance/$one" "$total" "$work/bench-${one%%=*}" "${one#*=}" --conformance
+  done
+  printf 'done in %s s: %s\n' "$SECONDS" "$results" >&2
+  exit
+fi
+
 for one in $backends; do
   for model in resnet50 mobilenet; do bench "$one" $model $small f32; done
 done

@@ -64,7 +64,7 @@ fn machine(lines: &[Line]) -> String {
         );
         if settings["quick"] == 1 {
             text.push_str(
-                " With `QUICK=1`, so with small batches and images, for a software adapter.",
+                " With `QUICK=1`, so with small batches and images and in `f32` alone, for a software adapter.",
             );
         }
     }
