@@ -149,7 +149,7 @@ done
 for one in $backends; do
   step "selection/$one" $((20 * slow)) "$work/bench-${one%%=*}" "${one#*=}" --selection $weights --rounds $rounds --patience $patience
 done
-[ -z "$torch" ] || step selection/torch 40 "$python" "$torch" selection --device $torch_device --weights $weights
+[ -z "$torch" ] || step selection/torch $((40 + 120 * quick)) "$python" "$torch" selection --device $torch_device --weights $weights
 # On a software adapter the rest is the smallest of each kind, and the conformance suite has what time is left.
 if [ "$quick" = 1 ]; then
   for one in $backends; do

@@ -55,7 +55,8 @@ fn device(step: &str) -> &str {
 
 fn machine(lines: &[Line]) -> String {
     let mut text = String::new();
-    for (_, settings) in results(lines, "settings") {
+    // A run that was continued has them again.
+    if let Some((_, settings)) = results(lines, "settings").last() {
         let _ = write!(
             text,
             "Machine: {}. Date: {}.",
