@@ -122,10 +122,12 @@ fn run_training(
     let (folder, resume, notes) = match continued {
         Some(run) => (run.folder, Some(run.resume), run.notes),
         None => {
-            let share = recipe.batch.div_ceil(opened.len());
+            // A batch of more images than there are is refused as such.
+            let share = recipe.batch.min(data.train.len()).div_ceil(opened.len());
             let at_once = micro_batch(settings).map_or(share, |images| share.min(images.get()));
-            check_fits(recipe, &data)?;
             memory::check(recipe, &data, at_once, &opened)?;
+            // The last check: it seeds the weights that it draws, and those of the run are drawn after them.
+            check_fits(recipe, &data)?;
             note_unused(unused);
             (create_folder(recipe, settings)?, None, Vec::new())
         }

@@ -28,9 +28,7 @@ fn a_run_says_how_it_was_computed_where_that_is_not_as_usual() {
         "mixed",
     ];
     let run = shell.train("odd", &[&flags[..], &["--json"]].concat());
-    // Eight updates teach little, but the loss stays near that of guessing one of ten digits, ln 10.
-    let loss = run.succeeded().json()["test_loss"].as_f64().unwrap();
-    assert!((loss - 10f64.ln()).abs() < 0.5, "{loss}");
+    assert!(run.succeeded().json()["test_accuracy"].as_f64().unwrap() > 0.1);
     let said = |label| environment(&shell, "odd", label);
     assert_eq!(said("devices").as_deref(), Some("flex, flex"));
     assert_eq!(said("precision").as_deref(), Some("bf16, norms in f32"));
