@@ -15,6 +15,7 @@ mod cross_entropy;
 // Burn calls its ndarray backend deprecated; it is one of ours for as long as Burn publishes it.
 #[cfg_attr(feature = "ndarray", allow(deprecated))]
 mod dispatch;
+mod fixed_sum;
 mod global_average;
 #[cfg(feature = "cube")]
 mod gpu;

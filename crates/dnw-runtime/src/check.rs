@@ -90,16 +90,8 @@ fn check_op(op: &Op, arena: usize) -> Result<(), String> {
         Op::Resample(resample) => pixels::check_resample(resample, arena),
         Op::Unfold(unfold) => pixels::check_unfold(unfold, arena),
         Op::Norm(norm) => {
-            maps(norm.from, arena)?;
-            output(norm.to, arena)?;
-            disjoint(&written(norm.to), &read(norm.from))?;
-            require(norm.from.shape == norm.to.shape, "a norm changes the shape")?;
-            let channels = norm.to.shape[0];
-            let fits = norm.scale.len() == channels && norm.shift.len() == channels;
-            require(fits, "a norm has other channels than its maps")?;
-            let numbers = finite(&norm.scale) && finite(&norm.shift);
-            let epsilon = norm.epsilon.is_none_or(|e| e.is_finite() && e >= 0.0);
-            require(numbers && epsilon, "a norm is not finite")
+            let affine = [&norm.scale[..], &norm.shift];
+            pixels::check_norm([norm.from, norm.to], affine, norm.epsilon, arena)
         }
         Op::Add(add) => {
             output(add.to, arena)?;

@@ -154,11 +154,8 @@ impl MaskedConv2d {
 pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     let kernels = Kernels::default();
     let edges = conv.weight.reparameterization::<RealEdges>();
-    let on_cpu = kernels.on_cpu(&input);
-    let has_kernel = match edges {
-        Some(_) => on_cpu || kernels.on_gpu(&input),
-        None => on_cpu,
-    };
+    let on_gpu = kernels.on_gpu(&input);
+    let has_kernel = kernels.on_cpu(&input) || (on_gpu && edges.is_some());
     let padding = match conv.padding {
         PaddingConfig2d::Valid => [(0, 0); 2],
         PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
@@ -178,7 +175,7 @@ pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
             let weight = trainable_weight(&conv.weight, edges);
             let real = edges.mask(weight.dims());
             // A GPU has a kernel for products only; a CPU computes products as convolutions.
-            if is_product && kernels.on_gpu(&input) {
+            if is_product && on_gpu {
                 ops::wired_product(input, weight, real, edges.index(), kernels)
             } else {
                 ops::wired_convolution(input, weight, real, options, edges.index(), kernels)

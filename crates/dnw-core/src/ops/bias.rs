@@ -7,6 +7,7 @@ use tracing::{Span, trace_span};
 
 use super::cpu::{CpuBackend, uninitialised_like};
 use super::dispatch::{self, Operation};
+use super::fixed_sum::sum_of;
 use super::kernels::Kernels;
 
 /// Adds a bias to each channel. On a CPU the gradient of the bias is a sum in an order that is the same on every machine.
@@ -67,24 +68,12 @@ impl Operation<2, 0> for AddBias {
             let mut db = vec![0.0; self.channels];
             let maps = B::floats(dy).chunks_exact(self.pixels);
             for (channel, map) in (0..self.channels).cycle().zip(maps) {
-                db[channel] += sum(map);
+                db[channel] += sum_of(map, |dy| dy);
             }
             B::tensor(db, Shape::from([self.channels]))
         });
         [Some(dy.clone()), db]
     }
-}
-
-/// The sum in sixteen parts, so that vectors of every width add in the same order.
-fn sum(values: &[f32]) -> f32 {
-    let (parts, rest) = values.as_chunks::<16>();
-    let mut sums = [0.0; 16];
-    for part in parts {
-        for (sum, value) in sums.iter_mut().zip(part) {
-            *sum += value;
-        }
-    }
-    sums.iter().chain(rest).sum()
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use super::cpu::CpuBackend;
 use super::dispatch::{self, Tensors, Untracked};
+use super::fixed_sum::sum_of;
 use super::kernels::Kernels;
 
 /// The gradient of one tensor, scaled down to a norm of `limit` if its norm is larger.
@@ -36,7 +37,8 @@ impl Untracked for ClipNorm {
     fn run_cpu<B: CpuBackend>(self, tensors: Tensors<B>) -> (Tensors<B>, ()) {
         let ([gradient], []) = tensors.split();
         let clipped = B::change(B::contiguous(gradient), |values| {
-            let norm = norm(values);
+            let square = |value: f32| f64::from(value) * f64::from(value);
+            let norm = sum_of(values, square).sqrt();
             if norm > f64::from(self.limit) {
                 let factor = (f64::from(self.limit) / norm) as f32;
                 values.iter_mut().for_each(|value| *value *= factor);
@@ -44,20 +46,6 @@ impl Untracked for ClipNorm {
         });
         (Tensors::new([clipped], []), ())
     }
-}
-
-/// The norm, from sums in sixteen parts, so that vectors of every width add in the same order.
-fn norm(values: &[f32]) -> f64 {
-    let (parts, rest) = values.as_chunks::<16>();
-    let square = |&value: &f32| f64::from(value) * f64::from(value);
-    let mut sums = [0.0; 16];
-    for part in parts {
-        for (sum, value) in sums.iter_mut().zip(part) {
-            *sum += square(value);
-        }
-    }
-    let sum: f64 = sums.into_iter().chain(rest.iter().map(square)).sum();
-    sum.sqrt()
 }
 
 #[cfg(all(test, feature = "flex"))]

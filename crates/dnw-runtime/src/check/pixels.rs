@@ -46,15 +46,26 @@ pub(super) fn check_softmax(softmax: &SoftmaxMaps, arena: usize) -> Result<(), S
 }
 
 pub(super) fn check_pixel_norm(norm: &PixelNorm, arena: usize) -> Result<(), String> {
-    maps(norm.from, arena)?;
-    output(norm.to, arena)?;
-    disjoint(&written(norm.to), &read(norm.from))?;
-    require(norm.from.shape == norm.to.shape, "a norm changes the shape")?;
-    let channels = norm.to.shape[0];
-    let fits = norm.scale.len() == channels && norm.shift.len() == channels;
+    let affine = [&norm.scale[..], &norm.shift];
+    check_norm([norm.from, norm.to], affine, Some(norm.epsilon), arena)
+}
+
+/// A norm from the first maps to the second, with scale and shift of each channel.
+pub(super) fn check_norm(
+    [from, to]: [Maps; 2],
+    [scale, shift]: [&[f32]; 2],
+    epsilon: Option<f32>,
+    arena: usize,
+) -> Result<(), String> {
+    maps(from, arena)?;
+    output(to, arena)?;
+    disjoint(&written(to), &read(from))?;
+    require(from.shape == to.shape, "a norm changes the shape")?;
+    let channels = to.shape[0];
+    let fits = scale.len() == channels && shift.len() == channels;
     require(fits, "a norm has other channels than its maps")?;
-    let numbers = finite(&norm.scale) && finite(&norm.shift);
-    let epsilon = norm.epsilon.is_finite() && norm.epsilon >= 0.0;
+    let numbers = finite(scale) && finite(shift);
+    let epsilon = epsilon.is_none_or(|epsilon| epsilon.is_finite() && epsilon >= 0.0);
     require(numbers && epsilon, "a norm is not finite")
 }
 

@@ -11,7 +11,7 @@ use dnw_train::training::Precision;
 use super::failure::Failure;
 use super::train_args::{KernelOption, TrainSettings};
 
-/// SHA-256 of `weights/last.safetensors` of the main job, on every machine that [`check`] accepts. The README states it.
+/// SHA-256 of `weights/last.safetensors` of the main job, of every training that [`check`] accepts. The README states it.
 pub const MAIN_JOB_WEIGHTS: &str =
     "99943c6324fe4062951dca931687a3e032a97cc43b6a7e8b253723b36f98bb62";
 
@@ -46,11 +46,8 @@ impl MainJobWeights {
 /// # Errors
 /// What cannot be vouched for, and what to do instead.
 pub fn check(recipe: &Recipe, settings: &TrainSettings, opened: &[Opened]) -> Result<(), Failure> {
-    let has_one_cpu = match opened {
-        [one] => matches!(one.name, DeviceName::Of(Backend::Flex, _)),
-        _ => false,
-    };
-    if !has_one_cpu {
+    let is_flex = |device: &Opened| matches!(device.name, DeviceName::Of(Backend::Flex, _));
+    if !matches!(opened, [one] if is_flex(one)) {
         return Err(refused(
             "other devices than one CPU under Burn's flex",
             "leave `--devices` out and give `--device flex`",
@@ -68,7 +65,13 @@ pub fn check(recipe: &Recipe, settings: &TrainSettings, opened: &[Opened]) -> Re
             "unset it",
         ));
     }
-    if InstructionSet::in_use() == InstructionSet::Baseline && !cfg!(target_arch = "aarch64") {
+    if !cfg!(target_arch = "x86_64") {
+        return Err(refused(
+            "processors other than x86-64, on which no training was compared yet",
+            "use one",
+        ));
+    }
+    if InstructionSet::in_use() == InstructionSet::Baseline {
         return Err(refused(
             "kernels without fused multiply-adds",
             "use a machine with AVX2, and unset DNW_SIMD",
