@@ -212,8 +212,14 @@ impl Importer {
         let is_product = matches!(operator, "Mul" | "Div");
         if a.dims != b.dims {
             let full = [a, b].into_iter().position(|maps| maps.dims == dims);
-            let shape = match full {
-                Some(at) => self.circuit.shape(values[at]),
+            // The circuit may hold the numbers of the larger one in a shape of other channels.
+            let shape = full.map(|at| self.circuit.shape(values[at]));
+            let is_divided = |shape: &[usize; 3]| {
+                let mut both = [a, b].into_iter();
+                both.all(|maps| divide(&padded_to(&maps.dims, &dims), &dims, *shape).is_some())
+            };
+            let shape = match shape.filter(is_divided) {
+                Some(shape) => shape,
                 None => self.shape_for(node, &dims)?,
             };
             for (at, maps) in [a, b].into_iter().enumerate() {
@@ -273,28 +279,13 @@ impl Importer {
         shape: [usize; 3],
         is_factor: bool,
     ) -> Result<ValueId, ImportError> {
-        let mut own = vec![1; dims.len().saturating_sub(maps.dims.len())];
-        own.extend(&maps.dims);
-        // The most axes that are channels, so that dimensions of one are.
-        let axes = (0..=dims.len())
-            .rev()
-            .find(|&axes| dims[..axes].iter().product::<usize>() == shape[0]);
-        let uneven = || {
-            node.unsupported(
+        let own = padded_to(&maps.dims, dims);
+        let Some((axes, size)) = divide(&own, dims, shape) else {
+            return Err(node.unsupported(
                 format!("it repeats the shape {:?} to {dims:?}", maps.dims),
                 "combinations with one number for each channel, row, column or pixel are supported",
-            )
+            ));
         };
-        let axes = axes.ok_or_else(uneven)?;
-        let (pixels, all) = (&own[axes..], &dims[axes..]);
-        let mut size = [shape[1], shape[2]];
-        if pixels != all {
-            match (pixels, all) {
-                (_, _) if pixels.iter().all(|&size| size == 1) => size = [1, 1],
-                (&[height, width], &[_, _]) => size = [height, width],
-                _ => return Err(uneven()),
-            }
-        }
         let channels: usize = own[..axes].iter().product();
         if shape.iter().any(|&size| size > MOST_PLACES) && own != dims {
             return Err(node.invalid(format!(
@@ -394,4 +385,28 @@ pub fn per_channel(constant: &Constant, dims: &[usize]) -> Option<Vec<f32>> {
     };
     let alone = (0..dims.len()).all(|axis| axis == 1 || own(axis) == 1);
     (alone && dims.len() >= 2 && own(1) == dims[1]).then(|| constant.to_floats())
+}
+
+/// Dimensions with leading ones, so that there are as many as in `dims`.
+fn padded_to(own: &[usize], dims: &[usize]) -> Vec<usize> {
+    let missing = dims.len().saturating_sub(own.len());
+    let mut padded = vec![1; missing];
+    padded.extend(own);
+    padded
+}
+
+/// How feature maps with dimensions `own` are repeated to `dims`, which the circuit has in this shape: the number of leading axes that are
+/// channels, and the height and width before the repetition. `None` if pixels are repeated in another way than whole, by row or by column.
+fn divide(own: &[usize], dims: &[usize], shape: [usize; 3]) -> Option<(usize, [usize; 2])> {
+    // The most axes that are channels, so that dimensions of one are.
+    let mut axes = (0..=dims.len()).rev();
+    let axes = axes.find(|&axes| dims[..axes].iter().product::<usize>() == shape[0])?;
+    let (pixels, all) = (&own[axes..], &dims[axes..]);
+    let size = [shape[1], shape[2]];
+    match (pixels, all) {
+        _ if pixels == all => Some((axes, size)),
+        _ if pixels.iter().all(|&size| size == 1) => Some((axes, [1, 1])),
+        (&[height, width], _) if all == size => Some((axes, [height, width])),
+        _ => None,
+    }
 }

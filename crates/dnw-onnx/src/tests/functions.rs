@@ -234,3 +234,21 @@ fn dimensions_in_five_parts_are_weighed_and_summed() {
     let expected: Vec<f64> = x[..5].iter().map(|&x| f64::from(x) - total.ln()).collect();
     close(&logarithms.run(&x[..5]), &expected);
 }
+
+#[test]
+fn a_factor_for_each_channel_multiplies_maps_that_were_divided_into_channels() {
+    // One map of 4 x 4 pixels becomes two of 4 x 2: a factor for each, and one for each row of each.
+    for (axes, pixels) in [(&[2, 3][..], 8), (&[3], 2)] {
+        let kit = Kit::new([1, 4, 4])
+            .ints("halves", &[1, 2, 4, 2])
+            .node("Reshape", "x, halves -> h", &[])
+            .node("ReduceMean", "h -> m", &[("axes", With::Ints(axes))])
+            .node("Mul", "h, m -> y", &[]);
+        let x = noise(4, 16);
+        let parts = x.chunks(pixels).flat_map(|part| {
+            let mean = part.iter().map(|&x| f64::from(x)).sum::<f64>() / pixels as f64;
+            part.iter().map(move |&x| f64::from(x) * mean)
+        });
+        close(&kit.run(&x), &parts.collect::<Vec<f64>>());
+    }
+}
