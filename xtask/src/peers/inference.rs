@@ -24,7 +24,7 @@ use results::{Against, Row, Runtime, Side};
 pub(super) use results::{Ready, Results, difference, show};
 
 /// What a Rust program would use; both compute one image at a time.
-const RUST_RUNTIMES: [&str; 2] = ["tract", "rten"];
+pub(super) const RUST_RUNTIMES: [&str; 2] = ["tract", "rten"];
 /// Other runtimes of Python.
 const PYTHON_RUNTIMES: [&str; 2] = ["pytorch", "mnn"];
 /// The one that has sparse kernels.
@@ -192,11 +192,13 @@ impl<'a> Bench<'a> {
         if PYTHON_RUNTIMES.contains(&runtime) {
             return self.python(runtime, runtime, network);
         }
-        let mut command = Command::new(&self.runtimes);
-        command.arg(runtime);
-        command.args(["onnx", "input"].map(|ending| self.file(network, ending)));
-        command.arg(self.args.threads().to_string());
-        Peer::start(runtime, &mut command)
+        let [onnx, input] = ["onnx", "input"].map(|ending| self.file(network, ending));
+        rust_runtime(
+            &self.runtimes,
+            runtime,
+            [&onnx, &input],
+            self.args.threads(),
+        )
     }
 
     /// The other runtimes that execute the dense network, or the network itself, and which of them; says which do not.
@@ -305,6 +307,19 @@ impl<'a> Bench<'a> {
             save(said[1].framework.clone(), row)
         })
     }
+}
+
+/// One of [`RUST_RUNTIMES`] on a network and its input; `program` runs either.
+pub(super) fn rust_runtime(
+    program: &Path,
+    runtime: &str,
+    [onnx, input]: [&Path; 2],
+    threads: u32,
+) -> Result<Peer, String> {
+    let mut command = Command::new(program);
+    command.arg(runtime).arg(onnx).arg(input);
+    command.arg(threads.to_string());
+    Peer::start(runtime, &mut command)
 }
 
 /// The standard output of a program. The error is the last line that it wrote.

@@ -1,7 +1,7 @@
-//! Pruned networks of torchvision and timm, compared with ONNX Runtime: `cargo xtask bench-peers zoo`.
+//! Pruned networks of torchvision and timm, compared with ONNX Runtime, tract and rten: `cargo xtask bench-peers zoo`.
 //!
-//! The peers' program builds, prunes and exports a network; our example `compile_onnx` compiles the file. Both sides run the same image in
-//! processes of their own, and the logits are compared before anything is measured. Files are removed when a network is done.
+//! The peers' program builds, prunes and exports a network; our example `compile_onnx` compiles the file. Each side runs the same image in
+//! a process of its own, and the logits are compared before anything is measured. Files are removed when a network is done.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::args::PeerArgs;
-use super::inference::{Ready, Results, difference, output, show};
+use super::inference::{RUST_RUNTIMES, Ready, Results, difference, output, rust_runtime, show};
 use super::peer::Peer;
 use super::python;
 use super::rounds::Rounds;
@@ -56,6 +56,20 @@ struct Row {
     difference: f64,
     our_bytes: u64,
     their_bytes: u64,
+    /// tract and rten, those that execute the file.
+    #[serde(default)]
+    runtimes: Vec<Runtime>,
+}
+
+/// What a Rust program would use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Runtime {
+    name: String,
+    ms: Spread,
+    /// Its time divided by ours within a round.
+    ratio: Spread,
+    /// The largest difference of a logit from those of ONNX Runtime.
+    difference: f64,
 }
 
 /// Measures, prints the table and writes the requested files.
@@ -74,14 +88,16 @@ pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
         Some(path) => path.clone(),
         None => python::zoo_interpreter()?,
     };
-    let [compiler, worker] = match args.no_build {
+    let [compiler, worker, runtimes] = match args.no_build {
         true => [
             program::built("examples/compile_onnx")?,
             program::built("examples/time_model")?,
+            program::rust_runtimes()?,
         ],
         false => [
             program::build_with(&["-p", "dnw-onnx", "--example", "compile_onnx"])?,
             program::build_with(&["-p", "dnw-runtime", "--example", "time_model"])?,
+            program::build_rust_runtimes()?,
         ],
     };
     let bench = Bench {
@@ -89,6 +105,7 @@ pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
         python,
         compiler,
         worker,
+        runtimes,
         folder: program::target()?.join("peers-zoo"),
     };
     let mut results = Results::new(args, command);
@@ -109,6 +126,8 @@ struct Bench<'a> {
     python: PathBuf,
     compiler: PathBuf,
     worker: PathBuf,
+    /// Runs tract and rten.
+    runtimes: PathBuf,
     folder: PathBuf,
 }
 
@@ -142,23 +161,45 @@ impl Bench<'_> {
             .arg(&threads);
         let mut theirs = self.script("answer");
         theirs.args(["--model", name, "--threads", &threads]);
-        let peers = vec![
+        let mut peers = vec![
             Peer::start("ours", &mut ours)?,
             Peer::start("ONNX Runtime", &mut theirs)?,
         ];
-        let ready: Vec<Ready> = peers.iter().map(Peer::ready).collect::<Result<_, _>>()?;
+        let mut ready: Vec<Ready> = peers.iter().map(Peer::ready).collect::<Result<_, _>>()?;
         let difference = difference(&ready[0].logits, &ready[1].logits)?;
         if difference.is_nan() || difference > LARGEST_DIFFERENCE {
             return Err(format!(
                 "{name}: a logit differs from ONNX Runtime's by {difference:.1e} of the largest; a measurement would mean nothing"
             ));
         }
+        // Not every runtime executes every file; those that do not are named and left out.
+        for runtime in RUST_RUNTIMES {
+            let model = [onnx.as_path(), &self.file(name, "input")];
+            let started = rust_runtime(&self.runtimes, runtime, model, self.args.threads());
+            match started.and_then(|peer| Ok((peer.ready()?, peer))) {
+                Ok((said, peer)) => {
+                    ready.push(said);
+                    peers.push(peer);
+                }
+                Err(error) => eprintln!("{name}: {error}"),
+            }
+        }
         let mut rounds = Rounds::start(name.to_owned(), peers)?;
         rounds.run(self.args.rounds as usize, remaining, |_| Ok(()))?;
         let size =
             |ending: &str| std::fs::metadata(self.file(name, ending)).map_or(0, |file| file.len());
+        let runtimes = ready.iter().enumerate().skip(2).map(|(at, said)| {
+            let times = rounds.times(at);
+            Ok::<_, String>(Runtime {
+                name: said.framework.clone(),
+                ms: Spread::of(times),
+                ratio: Spread::of_ratios(times, rounds.times(0)),
+                difference: super::inference::difference(&said.logits, &ready[1].logits)?,
+            })
+        });
         let row = Row {
             network: name.to_owned(),
+            runtimes: runtimes.collect::<Result<_, _>>()?,
             ours: Spread::of(rounds.times(0)),
             theirs: Spread::of(rounds.times(1)),
             ratio: Spread::of_ratios(rounds.times(1), rounds.times(0)),
@@ -177,15 +218,24 @@ fn markdown(results: &Results<Row>) -> String {
         text,
         "Batch 1, threads: {threads}. Milliseconds of an image of 224 x 224, median over rounds in turn. The ratio is the peer's time divided by ours, the \
          median (quartiles) of those within a round; above 1 ours is faster. The difference is the largest of a logit, relative to the largest.\n\n\
-         | network, pruned %, allocation, exporter | ours | ONNX Runtime | ratio | difference | file, ours | file, ONNX |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+         | network, pruned %, allocation, exporter | ours | ONNX Runtime | ratio | difference | file, ours | file, ONNX | other runtimes, ratio |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     );
     let megabytes = |bytes: u64| three_digits(1e-6 * bytes as f64);
     for row in rows {
+        let others = row.runtimes.iter().map(
+            |Runtime {
+                 name, ms, ratio, ..
+             }| {
+                let [ms, ratio] = [ms.median, ratio.median].map(three_digits);
+                format!("{name} {ms}, {ratio}")
+            },
+        );
+        let others: Vec<String> = others.collect();
         let ratio = [row.ratio.median, row.ratio.lower, row.ratio.upper].map(three_digits);
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} ({} to {}) | {:.0e} | {} MB | {} MB |",
+            "| {} | {} | {} | {} ({} to {}) | {:.0e} | {} MB | {} MB | {} |",
             row.network,
             three_digits(row.ours.median),
             three_digits(row.theirs.median),
@@ -195,6 +245,7 @@ fn markdown(results: &Results<Row>) -> String {
             row.difference,
             megabytes(row.our_bytes),
             megabytes(row.their_bytes),
+            others.join("; "),
         );
     }
     text
@@ -225,14 +276,21 @@ mod tests {
                 difference: 2e-6,
                 our_bytes: 3_000_000,
                 their_bytes: 46_000_000,
+                runtimes: vec![Runtime {
+                    name: "tract".to_owned(),
+                    ms: spread(20.0),
+                    ratio: spread(5.0),
+                    difference: 1e-6,
+                }],
             }],
         });
         assert!(
             text.contains("| 4.00 | 10.0 | 2.50 (2.50 to 2.50) | 2e-6 |"),
             "{text}"
         );
+        assert!(text.contains("| tract 20.0, 5.00 |"), "{text}");
         let table = text.lines().filter(|line| line.starts_with('|'));
         let cells: Vec<usize> = table.map(|line| line.matches('|').count()).collect();
-        assert_eq!(cells, [8; 3], "{text}");
+        assert_eq!(cells, [9; 3], "{text}");
     }
 }
