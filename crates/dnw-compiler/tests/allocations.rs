@@ -36,11 +36,12 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// What [`Model::steps`] can name and these circuits have.
-const OPERATIONS: [&str; 15] = [
+const OPERATIONS: [&str; 16] = [
     "padding",
     "sparse sums",
     "sparse sums, then depthwise",
     "sums of four targets",
+    "sparse sums of four targets",
     "depthwise convolution",
     "sparse linear",
     "dense linear",

@@ -4,7 +4,7 @@
 //! into one block of memory, because a step reads and writes parts of the same block; `dnw-runtime` checks the parts once, when it loads a
 //! network.
 //!
-//! Every output is summed in the order of its terms with fused multiply-adds, whatever the width of the vectors. So AVX2, AVX-512 and NEON
+//! Every output is summed in one order of its terms with fused multiply-adds, whatever the width of the vectors. So AVX2, AVX-512 and NEON
 //! give the same bits.
 
 pub use crate::simd::LANES;
@@ -16,6 +16,7 @@ mod linear;
 mod pointwise;
 mod pool;
 mod resample;
+mod shared;
 mod sums;
 mod together;
 
@@ -26,5 +27,6 @@ pub use linear::{Matrix, dense_rows};
 pub use pointwise::{add_scaled, add_squares, copy_every, sum, sum_of_squares};
 pub use pool::{PoolShape, max_pool, sum_pool};
 pub use resample::{Taps, resample};
+pub use shared::SharedRows;
 pub use sums::{BLOCK, NONE, RowSums, Target, sum_rows};
 pub use together::{TOGETHER, sum_rows_together, sums_together};

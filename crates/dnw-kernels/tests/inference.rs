@@ -1,8 +1,8 @@
 //! The kernels for inference, compared with plain loops on random shapes.
 
 use dnw_kernels::inference::{
-    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, Matrix, NONE, RowSums, TOGETHER, Target,
-    dense_rows, sum_rows, sum_rows_together,
+    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, Matrix, NONE, RowSums, SharedRows, TOGETHER,
+    Target, dense_rows, sum_rows, sum_rows_together,
 };
 use proptest::prelude::*;
 
@@ -89,7 +89,55 @@ impl Case {
         self.block == 1 || target + 1 < self.targets()
     }
 
+    /// Sets about one weight in two to zero.
+    fn without_some_edges(mut self, seed: u64) -> Self {
+        let drawn = numbers(self.weights.len(), seed ^ 4);
+        let absent = self.weights.iter_mut().zip(drawn).filter(|(_, x)| *x < 0.0);
+        absent.for_each(|(weight, _)| *weight = 0.0);
+        self
+    }
+
+    /// The terms in the form in which targets share some of their rows.
+    fn shared(&self) -> SharedRows {
+        let mut rows = self.offsets.clone();
+        rows.sort_unstable();
+        rows.dedup();
+        let (weights, _) = self.weights.as_chunks::<BLOCK>();
+        let blocks = self.starts.windows(2).map(|ends| {
+            let own = ends[0] as usize..ends[1] as usize;
+            own.map(|term| (self.offsets[term], weights[term]))
+                .collect()
+        });
+        SharedRows::new(blocks, &rows, self.vectors)
+    }
+
     fn run(&self) -> Vec<f32> {
+        self.run_with(|sums, targets| {
+            let blocks = 0..self.starts.len() - 1;
+            // SAFETY: every row, residual and output lies in the memory, and outputs lie behind all that is read.
+            unsafe {
+                match self.block {
+                    1 => sum_rows::<1>(sums, blocks, targets, self.vectors),
+                    TOGETHER => sum_rows_together(sums, blocks, targets, self.vectors),
+                    _ => sum_rows::<BLOCK>(sums, blocks, targets, self.vectors),
+                }
+            }
+        })
+    }
+
+    /// The blocks in two parts, as threads compute them.
+    fn run_shared(&self) -> Vec<f32> {
+        let (shared, blocks) = (self.shared(), self.starts.len() - 1);
+        self.run_with(|sums, targets| {
+            for part in [0..blocks / 2, blocks / 2..blocks] {
+                let targets = &targets[BLOCK * part.start..];
+                // SAFETY: as above.
+                unsafe { shared.sum(sums, part, targets, self.vectors) };
+            }
+        })
+    }
+
+    fn run_with(&self, sum: impl FnOnce(RowSums<'_>, &[Target])) -> Vec<f32> {
         let mut memory = self.memory.clone();
         let targets: Vec<Target> = (0..self.targets())
             .map(|target| Target {
@@ -117,15 +165,7 @@ impl Case {
             activation: None,
             strip: self.strip,
         };
-        let blocks = 0..self.starts.len() - 1;
-        // SAFETY: every row, residual and output lies in the memory, and outputs lie behind all that is read.
-        unsafe {
-            match self.block {
-                1 => sum_rows::<1>(sums, blocks, &targets, self.vectors),
-                TOGETHER => sum_rows_together(sums, blocks, &targets, self.vectors),
-                _ => sum_rows::<BLOCK>(sums, blocks, &targets, self.vectors),
-            }
-        }
+        sum(sums, &targets);
         memory
     }
 
@@ -269,6 +309,16 @@ proptest! {
     ) {
         let case = Case::new(block, &terms, vectors, seed);
         close(&case.run(), &case.expected(), 12.0)?;
+    }
+
+    #[test]
+    fn sums_whose_targets_share_some_rows_are_those_of_plain_loops(
+        terms in prop::collection::vec(0usize..40, 1..6),
+        vectors in prop_oneof![1usize..8, 1usize..80],
+        seed: u64,
+    ) {
+        let case = Case::new(BLOCK, &terms, vectors, seed).without_some_edges(seed);
+        close(&case.run_shared(), &case.expected(), 40.0)?;
     }
 
     #[test]

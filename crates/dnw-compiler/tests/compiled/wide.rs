@@ -57,23 +57,19 @@ proptest! {
     }
 }
 
-/// So that the test above cannot miss it: layers of the usual sizes are summed eight targets at a time where the processor has the registers.
+/// So that the test above cannot miss them: which layers are summed in which way.
 #[test]
-fn targets_with_many_edges_are_summed_together() {
+fn the_density_of_a_layer_decides_how_its_targets_are_summed() {
     let layer = Wide {
         unit: Unit::FanIn,
-        sources: 64,
+        sources: 512,
         targets: 32,
-        kernel: 3,
+        kernel: 1,
         stride: 1,
         map: [7, 7],
-        density: 0.2,
+        density: 0.12,
         residual: false,
         seed: 1,
-    };
-    let few = Wide {
-        density: 0.02,
-        ..layer
     };
     let operation = |layer: Wide| {
         let plan = dnw_compiler::compile(
@@ -84,7 +80,24 @@ fn targets_with_many_edges_are_summed_together() {
         let model = dnw_runtime::Model::new(plan).unwrap();
         model.steps().last().unwrap().1
     };
+    let few = Wide {
+        density: 0.02,
+        ..layer
+    };
     assert_eq!(operation(few), "sparse sums");
+    // On any processor, because the order of additions depends on it.
+    let shared = "sparse sums of four targets";
+    let many = Wide {
+        density: 0.3,
+        ..layer
+    };
+    assert_eq!(operation(many), shared);
+    let overlapping = Wide {
+        sources: 64,
+        kernel: 3,
+        ..layer
+    };
+    assert_eq!(operation(overlapping), shared);
     let together = match std::env::var("DNW_SIMD").as_deref() {
         Ok("avx2" | "baseline") => "sparse sums",
         _ if cfg!(target_arch = "x86_64") && is_avx512() => "sparse sums of eight targets",

@@ -1,28 +1,28 @@
 //! Weighted sums of rows.
 
+mod shared;
 mod strips;
 mod together;
 
 use dnw_kernels::inference::{
-    BLOCK, Kernel, Lines, NONE, RowSums, TOGETHER, Target, activate, sum_rows, sum_rows_together,
+    BLOCK, Kernel, Lines, NONE, RowSums, SharedRows, TOGETHER, Target, activate, sum_rows,
+    sum_rows_together,
 };
 
 use super::pointwise::rectified;
 use crate::memory::Arena;
 use crate::part::Part;
 use crate::plan::{ActivateMaps, Activation, Kernels, Maps, Sums, VECTOR};
+use shared::shared_rows;
 use strips::{Strip, strips};
 use together::Blocks;
 
 /// Sums with the offset of each term.
 #[derive(Debug)]
 pub(super) struct PreparedSums {
-    /// Targets of a block: 1, [`BLOCK`], which share their rows, or [`TOGETHER`], which do not.
+    /// Targets of a block.
     block: usize,
-    starts: Vec<u32>,
-    /// For each term its row, or those of all targets of the block.
-    offsets: Vec<u32>,
-    weights: Vec<f32>,
+    terms: Terms,
     targets: Vec<Target>,
     to: Maps,
     /// Where the map of each channel starts; empty if none is added.
@@ -34,6 +34,32 @@ pub(super) struct PreparedSums {
     line: usize,
     then: Option<Kernels>,
     output: Output,
+}
+
+/// The terms of all targets.
+#[derive(Debug)]
+enum Terms {
+    /// In blocks of 1, of [`BLOCK`], which have the same rows, or of [`TOGETHER`], which do not.
+    Rows {
+        /// For each block the number of terms before it; one more than there are blocks.
+        starts: Vec<u32>,
+        /// For each term its row, or those of all targets of the block.
+        offsets: Vec<u32>,
+        /// For each term the weight of each target.
+        weights: Vec<f32>,
+    },
+    /// In blocks of [`BLOCK`], which have some of their rows in common.
+    Shared(SharedRows),
+}
+
+impl Terms {
+    /// For each block the number of terms before it; one more than there are blocks.
+    fn starts(&self) -> &[u32] {
+        match self {
+            Self::Rows { starts, .. } => starts,
+            Self::Shared(rows) => rows.starts(),
+        }
+    }
 }
 
 /// How sums become outputs.
@@ -71,33 +97,37 @@ impl PreparedSums {
                 bias: sums.bias[place],
             }
         };
-        let (block, targets, starts, offsets, weights) = match Blocks::new(&sums) {
-            Some(blocks) => {
-                let places = blocks.order.into_iter();
-                let targets = places.map(|place| place.map_or(Target::NONE, target));
-                (
-                    TOGETHER,
-                    targets.collect(),
-                    blocks.starts,
-                    blocks.rows,
-                    blocks.weights,
-                )
+        let of_all = || (0..sums.channels.len()).map(target);
+        let (block, targets, terms) = if let Some(rows) = shared_rows(&sums) {
+            let places = sums.channels.len().next_multiple_of(BLOCK);
+            let targets = of_all().chain(std::iter::repeat(Target::NONE));
+            (BLOCK, targets.take(places).collect(), Terms::Shared(rows))
+        } else if let Some(blocks) = Blocks::new(&sums) {
+            let places = blocks.order.into_iter();
+            let targets = places.map(|place| place.map_or(Target::NONE, target));
+            let terms = Terms::Rows {
+                starts: blocks.starts,
+                offsets: blocks.rows,
+                weights: blocks.weights,
+            };
+            (TOGETHER, targets.collect(), terms)
+        } else {
+            let targets = of_all().collect();
+            let mut offsets = sums.terms;
+            for term in &mut offsets {
+                *term = sums.rows[*term as usize];
             }
-            None => {
-                let targets = (0..sums.channels.len()).map(target).collect();
-                let mut offsets = sums.terms;
-                for term in &mut offsets {
-                    *term = sums.rows[*term as usize];
-                }
-                (sums.block, targets, sums.starts, offsets, sums.weights)
-            }
+            let terms = Terms::Rows {
+                starts: sums.starts,
+                offsets,
+                weights: sums.weights,
+            };
+            (sums.block, targets, terms)
         };
         Self {
             block,
+            terms,
             targets,
-            starts,
-            offsets,
-            weights,
             to,
             residual: sums.residual,
             relu: sums.relu,
@@ -120,6 +150,7 @@ impl PreparedSums {
 
     pub(super) fn operation(&self) -> &'static str {
         match (self.block, &self.then) {
+            _ if matches!(self.terms, Terms::Shared(_)) => "sparse sums of four targets",
             (1, None) => "sparse sums",
             (1, Some(_)) => "sparse sums, then depthwise",
             // Nothing follows these.
@@ -136,7 +167,11 @@ impl PreparedSums {
             Output::Direct { vectors, .. } => *vectors,
             Output::Lines(strips) => strips.iter().map(|strip| strip.vectors).sum(),
         };
-        self.weights.len() * vectors
+        let weights = match &self.terms {
+            Terms::Rows { weights, .. } => weights.len(),
+            Terms::Shared(rows) => rows.edges(),
+        };
+        weights * vectors
     }
 
     pub(super) fn scratch(&self) -> usize {
@@ -152,23 +187,30 @@ impl PreparedSums {
     /// # Safety
     /// As for [`Prepared::execute`](super::Prepared::execute).
     pub(super) unsafe fn execute(&self, arena: Arena, scratch: &mut [f32], part: Part) {
-        let blocks = self.starts.len() - 1;
+        let starts = self.terms.starts();
+        let blocks = starts.len() - 1;
         // By terms, which is what takes time.
-        let terms = self.starts[blocks] as usize;
+        let terms = starts[blocks] as usize;
         let end = |index: usize| {
             let most = (terms * index / part.of) as u32;
             match index == part.of {
                 true => blocks,
-                false => self.starts[..blocks].partition_point(|&start| start < most),
+                false => starts[..blocks].partition_point(|&start| start < most),
             }
         };
         let own = end(part.index)..end(part.index + 1);
+        let (offsets, weights) = match &self.terms {
+            Terms::Rows {
+                offsets, weights, ..
+            } => (&offsets[..], &weights[..]),
+            Terms::Shared(_) => Default::default(),
+        };
         let mut sums = RowSums {
             source: arena.start,
             out: arena.start,
-            starts: &self.starts,
-            offsets: &self.offsets,
-            weights: &self.weights,
+            starts,
+            offsets,
+            weights,
             relu: self.relu,
             activation: self.activation,
             strip: usize::MAX,
@@ -177,7 +219,14 @@ impl PreparedSums {
             &Output::Direct { vectors, strip } => {
                 sums.strip = strip;
                 // SAFETY: the check of the plan.
-                unsafe { self.sum(sums, own, &self.targets, vectors) };
+                unsafe {
+                    self.sum(
+                        sums,
+                        own.clone(),
+                        &self.targets[self.block * own.start..],
+                        vectors,
+                    )
+                };
             }
             Output::Lines(strips) => {
                 // A residual comes before the ReLU and the activation.
@@ -192,6 +241,7 @@ impl PreparedSums {
         }
     }
 
+    /// `targets` are those of `blocks`.
     unsafe fn sum(
         &self,
         sums: RowSums<'_>,
@@ -201,6 +251,11 @@ impl PreparedSums {
     ) {
         // SAFETY: as the caller promises.
         unsafe {
+            let starts = match &self.terms {
+                Terms::Shared(rows) => return rows.sum(sums, blocks, targets, vectors),
+                Terms::Rows { starts, .. } => &starts[blocks.start..=blocks.end],
+            };
+            let (sums, blocks) = (RowSums { starts, ..sums }, 0..blocks.len());
             match self.block {
                 1 => sum_rows::<1>(sums, blocks, targets, vectors),
                 TOGETHER => sum_rows_together(sums, blocks, targets, vectors),
@@ -234,11 +289,10 @@ impl PreparedSums {
                 // SAFETY: the check of the plan: rows are longer than this.
                 source: unsafe { sums.source.add(strip.first) },
                 out: summed.as_mut_ptr(),
-                starts: &self.starts[block..block + 2],
                 ..sums
             };
             // SAFETY: the check of the plan; scratch memory holds a block.
-            unsafe { self.sum(one, 0..1, &targets[..self.block], strip.vectors) };
+            unsafe { self.sum(one, block..block + 1, &targets[..self.block], strip.vectors) };
             for (i, own) in these.iter().enumerate().filter(|(_, own)| own.out != NONE) {
                 let summed = &mut summed[i * numbers + strip.skip..(i + 1) * numbers];
                 let channel = (own.out as usize - self.to.at) / self.to.stride;
