@@ -126,6 +126,21 @@ impl Graph {
         readers
     }
 
+    /// Removes nodes that nobody reads, so that they do not count as readers of others.
+    pub(crate) fn remove_unread(&mut self) {
+        // Readers come behind what they read.
+        let mut readers = self.readers();
+        for at in (0..self.nodes.len()).rev() {
+            let node = &mut self.nodes[at];
+            if readers[at] == 0 && !matches!(node.op, Op::Input) {
+                node.op = Op::Removed;
+                for input in std::mem::take(&mut node.inputs) {
+                    readers[input] -= 1;
+                }
+            }
+        }
+    }
+
     /// Takes a node out: its readers read `instead`.
     pub(crate) fn replace(&mut self, node: usize, instead: usize) {
         for other in &mut self.nodes {

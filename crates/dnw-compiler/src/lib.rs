@@ -65,6 +65,8 @@ pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
     }
     if passes.fuse {
         passes::fuse_gates(&mut graph);
+        // The gates of the products that are activations now.
+        graph.remove_unread();
     }
     if passes.fold_norms && passes.fuse {
         passes::fold_norms(&mut graph);

@@ -84,3 +84,29 @@ fn a_gate_of_another_input_stays_a_product() {
         assert!((f64::from(*found) - expected).abs() < 1e-6);
     }
 }
+
+#[test]
+fn silu_is_applied_where_the_convolution_before_it_writes() {
+    let mut circuit = CircuitBuilder::new([2, 3, 3]).unwrap();
+    let x = circuit.input();
+    let weight = Tensor::edges("w", [2, 2, 1, 1], vec![0.5, -1.0, 2.0, 0.25], vec![true; 4]);
+    let weight = circuit.tensor(weight).unwrap();
+    let weight = circuit.whole(weight);
+    let window = dnw_circuit::Window::default();
+    let y = circuit.conv(x, weight, None, window).unwrap();
+    let sigmoid = Activation::plain(Function::Sigmoid);
+    let gate = circuit.activation(y, sigmoid).unwrap();
+    let result = circuit.product(y, gate).unwrap();
+    let circuit = circuit.finish(result).unwrap();
+    let plan = compile(&circuit, Input::default(), Passes::default());
+    let model = dnw_runtime::Model::new(plan).unwrap();
+    let operations: Vec<_> = model.steps().map(|(_, operation)| operation).collect();
+    let last = "activation, in the step before";
+    assert_eq!(operations, ["sparse sums", last]);
+    let image: Vec<f32> = (0..18).map(|i| i as f32 / 3.0 - 3.0).collect();
+    let expected = interpret(&circuit, &image).unwrap();
+    let found = run(&circuit, Passes::default(), 1, &image);
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((f64::from(*found) - expected).abs() < 1e-6);
+    }
+}
