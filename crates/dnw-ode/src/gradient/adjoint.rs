@@ -12,7 +12,7 @@ use super::{MOST_EVALUATIONS_BACK, Start, integrate_untracked};
 use crate::error::OdeError;
 use crate::field::{Flat, VectorField, pull_back};
 use crate::integration::{Integrated, Plan, Unwatched, integrate};
-use crate::state::{State, Tolerance};
+use crate::state::{State, Tolerance, root_mean_square};
 
 /// The state of the backward integration.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ pub(crate) fn adjoint<const D: usize>(
     let pullback = Pullback::new(move |gradient: Tensor<D>| {
         // The adjoint is linear in its initial value. It is normalised to size 1, so that its accuracy does not depend on the scale of the
         // loss.
-        let size = gradient.clone().square().mean().sqrt().into_scalar::<f64>();
+        let size = root_mean_square(gradient.clone());
         if size == 0.0 || !size.is_finite() {
             let parameters = untracked.values.zeros_like().add_scalar(size);
             return (gradient, parameters);

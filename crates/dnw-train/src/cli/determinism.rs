@@ -15,6 +15,9 @@ use super::train_args::{KernelOption, TrainSettings};
 pub const MAIN_JOB_WEIGHTS: &str =
     "99943c6324fe4062951dca931687a3e032a97cc43b6a7e8b253723b36f98bb62";
 
+/// The side of the largest images with which networks of convolutions were compared. Larger ones have longer sums.
+const LARGEST_SIDE: usize = 32;
+
 /// What the weights of a finished main job are.
 pub struct MainJobWeights {
     /// Their hash.
@@ -41,11 +44,16 @@ impl MainJobWeights {
     }
 }
 
-/// Checks that a training gives the same bits on every machine: `--deterministic`.
+/// Checks that a training gives the same bits on every machine: `--deterministic`. `image` is the shape of the images: channels, height, width.
 ///
 /// # Errors
 /// What cannot be vouched for, and what to do instead.
-pub fn check(recipe: &Recipe, settings: &TrainSettings, opened: &[Opened]) -> Result<(), Failure> {
+pub fn check(
+    recipe: &Recipe,
+    image: [usize; 3],
+    settings: &TrainSettings,
+    opened: &[Opened],
+) -> Result<(), Failure> {
     let is_flex = |device: &Opened| matches!(device.name, DeviceName::Of(Backend::Flex, _));
     if !matches!(opened, [one] if is_flex(one)) {
         return Err(refused(
@@ -77,10 +85,10 @@ pub fn check(recipe: &Recipe, settings: &TrainSettings, opened: &[Opened]) -> Re
             "use a machine with AVX2, and unset DNW_SIMD",
         ));
     }
-    if !matches!(recipe.model, ModelConfig::Graph(_) | ModelConfig::Lenet(_)) {
+    if !was_compared(&recipe.model, image) {
         return Err(refused(
-            "this network, in which operations of Burn add in an order of the machine",
-            "train `digits`, `mnist` or `mnist-lenet`",
+            "networks in continuous time or on images of more than 32 x 32 pixels, which were not compared yet",
+            "train another network on smaller images",
         ));
     }
     let rule = recipe.wiring.rule()?;
@@ -96,6 +104,15 @@ pub fn check(recipe: &Recipe, settings: &TrainSettings, opened: &[Opened]) -> Re
     Ok(())
 }
 
+/// Whether trainings of such a network on such images were compared.
+fn was_compared(model: &ModelConfig, [_, height, width]: [usize; 3]) -> bool {
+    match model {
+        ModelConfig::Graph(_) | ModelConfig::Lenet(_) => true,
+        ModelConfig::TinyContinuous(_) => false,
+        _ => height.max(width) <= LARGEST_SIDE,
+    }
+}
+
 fn refused(what: &str, help: &str) -> Failure {
     Failure::new(
         format!("`--deterministic` cannot vouch for {what}"),
@@ -103,4 +120,26 @@ fn refused(what: &str, help: &str) -> Failure {
             "{help}, or leave `--deterministic` out; docs/determinism.md says what has the same bits on every machine"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_convolutions_were_compared_on_small_images() {
+        let model = |name: &str| Recipe::named(name, &[]).unwrap().model;
+        let [small, large] = [[3, 32, 32], [3, 224, 224]];
+        for name in [
+            "cifar10-tiny-static-dnw",
+            "cifar10-resnet18-dnw-90",
+            "cifar10-mobilenet-dnw-x0.225",
+        ] {
+            assert!(was_compared(&model(name), small));
+            assert!(!was_compared(&model(name), large), "{name}");
+        }
+        assert!(!was_compared(&model("cifar10-tiny-continuous-dnw"), small));
+        assert!(was_compared(&model("mnist"), [1, 28, 28]));
+        assert!(was_compared(&model("mnist-lenet"), [1, 64, 64]));
+    }
 }

@@ -109,12 +109,12 @@ fn run_training(
     }
     let profile = begin_profile(settings)?;
     let opened = devices(settings)?;
-    if settings.deterministic {
-        determinism::check(recipe, settings, &opened)?;
-    }
     let execution = execution(settings, &opened)?;
     execution.check_batch(recipe.batch)?;
     let data = recipe.open_data(non_empty(&settings.data))?;
+    if settings.deterministic {
+        determinism::check(recipe, data.shape(), settings, &opened)?;
+    }
     let device = execution.device();
     device.seed(recipe.seed);
 
