@@ -11,6 +11,7 @@ pub mod checkpoints;
 pub mod comparison;
 pub mod compiled;
 pub mod counting;
+pub mod divergence;
 pub mod export;
 pub mod import;
 mod masks;

@@ -59,7 +59,7 @@ pub fn record(folder: &RunFolder) -> Result<Recording, RunError> {
             command: facts.command.clone(),
             rule: format!("{}, {}", recipe.wiring.rule, budget_in_words(&recipe)),
             seed: recipe.seed,
-            environment: facts.environment.clone(),
+            environment: facts.shown_environment(),
             seconds: facts.seconds,
             finished: matches!(facts.status, Status::Finished | Status::Imported),
         },

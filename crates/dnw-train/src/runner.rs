@@ -7,13 +7,15 @@ use dnw_models::{Classifier, UseModel};
 
 use crate::checkpoints::{CheckpointPolicy, Pace};
 use crate::data::DataSet;
+use crate::divergence::OnDivergence;
 use crate::recipe::Recipe;
 use crate::resuming::{self, Resume, ResumeError};
-use crate::run::{Checkpoint, Facts, Origin, RunFolder, RunState, Scores, Status};
+use crate::run::{Checkpoint, Facts, Origin, RollBack, RunFolder, RunState, Scores, Status};
 use crate::run_writer::RunWriter;
 use crate::training::{Evaluation, Execution, Training, TrainingError, Update};
 
 mod error;
+mod roll_back;
 
 pub use error::RunnerError;
 
@@ -27,6 +29,9 @@ pub trait Callback {
 
     /// An epoch, counted from 1, was evaluated.
     fn on_evaluation(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts);
+
+    /// The training had diverged, and goes on from an earlier state.
+    fn on_roll_back(&mut self, _: &RollBack) {}
 
     /// Whether to stop the training after this update.
     fn should_stop(&self) -> bool;
@@ -48,6 +53,8 @@ pub struct Runner<'a> {
     pub environment: Vec<(String, String)>,
     /// When checkpoints are written, and how many are kept.
     pub checkpoints: CheckpointPolicy,
+    /// What to do when the training diverges.
+    pub on_divergence: OnDivergence,
     /// The run to go on with, of the same folder; `None` to begin one.
     pub resume: Option<Resume>,
     /// Follows the run.
@@ -60,6 +67,8 @@ struct Progress<'a> {
     facts: Facts,
     origin: Origin,
     pace: Pace,
+    /// The update of the checkpoint to roll back to.
+    good: Option<u64>,
     /// Seconds of training before this program.
     before: f64,
     began: Instant,
@@ -84,7 +93,16 @@ impl UseModel for Runner<'_> {
             Some(resume) => self.go_on(&mut training, resume)?,
         };
         self.callback.on_begin(&run.facts);
-        let result = self.train(&mut training, &mut run);
+        let result = loop {
+            match self.train(&mut training, &mut run) {
+                Err(RunnerError::Training(error)) => {
+                    if let Err(error) = self.roll_back(&mut training, &mut run, error) {
+                        break Err(error);
+                    }
+                }
+                result => break result,
+            }
+        };
         run.count(&training);
         let Progress {
             mut writer,
@@ -127,6 +145,7 @@ impl<'a> Runner<'a> {
             facts,
             origin: resuming::origin(self.recipe, self.data, &self.environment),
             pace: Pace::new(self.checkpoints.every, Duration::ZERO),
+            good: None,
             before: 0.0,
             began: Instant::now(),
         };
@@ -150,36 +169,48 @@ impl<'a> Runner<'a> {
         let update = checkpoint.update();
         let restored = training.restore(checkpoint.record.clone());
         restored.map_err(|source| ResumeError::Checkpoint { update, source })?;
-        let written = self.folder.read_facts()?;
-        let scores = &checkpoint.state.scores;
-        let before = f64::from_bits(scores.seconds);
-        let facts = Facts {
-            // The run stays the one that was begun.
-            command: written.command,
-            environment: written.environment,
-            updates: update,
-            seconds: before,
-            test_accuracy: f64::from_bits(scores.test_accuracy),
-            test_loss: f64::from_bits(scores.test_loss),
-            best_test_accuracy: f64::from_bits(scores.best_test_accuracy),
-            best_epoch: scores.best_epoch,
-            best_edges_real: scores.best_edges_real,
-            ..training.on_device(|| self.first_facts(training))?
-        };
+        let facts = self.facts_at(training, &checkpoint, &self.folder.read_facts()?)?;
         let writer = training
             .on_device(|| RunWriter::resume(self.folder, training, self.data, &checkpoint))??;
         self.folder.write_facts(&facts)?;
         Ok(Progress {
             writer,
+            before: facts.seconds,
             facts,
             origin: checkpoint.state.origin,
             pace: Pace::new(self.checkpoints.every, Duration::ZERO),
-            before,
+            // A run that began without roll backs has none.
+            good: checkpoint.state.good.or(Some(update)),
             began: Instant::now(),
         })
     }
 
-    /// Writes a checkpoint.
+    /// The facts of a run at a checkpoint to which the training was restored. The run stays the one that `begun` names.
+    fn facts_at<M: Classifier>(
+        &self,
+        training: &Training<M>,
+        checkpoint: &Checkpoint,
+        begun: &Facts,
+    ) -> Result<Facts, RunnerError> {
+        let scores = &checkpoint.state.scores;
+        Ok(Facts {
+            command: begun.command.clone(),
+            environment: begun.environment.clone(),
+            updates: checkpoint.update(),
+            seconds: f64::from_bits(scores.seconds),
+            test_accuracy: f64::from_bits(scores.test_accuracy),
+            test_loss: f64::from_bits(scores.test_loss),
+            best_test_accuracy: f64::from_bits(scores.best_test_accuracy),
+            best_epoch: scores.best_epoch,
+            best_edges_real: scores.best_edges_real,
+            roll_backs: checkpoint.state.roll_backs.clone(),
+            ..training.on_device(|| self.first_facts(training))?
+        })
+    }
+
+    /// Writes a checkpoint, unless the state is not finite: such a checkpoint must not replace the last good one. Mostly the next loss says so.
+    ///
+    /// Between two epochs, and at the start, it becomes the one to roll back to, if the run does that.
     fn checkpoint<M: Classifier>(
         &self,
         training: &Training<M>,
@@ -187,6 +218,25 @@ impl<'a> Runner<'a> {
     ) -> Result<(), RunnerError> {
         let began = Instant::now();
         run.count(training);
+        let (update, per_epoch) = (training.updates_made(), training.updates_per_epoch());
+        let becomes_good = self.rolls_back() && update.is_multiple_of(per_epoch);
+        let record = training.to_record()?;
+        if let Some(tensor) = record.not_finite() {
+            run.pace = Pace::new(self.checkpoints.every, began.elapsed());
+            let failed = TrainingError::NotFinite {
+                update,
+                epoch: update.div_ceil(per_epoch),
+                tensor: tensor.to_owned(),
+            };
+            return if becomes_good {
+                Err(failed.into())
+            } else {
+                Ok(())
+            };
+        }
+        if becomes_good {
+            run.good = Some(update);
+        }
         let facts = &run.facts;
         let state = RunState {
             origin: run.origin.clone(),
@@ -199,11 +249,17 @@ impl<'a> Runner<'a> {
                 best_edges_real: facts.best_edges_real,
             },
             files: run.writer.state()?,
+            good: run.good.filter(|_| self.rolls_back()),
+            roll_backs: facts.roll_backs.clone(),
         };
-        let record = training.to_record()?;
         Checkpoint::write(self.folder, record, state, self.checkpoints.keep.get())?;
         run.pace = Pace::new(self.checkpoints.every, began.elapsed());
         Ok(())
+    }
+
+    /// Whether the run rolls back when it diverges.
+    fn rolls_back(&self) -> bool {
+        self.on_divergence == OnDivergence::RollBack
     }
 
     fn train<M: Classifier>(
@@ -256,7 +312,7 @@ impl<'a> Runner<'a> {
             training.on_device(|| writer.evaluated(training, epoch, &found, is_best))??;
             self.folder.write_facts(&run.facts)?;
             self.callback.on_evaluation(epoch, &found, &run.facts);
-            let is_due = stops || run.pace.is_due(update, Some(epoch));
+            let is_due = stops || self.rolls_back() || run.pace.is_due(update, Some(epoch));
             if is_due && update.is_multiple_of(per_epoch) && !training.is_finished() {
                 self.checkpoint(training, run)?;
             }

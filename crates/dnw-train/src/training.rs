@@ -56,6 +56,8 @@ pub struct Training<M> {
     optimizer: ModuleOptimizer,
     /// The scale of the loss, for 16-bit floats with a small range.
     scale: Option<LossScale>,
+    /// How often the learning rate was halved, because the training diverged.
+    pub(crate) rate_halvings: u32,
     plan: Plan,
 }
 
@@ -131,6 +133,7 @@ impl<M: Classifier> Training<M> {
             model,
             optimizer: optimizer(&recipe.optimizer),
             scale: execution.arithmetic().scales_loss().then(LossScale::new),
+            rate_halvings: 0,
             plan: Plan {
                 loader,
                 batch: recipe.batch,
@@ -245,7 +248,8 @@ impl<M: Classifier> Training<M> {
         if let Some(limit) = self.plan.optimizer.clip_norm {
             clip(&mut gradients, &*self.model, limit as f32);
         }
-        let rate = self.plan.rate.at(self.updates_made());
+        let share = 0.5f64.powi(self.rate_halvings.min(1100) as i32);
+        let rate = self.plan.rate.at(self.updates_made()) * share;
         let (optimizer, device) = (&mut self.optimizer, self.plan.execution.device());
         let step = |model| {
             let _span = trace_span!("optimizer").entered();

@@ -48,6 +48,9 @@ mod refusals;
 #[cfg(unix)]
 #[path = "cli/resuming.rs"]
 mod resuming;
+#[cfg(unix)]
+#[path = "cli/rolling_back.rs"]
+mod rolling_back;
 #[cfg(feature = "remote")]
 #[path = "cli/serving.rs"]
 mod serving;

@@ -159,6 +159,8 @@ enum Oddity {
         trains: bool,
         says: &'static str,
     },
+    /// Gradients of the training pass of this number are no numbers, although its scores are those of the network.
+    Poisoned { left: Arc<AtomicUsize> },
 }
 
 impl Odd {
@@ -184,6 +186,13 @@ impl Classifier for Odd {
                 logits
             }
             Oddity::Fragile { .. } => logits,
+            Oddity::Poisoned { left } => {
+                if is_training && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    // The square root of zero is zero, and its slope there has no bound.
+                    return logits.clone() + (logits * 0.0).sqrt();
+                }
+                logits
+            }
         }
     }
 

@@ -165,8 +165,13 @@ impl Failure {
 
 impl From<RunnerError> for Failure {
     fn from(error: RunnerError) -> Self {
+        let what = error.to_string();
         match error {
             RunnerError::Training(error) => error.into(),
+            RunnerError::Diverged { source, .. } => Self {
+                what,
+                ..(*source).into()
+            },
             RunnerError::Resume(error) => error.into(),
             RunnerError::Run(error) => error.into(),
             RunnerError::Data(error) => error.into(),

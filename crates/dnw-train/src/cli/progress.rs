@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use dnw_device::Opened;
-use dnw_train::run::Facts;
+use dnw_train::run::{Facts, RollBack};
 use dnw_train::runner::Callback;
 use dnw_train::training::{Evaluation, Update};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -180,6 +180,14 @@ impl Callback for Progress {
                     bar.finish_and_clear();
                 }
             }
+        }
+    }
+
+    fn on_roll_back(&mut self, roll_back: &RollBack) {
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Lines => note(roll_back),
+            Shown::Bar(bar) => bar.println(roll_back.to_string()),
         }
     }
 

@@ -57,7 +57,14 @@ pub fn open(path: &Path, args: &TrainArgs) -> Result<Begun, Failure> {
         Status::Running | Status::Stopped | Status::Failed(_) => {}
     }
     let settings = match folder.read_settings() {
-        Ok(stored) => restored(stored, &args.settings)?,
+        Ok(mut stored) => {
+            if let Some(choice) = args.settings.on_divergence {
+                // For the commands after this one, too.
+                stored.on_divergence = choice.to_string();
+                folder.write_settings(&stored)?;
+            }
+            restored(stored, &args.settings)?
+        }
         // A run of the library has none.
         Err(RunError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
             args.settings.clone()
@@ -139,6 +146,7 @@ fn restored(stored: Settings, given: &TrainSettings) -> Result<TrainSettings, Fa
     }
     let every = stored.checkpoint_every.parse().ok();
     settings.checkpoint_every = given.checkpoint_every.or(every);
+    settings.on_divergence = given.on_divergence.or(stored.on_divergence.parse().ok());
     settings.keep = given.keep.or(NonZeroUsize::new(stored.keep));
     Ok(settings)
 }

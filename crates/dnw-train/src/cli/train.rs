@@ -152,6 +152,7 @@ fn run_training(
         command: command_line(),
         environment,
         checkpoints: settings.checkpoints(),
+        on_divergence: settings.on_divergence.unwrap_or_default(),
         resume,
         callback: &mut progress,
     };
@@ -167,8 +168,14 @@ fn run_training(
     let facts = match (trained, &page) {
         (Ok(facts), _) => facts,
         (Err(error), Ok(())) => {
+            let continues = match &error {
+                RunnerError::Training(error) if error.diverged().is_some() => {
+                    " --on-divergence roll-back` goes on from its last checkpoint with half the learning rate"
+                }
+                _ => "` continues from its last checkpoint",
+            };
             return Err(Failure::from(error).with_help(format!(
-                "`{}` shows how far it came; `{command}` continues from its last checkpoint",
+                "`{}` shows how far it came; `{command}{continues}",
                 folder.report().display()
             )));
         }
@@ -225,6 +232,7 @@ fn stored(settings: &TrainSettings, opened: &[Opened]) -> Settings {
         reference_kernels: settings.kernels == KernelOption::Reference,
         checkpoint_every: checkpoints.every.to_string(),
         keep: checkpoints.keep.get(),
+        on_divergence: settings.on_divergence.unwrap_or_default().to_string(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
 use dnw_train::checkpoints::{CheckpointEvery, CheckpointPolicy};
+use dnw_train::divergence::OnDivergence;
 use dnw_train::training::Precision;
 
 use super::values::{DEVICE_HELP, path_or_nothing};
@@ -17,6 +18,12 @@ const MAX_IN_TOML: u64 = i64::MAX as u64;
 fn precision() -> impl TypedValueParser<Value = Precision> {
     let names = PossibleValuesParser::new(Precision::ALL.map(Precision::name));
     names.try_map(|name| name.parse::<Precision>())
+}
+
+/// Parses the name of a choice.
+fn on_divergence() -> impl TypedValueParser<Value = OnDivergence> {
+    let names = PossibleValuesParser::new(OnDivergence::ALL.map(OnDivergence::name));
+    names.try_map(|name| name.parse::<OnDivergence>())
 }
 
 /// Options of `dnw train`.
@@ -58,6 +65,12 @@ pub struct TrainSettings {
     /// How many checkpoints are kept while the run goes on, the newest [default: 2]
     #[arg(long, value_name = "N")]
     pub keep: Option<NonZeroUsize>,
+    /// What to do when the training diverges, that is when a loss, gradient or weight is not finite: stop, roll-back [default: stop]
+    ///
+    /// roll-back goes back to the end of the last epoch, or to the start, halves the learning rate for the rest of the run, and goes on. It
+    /// stops with the error if five roll backs in a row do not get past the update that failed. It writes a checkpoint after each epoch.
+    #[arg(long, value_name = "WHAT", value_parser = on_divergence())]
+    pub on_divergence: Option<OnDivergence>,
     /// Seed of the weights, the order of the data and the augmentation
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=MAX_IN_TOML))]
     pub seed: Option<u64>,

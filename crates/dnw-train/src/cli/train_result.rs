@@ -67,6 +67,9 @@ fn print_result(
             result["weights_sha256"] = weights.sha256.clone().into();
             result["weights_as_in_readme"] = weights.are_expected().into();
         }
+        if !facts.roll_backs.is_empty() {
+            result["roll_backs"] = serde_json::json!(facts.roll_backs);
+        }
         if facts.status == Status::Stopped {
             result["resume"] = resume_command(folder.path()).into();
         }
@@ -101,6 +104,10 @@ fn print_result(
             ),
         };
         let _ = writeln!(text, "weights        {:.16}, {verdict}", weights.sha256);
+    }
+    if let Some(last) = facts.roll_backs.last() {
+        let times = facts.roll_backs.len();
+        let _ = writeln!(text, "rolled back    {times} times, the last after {last}");
     }
     let _ = writeln!(text, "time           {:.1} s", facts.seconds);
     let made_on = |label| facts.environment.iter().find(|(it, _)| it == label);

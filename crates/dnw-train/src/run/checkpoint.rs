@@ -63,6 +63,8 @@ struct StateFile {
     run: RunState,
     progress: WiredProgress,
     loss_scale: Option<LossScaleRecord>,
+    #[serde(default)]
+    rate_halvings: u32,
     /// The ids of parameters, by the name of their tensor.
     ids: BTreeMap<String, u64>,
     /// Whether there is a model to rewind to.
@@ -105,7 +107,15 @@ impl Checkpoint {
         })
     }
 
-    /// Writes a checkpoint, and then removes all but the `keep` newest.
+    /// The checkpoint that was made after an update.
+    ///
+    /// # Errors
+    /// [`RunError::Read`], or [`RunError::Damaged`] if it, or a file of the run that it needs, is not as it was.
+    pub(crate) fn at(folder: &RunFolder, update: u64) -> Result<Self, RunError> {
+        read(folder, &path_of(folder, update))
+    }
+
+    /// Writes a checkpoint, and then removes all but the `keep` newest and the one to roll back to.
     pub(crate) fn write(
         folder: &RunFolder,
         record: TrainingRecord,
@@ -124,8 +134,9 @@ impl Checkpoint {
         }
         let new = tempfile::Builder::new().prefix(WRITING).tempdir_in(&parent);
         let new = new.map_err(failed)?;
+        let good = state.good;
         write_files(folder, new.path(), record, state)?;
-        let path = parent.join(format!("{update:08}"));
+        let path = path_of(folder, update);
         let rename = || {
             sync_folder(new.path())?;
             if path.exists() {
@@ -138,7 +149,8 @@ impl Checkpoint {
         // It has another name now.
         let _ = new.keep();
         let all = list(folder)?;
-        for (_, old) in &all[..all.len().saturating_sub(keep)] {
+        let old = all[..all.len().saturating_sub(keep)].iter();
+        for (_, old) in old.filter(|(update, _)| good != Some(*update)) {
             remove(old)?;
         }
         Ok(())
@@ -171,9 +183,13 @@ impl Checkpoint {
         if !self.state.files.weights.contains_key(which) {
             return Ok(None);
         }
-        let path = folder.checkpoints().join(format!("{:08}", self.update()));
+        let path = path_of(folder, self.update());
         read_bounded(&path.join(weights_name(which))).map(Some)
     }
+}
+
+fn path_of(folder: &RunFolder, update: u64) -> PathBuf {
+    folder.checkpoints().join(format!("{update:08}"))
 }
 
 fn weights_name(which: &str) -> String {
@@ -243,6 +259,7 @@ fn write_files(
         run: state,
         progress: named.progress,
         loss_scale: record.loss_scale,
+        rate_halvings: record.rate_halvings,
         ids: named.ids,
         rewinds: named.rewinds,
     };
@@ -327,6 +344,7 @@ fn read(folder: &RunFolder, path: &Path) -> Result<Checkpoint, RunError> {
         model: named.into_record(&path.join(TENSORS))?,
         optimizer: checked(OPTIMIZER)?,
         loss_scale: state.loss_scale,
+        rate_halvings: state.rate_halvings,
     };
     let at = record.model.progress.clock.update;
     if path.file_name().and_then(|name| name.to_str()) != Some(&format!("{at:08}")) {

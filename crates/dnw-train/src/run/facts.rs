@@ -1,5 +1,6 @@
 //! What was run, where, and its state.
 
+use std::fmt;
 use std::ops::Range;
 
 use dnw_core::{Wired, WiredTensor};
@@ -69,6 +70,9 @@ pub struct Facts {
     pub parameters: usize,
     /// Dead nodes, if the network is a graph of nodes.
     pub dead_nodes: Option<usize>,
+    /// How the run went on after it had diverged, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roll_backs: Vec<RollBack>,
 }
 
 impl Facts {
@@ -91,6 +95,13 @@ impl Facts {
         self.parameters = self.edges_real + model.other_parameters();
         let drawing = model.drawing();
         self.dead_nodes = drawing.map(|drawing| drawing.dead_nodes(&tensors));
+    }
+
+    /// The environment, and how the run went on after it had diverged: label and value.
+    pub(crate) fn shown_environment(&self) -> Vec<(String, String)> {
+        let roll_backs = self.roll_backs.iter();
+        let roll_backs = roll_backs.map(|it| ("rolled back".to_owned(), it.to_string()));
+        self.environment.iter().cloned().chain(roll_backs).collect()
     }
 
     /// What is invalid in facts that were read, if anything. Readers of a folder rely on sizes whose product fits, valid file names, and shares
@@ -195,6 +206,38 @@ pub enum Status {
     Failed(String),
     /// It was trained elsewhere; its weights are from a published file.
     Imported,
+}
+
+/// A training that had diverged went on from an earlier state with half the learning rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollBack {
+    /// The update that failed, counted from 1.
+    pub failed: u64,
+    /// How it failed.
+    pub reason: String,
+    /// The update after which it went on.
+    pub to: u64,
+    /// How often the learning rate was halved in all.
+    pub rate_halvings: u32,
+}
+
+impl fmt::Display for RollBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, to, .. } = self;
+        let rate = halved(self.rate_halvings);
+        write!(
+            f,
+            "{reason}; back to update {to} with {rate} of the learning rate"
+        )
+    }
+}
+
+/// A rate that was halved so many times, as a share.
+pub(crate) fn halved(times: u32) -> String {
+    match 1u64.checked_shl(times) {
+        Some(divisor) => format!("1/{divisor}"),
+        None => format!("2^-{times}"),
+    }
 }
 
 /// A wired tensor.

@@ -21,4 +21,7 @@ pub struct Settings {
     pub checkpoint_every: String,
     /// How many checkpoints are kept.
     pub keep: usize,
+    /// What to do when the training diverges.
+    #[serde(default)]
+    pub on_divergence: String,
 }

@@ -35,6 +35,18 @@ pub enum TrainingError {
         /// The loss.
         loss: f64,
     },
+    /// A weight, or a gradient that the rule keeps, is not a finite number.
+    #[error(
+        "after update {update} (epoch {epoch}) `{tensor}` holds a number that is not finite: the weights have grown out of bounds"
+    )]
+    NotFinite {
+        /// The update, counted from 1.
+        update: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The tensor.
+        tensor: String,
+    },
     /// The loss, or a gradient at every loss scale, is too large for 16-bit floats.
     #[error("{what} of update {update} (epoch {epoch}) is too large for f16")]
     Overflow {
@@ -93,6 +105,23 @@ pub enum TrainingError {
     /// A device does not support the precision, or there are too many devices.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
+}
+
+impl TrainingError {
+    /// The update in which the training diverged, counted from 1, if that is the error: a loss, gradient, score or weight is not finite.
+    pub fn diverged(&self) -> Option<u64> {
+        match self {
+            Self::Loss { update, .. }
+            | Self::TestLoss { update, .. }
+            | Self::NotFinite { update, .. }
+            | Self::Overflow { update, .. }
+            | Self::Wiring {
+                update,
+                source: WiringError::NotANumber { .. },
+            } => Some(*update),
+            _ => None,
+        }
+    }
 }
 
 /// The update and device of a panic in a backend.

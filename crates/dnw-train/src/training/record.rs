@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::store::burn_pack::{Reader, Scalar};
-use burn::tensor::Bytes;
+use burn::tensor::{Bytes, TensorData};
 use dnw_core::{RecordError, RecordedTensor, WiredRecord};
 use dnw_models::Classifier;
 
@@ -24,6 +24,27 @@ pub struct TrainingRecord {
     pub optimizer: Vec<u8>,
     /// The loss scale, with [`Precision::F16`](super::Precision::F16).
     pub loss_scale: Option<LossScaleRecord>,
+    /// How often the learning rate was halved.
+    pub rate_halvings: u32,
+}
+
+impl TrainingRecord {
+    /// A tensor with a number that is not finite, if there is one. The state of the optimizer is not searched: its momentum moves the weights
+    /// in the same update.
+    pub fn not_finite(&self) -> Option<&str> {
+        let tensors = self.model.model.iter();
+        let tensors = tensors.map(|(path, tensor)| (path, &tensor.data));
+        let mut all = tensors.chain(&self.model.gradients);
+        let found = all.find(|(_, data)| data.dtype().is_float() && !is_finite(data));
+        found.map(|(path, _)| path.as_str())
+    }
+}
+
+fn is_finite(data: &TensorData) -> bool {
+    match data.as_slice::<f32>() {
+        Ok(values) => values.iter().all(|value| value.is_finite()),
+        Err(_) => data.iter::<f64>().all(|value| value.is_finite()),
+    }
 }
 
 /// Why a record does not fit a training.
@@ -64,6 +85,7 @@ impl<M: Classifier> Training<M> {
                 model: self.model.to_record(),
                 optimizer: optimizer.to_vec(),
                 loss_scale: self.scale.as_ref().map(LossScale::to_record),
+                rate_halvings: self.rate_halvings,
             })
         })?;
         // Burn only fails for tensors larger than its format allows.
@@ -80,6 +102,7 @@ impl<M: Classifier> Training<M> {
             model,
             optimizer: state,
             loss_scale,
+            rate_halvings,
         } = record;
         let clock = model.progress.clock;
         let updates = self.updates();
@@ -105,6 +128,7 @@ impl<M: Classifier> Training<M> {
         restored.map_err(|message| failed.with_message(&message))??;
         self.optimizer = loaded;
         self.scale = scale;
+        self.rate_halvings = rate_halvings;
         Ok(())
     }
 }

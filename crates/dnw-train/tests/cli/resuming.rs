@@ -52,7 +52,7 @@ pub fn checkpoint(shell: &Shell, update: u64) -> PathBuf {
 }
 
 /// Begins a training, and sends it a signal after the checkpoint of an update.
-fn stopped(shell: &Shell, arguments: &[String], signal: &str, update: u64) -> Answer {
+pub fn stopped(shell: &Shell, arguments: &[String], signal: &str, update: u64) -> Answer {
     let mut command = shell.command(arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = child.spawn().unwrap();

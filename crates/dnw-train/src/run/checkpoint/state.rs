@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::facts::RollBack;
 use crate::run::history::HistoryPosition;
 use crate::run::position::Position;
 
@@ -13,6 +14,12 @@ pub(crate) struct RunState {
     pub(crate) origin: Origin,
     pub(crate) scores: Scores,
     pub(crate) files: FilesState,
+    /// The update of the checkpoint to roll back to, which may be this one.
+    #[serde(default)]
+    pub(crate) good: Option<u64>,
+    /// The roll backs so far.
+    #[serde(default)]
+    pub(crate) roll_backs: Vec<RollBack>,
 }
 
 /// What a run was begun with. A run that is resumed with something else has other bits.
