@@ -12,6 +12,7 @@
 
 mod adapters;
 mod address;
+mod alive;
 mod backend;
 mod error;
 pub mod guard;

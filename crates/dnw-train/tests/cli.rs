@@ -52,8 +52,14 @@ mod resuming;
 #[path = "cli/rolling_back.rs"]
 mod rolling_back;
 #[cfg(feature = "remote")]
+#[path = "cli/server.rs"]
+mod server;
+#[cfg(feature = "remote")]
 #[path = "cli/serving.rs"]
 mod serving;
+#[cfg(all(unix, feature = "remote"))]
+#[path = "cli/serving_frozen.rs"]
+mod serving_frozen;
 #[path = "cli/shell.rs"]
 mod shell;
 #[path = "cli/stopping.rs"]

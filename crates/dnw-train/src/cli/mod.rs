@@ -26,6 +26,7 @@ mod train;
 mod train_args;
 mod train_result;
 mod values;
+mod watchdog;
 
 pub use args::Cli;
 pub use failure::Failure;

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::numbers::edges;
 use super::output::note;
 use super::stop::Stop;
+use super::watchdog::Watchdog;
 
 /// The number of updates in the moving averages.
 const AVERAGED_UPDATES: f64 = 50.0;
@@ -20,6 +21,7 @@ const AVERAGED_UPDATES: f64 = 50.0;
 pub struct Progress {
     shown: Shown,
     stop: Stop,
+    watchdog: Watchdog,
     began: Instant,
     device: String,
     epochs: u64,
@@ -44,7 +46,14 @@ enum Shown {
 impl Progress {
     /// Shows nothing if `quiet`, a bar if standard error is a terminal, lines otherwise. Names `devices` and the command `resume` at
     /// the start.
-    pub fn new(quiet: bool, devices: &[Opened], epochs: u64, stop: Stop, resume: &str) -> Self {
+    pub fn new(
+        quiet: bool,
+        devices: &[Opened],
+        epochs: u64,
+        stop: Stop,
+        watchdog: Watchdog,
+        resume: &str,
+    ) -> Self {
         let shown = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Shown::Nothing,
             (false, false) => Shown::Lines,
@@ -54,6 +63,7 @@ impl Progress {
         Self {
             shown,
             stop,
+            watchdog,
             began: Instant::now(),
             device: devices
                 .iter()
@@ -104,6 +114,7 @@ fn clock(seconds: f64) -> String {
 impl Callback for Progress {
     fn on_begin(&mut self, facts: &Facts) {
         self.began = Instant::now();
+        self.watchdog.reset(facts.updates);
         let about = format!(
             "{} training and {} test images; edges: {}; {} updates\non {}\nif it stops, `{}` continues it",
             facts.train_images,
@@ -139,6 +150,7 @@ impl Callback for Progress {
     }
 
     fn on_update(&mut self, update: &Update) {
+        self.watchdog.reset(update.update);
         self.images += update.images;
         mix(&mut self.loss, f64::from(update.loss));
         mix(
@@ -159,6 +171,7 @@ impl Callback for Progress {
     }
 
     fn on_evaluation(&mut self, epoch: u64, evaluation: &Evaluation, facts: &Facts) {
+        self.watchdog.reset(facts.updates);
         let elapsed = self.began.elapsed().as_secs_f64();
         let made = facts.updates.saturating_sub(self.before).max(1);
         let left = elapsed * (facts.planned_updates - facts.updates) as f64 / made as f64;
@@ -184,6 +197,7 @@ impl Callback for Progress {
     }
 
     fn on_roll_back(&mut self, roll_back: &RollBack) {
+        self.watchdog.reset(roll_back.to);
         match &self.shown {
             Shown::Nothing => {}
             Shown::Lines => note(roll_back),

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use dnw_core::graph::Kernels;
-use dnw_device::Opened;
 use dnw_device::guard::guarded;
+use dnw_device::{DeviceName, Opened};
 use dnw_train::profile::Profile;
 use dnw_train::recipe::{MAIN_JOB, Recipe, Unused};
 use dnw_train::recording::record;
@@ -26,6 +26,7 @@ use super::stop::Stop;
 use super::train_args::{KernelOption, TrainArgs, TrainSettings};
 use super::train_result::print;
 use super::values::non_empty;
+use super::watchdog::Watchdog;
 
 /// The most threads; operating systems fail in different ways beyond.
 const MAX_THREADS: usize = 1024;
@@ -138,8 +139,16 @@ fn run_training(
     let stop = Stop::listen();
     let epochs = recipe.all_epochs();
     let command = resume_command(folder.path());
-    let mut progress =
-        Progress::new(settings.quiet, &opened, epochs, stop.clone(), &command).with_notes(notes);
+    let watchdog = Watchdog::start(&opened, settings.remote_timeout(), frozen(&command));
+    let mut progress = Progress::new(
+        settings.quiet,
+        &opened,
+        epochs,
+        stop.clone(),
+        watchdog,
+        &command,
+    )
+    .with_notes(notes);
     let first = &opened[0];
     let mut environment = environment(&first.name, &first.model, Some(threads));
     environment.extend(execution.environment());
@@ -199,6 +208,23 @@ fn run_training(
         // A run that was stopped by closing its terminal has no terminal to print to.
         Err(_) if code != 0 => Ok(code),
         printed => printed.map(|()| code),
+    }
+}
+
+/// The failure of a run whose server froze after some updates; `command` continues the run.
+fn frozen(command: &str) -> impl Fn(&DeviceName, u64) -> Failure + Send + use<> {
+    let command = command.to_owned();
+    move |device, updates| {
+        Failure::new(
+            format!(
+                "the device `{device}` failed in update {}: its server is frozen, it no longer answers",
+                updates + 1
+            ),
+            format!(
+                "let the server run on or restart it; `{command}` continues from the last checkpoint, and with `--device flex \
+                 --accept-other-bits` on another device"
+            ),
+        )
     }
 }
 

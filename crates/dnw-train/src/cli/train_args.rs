@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
@@ -13,6 +14,9 @@ use super::values::{DEVICE_HELP, path_or_nothing};
 
 /// The largest integer in TOML.
 const MAX_IN_TOML: u64 = i64::MAX as u64;
+
+/// The default of `--remote-timeout`, in seconds.
+const REMOTE_TIMEOUT: u64 = 30;
 
 /// Parses the name of a precision.
 fn precision() -> impl TypedValueParser<Value = Precision> {
@@ -80,6 +84,11 @@ pub struct TrainSettings {
     /// The device: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
     #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
+    /// End when nothing has happened for this many seconds and a server, as in `--device remote:ws://ADDRESS`, no longer answers [default: 30]
+    ///
+    /// A server that answers is only slow. One that has ended is noticed at once, and one over Iroh that is silent after 30 seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=86_400))]
+    pub remote_timeout: Option<u64>,
     /// Several devices that share each batch, such as cuda:0,cuda:1
     ///
     /// Each computes the gradients of its share. Their mean updates and rewires one model, on the first device, which the others copy for the
@@ -139,6 +148,11 @@ impl TrainSettings {
         changes.extend(self.seed.map(|seed| format!("seed={seed}")));
         changes.extend(self.epochs.map(|epochs| format!("epochs={epochs}")));
         changes
+    }
+
+    /// How long nothing may happen before a server is asked whether it still runs.
+    pub fn remote_timeout(&self) -> Duration {
+        Duration::from_secs(self.remote_timeout.unwrap_or(REMOTE_TIMEOUT))
     }
 
     /// When checkpoints are written, and how many are kept.

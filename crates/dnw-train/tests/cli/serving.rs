@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use burn::module::ModuleDisplay;
@@ -11,64 +11,8 @@ use dnw_models::{Classifier, UseModel};
 use dnw_train::recipe::Recipe;
 use dnw_train::training::{Execution, Training, Update};
 
+use crate::server::{Server, TOKEN, train};
 use crate::shell::{Answer, SHORT, Shell};
-
-/// `dnw serve` in a process of its own, which ends with the test.
-struct Server {
-    process: Child,
-    /// What clients give to `--device`.
-    device: String,
-    /// What else it printed at its start.
-    lines: Vec<String>,
-}
-
-impl Server {
-    fn start(shell: &Shell, arguments: &[&str], token: Option<&str>) -> Self {
-        let all = [&["serve", "--device", "flex"], arguments].concat();
-        let mut command = shell.command(all);
-        if let Some(token) = token {
-            command.env("DNW_TOKEN", token);
-        }
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(process.stdout.take().unwrap());
-        let is_told = token.is_none()
-            && !arguments.contains(&"--token-file")
-            && !arguments.contains(&"--without-token");
-        let expected = if is_told { 2 } else { 1 };
-        let lines: Vec<String> = out.lines().take(expected).map(Result::unwrap).collect();
-        let device = lines[0].split_whitespace().next().unwrap().to_owned();
-        Self {
-            process,
-            device,
-            lines,
-        }
-    }
-
-    fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-const TOKEN: &str = "correct horse battery";
-
-/// A short training there.
-fn train(shell: &Shell, out: &str, device: &str, token: Option<&str>) -> Answer {
-    let begin = [
-        "train", "digits", "--quiet", "--out", out, "--device", device,
-    ];
-    let mut command = shell.command([&begin[..], &SHORT[..]].concat());
-    if let Some(token) = token {
-        command.env("DNW_TOKEN", token);
-    }
-    command.output().unwrap().into()
-}
 
 fn metrics(shell: &Shell, run: &str) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(shell.path(run).join("metrics.jsonl")).unwrap();
