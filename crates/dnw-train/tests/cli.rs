@@ -60,6 +60,9 @@ mod serving;
 #[cfg(all(unix, feature = "remote"))]
 #[path = "cli/serving_frozen.rs"]
 mod serving_frozen;
+#[cfg(feature = "remote")]
+#[path = "cli/serving_strangers.rs"]
+mod serving_strangers;
 #[path = "cli/shell.rs"]
 mod shell;
 #[path = "cli/stopping.rs"]
