@@ -103,12 +103,13 @@ impl Case {
         rows.sort_unstable();
         rows.dedup();
         let (weights, _) = self.weights.as_chunks::<BLOCK>();
-        let blocks = self.starts.windows(2).map(|ends| {
-            let own = ends[0] as usize..ends[1] as usize;
-            own.map(|term| (self.offsets[term], weights[term]))
-                .collect()
-        });
-        SharedRows::new(blocks, &rows, self.vectors)
+        SharedRows::new(&rows, self.vectors, self.starts.len() - 1, |block, all| {
+            let own = self.starts[block] as usize..self.starts[block + 1] as usize;
+            for (offset, weights) in self.offsets[own.clone()].iter().zip(&weights[own]) {
+                let row = rows.binary_search(offset).unwrap();
+                (0..BLOCK).for_each(|i| all[row][i] += weights[i]);
+            }
+        })
     }
 
     fn run(&self) -> Vec<f32> {

@@ -39,50 +39,69 @@ pub struct SharedRows {
 }
 
 impl SharedRows {
-    /// Groups the terms of blocks. A term is where its row starts, and a weight for each target: zero if it has no such edge. `rows` are the
-    /// starts of all rows in ascending order, of which sums take `vectors` vectors each.
-    ///
-    /// # Panics
-    /// If `rows` lacks a row.
+    /// Groups the terms of `blocks` blocks. `rows` are the starts of all rows in ascending order, of which sums take `vectors` vectors each.
+    /// `fill` writes the weights of a block, which are zero before: for each of `rows` one for each target; zero is no edge.
     pub fn new(
-        blocks: impl IntoIterator<Item = Vec<(u32, [f32; BLOCK])>>,
         rows: &[u32],
         vectors: usize,
+        blocks: usize,
+        mut fill: impl FnMut(usize, &mut [[f32; BLOCK]]),
     ) -> Self {
         let tiles = tiles(rows, vectors);
-        let tile_of = |row: u32| tiles[rows.binary_search(&row).expect("every row is listed")];
-        let count = tiles.last().map_or(0, |&last| last + 1);
         let mut all = Self {
             starts: vec![0],
-            weight_starts: Vec::new(),
-            tiles: count,
-            groups: Vec::new(),
+            weight_starts: Vec::with_capacity(blocks),
+            tiles: tiles.len(),
+            groups: Vec::with_capacity(blocks * tiles.len()),
             offsets: Vec::new(),
             weights: Vec::new(),
         };
-        for terms in blocks {
+        let mut weights = vec![[0.0; BLOCK]; rows.len()];
+        for block in 0..blocks {
             all.weight_starts.push(all.weights.len() as u32);
-            let group = |weights: &[f32; BLOCK]| {
-                let bits = weights.iter().enumerate();
-                bits.filter(|(_, w)| **w != 0.0)
-                    .fold(0, |bits, (i, _)| bits | 1 << i)
-            };
-            let mut terms: Vec<_> = terms
-                .iter()
-                .map(|(row, weights)| (tile_of(*row), group(weights), row, weights))
-                .filter(|(_, group, ..)| *group > 0)
-                .collect();
-            terms.sort_by_key(|&(tile, group, row, _)| (tile, group, *row));
-            let first = all.groups.len();
-            all.groups.resize(first + count, [0; GROUPS]);
-            for (tile, group, &row, weights) in terms {
-                all.groups[first + tile][group - 1] += 1;
-                all.offsets.push(row);
-                all.weights.extend(weights.iter().filter(|w| **w != 0.0));
+            weights.fill([0.0; BLOCK]);
+            fill(block, &mut weights);
+            for tile in &tiles {
+                all.add_tile(&rows[tile.clone()], &weights[tile.clone()]);
             }
             all.starts.push(all.offsets.len() as u32);
         }
         all
+    }
+
+    /// Adds the terms of a tile, group by group.
+    fn add_tile(&mut self, rows: &[u32], weights: &[[f32; BLOCK]]) {
+        let mut groups = [0u32; GROUPS];
+        let group = |weights: &[f32; BLOCK]| {
+            let bits = weights.iter().enumerate();
+            bits.map(|(i, w)| usize::from(*w != 0.0) << i)
+                .sum::<usize>()
+        };
+        for group in weights.iter().map(group).filter(|&group| group > 0) {
+            groups[group - 1] += 1;
+        }
+        // Where the next term of each group is written.
+        let mut next = [(self.offsets.len(), self.weights.len()); GROUPS];
+        let mut end = next[0];
+        for (group, &terms) in groups.iter().enumerate() {
+            next[group] = end;
+            let edges = (group + 1).count_ones() * terms;
+            end = (end.0 + terms as usize, end.1 + edges as usize);
+        }
+        self.offsets.resize(end.0, 0);
+        self.weights.resize(end.1, 0.0);
+        for (&row, weights) in rows.iter().zip(weights) {
+            if let Some(group) = group(weights).checked_sub(1) {
+                let (term, edge) = &mut next[group];
+                self.offsets[*term] = row;
+                *term += 1;
+                for &weight in weights.iter().filter(|w| **w != 0.0) {
+                    self.weights[*edge] = weight;
+                    *edge += 1;
+                }
+            }
+        }
+        self.groups.push(groups);
     }
 
     /// How often a number is read by the rows, if these are the starts of all rows in ascending order and sums take `vectors` vectors of each.
@@ -123,20 +142,21 @@ impl SharedRows {
     }
 }
 
-/// The tile of each row. Rows that do not overlap are all in one, because there no row is read twice by a block.
-fn tiles(rows: &[u32], vectors: usize) -> Vec<usize> {
+/// The rows of each tile. Rows that do not overlap are all in one, because there no row is read twice by a block.
+fn tiles(rows: &[u32], vectors: usize) -> Vec<Range<usize>> {
     if SharedRows::overlap(rows, vectors) < 2.0 {
-        return vec![0; rows.len()];
+        return std::iter::once(0..rows.len()).collect();
     }
-    let (mut tile, mut numbers) = (0, 0);
-    let next = |added: usize| {
+    let (mut tiles, mut first, mut numbers) = (Vec::new(), 0, 0);
+    for (row, added) in added(rows, vectors).enumerate() {
         numbers += added;
-        if numbers > TILE {
-            (tile, numbers) = (tile + 1, LANES * MOST);
+        if numbers > TILE && row > first {
+            tiles.push(first..row);
+            (first, numbers) = (row, LANES * MOST);
         }
-        tile
-    };
-    added(rows, vectors).map(next).collect()
+    }
+    tiles.push(first..rows.len());
+    tiles
 }
 
 /// For each row the numbers of a piece that are not those of the row before.

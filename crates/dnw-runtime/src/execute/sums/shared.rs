@@ -35,33 +35,29 @@ pub(super) fn shared_rows(sums: &Sums) -> Option<SharedRows> {
     if !(least..=MOST_DENSITY).contains(&density) || edges < FEWEST_EDGES * targets {
         return None;
     }
-    let blocks = (0..targets.div_ceil(BLOCK)).map(|block| terms(sums, block));
-    Some(SharedRows::new(blocks, &rows, vectors))
-}
-
-/// The terms of a block: a row, and a weight for each of its targets.
-fn terms(sums: &Sums, block: usize) -> Vec<(u32, [f32; BLOCK])> {
-    let own = |index: usize| sums.starts[index] as usize..sums.starts[index + 1] as usize;
-    let row = |term: usize| sums.rows[sums.terms[term] as usize];
-    if sums.block == BLOCK {
-        let weights = |term: usize| std::array::from_fn(|i| sums.weights[BLOCK * term + i]);
-        return own(block).map(|term| (row(term), weights(term))).collect();
-    }
-    let mut terms: Vec<(u32, [f32; BLOCK])> = Vec::new();
-    for place in 0..BLOCK.min(sums.channels.len() - block * BLOCK) {
-        for term in own(block * BLOCK + place) {
-            let mut weights = [0.0; BLOCK];
-            weights[place] = sums.weights[term];
-            terms.push((row(term), weights));
+    // The place of each row in ascending order.
+    let places = sums
+        .rows
+        .iter()
+        .map(|row| rows.partition_point(|r| r < row));
+    let places: Vec<usize> = places.collect();
+    let blocks = targets.div_ceil(BLOCK);
+    let shared = SharedRows::new(&rows, vectors, blocks, |block, weights| {
+        // The blocks of the plan that are targets of this block.
+        let own = match sums.block {
+            BLOCK => block..block + 1,
+            _ => block * BLOCK..targets.min((block + 1) * BLOCK),
+        };
+        for (index, own) in own.enumerate() {
+            for term in sums.starts[own] as usize..sums.starts[own + 1] as usize {
+                let all = &mut weights[places[sums.terms[term] as usize]];
+                // A row can be read twice, if channels were concatenated with themselves.
+                match sums.block {
+                    BLOCK => (0..BLOCK).for_each(|i| all[i] += sums.weights[BLOCK * term + i]),
+                    _ => all[index] += sums.weights[term],
+                }
+            }
         }
-    }
-    terms.sort_by_key(|&(row, _)| row);
-    terms.dedup_by(|next, first| {
-        let is_same = next.0 == first.0;
-        if is_same {
-            (0..BLOCK).for_each(|i| first.1[i] += next.1[i]);
-        }
-        is_same
     });
-    terms
+    Some(shared)
 }
