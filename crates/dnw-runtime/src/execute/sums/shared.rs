@@ -7,7 +7,7 @@ use crate::plan::Sums;
 /// The least part of all terms that has an edge, if no two rows overlap.
 const LEAST_DENSITY: f64 = 0.2;
 /// The same if they overlap, as those of k x k convolutions do: tiles of them stay in the level 1 cache.
-const LEAST_DENSITY_OVERLAPPING: f64 = 0.05;
+const LEAST_DENSITY_OVERLAPPING: f64 = 0.07;
 /// With fewer edges in a target the loops over groups are too short.
 const FEWEST_EDGES: usize = 20;
 /// Nearly full blocks of four targets are faster with their zeros.
