@@ -95,6 +95,7 @@ fn the_density_of_a_layer_decides_how_its_targets_are_summed() {
     let overlapping = Wide {
         sources: 64,
         kernel: 3,
+        density: 0.17,
         ..layer
     };
     assert_eq!(operation(overlapping), shared);

@@ -7,7 +7,7 @@ use crate::plan::Sums;
 /// The least part of all terms that has an edge, if no two rows overlap.
 const LEAST_DENSITY: f64 = 0.2;
 /// The same if they overlap, as those of k x k convolutions do: tiles of them stay in the level 1 cache.
-const LEAST_DENSITY_OVERLAPPING: f64 = 0.07;
+const LEAST_DENSITY_OVERLAPPING: f64 = 0.15;
 /// With fewer edges in a target the loops over groups are too short.
 const FEWEST_EDGES: usize = 20;
 /// Nearly full blocks of four targets are faster with their zeros.
@@ -16,7 +16,8 @@ const MOST_DENSITY: f64 = 0.95;
 /// The terms of sums whose targets have many rows in common, in blocks of [`BLOCK`], if they are computed faster so. It does not depend on the
 /// processor, because the order of additions does.
 ///
-/// The limits are what was fastest for ResNet-18, MobileNetV1 and SqueezeNet of all densities, on an AVX-512 CPU; with AVX2 it makes no difference.
+/// The limits are what was fastest for ResNet-18, MobileNetV1 and SqueezeNet of all densities, on an AVX-512 CPU, and with AVX2 not slower (at a
+/// density of 0.1 it is, by a tenth).
 pub(super) fn shared_rows(sums: &Sums) -> Option<SharedRows> {
     let targets = sums.channels.iter().filter(|&&c| c != u32::MAX).count();
     if sums.then.is_some() || targets < BLOCK {
