@@ -10,8 +10,8 @@
 
 use std::ops::Range;
 
-use super::sums::{BLOCK, NONE, Pieces, RowSums, Target, activate_piece};
-use super::together::store_vector;
+use super::sums::{BLOCK, Pieces, RowSums, Target, activate_piece};
+use super::together::store_all;
 use crate::simd::{AVX512, LANES, vectorised};
 use crate::vector::{HasVector, Set, Vector};
 
@@ -250,14 +250,8 @@ unsafe fn sum<const SET: u8, const W: usize>(
     for counts in terms.groups {
         sum_groups!(counts: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     }
-    for (own, target) in all.into_iter().zip(targets) {
-        if target.out != NONE {
-            for (v, sum) in own.into_iter().enumerate() {
-                // SAFETY: as the caller promises.
-                unsafe { store_vector::<SET>(sum, sums, *target, column + v * LANES) };
-            }
-        }
-    }
+    // SAFETY: as the caller promises.
+    unsafe { store_all::<SET, W, BLOCK>(all, sums, targets, column) };
 }
 
 /// Adds the terms of the targets whose bits are set in `GROUP`. Takes where they and their weights start, and returns where those of the next

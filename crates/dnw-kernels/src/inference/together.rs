@@ -108,39 +108,42 @@ unsafe fn sum<const SET: u8, const W: usize>(
             }
         }
     }
-    for (own, target) in all.into_iter().zip(targets) {
-        if target.out != NONE {
-            for (v, sum) in own.into_iter().enumerate() {
-                // SAFETY: as the caller promises.
-                unsafe { store_vector::<SET>(sum, sums, *target, column + v * LANES) };
-            }
-        }
-    }
+    // SAFETY: as the caller promises.
+    unsafe { store_all::<SET, W, TOGETHER>(all, sums, targets, column) };
 }
 
-/// Adds the residual, applies the ReLU and writes a vector.
+/// Adds residuals, applies the ReLU and writes `W` vectors of each target.
 ///
 /// # Safety
 /// As for [`sum_rows`](super::sum_rows).
 #[inline(always)]
-pub(super) unsafe fn store_vector<const SET: u8>(
-    mut sum: <Set<SET> as HasVector>::Vector,
+pub(super) unsafe fn store_all<const SET: u8, const W: usize, const N: usize>(
+    all: [[<Set<SET> as HasVector>::Vector; W]; N],
     sums: RowSums<'_>,
-    target: Target,
+    targets: &[Target],
     column: usize,
 ) where
     Set<SET>: HasVector,
 {
     type Of<const SET: u8> = <Set<SET> as HasVector>::Vector;
-    // SAFETY: as the caller promises.
-    unsafe {
-        if target.residual != NONE {
-            let residual = Of::<SET>::load(sums.source.add(target.residual as usize + column));
-            sum = sum.add_product(Of::<SET>::splat(1.0), residual);
+    for (own, target) in all.into_iter().zip(targets) {
+        if target.out == NONE {
+            continue;
         }
-        if sums.relu {
-            sum = sum.relu();
+        for (v, mut sum) in own.into_iter().enumerate() {
+            let column = column + v * LANES;
+            // SAFETY: as the caller promises.
+            unsafe {
+                if target.residual != NONE {
+                    let residual =
+                        Of::<SET>::load(sums.source.add(target.residual as usize + column));
+                    sum = sum.add_product(Of::<SET>::splat(1.0), residual);
+                }
+                if sums.relu {
+                    sum = sum.relu();
+                }
+                sum.store(sums.out.add(target.out as usize + column));
+            }
         }
-        sum.store(sums.out.add(target.out as usize + column));
     }
 }
