@@ -1,4 +1,4 @@
-"""Architectures of torchvision and timm with random weights, pruned and exported to ONNX, and ONNX Runtime that runs them.
+"""Architectures of torchvision and timm and single layers with random weights, pruned and exported to ONNX, and ONNX Runtime that runs them.
 
 Needs: torch, torchvision, timm, onnx, onnxscript, onnxruntime, numpy (`zoo_requirements.txt`).
 
@@ -7,7 +7,9 @@ Needs: torch, torchvision, timm, onnx, onnxscript, onnxruntime, numpy (`zoo_requ
 
 A name is ARCHITECTURE-PERCENT-ALLOCATION-EXPORTER. Any classifier of torchvision, or else of timm, is an architecture. The percentage of the
 weights of convolutions and linear layers is pruned by magnitude: `uniform` the same share of every layer but the first, `erk` by
-Erdos-Renyi-kernel. `script` is torch's TorchScript exporter, `dynamo` the newer one. Norms have random statistics of
+Erdos-Renyi-kernel. So are layers: `convolution_KERNEL_STRIDE_INPUTS_OUTPUTS_SIDE`, `depthwise_KERNEL_STRIDE_CHANNELS_SIDE_LAYERS` (that many one
+after the other, so that what is done once for a network, such as changing the layout, weighs little), each with ReLU and at the end the mean of
+each map; and `linear_INPUTS_OUTPUTS`. `script` is torch's TorchScript exporter, `dynamo` the newer one. Norms have random statistics of
 noise images, so that no layer's values vanish.
 
 NAME.input is one image of noise, float32, channels first. `answer` follows the protocol of `onnx_models.py answer`.
@@ -18,8 +20,44 @@ SIDE = 224
 IMAGES_OF_STATISTICS = 4
 
 
+def parts(name):
+    """The kind of a layer and its sizes; an architecture has none."""
+    kind, *sizes = name.split("_")
+    return (kind, [int(size) for size in sizes]) if kind in ("convolution", "depthwise", "linear") else (None, [])
+
+
+def image_shape(label):
+    """The shape of one image."""
+    kind, sizes = parts(label.split("-")[0])
+    if kind == "linear":
+        return [sizes[0], 1, 1]
+    if kind == "convolution":
+        sizes = [sizes[2], sizes[4]]
+    elif kind == "depthwise":
+        sizes = sizes[2:4]
+    channels, side = sizes or [3, SIDE]
+    return [channels, side, side]
+
+
+def layers(kind, sizes):
+    """One layer, or several alike."""
+    from torch import nn
+    if kind == "linear":
+        return nn.Sequential(nn.Flatten(), nn.Linear(*sizes))
+    kernel, stride, channels = sizes[:3]
+    options = dict(kernel_size=kernel, stride=stride, padding=kernel // 2)
+    if kind == "convolution":
+        found = [nn.Conv2d(channels, sizes[3], **options), nn.ReLU()]
+    else:
+        found = [layer for _ in range(sizes[4]) for layer in (nn.Conv2d(channels, channels, groups=channels, **options), nn.ReLU())]
+    return nn.Sequential(*found, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 def build(name):
     import torch, torchvision
+    kind, sizes = parts(name)
+    if kind:
+        return layers(kind, sizes)
     if name in torchvision.models.list_models(module=torchvision.models):
         model = torchvision.models.get_model(name, weights=None)
     else:
@@ -82,9 +120,9 @@ def write(args):
         model = build(name)
         prune(model, 1 - int(percent) / 100, allocation)
         with torch.no_grad():
-            model.train()(torch.randn(IMAGES_OF_STATISTICS, 3, SIDE, SIDE))
+            model.train()(torch.randn(IMAGES_OF_STATISTICS, *image_shape(label)))
         model.eval()
-        image, path = torch.randn(1, 3, SIDE, SIDE), os.path.join(args.out, label)
+        image, path = torch.randn(1, *image_shape(label)), os.path.join(args.out, label)
         image.numpy().tofile(path + ".input")
         names = dict(input_names=["image"], output_names=["logits"])
         if exporter == "script":
@@ -97,7 +135,7 @@ def write(args):
 def answer(args):
     import numpy, onnxruntime
     path = os.path.join(args.out, args.model)
-    image = numpy.fromfile(path + ".input", numpy.float32).reshape(1, 3, SIDE, SIDE)
+    image = numpy.fromfile(path + ".input", numpy.float32).reshape(1, *image_shape(args.model))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = args.threads, 1
     milliseconds = lambda since: 1e3 * (time.perf_counter() - since)

@@ -47,7 +47,7 @@ pub fn run(args: &PeerArgs) -> Result<(), String> {
     if args.what == Some(What::Inference) {
         return inference::run(args, command);
     }
-    if args.what == Some(What::Zoo) {
+    if matches!(args.what, Some(What::Zoo | What::Layers)) {
         return zoo::run(args, command);
     }
     let ours = Programs::new(args)?;

@@ -9,7 +9,7 @@ use super::networks::Wired;
 /// The options of `bench-peers`.
 #[derive(Debug, Args)]
 pub struct PeerArgs {
-    /// What to measure [default: everything but inference and zoo]
+    /// What to measure [default: training, selection and kernels]
     #[arg(value_enum)]
     pub what: Option<What>,
     /// Networks to train [default: all]
@@ -18,14 +18,14 @@ pub struct PeerArgs {
     /// Networks whose inference is measured [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NETWORKS")]
     pub networks: Vec<Wired>,
-    /// Networks of the zoo, such as resnet18-90-erk-script: architecture, percent pruned, `uniform` or `erk`, `script` or `dynamo` [default:
-    /// every architecture in four ways]
+    /// Networks of the zoo, such as resnet18-90-erk-script: architecture, percent pruned, `uniform` or `erk`, `script` or `dynamo`; also layers,
+    /// such as depthwise_3_1_512_14_8-0-erk-script [default: every architecture in four ways, or the layers of the networks]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub zoo: Vec<String>,
     /// Images per batch [default: the network's own, of inference 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
-    /// Threads of each side [default: 2, of inference and zoo 1]
+    /// Threads of each side [default: 2, of inference, zoo and layers 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub threads: Option<u32>,
     /// Rounds; each side is measured once in each
@@ -67,13 +67,15 @@ pub enum What {
     Inference,
     /// Pruned networks of torchvision and timm from ONNX files, compared with ONNX Runtime
     Zoo,
+    /// Dense layers from ONNX files, compared with ONNX Runtime: first convolutions, depthwise convolutions, classifiers
+    Layers,
 }
 
 impl PeerArgs {
     /// Threads of each side.
     pub fn threads(&self) -> u32 {
         let default = match self.what {
-            Some(What::Inference | What::Zoo) => 1,
+            Some(What::Inference | What::Zoo | What::Layers) => 1,
             _ => 2,
         };
         self.threads.unwrap_or(default)

@@ -1,4 +1,5 @@
-//! Pruned networks of torchvision and timm, compared with ONNX Runtime, tract and rten: `cargo xtask bench-peers zoo`.
+//! Pruned networks of torchvision and timm, compared with ONNX Runtime, tract and rten: `cargo xtask bench-peers zoo`; and single layers that
+//! are dense in most networks: `cargo xtask bench-peers layers`.
 //!
 //! The peers' program builds, prunes and exports a network; our example `compile_onnx` compiles the file. Each side runs the same image in
 //! a process of its own, and the logits are compared before anything is measured. Files are removed when a network is done.
@@ -9,7 +10,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::args::PeerArgs;
+use super::args::{PeerArgs, What};
 use super::inference::{RUST_RUNTIMES, Ready, Results, difference, output, rust_runtime, show};
 use super::peer::Peer;
 use super::python;
@@ -39,6 +40,27 @@ const PRUNINGS: [&str; 4] = [
     "90-erk-script",
     "95-erk-script",
     "90-uniform-dynamo",
+];
+/// Layers, as `onnx_zoo.py` names them: the first convolutions of MobileNet, of the dense MobileNet x0.25, of ResNet and of VGG; the depthwise
+/// convolutions of MobileNetV1 and two of EfficientNet; the classifiers of MobileNet x0.25, MobileNet, EfficientNet, ResNet-50 and VGG-16.
+const LAYERS: [&str; 17] = [
+    "convolution_3_2_3_32_224",
+    "convolution_3_2_3_8_224",
+    "convolution_7_2_3_64_224",
+    "convolution_3_1_3_64_224",
+    "depthwise_3_1_32_112_8",
+    "depthwise_3_1_128_56_8",
+    "depthwise_3_1_256_28_8",
+    "depthwise_3_1_512_14_8",
+    "depthwise_3_1_1024_7_8",
+    "depthwise_3_2_128_112_4",
+    "depthwise_5_1_240_28_8",
+    "depthwise_5_1_672_14_8",
+    "linear_256_1000",
+    "linear_1024_1000",
+    "linear_1280_1000",
+    "linear_2048_1000",
+    "linear_25088_4096",
 ];
 /// The largest difference of logits, relative to the largest.
 const LARGEST_DIFFERENCE: f64 = 1e-4;
@@ -74,9 +96,12 @@ struct Runtime {
 
 /// Measures, prints the table and writes the requested files.
 pub fn run(args: &PeerArgs, command: String) -> Result<(), String> {
-    let every = ARCHITECTURES.iter();
-    let every = every.flat_map(|name| {
-        PRUNINGS
+    let (every, prunings): (&[&str], &[&str]) = match args.what {
+        Some(What::Layers) => (&LAYERS, &["0-uniform-script"]),
+        _ => (&ARCHITECTURES, &PRUNINGS),
+    };
+    let every = every.iter().flat_map(|name| {
+        prunings
             .iter()
             .map(move |pruning| format!("{name}-{pruning}"))
     });
@@ -216,7 +241,7 @@ fn markdown(results: &Results<Row>) -> String {
     let mut text = results.caption();
     let _ = writeln!(
         text,
-        "Batch 1, threads: {threads}. Milliseconds of an image of 224 x 224, median over rounds in turn. The ratio is the peer's time divided by ours, the \
+        "Batch 1, threads: {threads}. Milliseconds of an image, of 224 x 224 for whole networks, median over rounds in turn. The ratio is the peer's time divided by ours, the \
          median (quartiles) of those within a round; above 1 ours is faster. The difference is the largest of a logit, relative to the largest.\n\n\
          | network, pruned %, allocation, exporter | ours | ONNX Runtime | ratio | difference | file, ours | file, ONNX | other runtimes, ratio |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
