@@ -33,7 +33,7 @@ pub struct KillArgs {
 }
 
 /// Kinds of trainings, each with the changes of the digits recipe and further options, separated by spaces.
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 13] = [
     ("dnw-shrinking", "--epochs 6"),
     (
         "sparse-momentum",
@@ -79,6 +79,11 @@ const KINDS: [(&str, &str); 12] = [
     (
         "gradual-pruning",
         "--epochs 5 --set wiring.rule=gradual-pruning --set wiring.settings.every=6",
+    ),
+    // The loss is NaN until the rate has been halved several times.
+    (
+        "roll-back",
+        "--epochs 5 --on-divergence roll-back --set optimizer.learning-rate=1e5 --set optimizer.warm-up=0 --set optimizer.schedule=constant",
     ),
 ];
 
