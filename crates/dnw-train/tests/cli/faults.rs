@@ -4,9 +4,8 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::resuming::{OFTEN, checkpoint, is_same, training, whole};
+use crate::resuming::{OFTEN, is_same, training, wait_for_checkpoint, whole};
 use crate::shell::{Answer, Shell};
 
 /// Runs a shell script in which `$DNW` is the program and `mount` works; `None` where there are no namespaces.
@@ -110,11 +109,7 @@ fn a_folder_that_is_removed_ends_the_run() {
     let mut command = shell.command(training(&OFTEN));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !checkpoint(&shell, 5).exists() && child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_micros(200));
-    }
+    wait_for_checkpoint(&shell, &mut child, 5);
     // Renamed, because a folder into which files are written is not removed in one call.
     fs::rename(shell.path("run"), shell.path("gone")).unwrap();
     let answer: Answer = child.wait_with_output().unwrap().into();
@@ -157,11 +152,7 @@ fn data_that_vanish_end_the_run_which_goes_on_when_they_are_back() {
     let child = command.args(own).args(["--set", transforms]);
     let child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !checkpoint(&shell, 7).exists() && child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_micros(200));
-    }
+    wait_for_checkpoint(&shell, &mut child, 7);
     fs::rename(shell.path("pictures/train"), shell.path("pictures/away")).unwrap();
     let answer: Answer = child.wait_with_output().unwrap().into();
     assert_eq!(answer.code, Some(1), "{answer:?}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::shell::{Answer, SHORT, Shell};
@@ -47,23 +47,34 @@ pub fn is_same(found: &Shell, expected: &Shell) {
     }
 }
 
-pub fn checkpoint(shell: &Shell, update: u64) -> PathBuf {
+fn checkpoint(shell: &Shell, update: u64) -> PathBuf {
     shell.path(format!("run/checkpoints/{update:08}"))
+}
+
+/// Waits until a training in `run` has the checkpoint of an update or a later one: the one itself may be gone before it is looked for.
+#[track_caller]
+pub fn wait_for_checkpoint(shell: &Shell, training: &mut Child, update: u64) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while newest(shell).is_none_or(|newest| newest < update) {
+        let goes_on = training.try_wait().unwrap().is_none() && Instant::now() < deadline;
+        assert!(goes_on, "no checkpoint of update {update}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// The update of the newest checkpoint in `run`.
+fn newest(shell: &Shell) -> Option<u64> {
+    let entries = fs::read_dir(shell.path("run/checkpoints")).ok()?;
+    let updates = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    updates.max()
 }
 
 /// Begins a training, and sends it a signal after the checkpoint of an update.
 pub fn stopped(shell: &Shell, arguments: &[String], signal: &str, update: u64) -> Answer {
     let mut command = shell.command(arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = child.spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !checkpoint(shell, update).exists() {
-        assert!(
-            Instant::now() < deadline,
-            "no checkpoint of update {update}"
-        );
-        std::thread::sleep(Duration::from_micros(200));
-    }
+    let mut child = child.spawn().unwrap();
+    wait_for_checkpoint(shell, &mut child, update);
     let id = child.id().to_string();
     let sent = Command::new("kill").args([signal, &id]).status();
     assert!(sent.unwrap().success());
@@ -82,12 +93,6 @@ fn killed() -> Shell {
     let shell = Shell::new();
     stopped(&shell, &training(&OFTEN), "-KILL", 10);
     shell
-}
-
-fn newest(shell: &Shell) -> u64 {
-    let entries = fs::read_dir(shell.path("run/checkpoints")).unwrap();
-    let updates = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    updates.max().unwrap()
 }
 
 #[test]
@@ -277,7 +282,7 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_used() {
     ] {
         for damage in damages {
             let shell = killed();
-            let path = checkpoint(&shell, newest(&shell)).join(file);
+            let path = checkpoint(&shell, newest(&shell).unwrap()).join(file);
             let mut bytes = fs::read(&path).unwrap();
             damage(&mut bytes);
             // A link to the weights of the run would damage these too.

@@ -1,9 +1,8 @@
 //! Servers that freeze.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::resuming::{OFTEN, checkpoint, training};
+use crate::resuming::{OFTEN, training, wait_for_checkpoint};
 use crate::server::{Server, TOKEN};
 use crate::shell::{Answer, Shell};
 
@@ -14,36 +13,28 @@ fn signal(server: &Server, name: &str) {
 }
 
 /// Begins the training there, freezes the server after the tenth update, and waits for the end.
-fn freeze(shell: &Shell, server: &Server, more: &[&str]) -> (Answer, Duration) {
+fn freeze(shell: &Shell, server: &Server, more: &[&str]) -> Answer {
     let there = ["--quiet", "--device", &server.device];
     let arguments = training(&[&OFTEN[..], &there, more].concat());
     let mut command = shell.command(arguments);
     let command = command.env("DNW_TOKEN", TOKEN);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = child.spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !checkpoint(shell, 10).exists() {
-        assert!(Instant::now() < deadline, "no checkpoint of update 10");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let mut child = child.spawn().unwrap();
+    wait_for_checkpoint(shell, &mut child, 10);
     signal(server, "-STOP");
-    let began = Instant::now();
-    let answer = child.wait_with_output().unwrap().into();
-    (answer, began.elapsed())
+    child.wait_with_output().unwrap().into()
 }
 
 #[test]
 fn a_frozen_server_ends_the_training_which_goes_on_when_it_answers_again() {
     let shell = Shell::new();
     let server = Server::start(&shell, &["--listen", "127.0.0.1:0"], Some(TOKEN));
-    let (answer, waited) = freeze(&shell, &server, &["--remote-timeout", "3"]);
-    let answer = answer.refused(&[
+    let answer = freeze(&shell, &server, &["--remote-timeout", "3"]);
+    answer.refused(&[
         &format!("the device `{}` failed in update", server.device),
         "its server is frozen",
         "`dnw train --resume run` continues",
     ]);
-    eprintln!("it took {waited:?}: {answer:?}");
-    assert!(waited > Duration::from_secs(3) && waited < Duration::from_secs(60));
     assert_eq!(
         shell.facts("run")["status"],
         "running",
@@ -73,43 +64,34 @@ fn a_frozen_server_ends_the_training_which_goes_on_when_it_answers_again() {
 fn a_training_goes_on_elsewhere_when_its_server_froze() {
     let shell = Shell::new();
     let server = Server::start(&shell, &["--listen", "127.0.0.1:0"], Some(TOKEN));
-    let (answer, _) = freeze(&shell, &server, &["--remote-timeout", "3"]);
+    let answer = freeze(&shell, &server, &["--remote-timeout", "3"]);
     answer.refused(&["--device flex --accept-other-bits"]);
     let line = "train --resume run --device flex --accept-other-bits --quiet";
     shell.run(line).succeeded();
     assert_eq!(shell.facts("run")["status"], "finished");
 }
 
+/// Trains once with all images there and three levels of `nodes` nodes, and returns the seconds it took.
+fn one_large_update(shell: &Shell, server: &Server, nodes: usize) -> f64 {
+    let run = format!("run-{nodes}");
+    let levels = format!("model.levels=[{nodes}, {nodes}, {nodes}]");
+    let line =
+        "train digits --quiet --epochs 1 --remote-timeout 1 --set batch=1442 --set model.fold=2";
+    let more = ["--out", &run, "--device", &server.device, "--set", &levels];
+    let mut command = shell.command(line.split(' ').chain(more));
+    let done: Answer = command.env("DNW_TOKEN", TOKEN).output().unwrap().into();
+    done.succeeded();
+    shell.facts(&run)["seconds"].as_f64().unwrap()
+}
+
 #[test]
 fn a_server_that_is_only_slow_is_waited_for() {
     let shell = Shell::new();
     let server = Server::start(&shell, &["--listen", "127.0.0.1:0"], Some(TOKEN));
-    // One update of all images with a large network.
-    let slow = [
-        "train",
-        "digits",
-        "--quiet",
-        "--out",
-        "run",
-        "--epochs",
-        "1",
-        "--remote-timeout",
-        "1",
-        "--set",
-        "batch=1442",
-        "--set",
-        "model.fold=2",
-        "--set",
-        "model.levels=[200, 200, 200]",
-        "--device",
-        &server.device,
-    ];
-    let mut command = shell.command(slow);
-    let done: Answer = command.env("DNW_TOKEN", TOKEN).output().unwrap().into();
-    done.succeeded();
-    // Three things are reported: the beginning, the update, the evaluation.
-    let seconds = shell.facts("run")["seconds"].as_f64().unwrap();
-    assert!(seconds > 3.0, "it was too fast to show anything: {seconds}");
+    // Three things are reported: the beginning, the update, the evaluation. So in a training of more than three seconds one of them took
+    // longer than the limit of one second. The network grows until this machine needs that long; each costs four times the one before.
+    let mut sizes = (0..6).map(|doublings| 200 << doublings);
+    assert!(sizes.any(|nodes| one_large_update(&shell, &server, nodes) > 3.0));
 }
 
 #[test]
@@ -117,9 +99,7 @@ fn a_frozen_server_over_iroh_is_noticed_by_its_connection() {
     let shell = Shell::new();
     let arguments = ["--listen", "iroh://127.0.0.1:0"];
     let server = Server::start(&shell, &arguments, Some(TOKEN));
-    let (answer, waited) = freeze(&shell, &server, &[]);
-    let answer = answer.refused(&["its server no longer answers", "dnw train --resume run"]);
-    eprintln!("it took {waited:?}: {answer:?}");
-    assert!(waited > Duration::from_secs(10) && waited < Duration::from_secs(90));
+    let answer = freeze(&shell, &server, &[]);
+    answer.refused(&["its server no longer answers", "dnw train --resume run"]);
     assert!(shell.facts("run")["status"]["failed"].is_string());
 }
