@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 use dnw_device::Listen;
 
@@ -136,6 +136,10 @@ pub struct EvalArgs {
     /// The device: auto, flex, ndarray, wgpu[:KIND], vulkan[:KIND], metal, cuda[:N], rocm[:N], libtorch, remote:ADDRESS
     #[arg(long, default_value = "auto", value_name = "NAME", long_help = DEVICE_HELP)]
     pub device: String,
+    /// End when the evaluation takes longer than this many seconds and a server, as in `--device remote:ws://ADDRESS`, no longer answers
+    /// [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=86_400))]
+    pub remote_timeout: Option<u64>,
     /// Evaluate the wiring too: with weights shared by all edges, and with new random weights
     #[arg(long)]
     pub weight_agnostic: bool,

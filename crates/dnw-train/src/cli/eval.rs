@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::slice;
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use dnw_core::{Weights, WiringError};
+use dnw_device::DeviceName;
 use dnw_device::guard::guarded;
 use dnw_models::{Classifier, UseModel};
 use dnw_train::data::DataSet;
@@ -18,13 +20,14 @@ use super::device::{device, device_failed};
 use super::failure::Failure;
 use super::output::{line, print_bytes};
 use super::values::non_empty;
+use super::watchdog::{Watchdog, remote_timeout};
 
 /// Evaluates a run's weights.
 pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.run)?;
     let recipe = folder.read_recipe()?;
     let opened = device(&args.device)?;
-    let device = opened.device;
+    let device = opened.device.clone();
     let data = recipe.open_data(non_empty(&args.data))?;
     let which = args.weights.name();
     let evaluate = Evaluate {
@@ -38,7 +41,10 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
     let damaged =
         |error: &dyn std::fmt::Display| RunError::damaged(folder.path().join("recipe.toml"), error);
     let model = &recipe.model;
+    let timeout = remote_timeout(args.remote_timeout);
+    let watchdog = Watchdog::start(slice::from_ref(&opened), timeout, frozen);
     let results = guarded(|| model.build(data.shape(), data.classes.len(), &device, evaluate));
+    drop(watchdog);
     let results = results
         .map_err(|message| device_failed(&opened.name, message))?
         .map_err(|error| damaged(&error))?
@@ -86,6 +92,14 @@ pub fn eval(args: &EvalArgs) -> Result<u8, Failure> {
         }
     }
     Ok(0)
+}
+
+/// The failure of an evaluation whose server froze.
+fn frozen(device: &DeviceName, _updates: u64) -> Failure {
+    Failure::new(
+        format!("the device `{device}` failed: its server is frozen, it no longer answers"),
+        "let the server run on or restart it, and repeat the command; or give another device with `--device`",
+    )
 }
 
 struct Evaluate<'a> {

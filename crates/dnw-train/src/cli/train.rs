@@ -26,7 +26,7 @@ use super::stop::Stop;
 use super::train_args::{KernelOption, TrainArgs, TrainSettings};
 use super::train_result::print;
 use super::values::non_empty;
-use super::watchdog::Watchdog;
+use super::watchdog::{Watchdog, remote_timeout};
 
 /// The most threads; operating systems fail in different ways beyond.
 const MAX_THREADS: usize = 1024;
@@ -139,7 +139,8 @@ fn run_training(
     let stop = Stop::listen();
     let epochs = recipe.all_epochs();
     let command = resume_command(folder.path());
-    let watchdog = Watchdog::start(&opened, settings.remote_timeout(), frozen(&command));
+    let timeout = remote_timeout(settings.remote_timeout);
+    let watchdog = Watchdog::start(&opened, timeout, frozen(&command));
     let mut progress = Progress::new(
         settings.quiet,
         &opened,

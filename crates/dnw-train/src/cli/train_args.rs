@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, value_parser};
@@ -14,9 +13,6 @@ use super::values::{DEVICE_HELP, path_or_nothing};
 
 /// The largest integer in TOML.
 const MAX_IN_TOML: u64 = i64::MAX as u64;
-
-/// The default of `--remote-timeout`, in seconds.
-const REMOTE_TIMEOUT: u64 = 30;
 
 /// Parses the name of a precision.
 fn precision() -> impl TypedValueParser<Value = Precision> {
@@ -148,11 +144,6 @@ impl TrainSettings {
         changes.extend(self.seed.map(|seed| format!("seed={seed}")));
         changes.extend(self.epochs.map(|epochs| format!("epochs={epochs}")));
         changes
-    }
-
-    /// How long nothing may happen before a server is asked whether it still runs.
-    pub fn remote_timeout(&self) -> Duration {
-        Duration::from_secs(self.remote_timeout.unwrap_or(REMOTE_TIMEOUT))
     }
 
     /// When checkpoints are written, and how many are kept.

@@ -16,6 +16,14 @@ use super::output::note;
 /// How often a server that does not answer is asked. This program itself may have been stopped while it waited for the first answer.
 const ATTEMPTS: usize = 2;
 
+/// How long nothing may happen before a server is asked whether it still runs, in seconds.
+const REMOTE_TIMEOUT: u64 = 30;
+
+/// The value of `--remote-timeout`, in seconds, or the default.
+pub fn remote_timeout(seconds: Option<u64>) -> Duration {
+    Duration::from_secs(seconds.unwrap_or(REMOTE_TIMEOUT))
+}
+
 /// Watches the servers of some devices until it is dropped.
 pub struct Watchdog(Arc<Shared>);
 

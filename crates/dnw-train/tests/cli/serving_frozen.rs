@@ -1,6 +1,11 @@
 //! Servers that freeze.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::resuming::{OFTEN, training, wait_for_checkpoint};
 use crate::server::{Server, TOKEN};
@@ -102,4 +107,55 @@ fn a_frozen_server_over_iroh_is_noticed_by_its_connection() {
     let answer = freeze(&shell, &server, &[]);
     answer.refused(&["its server no longer answers", "dnw train --resume run"]);
     assert!(shell.facts("run")["status"]["failed"].is_string());
+}
+
+/// Copies what one end sends to the other, until all copies together have used up the `budget` of bytes. Then it reads on, as the operating
+/// system does for a program that is stopped, and sends nothing.
+fn copy(mut from: TcpStream, mut to: TcpStream, budget: Arc<AtomicUsize>) {
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        let spend = |left: usize| Some(left.saturating_sub(count));
+        let left = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+        if left != Ok(0) && to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+}
+
+/// The device at a port that passes everything to the server and freezes after this many bytes.
+fn freezing_after(server: &Server, bytes: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (scheme, server) = server.device.rsplit_once("//").unwrap();
+    let device = format!("{scheme}//{}", listener.local_addr().unwrap());
+    let (server, budget) = (server.to_owned(), Arc::new(AtomicUsize::new(bytes)));
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(&server).unwrap();
+            let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let budgets = (budget.clone(), budget.clone());
+            thread::spawn(move || copy(client, server, budgets.0));
+            thread::spawn(move || copy(ends.1, ends.0, budgets.1));
+        }
+    });
+    device
+}
+
+#[test]
+fn an_evaluation_ends_when_its_server_freezes() {
+    let shell = Shell::new();
+    let server = Server::start(&shell, &["--listen", "127.0.0.1:0"], Some(TOKEN));
+    shell.train("run", &[]).succeeded();
+    let eval = |device: &str| -> Answer {
+        let mut command = shell.command("eval run --remote-timeout 2 --device".split(' '));
+        let command = command.arg(device).env("DNW_TOKEN", TOKEN);
+        command.output().unwrap().into()
+    };
+    // The first weights alone have more bytes than the second device passes on.
+    eval(&freezing_after(&server, usize::MAX)).succeeded();
+    let frozen = freezing_after(&server, 6000);
+    eval(&frozen).refused(&[
+        &format!("the device `{frozen}` failed"),
+        "its server is frozen",
+        "`--device`",
+    ]);
 }
