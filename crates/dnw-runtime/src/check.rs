@@ -4,8 +4,9 @@ mod pixels;
 mod places;
 
 use crate::PlanError;
+use crate::finite::all_finite;
 use crate::plan::{BLOCK, Depthwise, Linear, Maps, Op, Padded, Plan, Sums, VECTOR, Window};
-use places::{LARGEST_ARENA, csr, disjoint, finite, maps, output, range, read, require, written};
+use places::{LARGEST_ARENA, csr, disjoint, maps, output, range, read, require, written};
 
 /// Checks that no step reads or writes outside the arena or overwrites what it reads, and that all tensors fit each other.
 pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
@@ -39,7 +40,7 @@ fn check_frame(plan: &Plan) -> Result<(), String> {
         "the mean or deviation is not per channel",
     )?;
     require(
-        finite(&input.mean) && finite(&input.deviation),
+        all_finite(&input.mean) && all_finite(&input.deviation),
         "the mean or deviation is not finite",
     )?;
     require(!input.deviation.contains(&0.0), "a deviation is zero")?;
@@ -55,7 +56,7 @@ fn check_frame(plan: &Plan) -> Result<(), String> {
             constant.values.len() == values,
             "a constant has another number of values than its shape",
         )?;
-        require(finite(&constant.values), "a constant is not finite")?;
+        require(all_finite(&constant.values), "a constant is not finite")?;
     }
     Ok(())
 }
@@ -161,7 +162,7 @@ fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
         "there are other numbers of weights and edges",
     )?;
     require(
-        finite(&sums.weights) && finite(&sums.bias),
+        all_finite(&sums.weights) && all_finite(&sums.bias),
         "a weight is not finite",
     )?;
     require(
@@ -217,7 +218,7 @@ fn check_then(sums: &Sums, places: usize) -> Result<(), String> {
         "a depthwise convolution has other channels than its sums",
     )?;
     require(
-        finite(&then.weights) && finite(&then.bias),
+        all_finite(&then.weights) && all_finite(&then.bias),
         "a weight is not finite",
     )
 }
@@ -243,7 +244,7 @@ fn check_depthwise(depthwise: &Depthwise, arena: usize) -> Result<(), String> {
         "a depthwise convolution has other channels than its maps",
     )?;
     require(
-        finite(&depthwise.weights) && finite(&depthwise.bias),
+        all_finite(&depthwise.weights) && all_finite(&depthwise.bias),
         "a weight is not finite",
     )
 }
@@ -263,7 +264,7 @@ fn check_linear(linear: &Linear, arena: usize) -> Result<(), String> {
         "there are other numbers of biases and targets",
     )?;
     require(
-        finite(&linear.weights) && finite(&linear.bias),
+        all_finite(&linear.weights) && all_finite(&linear.bias),
         "a weight is not finite",
     )?;
     let weights = match &linear.edges {

@@ -19,6 +19,7 @@ mod check;
 mod error;
 mod execute;
 pub mod file;
+mod finite;
 pub mod limits;
 mod memory;
 mod model;

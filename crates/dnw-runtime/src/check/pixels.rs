@@ -1,6 +1,7 @@
 //! Checks of steps that compute each pixel from few others.
 
-use super::places::{LARGEST_ARENA, csr, disjoint, finite, maps, output, read, require, written};
+use super::places::{LARGEST_ARENA, csr, disjoint, maps, output, read, require, written};
+use crate::finite::all_finite;
 use crate::plan::{
     ActivateMaps, Activation, Function, Maps, MultiplyMaps, PixelNorm, PoolMaps, ResampleMaps,
     SoftmaxMaps, UnfoldMaps, Window,
@@ -64,7 +65,7 @@ pub(super) fn check_norm(
     let channels = to.shape[0];
     let fits = scale.len() == channels && shift.len() == channels;
     require(fits, "a norm has other channels than its maps")?;
-    let numbers = finite(scale) && finite(shift);
+    let numbers = all_finite(scale) && all_finite(shift);
     let epsilon = epsilon.is_none_or(|epsilon| epsilon.is_finite() && epsilon >= 0.0);
     require(numbers && epsilon, "a norm is not finite")
 }
@@ -85,7 +86,7 @@ pub(super) fn check_resample(resample: &ResampleMaps, arena: usize) -> Result<()
     for (taps, size, outputs) in axes {
         csr(&taps.starts, outputs, taps.inputs.len())?;
         require(
-            taps.weights.len() == taps.inputs.len() && finite(&taps.weights),
+            taps.weights.len() == taps.inputs.len() && all_finite(&taps.weights),
             "the weights of rows or columns are not finite or not as many as these",
         )?;
         let inside = taps.inputs.iter().all(|&input| (input as usize) < size);

@@ -15,10 +15,6 @@ pub(super) fn require(holds: bool, otherwise: &str) -> Result<(), String> {
     }
 }
 
-pub(super) fn finite(values: &[f32]) -> bool {
-    values.iter().all(|value| value.is_finite())
-}
-
 /// That maps lie inside the arena, with a stride that vectors can be written to.
 pub(super) fn maps(maps: Maps, arena: usize) -> Result<(), String> {
     let [channels, height, width] = maps.shape;

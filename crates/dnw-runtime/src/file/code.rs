@@ -7,6 +7,7 @@ use super::error::FileError;
 use super::limits;
 use super::precision::Precision;
 use super::runs;
+use crate::finite::all_finite;
 
 /// A value of a model file.
 pub(super) trait Code: Sized {
@@ -162,9 +163,7 @@ impl<'a> Reader<'a> {
 
     /// Refuses a number that is infinite or none.
     pub(super) fn finite(&self, values: &[f32]) -> Result<(), FileError> {
-        // The largest bits without the sign, which vectors find faster than the first number that is not finite.
-        let magnitude = |value: &f32| value.abs().to_bits();
-        if values.iter().map(magnitude).fold(0, u32::max) < f32::INFINITY.to_bits() {
+        if all_finite(values) {
             return Ok(());
         }
         let value = values.iter().find(|value| !value.is_finite());
