@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::check::check;
 use crate::execute::Prepared;
 use crate::file::{self, FileError};
+use crate::memory::{prefer_huge_pages, room_for_huge_pages};
 use crate::plan::{Input, Plan};
 use crate::{LoadError, PlanError};
 
@@ -63,9 +64,12 @@ impl Model {
         }
         let size = file.metadata().map_err(io)?.len();
         let left = usize::try_from(size.saturating_sub(bytes.len() as u64)).unwrap_or(usize::MAX);
+        // So that huge pages reach beyond the end.
+        let room = room_for_huge_pages(left);
         bytes
-            .try_reserve_exact(left)
+            .try_reserve_exact(left.saturating_add(room))
             .map_err(|_| io(io::ErrorKind::OutOfMemory.into()))?;
+        prefer_huge_pages(bytes.spare_capacity_mut());
         file.read_to_end(&mut bytes).map_err(io)?;
         let plan = file::read(&bytes)?;
         // The bytes are not needed while the plan is prepared.

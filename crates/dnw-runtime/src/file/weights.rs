@@ -10,6 +10,7 @@ use super::code::{Code, Reader, Writer};
 use super::cursor::{Cursor, write_varint};
 use super::error::FileError;
 use super::precision::Precision;
+use crate::memory::prefer_huge_pages;
 
 const F32: u8 = 0;
 const F16: u8 = 1;
@@ -47,8 +48,11 @@ fn write_f32(bytes: &mut Vec<u8>, values: &[f32]) {
 
 fn read_f32(from: &mut Cursor<'_>, count: usize) -> Result<Vec<f32>, FileError> {
     let bytes = from.take(count.saturating_mul(4))?;
-    let values = bytes.as_chunks::<4>().0.iter();
-    Ok(values.map(|&value| f32::from_le_bytes(value)).collect())
+    let bytes = bytes.as_chunks::<4>().0;
+    let mut values = Vec::with_capacity(bytes.len());
+    prefer_huge_pages(values.spare_capacity_mut());
+    values.extend(bytes.iter().map(|&value| f32::from_le_bytes(value)));
+    Ok(values)
 }
 
 /// Which target each weight belongs to.
