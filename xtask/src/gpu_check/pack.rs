@@ -43,6 +43,12 @@ pub fn pack(folder: &Path, backends: &[String], programs: &[String]) -> Result<(
         (backends, _) => backends.to_vec(),
     };
     empty(folder)?;
+    let root = program::root();
+    // First: a folder with it is a pack, which the next call replaces if this one is interrupted.
+    copy(
+        &root.join("benches/gpu-check/run.sh"),
+        &folder.join("run.sh"),
+    )?;
     for backend in &backends {
         let path = match built.iter().find(|(name, _)| name == backend) {
             Some((_, path)) => path.clone(),
@@ -69,11 +75,6 @@ pub fn pack(folder: &Path, backends: &[String], programs: &[String]) -> Result<(
         copy(&path, &packed)?;
         check_library(name, &packed)?;
     }
-    let root = program::root();
-    copy(
-        &root.join("benches/gpu-check/run.sh"),
-        &folder.join("run.sh"),
-    )?;
     for script in ["torch_dnw.py", "torch_gpu.py"] {
         let from = root.join("benches/peers").join(script);
         copy(&from, &folder.join("torch").join(script))?;
