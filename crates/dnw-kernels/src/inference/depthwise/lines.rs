@@ -1,10 +1,11 @@
 //! Depthwise convolutions with square kernels of 3 or 5 taps a side and a stride of 1 or 2, line by line, without a copy of the map.
 //!
-//! Two lines of the output are computed at once. The taps of a kernel's line multiply the same line of the input, from neighbouring columns
-//! on. Lanes beyond the left or right border are not loaded.
+//! Two lines of the output are computed at once, with AVX-512 four: a sum waits for each of its additions, and lines of the input are loaded
+//! for several lines of the output. (AVX2 has too few registers to gain from four.) The taps of a kernel's line multiply the same line of the
+//! input, from neighbouring columns on. Lanes beyond the left or right border are not loaded.
 
 use super::shape::{DepthwiseShape, Kernel, Lines};
-use crate::simd::{LANES, vectorised};
+use crate::simd::{AVX512, LANES, vectorised};
 use crate::vector::{HasVector, Set, Vector};
 
 /// The largest kernel.
@@ -111,16 +112,16 @@ fn channel_body<const SET: u8>(
     Set<SET>: HasVector,
 {
     match (layout.shape.kernel[0], layout.shape.stride[0]) {
-        (3, 1) => lines::<SET, 3, 1, 4>(layout, x, kernel, out),
-        (3, _) => lines::<SET, 3, 2, 5>(layout, x, kernel, out),
-        (_, 1) => lines::<SET, 5, 1, 6>(layout, x, kernel, out),
-        (_, _) => lines::<SET, 5, 2, 7>(layout, x, kernel, out),
+        (3, 1) => lines::<SET, 3, 1, 4, 6>(layout, x, kernel, out),
+        (3, _) => lines::<SET, 3, 2, 5, 9>(layout, x, kernel, out),
+        (_, 1) => lines::<SET, 5, 1, 6, 8>(layout, x, kernel, out),
+        (_, _) => lines::<SET, 5, 2, 7, 11>(layout, x, kernel, out),
     }
 }
 
-/// `K` taps a side, stride `S`: two lines of the output depend on `ROWS` lines of the input.
+/// `K` taps a side, stride `S`: two lines of the output depend on `OF_TWO` lines of the input, four on `OF_FOUR`.
 #[inline(always)]
-fn lines<const SET: u8, const K: usize, const S: usize, const ROWS: usize>(
+fn lines<const SET: u8, const K: usize, const S: usize, const OF_TWO: usize, const OF_FOUR: usize>(
     layout: &LineByLine,
     x: Lines<'_>,
     kernel: Kernel<'_>,
@@ -128,29 +129,51 @@ fn lines<const SET: u8, const K: usize, const S: usize, const ROWS: usize>(
 ) where
     Set<SET>: HasVector,
 {
-    let (height, [lines, columns]) = (layout.shape.map[0], layout.shape.output);
+    let [lines, columns] = layout.shape.output;
     let weights: &[[f32; K]; K] =
         &std::array::from_fn(|j| std::array::from_fn(|t| kernel.weights[j * K + t]));
-    for y in (0..lines).step_by(2) {
-        let rows: [*const f32; ROWS] =
-            std::array::from_fn(|j| match (S * y + j).checked_sub(layout.shape.padding[0]) {
-                Some(line) if line < height => x.numbers[line * x.line..].as_ptr(),
-                _ => std::ptr::null(),
-            });
-        let pair = Pair::<K, ROWS> {
-            rows,
-            weights,
-            bias: kernel.bias,
-            relu: kernel.relu,
-            out: &mut out[y * columns..lines.min(y + 2) * columns],
-            columns,
-        };
-        pair.compute::<SET, S>(&layout.vectors);
+    let mut y = 0;
+    while y < lines {
+        let count = if SET == AVX512 && lines - y > 2 { 4 } else { 2 };
+        let out = &mut out[y * columns..lines.min(y + count) * columns];
+        if count == 4 {
+            group::<SET, K, S, 4, OF_FOUR>(layout, x, kernel, weights, y, out);
+        } else {
+            group::<SET, K, S, 2, OF_TWO>(layout, x, kernel, weights, y, out);
+        }
+        y += count;
     }
 }
 
-/// Two lines of an output, or the last one.
-struct Pair<'a, const K: usize, const ROWS: usize> {
+/// Computes `L` lines from `y` on, or those that there are.
+#[inline(always)]
+fn group<const SET: u8, const K: usize, const S: usize, const L: usize, const ROWS: usize>(
+    layout: &LineByLine,
+    x: Lines<'_>,
+    kernel: Kernel<'_>,
+    weights: &[[f32; K]; K],
+    y: usize,
+    out: &mut [f32],
+) where
+    Set<SET>: HasVector,
+{
+    let height = layout.shape.map[0];
+    let group = Group::<K, L, ROWS> {
+        rows: std::array::from_fn(|j| match (S * y + j).checked_sub(layout.shape.padding[0]) {
+            Some(line) if line < height => x.numbers[line * x.line..].as_ptr(),
+            _ => std::ptr::null(),
+        }),
+        weights,
+        bias: kernel.bias,
+        relu: kernel.relu,
+        out,
+        columns: layout.shape.output[1],
+    };
+    group.compute::<SET, S>(&layout.vectors);
+}
+
+/// `L` lines of an output, or the last ones.
+struct Group<'a, const K: usize, const L: usize, const ROWS: usize> {
     /// The lines of the input that they depend on; null outside the map.
     rows: [*const f32; ROWS],
     weights: &'a [[f32; K]; K],
@@ -160,7 +183,7 @@ struct Pair<'a, const K: usize, const ROWS: usize> {
     columns: usize,
 }
 
-impl<const K: usize, const ROWS: usize> Pair<'_, K, ROWS> {
+impl<const K: usize, const L: usize, const ROWS: usize> Group<'_, K, L, ROWS> {
     #[inline(always)]
     fn compute<const SET: u8, const S: usize>(self, vectors: &[Columns])
     where
@@ -190,16 +213,15 @@ impl<const K: usize, const ROWS: usize> Pair<'_, K, ROWS> {
         }
     }
 
-    /// Sixteen columns of both lines. `INSIDE`: all that they depend on is inside the map.
+    /// Sixteen columns of each line. `INSIDE`: all that they depend on is inside the map.
     #[inline(always)]
     fn sums<V: Vector, const S: usize, const INSIDE: bool>(
         &self,
         at: usize,
         lanes: &Columns,
-    ) -> [V; 2] {
-        const { assert!(ROWS == K + S) };
-        let mut upper = V::splat(self.bias);
-        let mut lower = upper;
+    ) -> [V; L] {
+        const { assert!(ROWS == K + (L - 1) * S) };
+        let mut sums = [V::splat(self.bias); L];
         for j in 0..ROWS {
             if self.rows[j].is_null() {
                 continue;
@@ -223,17 +245,16 @@ impl<const K: usize, const ROWS: usize> Pair<'_, K, ROWS> {
                 } else {
                     V::every_second(load(0), load(1), is_odd)
                 };
-                if j < K {
-                    upper = upper.add_product(V::splat(self.weights[j][t]), x);
-                }
-                if j >= S {
-                    lower = lower.add_product(V::splat(self.weights[j - S][t]), x);
+                for (line, sum) in sums.iter_mut().enumerate() {
+                    if (line * S..line * S + K).contains(&j) {
+                        *sum = sum.add_product(V::splat(self.weights[j - line * S][t]), x);
+                    }
                 }
             }
         }
-        match self.relu {
-            true => [upper.relu(), lower.relu()],
-            false => [upper, lower],
+        if self.relu {
+            sums = sums.map(V::relu);
         }
+        sums
     }
 }
