@@ -1,8 +1,8 @@
 //! The kernels for inference, compared with plain loops on random shapes.
 
 use dnw_kernels::inference::{
-    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, Matrix, NONE, RowSums, SharedRows, TOGETHER,
-    Target, dense_rows, sum_rows, sum_rows_together,
+    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, Matrix, NONE, NormMap, RowSums, SharedRows,
+    TOGETHER, Target, dense_rows, norm_maps, sum_rows, sum_rows_together,
 };
 use proptest::prelude::*;
 
@@ -375,5 +375,39 @@ proptest! {
             })
             .collect();
         close(&out, &expected, 100.0)?;
+    }
+
+    #[test]
+    fn norms_are_those_of_plain_loops(
+        maps in 1usize..10,
+        pixels in 1usize..70,
+        epsilon in proptest::option::of(0.001f32..1.0),
+        relu: bool,
+        seed: u64,
+    ) {
+        let x = numbers(maps * pixels, seed);
+        let (scale, shift) = (numbers(maps, seed ^ 1), numbers(maps, seed ^ 2));
+        let mut out = vec![9.0; x.len()];
+        let pairs = x.chunks(pixels).zip(out.chunks_mut(pixels)).enumerate();
+        let mut all: Vec<NormMap<'_>> = pairs
+            .map(|(n, (x, out))| NormMap { x, scale: scale[n], shift: shift[n], out })
+            .collect();
+        norm_maps(&mut all, epsilon, relu);
+        let mut expected = Vec::new();
+        for (n, map) in x.chunks(pixels).enumerate() {
+            let mean_of = |f: &dyn Fn(f64) -> f64| {
+                map.iter().map(|&x| f(f64::from(x))).sum::<f64>() / pixels as f64
+            };
+            let (mut mean, mut deviation) = (0.0, 1.0);
+            if let Some(epsilon) = epsilon {
+                mean = mean_of(&|x| x);
+                deviation = (mean_of(&|x| (x - mean).powi(2)) + f64::from(epsilon)).sqrt();
+            }
+            expected.extend(map.iter().map(|&x| {
+                let y = (f64::from(x) - mean) / deviation * f64::from(scale[n]) + f64::from(shift[n]);
+                if relu { y.max(0.0) } else { y }
+            }));
+        }
+        close(&out, &expected, 40.0)?;
     }
 }

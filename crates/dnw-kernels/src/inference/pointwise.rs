@@ -87,40 +87,19 @@ pub fn sum(x: &[f32]) -> f32 {
     sum_lanes(lanes)
 }
 
-/// The sum of the squared distances from `mean`, in the order of [`sum`].
-pub fn sum_of_squares(x: &[f32], mean: f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    squares_to(x, mean, &mut lanes);
-    sum_lanes(lanes)
-}
-
 vectorised! {
     fn sum_to(x: &[f32], lanes: &mut [f32; LANES]) = sum_body;
 }
 
-vectorised! {
-    fn squares_to(x: &[f32], mean: f32, lanes: &mut [f32; LANES]) = squares_body;
-}
-
 #[inline(always)]
 fn sum_body<const SET: u8>(x: &[f32], lanes: &mut [f32; LANES]) {
-    add_to_lanes(x, lanes, |x| x);
-}
-
-#[inline(always)]
-fn squares_body<const SET: u8>(x: &[f32], mean: f32, lanes: &mut [f32; LANES]) {
-    add_to_lanes(x, lanes, |x| (x - mean) * (x - mean));
-}
-
-#[inline(always)]
-fn add_to_lanes(x: &[f32], lanes: &mut [f32; LANES], f: impl Fn(f32) -> f32) {
     let (vectors, rest) = x.as_chunks::<LANES>();
     for vector in vectors {
         for i in 0..LANES {
-            lanes[i] += f(vector[i]);
+            lanes[i] += vector[i];
         }
     }
     for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane += f(x);
+        *lane += x;
     }
 }

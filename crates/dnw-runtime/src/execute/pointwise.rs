@@ -1,6 +1,6 @@
 //! Norms, sums, activations and products, number by number.
 
-use dnw_kernels::inference::{activate, add_scaled, exp, sum, sum_of_squares};
+use dnw_kernels::inference::{NORM_TOGETHER, NormMap, activate, add_scaled, exp, norm_maps};
 
 use crate::memory::Arena;
 use crate::part::Part;
@@ -13,7 +13,7 @@ pub(super) fn rectified(x: f32) -> f32 {
 /// # Safety
 /// As for [`Prepared::execute`](super::Prepared::execute).
 pub(super) unsafe fn norm(norm: &NormMaps, arena: Arena, part: Part) {
-    for channel in part.share(norm.to.shape[0]) {
+    let map = |channel: usize| {
         // SAFETY: as the caller promises.
         let (x, out) = unsafe {
             (
@@ -21,18 +21,22 @@ pub(super) unsafe fn norm(norm: &NormMaps, arena: Arena, part: Part) {
                 arena.channel_mut(norm.to, channel),
             )
         };
-        let (mut scale, mut shift) = (norm.scale[channel], norm.shift[channel]);
-        if let Some(epsilon) = norm.epsilon {
-            let pixels = x.len() as f32;
-            let mean = sum(x) / pixels;
-            let variance = sum_of_squares(x, mean) / pixels;
-            scale /= (variance + epsilon).sqrt();
-            shift -= mean * scale;
+        NormMap {
+            x,
+            scale: norm.scale[channel],
+            shift: norm.shift[channel],
+            out: &mut out[..x.len()],
         }
-        for (out, x) in out.iter_mut().zip(x) {
-            let y = x * scale + shift;
-            *out = if norm.relu { rectified(y) } else { y };
-        }
+    };
+    let channels = part.share(norm.to.shape[0]);
+    let mut channel = channels.start;
+    while channel + NORM_TOGETHER <= channels.end {
+        let mut maps: [NormMap<'_>; NORM_TOGETHER] = std::array::from_fn(|i| map(channel + i));
+        norm_maps(&mut maps, norm.epsilon, norm.relu);
+        channel += NORM_TOGETHER;
+    }
+    for channel in channel..channels.end {
+        norm_maps(&mut [map(channel)], norm.epsilon, norm.relu);
     }
 }
 
