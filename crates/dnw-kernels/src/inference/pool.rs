@@ -67,7 +67,8 @@ fn sum_body<const SET: u8>(shape: PoolShape, x: &[f32], columns: &mut [f32], out
     combine(shape, x, columns, out, 0.0, |a, b| a + b);
 }
 
-/// Combines the lines of the windows of one line of the output, then the columns of each window.
+/// Combines the lines of the windows of one line of the output, then the columns of each window. Windows of two or three lines or columns have
+/// loops of their own, which keep what they combine in registers.
 #[inline(always)]
 fn combine(
     shape: PoolShape,
@@ -84,27 +85,74 @@ fn combine(
         stride: [sy, sx],
         padding: [above, left],
     } = shape;
+    // Those beyond the borders stay as they are.
+    columns.fill(start);
     for y in 0..lines {
-        columns.fill(start);
         let first = (y * sy).saturating_sub(above);
         let end = (y * sy + down).saturating_sub(above).min(height);
-        for line in first..end {
-            let own = columns[left..].iter_mut().zip(&x[line * width..][..width]);
-            own.for_each(|(to, &x)| *to = combine(*to, x));
-        }
-        let out = &mut out[y * across..][..across];
-        out.fill(start);
-        for column in 0..wide {
-            let columns = &columns[column..];
-            match sx {
-                1 => every::<1>(columns, out, combine),
-                2 => every::<2>(columns, out, combine),
-                _ => {
-                    let pairs = out.iter_mut().zip(columns.iter().step_by(sx));
-                    pairs.for_each(|(out, &x)| *out = combine(*out, x));
+        let line = |i: usize| &x[(first + i) * width..][..width];
+        let own = &mut columns[left..][..width];
+        match end.saturating_sub(first) {
+            2 => of_lines([line(0), line(1)], own, start, combine),
+            3 => of_lines([line(0), line(1), line(2)], own, start, combine),
+            lines => {
+                own.fill(start);
+                for i in 0..lines {
+                    let pairs = own.iter_mut().zip(line(i));
+                    pairs.for_each(|(to, &x)| *to = combine(*to, x));
                 }
             }
         }
+        let out = &mut out[y * across..][..across];
+        match (sx, wide) {
+            (2, 2) => of_columns::<2, 2>(columns, out, start, combine),
+            (2, 3) => of_columns::<2, 3>(columns, out, start, combine),
+            (1, 3) => of_columns::<1, 3>(columns, out, start, combine),
+            _ => {
+                out.fill(start);
+                for column in 0..wide {
+                    let columns = &columns[column..];
+                    match sx {
+                        1 => every::<1>(columns, out, combine),
+                        2 => every::<2>(columns, out, combine),
+                        _ => {
+                            let pairs = out.iter_mut().zip(columns.iter().step_by(sx));
+                            pairs.for_each(|(out, &x)| *out = combine(*out, x));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Combines lines, column by column.
+#[inline(always)]
+fn of_lines<const N: usize>(
+    lines: [&[f32]; N],
+    columns: &mut [f32],
+    start: f32,
+    combine: impl Fn(f32, f32) -> f32,
+) {
+    let lines = lines.map(|line| &line[..columns.len()]);
+    for (i, to) in columns.iter_mut().enumerate() {
+        *to = lines
+            .iter()
+            .fold(start, |value, line| combine(value, line[i]));
+    }
+}
+
+/// Combines the `W` columns of each window; windows begin `S` columns apart.
+#[inline(always)]
+fn of_columns<const S: usize, const W: usize>(
+    columns: &[f32],
+    out: &mut [f32],
+    start: f32,
+    combine: impl Fn(f32, f32) -> f32,
+) {
+    let columns = &columns[..S * (out.len() - 1) + W];
+    for (i, out) in out.iter_mut().enumerate() {
+        *out = (0..W).fold(start, |value, w| combine(value, columns[S * i + w]));
     }
 }
 
