@@ -134,14 +134,14 @@ fn lines<const SET: u8, const K: usize, const S: usize, const OF_TWO: usize, con
         &std::array::from_fn(|j| std::array::from_fn(|t| kernel.weights[j * K + t]));
     let mut y = 0;
     while y < lines {
-        let count = if SET == AVX512 && lines - y > 2 { 4 } else { 2 };
-        let out = &mut out[y * columns..lines.min(y + count) * columns];
-        if count == 4 {
+        let together = if SET == AVX512 && lines - y > 2 { 4 } else { 2 };
+        let out = &mut out[y * columns..lines.min(y + together) * columns];
+        if together == 4 {
             group::<SET, K, S, 4, OF_FOUR>(layout, x, kernel, weights, y, out);
         } else {
             group::<SET, K, S, 2, OF_TWO>(layout, x, kernel, weights, y, out);
         }
-        y += count;
+        y += together;
     }
 }
 
@@ -167,6 +167,7 @@ fn group<const SET: u8, const K: usize, const S: usize, const L: usize, const RO
         bias: kernel.bias,
         relu: kernel.relu,
         out,
+        count: L.min(layout.shape.output[0] - y),
         columns: layout.shape.output[1],
     };
     group.compute::<SET, S>(&layout.vectors);
@@ -179,7 +180,9 @@ struct Group<'a, const K: usize, const L: usize, const ROWS: usize> {
     weights: &'a [[f32; K]; K],
     bias: f32,
     relu: bool,
+    /// `count` lines of `columns` numbers.
     out: &'a mut [f32],
+    count: usize,
     columns: usize,
 }
 
@@ -196,13 +199,10 @@ impl<const K: usize, const L: usize, const ROWS: usize> Group<'_, K, L, ROWS> {
             } else {
                 self.sums::<<Set<SET> as HasVector>::Vector, S, false>(at, lanes)
             };
-            for (sum, line) in sums
-                .into_iter()
-                .zip(self.out.chunks_exact_mut(self.columns))
-            {
+            for (line, sum) in sums.into_iter().enumerate().take(self.count) {
                 // SAFETY: the lanes inside the output are inside its line.
                 unsafe {
-                    let to = line.as_mut_ptr().add(at);
+                    let to = self.out.as_mut_ptr().add(line * self.columns + at);
                     if lanes.are_inside {
                         sum.store(to);
                     } else {
@@ -220,41 +220,60 @@ impl<const K: usize, const L: usize, const ROWS: usize> Group<'_, K, L, ROWS> {
         at: usize,
         lanes: &Columns,
     ) -> [V; L] {
-        const { assert!(ROWS == K + (L - 1) * S) };
+        const { assert!(ROWS == K + (L - 1) * S && ROWS <= 11) };
         let mut sums = [V::splat(self.bias); L];
-        for j in 0..ROWS {
-            if self.rows[j].is_null() {
-                continue;
-            }
-            for t in 0..K {
-                let (column, is_odd) = split(t, K, S);
-                let from = self.rows[j].wrapping_add(S * at).wrapping_offset(column);
-                let load = |half: usize| {
-                    let from = from.wrapping_add(half * LANES);
-                    // SAFETY: a row is readable inside the map, and what is outside is not loaded.
-                    unsafe {
-                        if INSIDE {
-                            V::load(from)
-                        } else {
-                            V::load_some(from, V::mask((lanes.taps[t] >> (half * LANES)) as u16))
-                        }
-                    }
-                };
-                let x = if S == 1 {
-                    load(0)
-                } else {
-                    V::every_second(load(0), load(1), is_odd)
-                };
-                for (line, sum) in sums.iter_mut().enumerate() {
-                    if (line * S..line * S + K).contains(&j) {
-                        *sum = sum.add_product(V::splat(self.weights[j - line * S][t]), x);
-                    }
-                }
-            }
+        // Written out, because the compiler leaves a loop over the lines of a kernel of 5 x 5 as a loop, which tests for each line of the output
+        // whether it depends on that of the input.
+        macro_rules! add_rows {
+            ($($j:literal)*) => {
+                $(if $j < ROWS {
+                    self.add_row::<V, S, INSIDE>($j, at, lanes, &mut sums);
+                })*
+            };
         }
+        add_rows!(0 1 2 3 4 5 6 7 8 9 10);
         if self.relu {
             sums = sums.map(V::relu);
         }
         sums
+    }
+
+    /// Adds the products of the `j`th line of the input, which may be outside the map, to the lines of the output that depend on it.
+    #[inline(always)]
+    fn add_row<V: Vector, const S: usize, const INSIDE: bool>(
+        &self,
+        j: usize,
+        at: usize,
+        lanes: &Columns,
+        sums: &mut [V; L],
+    ) {
+        if self.rows[j].is_null() {
+            return;
+        }
+        for t in 0..K {
+            let (column, is_odd) = split(t, K, S);
+            let from = self.rows[j].wrapping_add(S * at).wrapping_offset(column);
+            let load = |half: usize| {
+                let from = from.wrapping_add(half * LANES);
+                // SAFETY: a row is readable inside the map, and what is outside is not loaded.
+                unsafe {
+                    if INSIDE {
+                        V::load(from)
+                    } else {
+                        V::load_some(from, V::mask((lanes.taps[t] >> (half * LANES)) as u16))
+                    }
+                }
+            };
+            let x = if S == 1 {
+                load(0)
+            } else {
+                V::every_second(load(0), load(1), is_odd)
+            };
+            for (line, sum) in sums.iter_mut().enumerate() {
+                if (line * S..line * S + K).contains(&j) {
+                    *sum = sum.add_product(V::splat(self.weights[j - line * S][t]), x);
+                }
+            }
+        }
     }
 }
