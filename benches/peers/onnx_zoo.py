@@ -8,7 +8,7 @@ Needs: torch, torchvision, timm, onnx, onnxscript, onnxruntime, numpy (`zoo_requ
 A name is ARCHITECTURE-PERCENT-ALLOCATION-EXPORTER. Any classifier of torchvision, or else of timm, is an architecture. The percentage of the
 weights of convolutions and linear layers is pruned by magnitude: `uniform` the same share of every layer but the first, `erk` by
 Erdos-Renyi-kernel. So are layers: `convolution_KERNEL_STRIDE_INPUTS_OUTPUTS_SIDE`, `depthwise_KERNEL_STRIDE_CHANNELS_SIDE_LAYERS` (that many one
-after the other, so that what is done once for a network, such as changing the layout, weighs little), each with ReLU and at the end the mean of
+after the other, so that what is done once for a network, such as changing the layout, weighs little), each with ReLU and at the end the largest pixel of
 each map; and `linear_INPUTS_OUTPUTS`. `script` is torch's TorchScript exporter, `dynamo` the newer one. Norms have random statistics of
 noise images, so that no layer's values vanish.
 
@@ -50,7 +50,7 @@ def layers(kind, sizes):
         found = [nn.Conv2d(channels, sizes[3], **options), nn.ReLU()]
     else:
         found = [layer for _ in range(sizes[4]) for layer in (nn.Conv2d(channels, channels, groups=channels, **options), nn.ReLU())]
-    return nn.Sequential(*found, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*found, nn.AdaptiveMaxPool2d(1), nn.Flatten())
 
 
 def build(name):
