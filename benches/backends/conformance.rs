@@ -24,13 +24,15 @@ struct Line<'a> {
     seconds: f64,
 }
 
-/// Checks a device with every case, in order.
+/// Checks a device with every case but the first `skip`, in order. The name of each is written to standard error before it begins, in case the
+/// driver crashes.
 ///
 /// # Errors
 /// [`Failure`] if the device cannot be opened, or a line not be written.
-pub fn check(device: &DeviceName, output: &mut impl Write) -> Result<(), Failure> {
+pub fn check(device: &DeviceName, skip: usize, output: &mut impl Write) -> Result<(), Failure> {
     let device = TestDevice::from(open(device)?);
-    for case in cases() {
+    for case in cases().into_iter().skip(skip) {
+        eprintln!("case {}", case.name);
         let began = Instant::now();
         let (outcome, reason) = match known::skip_reason(device.backend(), &case.name) {
             Some(reason) => ("skipped", Some(reason.to_owned())),

@@ -56,10 +56,11 @@ fi
 # The text as the inside of a JSON string.
 escaped() { tr '\000-\037' ' ' | sed 's/\\/\\\\/g; s/"/\\"/g' | cut -c 1-400; }
 
-# step NAME SECONDS COMMAND...: its lines of JSON, and then how it ended.
+# step NAME SECONDS COMMAND...: its lines of JSON, and then how it ended. Sets `ended` to the exit code, or 0 if there was nothing to do.
 step() {
   local name=$1 limit=$2 left=$((total - SECONDS))
   shift 2
+  ended=0
   # shellcheck disable=SC2254 # It is a pattern.
   case $name in adapters/* | ${ONLY:-*}) ;; *) return ;; esac
   if [ "${RESUME:-}" = 1 ] && grep -qs "^{\"step\":\"$name\",\"exit\":0," "$results"; then return; fi
@@ -76,13 +77,35 @@ step() {
   done
   local status=${PIPESTATUS[0]} error memory=null
   error=$(grep -v '^ *$' "$log" | tail -n 1 | escaped)
-  [ "$status" = 124 ] || [ "$status" = 137 ] && error="ended after $limit s"
+  if [ "$status" = 124 ] || [ "$status" = 137 ]; then
+    error="ended after $limit s"
+  elif [ "$status" -gt 128 ]; then
+    error="ended by signal $((status - 128)): $error"
+  fi
+  ended=$status
+  # The step goes on in another program.
+  if [ "${continues:-}" = 1 ] && [ "$status" -gt 128 ] && [ "$status" != 137 ]; then return; fi
   if [ -f "$out/nvidia-smi.csv" ]; then
     memory=$(tail -n +$((sampled + 1)) "$out/nvidia-smi.csv" | awk -F, 'BEGIN { most = 0 } $1 > most { most = $1 } END { print most + 0 }')
   fi
   [ "$status" = 0 ] && error=
   printf '{"step":"%s","exit":%s,"seconds":%s,"gpu_memory_mib":%s,"error":"%s"}\n' \
     "$name" "$status" $((SECONDS - began)) "$memory" "$error" >>"$results"
+}
+
+# conformance BACKEND=DEVICE SECONDS: all cases. A driver that crashes ends the program, which then goes on behind that case.
+conformance() {
+  local step=conformance/$1 program=$work/bench-${1%%=*} device=${1#*=} last=$((SECONDS + $2)) skip=0 before case continues=1
+  before=$(grep -c "^{\"step\":\"$step\",\"result\"" "$results")
+  for attempt in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    [ "$attempt" -lt 12 ] || continues=
+    step "$step" $((last - SECONDS)) "$program" "$device" --conformance --skip "$skip"
+    if [ "$ended" -le 128 ] || [ "$ended" = 137 ] || [ -z "$continues" ]; then break; fi
+    case=$(grep '^case ' "$out/log/${step//[^a-zA-Z0-9.]/-}.txt" | tail -n 1 | cut -d ' ' -f 2 | tr -d '\n' | escaped)
+    printf '{"step":"%s","result":{"case":"%s","outcome":"failed","reason":"the driver crashed: signal %s","seconds":0}}\n' \
+      "$step" "$case" $((ended - 128)) >>"$results"
+    skip=$(($(grep -c "^{\"step\":\"$step\",\"result\"" "$results") - before))
+  done
 }
 
 total=${LIMIT:-410}
@@ -158,7 +181,7 @@ if [ "$quick" = 1 ]; then
   done
   steps_of_torch $small f32 "" mobilenet,resnet50
   for one in $backends; do
-    step "conformance/$one" "$total" "$work/bench-${one%%=*}" "${one#*=}" --conformance
+    conformance "$one" "$total"
   done
   printf 'done in %s s: %s\n' "$SECONDS" "$results" >&2
   exit
@@ -169,7 +192,7 @@ for one in $backends; do
 done
 steps_of_torch $small f32
 for one in $backends; do
-  step "conformance/$one" $((60 * slow)) "$work/bench-${one%%=*}" "${one#*=}" --conformance
+  conformance "$one" $((60 * slow))
   for model in resnet50 mobilenet; do launches "$one" $model $small; done
   for model in resnet50 mobilenet; do bench "$one" $model $small mixed; done
   bench "$one" resnet50 $few f32 $side

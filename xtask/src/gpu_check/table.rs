@@ -32,11 +32,11 @@ fn results<'a>(lines: &'a [Line], prefix: &'a str) -> impl Iterator<Item = (&'a 
     })
 }
 
-/// How a step ended.
+/// How a step ended, of several attempts the last.
 fn end<'a>(lines: &'a [Line], step: &str) -> Option<&'a Line> {
     lines
         .iter()
-        .find(|line| line.step == step && line.exit.is_some())
+        .rfind(|line| line.step == step && line.exit.is_some())
 }
 
 fn text(value: &Value) -> String {
