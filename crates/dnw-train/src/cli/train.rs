@@ -63,7 +63,8 @@ pub fn train(args: &TrainArgs) -> Result<u8, Failure> {
                     "`{}` has finished: nothing is left to do",
                     path.display()
                 ));
-                // A run that was killed while it removed them has finished all the same.
+                // A run that was killed while it wrote its page or removed its checkpoints has finished all the same.
+                folder.remove_interrupted_writes()?;
                 folder.remove_checkpoints()?;
                 write_page(&folder)?;
                 print(&facts, &recipe, &folder, settings, None).map(|()| 0)

@@ -6,13 +6,23 @@ use super::folder::entries;
 use super::{RunError, RunFolder};
 
 impl RunFolder {
-    /// Removes what an interrupted write has left, and the frames of all but these updates.
+    /// Removes what interrupted writes have left, and the frames of all but these updates.
     pub(crate) fn clean(&self, frames: &[u64]) -> Result<(), RunError> {
-        let remove = |path: PathBuf| {
-            let removed = std::fs::remove_file(&path);
-            removed.map_err(|source| RunError::Write { path, source })
-        };
-        for folder in ["", "weights", "frames"] {
+        self.remove_interrupted_writes()?;
+        for update in self.frame_updates()? {
+            if !frames.contains(&update) {
+                remove(self.frame(update))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what interrupted writes have left.
+    ///
+    /// # Errors
+    /// [`RunError`] if the operating system refuses it.
+    pub fn remove_interrupted_writes(&self) -> Result<(), RunError> {
+        for folder in ["", "weights", "wiring", "frames"] {
             let path = self.path().join(folder);
             let names = entries(&path).map_err(|source| RunError::Read {
                 path: path.clone(),
@@ -20,11 +30,6 @@ impl RunFolder {
             })?;
             for name in names.iter().filter(|name| name.starts_with(".writing-")) {
                 remove(path.join(name))?;
-            }
-        }
-        for update in self.frame_updates()? {
-            if !frames.contains(&update) {
-                remove(self.frame(update))?;
             }
         }
         Ok(())
@@ -44,4 +49,8 @@ impl RunFolder {
             _ => Ok(()),
         }
     }
+}
+
+fn remove(path: PathBuf) -> Result<(), RunError> {
+    std::fs::remove_file(&path).map_err(|source| RunError::Write { path, source })
 }

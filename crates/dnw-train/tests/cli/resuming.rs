@@ -223,8 +223,11 @@ fn what_a_run_did_not_begin_with_is_refused() {
     let left = checkpoint(&shell, 7);
     std::fs::create_dir_all(&left).unwrap();
     std::fs::write(left.join("best.safetensors"), "weights").unwrap();
+    // And as of one that was killed while it wrote its page.
+    let page = shell.path("run/.writing-page");
+    std::fs::write(&page, "<!DOCTYPE html>").unwrap();
     let finished = shell.run("train --resume run").succeeded();
-    assert!(!shell.path("run/checkpoints").exists());
+    assert!(!shell.path("run/checkpoints").exists() && !page.exists());
     assert!(
         finished.stderr.contains("`run` has finished"),
         "{finished:?}"
