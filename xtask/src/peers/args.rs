@@ -171,5 +171,6 @@ mod tests {
         assert_eq!(parsed("inference --threads 3").expect("three").threads(), 3);
         let zoo = parsed("zoo --zoo resnet18-90-erk-script").expect("a network");
         assert_eq!((zoo.zoo.len(), zoo.threads()), (1, 1));
+        assert_eq!(parsed("layers").expect("layers").threads(), 1);
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::resuming::{OFTEN, training, wait_for_checkpoint};
 use crate::server::{Server, TOKEN};
@@ -18,7 +19,7 @@ fn signal(server: &Server, name: &str) {
 }
 
 /// Begins the training there, freezes the server after the tenth update, and waits for the end.
-fn freeze(shell: &Shell, server: &Server, more: &[&str]) -> Answer {
+fn freeze(shell: &Shell, server: &Server, more: &[&str]) -> (Answer, Duration) {
     let there = ["--quiet", "--device", &server.device];
     let arguments = training(&[&OFTEN[..], &there, more].concat());
     let mut command = shell.command(arguments);
@@ -27,14 +28,17 @@ fn freeze(shell: &Shell, server: &Server, more: &[&str]) -> Answer {
     let mut child = child.spawn().unwrap();
     wait_for_checkpoint(shell, &mut child, 10);
     signal(server, "-STOP");
-    child.wait_with_output().unwrap().into()
+    let began = Instant::now();
+    let answer = child.wait_with_output().unwrap().into();
+    (answer, began.elapsed())
 }
 
 #[test]
 fn a_frozen_server_ends_the_training_which_goes_on_when_it_answers_again() {
     let shell = Shell::new();
     let server = Server::start(&shell, &["--listen", "127.0.0.1:0"], Some(TOKEN));
-    let answer = freeze(&shell, &server, &["--remote-timeout", "3"]);
+    let (answer, waited) = freeze(&shell, &server, &["--remote-timeout", "3"]);
+    assert!(waited > Duration::from_secs(3), "too early: {answer:?}");
     answer.refused(&[
         &format!("the device `{}` failed in update", server.device),
         "its server is frozen",
@@ -69,7 +73,7 @@ fn a_frozen_server_ends_the_training_which_goes_on_when_it_answers_again() {
 fn a_training_goes_on_elsewhere_when_its_server_froze() {
     let shell = Shell::new();
     let server = Server::start(&shell, &["--listen", "127.0.0.1:0"], Some(TOKEN));
-    let answer = freeze(&shell, &server, &["--remote-timeout", "3"]);
+    let (answer, _) = freeze(&shell, &server, &["--remote-timeout", "3"]);
     answer.refused(&["--device flex --accept-other-bits"]);
     let line = "train --resume run --device flex --accept-other-bits --quiet";
     shell.run(line).succeeded();
@@ -104,7 +108,8 @@ fn a_frozen_server_over_iroh_is_noticed_by_its_connection() {
     let shell = Shell::new();
     let arguments = ["--listen", "iroh://127.0.0.1:0"];
     let server = Server::start(&shell, &arguments, Some(TOKEN));
-    let answer = freeze(&shell, &server, &[]);
+    let (answer, waited) = freeze(&shell, &server, &[]);
+    assert!(waited > Duration::from_secs(10), "too early: {answer:?}");
     answer.refused(&["its server no longer answers", "dnw train --resume run"]);
     assert!(shell.facts("run")["status"]["failed"].is_string());
 }
