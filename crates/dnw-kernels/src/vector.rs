@@ -45,6 +45,12 @@ pub(crate) trait Vector: Copy {
     /// `self + a * b`, fused where the instruction set has it.
     fn add_product(self, a: Self, b: Self) -> Self;
 
+    /// As [`add_product`](Self::add_product) in the lanes that are meant; the others stay.
+    fn add_product_some(self, a: Self, b: Self, mask: Self::Mask) -> Self;
+
+    /// Of three vectors that follow each other, the sixteen numbers from `BY` behind the first of `x` on: -2, -1, 1 or 2.
+    fn shifted<const BY: isize>(before: Self, x: Self, after: Self) -> Self;
+
     /// Zero where a number is negative or not a number.
     fn relu(self) -> Self;
 
@@ -120,6 +126,25 @@ impl Vector for [f32; LANES] {
     }
 
     #[inline(always)]
+    fn add_product_some(mut self, a: Self, b: Self, mask: u16) -> Self {
+        for i in 0..LANES {
+            if mask >> i & 1 == 1 {
+                self[i] = multiply_add::<BASELINE>(a[i], b[i], self[i]);
+            }
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn shifted<const BY: isize>(before: Self, x: Self, after: Self) -> Self {
+        std::array::from_fn(|i| match i.checked_add_signed(BY) {
+            None => before[i.wrapping_add_signed(BY).wrapping_add(LANES)],
+            Some(i) if i < LANES => x[i],
+            Some(i) => after[i - LANES],
+        })
+    }
+
+    #[inline(always)]
     fn relu(mut self) -> Self {
         for x in &mut self {
             *x = if *x > 0.0 { *x } else { 0.0 };
@@ -192,6 +217,30 @@ mod x86 {
         fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: see above.
             unsafe { _mm512_fmadd_ps(a, b, self) }
+        }
+
+        #[inline(always)]
+        fn add_product_some(self, a: Self, b: Self, mask: __mmask16) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_mask3_fmadd_ps(a, b, self, mask) }
+        }
+
+        #[inline(always)]
+        fn shifted<const BY: isize>(before: Self, x: Self, after: Self) -> Self {
+            let [before, x, after] = [before, x, after].map(|x| {
+                // SAFETY: see above.
+                unsafe { _mm512_castps_si512(x) }
+            });
+            // SAFETY: see above.
+            unsafe {
+                _mm512_castsi512_ps(match BY {
+                    -2 => _mm512_alignr_epi32::<14>(x, before),
+                    -1 => _mm512_alignr_epi32::<15>(x, before),
+                    1 => _mm512_alignr_epi32::<1>(after, x),
+                    2 => _mm512_alignr_epi32::<2>(after, x),
+                    _ => unreachable!("no other shift is needed"),
+                })
+            }
         }
 
         #[inline(always)]
@@ -289,6 +338,32 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn add_product_some(self, a: Self, b: Self, (low, high): Self::Mask) -> Self {
+            let sum = self.add_product(a, b);
+            // SAFETY: see above.
+            unsafe {
+                Self(
+                    _mm256_blendv_ps(self.0, sum.0, _mm256_castsi256_ps(low)),
+                    _mm256_blendv_ps(self.1, sum.1, _mm256_castsi256_ps(high)),
+                )
+            }
+        }
+
+        #[inline(always)]
+        fn shifted<const BY: isize>(before: Self, x: Self, after: Self) -> Self {
+            // SAFETY: see above.
+            unsafe {
+                match BY {
+                    -2 => Self(behind::<8>(before.1, x.0), behind::<8>(x.0, x.1)),
+                    -1 => Self(behind::<12>(before.1, x.0), behind::<12>(x.0, x.1)),
+                    1 => Self(ahead::<4>(x.0, x.1), ahead::<4>(x.1, after.0)),
+                    2 => Self(ahead::<8>(x.0, x.1), ahead::<8>(x.1, after.0)),
+                    _ => unreachable!("no other shift is needed"),
+                }
+            }
+        }
+
+        #[inline(always)]
         fn relu(self) -> Self {
             // SAFETY: see above. The second operand is the result for numbers that are none.
             unsafe {
@@ -301,6 +376,34 @@ mod x86 {
         fn every_second(first: Self, second: Self, odd: bool) -> Self {
             // SAFETY: see above.
             unsafe { Self(pick(first, odd), pick(second, odd)) }
+        }
+    }
+
+    /// The last numbers of `before` and the first of `x`. `FROM`: 12 bytes for one number of `before`, 8 for two.
+    ///
+    /// # Safety
+    /// The machine has AVX2.
+    #[inline(always)]
+    unsafe fn behind<const FROM: i32>(before: __m256, x: __m256) -> __m256 {
+        // SAFETY: as the caller promises. Registers are shifted within their halves, so the half before each is put beside it.
+        unsafe {
+            let (before, x) = (_mm256_castps_si256(before), _mm256_castps_si256(x));
+            let halves = _mm256_permute2x128_si256::<0x21>(before, x);
+            _mm256_castsi256_ps(_mm256_alignr_epi8::<FROM>(x, halves))
+        }
+    }
+
+    /// The last numbers of `x` and the first of `after`. `FROM`: 4 bytes for one number of `after`, 8 for two.
+    ///
+    /// # Safety
+    /// The machine has AVX2.
+    #[inline(always)]
+    unsafe fn ahead<const FROM: i32>(x: __m256, after: __m256) -> __m256 {
+        // SAFETY: as for `behind`.
+        unsafe {
+            let (x, after) = (_mm256_castps_si256(x), _mm256_castps_si256(after));
+            let halves = _mm256_permute2x128_si256::<0x21>(x, after);
+            _mm256_castsi256_ps(_mm256_alignr_epi8::<FROM>(halves, x))
         }
     }
 

@@ -357,6 +357,25 @@ proptest! {
     }
 
     #[test]
+    fn depthwise_convolutions_of_small_maps_are_those_of_plain_loops(
+        map in [1usize..24, 1usize..14],
+        radius in 1usize..3,
+        above in 0usize..5,
+        x_more in 0usize..2,
+        room: bool,
+        seed: u64,
+    ) {
+        let windows = Windows {
+            map,
+            kernel: [2 * radius + 1; 2],
+            stride: [1; 2],
+            padding: [above, radius],
+            dilation: [1, 1],
+        };
+        depthwise(windows, x_more, room, seed)?;
+    }
+
+    #[test]
     fn dense_products_are_those_of_plain_loops(
         rows in 1usize..20,
         columns in 1usize..100,

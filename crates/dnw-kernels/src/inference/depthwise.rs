@@ -1,9 +1,11 @@
 //! Depthwise convolutions, channel by channel.
 
+mod flat;
 mod lines;
 mod planes;
 mod shape;
 
+use flat::Flat;
 use lines::LineByLine;
 use planes::Planes;
 pub use shape::{DepthwiseShape, Kernel, Lines};
@@ -14,6 +16,8 @@ pub struct Depthwise(Method);
 
 #[derive(Clone, Debug)]
 enum Method {
+    /// Line by line if there is a gap between lines; the bits are the same.
+    Flat(Flat, LineByLine),
     LineByLine(LineByLine),
     Planes(Planes),
 }
@@ -32,16 +36,17 @@ impl Depthwise {
             shape.dilation,
         ];
         assert!(!sizes.concat().contains(&0), "an empty convolution");
-        Self(match LineByLine::new(shape) {
-            Some(lines) => Method::LineByLine(lines),
-            None => Method::Planes(Planes::new(shape)),
+        Self(match (Flat::new(shape), LineByLine::new(shape)) {
+            (Some(flat), Some(lines)) => Method::Flat(flat, lines),
+            (None, Some(lines)) => Method::LineByLine(lines),
+            (_, None) => Method::Planes(Planes::new(shape)),
         })
     }
 
     /// Numbers that [`run`](Self::run) needs as scratch memory.
     pub fn scratch(&self) -> usize {
         match &self.0 {
-            Method::LineByLine(_) => 0,
+            Method::Flat(..) | Method::LineByLine(_) => 0,
             Method::Planes(planes) => planes.scratch(),
         }
     }
@@ -54,7 +59,8 @@ impl Depthwise {
     /// If a length does not fit.
     pub fn run(&self, x: Lines<'_>, kernel: Kernel<'_>, scratch: &mut [f32], out: &mut [f32]) {
         match &self.0 {
-            Method::LineByLine(lines) => lines.run(x, kernel, out),
+            Method::Flat(flat, _) if x.line == flat.width() => flat.run(x, kernel, out),
+            Method::Flat(_, lines) | Method::LineByLine(lines) => lines.run(x, kernel, out),
             Method::Planes(planes) => planes.run(x, kernel, scratch, out),
         }
     }
