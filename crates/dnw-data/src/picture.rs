@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use zune_jpeg::JpegDecoder;
@@ -105,9 +106,21 @@ pub enum ImageError {
     /// A JPEG that cannot be decoded.
     #[error("the JPEG is damaged: {0}")]
     Jpeg(String),
+    /// A JPEG whose first channel has fewer pixels than another. The decoder, zune-jpeg 0.5.15, gets wrong colours out of some of them and stops
+    /// at others.
+    #[error(
+        "its first channel has fewer pixels than another, which the decoder gets wrong: save it again as an RGB image"
+    )]
+    Sampling,
     /// A PNG that cannot be decoded.
     #[error("the PNG is damaged: {0}")]
     Png(png::DecodingError),
+    /// A PNG whose palette ends within a colour.
+    #[error("the PNG is damaged: its palette has {0} bytes, which are no whole colours")]
+    Palette(u32),
+    /// A file at which the decoder gave up with a panic.
+    #[error("the {0} is damaged in a way that its decoder does not expect")]
+    Unexpected(&'static str),
     /// An image that is neither grey nor coloured.
     #[error("it has {found} channels, a picture has 1 or 3")]
     Channels {
@@ -164,14 +177,24 @@ pub fn decode(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
     if bytes.is_empty() {
         Err(ImageError::Empty)
     } else if bytes.starts_with(JPEG_START) {
-        decode_jpeg(bytes)
+        without_panic("JPEG", || decode_jpeg(bytes))
     } else if bytes.starts_with(PNG_START) {
-        decode_png(bytes)
+        without_panic("PNG", || decode_png(bytes))
     } else {
         Err(ImageError::Kind {
             found: bytes[..bytes.len().min(8)].to_vec(),
         })
     }
+}
+
+/// Decodes, and makes an error of a panic: fuzzing has found files at which the decoders panic, and one picture must not end a training. What is known
+/// of them is refused before.
+fn without_panic(
+    kind: &'static str,
+    decode: impl FnOnce() -> Result<Picture<'static>, ImageError>,
+) -> Result<Picture<'static>, ImageError> {
+    // A decoder that panicked is dropped, so nothing sees its broken state.
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(ImageError::Unexpected(kind)))
 }
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
@@ -191,6 +214,9 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
     if !has_end(bytes) {
         return Err(ImageError::Cut);
     }
+    if !first_channel_is_whole(bytes) {
+        return Err(ImageError::Sampling);
+    }
     let mut interleaved = vec![0; 3 * width * height];
     decoder.decode_into(&mut interleaved).map_err(damaged)?;
     Ok(planar::<3>(&interleaved, [height, width], |pixel| pixel))
@@ -207,7 +233,37 @@ fn has_end(bytes: &[u8]) -> bool {
     marker == Some(true)
 }
 
+/// Whether no channel is sampled more densely than the first, in all frame headers before the first scan (ITU-T T.81, B.2.2). Luminance comes first
+/// and is whole in nearly every file; CMYK with subsampled colours is not.
+fn first_channel_is_whole(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
+        let is_frame = matches!(marker, 0xc0..=0xcf) && ![0xc4, 0xc8, 0xcc].contains(&marker);
+        if is_frame {
+            // Precision, height, width, number of channels; for each a name, the sampling and a table.
+            let channels = usize::from(bytes.get(at + 9).copied().unwrap_or(0));
+            let samplings = bytes.iter().skip(at + 11).step_by(3).take(channels);
+            let mut samplings = samplings.map(|sampling| [sampling >> 4, sampling & 15]);
+            let first = samplings.next().unwrap_or_default();
+            if samplings.any(|[across, down]| across > first[0] || down > first[1]) {
+                return false;
+            }
+        }
+        match marker {
+            // A scan begins.
+            0xda => break,
+            // Bytes that fill up.
+            0xff => at += 1,
+            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+        }
+    }
+    true
+}
+
 fn decode_png(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
+    if let Some(length) = broken_palette(bytes) {
+        return Err(ImageError::Palette(length));
+    }
     let limits = png::Limits {
         bytes: 8 * MAX_PIXELS as usize,
     };
@@ -238,6 +294,22 @@ fn decode_png(bytes: &[u8]) -> Result<Picture<'static>, ImageError> {
         png::ColorType::Rgb => planar::<3>(&interleaved, size, |pixel| pixel),
         png::ColorType::Rgba => planar::<4>(&interleaved, size, |[r, g, b, _]| [r, g, b]),
     })
+}
+
+/// The length of the first palette that is not a multiple of three (PNG, 11.2.2), before the pixels. The decoder, png 0.18.1, panics at some of them.
+fn broken_palette(bytes: &[u8]) -> Option<u32> {
+    let mut at = PNG_START.len();
+    while let Some((head, _)) = bytes.get(at..)?.split_first_chunk::<8>() {
+        let [a, b, c, d, kind @ ..] = *head;
+        let length = u32::from_be_bytes([a, b, c, d]);
+        match &kind {
+            b"IDAT" => break,
+            b"PLTE" if !length.is_multiple_of(3) => return Some(length),
+            // Length, kind and checksum.
+            _ => at = at.saturating_add(12).saturating_add(length as usize),
+        }
+    }
+    None
 }
 
 /// Refuses an image that is too large for memory, or for its file: `needed` over `most`.

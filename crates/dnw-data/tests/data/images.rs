@@ -119,6 +119,20 @@ fn pngs_of_every_kind_become_red_green_and_blue_exactly() {
     let sixteen = png_file(&sixteen, size, ColorType::Rgb, BitDepth::Sixteen);
     assert_eq!(difference(&sixteen, &pixels, 5, 4), 0);
 
+    // The high byte, as of colours. Pillow 13.0.0 clips 16-bit grey to 255 instead (`findings/pillow-clips-16-bit-grey-to-white.sh`).
+    let grey = [0, 100, 256, 1000, 20_000, u16::MAX].map(u16::to_be_bytes);
+    let file = png_file(
+        &grey.concat(),
+        [1, 6],
+        ColorType::Grayscale,
+        BitDepth::Sixteen,
+    );
+    let high: Vec<u8> = [0, 0, 1, 3, 78, 255]
+        .into_iter()
+        .flat_map(|value| [value; 3])
+        .collect();
+    assert_eq!(difference(&file, &high, 1, 6), 0);
+
     let grey: Vec<u8> = (0..20).map(|value| value * 12).collect();
     let thrice: Vec<u8> = grey.iter().flat_map(|&value| [value; 3]).collect();
     let file = png_file(&grey, size, ColorType::Grayscale, BitDepth::Eight);
@@ -251,4 +265,49 @@ proptest! {
             prop_assert_eq!(picture.pixels.len(), picture.shape.iter().product::<usize>());
         }
     }
+}
+
+/// zune-jpeg 0.5.15 decodes such a file to other colours than libjpeg, and panics at similar ones.
+#[test]
+fn a_jpeg_whose_first_channel_has_fewer_pixels_than_another_is_refused() {
+    let (height, width) = (48, 64);
+    let inks = vec![100; 4 * height * width];
+    let file = |sampling, colour| {
+        let mut file = Vec::new();
+        let mut encoder = Encoder::new(&mut file, 95);
+        encoder.set_sampling_factor(sampling);
+        encoder
+            .encode(&inks, width as u16, height as u16, colour)
+            .unwrap();
+        file
+    };
+    for sampling in [SamplingFactor::F_2_1, SamplingFactor::F_2_2] {
+        // Only black is whole.
+        let error = decode(&file(sampling, ColorType::Cmyk)).unwrap_err();
+        assert!(matches!(error, ImageError::Sampling), "{error}");
+        // Luminance and black are.
+        decode(&file(sampling, ColorType::CmykAsYcck)).unwrap();
+    }
+}
+
+/// png 0.18.1 panics at some of them. Pixels that need no palette are decoded whatever is in it, so that this file is harmless.
+#[test]
+fn a_png_whose_palette_ends_within_a_colour_is_refused() {
+    let file = png_file(
+        &smooth(5, 4),
+        [5, 4],
+        png::ColorType::Rgb,
+        png::BitDepth::Eight,
+    );
+    let mut chunk = b"PLTE".to_vec();
+    chunk.extend([7; 49]);
+    let mut hash = flate2::Crc::new();
+    hash.update(&chunk);
+    // After the signature and the header.
+    let place = 8 + 25;
+    let palette = [&49_u32.to_be_bytes(), &chunk[..], &hash.sum().to_be_bytes()].concat();
+    let changed = [&file[..place], &palette, &file[place..]].concat();
+    let error = decode(&changed).unwrap_err();
+    assert!(matches!(error, ImageError::Palette(49)), "{error}");
+    decode(&file).unwrap();
 }
