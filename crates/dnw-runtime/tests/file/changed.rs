@@ -1,4 +1,4 @@
-//! Files with random changes; `examples/fuzz_file.rs` tries many more.
+//! Files with random changes; `dnw-fuzz` tries many more.
 
 use dnw_runtime::file::{self, BESIDES, PER_BYTE, Precision};
 use dnw_runtime::{Model, Session};
