@@ -1,8 +1,8 @@
 //! The kernels for inference, compared with plain loops on random shapes.
 
 use dnw_kernels::inference::{
-    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, Matrix, NONE, NormMap, RowSums, SharedRows,
-    TOGETHER, Target, dense_rows, norm_maps, sum_rows, sum_rows_together,
+    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, MapLines, Matrix, NONE, NormMap, RowSums,
+    SharedRows, TOGETHER, Target, dense_rows, norm_maps, pad_lines, sum_rows, sum_rows_together,
 };
 use proptest::prelude::*;
 
@@ -373,6 +373,34 @@ proptest! {
             dilation: [1, 1],
         };
         depthwise(windows, x_more, room, seed)?;
+    }
+
+    #[test]
+    fn padded_lines_are_those_of_plain_loops(
+        lines in 0usize..9,
+        width in 0usize..70,
+        stride in 1usize..4,
+        gap in 0usize..5,
+        first in 0usize..100,
+        zeros in 0usize..40,
+        cut in 0usize..30,
+        seed: u64,
+    ) {
+        let distance = width + gap;
+        let numbers = numbers(lines * distance, seed);
+        let line = width.div_ceil(stride) + zeros;
+        let mut expected = vec![0.0; (first + lines * line + 20).saturating_sub(cut)];
+        for i in 0..lines {
+            for (j, x) in numbers[i * distance..][..width].iter().step_by(stride).enumerate() {
+                if let Some(to) = expected.get_mut(first + i * line + j) {
+                    *to = *x;
+                }
+            }
+        }
+        let mut row = vec![7.0; expected.len()];
+        let map = MapLines { numbers: &numbers, lines, distance, width, stride };
+        pad_lines(map, &mut row, first, line);
+        prop_assert_eq!(row, expected);
     }
 
     #[test]

@@ -5,7 +5,9 @@ mod pointwise;
 mod pools;
 mod sums;
 
-use dnw_kernels::inference::{self, DepthwiseShape, Kernel, Lines, Matrix, activate, copy_every};
+use dnw_kernels::inference::{
+    self, DepthwiseShape, Kernel, Lines, MapLines, Matrix, activate, copy_every, pad_lines,
+};
 
 use crate::memory::Arena;
 use crate::part::Part;
@@ -217,21 +219,20 @@ unsafe fn pad(pad: &Pad, arena: Arena, part: Part) {
                 arena.write(pad.to + channel * numbers, numbers),
             )
         };
-        rows.fill(0.0);
-        for (y, pixels) in x.chunks_exact(width).take(height).enumerate() {
-            let (row, line) = ((y + py) % sy, (y + py) / sy);
-            if row >= layout.rows[0] {
-                continue;
-            }
-            let first = row * layout.rows[1] * layout.row + line * layout.line;
-            for remainder in 0..layout.rows[1] {
-                // The first pixel whose padded coordinate has this remainder.
-                let skip = (remainder + sx - px % sx) % sx;
-                let at = first + remainder * layout.row + (skip + px) / sx;
-                if skip < width {
-                    copy_every(sx, &pixels[skip..], &mut rows[at..]);
-                }
-            }
+        for (i, row) in rows.chunks_exact_mut(layout.row).enumerate() {
+            // The first line and the first pixel whose padded coordinates have these remainders.
+            let [above, skip] = [(i / layout.rows[1], sy, py), (i % layout.rows[1], sx, px)].map(
+                |(remainder, stride, padding)| (remainder + stride - padding % stride) % stride,
+            );
+            let first = (above + py) / sy * layout.line + (skip + px) / sx;
+            let lines = MapLines {
+                numbers: x.get(above * width + skip..).unwrap_or_default(),
+                lines: height.saturating_sub(above).div_ceil(sy),
+                distance: sy * width,
+                width: width.saturating_sub(skip),
+                stride: sx,
+            };
+            pad_lines(lines, row, first, layout.line);
         }
     }
 }
