@@ -37,7 +37,7 @@ pub struct Format {
     /// Changes one of these files at random. Its checksums may be wrong afterwards.
     pub change: fn(&mut Rng, &[Vec<u8>]) -> Vec<u8>,
     /// Makes the checksums of a file right as far as its structure can be recognised, so that changes reach what lies behind them.
-    pub repair: fn(&mut Vec<u8>),
+    pub repair: fn(&mut [u8]),
     /// Reads a file as the program does, and uses what came out of it.
     pub read: fn(&[u8]) -> Outcome,
     /// The most bytes that reading a file of so many bytes may allocate at once.

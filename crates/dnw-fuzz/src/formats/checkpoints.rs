@@ -53,7 +53,7 @@ fn written() -> Vec<Vec<u8>> {
 }
 
 /// Writes the checksum of each stored entry of a zip archive where its headers have it.
-fn set_checksums(file: &mut Vec<u8>) {
+fn set_checksums(file: &mut [u8]) {
     const LOCAL: &[u8] = b"PK\x03\x04";
     const CENTRAL: &[u8] = b"PK\x01\x02";
     let number = |file: &[u8], at: usize, bytes: usize| {

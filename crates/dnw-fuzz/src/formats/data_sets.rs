@@ -44,8 +44,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// Writes the checksum and length at the end of a gzip stream that can be unpacked; compresses a file that is none.
-fn set_gzip_checksum(file: &mut Vec<u8>) {
+/// Writes the checksum and length at the end of a gzip stream.
+fn set_gzip_checksum(file: &mut [u8]) {
     if !file.starts_with(&[0x1f, 0x8b]) {
         return;
     }

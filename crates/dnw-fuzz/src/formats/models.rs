@@ -77,7 +77,7 @@ fn change_compiled(random: &mut Rng, files: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Writes the checksums of the sections that lie within the file, and that of the table.
-fn set_checksums(file: &mut Vec<u8>) {
+fn set_checksums(file: &mut [u8]) {
     let number = |file: &[u8], at: usize, bytes: usize| {
         let bytes = file.get(at..at + bytes)?.iter().rev();
         Some(bytes.fold(0, |value, &byte| value << 8 | u64::from(byte)))

@@ -100,7 +100,7 @@ fn pngs() -> Vec<Vec<u8>> {
 }
 
 /// Writes the checksum of each chunk. The one within the compressed pixels is not verified by the decoder.
-fn set_checksums(file: &mut Vec<u8>) {
+fn set_checksums(file: &mut [u8]) {
     let mut at = 8;
     while let Some(length) = file.get(at..at + 4) {
         let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;

@@ -73,13 +73,15 @@ pub fn check(
             "unset it",
         ));
     }
-    if !cfg!(target_arch = "x86_64") {
+    if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         return Err(refused(
-            "processors other than x86-64, on which no training was compared yet",
-            "use one",
+            "processors other than x86-64 and 64-bit ARM, on which no training was compared yet",
+            "use one of them",
         ));
     }
-    if InstructionSet::in_use() == InstructionSet::Baseline {
+    // That of ARM has fused multiply-adds.
+    let is_fused = cfg!(target_arch = "aarch64");
+    if InstructionSet::in_use() == InstructionSet::Baseline && !is_fused {
         return Err(refused(
             "kernels without fused multiply-adds",
             "use a machine with AVX2, and unset DNW_SIMD",
@@ -87,8 +89,8 @@ pub fn check(
     }
     if !was_compared(&recipe.model, image) {
         return Err(refused(
-            "networks in continuous time or on images of more than 32 x 32 pixels, which were not compared yet",
-            "train another network on smaller images",
+            "images of more than 32 x 32 pixels, which were not compared yet, or networks in continuous time on ARM, which differ",
+            "train another network or on smaller images",
         ));
     }
     let rule = recipe.wiring.rule()?;
@@ -104,11 +106,11 @@ pub fn check(
     Ok(())
 }
 
-/// Whether trainings of such a network on such images were compared.
+/// Whether trainings of such a network on such images were compared, and had the same bits as on x86-64.
 fn was_compared(model: &ModelConfig, [_, height, width]: [usize; 3]) -> bool {
     match model {
         ModelConfig::Graph(_) | ModelConfig::Lenet(_) => true,
-        ModelConfig::TinyContinuous(_) => false,
+        ModelConfig::TinyContinuous(_) if !cfg!(target_arch = "x86_64") => false,
         _ => height.max(width) <= LARGEST_SIDE,
     }
 }
@@ -138,7 +140,9 @@ mod tests {
             assert!(was_compared(&model(name), small));
             assert!(!was_compared(&model(name), large), "{name}");
         }
-        assert!(!was_compared(&model("cifar10-tiny-continuous-dnw"), small));
+        let is_x86 = cfg!(target_arch = "x86_64");
+        let continuous = model("cifar10-tiny-continuous-dnw");
+        assert_eq!(was_compared(&continuous, small), is_x86);
         assert!(was_compared(&model("mnist"), [1, 28, 28]));
         assert!(was_compared(&model("mnist-lenet"), [1, 64, 64]));
     }

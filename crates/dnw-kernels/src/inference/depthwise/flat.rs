@@ -159,6 +159,8 @@ fn group<V: Vector, const K: usize, const N: usize>(
         let lanes = &pixels.lines[line];
         // SAFETY: lanes inside the map are numbers of it.
         let (mut before, mut x) = unsafe { (load::<V>(from, 0, lanes), load::<V>(from, 1, lanes)) };
+        // Written with the index, because several arrays are read at it.
+        #[allow(clippy::needless_range_loop)]
         for i in 0..N {
             // SAFETY: as above.
             let after = unsafe { load::<V>(from, i + 2, lanes) };
