@@ -88,3 +88,9 @@ pub(crate) fn in_folder<T>(read: impl FnOnce(&Path) -> T) -> T {
         read(folder.path())
     })
 }
+
+/// The little-endian number of some bytes of a file, if it has them.
+pub(crate) fn number(file: &[u8], at: usize, bytes: usize) -> Option<u64> {
+    let bytes = file.get(at..at.checked_add(bytes)?)?.iter().rev();
+    Some(bytes.fold(0, |value, &byte| value << 8 | u64::from(byte)))
+}

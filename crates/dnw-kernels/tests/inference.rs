@@ -221,6 +221,19 @@ struct Windows {
     dilation: [usize; 2],
 }
 
+impl Windows {
+    /// Those of a square kernel that keep the width for a stride of 1.
+    fn square(map: [usize; 2], radius: usize, stride: usize, above: usize) -> Self {
+        Self {
+            map,
+            kernel: [2 * radius + 1; 2],
+            stride: [stride; 2],
+            padding: [above, radius],
+            dilation: [1, 1],
+        }
+    }
+}
+
 /// Compares a depthwise convolution with plain loops. Lines of its input are `x_more` longer than the map; `room`: more than the output can be
 /// written.
 fn depthwise(windows: Windows, x_more: usize, room: bool, seed: u64) -> Result<(), TestCaseError> {
@@ -346,14 +359,7 @@ proptest! {
         room: bool,
         seed: u64,
     ) {
-        let windows = Windows {
-            map,
-            kernel: [2 * radius + 1; 2],
-            stride: [stride; 2],
-            padding: [above, radius],
-            dilation: [1, 1],
-        };
-        depthwise(windows, x_more, room, seed)?;
+        depthwise(Windows::square(map, radius, stride, above), x_more, room, seed)?;
     }
 
     #[test]
@@ -365,14 +371,7 @@ proptest! {
         room: bool,
         seed: u64,
     ) {
-        let windows = Windows {
-            map,
-            kernel: [2 * radius + 1; 2],
-            stride: [1; 2],
-            padding: [above, radius],
-            dilation: [1, 1],
-        };
-        depthwise(windows, x_more, room, seed)?;
+        depthwise(Windows::square(map, radius, 1, above), x_more, room, seed)?;
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use dnw_checkpoint::{Tensor, parse, write_safetensors};
 
-use crate::format::{Format, Outcome};
+use crate::format::{Format, Outcome, number};
 
 /// What PyTorch wrote, 2.6 in both of its formats: the seeds are files of the corpus.
 pub const PT: Format = Format {
@@ -56,26 +56,23 @@ fn written() -> Vec<Vec<u8>> {
 fn set_checksums(file: &mut [u8]) {
     const LOCAL: &[u8] = b"PK\x03\x04";
     const CENTRAL: &[u8] = b"PK\x01\x02";
-    let number = |file: &[u8], at: usize, bytes: usize| {
-        let bytes = file.get(at..at + bytes)?.iter().rev();
-        Some(bytes.fold(0, |value, &byte| value << 8 | usize::from(byte)))
-    };
     let mut sums = Vec::new();
-    for at in 0..file.len() {
-        if !file[at..].starts_with(CENTRAL) {
+    for at_entry in 0..file.len() {
+        if !file[at_entry..].starts_with(CENTRAL) {
             continue;
         }
         let sum = || {
-            let (size, offset) = (number(file, at + 20, 4)?, number(file, at + 42, 4)?);
+            let at = |at, bytes| number(file, at, bytes).map(|number| number as usize);
+            let (size, offset) = (at(at_entry + 20, 4)?, at(at_entry + 42, 4)?);
             if !file.get(offset..)?.starts_with(LOCAL) {
                 return None;
             }
-            let start = offset + 30 + number(file, offset + 26, 2)? + number(file, offset + 28, 2)?;
+            let start = offset + 30 + at(offset + 26, 2)? + at(offset + 28, 2)?;
             let content = file.get(start..start.checked_add(size)?)?;
             Some((offset, rawzip::crc32(content)))
         };
         if let Some((offset, sum)) = sum() {
-            sums.push((at + 16, sum));
+            sums.push((at_entry + 16, sum));
             sums.push((offset + 14, sum));
         }
     }

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use crate::format::{Format, Outcome};
+use crate::format::{Format, Outcome, number};
 use crate::random::Random;
 use crate::{bytes, mutation, networks, plans};
 
@@ -78,10 +78,6 @@ fn change_compiled(random: &mut Rng, files: &[Vec<u8>]) -> Vec<u8> {
 
 /// Writes the checksums of the sections that lie within the file, and that of the table.
 fn set_checksums(file: &mut [u8]) {
-    let number = |file: &[u8], at: usize, bytes: usize| {
-        let bytes = file.get(at..at + bytes)?.iter().rev();
-        Some(bytes.fold(0, |value, &byte| value << 8 | u64::from(byte)))
-    };
     let Some(count) = number(file, 12, 4) else {
         return;
     };
