@@ -14,7 +14,7 @@ use live_memory::most_during;
 fn cases(format: &Format) -> u64 {
     match format.name {
         "checkpoint" => 40,
-        "run" => 100,
+        "run" => 3_000,
         "jpeg" | "png" | "onnx" | "cifar-binary" | "cifar-python" | "cifar-archive" => 500,
         _ => 5_000,
     }

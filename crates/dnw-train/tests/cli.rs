@@ -6,8 +6,6 @@
 mod compiling;
 #[path = "cli/counting.rs"]
 mod counting;
-#[path = "cli/damage_at_random.rs"]
-mod damage_at_random;
 #[path = "cli/damaged_runs.rs"]
 mod damaged_runs;
 #[path = "cli/determinism.rs"]
