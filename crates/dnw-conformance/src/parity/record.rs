@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -81,13 +81,13 @@ impl Record {
     }
 
     /// The images and labels of a step.
-    pub(crate) fn batch(&self, step: usize, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
+    pub(crate) fn batch(&self, step: usize, device: &Device) -> (Tensor<4>, Vec<i32>) {
         let images = Tensor::<5>::from_data(self.data("images"), device);
-        let labels = Tensor::<2, Int>::from_data(self.data("labels"), device);
         let [_, batch, c, h, w] = images.dims();
+        let labels: Vec<i32> = self.data("labels").iter().collect();
         (
             images.narrow(0, step, 1).reshape([batch, c, h, w]),
-            labels.narrow(0, step, 1).reshape([batch]),
+            labels[step * batch..][..batch].to_vec(),
         )
     }
 
