@@ -2,6 +2,7 @@
 
 mod flat;
 mod lines;
+mod padded;
 mod planes;
 mod shape;
 
@@ -46,7 +47,7 @@ impl Depthwise {
     /// Numbers that [`run`](Self::run) needs as scratch memory.
     pub fn scratch(&self) -> usize {
         match &self.0 {
-            Method::Flat(..) | Method::LineByLine(_) => 0,
+            Method::Flat(_, lines) | Method::LineByLine(lines) => lines.scratch(),
             Method::Planes(planes) => planes.scratch(),
         }
     }
@@ -60,7 +61,9 @@ impl Depthwise {
     pub fn run(&self, x: Lines<'_>, kernel: Kernel<'_>, scratch: &mut [f32], out: &mut [f32]) {
         match &self.0 {
             Method::Flat(flat, _) if x.line == flat.width() => flat.run(x, kernel, out),
-            Method::Flat(_, lines) | Method::LineByLine(lines) => lines.run(x, kernel, out),
+            Method::Flat(_, lines) | Method::LineByLine(lines) => {
+                lines.run(x, kernel, scratch, out);
+            }
             Method::Planes(planes) => planes.run(x, kernel, scratch, out),
         }
     }

@@ -1,7 +1,7 @@
 //! Norms of maps.
 
 use crate::simd::{LANES, sum_lanes, vectorised};
-use crate::vector::{HasVector, Set, Vector};
+use crate::vector::{HasVector, Set, Vector, first_lanes};
 
 /// A map, and the scale and shift of its channel.
 #[derive(Debug)]
@@ -80,22 +80,18 @@ fn norm_of<V: Vector, const N: usize>(
             let y = shift.add_product(x, scale);
             if relu { y.relu() } else { y }
         };
-        let (whole, tail) = (pixels - pixels % LANES, tail::<V>(pixels));
+        let left = pixels % LANES;
+        let whole = pixels - left;
         for at in (0..whole).step_by(LANES) {
             // SAFETY: sixteen pixels of the map and of the output.
             unsafe { of(V::load(x.add(at))).store(out.add(at)) };
         }
-        if whole < pixels {
+        if left > 0 {
+            let last = V::mask(first_lanes(left));
             // SAFETY: the pixels that are left.
-            unsafe { of(V::load_some(x.add(whole), tail)).store_some(out.add(whole), tail) };
+            unsafe { of(V::load_some(x.add(whole), last)).store_first(out.add(whole), left) };
         }
     }
-}
-
-/// The lanes of the last pixels that do not fill a vector.
-#[inline(always)]
-fn tail<V: Vector>(pixels: usize) -> V::Mask {
-    V::mask((1 << (pixels % LANES)) - 1)
 }
 
 /// The sums of a function over each map: `f(map, sum, x, one)` adds sixteen pixels. In lanes without a pixel, `x` and `one` are zero.
@@ -105,7 +101,10 @@ fn sums<V: Vector, const N: usize>(
     f: impl Fn(usize, V, V, V) -> V,
 ) -> [f32; N] {
     let pixels = maps[0].x.len();
-    let (whole, tail) = (pixels - pixels % LANES, tail::<V>(pixels));
+    let (whole, tail) = (
+        pixels - pixels % LANES,
+        V::mask(first_lanes(pixels % LANES)),
+    );
     let x: [*const f32; N] = std::array::from_fn(|n| maps[n].x.as_ptr());
     let mut sums = [V::splat(0.0); N];
     for at in (0..whole).step_by(LANES) {

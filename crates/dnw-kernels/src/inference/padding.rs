@@ -1,7 +1,7 @@
 //! Copies of maps with zeros around and between their lines.
 
 use crate::simd::{BASELINE, LANES, vectorised};
-use crate::vector::{HasVector, Set, Vector};
+use crate::vector::{HasVector, Set, Vector, first_lanes};
 
 use super::copy_every;
 
@@ -119,7 +119,7 @@ unsafe fn copy_line<const SET: u8, const S: usize>(
             if room >= LANES {
                 x.store(to);
             } else {
-                x.store_some(to, Of::<SET>::mask(first_lanes(room)));
+                x.store_first(to, room);
             }
         }
     }
@@ -140,10 +140,4 @@ unsafe fn load<V: Vector>(numbers: *const f32, width: usize, at: usize) -> V {
             count => V::load_some(from, V::mask(first_lanes(count))),
         }
     }
-}
-
-/// The bits of the first `count` lanes, fewer than all.
-#[inline(always)]
-fn first_lanes(count: usize) -> u16 {
-    (1 << count) - 1
 }

@@ -27,8 +27,8 @@ pub(super) struct Flat {
 struct Pixels {
     /// How many vectors there are.
     vectors: usize,
-    /// Which pixels are inside the output.
-    output: [u16; TOGETHER],
+    /// How many pixels of each vector are inside the output.
+    output: [usize; TOGETHER],
     /// For each line of the kernel, which numbers are inside the map, in one more vector before and after. What is before the first pixel or behind
     /// the last is multiplied with no tap.
     lines: [[u16; TOGETHER + 2]; MOST_TAPS],
@@ -62,7 +62,7 @@ impl Flat {
         };
         let group = |at: usize| Pixels {
             vectors: TOGETHER.min((pixels - at).div_ceil(LANES)),
-            output: std::array::from_fn(|i| bits(&|lane| at + i * LANES + lane < pixels)),
+            output: std::array::from_fn(|i| pixels.saturating_sub(at + i * LANES).min(LANES)),
             lines: std::array::from_fn(|line| {
                 std::array::from_fn(|i| {
                     // One vector more before, and some lines above.
@@ -184,8 +184,8 @@ fn group<V: Vector, const K: usize, const N: usize>(
     }
     for (i, sum) in sums.into_iter().enumerate() {
         let sum = if kernel.relu { sum.relu() } else { sum };
-        // SAFETY: the lanes inside the output are its pixels.
-        unsafe { sum.store_some(out.wrapping_add(i * LANES), V::mask(pixels.output[i])) };
+        // SAFETY: so many pixels are inside the output.
+        unsafe { sum.store_first(out.wrapping_add(i * LANES), pixels.output[i]) };
     }
 }
 

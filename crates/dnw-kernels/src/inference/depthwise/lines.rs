@@ -1,10 +1,15 @@
-//! Depthwise convolutions with square kernels of 3 or 5 taps a side and a stride of 1 or 2, line by line, without a copy of the map.
+//! Depthwise convolutions with square kernels of 3 or 5 taps a side and a stride of 1 or 2, line by line.
 //!
 //! Two lines of the output are computed at once, with AVX-512 four: a sum waits for each of its additions, and lines of the input are loaded
 //! for several lines of the output. (AVX2 has too few registers to gain from four.) The taps of a kernel's line multiply the same line of the
-//! input, from neighbouring columns on. Lanes beyond the left or right border are not loaded.
+//! input, from neighbouring columns on.
+//!
+//! Lanes beyond the left or right border are not loaded. Instruction sets other than AVX-512 load some lanes slowly; there maps of few vectors
+//! a line are first [copied](super::padded), with zeros between their lines.
 
+use super::padded::Padded;
 use super::shape::{DepthwiseShape, Kernel, Lines};
+use crate::settings::InstructionSet;
 use crate::simd::{AVX512, LANES, vectorised};
 use crate::vector::{HasVector, Set, Vector};
 
@@ -15,6 +20,8 @@ const MOST_TAPS: usize = 5;
 #[derive(Clone, Debug)]
 pub(super) struct LineByLine {
     shape: DepthwiseShape,
+    /// If most vectors depend on something outside the map.
+    padded: Option<Padded>,
     /// The vectors of a line of the output.
     vectors: Vec<Columns>,
 }
@@ -24,11 +31,18 @@ pub(super) struct LineByLine {
 struct Columns {
     /// Whether all that they depend on is inside the map, and they inside the output.
     are_inside: bool,
-    /// Which of them are inside the output.
-    output: u16,
     /// For each column of the kernel, which numbers are inside the map. For a stride of 2 there are 32, of which each second is used.
     taps: [u32; MOST_TAPS],
 }
+
+impl Columns {
+    const INSIDE: Self = Self {
+        are_inside: true,
+        taps: [u32::MAX; MOST_TAPS],
+    };
+}
+
+type Of<const SET: u8> = <Set<SET> as HasVector>::Vector;
 
 impl LineByLine {
     /// Nothing if the shape is not computed here. No size is zero.
@@ -49,8 +63,7 @@ impl LineByLine {
             && dilation == [1, 1];
         let vector = |at: usize| {
             let mut lanes = Columns {
-                are_inside: true,
-                output: bits(LANES, |i| at + i < columns) as u16,
+                are_inside: at + LANES <= columns,
                 taps: [0; MOST_TAPS],
             };
             for tap in 0..taps {
@@ -63,25 +76,44 @@ impl LineByLine {
                 lanes.taps[tap] = bits(stride * LANES, inside);
                 lanes.are_inside &= lanes.taps[tap].count_ones() as usize == stride * LANES;
             }
-            lanes.are_inside &= lanes.output == u16::MAX;
             lanes
         };
-        is_here.then(|| Self {
+        if !is_here {
+            return None;
+        }
+        let vectors: Vec<Columns> = (0..columns).step_by(LANES).map(vector).collect();
+        let inside = vectors.iter().filter(|lanes| lanes.are_inside).count();
+        Some(Self {
             shape,
-            vectors: (0..columns).step_by(LANES).map(vector).collect(),
+            padded: (3 * inside <= 2 * vectors.len()).then(|| Padded::new(shape)),
+            vectors,
         })
     }
 
-    /// Computes one channel.
+    /// Numbers that [`run`](Self::run) needs as scratch memory.
+    pub(super) fn scratch(&self) -> usize {
+        match (&self.padded, InstructionSet::in_use()) {
+            (None, _) | (_, InstructionSet::Avx512) => 0,
+            (Some(padded), _) => padded.scratch,
+        }
+    }
+
+    /// Computes one channel. `scratch` is zero before the first channel, and left to this method until the last.
     ///
     /// # Panics
     /// If a length does not fit.
-    pub(super) fn run(&self, x: Lines<'_>, kernel: Kernel<'_>, out: &mut [f32]) {
+    pub(super) fn run(
+        &self,
+        x: Lines<'_>,
+        kernel: Kernel<'_>,
+        scratch: &mut [f32],
+        out: &mut [f32],
+    ) {
         let ([height, width], [lines, columns]) = (self.shape.map, self.shape.output);
         assert!(x.line >= width && x.numbers.len() >= (height - 1) * x.line + width);
         assert!(kernel.weights.len() == self.shape.kernel[0] * self.shape.kernel[1]);
         assert!(out.len() >= lines * columns);
-        channel(self, x, kernel, out);
+        channel(self, x, kernel, &mut scratch[..self.scratch()], out);
     }
 }
 
@@ -99,7 +131,7 @@ fn split(tap: usize, taps: usize, stride: usize) -> (isize, bool) {
 }
 
 vectorised! {
-    fn channel(layout: &LineByLine, x: Lines<'_>, kernel: Kernel<'_>, out: &mut [f32]) = channel_body;
+    fn channel(layout: &LineByLine, x: Lines<'_>, kernel: Kernel<'_>, scratch: &mut [f32], out: &mut [f32]) = channel_body;
 }
 
 #[inline(always)]
@@ -107,23 +139,67 @@ fn channel_body<const SET: u8>(
     layout: &LineByLine,
     x: Lines<'_>,
     kernel: Kernel<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) where
+    Set<SET>: HasVector,
+{
+    let [height, _] = layout.shape.map;
+    let mut source = Source {
+        first: x.numbers.as_ptr(),
+        line: x.line,
+        height,
+    };
+    match &layout.padded {
+        Some(padded) if SET != AVX512 => {
+            source.first = padded.fill::<SET>(x, scratch);
+            source.line = padded.line;
+            lines_of::<SET, true>(layout, source, kernel, out);
+        }
+        _ => lines_of::<SET, false>(layout, source, kernel, out),
+    }
+}
+
+/// The lines of a map, or of a copy with zeros between them.
+#[derive(Clone, Copy)]
+struct Source {
+    first: *const f32,
+    /// Numbers from a line to the next.
+    line: usize,
+    /// How many there are.
+    height: usize,
+}
+
+/// `PADDED`: there are zeros between lines, or what else lanes may read that are not used.
+#[inline(always)]
+fn lines_of<const SET: u8, const PADDED: bool>(
+    layout: &LineByLine,
+    source: Source,
+    kernel: Kernel<'_>,
     out: &mut [f32],
 ) where
     Set<SET>: HasVector,
 {
     match (layout.shape.kernel[0], layout.shape.stride[0]) {
-        (3, 1) => lines::<SET, 3, 1, 4, 6>(layout, x, kernel, out),
-        (3, _) => lines::<SET, 3, 2, 5, 9>(layout, x, kernel, out),
-        (_, 1) => lines::<SET, 5, 1, 6, 8>(layout, x, kernel, out),
-        (_, _) => lines::<SET, 5, 2, 7, 11>(layout, x, kernel, out),
+        (3, 1) => lines::<SET, PADDED, 3, 1, 4, 6>(layout, source, kernel, out),
+        (3, _) => lines::<SET, PADDED, 3, 2, 5, 9>(layout, source, kernel, out),
+        (_, 1) => lines::<SET, PADDED, 5, 1, 6, 8>(layout, source, kernel, out),
+        (_, _) => lines::<SET, PADDED, 5, 2, 7, 11>(layout, source, kernel, out),
     }
 }
 
 /// `K` taps a side, stride `S`: two lines of the output depend on `OF_TWO` lines of the input, four on `OF_FOUR`.
 #[inline(always)]
-fn lines<const SET: u8, const K: usize, const S: usize, const OF_TWO: usize, const OF_FOUR: usize>(
+fn lines<
+    const SET: u8,
+    const PADDED: bool,
+    const K: usize,
+    const S: usize,
+    const OF_TWO: usize,
+    const OF_FOUR: usize,
+>(
     layout: &LineByLine,
-    x: Lines<'_>,
+    source: Source,
     kernel: Kernel<'_>,
     out: &mut [f32],
 ) where
@@ -134,89 +210,99 @@ fn lines<const SET: u8, const K: usize, const S: usize, const OF_TWO: usize, con
         &std::array::from_fn(|j| std::array::from_fn(|t| kernel.weights[j * K + t]));
     let mut y = 0;
     while y < lines {
-        let together = if SET == AVX512 && lines - y > 2 { 4 } else { 2 };
-        let out = &mut out[y * columns..lines.min(y + together) * columns];
+        let left = lines - y;
+        let together = if SET == AVX512 && left > 2 { 4 } else { 2 };
+        let group = Group {
+            vectors: &layout.vectors,
+            source,
+            above: layout.shape.padding[0],
+            y,
+            weights,
+            bias: kernel.bias,
+            relu: kernel.relu,
+            out: out[y * columns..].as_mut_ptr(),
+            count: left,
+            columns,
+        };
         if together == 4 {
-            group::<SET, K, S, 4, OF_FOUR>(layout, x, kernel, weights, y, out);
+            group.compute::<SET, PADDED, S, 4, OF_FOUR>();
         } else {
-            group::<SET, K, S, 2, OF_TWO>(layout, x, kernel, weights, y, out);
+            group.compute::<SET, PADDED, S, 2, OF_TWO>();
         }
         y += together;
     }
 }
 
-/// Computes `L` lines from `y` on, or those that there are.
-#[inline(always)]
-fn group<const SET: u8, const K: usize, const S: usize, const L: usize, const ROWS: usize>(
-    layout: &LineByLine,
-    x: Lines<'_>,
-    kernel: Kernel<'_>,
-    weights: &[[f32; K]; K],
+/// Lines of an output.
+struct Group<'a, const K: usize> {
+    vectors: &'a [Columns],
+    source: Source,
+    /// Lines of zeros above.
+    above: usize,
+    /// The first line.
     y: usize,
-    out: &mut [f32],
-) where
-    Set<SET>: HasVector,
-{
-    let height = layout.shape.map[0];
-    let group = Group::<K, L, ROWS> {
-        rows: std::array::from_fn(|j| match (S * y + j).checked_sub(layout.shape.padding[0]) {
-            Some(line) if line < height => x.numbers[line * x.line..].as_ptr(),
-            _ => std::ptr::null(),
-        }),
-        weights,
-        bias: kernel.bias,
-        relu: kernel.relu,
-        out,
-        count: L.min(layout.shape.output[0] - y),
-        columns: layout.shape.output[1],
-    };
-    group.compute::<SET, S>(&layout.vectors);
-}
-
-/// `L` lines of an output, or the last ones.
-struct Group<'a, const K: usize, const L: usize, const ROWS: usize> {
-    /// The lines of the input that they depend on; null outside the map.
-    rows: [*const f32; ROWS],
     weights: &'a [[f32; K]; K],
     bias: f32,
     relu: bool,
-    /// `count` lines of `columns` numbers.
-    out: &'a mut [f32],
+    /// `count` lines of `columns` numbers, or more.
+    out: *mut f32,
     count: usize,
     columns: usize,
 }
 
-impl<const K: usize, const L: usize, const ROWS: usize> Group<'_, K, L, ROWS> {
+impl<const K: usize> Group<'_, K> {
+    /// Computes `L` lines, or those that there are. They depend on `ROWS` lines of the input.
     #[inline(always)]
-    fn compute<const SET: u8, const S: usize>(self, vectors: &[Columns])
-    where
+    fn compute<
+        const SET: u8,
+        const PADDED: bool,
+        const S: usize,
+        const L: usize,
+        const ROWS: usize,
+    >(
+        &self,
+    ) where
         Set<SET>: HasVector,
     {
-        for (i, lanes) in vectors.iter().enumerate() {
-            let at = i * LANES;
-            let sums = if lanes.are_inside {
-                self.sums::<<Set<SET> as HasVector>::Vector, S, true>(at, lanes)
+        // Null outside the map.
+        let rows: [*const f32; ROWS] =
+            std::array::from_fn(|j| match (S * self.y + j).checked_sub(self.above) {
+                Some(line) if line < self.source.height => {
+                    self.source.first.wrapping_add(line * self.source.line)
+                }
+                _ => std::ptr::null(),
+            });
+        for (i, at) in (0..self.columns).step_by(LANES).enumerate() {
+            let count = LANES.min(self.columns - at);
+            let lanes = if PADDED {
+                &Columns::INSIDE
             } else {
-                self.sums::<<Set<SET> as HasVector>::Vector, S, false>(at, lanes)
+                &self.vectors[i]
+            };
+            let sums = if PADDED || lanes.are_inside {
+                self.sums::<Of<SET>, S, L, ROWS, true>(&rows, at, lanes)
+            } else {
+                self.sums::<Of<SET>, S, L, ROWS, false>(&rows, at, lanes)
             };
             for (line, sum) in sums.into_iter().enumerate().take(self.count) {
-                // SAFETY: the lanes inside the output are inside its line.
+                // SAFETY: so many columns are inside the output's line.
                 unsafe {
-                    let to = self.out.as_mut_ptr().add(line * self.columns + at);
-                    if lanes.are_inside {
+                    let to = self.out.add(line * self.columns + at);
+                    if count == LANES {
                         sum.store(to);
                     } else {
-                        sum.store_some(to, <Set<SET> as HasVector>::Vector::mask(lanes.output));
+                        sum.store_first(to, count);
                     }
                 }
             }
         }
     }
 
-    /// Sixteen columns of each line. `INSIDE`: all that they depend on is inside the map.
+    /// Sixteen columns of each line. `INSIDE`: all that they depend on may be loaded.
     #[inline(always)]
-    fn sums<V: Vector, const S: usize, const INSIDE: bool>(
+    fn sums<V: Vector, const S: usize, const L: usize, const ROWS: usize, const INSIDE: bool>(
         &self,
+        rows: &[*const f32; ROWS],
         at: usize,
         lanes: &Columns,
     ) -> [V; L] {
@@ -226,8 +312,8 @@ impl<const K: usize, const L: usize, const ROWS: usize> Group<'_, K, L, ROWS> {
         // whether it depends on that of the input.
         macro_rules! add_rows {
             ($($j:literal)*) => {
-                $(if $j < ROWS {
-                    self.add_row::<V, S, INSIDE>($j, at, lanes, &mut sums);
+                $(if $j < ROWS && !rows[$j].is_null() {
+                    self.add_row::<V, S, L, INSIDE>(rows[$j], $j, at, lanes, &mut sums);
                 })*
             };
         }
@@ -238,24 +324,22 @@ impl<const K: usize, const L: usize, const ROWS: usize> Group<'_, K, L, ROWS> {
         sums
     }
 
-    /// Adds the products of the `j`th line of the input, which may be outside the map, to the lines of the output that depend on it.
+    /// Adds the products of the `j`th line of the input to the lines of the output that depend on it.
     #[inline(always)]
-    fn add_row<V: Vector, const S: usize, const INSIDE: bool>(
+    fn add_row<V: Vector, const S: usize, const L: usize, const INSIDE: bool>(
         &self,
+        row: *const f32,
         j: usize,
         at: usize,
         lanes: &Columns,
         sums: &mut [V; L],
     ) {
-        if self.rows[j].is_null() {
-            return;
-        }
         for t in 0..K {
             let (column, is_odd) = split(t, K, S);
-            let from = self.rows[j].wrapping_add(S * at).wrapping_offset(column);
+            let from = row.wrapping_add(S * at).wrapping_offset(column);
             let load = |half: usize| {
                 let from = from.wrapping_add(half * LANES);
-                // SAFETY: a row is readable inside the map, and what is outside is not loaded.
+                // SAFETY: a row is readable inside the map, and what is outside is not loaded; a copy is readable behind its lines, too.
                 unsafe {
                     if INSIDE {
                         V::load(from)
