@@ -142,9 +142,9 @@ fn check_sums(sums: &Sums, arena: usize) -> Result<(), String> {
         sums.block == 1 || sums.block == BLOCK,
         "a block has another number of targets than 1 or 4",
     )?;
-    let blocks = targets.div_ceil(sums.block);
-    let places = blocks * sums.block;
-    let fits = sums.channels.len() == places && sums.bias.len() == places;
+    let places = sums.channels.len();
+    let blocks = places / sums.block;
+    let fits = places.is_multiple_of(sums.block) && sums.bias.len() == places;
     require(fits, "there are other numbers of biases and targets")?;
     let mut seen = vec![false; targets];
     for &channel in sums.channels.iter().filter(|&&channel| channel != u32::MAX) {

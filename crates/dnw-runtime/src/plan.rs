@@ -294,7 +294,7 @@ pub struct Sums {
     pub map: [usize; 2],
     /// Numbers of a row from one line of the sums to the next; their width if rows are maps.
     pub line: usize,
-    /// The channel that each target of each block is, in `to`; those of a last block that has fewer targets repeat none and are `u32::MAX`.
+    /// The channel that each target of each block is, in `to`; `u32::MAX` where a block has fewer targets.
     pub channels: Vec<u32>,
     /// Where the output lies.
     pub to: Maps,

@@ -57,7 +57,8 @@ impl Emitter<'_> {
         });
         let entries = node.shape[0] * channels.len() * taps;
         let reason = blocked.reason(entries);
-        let places = blocked.channels.len();
+        let then = conv.then.as_ref();
+        let then = then.map(|then| kernels(then, node.relu, &blocked.channels));
         let sums = Sums {
             block: blocked.block,
             rows,
@@ -71,10 +72,7 @@ impl Emitter<'_> {
             to,
             residual: residual.unwrap_or_default(),
             relu,
-            then: conv
-                .then
-                .as_ref()
-                .map(|then| kernels(then, node.relu, places)),
+            then,
         };
         self.push(&node.layer, reason, plan::Op::Sums(sums));
         to
@@ -136,18 +134,28 @@ impl Emitter<'_> {
     }
 }
 
-/// The depthwise convolution that follows, with zeros for targets of a last block that are none.
-fn kernels(then: &Then, relu: bool, places: usize) -> Kernels {
+/// The depthwise convolution that follows, with zeros where a block has no target.
+fn kernels(then: &Then, relu: bool, channels: &[u32]) -> Kernels {
     let taps = then.window.kernel[0] * then.window.kernel[1];
     let mut kernels = Kernels {
         window: then.window,
-        weights: floats(&then.weights),
-        bias: floats(&then.bias),
+        weights: vec![0.0; channels.len() * taps],
+        bias: biases(&then.bias, channels),
         relu,
     };
-    kernels.weights.resize(places * taps, 0.0);
-    kernels.bias.resize(places, 0.0);
+    let weights = floats(&then.weights);
+    for (own, &channel) in kernels.weights.chunks_mut(taps).zip(channels) {
+        if channel != u32::MAX {
+            own.copy_from_slice(&weights[channel as usize * taps..][..taps]);
+        }
+    }
     kernels
+}
+
+/// The bias of each of these channels; zero for what is none.
+fn biases(bias: &[f64], channels: &[u32]) -> Vec<f32> {
+    let of = |&channel: &u32| bias.get(channel as usize).map_or(0.0, |&bias| bias as f32);
+    channels.iter().map(of).collect()
 }
 
 /// Edges in the order of the kernel.
@@ -166,58 +174,48 @@ impl Blocked {
     /// `number` is the row that an edge reads.
     fn new(conv: &Conv, blocks: bool, number: impl Fn(&Edge) -> u32) -> Self {
         let edges = conv.edges.iter().map(Vec::len).sum();
+        let quads = in_fours(conv, &number);
         // The rows of four targets, with the weight of each.
-        let quads: Vec<BTreeMap<u32, [f32; BLOCK]>> = conv
-            .edges
-            .chunks(BLOCK)
+        let rows: Vec<BTreeMap<u32, [f32; BLOCK]>> = quads
+            .iter()
             .map(|targets| {
                 let mut rows = BTreeMap::new();
-                for (i, edges) in targets.iter().enumerate() {
-                    for edge in edges {
+                for (i, &target) in targets.iter().enumerate() {
+                    for edge in conv.edges.get(target as usize).into_iter().flatten() {
                         rows.entry(number(edge)).or_insert([0.0; BLOCK])[i] = edge.weight as f32;
                     }
                 }
                 rows
             })
             .collect();
-        let shared = quads.iter().map(BTreeMap::len).sum();
-        let block = if blocks && prefers_blocks(edges, shared) {
-            BLOCK
-        } else {
-            1
+        let shared = rows.iter().map(BTreeMap::len).sum();
+        let is_blocked = blocks && prefers_blocks(edges, shared);
+        let channels = match is_blocked {
+            true => quads.into_flattened(),
+            false => (0..conv.edges.len() as u32).collect(),
         };
-        let targets = conv.edges.len();
-        let places = targets.next_multiple_of(block);
         let mut blocked = Self {
-            block,
+            block: if is_blocked { BLOCK } else { 1 },
             starts: vec![0],
             terms: Vec::new(),
             weights: Vec::new(),
-            bias: conv
-                .bias
-                .iter()
-                .map(|&x| x as f32)
-                .chain(std::iter::repeat(0.0))
-                .take(places)
-                .collect(),
-            channels: (0..places)
-                .map(|i| if i < targets { i as u32 } else { u32::MAX })
-                .collect(),
+            bias: biases(&conv.bias, &channels),
+            channels,
             edges,
             shared,
         };
-        if block == 1 {
+        if is_blocked {
+            for rows in &rows {
+                blocked.terms.extend(rows.keys());
+                blocked.weights.extend(rows.values().flatten());
+                blocked.starts.push(blocked.terms.len() as u32);
+            }
+        } else {
             for edges in &conv.edges {
                 blocked.terms.extend(edges.iter().map(&number));
                 blocked
                     .weights
                     .extend(edges.iter().map(|edge| edge.weight as f32));
-                blocked.starts.push(blocked.terms.len() as u32);
-            }
-        } else {
-            for rows in &quads {
-                blocked.terms.extend(rows.keys());
-                blocked.weights.extend(rows.values().flatten());
                 blocked.starts.push(blocked.terms.len() as u32);
             }
         }
@@ -236,4 +234,36 @@ impl Blocked {
             "{edges} of {entries} entries are real ({percent:.1} %); four targets at once would read {shared} rows: {way}"
         )
     }
+}
+
+/// All targets in blocks: those that read the same rows together, the others as they follow each other. What fills a block up is `u32::MAX`.
+///
+/// A wiring that was trained in blocks of four has lost some targets since, because nothing reads them. Where the next target lies is therefore
+/// no guide to its block.
+fn in_fours(conv: &Conv, number: impl Fn(&Edge) -> u32) -> Vec<[u32; BLOCK]> {
+    let mut alike: BTreeMap<Vec<u32>, Vec<u32>> = BTreeMap::new();
+    for (target, edges) in conv.edges.iter().enumerate() {
+        let mut rows: Vec<u32> = edges.iter().map(&number).collect();
+        rows.sort_unstable();
+        alike.entry(rows).or_default().push(target as u32);
+    }
+    let mut others = Vec::new();
+    let mut quads = Vec::new();
+    for targets in alike.values() {
+        let (own, left) = targets.split_at(match targets.len() % BLOCK {
+            1 => targets.len() - 1,
+            _ => targets.len(),
+        });
+        quads.extend(own.chunks(BLOCK).map(quad));
+        others.extend_from_slice(left);
+    }
+    others.sort_unstable();
+    quads.extend(others.chunks(BLOCK).map(quad));
+    // As targets follow each other, so do their outputs in memory.
+    quads.sort_unstable();
+    quads
+}
+
+fn quad(targets: &[u32]) -> [u32; BLOCK] {
+    std::array::from_fn(|i| targets.get(i).copied().unwrap_or(u32::MAX))
 }

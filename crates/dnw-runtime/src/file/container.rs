@@ -13,7 +13,7 @@ pub(super) const MAGIC: [u8; 8] = *b"\x89DNW\r\n\x1a\n";
 
 /// Major and minor. A reader refuses a newer major version. A newer minor version adds sections, which a reader skips if they are marked as
 /// optional.
-pub(super) const VERSION: [u16; 2] = [1, 1];
+pub(super) const VERSION: [u16; 2] = [1, 2];
 
 /// Magic number, version, number of sections, length of the file.
 const HEADER: usize = 24;

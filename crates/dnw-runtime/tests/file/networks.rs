@@ -202,9 +202,14 @@ fn sums(
     residual: Option<Maps>,
 ) -> Sums {
     let block = [1, BLOCK][random.below(2)];
-    let blocks = to.shape[0].div_ceil(block);
+    // Blocks may have fewer targets, anywhere.
+    let full = to.shape[0].div_ceil(block);
+    let blocks = full + if block == BLOCK { random.below(3) } else { 0 };
+    let mut channels: Vec<u32> = (0..to.shape[0] as u32).collect();
+    while channels.len() < blocks * block {
+        channels.insert(random.below(channels.len() + 1), u32::MAX);
+    }
     let [starts, terms] = members(random, blocks, rows.len(), 3);
-    let channel = |i: usize| if i < to.shape[0] { i as u32 } else { u32::MAX };
     Sums {
         block,
         weights: random.weights(terms.len() * block),
@@ -214,7 +219,7 @@ fn sums(
         bias: random.weights(blocks * block),
         map: [to.shape[1], to.shape[2]],
         line,
-        channels: (0..blocks * block).map(channel).collect(),
+        channels,
         to,
         residual: residual.map_or_else(Vec::new, |maps| {
             let starts = (0..to.shape[0]).map(|channel| maps.at + channel * maps.stride);

@@ -42,7 +42,7 @@ pub(super) fn shared_rows(sums: &Sums) -> Option<SharedRows> {
         .iter()
         .map(|row| rows.partition_point(|r| r < row));
     let places: Vec<usize> = places.collect();
-    let blocks = targets.div_ceil(BLOCK);
+    let blocks = sums.channels.len().div_ceil(BLOCK);
     let shared = SharedRows::new(&rows, vectors, blocks, |block, weights| {
         // The blocks of the plan that are targets of this block.
         let own = match sums.block {
