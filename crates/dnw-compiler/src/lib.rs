@@ -58,6 +58,8 @@ pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
     let mut graph = lower::lower(pruned.as_ref().unwrap_or(circuit));
     if passes.fuse {
         groups::merge_groups(&mut graph);
+        passes::fuse_constant_channels(&mut graph);
+        passes::merge_sums(&mut graph);
     }
     if passes.fold_norms {
         passes::fuse_constants(&mut graph);
@@ -73,6 +75,8 @@ pub fn compile(circuit: &Circuit, input: Input, passes: Passes) -> Plan {
         passes::remove_identities(&mut graph);
     }
     if passes.fuse {
+        // With the norms behind them folded, more sums are of convolutions.
+        passes::merge_sums(&mut graph);
         passes::fuse_constant_channels(&mut graph);
         passes::fuse(&mut graph);
     }

@@ -1,11 +1,13 @@
 //! Passes over the graph.
 
+mod added;
 mod gates;
 
 use std::collections::BTreeSet;
 
 use crate::cost;
 use crate::graph::{Conv, Graph, Op, Then};
+pub(crate) use added::merge_sums;
 pub(crate) use gates::{fuse_gates, remove_identities};
 
 /// Which optimisations are made. All but `strips` are by default; each can be switched off, to find out what it is worth or whether it is at fault.
@@ -16,7 +18,7 @@ pub struct Passes {
     pub prune: bool,
     /// Folds norms into the layers before them.
     pub fold_norms: bool,
-    /// Fuses sums and ReLUs into the layers before them.
+    /// Makes a sum of convolutions one convolution, and fuses other sums and ReLUs into the layers before them.
     pub fuse: bool,
     /// Lets a depthwise convolution follow a sparse one strip by strip, while its input is in the cache. Not by default: where it was measured,
     /// with 1 MiB of level 2 cache, it gained nothing (docs/performance.md).

@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod random;
 
+mod added;
 mod gates;
 mod passes;
 mod residual;

@@ -38,11 +38,11 @@ pub struct Wide {
     pub seed: u64,
 }
 
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     /// From 0 to 1.
-    fn next(&mut self) -> f64 {
+    pub fn next(&mut self) -> f64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -50,7 +50,7 @@ impl Random {
         (self.0 >> 40) as f64 / (1u64 << 24) as f64
     }
 
-    fn weights(&mut self, count: usize) -> Vec<f32> {
+    pub fn weights(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| (self.next() - 0.5) as f32).collect()
     }
 
