@@ -5,9 +5,11 @@ Needs: torch, onnx, onnxruntime, numpy, MNN (`onnx_requirements.txt`).
   python onnx_models.py write --out DIR [--models dnw-x0.225,tiny-static]   # NAME.pt, NAME.onnx, NAME.input of each
   python onnx_models.py answer --out DIR --model dnw-x0.225 --runtime onnxruntime --threads 1 --batch 1
 
-A network `mnist` is what `dnw export RUN --onnx` wrote, with an input of its own. The others: dense-xW is MobileNetV1 of width W; dnw-xW its chained graphs with the edges of that width; resnet50-N is ResNet-50 with N % of
-all weights pruned; tiny-static and tiny-discrete are the CIFAR classifiers. All have weights as drawn at first, with the masks written
-into them (NAME.onnx holds plain weights with zeros), and the norms' statistics of eight noise images, so that no layer's values vanish.
+A network `mnist` is what `dnw export RUN --onnx` wrote, with an input of its own. The others: dense-xW is MobileNetV1 of width W; dnw-xW its
+chained graphs with the edges of that width, dnw-xW-block-4 with as many edges in blocks of four targets of one source (those of the largest
+mean magnitude); resnet50-N is ResNet-50 with N % of all weights pruned; tiny-static and tiny-discrete are the CIFAR classifiers. All have
+weights as drawn at first, with the masks written into them (NAME.onnx holds plain weights with zeros), and the norms' statistics of eight
+noise images, so that no layer's values vanish.
 
 NAME.input is one image of noise, float32, channels first; a batch repeats it, and times are per image. `answer` prints a line of JSON when
 it is ready: name and version of the runtime, milliseconds from the file to a session and to the first result, bytes that the process needed
@@ -16,7 +18,7 @@ before and its logits of the image. Then it follows the protocol of `torch_dnw.p
 import argparse, json, os, re, resource, sys, time
 
 SIDE = {"tiny-static": 32, "tiny-discrete": 32, "mnist": 28}
-ALL = ["dense-x0.25", "dense-x0.5", "dnw-x0.225", "dnw-x0.49", "resnet50-0", "resnet50-90", "resnet50-95", "resnet50-98",
+ALL = ["dense-x0.25", "dense-x0.5", "dnw-x0.225", "dnw-x0.225-block-4", "dnw-x0.49", "resnet50-0", "resnet50-90", "resnet50-95", "resnet50-98",
        "tiny-static", "tiny-discrete"]
 IMAGES_OF_STATISTICS = 8
 
@@ -46,9 +48,12 @@ def dense_mobilenet(width, classes=1000):
     return nn.Sequential(layers)
 
 
+IN_BLOCKS = "-block-4"
+
+
 def build(name):
     import torch_dnw as peer
-    kind, _, number = name.rpartition("-")
+    kind, _, number = name.removesuffix(IN_BLOCKS).rpartition("-")
     if kind == "tiny":
         return peer.Tiny(number)
     if kind == "resnet50":
@@ -59,12 +64,24 @@ def build(name):
     return peer.MobileNet(1 - width, "dnw", 1000, 224)
 
 
-def write_masks(model):
+def best_blocks(weight, rate):
+    """`weight` with zeros but for the blocks of four targets with the largest mean magnitude, as many as fit into the edges that stay."""
+    import torch
+    targets, sources = weight.shape[:2]
+    edges = targets * sources - int(rate * targets * sources)
+    mean = weight.abs().reshape(targets // 4, 4, sources).mean(1)
+    mask = torch.zeros_like(mean)
+    mask.view(-1)[mean.view(-1).topk(edges // 4).indices] = 1
+    return weight * mask.repeat_interleave(4, 0).view_as(weight)
+
+
+def write_masks(model, name):
     """Zeroes hallucinated edges and makes the model a plain one that selects nothing."""
     import torch_dnw as peer
     for module in model.modules():
         if isinstance(module, (peer.Edges, peer.WiredWeight)):
-            module.weight.data = module.effective().detach()
+            weight = module.weight.detach()
+            module.weight.data = best_blocks(weight, module.rate) if name.endswith(IN_BLOCKS) else module.effective().detach()
             module.rule = "complete"
 
 
@@ -74,7 +91,7 @@ def write(args):
     for name in args.models.split(",") if args.models else ALL:
         torch.manual_seed(0)
         model, side = build(name), SIDE.get(name, 224)
-        write_masks(model)
+        write_masks(model, name)
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = None
@@ -119,8 +136,9 @@ def pytorch(path, threads, batch):
     torch.set_num_threads(threads)
 
     def start():
-        model = build(os.path.basename(path))
-        write_masks(model)
+        name = os.path.basename(path)
+        model = build(name)
+        write_masks(model, name)
         model.load_state_dict(torch.load(path + ".pt"))
         model.eval()
 
@@ -193,7 +211,7 @@ RUNTIMES = {"onnxruntime": onnxruntime, "pytorch": pytorch, "mnn": mnn}
 
 
 def network(name):
-    if not re.fullmatch(r"(dense|dnw)-x0?\.\d+|(dense|dnw)-x1|resnet50-\d\d?|tiny-(static|discrete)|mnist", name):
+    if not re.fullmatch(r"dense-x(0?\.\d+|1)|dnw-x(0?\.\d+|1)(-block-4)?|resnet50-\d\d?|tiny-(static|discrete)|mnist", name):
         raise argparse.ArgumentTypeError(f"there is no network `{name}`")
     return name
 

@@ -7,6 +7,8 @@ use clap::ValueEnum;
 pub enum Wired {
     #[value(name = "dnw-x0.225")]
     Mobilenet225,
+    #[value(name = "dnw-x0.225-block-4")]
+    Mobilenet225InBlocks,
     #[value(name = "dnw-x0.49")]
     Mobilenet490,
     #[value(name = "resnet50-90")]
@@ -35,6 +37,10 @@ impl Wired {
     pub fn recipe(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Mobilenet225 => ("imagenet-mobilenet-dnw-x0.225", &[]),
+            Self::Mobilenet225InBlocks => (
+                "imagenet-mobilenet-dnw-x0.225",
+                &["wiring.unit=block-4"],
+            ),
             Self::Mobilenet490 => ("imagenet-mobilenet-dnw-x0.49", &[]),
             Self::Resnet90 => ("imagenet-resnet50-all-90", &[]),
             Self::Resnet95 => ("imagenet-resnet50-all-90", &["wiring.density=0.05"]),
@@ -47,7 +53,7 @@ impl Wired {
     /// The dense network beside which it is measured.
     pub fn dense(self) -> Option<&'static str> {
         match self {
-            Self::Mobilenet225 => Some("dense-x0.25"),
+            Self::Mobilenet225 | Self::Mobilenet225InBlocks => Some("dense-x0.25"),
             Self::Mobilenet490 => Some("dense-x0.5"),
             Self::Resnet90 | Self::Resnet95 | Self::Resnet98 => Some("resnet50-0"),
             Self::TinyStatic | Self::TinyDiscrete => None,
@@ -69,6 +75,7 @@ impl Wired {
                 dense: Some(1.0),
                 masked: Some(22.0),
             },
+            Self::Mobilenet225InBlocks => dense(1.5),
             Self::Mobilenet490 => dense(1.0),
             Self::Resnet90 => dense(4.0),
             Self::Resnet95 => dense(6.0),
