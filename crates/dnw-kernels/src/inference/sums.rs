@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::activation::{Activation, activate_body};
-use crate::simd::{AVX512, LANES, multiply_add, vectorised};
+use crate::simd::{AVX2, AVX512, LANES, multiply_add, vectorised};
 
 /// Targets that share their rows in a block.
 pub const BLOCK: usize = 4;
@@ -126,8 +126,12 @@ fn quads_body<const SET: u8>(
     targets: &[Target],
     vectors: usize,
 ) {
-    // Accumulators for four targets: 24 of 32 registers with AVX-512, 8 of 16 narrower ones otherwise.
-    let most = if SET == AVX512 { 6 } else { 1 };
+    // Accumulators for four targets: 24 of 32 registers with AVX-512. With AVX2 12 of 16 narrower ones hold one and a half vectors.
+    let most = match SET {
+        AVX512 => 6,
+        AVX2 => 3,
+        _ => 1,
+    };
     let mut pieces = Pieces::new(sums, blocks, vectors, most);
     while let Some(piece) = pieces.next() {
         let offsets = &sums.offsets[piece.terms.clone()];
@@ -139,6 +143,15 @@ fn quads_body<const SET: u8>(
         // SAFETY: as the caller of `sum_rows` promises.
         unsafe {
             match piece.count {
+                3 if SET == AVX2 => {
+                    quad_halves::<SET>(sums, offsets, weights, targets, column);
+                    let column = column + 3 * HALF;
+                    quad_halves::<SET>(sums, offsets, weights, targets, column);
+                }
+                2 if SET == AVX2 => {
+                    quad_1::<SET>(sums, offsets, weights, targets, column);
+                    quad_1::<SET>(sums, offsets, weights, targets, column + LANES);
+                }
                 1 => quad_1::<SET>(sums, offsets, weights, targets, column),
                 2 => quad_2::<SET>(sums, offsets, weights, targets, column),
                 3 => quad_3::<SET>(sums, offsets, weights, targets, column),
@@ -252,25 +265,33 @@ impl<'a> Pieces<'a> {
 
 /// A vector.
 type Lanes = [f32; LANES];
+/// Numbers of a register of AVX2.
+const HALF: usize = LANES / 2;
 
 /// # Safety
-/// Sixteen numbers must be readable.
+/// So many numbers must be readable.
 #[inline(always)]
-unsafe fn load(from: *const f32) -> Lanes {
+unsafe fn load<const N: usize>(from: *const f32) -> [f32; N] {
     // SAFETY: as promised; an array of numbers has no other requirement than their alignment, and none here.
-    unsafe { from.cast::<Lanes>().read_unaligned() }
+    unsafe { from.cast::<[f32; N]>().read_unaligned() }
 }
 
-/// Adds the residual, applies the ReLU and writes a vector.
+/// Adds the residual, applies the ReLU and writes a vector or half of one.
 ///
 /// # Safety
 /// As for [`sum_rows`].
 #[inline(always)]
-unsafe fn store(mut sum: Lanes, sums: RowSums<'_>, target: Target, column: usize) {
+unsafe fn store<const N: usize>(
+    mut sum: [f32; N],
+    sums: RowSums<'_>,
+    target: Target,
+    column: usize,
+) {
     if target.residual != NONE {
         // SAFETY: as the caller promises.
-        let residual = unsafe { load(sums.source.add(target.residual as usize + column)) };
-        for i in 0..LANES {
+        let residual: [f32; N] =
+            unsafe { load(sums.source.add(target.residual as usize + column)) };
+        for i in 0..N {
             sum[i] += residual[i];
         }
     }
@@ -282,7 +303,7 @@ unsafe fn store(mut sum: Lanes, sums: RowSums<'_>, target: Target, column: usize
     // SAFETY: as the caller promises.
     unsafe {
         let out = sums.out.add(target.out as usize + column);
-        out.cast::<Lanes>().write_unaligned(sum);
+        out.cast::<[f32; N]>().write_unaligned(sum);
     };
 }
 
@@ -305,7 +326,7 @@ macro_rules! single {
                 let x = unsafe { source.add(offset as usize) };
                 $(
                     // SAFETY: as the caller promises.
-                    let row = unsafe { load(x.add($i * LANES)) };
+                    let row: Lanes = unsafe { load(x.add($i * LANES)) };
                     for i in 0..LANES {
                         $s[i] = multiply_add::<SET>(w, row[i], $s[i]);
                     }
@@ -356,7 +377,7 @@ macro_rules! quad {
                 let x = unsafe { source.add(offset as usize) };
                 $(
                     // SAFETY: as the caller promises.
-                    let row = unsafe { load(x.add($i * LANES)) };
+                    let row: Lanes = unsafe { load(x.add($i * LANES)) };
                     for i in 0..LANES {
                         $a[i] = multiply_add::<SET>(w[0], row[i], $a[i]);
                         $b[i] = multiply_add::<SET>(w[1], row[i], $b[i]);
@@ -382,4 +403,49 @@ quad! {
     quad_4: a0 b0 c0 d0 = 0 a1 b1 c1 d1 = 1 a2 b2 c2 d2 = 2 a3 b3 c3 d3 = 3;
     quad_5: a0 b0 c0 d0 = 0 a1 b1 c1 d1 = 1 a2 b2 c2 d2 = 2 a3 b3 c3 d3 = 3 a4 b4 c4 d4 = 4;
     quad_6: a0 b0 c0 d0 = 0 a1 b1 c1 d1 = 1 a2 b2 c2 d2 = 2 a3 b3 c3 d3 = 3 a4 b4 c4 d4 = 4 a5 b5 c5 d5 = 5;
+}
+
+/// Three halves of a vector of each of four targets, with twelve of sixteen registers as accumulators.
+///
+/// # Safety
+/// As for [`sum_rows`].
+#[inline(always)]
+unsafe fn quad_halves<const SET: u8>(
+    sums: RowSums<'_>,
+    offsets: &[u32],
+    weights: &[f32],
+    targets: &[Target],
+    column: usize,
+) {
+    type Half = [f32; HALF];
+    macro_rules! halves {
+        ($($s0:ident $s1:ident $s2:ident = $target:literal)*) => {
+            $(
+                let bias: Half = [targets[$target].bias; HALF];
+                let (mut $s0, mut $s1, mut $s2) = (bias, bias, bias);
+            )*
+            // SAFETY: as the caller promises.
+            let source = unsafe { sums.source.add(column) };
+            for (&offset, w) in offsets.iter().zip(weights.chunks_exact(BLOCK)) {
+                // SAFETY: as the caller promises.
+                let [x0, x1, x2]: [Half; 3] = unsafe {
+                    let x = source.add(offset as usize);
+                    [load(x), load(x.add(HALF)), load(x.add(2 * HALF))]
+                };
+                // One weight at a time, because four would need a register more than there are.
+                $(for i in 0..HALF {
+                    $s0[i] = multiply_add::<SET>(w[$target], x0[i], $s0[i]);
+                    $s1[i] = multiply_add::<SET>(w[$target], x1[i], $s1[i]);
+                    $s2[i] = multiply_add::<SET>(w[$target], x2[i], $s2[i]);
+                })*
+            }
+            $(if targets[$target].out != NONE {
+                for (i, sum) in [$s0, $s1, $s2].into_iter().enumerate() {
+                    // SAFETY: as the caller promises.
+                    unsafe { store(sum, sums, targets[$target], column + i * HALF) };
+                }
+            })*
+        };
+    }
+    halves!(a0 a1 a2 = 0 b0 b1 b2 = 1 c0 c1 c2 = 2 d0 d1 d2 = 3);
 }
