@@ -28,6 +28,9 @@ pub(crate) fn merge_sums(graph: &mut Graph) {
     }
 }
 
+/// More selections and concatenations between a convolution and a sum are not followed: a file may have any number.
+const MOST_VIEWS: usize = 32;
+
 /// What is added: targets of one convolution, which nobody else reads, and constants.
 struct Term {
     conv: usize,
@@ -36,7 +39,7 @@ struct Term {
     views: Vec<usize>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Channel {
     /// A target of the convolution.
     Target(usize),
@@ -49,14 +52,14 @@ impl Term {
         let (mut conv, mut views) = (None, Vec::new());
         let channels = channels(graph, node, readers, &mut conv, &mut views)?;
         let conv = conv.filter(|&conv| graph.output != conv)?;
-        let is_own = |channel: &usize| channels.contains(&Channel::Target(*channel));
+        let uses = uses(&channels, graph.nodes[conv].shape[0]);
         let mut others = (0..graph.nodes.len())
             .filter(|reader| !views.contains(reader))
             .filter(|&reader| graph.nodes[reader].inputs.contains(&conv));
         let are_apart = match views.is_empty() {
             true => readers[conv] == 1,
             false => others.all(|reader| match &graph.nodes[reader].op {
-                Op::Select(others) => !others.iter().any(is_own),
+                Op::Select(others) => others.iter().all(|&channel| uses[channel] == 0),
                 _ => false,
             }),
         };
@@ -66,6 +69,17 @@ impl Term {
             views,
         })
     }
+}
+
+/// How often each target of a convolution is one of these channels.
+fn uses(channels: &[Channel], targets: usize) -> Vec<usize> {
+    let mut uses = vec![0; targets];
+    for channel in channels {
+        if let Channel::Target(target) = channel {
+            uses[*target] += 1;
+        }
+    }
+    uses
 }
 
 /// The channels of a node, if they are constants and targets of one convolution, `conv`, and nobody else reads the nodes between: `views`.
@@ -87,7 +101,8 @@ fn channels(
     if let Some(values) = super::uniform(graph, node) {
         return Some(values.into_iter().map(Channel::Constant).collect());
     }
-    if readers[node] != 1 || !matches!(own.op, Op::Select(_) | Op::Concat) {
+    let is_view = readers[node] == 1 && matches!(own.op, Op::Select(_) | Op::Concat);
+    if !is_view || views.len() == MOST_VIEWS {
         return None;
     }
     views.push(node);
@@ -153,25 +168,33 @@ fn merge(graph: &mut Graph, at: usize, first: Term, last: Term) {
 
 /// Takes the targets of a term out of their convolution, and removes what nobody reads any more.
 fn take(graph: &mut Graph, term: &Term) -> Conv {
-    let Op::Conv(conv) = &graph.nodes[term.conv].op else {
+    let Op::Conv(conv) = &mut graph.nodes[term.conv].op else {
         unreachable!("a term is a convolution");
     };
-    let some = |channels: &[Channel]| {
+    let window = conv.window;
+    let mut uses = uses(&term.channels, conv.edges.len());
+    let left: Vec<usize> = (0..uses.len()).filter(|&i| uses[i] == 0).collect();
+    let mut some = |channels: &[Channel]| {
         let target = |channel: &Channel| match *channel {
-            Channel::Target(i) => (conv.edges[i].clone(), conv.bias[i]),
+            Channel::Target(i) => {
+                // Moved if they are not needed again: the same edges may be added to once for each of many levels.
+                uses[i] = uses[i].saturating_sub(1);
+                let edges = match uses[i] {
+                    0 => std::mem::take(&mut conv.edges[i]),
+                    _ => conv.edges[i].clone(),
+                };
+                (edges, conv.bias[i])
+            }
             Channel::Constant(value) => (Vec::new(), value),
         };
         let (edges, bias) = channels.iter().map(target).unzip();
         Conv {
             edges,
             bias,
-            window: conv.window,
+            window,
             then: None,
         }
     };
-    let left: Vec<usize> = (0..conv.edges.len())
-        .filter(|&i| !term.channels.contains(&Channel::Target(i)))
-        .collect();
     let taken = some(&term.channels);
     let targets: Vec<Channel> = left.iter().copied().map(Channel::Target).collect();
     let rest = some(&targets);
