@@ -37,10 +37,9 @@ impl Wired {
     pub fn recipe(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Mobilenet225 => ("imagenet-mobilenet-dnw-x0.225", &[]),
-            Self::Mobilenet225InBlocks => (
-                "imagenet-mobilenet-dnw-x0.225",
-                &["wiring.unit=block-4"],
-            ),
+            Self::Mobilenet225InBlocks => {
+                ("imagenet-mobilenet-dnw-x0.225", &["wiring.unit=block-4"])
+            }
             Self::Mobilenet490 => ("imagenet-mobilenet-dnw-x0.49", &[]),
             Self::Resnet90 => ("imagenet-resnet50-all-90", &[]),
             Self::Resnet95 => ("imagenet-resnet50-all-90", &["wiring.density=0.05"]),
