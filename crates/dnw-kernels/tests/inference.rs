@@ -1,8 +1,9 @@
 //! The kernels for inference, compared with plain loops on random shapes.
 
 use dnw_kernels::inference::{
-    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, MapLines, Matrix, NONE, NormMap, RowSums,
-    SharedRows, TOGETHER, Target, dense_rows, norm_maps, pad_lines, sum_rows, sum_rows_together,
+    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, MapLines, Matrix, NONE, NormMap, PoolShape,
+    RowSums, SharedRows, TOGETHER, Target, dense_rows, max_pool, norm_maps, pad_lines, sum_rows,
+    sum_rows_together,
 };
 use proptest::prelude::*;
 
@@ -455,5 +456,28 @@ proptest! {
             }));
         }
         close(&out, &expected, 40.0)?;
+    }
+
+    /// The window is the map, or larger.
+    #[test]
+    fn the_largest_pixel_of_a_map_is_that_of_a_plain_loop(
+        map in [1usize..12, 1usize..30],
+        beyond in [0usize..3, 0usize..3],
+        seed: u64,
+    ) {
+        let shape = PoolShape {
+            map,
+            output: [1, 1],
+            kernel: [map[0] + beyond[0], map[1] + beyond[1]],
+            stride: [1, 1],
+            padding: [0, 0],
+        };
+        let mut x = numbers(map[0] * map[1], seed);
+        if seed.is_multiple_of(4) {
+            x.iter_mut().for_each(|x| *x -= 2.0);
+        }
+        let mut out = [9.0];
+        max_pool(shape, &x, &mut vec![0.0; shape.scratch()], &mut out);
+        prop_assert_eq!(out[0], x.iter().copied().fold(f32::MIN, f32::max));
     }
 }

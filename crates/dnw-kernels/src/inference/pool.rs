@@ -1,6 +1,6 @@
 //! Maximum and average pools, channel by channel.
 
-use crate::simd::vectorised;
+use crate::simd::{LANES, vectorised};
 
 /// The windows of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,11 @@ impl PoolShape {
     pub fn scratch(&self) -> usize {
         let read = (self.output[1] - 1) * self.stride[1] + self.kernel[1];
         read.max(self.padding[1] + self.map[1])
+    }
+
+    /// Whether the one window is the whole map.
+    fn is_global(&self) -> bool {
+        self.output == [1, 1] && (0..2).all(|side| self.inside(side, 0) == self.map[side])
     }
 
     /// How many rows (of side 0) or columns (of side 1) of a window are inside the map.
@@ -59,12 +64,32 @@ vectorised! {
 #[inline(always)]
 fn max_body<const SET: u8>(shape: PoolShape, x: &[f32], columns: &mut [f32], out: &mut [f32]) {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
+    if shape.is_global() {
+        let [height, width] = shape.map;
+        out[0] = largest(&x[..height * width]);
+        return;
+    }
     combine(shape, x, columns, out, f32::NEG_INFINITY, larger);
 }
 
 #[inline(always)]
 fn sum_body<const SET: u8>(shape: PoolShape, x: &[f32], columns: &mut [f32], out: &mut [f32]) {
     combine(shape, x, columns, out, 0.0, |a, b| a + b);
+}
+
+/// The largest number, in two vectors at a time: one would wait for each comparison.
+#[inline(always)]
+fn largest(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 2 * LANES];
+    let chunks = x.chunks_exact(lanes.len());
+    let left = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = if x > *lane { x } else { *lane };
+        }
+    }
+    let all = lanes.iter().chain(left);
+    all.fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
 }
 
 /// Combines the lines of the windows of one line of the output, then the columns of each window. Windows of two or three lines or columns have
