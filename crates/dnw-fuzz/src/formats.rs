@@ -4,6 +4,7 @@ use crate::format::Format;
 
 mod checkpoints;
 mod data_sets;
+mod first_message;
 mod models;
 mod pictures;
 #[cfg(feature = "train")]
@@ -11,7 +12,9 @@ mod recipes;
 #[cfg(feature = "train")]
 mod runs;
 
-/// All formats.
+pub use first_message::{start_server, stop_server};
+
+/// All formats of files.
 pub fn all() -> Vec<Format> {
     let all = [
         checkpoints::PT,
@@ -36,7 +39,8 @@ pub fn all() -> Vec<Format> {
     all.to_vec()
 }
 
-/// The format of this name.
+/// The format of this name. One is no file: `first-message` is sent to a server, for which [`start_server`] must have been called.
 pub fn named(name: &str) -> Option<Format> {
-    all().into_iter().find(|format| format.name == name)
+    let mut formats = all().into_iter().chain([first_message::FIRST_MESSAGE]);
+    formats.find(|format| format.name == name)
 }

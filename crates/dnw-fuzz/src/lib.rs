@@ -7,6 +7,8 @@
 //! * `fuzz/` has a target of each format for `cargo fuzz`, which searches for inputs that reach new code;
 //! * `tests/corpus.rs` reads the files in `corpus/` in CI, and some thousand changed ones.
 //!
+//! `first-message` is no file but the first message of a client to `dnw serve`, which it sends to a server.
+//!
 //! A file may be refused, or be read as something else than it was. Reading must not panic, hang, or allocate more than
 //! [`Format::most_memory`] says.
 #![deny(missing_docs)]
@@ -32,7 +34,7 @@ mod plans;
 mod random;
 
 pub use format::{Format, Outcome};
-pub use formats::{all, named};
+pub use formats::{all, named, start_server, stop_server};
 
 /// Reads bytes as a file of a format, as they are and with right checksums; what a target of a coverage-guided fuzzer does.
 ///

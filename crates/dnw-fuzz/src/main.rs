@@ -4,6 +4,8 @@
 //! cargo run --release -p dnw-fuzz -- pt onnx --seconds 3600
 //! ```
 //!
+//! `first-message --program target/release/dnw` sends first messages to a server of that program.
+//!
 //! The cases depend on `--seed` alone. A case that panics, allocates too much or takes too long is written to `fuzz-failures/`, and the
 //! program ends with an error; `--case N` repeats it. Without a format all are tried, one after the other.
 
@@ -16,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use dnw_fuzz::{Format, Outcome, all, named};
+use dnw_fuzz::{Format, Outcome, all, named, start_server, stop_server};
 
 #[path = "../../dnw-checkpoint/tests/checkpoint/live_memory.rs"]
 mod live_memory;
@@ -44,6 +46,9 @@ struct Args {
     /// Only write the valid files of each format to a folder of its name in this folder, as a corpus for `cargo fuzz`
     #[arg(long, value_name = "FOLDER")]
     write_seeds: Option<PathBuf>,
+    /// For `first-message`: the `dnw` with the feature `remote` whose server is tried
+    #[arg(long, value_name = "DNW")]
+    program: Option<PathBuf>,
     /// Where inputs that fail are written
     #[arg(long, default_value = "fuzz-failures")]
     failures: PathBuf,
@@ -57,9 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let formats = match args.formats.is_empty() {
         true => all(),
         false => {
-            let known = all()
-                .iter()
-                .map(|format| format.name)
+            let files = all();
+            let names = files.iter().map(|format| format.name);
+            let known = names
+                .chain(["first-message"])
                 .collect::<Vec<_>>()
                 .join(", ");
             let find = |name: &String| {
@@ -72,13 +78,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(folder) = &args.write_seeds {
         return write_seeds(&formats, folder);
     }
+    match &args.program {
+        Some(program) => start_server(program)?,
+        None if formats.iter().any(|format| format.name == "first-message") => {
+            return Err(
+                "`first-message` needs `--program`, a `dnw` with the feature `remote`".into(),
+            );
+        }
+        None => {}
+    }
+    let tried = try_formats(formats, &args);
+    stop_server();
+    tried
+}
+
+fn try_formats(formats: Vec<Format>, args: &Args) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&args.failures)?;
     println!(
         "| format | files | read | refused | processor time, s | slowest, ms | most memory, kB |"
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for format in formats {
-        println!("{}", try_format(&format, &args)?);
+        println!("{}", try_format(&format, args)?);
     }
     // Only if nothing is in it.
     let _ = fs::remove_dir(&args.failures);
