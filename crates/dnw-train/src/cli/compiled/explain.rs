@@ -62,24 +62,36 @@ struct Row<'a> {
     roofline: f64,
 }
 
-/// The time of each step if all layers of single edges had been trained in blocks; `None` if there are none.
-fn time_in_blocks(file: &ModelFile, threads: usize, how_long: Duration) -> Option<Vec<f64>> {
+/// The time of each step of single edges if all these had been trained in blocks; `None` if there are none.
+fn time_in_blocks(
+    file: &ModelFile,
+    threads: usize,
+    how_long: Duration,
+) -> Option<Vec<Option<f64>>> {
     let mut plan = file.plan.clone();
-    let mut changed = false;
+    let mut changed = Vec::new();
     for step in &mut plan.steps {
-        if let Op::Sums(sums) = &mut step.op
-            && let Some(blocks) = in_blocks(sums)
-        {
-            *sums = blocks;
-            changed = true;
+        let blocks = match &step.op {
+            Op::Sums(sums) => in_blocks(sums),
+            _ => None,
+        };
+        changed.push(blocks.is_some());
+        if let Some(blocks) = blocks {
+            step.op = Op::Sums(blocks);
         }
     }
-    let model = Model::new(plan).ok().filter(|_| changed)?;
-    Some(step_times(&model, threads, how_long))
+    let model = Model::new(plan).ok().filter(|_| changed.contains(&true))?;
+    let times = step_times(&model, threads, how_long).into_iter();
+    let times = times.zip(changed);
+    Some(
+        times
+            .map(|(time, changed)| changed.then_some(time))
+            .collect(),
+    )
 }
 
 /// What would make the network faster, a sentence each.
-fn advice(rows: &[Row<'_>], blocks: Option<&[f64]>) -> Vec<String> {
+fn advice(rows: &[Row<'_>], blocks: Option<&[Option<f64>]>) -> Vec<String> {
     let total: f64 = rows.iter().map(|row| row.seconds).sum();
     let mut advice = Vec::new();
     let mut layers: Vec<(&str, f64)> = Vec::new();
@@ -107,7 +119,8 @@ fn advice(rows: &[Row<'_>], blocks: Option<&[f64]>) -> Vec<String> {
         let saved: Vec<(&str, f64)> = rows
             .iter()
             .zip(blocks)
-            .map(|(row, &seconds)| (row.layer, row.seconds - seconds))
+            // Other steps only differ by the accuracy of the measurement.
+            .filter_map(|(row, seconds)| Some((row.layer, row.seconds - (*seconds)?)))
             .filter(|(_, saved)| *saved > 0.0)
             .collect();
         let sum: f64 = saved.iter().map(|(_, saved)| saved).sum();
