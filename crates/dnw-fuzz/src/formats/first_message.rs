@@ -2,7 +2,7 @@
 //!
 //! No file: "reading" it is to send it to a server in a process of its own, with the right token in the valid one.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +15,8 @@ use crate::format::{Format, Outcome};
 pub(crate) const FIRST_MESSAGE: Format = Format::new("first-message", seeds, send, |_| 1 << 20);
 
 const TOKEN: &str = "correct horse battery";
+/// How long the server may say nothing until the connection is ended.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a connection may take.
 const LIMIT: Duration = Duration::from_secs(15);
 /// After so many messages the server is asked whether it still admits a client, and how much memory it uses.
@@ -109,26 +111,35 @@ fn send(message: &[u8]) -> Outcome {
 }
 
 impl Server {
-    /// Sends a first message and then the end of the connection. True if the server answers without an error.
+    /// Sends a first message. True if the server answers with its own `Init`.
     ///
     /// # Panics
     /// If the server does not accept or end the connection in time.
     fn admits(&self, message: &[u8]) -> bool {
         let mut stream = self.connect();
-        let close = [0x88, 0x80, 0, 0, 0, 0];
         // What is refused may be closed before it was written.
-        let _ = stream.write_all(&[&frame(message)[..], &close].concat());
-        let mut answer = Vec::new();
-        if let Err(error) = stream.read_to_end(&mut answer) {
-            let is_reset = error.kind() == std::io::ErrorKind::ConnectionReset;
-            assert!(is_reset, "the server does not end a connection: {error}");
+        let _ = stream.write_all(&frame(message));
+        let _ = stream.set_read_timeout(Some(PATIENCE));
+        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+        let mut is_closed = false;
+        loop {
+            match stream.read(&mut part) {
+                Ok(0) => return false,
+                Ok(read) => answer.extend_from_slice(&part[..read]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+                // It says nothing and waits for more.
+                Err(_) if !is_closed => {
+                    is_closed = true;
+                    let _ = stream.write_all(&[0x88, 0x80, 0, 0, 0, 0]);
+                    let _ = stream.set_read_timeout(Some(LIMIT));
+                }
+                Err(error) => panic!("the server does not end a connection: {error}"),
+            }
+            // MessagePack's text of four bytes, and a list behind it.
+            if answer.windows(6).any(|part| part == b"\xa4Init\x94") {
+                return true;
+            }
         }
-        let says = |text: &str| {
-            answer
-                .windows(text.len())
-                .any(|part| part == text.as_bytes())
-        };
-        !answer.is_empty() && !says("IncompatibleProtocol") && !says("Unauthorized")
     }
 
     /// A WebSocket connection to the route of clients.
