@@ -18,7 +18,7 @@ pub(crate) fn merge_sums(graph: &mut Graph) {
             continue;
         }
         let readers = graph.readers();
-        let terms = [first, last].map(|node| Term::new(graph, node, &readers));
+        let terms = [first, last].map(|node| Term::new(graph, at, node, &readers));
         let [Some(first), Some(last)] = terms else {
             continue;
         };
@@ -37,6 +37,8 @@ struct Term {
     channels: Vec<Channel>,
     /// The nodes between the convolution and the sum: they select and concatenate channels.
     views: Vec<usize>,
+    /// Who else reads the convolution: selections of other channels.
+    others: Vec<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -48,25 +50,26 @@ enum Channel {
 }
 
 impl Term {
-    fn new(graph: &Graph, node: usize, readers: &[usize]) -> Option<Self> {
+    /// A term of the sum `at`.
+    fn new(graph: &Graph, at: usize, node: usize, readers: &[usize]) -> Option<Self> {
         let (mut conv, mut views) = (None, Vec::new());
         let channels = channels(graph, node, readers, &mut conv, &mut views)?;
         let conv = conv.filter(|&conv| graph.output != conv)?;
         let uses = uses(&channels, graph.nodes[conv].shape[0]);
-        let mut others = (0..graph.nodes.len())
-            .filter(|reader| !views.contains(reader))
-            .filter(|&reader| graph.nodes[reader].inputs.contains(&conv));
-        let are_apart = match views.is_empty() {
-            true => readers[conv] == 1,
-            false => others.all(|reader| match &graph.nodes[reader].op {
-                Op::Select(others) => others.iter().all(|&channel| uses[channel] == 0),
-                _ => false,
-            }),
+        let is_other = |&reader: &usize| {
+            let reads = graph.nodes[reader].inputs.contains(&conv);
+            reads && reader != at && !views.contains(&reader)
         };
+        let others: Vec<usize> = (0..graph.nodes.len()).filter(is_other).collect();
+        let are_apart = others.iter().all(|&reader| match &graph.nodes[reader].op {
+            Op::Select(channels) => channels.iter().all(|&channel| uses[channel] == 0),
+            _ => false,
+        });
         are_apart.then_some(Self {
             conv,
             channels,
             views,
+            others,
         })
     }
 }
@@ -198,24 +201,18 @@ fn take(graph: &mut Graph, term: &Term) -> Conv {
     let taken = some(&term.channels);
     let targets: Vec<Channel> = left.iter().copied().map(Channel::Target).collect();
     let rest = some(&targets);
-    let reads = |&reader: &usize| {
-        !term.views.contains(&reader) && graph.nodes[reader].inputs.contains(&term.conv)
-    };
-    // But for the sum, if the convolution itself is the term.
-    let readers = (0..graph.nodes.len()).filter(|_| !term.views.is_empty());
-    let readers: Vec<usize> = readers.filter(reads).collect();
     for &view in &term.views {
         graph.nodes[view].op = Op::Removed;
         graph.nodes[view].inputs.clear();
     }
-    if readers.is_empty() {
+    if term.others.is_empty() {
         graph.nodes[term.conv].op = Op::Removed;
         graph.nodes[term.conv].inputs.clear();
         return taken;
     }
     graph.nodes[term.conv].op = Op::Conv(rest);
     graph.nodes[term.conv].shape[0] = left.len();
-    for reader in readers {
+    for &reader in &term.others {
         let Op::Select(channels) = &mut graph.nodes[reader].op else {
             unreachable!("other readers are selections");
         };

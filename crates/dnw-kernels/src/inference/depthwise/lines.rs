@@ -20,7 +20,7 @@ const MOST_TAPS: usize = 5;
 #[derive(Clone, Debug)]
 pub(super) struct LineByLine {
     shape: DepthwiseShape,
-    /// If most vectors depend on something outside the map.
+    /// If maps are copied.
     padded: Option<Padded>,
     /// The vectors of a line of the output.
     vectors: Vec<Columns>,
@@ -33,13 +33,6 @@ struct Columns {
     are_inside: bool,
     /// For each column of the kernel, which numbers are inside the map. For a stride of 2 there are 32, of which each second is used.
     taps: [u32; MOST_TAPS],
-}
-
-impl Columns {
-    const INSIDE: Self = Self {
-        are_inside: true,
-        taps: [u32::MAX; MOST_TAPS],
-    };
 }
 
 type Of<const SET: u8> = <Set<SET> as HasVector>::Vector;
@@ -83,19 +76,18 @@ impl LineByLine {
         }
         let vectors: Vec<Columns> = (0..columns).step_by(LANES).map(vector).collect();
         let inside = vectors.iter().filter(|lanes| lanes.are_inside).count();
+        let is_copied =
+            InstructionSet::in_use() != InstructionSet::Avx512 && 3 * inside <= 2 * vectors.len();
         Some(Self {
             shape,
-            padded: (3 * inside <= 2 * vectors.len()).then(|| Padded::new(shape)),
+            padded: is_copied.then(|| Padded::new(shape)),
             vectors,
         })
     }
 
     /// Numbers that [`run`](Self::run) needs as scratch memory.
     pub(super) fn scratch(&self) -> usize {
-        match (&self.padded, InstructionSet::in_use()) {
-            (None, _) | (_, InstructionSet::Avx512) => 0,
-            (Some(padded), _) => padded.scratch,
-        }
+        self.padded.map_or(0, |padded| padded.scratch)
     }
 
     /// Computes one channel. `scratch` is zero before the first channel, and left to this method until the last.
@@ -109,8 +101,8 @@ impl LineByLine {
         scratch: &mut [f32],
         out: &mut [f32],
     ) {
-        let ([height, width], [lines, columns]) = (self.shape.map, self.shape.output);
-        assert!(x.line >= width && x.numbers.len() >= (height - 1) * x.line + width);
+        let [lines, columns] = self.shape.output;
+        x.check(self.shape.map);
         assert!(kernel.weights.len() == self.shape.kernel[0] * self.shape.kernel[1]);
         assert!(out.len() >= lines * columns);
         channel(self, x, kernel, &mut scratch[..self.scratch()], out);
@@ -144,19 +136,21 @@ fn channel_body<const SET: u8>(
 ) where
     Set<SET>: HasVector,
 {
-    let [height, _] = layout.shape.map;
-    let mut source = Source {
-        first: x.numbers.as_ptr(),
-        line: x.line,
-        height,
-    };
-    match &layout.padded {
+    match layout.padded {
         Some(padded) if SET != AVX512 => {
-            source.first = padded.fill::<SET>(x, scratch);
-            source.line = padded.line;
+            let source = Source {
+                first: padded.fill::<SET>(x, scratch),
+                line: padded.line,
+            };
             lines_of::<SET, true>(layout, source, kernel, out);
         }
-        _ => lines_of::<SET, false>(layout, source, kernel, out),
+        _ => {
+            let source = Source {
+                first: x.numbers.as_ptr(),
+                line: x.line,
+            };
+            lines_of::<SET, false>(layout, source, kernel, out);
+        }
     }
 }
 
@@ -166,8 +160,6 @@ struct Source {
     first: *const f32,
     /// Numbers from a line to the next.
     line: usize,
-    /// How many there are.
-    height: usize,
 }
 
 /// `PADDED`: there are zeros between lines, or what else lanes may read that are not used.
@@ -213,9 +205,8 @@ fn lines<
         let left = lines - y;
         let together = if SET == AVX512 && left > 2 { 4 } else { 2 };
         let group = Group {
-            vectors: &layout.vectors,
+            layout,
             source,
-            above: layout.shape.padding[0],
             y,
             weights,
             bias: kernel.bias,
@@ -235,10 +226,8 @@ fn lines<
 
 /// Lines of an output.
 struct Group<'a, const K: usize> {
-    vectors: &'a [Columns],
+    layout: &'a LineByLine,
     source: Source,
-    /// Lines of zeros above.
-    above: usize,
     /// The first line.
     y: usize,
     weights: &'a [[f32; K]; K],
@@ -264,21 +253,18 @@ impl<const K: usize> Group<'_, K> {
     ) where
         Set<SET>: HasVector,
     {
+        let (above, height) = (self.layout.shape.padding[0], self.layout.shape.map[0]);
         // Null outside the map.
         let rows: [*const f32; ROWS] =
-            std::array::from_fn(|j| match (S * self.y + j).checked_sub(self.above) {
-                Some(line) if line < self.source.height => {
+            std::array::from_fn(|j| match (S * self.y + j).checked_sub(above) {
+                Some(line) if line < height => {
                     self.source.first.wrapping_add(line * self.source.line)
                 }
                 _ => std::ptr::null(),
             });
-        for (i, at) in (0..self.columns).step_by(LANES).enumerate() {
+        for (i, lanes) in self.layout.vectors.iter().enumerate() {
+            let at = i * LANES;
             let count = LANES.min(self.columns - at);
-            let lanes = if PADDED {
-                &Columns::INSIDE
-            } else {
-                &self.vectors[i]
-            };
             let sums = if PADDED || lanes.are_inside {
                 self.sums::<Of<SET>, S, L, ROWS, true>(&rows, at, lanes)
             } else {

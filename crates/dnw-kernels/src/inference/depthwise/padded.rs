@@ -20,14 +20,8 @@ const LEAD: usize = LANES;
 impl Padded {
     /// For square kernels and the same stride both ways. No size is zero.
     pub(super) fn new(shape: DepthwiseShape) -> Self {
-        let DepthwiseShape {
-            map: [height, width],
-            output: [_, columns],
-            kernel: [kernel, _],
-            stride: [stride, _],
-            padding: [_, left],
-            ..
-        } = shape;
+        let ([height, width], columns) = (shape.map, shape.output[1]);
+        let (kernel, stride, left) = (shape.kernel[1], shape.stride[1], shape.padding[1]);
         // Left of a line are the zeros right of the line before.
         let right = (stride * (columns - 1) + kernel).saturating_sub(left + width);
         // Lines begin at whole halves of vectors, which are loaded faster.
@@ -41,13 +35,16 @@ impl Padded {
     }
 
     /// Copies a map. Returns where its first pixel is.
+    ///
+    /// [`pad_lines`](super::super::pad_lines) would do it, but need not know that all numbers between lines are zero before: with it depthwise layers of 14
+    /// pixels a side take a fifth longer.
     #[inline(always)]
     pub(super) fn fill<const SET: u8>(&self, x: Lines<'_>, copy: &mut [f32]) -> *const f32
     where
         Set<SET>: HasVector,
     {
         let [height, width] = self.map;
-        assert!(x.numbers.len() >= (height - 1) * x.line + width);
+        x.check(self.map);
         assert!(copy.len() >= LEAD + (height - 1) * self.line + width + LANES);
         let (whole, left) = (width - width % LANES, width % LANES);
         for y in 0..height {

@@ -121,9 +121,8 @@ impl Planes {
         scratch: &mut [f32],
         out: &mut [f32],
     ) {
-        let [height, width] = self.shape.map;
         let [kh, kw] = self.shape.kernel;
-        assert!(x.line >= width && x.numbers.len() >= (height - 1) * x.line + width);
+        x.check(self.shape.map);
         assert!(kernel.weights.len() == kh * kw && scratch.len() >= self.scratch());
         let [sy, sx] = self.shape.stride;
         let (planes, apart) = scratch.split_at_mut(sy * sx * self.plane);

@@ -26,6 +26,14 @@ pub struct Lines<'a> {
     pub line: usize,
 }
 
+impl Lines<'_> {
+    /// # Panics
+    /// If these are not the lines of a map of this height and width.
+    pub(super) fn check(&self, [height, width]: [usize; 2]) {
+        assert!(self.line >= width && self.numbers.len() >= (height - 1) * self.line + width);
+    }
+}
+
 /// The kernel of a channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel<'a> {
