@@ -162,6 +162,9 @@ impl Vector for [f32; LANES] {
 }
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) use x86::store_few;
+
+#[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
@@ -389,7 +392,7 @@ mod x86 {
     /// # Safety
     /// The machine has AVX2, and so many numbers are writable.
     #[inline(always)]
-    unsafe fn store_few(x: __m256, mut to: *mut f32, count: usize) {
+    pub(crate) unsafe fn store_few(x: __m256, mut to: *mut f32, count: usize) {
         // SAFETY: as the caller promises.
         unsafe {
             let mut left = _mm256_castps256_ps128(x);

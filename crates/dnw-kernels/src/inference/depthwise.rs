@@ -1,11 +1,15 @@
 //! Depthwise convolutions, channel by channel.
 
+#[cfg(target_arch = "x86_64")]
+mod columns;
 mod flat;
 mod lines;
 mod padded;
 mod planes;
 mod shape;
 
+#[cfg(target_arch = "x86_64")]
+use columns::ByColumns;
 use flat::Flat;
 use lines::LineByLine;
 use planes::Planes;
@@ -17,6 +21,8 @@ pub struct Depthwise(Method);
 
 #[derive(Clone, Debug)]
 enum Method {
+    #[cfg(target_arch = "x86_64")]
+    ByColumns(ByColumns),
     /// Line by line if there is a gap between lines; the bits are the same.
     Flat(Flat, LineByLine),
     LineByLine(LineByLine),
@@ -37,6 +43,10 @@ impl Depthwise {
             shape.dilation,
         ];
         assert!(!sizes.concat().contains(&0), "an empty convolution");
+        #[cfg(target_arch = "x86_64")]
+        if let Some(columns) = ByColumns::new(shape) {
+            return Self(Method::ByColumns(columns));
+        }
         Self(match (Flat::new(shape), LineByLine::new(shape)) {
             (Some(flat), Some(lines)) => Method::Flat(flat, lines),
             (None, Some(lines)) => Method::LineByLine(lines),
@@ -47,6 +57,8 @@ impl Depthwise {
     /// Numbers that [`run`](Self::run) needs as scratch memory.
     pub fn scratch(&self) -> usize {
         match &self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Method::ByColumns(_) => 0,
             Method::Flat(_, lines) | Method::LineByLine(lines) => lines.scratch(),
             Method::Planes(planes) => planes.scratch(),
         }
@@ -60,6 +72,8 @@ impl Depthwise {
     /// If a length does not fit.
     pub fn run(&self, x: Lines<'_>, kernel: Kernel<'_>, scratch: &mut [f32], out: &mut [f32]) {
         match &self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Method::ByColumns(columns) => columns.run(x, kernel, out),
             Method::Flat(flat, _) if x.line == flat.width() => flat.run(x, kernel, out),
             Method::Flat(_, lines) | Method::LineByLine(lines) => {
                 lines.run(x, kernel, scratch, out);
