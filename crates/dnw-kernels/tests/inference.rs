@@ -159,6 +159,7 @@ impl Case {
         let start = memory.as_mut_ptr();
         let sums = RowSums {
             source: start,
+            residuals: start,
             out: start,
             starts: &self.starts,
             offsets: &self.offsets,

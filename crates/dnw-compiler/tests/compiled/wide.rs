@@ -42,19 +42,55 @@ proptest! {
 
     #[test]
     fn every_unit_computes_what_the_interpreter_computes(layer in layers()) {
-        let circuit = layer.circuit().unwrap();
-        let image = layer.image();
-        let expected = interpret(&circuit, &image).unwrap();
-        let largest = expected.iter().fold(1.0, |a: f64, b| a.max(b.abs()));
-        let found = run(&circuit, Passes::default(), 1, &image);
-        prop_assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(&expected) {
-            prop_assert!((f64::from(*found) - expected).abs() <= 1e-4 * largest, "{} instead of {}", found, expected);
-        }
-        for threads in [2, 3] {
-            prop_assert_eq!(&run(&circuit, Passes::default(), threads, &image), &found);
-        }
+        check(layer)?;
     }
+
+    #[test]
+    fn long_lines_are_what_the_interpreter_computes(layer in long_lines()) {
+        check(layer)?;
+    }
+}
+
+/// Layers of 3 x 3 whose output has lines of 96 numbers or more: multiples of sixteen are written line by line.
+fn long_lines() -> impl Strategy<Value = Wide> {
+    let width = prop::sample::select(vec![96usize, 100, 112, 192]);
+    let unit = prop::sample::select(UNITS.to_vec());
+    let sizes = (1usize..4, 1usize..14, 1usize..4);
+    let rest = (0.02..1.0f64, any::<bool>(), any::<u64>());
+    (unit, sizes, width, 1usize..3, rest).prop_map(
+        |(unit, (fours, targets, height), width, stride, (density, residual, seed))| Wide {
+            unit,
+            sources: 4 * fours,
+            targets: if residual { 4 * fours } else { targets },
+            kernel: 3,
+            stride,
+            map: [height, stride * width],
+            density,
+            residual,
+            seed,
+        },
+    )
+}
+
+fn check(layer: Wide) -> Result<(), TestCaseError> {
+    let circuit = layer.circuit().unwrap();
+    let image = layer.image();
+    let expected = interpret(&circuit, &image).unwrap();
+    let largest = expected.iter().fold(1.0, |a: f64, b| a.max(b.abs()));
+    let found = run(&circuit, Passes::default(), 1, &image);
+    prop_assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        prop_assert!(
+            (f64::from(*found) - expected).abs() <= 1e-4 * largest,
+            "{} instead of {}",
+            found,
+            expected
+        );
+    }
+    for threads in [2, 3] {
+        prop_assert_eq!(&run(&circuit, Passes::default(), threads, &image), &found);
+    }
+    Ok(())
 }
 
 /// So that the test above cannot miss them: which layers are summed in which way.

@@ -16,7 +16,7 @@ pub const NONE: u32 = u32::MAX;
 pub struct Target {
     /// Where its numbers are written, counted from `out`; [`NONE`] in the last block of a layer that has fewer targets.
     pub out: u32,
-    /// Where the numbers lie that are added, counted from `source`; or [`NONE`].
+    /// Where the numbers lie that are added, counted from `residuals`; or [`NONE`].
     pub residual: u32,
     /// Added to every number.
     pub bias: f32,
@@ -36,6 +36,8 @@ impl Target {
 pub struct RowSums<'a> {
     /// What the offsets of rows are counted from.
     pub source: *const f32,
+    /// What residuals are counted from.
+    pub residuals: *const f32,
     /// What outputs are counted from.
     pub out: *mut f32,
     /// For each block the number of terms before it; one more than there are blocks.
@@ -290,7 +292,7 @@ unsafe fn store<const N: usize>(
     if target.residual != NONE {
         // SAFETY: as the caller promises.
         let residual: [f32; N] =
-            unsafe { load(sums.source.add(target.residual as usize + column)) };
+            unsafe { load(sums.residuals.add(target.residual as usize + column)) };
         for i in 0..N {
             sum[i] += residual[i];
         }

@@ -136,7 +136,7 @@ pub(super) unsafe fn store_all<const SET: u8, const W: usize, const N: usize>(
             unsafe {
                 if target.residual != NONE {
                     let residual =
-                        Of::<SET>::load(sums.source.add(target.residual as usize + column));
+                        Of::<SET>::load(sums.residuals.add(target.residual as usize + column));
                     sum = sum.add_product(Of::<SET>::splat(1.0), residual);
                 }
                 if sums.relu {

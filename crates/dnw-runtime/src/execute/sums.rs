@@ -17,6 +17,9 @@ use shared::shared_rows;
 use strips::{Strip, strips};
 use together::Blocks;
 
+/// The fewest numbers of a line that is written without a copy: a loop over edges begins and ends for each line.
+const LONG_LINE: usize = 6 * VECTOR;
+
 /// Sums with the offset of each term.
 #[derive(Debug)]
 pub(super) struct PreparedSums {
@@ -68,6 +71,8 @@ enum Output {
     /// Vectors are written to the output at once: its lines follow each other, as those of rows do. So many vectors of each row, in strips of
     /// so many.
     Direct { vectors: usize, strip: usize },
+    /// As [`Direct`](Self::Direct), one line of all targets after the other: there is padding between the lines of rows. A line fills so many vectors.
+    EachLine { vectors: usize },
     /// Some lines of a target are summed in scratch memory, and copied or convolved from there.
     Lines(Vec<Strip>),
 }
@@ -77,10 +82,22 @@ impl PreparedSums {
         let to = sums.to;
         let is_direct =
             sums.then.is_none() && sums.line == to.shape[2] && to.stride.is_multiple_of(VECTOR);
+        let shared = shared_rows(&sums);
+        let width = to.shape[2];
+        let is_each_line = !is_direct
+            && sums.then.is_none()
+            && shared.is_none()
+            && sums.map[1] == width
+            && width.is_multiple_of(VECTOR)
+            && width >= LONG_LINE;
         let output = if is_direct {
             Output::Direct {
                 vectors: to.stride / VECTOR,
                 strip: strips::vectors_in_cache(&sums, to.stride / VECTOR),
+            }
+        } else if is_each_line {
+            Output::EachLine {
+                vectors: width / VECTOR,
             }
         } else {
             Output::Lines(strips(&sums))
@@ -93,12 +110,15 @@ impl PreparedSums {
                     u32::MAX => NONE,
                     channel => (to.at + channel as usize * to.stride) as u32,
                 },
-                residual: residual.copied().filter(|_| is_direct).unwrap_or(NONE),
+                residual: residual
+                    .copied()
+                    .filter(|_| is_direct || is_each_line)
+                    .unwrap_or(NONE),
                 bias: sums.bias[place],
             }
         };
         let of_all = || (0..sums.channels.len()).map(target);
-        let (block, targets, terms) = if let Some(rows) = shared_rows(&sums) {
+        let (block, targets, terms) = if let Some(rows) = shared {
             let places = sums.channels.len().next_multiple_of(BLOCK);
             let targets = of_all().chain(std::iter::repeat(Target::NONE));
             (BLOCK, targets.take(places).collect(), Terms::Shared(rows))
@@ -165,6 +185,7 @@ impl PreparedSums {
     pub(super) fn vectors(&self) -> usize {
         let vectors = match &self.output {
             Output::Direct { vectors, .. } => *vectors,
+            Output::EachLine { vectors } => vectors * self.to.shape[1],
             Output::Lines(strips) => strips.iter().map(|strip| strip.vectors).sum(),
         };
         let weights = match &self.terms {
@@ -176,7 +197,7 @@ impl PreparedSums {
 
     pub(super) fn scratch(&self) -> usize {
         match &self.output {
-            Output::Direct { .. } => 0,
+            Output::Direct { .. } | Output::EachLine { .. } => 0,
             Output::Lines(strips) => {
                 let most = |of: &dyn Fn(&Strip) -> usize| strips.iter().map(of).max().unwrap_or(0);
                 self.block * most(&|strip| strip.vectors * VECTOR) + most(&Strip::scratch)
@@ -207,6 +228,7 @@ impl PreparedSums {
         };
         let mut sums = RowSums {
             source: arena.start,
+            residuals: arena.start,
             out: arena.start,
             starts,
             offsets,
@@ -215,18 +237,27 @@ impl PreparedSums {
             activation: self.activation,
             strip: usize::MAX,
         };
+        let targets = &self.targets[self.block * own.start..];
         match &self.output {
             &Output::Direct { vectors, strip } => {
                 sums.strip = strip;
                 // SAFETY: the check of the plan.
-                unsafe {
-                    self.sum(
-                        sums,
-                        own.clone(),
-                        &self.targets[self.block * own.start..],
-                        vectors,
-                    )
-                };
+                unsafe { self.sum(sums, own, targets, vectors) };
+            }
+            &Output::EachLine { vectors } => {
+                let [_, height, width] = self.to.shape;
+                for y in 0..height {
+                    // SAFETY: the check of the plan: these are lines of rows and of maps.
+                    unsafe {
+                        let line = RowSums {
+                            source: arena.start.add(y * self.line),
+                            residuals: arena.start.add(y * width),
+                            out: arena.start.add(y * width),
+                            ..sums
+                        };
+                        self.sum(line, own.clone(), targets, vectors);
+                    }
+                }
             }
             Output::Lines(strips) => {
                 // A residual comes before the ReLU and the activation.
