@@ -135,6 +135,8 @@ fn quads_body<const SET: u8>(
         _ => 1,
     };
     let mut pieces = Pieces::new(sums, blocks, vectors, most);
+    // As many as possible of three, for which the loop is fastest.
+    pieces.even = SET != AVX2;
     while let Some(piece) = pieces.next() {
         let offsets = &sums.offsets[piece.terms.clone()];
         let weights = &sums.weights[BLOCK * piece.terms.start..BLOCK * piece.terms.end];
@@ -210,6 +212,8 @@ pub(super) struct Pieces<'a> {
     width: usize,
     at: usize,
     most: usize,
+    /// Whether the last pieces of a strip are of similar size.
+    even: bool,
 }
 
 impl<'a> Pieces<'a> {
@@ -230,6 +234,7 @@ impl<'a> Pieces<'a> {
             width,
             at: 0,
             most,
+            even: true,
         }
     }
 
@@ -251,7 +256,7 @@ impl<'a> Pieces<'a> {
         // In parts of similar size, because several independent additions hide the latency of each other.
         let count = match left {
             few if few <= most => few,
-            some if some < 2 * most => some.div_ceil(2),
+            some if some < 2 * most && self.even => some.div_ceil(2),
             _ => most,
         };
         let piece = Piece {
