@@ -1,7 +1,9 @@
 //! A format of files, and what its reader may do.
 
 use std::cell::OnceCell;
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use fastrand::Rng;
 use tempfile::TempDir;
@@ -42,6 +44,8 @@ pub struct Format {
     pub read: fn(&[u8]) -> Outcome,
     /// The most bytes that reading a file of so many bytes may allocate at once.
     pub most_memory: fn(usize) -> usize,
+    /// The processor time spent until now by what reads, where the system says it.
+    pub processor_time: fn() -> Option<Duration>,
 }
 
 impl Format {
@@ -59,6 +63,7 @@ impl Format {
             repair: |_| {},
             read,
             most_memory,
+            processor_time: of_main_thread,
         }
     }
 
@@ -71,6 +76,13 @@ impl Format {
         }
         file
     }
+}
+
+/// Under Linux.
+fn of_main_thread() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/self/schedstat").ok()?;
+    let nanoseconds = text.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 /// Calls `read` with a folder of this thread, which is in memory if possible. Files stay there from call to call.

@@ -31,7 +31,7 @@ use live_memory::most_during;
 struct Args {
     /// Formats; all if none is named
     formats: Vec<String>,
-    /// Seconds of processor time for each format (of the clock, where the system does not say that time)
+    /// Seconds of processor time for each format, for `first-message` those of the server (of the clock, where the system does not say it)
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Cases for each format at most
@@ -126,9 +126,9 @@ fn try_format(format: &Format, args: &Args) -> Result<String, Box<dyn Error>> {
         }
     }
     let watchdog = Watchdog::start(format.name, &args.failures);
-    let (begun, busy_before) = (Instant::now(), processor_time());
+    let (begun, busy_before) = (Instant::now(), (format.processor_time)());
     let busy = || {
-        processor_time()
+        (format.processor_time)()
             .zip(busy_before)
             .map_or(begun.elapsed(), |(now, before)| now - before)
     };
@@ -198,13 +198,6 @@ fn try_format(format: &Format, args: &Args) -> Result<String, Box<dyn Error>> {
         slowest.as_secs_f64() * 1e3,
         memory / 1000
     ))
-}
-
-/// The time that the main thread has computed, where the system says it.
-fn processor_time() -> Option<Duration> {
-    let text = fs::read_to_string("/proc/self/schedstat").ok()?;
-    let nanoseconds = text.split(' ').next()?.parse().ok()?;
-    Some(Duration::from_nanos(nanoseconds))
 }
 
 /// Ends the program when a case does not end, and leaves its number on disk, also if the program is killed by a full stack.
