@@ -89,7 +89,7 @@ pub fn check(
     }
     if !was_compared(&recipe.model, image) {
         return Err(refused(
-            "images of more than 32 x 32 pixels, which were not compared yet, or networks in continuous time on ARM, which differ",
+            "images of more than 32 x 32 pixels, which were not compared yet",
             "train another network or on smaller images",
         ));
     }
@@ -110,7 +110,6 @@ pub fn check(
 fn was_compared(model: &ModelConfig, [_, height, width]: [usize; 3]) -> bool {
     match model {
         ModelConfig::Graph(_) | ModelConfig::Lenet(_) => true,
-        ModelConfig::TinyContinuous(_) if !cfg!(target_arch = "x86_64") => false,
         _ => height.max(width) <= LARGEST_SIDE,
     }
 }
@@ -136,13 +135,11 @@ mod tests {
             "cifar10-tiny-static-dnw",
             "cifar10-resnet18-dnw-90",
             "cifar10-mobilenet-dnw-x0.225",
+            "cifar10-tiny-continuous-dnw",
         ] {
             assert!(was_compared(&model(name), small));
             assert!(!was_compared(&model(name), large), "{name}");
         }
-        let is_x86 = cfg!(target_arch = "x86_64");
-        let continuous = model("cifar10-tiny-continuous-dnw");
-        assert_eq!(was_compared(&continuous, small), is_x86);
         assert!(was_compared(&model("mnist"), [1, 28, 28]));
         assert!(was_compared(&model("mnist-lenet"), [1, 64, 64]));
     }
