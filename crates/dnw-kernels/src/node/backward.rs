@@ -311,7 +311,8 @@ mod tests {
         let multiply_add = |a: f32, b: f32, c: f32| {
             if is_fused { a.mul_add(b, c) } else { a * b + c }
         };
-        let pixels = 2 * LANES + 3;
+        let whole = 64 * LANES;
+        let pixels = whole + 3;
         let shape = NodeShape {
             images: 1,
             nodes: 1,
@@ -342,10 +343,10 @@ mod tests {
         );
 
         let mut lanes = [0.0; LANES];
-        for i in 0..2 * LANES {
+        for i in 0..whole {
             lanes[i % LANES] = multiply_add(dy[i], x[i] - mean, lanes[i % LANES]);
         }
-        let rest = (2 * LANES..pixels).fold(0.0, |sum, i| multiply_add(dy[i], x[i] - mean, sum));
+        let rest = (whole..pixels).fold(0.0, |sum, i| multiply_add(dy[i], x[i] - mean, sum));
         let scale = 1.0 / (variance + epsilon).sqrt();
         assert_eq!(gradients[9], (sum_lanes(lanes) + rest) * scale);
     }
