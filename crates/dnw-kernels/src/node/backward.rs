@@ -321,8 +321,6 @@ mod tests {
             stride: 1,
         };
         let number = |i: usize| ((i * 7919 + 13) % 2003) as f32 / 1000.0 - 1.0;
-        let x: Vec<f32> = (0..pixels).map(number).collect();
-        let dy: Vec<f32> = (0..pixels).map(|i| number(3 * i + 1)).collect();
         let (mean, variance, epsilon) = (0.1, 0.3, 1e-5);
         let parameters = NodeParameters {
             gamma: &[1.5],
@@ -330,24 +328,28 @@ mod tests {
             kernel: &[0.0; 9],
             epsilon,
         };
-        let (mut dx, mut gradients) = (vec![0.0; pixels], vec![0.0; GRADIENTS]);
-        let statistics = [mean, variance];
-        denormalise(
-            shape,
-            &x,
-            &statistics,
-            &parameters,
-            &dy,
-            &mut dx,
-            &mut gradients,
-        );
-
-        let mut lanes = [0.0; LANES];
-        for i in 0..whole {
-            lanes[i % LANES] = multiply_add(dy[i], x[i] - mean, lanes[i % LANES]);
+        // Many maps, because the sums of one may be equal either way.
+        for map in 0..64 {
+            let x: Vec<f32> = (0..pixels).map(|i| number(i + map)).collect();
+            let dy: Vec<f32> = (0..pixels).map(|i| number(3 * i + map + 1)).collect();
+            let (mut dx, mut gradients) = (vec![0.0; pixels], vec![0.0; GRADIENTS]);
+            let statistics = [mean, variance];
+            denormalise(
+                shape,
+                &x,
+                &statistics,
+                &parameters,
+                &dy,
+                &mut dx,
+                &mut gradients,
+            );
+            let mut lanes = [0.0; LANES];
+            for i in 0..whole {
+                lanes[i % LANES] = multiply_add(dy[i], x[i] - mean, lanes[i % LANES]);
+            }
+            let rest = (whole..pixels).fold(0.0, |sum, i| multiply_add(dy[i], x[i] - mean, sum));
+            let scale = 1.0 / (variance + epsilon).sqrt();
+            assert_eq!(gradients[9], (sum_lanes(lanes) + rest) * scale, "map {map}");
         }
-        let rest = (whole..pixels).fold(0.0, |sum, i| multiply_add(dy[i], x[i] - mean, sum));
-        let scale = 1.0 / (variance + epsilon).sqrt();
-        assert_eq!(gradients[9], (sum_lanes(lanes) + rest) * scale);
     }
 }
