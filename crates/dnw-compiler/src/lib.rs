@@ -8,7 +8,7 @@
 //! 3. sums and ReLUs are fused into the layer whose output they change, and `x f(x)` becomes one activation; the groups of a
 //!    grouped convolution become one convolution;
 //! 4. on request a depthwise convolution follows the sparse one before it strip by strip;
-//! 5. each layer gets the kernel that costs least, by a model of the costs;
+//! 5. each layer gets the kernel that costs least, by a model of the costs, and targets that read the same rows are computed one after another;
 //! 6. feature maps are placed in memory, which is used again when they are no longer needed.
 //!
 //! ```
@@ -38,6 +38,7 @@ mod graph;
 mod groups;
 mod lower;
 mod memory;
+mod order;
 mod passes;
 mod roofline;
 mod step_facts;

@@ -25,6 +25,8 @@ pub struct Passes {
     pub strips: bool,
     /// Lets several targets of a layer share the rows that they read, where that costs less.
     pub blocks: bool,
+    /// Computes targets of a layer that read the same rows one after another, while the rows are in the cache.
+    pub order: bool,
     /// Uses memory again.
     pub reuse_memory: bool,
 }
@@ -37,6 +39,7 @@ impl Default for Passes {
             fuse: true,
             strips: false,
             blocks: true,
+            order: true,
             reuse_memory: true,
         }
     }
@@ -51,6 +54,7 @@ impl Passes {
             fuse: false,
             strips: false,
             blocks: false,
+            order: false,
             reuse_memory: false,
         }
     }
@@ -58,13 +62,14 @@ impl Passes {
 
 impl Passes {
     /// Each pass with its name.
-    pub fn by_name(&mut self) -> [(&'static str, &mut bool); 6] {
+    pub fn by_name(&mut self) -> [(&'static str, &mut bool); 7] {
         [
             ("prune", &mut self.prune),
             ("fold-norms", &mut self.fold_norms),
             ("fuse", &mut self.fuse),
             ("strips", &mut self.strips),
             ("blocks", &mut self.blocks),
+            ("order", &mut self.order),
             ("reuse-memory", &mut self.reuse_memory),
         ]
     }

@@ -7,6 +7,7 @@ use dnw_runtime::plan::{self, BLOCK, Kernels, Maps, Pad, Padded, Sums};
 use super::emitter::{Emitter, floats};
 use crate::cost::prefers_blocks;
 use crate::graph::{Conv, Edge, Node, Then};
+use crate::order::near_like;
 
 impl Emitter<'_> {
     pub(super) fn sums(&mut self, node: &Node, conv: &Conv) -> Maps {
@@ -55,6 +56,11 @@ impl Emitter<'_> {
         let blocked = Blocked::new(conv, self.passes.blocks, |edge| {
             numbers[&(edge.source * taps + edge.tap)]
         });
+        // Residuals and outputs are read and written fastest one after the other.
+        let blocked = match self.passes.order && blocked.block == 1 && residual.is_none() {
+            true => blocked.near_like(),
+            false => blocked,
+        };
         let entries = node.shape[0] * channels.len() * taps;
         let reason = blocked.reason(entries);
         let then = conv.then.as_ref();
@@ -220,6 +226,34 @@ impl Blocked {
             }
         }
         blocked
+    }
+
+    /// The same, with single targets that read the same rows together.
+    fn near_like(self) -> Self {
+        let range = |target: usize| self.starts[target] as usize..self.starts[target + 1] as usize;
+        let rows: Vec<Vec<u32>> = (0..self.channels.len())
+            .map(|target| self.terms[range(target)].to_vec())
+            .collect();
+        let order = near_like(&rows);
+        let mut ordered = Self {
+            starts: vec![0],
+            terms: Vec::with_capacity(self.terms.len()),
+            weights: Vec::with_capacity(self.weights.len()),
+            bias: Vec::with_capacity(self.bias.len()),
+            channels: Vec::with_capacity(self.channels.len()),
+            ..self
+        };
+        for target in order {
+            let target = target as usize;
+            ordered.terms.extend_from_slice(&rows[target]);
+            ordered
+                .weights
+                .extend_from_slice(&self.weights[range(target)]);
+            ordered.starts.push(ordered.terms.len() as u32);
+            ordered.bias.push(self.bias[target]);
+            ordered.channels.push(self.channels[target]);
+        }
+        ordered
     }
 
     fn reason(&self, entries: usize) -> String {
