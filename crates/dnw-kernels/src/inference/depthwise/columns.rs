@@ -32,16 +32,10 @@ pub(super) struct ByColumns {
 #[derive(Clone, Copy, Debug)]
 struct Eight {
     first: usize,
-    /// Whether some loads reach beyond the start or the end of a line.
-    edge: Edge,
+    /// Whether some loads reach beyond the start ([`LEFT`]) or the end ([`RIGHT`]) of a line.
+    edge: u8,
     /// For each load its lanes inside the map: all bits one.
     inside: [[i32; LANES]; MOST_LOADS],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Edge {
-    left: bool,
-    right: bool,
 }
 
 /// What of a line may be read.
@@ -83,12 +77,13 @@ impl ByColumns {
                     -i32::from((0..width as isize).contains(&column))
                 })
             });
+            let side = |load: usize, flag| match inside[load].contains(&0) {
+                true => flag,
+                false => INSIDE,
+            };
             Eight {
                 first,
-                edge: Edge {
-                    left: inside[0].contains(&0),
-                    right: inside[loads - 1].contains(&0),
-                },
+                edge: side(0, LEFT) | side(loads - 1, RIGHT),
                 inside,
             }
         };
@@ -146,11 +141,11 @@ impl ByColumns {
             };
             // SAFETY: as the caller promises; the columns are inside the output.
             unsafe {
-                match (eight.edge.left, eight.edge.right) {
-                    (false, false) => walk.down::<INSIDE>(),
-                    (true, false) => walk.down::<LEFT>(),
-                    (false, true) => walk.down::<RIGHT>(),
-                    (true, true) => walk.down::<{ LEFT | RIGHT }>(),
+                match eight.edge {
+                    INSIDE => walk.down::<INSIDE>(),
+                    LEFT => walk.down::<LEFT>(),
+                    RIGHT => walk.down::<RIGHT>(),
+                    _ => walk.down::<{ LEFT | RIGHT }>(),
                 }
             }
         }
