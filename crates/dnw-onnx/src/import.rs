@@ -9,6 +9,7 @@ mod convolutions;
 mod elements;
 mod fold;
 mod importer;
+mod input;
 mod layout;
 mod logic;
 mod norms;
@@ -35,6 +36,7 @@ use crate::model::Model;
 use crate::node::Node;
 use crate::{Description, ImportError, Imported};
 use importer::Importer;
+use input::Input;
 use values::{Maps, Value};
 
 /// Pixels of all channels of one value.
@@ -49,15 +51,19 @@ pub fn import(
 ) -> Result<Imported, ImportError> {
     let mut tensors = Tensors::new(Folder::new(folder));
     let model = Model::read(bytes, &mut tensors)?;
-    let dims = image_dims(&model, image)?;
-    let circuit = CircuitBuilder::new([dims[1], dims[2], dims[3]]);
+    let input = Input::new(&model, image)?;
+    let circuit = CircuitBuilder::new(input.image);
     let circuit = circuit.map_err(|error| ImportError::Interface {
         what: error.to_string(),
         help: "give the size of the model's images".to_owned(),
     })?;
     let mut values: HashMap<String, Value> = HashMap::new();
-    let input = Maps::new(circuit.input(), dims);
-    values.insert(model.image.0.clone(), Value::Maps(input));
+    let channels_last = input.last;
+    let maps = Maps {
+        last: channels_last,
+        ..Maps::new(circuit.input(), input.dims)
+    };
+    values.insert(model.image.0.clone(), Value::Maps(maps));
     for (name, constant) in model.initializers {
         values.insert(name, Value::Constant(constant));
     }
@@ -77,53 +83,11 @@ pub fn import(
     Ok(Imported {
         description: Description::read(&model.metadata, channels, outputs),
         circuit,
+        channels_last,
         producer: model.producer.trim().to_owned(),
         opset: model.opset,
         other_outputs: model.other_outputs,
     })
-}
-
-/// The dimensions of an image with a batch of one.
-fn image_dims(model: &Model, image: Option<[usize; 3]>) -> Result<Vec<usize>, ImportError> {
-    let (name, dims) = &model.image;
-    let interface = |what: String, help: &str| ImportError::Interface {
-        what,
-        help: help.to_owned(),
-    };
-    let &[_, ref rest @ ..] = &dims[..] else {
-        return Err(interface(
-            format!("the input `{name}` has no shape"),
-            "export the model with an input `[batch, channels, height, width]`",
-        ));
-    };
-    let rest: [Option<usize>; 3] = rest.try_into().map_err(|_| {
-        interface(
-            format!("the input `{name}` has {} dimensions", dims.len()),
-            "export a network for images, with an input `[batch, channels, height, width]`",
-        )
-    })?;
-    let mut sizes = vec![1];
-    for (at, size) in rest.into_iter().enumerate() {
-        let size = match (size, image.map(|image| image[at])) {
-            (Some(size), Some(own)) if size != own => {
-                let given = image.map(|sizes| sizes.map(|size| size.to_string()).join("x"));
-                let given = given.unwrap_or_default();
-                return Err(interface(
-                    format!("the input `{name}` has images of another size than {given}"),
-                    "leave the size of images out: the model has it",
-                ));
-            }
-            (Some(size), _) | (None, Some(size)) => size,
-            (None, None) => {
-                return Err(interface(
-                    format!("the model leaves the size of its input `{name}` open"),
-                    "give the size of an image, such as `--image 3x224x224`",
-                ));
-            }
-        };
-        sizes.push(size);
-    }
-    Ok(sizes)
 }
 
 impl Importer {
@@ -241,6 +205,10 @@ impl Importer {
             }
             "GridSample" | "RoiAlign" | "MaxRoiPool" | "MaxUnpool" | "NonMaxSuppression"
             | "TopK" | "ArgMax" => "export the part of the network before it",
+            "ai.onnx.ml.ZipMap" => "export the classifier with `options={\"zipmap\": False}`",
+            own if own.starts_with("com.microsoft.") => {
+                "only ONNX Runtime knows it, which wrote this model after its optimisations: compile the model that it had read"
+            }
             _ => "only convolutional networks are supported; `docs/runtime.md` lists the operators",
         };
         node.unsupported("the operator is not known", instead)

@@ -50,6 +50,8 @@ const MOST_BYTES: u64 = 1 << 31;
 pub struct Imported {
     /// The network, for one image.
     pub circuit: Circuit,
+    /// Whether the file's images have their channels last, as those of Keras have. The circuit's have them first.
+    pub channels_last: bool,
     /// What an image must look like, as far as the file says it.
     pub description: Description,
     /// The program that wrote the file.
@@ -61,7 +63,9 @@ pub struct Imported {
 }
 
 /// Reads the model in a file, with external data from its folder. `image`, `[channels, height, width]`, is for models that leave the size of
-/// images open.
+/// images open, and for those that read the pixels of an image as a vector.
+///
+/// A signal `[channels, length]` becomes an image of height 1, a vector one of a pixel.
 ///
 /// # Errors
 /// [`ImportError`] if the file cannot be read, is no valid model, or has something that is not supported.

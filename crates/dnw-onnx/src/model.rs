@@ -49,13 +49,19 @@ impl Model {
             nodes.push(Node::read(node)?);
         }
         let outputs = infos(graph.output)?;
-        let Some((first, others)) = outputs.split_first() else {
+        // The class of an image, which exported classifiers of scikit-learn return first, is no feature map.
+        let is_float = |info: &ValueInfo| {
+            let tensor = info.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
+            tensor.is_none_or(|tensor| matches!(tensor.element, 0 | 1 | 10 | 11 | 16))
+        };
+        let own = outputs.iter().position(is_float).unwrap_or(0);
+        if outputs.is_empty() {
             return Err(ImportError::Interface {
                 what: "the graph has no output".to_owned(),
                 help: "export a model that returns its logits".to_owned(),
             });
-        };
-        let output = first.name.clone();
+        }
+        let output = outputs[own].name.clone();
         let mut initializers = HashMap::new();
         for (bytes, is_sparse) in graph
             .initializer
@@ -97,7 +103,11 @@ impl Model {
             initializers,
             image,
             output,
-            other_outputs: others.iter().map(|info| info.name.clone()).collect(),
+            other_outputs: outputs
+                .into_iter()
+                .enumerate()
+                .filter_map(|(at, info)| (at != own).then_some(info.name))
+                .collect(),
         })
     }
 }

@@ -103,11 +103,17 @@ impl Model {
     ) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
         let threads = at_least_one(threads)?;
         let (shape, expected) = (images.shape(), self.model.input().shape);
+        let [channels, height, width] = expected;
+        // Signals and vectors may lack the sizes that are one.
+        let image: &[usize] = match expected {
+            [_, 1, 1] if shape.len() <= 2 => &[channels],
+            [_, 1, _] if shape.len() <= 3 && *shape != expected => &[channels, width],
+            _ => &expected,
+        };
         let count = match shape {
-            [count, image @ ..] if *image == expected => Some(*count),
-            image if *image == expected => None,
+            [count, own @ ..] if own == image => Some(*count),
+            own if own == image => None,
             _ => {
-                let [channels, height, width] = expected;
                 return Err(refused(format!(
                     "the images have the shape {shape:?}: give [images, {channels}, {height}, {width}]"
                 )));

@@ -169,6 +169,23 @@ class Torch(unittest.TestCase):
             logits = module(images).numpy()
         np.testing.assert_allclose(model.predict(images.numpy()), logits, rtol=1e-4, atol=1e-5)
 
+    def test_signals_and_vectors_are_compiled(self):
+        torch, nn = self.torch, self.torch.nn
+        torch.manual_seed(1)
+        signals = nn.Sequential(nn.Conv1d(2, 8, 5, padding=2), nn.ReLU(), nn.Conv1d(8, 8, 3, 2), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4))
+        vectors = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 4))
+        for module, shape in ((signals, (2, 30)), (vectors, (20,))):
+            module.eval()
+            model = dnw.compile(module, image=shape)
+            x = torch.randn(3, *shape)
+            with torch.no_grad():
+                logits = module(x).numpy()
+            np.testing.assert_allclose(model.predict(x.numpy()), logits, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(model.predict(x[0].numpy()), logits[0], rtol=1e-4, atol=1e-5)
+            self.refused("[images,", lambda: model.predict(np.zeros((3, 7), np.float32)))
+        with self.assertRaises(dnw.DnwError):
+            dnw.compile(vectors, image=())
+
     def test_a_state_dict_is_compiled_with_its_module(self):
         torch, nn = self.torch, self.torch.nn
         torch.manual_seed(1)

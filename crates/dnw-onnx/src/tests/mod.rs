@@ -5,6 +5,7 @@ mod files;
 mod functions;
 mod hostile;
 mod images;
+mod inputs;
 mod kit;
 mod layers;
 mod moving;

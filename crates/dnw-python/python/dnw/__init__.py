@@ -23,7 +23,8 @@ def compile(source, *, model=None, image=None, mean=None, deviation=None, classe
     source: the path or the bytes of an ONNX model, a `torch.nn.Module` in eval mode, which is exported to ONNX first, or a state dict of one.
     model: for a state dict, the module that it belongs to, or the name of an architecture of torchvision or timm. Without it, a classifier of torchvision is
         found by the names and shapes of the weights. Weights pruned by `torch.nn.utils.prune` may have their masks.
-    image: (channels, height, width); needed for a module, and for a model that leaves the size of its images open.
+    image: (channels, height, width), for signals (channels, length), for vectors (features,); needed for a module, and for a model that leaves the size of
+        its images open. An ONNX model whose images have their channels last, such as those of Keras, is compiled for images with their channels first.
     mean, deviation: per channel, how the images that the model gets were normalised, for programs that read pictures (`dnw predict`).
     classes: the names of the outputs.
     weights: how they are stored: "f32", "f16" or "int8".
@@ -32,8 +33,8 @@ def compile(source, *, model=None, image=None, mean=None, deviation=None, classe
     """
     if image is not None:
         image = tuple(image)
-        if len(image) != 3:
-            raise DnwError(f"`image` is {image}: give (channels, height, width)")
+        if not 1 <= len(image) <= 3:
+            raise DnwError(f"`image` is {image}: give (channels, height, width), (channels, length) or (features,)")
     if isinstance(source, dict):
         from . import _state_dict
 
@@ -46,6 +47,9 @@ def compile(source, *, model=None, image=None, mean=None, deviation=None, classe
         source = os.fspath(source)
     else:
         source = bytes(source)
+    if image is not None:
+        # Signals are images of height 1, vectors of one pixel.
+        image = {1: (*image, 1, 1), 2: (image[0], 1, image[-1]), 3: image}[len(image)]
     return _dnw.compile_onnx(source, image, {"mean": mean, "deviation": deviation, "classes": classes}, weights)
 
 

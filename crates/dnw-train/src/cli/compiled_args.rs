@@ -37,7 +37,7 @@ pub struct CompileArgs {
     /// Change a key of the recipe of a checkpoint, such as model.level=24; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The size of the images of an ONNX model that leaves it open
+    /// The size of the images of an ONNX model that leaves it open, or reads the pixels of an image as a vector
     #[arg(long, value_name = "CxHxW", value_parser = image_size)]
     pub image: Option<[usize; 3]>,
     /// The mean of each channel's pixels, from 0 to 1, that the images of an ONNX model are normalised with [default: as the model says, else 0]

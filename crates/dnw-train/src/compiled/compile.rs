@@ -43,6 +43,8 @@ pub struct Compiled {
     pub removed_channels: usize,
     /// Bytes that a session of one thread needs for feature maps.
     pub session_bytes: usize,
+    /// Whether the ONNX model that was compiled has the channels of its images last. The file has them first.
+    pub channels_last: bool,
 }
 
 /// Why a run cannot be compiled.
@@ -99,6 +101,7 @@ impl Compiled {
             count,
             removed_channels: channels(circuit) - channels(&prune(circuit)),
             session_bytes: model.session_bytes(),
+            channels_last: false,
         })
     }
 }

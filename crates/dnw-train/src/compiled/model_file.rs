@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use dnw_data::{Preparation, PreparationError};
 use dnw_runtime::file::{FileError, Precision, read, write};
-use dnw_runtime::plan::Plan;
+use dnw_runtime::plan::{Op, Plan};
 use dnw_runtime::{LoadError, MOST_SESSION_BYTES, Model, PlanError};
+
+use super::prediction::probabilities;
 
 /// The largest file that is read.
 const MOST_BYTES: u64 = 1 << 32;
@@ -115,6 +117,16 @@ impl ModelFileError {
 }
 
 impl ModelFile {
+    /// The probabilities of an image's classes: the softmax of the outputs, unless the network ends in one.
+    pub fn probabilities(&self, outputs: &[f32]) -> Vec<f64> {
+        match self.plan.steps.last().map(|step| &step.op) {
+            Some(Op::Softmax(softmax)) if softmax.to == self.plan.output => {
+                outputs.iter().copied().map(f64::from).collect()
+            }
+            _ => probabilities(outputs),
+        }
+    }
+
     /// Reads a model.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::run::RunFolder;
 pub struct CompileOnnx<'a> {
     /// The file.
     pub file: &'a Path,
-    /// `[channels, height, width]` of an image, for models that leave it open.
+    /// `[channels, height, width]` of an image, for models that leave it open or read its pixels as a vector.
     pub image: Option<[usize; 3]>,
     /// The mean of each channel's pixels.
     pub mean: Option<&'a [f32]>,
@@ -57,7 +57,10 @@ impl CompileOnnx<'_> {
             resize: self.resize.unwrap_or(said.resize),
             classes: said.classes,
         };
-        Compiled::new(&imported.circuit, input, self.precision)
+        Ok(Compiled {
+            channels_last: imported.channels_last,
+            ..Compiled::new(&imported.circuit, input, self.precision)?
+        })
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use dnw_circuit::{CircuitBuilder, CircuitError, Tensor, Window};
+use dnw_onnx::{Description, ExportOptions, export};
+
 use crate::shell::Shell;
 
 #[test]
@@ -82,4 +85,37 @@ fn what_cannot_be_compiled_is_said_with_a_remedy() {
     );
     refused("export run --onnx a.onnx --masks", "--masks", "");
     refused("export run --out a --external-weights", "--onnx", "");
+}
+
+/// Keras's classifiers end in a softmax: a second one would make all classes nearly equal.
+#[test]
+fn a_softmax_at_the_end_is_not_applied_again() {
+    let shell = Shell::new();
+    let network = |has_softmax: bool| -> Result<Vec<u8>, CircuitError> {
+        let mut circuit = CircuitBuilder::new([1, 8, 8])?;
+        let weights = (0..640).map(|i| (i as f32).sin()).collect();
+        let weights = circuit.tensor(Tensor::weight("weight", [10, 1, 8, 8], weights))?;
+        let weights = circuit.whole(weights);
+        let mut x = circuit.conv(circuit.input(), weights, None, Window::default())?;
+        if has_softmax {
+            x = circuit.softmax(x)?;
+        }
+        let exported = export(
+            &circuit.finish(x)?,
+            &Description::default(),
+            ExportOptions::default(),
+        );
+        Ok(exported.model)
+    };
+    let tops = [false, true].map(|has_softmax| {
+        fs::write(shell.path("x.onnx"), network(has_softmax).unwrap()).unwrap();
+        shell.run("compile x.onnx -o x.dnw").succeeded();
+        let found = shell.run("predict x.dnw --json").succeeded().stdout;
+        let first: serde_json::Value = serde_json::from_str(found.lines().next().unwrap()).unwrap();
+        first["top"][0].clone()
+    });
+    assert_eq!(tops[0]["class"], tops[1]["class"]);
+    let [logits, softmax] = tops.map(|top| top["probability"].as_f64().unwrap());
+    assert!((logits - softmax).abs() < 1e-5, "{logits} and {softmax}");
+    assert!(logits > 0.2, "{logits}: a second softmax would show");
 }

@@ -16,7 +16,7 @@ use super::super::device::cpu;
 use super::super::failure::Failure;
 use super::super::import_export::notes;
 use super::super::numbers::grouped;
-use super::super::output::{line, print_bytes};
+use super::super::output::{line, note, print_bytes};
 
 /// Compiles a run, a checkpoint or an ONNX model.
 pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
@@ -25,6 +25,11 @@ pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
         true => compile_onnx(args, precision)?,
         false => compile_run(args, precision)?,
     };
+    if compiled.channels_last {
+        note(
+            "the model reads images with their channels last, as Keras has them; the compiled model reads them with their channels first",
+        );
+    }
     write_whole(&args.out, &compiled.bytes)?;
     match args.json {
         true => print_json(&compiled, &args.out, precision)?,
@@ -132,11 +137,11 @@ pub(super) fn name(precision: Precision) -> &'static str {
 
 /// The network and its images.
 pub(super) fn network(input: &Input, classes: usize) -> String {
-    let [channels, height, width] = input.shape;
-    format!(
-        "{}, images of {channels} x {height} x {width}, {classes} classes",
-        input.name
-    )
+    let images = match input.shape {
+        [numbers, 1, 1] => format!("vectors of {numbers} numbers"),
+        [channels, height, width] => format!("images of {channels} x {height} x {width}"),
+    };
+    format!("{}, {images}, {classes} classes", input.name)
 }
 
 fn lines(compiled: &Compiled, out: &Path, precision: Precision) -> String {
@@ -196,7 +201,11 @@ fn lines(compiled: &Compiled, out: &Path, precision: Precision) -> String {
             name(precision)
         ),
     );
-    say("use it", format!("dnw predict {}", out.display()));
+    let use_it = match plan.input.shape[0] {
+        1 | 3 => format!("dnw predict {}", out.display()),
+        _ => "from C, Rust or Python (docs/runtime.md): it reads no pictures".to_owned(),
+    };
+    say("use it", use_it);
     text
 }
 

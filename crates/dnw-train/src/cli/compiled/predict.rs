@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dnw_data::{DataError, DataSet, digits};
 use dnw_train::compiled::pictures::{Source, Unusable, find};
-use dnw_train::compiled::prediction::{logits_of, probabilities, top};
+use dnw_train::compiled::prediction::{logits_of, top};
 use dnw_train::compiled::{ModelFile, ModelFileError};
 use dnw_train::training::best_class;
 
@@ -119,8 +119,8 @@ struct Prediction<'a> {
 }
 
 impl<'a> Prediction<'a> {
-    fn new(file: &'a ModelFile, logits: &[f32], most: u32) -> Self {
-        let probabilities = probabilities(logits);
+    fn new(file: &'a ModelFile, outputs: &[f32], most: u32) -> Self {
+        let probabilities = file.probabilities(outputs);
         Self {
             file,
             top: top(&probabilities, most as usize),
