@@ -18,7 +18,7 @@ pub struct Input {
 
 impl Input {
     /// The input of a model: an image, a signal `[batch, channels, length]` or a vector. `image`, `[channels, height, width]`, is for sizes that the
-    /// model leaves open, and for a vector of the pixels of an image.
+    /// model leaves open, and for vectors and matrices of the pixels of an image.
     pub fn new(model: &Model, image: Option<[usize; 3]>) -> Result<Self, ImportError> {
         let (name, dims) = &model.image;
         let error = |what: String, help: &str| ImportError::Interface {
@@ -32,10 +32,13 @@ impl Input {
             ));
         };
         let last = is_channels_last(model, sizes);
+        let known: Option<Vec<usize>> = sizes.iter().copied().collect();
         // The sizes of the model by those of the image.
-        let asked = image.map(|[c, h, w]| match sizes.len() {
-            1 => vec![c.saturating_mul(h).saturating_mul(w)],
-            2 => vec![c, h.saturating_mul(w)],
+        let asked = image.map(|[c, h, w]| match (sizes.len(), &known) {
+            (1, _) => vec![product(&[c, h, w])],
+            // As many numbers, in another shape.
+            (2, Some(known)) if product(known) == product(&[c, h, w]) => known.clone(),
+            (2, _) => vec![c, h.saturating_mul(w)],
             _ if last => vec![h, w, c],
             _ => vec![c, h, w],
         });
@@ -76,17 +79,25 @@ impl Input {
         Ok(Self {
             dims: [&[1], &own[..]].concat(),
             image,
-            last,
+            // One channel is the same in both orders.
+            last: last && image[0] > 1,
         })
     }
 }
 
+fn product(sizes: &[usize]) -> usize {
+    sizes.iter().fold(1, |all, &size| all.saturating_mul(size))
+}
+
 /// Whether a model reads `[height, width, channels]`, as those of Keras and TensorFlow Lite do: the last size is that of a picture's channels, and what is
-/// read is transposed to channels first before anything but functions of each number.
+/// read is transposed to channels first before anything but functions of each number. With one channel the exporter reshapes instead.
 fn is_channels_last(model: &Model, sizes: &[Option<usize>]) -> bool {
-    let &[first, _, Some(3)] = sizes else {
+    let &[first, _, Some(channels @ (1 | 3))] = sizes else {
         return false;
     };
+    if first == Some(channels) {
+        return false;
+    }
     let mut pictures = HashSet::from([model.image.0.as_str()]);
     for node in &model.nodes {
         if !node
@@ -97,7 +108,8 @@ fn is_channels_last(model: &Model, sizes: &[Option<usize>]) -> bool {
             continue;
         }
         match node.operator.as_str() {
-            "Transpose" if node.ints("perm") == Some(&[0, 3, 1, 2]) => return first != Some(3),
+            "Transpose" if node.ints("perm") == Some(&[0, 3, 1, 2]) => return true,
+            "Reshape" => return channels == 1,
             "Identity" | "Cast" | "Add" | "Sub" | "Mul" | "Div" | "Pad" | "Clip" => {
                 pictures.extend(node.outputs.iter().map(String::as_str));
             }

@@ -110,6 +110,40 @@ fn images_whose_channels_come_last_are_read_channels_first() {
 }
 
 #[test]
+fn pictures_of_one_channel_may_be_reshaped_first() {
+    let reshaped = with_input(&[2, 4, 1])
+        .ints("to", &[-1, 1, 2, 4])
+        .floats("w", &[1, 1, 1, 1], &[2.0])
+        .node("Reshape", "x, to -> r", &[])
+        .node("Conv", "r, w -> y", &[]);
+    let imported = reshaped.import().unwrap();
+    assert!(!imported.channels_last, "the order is the same");
+    assert_eq!(imported.circuit.image(), [1, 2, 4]);
+    close(&reshaped.run(&[1.0; 8]), &[2.0; 8]);
+    // Four channels of a signal that is two long.
+    let convolved = with_input(&[4, 2, 1])
+        .floats("w", &[1, 4, 1, 1], &[1.0; 4])
+        .node("Conv", "x, w -> y", &[]);
+    assert_eq!(convolved.import().unwrap().circuit.image(), [4, 2, 1]);
+}
+
+#[test]
+fn a_matrix_may_be_a_picture() {
+    let kit = with_input(&[2, 2])
+        .ints("to", &[-1, 4])
+        .floats("w", &[2, 4], &WEIGHTS)
+        .node("Reshape", "x, to -> r", &[])
+        .node("Gemm", "r, w -> y", &[("transB", With::Int(1))]);
+    let x = [1.0, 2.0, 3.0, 4.0];
+    for (image, expected) in [(None, [2, 1, 2]), (Some([1, 2, 2]), [1, 2, 2])] {
+        let imported = import(kit.model(), None, image).unwrap();
+        assert_eq!(imported.circuit.image(), expected);
+        close(&interpret(&imported.circuit, &x).unwrap(), &[-7.0, 8.0]);
+    }
+    assert!(for_images(&kit, [1, 2, 3]).is_err());
+}
+
+#[test]
 fn a_last_size_of_three_alone_says_nothing() {
     // The channels are the first size, and stay there: four joints with three coordinates each, over two times.
     let kit = with_input(&[2, 4, 3])
