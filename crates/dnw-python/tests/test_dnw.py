@@ -120,7 +120,7 @@ class Refused(unittest.TestCase):
         self.refused("state dict", lambda: dnw.compile({"weight": 1}))
         self.refused("f32, f16 or int8", lambda: dnw.compile(onnx_bytes(), weights="int4"))
         self.refused("`mean` has 1 numbers", lambda: dnw.compile(onnx_bytes(), mean=[0.5]))
-        self.refused("`image` is", lambda: dnw.compile(onnx_bytes(), image=(3, 8)))
+        self.refused("`image` is", lambda: dnw.compile(onnx_bytes(), image=(3, 8, 7, 1)))
 
     def test_what_cannot_be_loaded_is_named(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +182,8 @@ class Torch(unittest.TestCase):
                 logits = module(x).numpy()
             np.testing.assert_allclose(model.predict(x.numpy()), logits, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(model.predict(x[0].numpy()), logits[0], rtol=1e-4, atol=1e-5)
-            self.refused("[images,", lambda: model.predict(np.zeros((3, 7), np.float32)))
+            with self.assertRaises(dnw.DnwError):
+                model.predict(np.zeros((3, 7), np.float32))
         with self.assertRaises(dnw.DnwError):
             dnw.compile(vectors, image=())
 
