@@ -48,20 +48,17 @@ impl Model {
         for node in graph.node {
             nodes.push(Node::read(node)?);
         }
-        let outputs = infos(graph.output)?;
-        // The class of an image, which exported classifiers of scikit-learn return first, is no feature map.
-        let is_float = |info: &ValueInfo| {
-            let tensor = info.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
-            tensor.is_none_or(|tensor| matches!(tensor.element, 0 | 1 | 10 | 11 | 16))
-        };
-        let own = outputs.iter().position(is_float).unwrap_or(0);
+        let mut outputs = infos(graph.output)?;
         if outputs.is_empty() {
             return Err(ImportError::Interface {
                 what: "the graph has no output".to_owned(),
                 help: "export a model that returns its logits".to_owned(),
             });
         }
-        let output = outputs[own].name.clone();
+        // Classifiers of scikit-learn return the class, an integer, before the numbers that it was chosen by.
+        let taken = outputs.iter().position(may_be_floats).unwrap_or(0);
+        let output = outputs.remove(taken).name;
+        let other_outputs = outputs.into_iter().map(|info| info.name).collect();
         let mut initializers = HashMap::new();
         for (bytes, is_sparse) in graph
             .initializer
@@ -103,11 +100,7 @@ impl Model {
             initializers,
             image,
             output,
-            other_outputs: outputs
-                .into_iter()
-                .enumerate()
-                .filter_map(|(at, info)| (at != own).then_some(info.name))
-                .collect(),
+            other_outputs,
         })
     }
 }
@@ -138,6 +131,12 @@ fn opset(imports: &[Bytes]) -> Result<i64, ImportError> {
 
 fn infos(all: Vec<Bytes>) -> Result<Vec<ValueInfo>, ImportError> {
     all.into_iter().map(decode_value_info).collect()
+}
+
+/// Whether an output has elements of floats, or of a type that the file leaves open.
+fn may_be_floats(output: &ValueInfo) -> bool {
+    let tensor = output.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
+    tensor.is_none_or(|tensor| matches!(tensor.element, 0 | 1 | 10 | 11 | 16))
 }
 
 /// The one input that is no initializer.

@@ -53,14 +53,11 @@ impl Emitter<'_> {
             rows.push((starts[key / taps] + tap[key % taps]) as u32);
         }
         let to = self.take(node.shape);
-        let blocked = Blocked::new(conv, self.passes.blocks, |edge| {
+        // Residuals and outputs are read and written fastest one after the other.
+        let order = self.passes.order && residual.is_none();
+        let blocked = Blocked::new(conv, self.passes.blocks, order, |edge| {
             numbers[&(edge.source * taps + edge.tap)]
         });
-        // Residuals and outputs are read and written fastest one after the other.
-        let blocked = match self.passes.order && blocked.block == 1 && residual.is_none() {
-            true => blocked.near_like(),
-            false => blocked,
-        };
         let entries = node.shape[0] * channels.len() * taps;
         let reason = blocked.reason(entries);
         let then = conv.then.as_ref();
@@ -177,8 +174,8 @@ struct Blocked {
 }
 
 impl Blocked {
-    /// `number` is the row that an edge reads.
-    fn new(conv: &Conv, blocks: bool, number: impl Fn(&Edge) -> u32) -> Self {
+    /// `number` is the row that an edge reads. `order` says whether single targets that read the same rows are computed one after another.
+    fn new(conv: &Conv, blocks: bool, order: bool, number: impl Fn(&Edge) -> u32) -> Self {
         let edges = conv.edges.iter().map(Vec::len).sum();
         let quads = in_fours(conv, &number);
         // The rows of four targets, with the weight of each.
@@ -196,9 +193,13 @@ impl Blocked {
             .collect();
         let shared = rows.iter().map(BTreeMap::len).sum();
         let is_blocked = blocks && prefers_blocks(edges, shared);
-        let channels = match is_blocked {
-            true => quads.into_flattened(),
-            false => (0..conv.edges.len() as u32).collect(),
+        let channels = if is_blocked {
+            quads.into_flattened()
+        } else if order {
+            let rows = |edges: &Vec<Edge>| edges.iter().map(&number).collect();
+            near_like(&conv.edges.iter().map(rows).collect::<Vec<Vec<u32>>>())
+        } else {
+            (0..conv.edges.len() as u32).collect()
         };
         let mut blocked = Self {
             block: if is_blocked { BLOCK } else { 1 },
@@ -217,7 +218,8 @@ impl Blocked {
                 blocked.starts.push(blocked.terms.len() as u32);
             }
         } else {
-            for edges in &conv.edges {
+            for &target in &blocked.channels {
+                let edges = &conv.edges[target as usize];
                 blocked.terms.extend(edges.iter().map(&number));
                 blocked
                     .weights
@@ -226,34 +228,6 @@ impl Blocked {
             }
         }
         blocked
-    }
-
-    /// The same, with single targets that read the same rows together.
-    fn near_like(self) -> Self {
-        let range = |target: usize| self.starts[target] as usize..self.starts[target + 1] as usize;
-        let rows: Vec<Vec<u32>> = (0..self.channels.len())
-            .map(|target| self.terms[range(target)].to_vec())
-            .collect();
-        let order = near_like(&rows);
-        let mut ordered = Self {
-            starts: vec![0],
-            terms: Vec::with_capacity(self.terms.len()),
-            weights: Vec::with_capacity(self.weights.len()),
-            bias: Vec::with_capacity(self.bias.len()),
-            channels: Vec::with_capacity(self.channels.len()),
-            ..self
-        };
-        for target in order {
-            let target = target as usize;
-            ordered.terms.extend_from_slice(&rows[target]);
-            ordered
-                .weights
-                .extend_from_slice(&self.weights[range(target)]);
-            ordered.starts.push(ordered.terms.len() as u32);
-            ordered.bias.push(self.bias[target]);
-            ordered.channels.push(self.channels[target]);
-        }
-        ordered
     }
 
     fn reason(&self, entries: usize) -> String {

@@ -49,7 +49,7 @@ def compile(source, *, model=None, image=None, mean=None, deviation=None, classe
         source = bytes(source)
     if image is not None:
         # Signals are images of height 1, vectors of one pixel.
-        image = {1: (*image, 1, 1), 2: (image[0], 1, image[-1]), 3: image}[len(image)]
+        image = (image[0], *[1] * (3 - len(image)), *image[1:])
     return _dnw.compile_onnx(source, image, {"mean": mean, "deviation": deviation, "classes": classes}, weights)
 
 
