@@ -143,7 +143,12 @@ impl Prepared {
     pub(crate) fn vectors(&self) -> usize {
         use crate::plan::VECTOR;
         match &self.work {
-            Work::Pad(pad) => 2 * pad.from.len() / VECTOR,
+            Work::Pad(pad) => {
+                // A line takes as long as twelve vectors, whatever its length; one line for each remainder of a stride.
+                let [channels, height, _] = pad.from.shape;
+                let lines = channels * height * pad.layout.window.stride[1];
+                12 * lines + 2 * pad.from.len() / VECTOR
+            }
             Work::Sums(sums) => sums.vectors(),
             Work::Depthwise(x, ..) => {
                 let taps = x.window.kernel[0] * x.window.kernel[1];
@@ -211,7 +216,7 @@ unsafe fn pad(pad: &Pad, arena: Arena, part: Part) {
     let [channels, height, width] = pad.from.shape;
     let ([sy, sx], [py, px]) = (layout.window.stride, layout.window.padding);
     let numbers = layout.rows_per_channel() * layout.row;
-    for channel in part.share(channels) {
+    for channel in part.range(channels) {
         // SAFETY: as for `execute`.
         let (x, rows) = unsafe {
             (
@@ -248,7 +253,7 @@ unsafe fn depthwise(
     let taps = depthwise.window.kernel[0] * depthwise.window.kernel[1];
     scratch[..layout.scratch()].fill(0.0);
     let (from, pixels) = (depthwise.from, depthwise.to.pixels());
-    for channel in part.share(depthwise.to.shape[0]) {
+    for channel in part.range(depthwise.to.shape[0]) {
         // SAFETY: as for `execute`.
         let (x, out) = unsafe {
             (
@@ -275,7 +280,7 @@ unsafe fn depthwise(
 
 unsafe fn linear(linear: &Linear, arena: Arena, part: Part) {
     let (sources, targets) = (linear.from.shape[0], linear.to.shape[0]);
-    let own = part.share(targets);
+    let own = part.range(targets);
     // SAFETY: as for `execute`.
     let (x, out) = unsafe {
         (

@@ -122,7 +122,8 @@ impl Session {
         if let Some(threads) = &mut self.threads
             && step.vectors() >= self.least_shared
         {
-            let (parts, len) = (threads.parts(), scratch_len(inner));
+            let (parts, shares) = (threads.parts(), threads.shares());
+            let len = scratch_len(inner);
             let scratch = Arena::new(self.scratch.as_mut_slice());
             threads.run(&|thread, part| {
                 // SAFETY: each thread has an index of its own.
@@ -130,6 +131,7 @@ impl Session {
                 let part = Part {
                     index: part,
                     of: parts,
+                    shares,
                 };
                 // SAFETY: the plan was checked, the arena is its own; parts are different.
                 unsafe { step.execute(arena, scratch, part) };
@@ -138,7 +140,7 @@ impl Session {
         }
         let scratch = self.scratch.as_mut_slice();
         // SAFETY: the plan was checked, and the arena is its own.
-        unsafe { step.execute(arena, scratch, Part { index: 0, of: 1 }) };
+        unsafe { step.execute(arena, scratch, Part::WHOLE) };
     }
 }
 

@@ -82,9 +82,14 @@ impl Threads {
         self.handles.len()
     }
 
+    /// Shares of a job: one for each thread, and for each that could not be started.
+    pub(crate) fn shares(&self) -> usize {
+        self.shared.begun.len()
+    }
+
     /// Parts of a job.
     pub(crate) fn parts(&self) -> usize {
-        self.shared.begun.len() * PARTS
+        self.shares() * PARTS
     }
 
     /// Calls `job` with the index of the thread, 0 for this one, and each index of a part, and returns when all are done.

@@ -14,7 +14,7 @@ const TOGETHER: usize = 256;
 pub(super) unsafe fn norm(norm: &PixelNorm, arena: Arena, part: Part) {
     let [channels, height, width] = norm.from.shape;
     let pixels = height * width;
-    for chunk in part.share(pixels.div_ceil(TOGETHER)) {
+    for chunk in part.range(pixels.div_ceil(TOGETHER)) {
         let first = chunk * TOGETHER;
         let len = TOGETHER.min(pixels - first);
         // SAFETY: as the caller promises; the pixels are inside their channel.
@@ -49,7 +49,7 @@ pub(super) unsafe fn norm(norm: &PixelNorm, arena: Arena, part: Part) {
 /// As for [`Prepared::execute`](super::Prepared::execute).
 pub(super) unsafe fn resample(x: &ResampleMaps, arena: Arena, scratch: &mut [f32], part: Part) {
     let line = &mut scratch[..x.from.shape[2]];
-    for channel in part.share(x.to.shape[0]) {
+    for channel in part.range(x.to.shape[0]) {
         // SAFETY: as the caller promises.
         let (from, to) = unsafe {
             (
@@ -74,7 +74,7 @@ fn taps(taps: &Taps) -> inference::Taps<'_> {
 pub(super) unsafe fn unfold(unfold: &UnfoldMaps, arena: Arena, part: Part) {
     let (side, [channels, _, columns]) = (unfold.side, unfold.to.shape);
     let width = unfold.from.shape[2];
-    for channel in part.share(channels) {
+    for channel in part.range(channels) {
         // SAFETY: as the caller promises.
         let to = unsafe { arena.channel_mut(unfold.to, channel) };
         for place in 0..side * side {

@@ -28,7 +28,7 @@ pub(super) unsafe fn norm(norm: &NormMaps, arena: Arena, part: Part) {
             out: &mut out[..x.len()],
         }
     };
-    let channels = part.share(norm.to.shape[0]);
+    let channels = part.range(norm.to.shape[0]);
     let mut channel = channels.start;
     while channel + NORM_TOGETHER <= channels.end {
         let mut maps: [NormMap<'_>; NORM_TOGETHER] = std::array::from_fn(|i| map(channel + i));
@@ -43,7 +43,7 @@ pub(super) unsafe fn norm(norm: &NormMaps, arena: Arena, part: Part) {
 /// # Safety
 /// As for [`Prepared::execute`](super::Prepared::execute).
 pub(super) unsafe fn add(add: &AddMaps, arena: Arena, part: Part) {
-    for channel in part.share(add.to.shape[0]) {
+    for channel in part.range(add.to.shape[0]) {
         // SAFETY: as the caller promises.
         let out = unsafe { arena.channel_mut(add.to, channel) };
         let out = &mut out[..add.to.pixels()];
@@ -63,7 +63,7 @@ pub(super) unsafe fn add(add: &AddMaps, arena: Arena, part: Part) {
 /// As for [`Prepared::execute`](super::Prepared::execute).
 pub(super) unsafe fn activation(x: &ActivateMaps, arena: Arena, part: Part) {
     let pixels = x.from.pixels();
-    for channel in part.share(x.to.shape[0]) {
+    for channel in part.range(x.to.shape[0]) {
         if x.to != x.from {
             // SAFETY: as the caller promises.
             let from = unsafe { arena.channel(x.from, channel) };
@@ -81,7 +81,7 @@ pub(super) unsafe fn activation(x: &ActivateMaps, arena: Arena, part: Part) {
 /// As for [`Prepared::execute`](super::Prepared::execute).
 pub(super) unsafe fn product(product: &MultiplyMaps, arena: Arena, part: Part) {
     let pixels = product.from.pixels();
-    for channel in part.share(product.to.shape[0]) {
+    for channel in part.range(product.to.shape[0]) {
         if product.to != product.from {
             // SAFETY: as the caller promises.
             let from = unsafe { arena.channel(product.from, channel) };

@@ -11,7 +11,7 @@ use crate::plan::{Pool, PoolMaps};
 pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], part: Part) {
     let [channels, height, width] = pool.from.shape;
     let is_whole = pool.window.kernel == [height, width] && pool.to.pixels() == 1;
-    for channel in part.share(channels) {
+    for channel in part.range(channels) {
         // SAFETY: as the caller promises.
         let (x, out) = unsafe {
             (

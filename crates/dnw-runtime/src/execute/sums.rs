@@ -20,6 +20,9 @@ use together::Blocks;
 /// The fewest numbers of a line that is written without a copy: a loop over edges begins and ends for each line.
 const LONG_LINE: usize = 6 * VECTOR;
 
+/// The fewest vectors of a row in a share, if shares divide rows: a loop over edges begins and ends once for each.
+const FEWEST_OF_SHARE: usize = 3;
+
 /// Sums with the offset of each term.
 #[derive(Debug)]
 pub(super) struct PreparedSums {
@@ -210,6 +213,17 @@ impl PreparedSums {
     pub(super) unsafe fn execute(&self, arena: Arena, scratch: &mut [f32], part: Part) {
         let starts = self.terms.starts();
         let blocks = starts.len() - 1;
+        // Where rows stay in the cache strip by strip, shares have different strips: so each thread reads a part of each row only.
+        let (pixels, part) = match self.output {
+            Output::Direct { vectors, strip }
+                if strip < vectors && vectors >= FEWEST_OF_SHARE * part.shares =>
+            {
+                let (share, own) = part.in_share();
+                (share.range(vectors), own)
+            }
+            Output::Direct { vectors, .. } => (0..vectors, part),
+            _ => (0..0, part),
+        };
         // By terms, which is what takes time.
         let terms = starts[blocks] as usize;
         let end = |index: usize| {
@@ -239,10 +253,19 @@ impl PreparedSums {
         };
         let targets = &self.targets[self.block * own.start..];
         match &self.output {
-            &Output::Direct { vectors, strip } => {
-                sums.strip = strip;
-                // SAFETY: the check of the plan.
-                unsafe { self.sum(sums, own, targets, vectors) };
+            &Output::Direct { strip, .. } => {
+                let first = pixels.start * VECTOR;
+                // SAFETY: the check of the plan: rows and maps have all these pixels.
+                unsafe {
+                    let strips = RowSums {
+                        source: arena.start.add(first),
+                        residuals: arena.start.add(first),
+                        out: arena.start.add(first),
+                        strip,
+                        ..sums
+                    };
+                    self.sum(strips, own, targets, pixels.len());
+                }
             }
             &Output::EachLine { vectors } => {
                 let [_, height, width] = self.to.shape;
