@@ -1,6 +1,6 @@
 //! Vectors of sixteen numbers, for loops that the compiler does not vectorise by itself: with loads of some lanes, or of every second number.
 
-use crate::simd::{BASELINE, LANES, multiply_add};
+use crate::simd::{BASELINE, LANES, multiply_add, sum_lanes};
 
 /// Names the vector of an instruction set.
 pub(crate) struct Set<const SET: u8>;
@@ -53,6 +53,9 @@ pub(crate) trait Vector: Copy {
 
     /// Zero where a number is negative or not a number.
     fn relu(self) -> Self;
+
+    /// The sum of all lanes, in the order of [`sum_lanes`](crate::simd::sum_lanes).
+    fn sum(self) -> f32;
 
     /// The even or odd ones of 32 numbers.
     fn every_second(first: Self, second: Self, odd: bool) -> Self;
@@ -148,6 +151,11 @@ impl Vector for [f32; LANES] {
             *x = if *x > 0.0 { *x } else { 0.0 };
         }
         self
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        sum_lanes(self)
     }
 
     #[inline(always)]
@@ -248,6 +256,15 @@ mod x86 {
         fn relu(self) -> Self {
             // SAFETY: see above. The second operand is the result for numbers that are none.
             unsafe { _mm512_max_ps(self, _mm512_setzero_ps()) }
+        }
+
+        #[inline(always)]
+        fn sum(self) -> f32 {
+            // SAFETY: see above.
+            unsafe {
+                let upper = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self));
+                sum_of_two(_mm512_castps512_ps256(self), _mm256_castpd_ps(upper))
+            }
         }
 
         #[inline(always)]
@@ -380,9 +397,34 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn sum(self) -> f32 {
+            // SAFETY: see above.
+            unsafe { sum_of_two(self.0, self.1) }
+        }
+
+        #[inline(always)]
         fn every_second(first: Self, second: Self, odd: bool) -> Self {
             // SAFETY: see above.
             unsafe { Self(pick(first, odd), pick(second, odd)) }
+        }
+    }
+
+    /// The sum of sixteen numbers: the upper half is added to the lower half repeatedly.
+    ///
+    /// # Safety
+    /// The machine has AVX2.
+    #[inline(always)]
+    unsafe fn sum_of_two(lower: __m256, upper: __m256) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let eight = _mm256_add_ps(lower, upper);
+            let (lower, upper) = (
+                _mm256_castps256_ps128(eight),
+                _mm256_extractf128_ps::<1>(eight),
+            );
+            let four = _mm_add_ps(lower, upper);
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         }
     }
 

@@ -1,9 +1,9 @@
 //! The kernels for inference, compared with plain loops on random shapes.
 
 use dnw_kernels::inference::{
-    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, MapLines, Matrix, NONE, NormMap, PoolShape,
-    RowSums, SharedRows, TOGETHER, Target, dense_rows, max_pool, norm_maps, pad_lines, sum_rows,
-    sum_rows_together,
+    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, MapLines, MapsOf, Matrix, NONE, NormMap,
+    PoolShape, RowSums, SharedRows, TOGETHER, Target, dense_rows, max_pool, means, norm_maps,
+    pad_lines, sum_rows, sum_rows_together,
 };
 use proptest::prelude::*;
 
@@ -457,6 +457,33 @@ proptest! {
             }));
         }
         close(&out, &expected, 40.0)?;
+    }
+
+    /// To the bit: sixteen lanes, of which the upper half is added to the lower half until one is left.
+    #[test]
+    fn means_of_maps_are_those_of_a_plain_loop(
+        pixels in 1usize..70,
+        gap in 0usize..20,
+        maps in 0usize..11,
+        stride in 1usize..4,
+        seed: u64,
+    ) {
+        let x = numbers(maps * (pixels + gap), seed);
+        let mut out = vec![9.0; maps * stride];
+        means(MapsOf { numbers: &x, stride: pixels + gap, pixels }, &mut out, stride);
+        for (map, out) in x.chunks(pixels + gap).zip(out.chunks(stride)) {
+            let mut lanes = [0.0; LANES];
+            for (i, x) in map[..pixels].iter().enumerate() {
+                lanes[i % LANES] += x;
+            }
+            for width in [8, 4, 2, 1] {
+                for i in 0..width {
+                    lanes[i] += lanes[i + width];
+                }
+            }
+            prop_assert_eq!(out[0].to_bits(), (lanes[0] / pixels as f32).to_bits());
+            prop_assert!(out[1..].iter().all(|&x| x == 9.0));
+        }
     }
 
     /// The window is the map, or larger.

@@ -43,7 +43,9 @@ fn dense_body<const SET: u8>(matrix: Matrix<'_>, rows: Range<usize>, x: &[f32], 
     let mut at = 0;
     // Four rows at a time, so that four additions are under way.
     while at + 4 <= rows.len() {
-        let own = [0, 1, 2, 3].map(|i| row(rows.start + at + i));
+        // A closure of `map` would be compiled without the instruction set, and called.
+        let first = rows.start + at;
+        let own = [row(first), row(first + 1), row(first + 2), row(first + 3)];
         let (mut a, mut b, mut c, mut d) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
         for start in (0..whole).step_by(LANES) {
             let vector = |all: &[f32]| -> [f32; LANES] {
@@ -61,7 +63,7 @@ fn dense_body<const SET: u8>(matrix: Matrix<'_>, rows: Range<usize>, x: &[f32], 
         for (i, lanes) in [a, b, c, d].into_iter().enumerate() {
             out[at + i] = sum_lanes(lanes)
                 + rest::<SET>(&own[i][whole..], &x[whole..])
-                + matrix.bias[rows.start + at + i];
+                + matrix.bias[first + i];
         }
         at += 4;
     }

@@ -1,6 +1,6 @@
-//! Norms of maps.
+//! Norms and means of maps.
 
-use crate::simd::{LANES, sum_lanes, vectorised};
+use crate::simd::{LANES, vectorised};
 use crate::vector::{HasVector, Set, Vector, first_lanes};
 
 /// A map, and the scale and shift of its channel.
@@ -61,10 +61,11 @@ fn norm_of<V: Vector, const N: usize>(
     let pixels = maps[0].x.len();
     if let Some(epsilon) = epsilon {
         let share = 1.0 / pixels as f32;
-        let sums = sums::<V, N>(maps, |_, sum, x, one| sum.add_product(one, x));
+        let x = maps.each_ref().map(|map| map.x.as_ptr());
+        let sums = sums::<V, N>(x, pixels, |_, sum, x, one| sum.add_product(one, x));
         let means = sums.map(|sum| sum * share);
         let minus = means.map(|mean| V::splat(-mean));
-        let squares = self::sums::<V, N>(maps, |n, sum, x, one| {
+        let squares = self::sums::<V, N>(x, pixels, |n, sum, x, one| {
             let distance = x.add_product(minus[n], one);
             sum.add_product(distance, distance)
         });
@@ -94,18 +95,79 @@ fn norm_of<V: Vector, const N: usize>(
     }
 }
 
-/// The sums of a function over each map: `f(map, sum, x, one)` adds sixteen pixels. In lanes without a pixel, `x` and `one` are zero.
+/// Maps that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub struct MapsOf<'a> {
+    /// The maps, the next beginning `stride` numbers after the one before.
+    pub numbers: &'a [f32],
+    /// Numbers from a map to the next; at least `pixels`.
+    pub stride: usize,
+    /// Pixels of a map; at least one.
+    pub pixels: usize,
+}
+
+/// Writes the mean of each map to the first of every `stride` numbers of `out`. Sums are made in sixteen lanes, so that every machine adds in the
+/// same order.
+///
+/// # Panics
+/// If a map has no pixels or more than its stride, or `out` has another number of strides than there are maps.
+pub fn means(maps: MapsOf<'_>, out: &mut [f32], stride: usize) {
+    let MapsOf {
+        numbers,
+        pixels,
+        stride: every,
+    } = maps;
+    assert!(
+        0 < pixels && pixels <= every,
+        "maps of {pixels} pixels, {every} numbers apart"
+    );
+    let count = numbers.len() / every;
+    assert_eq!(
+        (numbers.len(), out.len()),
+        (count * every, count * stride),
+        "as many means as maps"
+    );
+    means_of(maps, out, stride);
+}
+
+vectorised! {
+    fn means_of(maps: MapsOf<'_>, out: &mut [f32], stride: usize) = means_body;
+}
+
+#[inline(always)]
+fn means_body<const SET: u8>(maps: MapsOf<'_>, out: &mut [f32], stride: usize)
+where
+    Set<SET>: HasVector,
+{
+    let groups = maps.numbers.chunks(NORM_TOGETHER * maps.stride);
+    for (numbers, out) in groups.zip(out.chunks_mut(NORM_TOGETHER * stride)) {
+        let last = numbers.len() / maps.stride - 1;
+        // The last map in place of those that are missing.
+        let x =
+            std::array::from_fn(|n| numbers[n.min(last) * maps.stride..][..maps.pixels].as_ptr());
+        let sums = sums::<<Set<SET> as HasVector>::Vector, NORM_TOGETHER>(
+            x,
+            maps.pixels,
+            |_, sum, x, one| sum.add_product(one, x),
+        );
+        for (out, sum) in out.chunks_mut(stride).zip(sums) {
+            out[0] = sum / maps.pixels as f32;
+        }
+    }
+}
+
+/// The sums of a function over maps of so many pixels: `f(map, sum, x, one)` adds sixteen pixels. In lanes without a pixel, `x` and `one` are
+/// zero.
 #[inline(always)]
 fn sums<V: Vector, const N: usize>(
-    maps: &[NormMap<'_>; N],
+    x: [*const f32; N],
+    pixels: usize,
     f: impl Fn(usize, V, V, V) -> V,
 ) -> [f32; N] {
-    let pixels = maps[0].x.len();
     let (whole, tail) = (
         pixels - pixels % LANES,
         V::mask(first_lanes(pixels % LANES)),
     );
-    let x: [*const f32; N] = std::array::from_fn(|n| maps[n].x.as_ptr());
     let mut sums = [V::splat(0.0); N];
     for at in (0..whole).step_by(LANES) {
         for n in 0..N {
@@ -123,10 +185,10 @@ fn sums<V: Vector, const N: usize>(
             sums[n] = f(n, sums[n], x, one);
         }
     }
-    sums.map(|sum| {
-        let mut lanes = [0.0; LANES];
-        // SAFETY: sixteen numbers.
-        unsafe { sum.store(lanes.as_mut_ptr()) };
-        sum_lanes(lanes)
-    })
+    // A closure of `map` would be compiled without the instruction set, and called: five times as slow.
+    let mut totals = [0.0; N];
+    for n in 0..N {
+        totals[n] = sums[n].sum();
+    }
+    totals
 }

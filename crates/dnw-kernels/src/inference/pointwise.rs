@@ -1,6 +1,6 @@
 //! Copies and sums, number by number.
 
-use crate::simd::{LANES, multiply_add, sum_lanes, vectorised};
+use crate::simd::{multiply_add, vectorised};
 
 /// Copies every `stride`th number of `from`, beginning with the first, until one of the slices ends.
 pub fn copy_every(stride: usize, from: &[f32], to: &mut [f32]) {
@@ -77,29 +77,5 @@ vectorised! {
 fn add_squares_body<const SET: u8>(x: &[f32], mean: &[f32], sum: &mut [f32]) {
     for ((sum, x), mean) in sum.iter_mut().zip(x).zip(mean) {
         *sum = multiply_add::<SET>(x - mean, x - mean, *sum);
-    }
-}
-
-/// The sum of all numbers, in sixteen lanes, so that every machine adds in the same order.
-pub fn sum(x: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    sum_to(x, &mut lanes);
-    sum_lanes(lanes)
-}
-
-vectorised! {
-    fn sum_to(x: &[f32], lanes: &mut [f32; LANES]) = sum_body;
-}
-
-#[inline(always)]
-fn sum_body<const SET: u8>(x: &[f32], lanes: &mut [f32; LANES]) {
-    let (vectors, rest) = x.as_chunks::<LANES>();
-    for vector in vectors {
-        for i in 0..LANES {
-            lanes[i] += vector[i];
-        }
-    }
-    for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane += x;
     }
 }

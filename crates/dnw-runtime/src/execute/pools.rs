@@ -1,17 +1,30 @@
 //! Pools.
 
-use dnw_kernels::inference::{PoolShape, max_pool, sum, sum_pool};
+use dnw_kernels::inference::{MapsOf, PoolShape, max_pool, means, sum_pool};
 
 use crate::memory::Arena;
 use crate::part::Part;
-use crate::plan::{Pool, PoolMaps};
+use crate::plan::{Maps, Pool, PoolMaps};
 
 /// # Safety
 /// As for [`Prepared::execute`](super::Prepared::execute).
 pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], part: Part) {
     let [channels, height, width] = pool.from.shape;
     let is_whole = pool.window.kernel == [height, width] && pool.to.pixels() == 1;
-    for channel in part.range(channels) {
+    let own = part.range(channels);
+    if is_whole && pool.pool != Pool::Max && pool.window.padding == [0, 0] {
+        let place = |maps: Maps| (maps.at + own.start * maps.stride, own.len() * maps.stride);
+        let ((from, len), (to, out_len)) = (place(pool.from), place(pool.to));
+        // SAFETY: as the caller promises; channels follow each other.
+        let (x, out) = unsafe { (arena.read(from, len), arena.write(to, out_len)) };
+        let maps = MapsOf {
+            numbers: x,
+            stride: pool.from.stride,
+            pixels: height * width,
+        };
+        return means(maps, out, pool.to.stride);
+    }
+    for channel in own {
         // SAFETY: as the caller promises.
         let (x, out) = unsafe {
             (
@@ -19,24 +32,20 @@ pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], pa
                 arena.channel_mut(pool.to, channel),
             )
         };
-        if is_whole && pool.pool != Pool::Max && pool.window.padding == [0, 0] {
-            out[0] = sum(x) / (height * width) as f32;
-        } else {
-            let (shape, out) = (shape(pool), &mut out[..pool.to.pixels()]);
-            match pool.pool {
-                Pool::Max => max_pool(shape, x, scratch, out),
-                Pool::Average => {
-                    sum_pool(shape, x, scratch, out);
-                    let scale = 1.0 / (shape.kernel[0] * shape.kernel[1]) as f32;
-                    out.iter_mut().for_each(|x| *x *= scale);
-                }
-                Pool::InnerAverage => {
-                    sum_pool(shape, x, scratch, out);
-                    let columns = shape.output[1];
-                    for (at, sum) in out.iter_mut().enumerate() {
-                        let inside = shape.inside(0, at / columns) * shape.inside(1, at % columns);
-                        *sum /= inside as f32;
-                    }
+        let (shape, out) = (shape(pool), &mut out[..pool.to.pixels()]);
+        match pool.pool {
+            Pool::Max => max_pool(shape, x, scratch, out),
+            Pool::Average => {
+                sum_pool(shape, x, scratch, out);
+                let scale = 1.0 / (shape.kernel[0] * shape.kernel[1]) as f32;
+                out.iter_mut().for_each(|x| *x *= scale);
+            }
+            Pool::InnerAverage => {
+                sum_pool(shape, x, scratch, out);
+                let columns = shape.output[1];
+                for (at, sum) in out.iter_mut().enumerate() {
+                    let inside = shape.inside(0, at / columns) * shape.inside(1, at % columns);
+                    *sum /= inside as f32;
                 }
             }
         }
