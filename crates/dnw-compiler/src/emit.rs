@@ -223,11 +223,17 @@ impl Emitter<'_> {
     }
 
     fn linear(&mut self, node: &Node, conv: &Conv) -> Maps {
-        let from = self.contiguous(node.inputs[0]);
-        let residual = node.inputs.get(1).map(|&input| self.contiguous(input));
         let edges = conv.edges.iter().map(Vec::len).sum::<usize>();
-        let entries = from.shape[0] * node.shape[0];
+        let entries = self.shape(node.inputs[0])[0] * node.shape[0];
         let is_dense = prefers_dense_matrix(edges, entries);
+        let (from, channels) = match self.vector(node.inputs[0]) {
+            Some(vector) if !is_dense => vector,
+            _ => {
+                let from = self.contiguous(node.inputs[0]);
+                (from, (0..from.shape[0]).collect())
+            }
+        };
+        let residual = node.inputs.get(1).map(|&input| self.contiguous(input));
         let mut weights = Vec::new();
         let (mut starts, mut sources) = (vec![0], Vec::new());
         for row in &conv.edges {
@@ -239,7 +245,7 @@ impl Emitter<'_> {
                 }
             } else {
                 weights.extend(row.iter().map(|edge| edge.weight as f32));
-                sources.extend(row.iter().map(|edge| edge.source as u32));
+                sources.extend(row.iter().map(|edge| channels[edge.source] as u32));
                 starts.push(sources.len() as u32);
             }
         }

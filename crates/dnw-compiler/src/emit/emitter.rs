@@ -96,6 +96,17 @@ impl<'a> Emitter<'a> {
         to
     }
 
+    /// The vector in which all channels of a node lie, and which each is of its numbers. Nothing if they are of several nodes, or larger than a
+    /// pixel.
+    pub(super) fn vector(&self, node: usize) -> Option<(Maps, Vec<usize>)> {
+        let channels = self.views.of(self.graph, node);
+        let base = channels.first()?.0;
+        let maps = self.maps[base]?;
+        let own = channels.iter().map(|&(of, at)| (of == base).then_some(at));
+        let own: Option<Vec<usize>> = own.collect();
+        Some((maps, own?)).filter(|(maps, _)| maps.pixels() == 1)
+    }
+
     /// Where each channel of a node starts.
     pub(super) fn starts(&self, node: usize) -> Vec<u32> {
         let channels = self.views.of(self.graph, node);

@@ -6,6 +6,7 @@ mod random;
 
 mod added;
 mod gates;
+mod linear;
 mod passes;
 mod residual;
 mod units;
