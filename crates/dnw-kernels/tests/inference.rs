@@ -3,7 +3,7 @@
 use dnw_kernels::inference::{
     BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, MapLines, MapsOf, Matrix, NONE, NormMap,
     PoolShape, RowSums, SharedRows, TOGETHER, Target, dense_rows, max_pool, means, norm_maps,
-    pad_lines, sum_rows, sum_rows_together,
+    pad_lines, sum_pool, sum_rows, sum_rows_together,
 };
 use proptest::prelude::*;
 
@@ -457,6 +457,39 @@ proptest! {
             }));
         }
         close(&out, &expected, 40.0)?;
+    }
+
+    /// To the bit: columns are combined line by line, then the columns of each window.
+    #[test]
+    fn windows_of_pools_are_those_of_a_plain_loop(
+        map in [1usize..24, 1usize..40],
+        kernel in [1usize..8, 1usize..8],
+        stride in [1usize..6, 1usize..6],
+        padding in [0usize..3, 0usize..3],
+        seed: u64,
+    ) {
+        let padding = [0, 1].map(|side| padding[side].min(kernel[side] / 2));
+        let fits = (0..2).all(|side| map[side] + 2 * padding[side] >= kernel[side]);
+        prop_assume!(fits);
+        let output = [0, 1].map(|side| (map[side] + 2 * padding[side] - kernel[side]) / stride[side] + 1);
+        let shape = PoolShape { map, output, kernel, stride, padding };
+        let x = numbers(map[0] * map[1], seed);
+        let [mut sums, mut maxima] = [(); 2].map(|()| vec![9.0; output[0] * output[1]]);
+        let mut scratch = vec![9.0; shape.scratch()];
+        sum_pool(shape, &x, &mut scratch, &mut sums);
+        max_pool(shape, &x, &mut scratch, &mut maxima);
+        for at in 0..sums.len() {
+            let [top, left] = [at / output[1] * stride[0], at % output[1] * stride[1]];
+            let (mut sum, mut most) = (0.0, f32::NEG_INFINITY);
+            for column in (left..left + kernel[1]).filter_map(|column| column.checked_sub(padding[1])) {
+                let lines = (top..top + kernel[0]).filter_map(|line| line.checked_sub(padding[0]));
+                let inside = lines.filter(|&line| line < map[0] && column < map[1]);
+                let pixels = || inside.clone().map(|line| x[line * map[1] + column]);
+                sum += pixels().fold(0.0, |sum, x| sum + x);
+                most = pixels().fold(most, f32::max);
+            }
+            prop_assert_eq!((sums[at], maxima[at]), (sum, most), "output {}", at);
+        }
     }
 
     /// To the bit: sixteen lanes, of which the upper half is added to the lower half until one is left.

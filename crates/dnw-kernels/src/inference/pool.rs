@@ -93,7 +93,7 @@ fn largest(x: &[f32]) -> f32 {
 }
 
 /// Combines the lines of the windows of one line of the output, then the columns of each window. Windows of two or three lines or columns have
-/// loops of their own, which keep what they combine in registers.
+/// loops of their own, which keep what they combine in registers; lines of larger windows are combined four at a time.
 #[inline(always)]
 fn combine(
     shape: PoolShape,
@@ -122,9 +122,16 @@ fn combine(
             3 => of_lines([line(0), line(1), line(2)], own, start, combine),
             lines => {
                 own.fill(start);
-                for i in 0..lines {
-                    let pairs = own.iter_mut().zip(line(i));
-                    pairs.for_each(|(to, &x)| *to = combine(*to, x));
+                for i in (0..lines).step_by(4) {
+                    match lines - i {
+                        1 => with_lines([line(i)], own, combine),
+                        2 => with_lines([line(i), line(i + 1)], own, combine),
+                        3 => with_lines([line(i), line(i + 1), line(i + 2)], own, combine),
+                        _ => {
+                            let four = [line(i), line(i + 1), line(i + 2), line(i + 3)];
+                            with_lines(four, own, combine);
+                        }
+                    }
                 }
             }
         }
@@ -133,6 +140,12 @@ fn combine(
             (2, 2) => of_columns::<2, 2>(columns, out, start, combine),
             (2, 3) => of_columns::<2, 3>(columns, out, start, combine),
             (1, 3) => of_columns::<1, 3>(columns, out, start, combine),
+            _ if across < LANES => {
+                for (i, out) in out.iter_mut().enumerate() {
+                    let window = &columns[sx * i..][..wide];
+                    *out = window.iter().fold(start, |value, &x| combine(value, x));
+                }
+            }
             _ => {
                 out.fill(start);
                 for column in 0..wide {
@@ -165,6 +178,52 @@ fn of_lines<const N: usize>(
             .iter()
             .fold(start, |value, line| combine(value, line[i]));
     }
+}
+
+/// Combines columns with lines, in blocks of columns that registers hold.
+///
+/// Lines are named one by one above: a closure of `map` would be compiled without the instruction set, and called.
+#[inline(always)]
+fn with_lines<const N: usize>(
+    lines: [&[f32]; N],
+    columns: &mut [f32],
+    combine: impl Fn(f32, f32) -> f32 + Copy,
+) {
+    let mut at = 0;
+    while at + LANES <= columns.len() {
+        block::<LANES, N>(lines, columns, at, combine);
+        at += LANES;
+    }
+    if at + 8 <= columns.len() {
+        block::<8, N>(lines, columns, at, combine);
+        at += 8;
+    }
+    if at + 4 <= columns.len() {
+        block::<4, N>(lines, columns, at, combine);
+        at += 4;
+    }
+    while at < columns.len() {
+        block::<1, N>(lines, columns, at, combine);
+        at += 1;
+    }
+}
+
+#[inline(always)]
+fn block<const W: usize, const N: usize>(
+    lines: [&[f32]; N],
+    columns: &mut [f32],
+    at: usize,
+    combine: impl Fn(f32, f32) -> f32,
+) {
+    let columns: &mut [f32; W] = (&mut columns[at..][..W]).try_into().expect("as many");
+    let mut combined = *columns;
+    for line in lines {
+        let x: &[f32; W] = line[at..][..W].try_into().expect("as many");
+        for i in 0..W {
+            combined[i] = combine(combined[i], x[i]);
+        }
+    }
+    *columns = combined;
 }
 
 /// Combines the `W` columns of each window; windows begin `S` columns apart.
