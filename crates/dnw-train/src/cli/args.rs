@@ -73,7 +73,7 @@ pub enum Command {
     Predict(PredictArgs),
     /// Measure the latency and throughput of a compiled model
     ///
-    /// On images of noise. For a comparison with ONNX Runtime and others see `cargo xtask bench-peers`.
+    /// On images of noise. `--onnx` measures ONNX Runtime in turn; `cargo xtask bench-peers` compares with more runtimes.
     Bench(BenchArgs),
     /// Compare a compiled model with the run that it was compiled from, on the test images
     ///

@@ -3,6 +3,7 @@
 mod bench;
 mod compile;
 mod explain;
+mod onnxruntime;
 mod predict;
 mod verify;
 

@@ -124,6 +124,17 @@ pub struct BenchArgs {
     /// How long each thing is measured
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds())]
     pub seconds: f64,
+    /// Measure ONNX Runtime in turn on this ONNX model of the same network, such as one that `dnw export RUN --onnx` writes
+    #[arg(long, value_name = "FILE")]
+    pub onnx: Option<PathBuf>,
+    /// The Python for `--onnx`, with the packages onnxruntime and numpy
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "python3",
+        requires = "onnx"
+    )]
+    pub python: PathBuf,
     /// Print the result as JSON on standard output
     #[arg(long)]
     pub json: bool,

@@ -287,6 +287,43 @@ fn another_model_of_the_same_shape_is_not_verified() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_comparison_that_cannot_be_made_is_refused_with_what_it_needs() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let shell = with_model();
+    let refused = |more: &[&str], words: &[&str]| {
+        let bench = ["bench", "model.dnw", "--seconds", "0", "--onnx"];
+        shell.dnw(&[&bench[..], more].concat()).refused(words);
+    };
+    refused(
+        &["missing.onnx"],
+        &["missing.onnx", "dnw export RUN --onnx"],
+    );
+    std::fs::write(shell.path("model.onnx"), "never read").unwrap();
+    let absent = ["model.onnx", "--python", "no-such-python"];
+    refused(
+        &absent,
+        &["no-such-python", "pip install onnxruntime numpy"],
+    );
+    // Programs in the place of Python: one without the package, one that ends, one with another network.
+    let missing = r#"echo '{"error": "No module named onnxruntime", "missing": true}'"#;
+    let other =
+        r#"echo '{"version": "1"}'; echo '{"error": "an image of another size"}'; cat >/dev/null"#;
+    for (program, message, remedy) in [
+        (missing, "No module named onnxruntime", "pip install"),
+        ("true", "ended without an answer", "pip install"),
+        (other, "an image of another size", "of the same network"),
+    ] {
+        let python = shell.path("python");
+        std::fs::write(&python, format!("#!/bin/sh\n{program}\n")).unwrap();
+        std::fs::set_permissions(&python, PermissionsExt::from_mode(0o755)).unwrap();
+        let python = python.to_str().unwrap();
+        refused(&["model.onnx", "--python", python], &[message, remedy]);
+    }
+}
+
+#[test]
 fn measurements_and_explanations_are_json_too() {
     let shell = with_model();
     let bench = [

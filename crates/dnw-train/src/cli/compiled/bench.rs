@@ -14,6 +14,7 @@ use super::super::failure::Failure;
 use super::super::numbers::grouped;
 use super::super::output::{line, print_bytes};
 use super::compile::{name, network};
+use super::onnxruntime::{Beside, OnnxRuntime};
 
 /// The sizes of batches that are measured.
 const BATCHES: [usize; 3] = [1, 8, 32];
@@ -21,6 +22,10 @@ const BATCHES: [usize; 3] = [1, 8, 32];
 /// Measures a model.
 pub fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let (file, first_result) = first_result(args)?;
+    let onnx = args.onnx.as_deref();
+    let mut peer = onnx
+        .map(|model| OnnxRuntime::start(&args.python, model))
+        .transpose()?;
     let how_long = Duration::from_secs_f64(args.seconds);
     let threads = args.threads.map_or_else(threads, |n| vec![n as usize]);
     let batches = args
@@ -33,6 +38,10 @@ pub fn bench(args: &BenchArgs) -> Result<u8, Failure> {
                 threads,
                 batch,
                 latency: latency(&file.model, threads, batch, how_long),
+                beside: match &mut peer {
+                    Some(peer) => Some(peer.beside(&file.model, threads, batch, how_long)?),
+                    None => None,
+                },
             });
         }
     }
@@ -41,6 +50,7 @@ pub fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         file: &file,
         first_result,
         measured,
+        onnxruntime: peer.map(|peer| peer.version.clone()),
         step_threads: threads[0],
         layers: layers(&file, &steps),
     };
@@ -84,6 +94,7 @@ struct Measured {
     threads: usize,
     batch: usize,
     latency: Latency,
+    beside: Option<Beside>,
 }
 
 impl Measured {
@@ -124,6 +135,8 @@ struct Found<'a> {
     file: &'a ModelFile,
     first_result: f64,
     measured: Vec<Measured>,
+    /// The version of ONNX Runtime, if it was measured in turn.
+    onnxruntime: Option<String>,
     step_threads: usize,
     layers: Vec<Layer>,
 }
@@ -169,6 +182,9 @@ impl Found<'_> {
                 grouped(measured.images_per_second() as u64)
             );
         }
+        if let Some(version) = &self.onnxruntime {
+            text += &self.beside_lines(version);
+        }
         let total: f64 = self.layers.iter().map(|layer| layer.seconds).sum();
         let names = self.layers.iter().map(|layer| layer.name.len());
         let wide = names.max().unwrap_or(0).max("layer".len());
@@ -191,6 +207,30 @@ impl Found<'_> {
         text
     }
 
+    fn beside_lines(&self, version: &str) -> String {
+        let mut text = format!(
+            "\n{:>5} {:>7} {:>23} {:>7} {:>11}  ONNX Runtime {version}, in turn with this model\n",
+            "batch", "threads", "ONNX Runtime, ms", "ratio", "difference"
+        );
+        for measured in &self.measured {
+            if let Some(beside) = &measured.beside {
+                let _ = writeln!(
+                    text,
+                    "{:>5} {:>7} {:>23.4} {:>7.2} {:>11.1e}",
+                    measured.batch,
+                    measured.threads,
+                    1e3 * beside.median,
+                    beside.ratio,
+                    beside.difference
+                );
+            }
+        }
+        text.push_str(
+            "ratio: its time divided by ours; difference: the largest of an output, relative to the largest output of its image\n",
+        );
+        text
+    }
+
     fn to_json(&self, args: &BenchArgs) -> serde_json::Value {
         let measured = self.measured.iter().map(|measured| {
             let Latency {
@@ -204,6 +244,11 @@ impl Found<'_> {
                 "threads": measured.threads,
                 "seconds": { "median": median, "p90": p90, "p99": p99, "runs": runs },
                 "images_per_second": measured.images_per_second(),
+                "onnxruntime": measured.beside.as_ref().map(|beside| serde_json::json!({
+                    "seconds": { "median": beside.median },
+                    "ratio": beside.ratio,
+                    "difference": beside.difference,
+                })),
             })
         });
         let layers = self.layers.iter().map(|layer| {
@@ -220,6 +265,7 @@ impl Found<'_> {
             "weights": name(self.file.precision),
             "seconds_to_first_result": self.first_result,
             "measured": measured.collect::<Vec<_>>(),
+            "onnxruntime": self.onnxruntime,
             "layers_threads": self.step_threads,
             "layers": layers.collect::<Vec<_>>(),
         })
