@@ -175,7 +175,7 @@ impl Prepared {
     /// The arena is that of the plan, which was checked; the other threads have other parts of the same step.
     pub(crate) unsafe fn execute(&self, arena: Arena, scratch: &mut [f32], part: Part) {
         match &self.work {
-            // SAFETY: in all cases as the caller promises: parts are different channels of the output, and the check has made
+            // SAFETY: in all cases as the caller promises: parts are different channels or pixels of the output, and the check has made
             // sure that no input overlaps it.
             Work::Pad(x) => unsafe { pad(x, arena, part) },
             // SAFETY: as above.

@@ -70,7 +70,7 @@ pub(crate) fn prefer_huge_pages<T>(memory: &[T]) {
     }
 }
 
-/// The arena, for the threads that execute one step. Each writes other channels, and none reads what another writes.
+/// The arena, for the threads that execute one step. Each writes other channels, or other pixels of them, and none reads what another writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arena {
     pub(crate) start: *mut f32,
