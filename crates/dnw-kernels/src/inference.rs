@@ -26,7 +26,7 @@ pub use activation::{Activation, Function, activate, exp};
 pub use depthwise::{Depthwise, DepthwiseShape, Kernel, Lines};
 pub use limits::{MULTIPLY_ADDS_PER_ROUND, load_all, multiply_adds};
 pub use linear::{Matrix, dense_rows};
-pub use norm::{MapsOf, NORM_TOGETHER, NormMap, means, norm_maps};
+pub use norm::{ChannelMaps, NORM_TOGETHER, NormMap, means, norm_maps};
 pub use padding::{MapLines, pad_lines};
 pub use pointwise::{add_scaled, add_squares, copy_every};
 pub use pool::{PoolShape, max_pool, sum_pool};

@@ -1,7 +1,7 @@
 //! The kernels for inference, compared with plain loops on random shapes.
 
 use dnw_kernels::inference::{
-    BLOCK, Depthwise, DepthwiseShape, Kernel, Lines, MapLines, MapsOf, Matrix, NONE, NormMap,
+    BLOCK, ChannelMaps, Depthwise, DepthwiseShape, Kernel, Lines, MapLines, Matrix, NONE, NormMap,
     PoolShape, RowSums, SharedRows, TOGETHER, Target, dense_rows, max_pool, means, norm_maps,
     pad_lines, sum_pool, sum_rows, sum_rows_together,
 };
@@ -503,7 +503,7 @@ proptest! {
     ) {
         let x = numbers(maps * (pixels + gap), seed);
         let mut out = vec![9.0; maps * stride];
-        means(MapsOf { numbers: &x, stride: pixels + gap, pixels }, &mut out, stride);
+        means(ChannelMaps { numbers: &x, stride: pixels + gap, pixels }, &mut out, stride);
         for (map, out) in x.chunks(pixels + gap).zip(out.chunks(stride)) {
             let mut lanes = [0.0; LANES];
             for (i, x) in map[..pixels].iter().enumerate() {

@@ -95,9 +95,9 @@ fn norm_of<V: Vector, const N: usize>(
     }
 }
 
-/// Maps that follow each other.
+/// The maps of channels that follow each other.
 #[derive(Clone, Copy, Debug)]
-pub struct MapsOf<'a> {
+pub struct ChannelMaps<'a> {
     /// The maps, the next beginning `stride` numbers after the one before.
     pub numbers: &'a [f32],
     /// Numbers from a map to the next; at least `pixels`.
@@ -111,8 +111,8 @@ pub struct MapsOf<'a> {
 ///
 /// # Panics
 /// If a map has no pixels or more than its stride, or `out` has another number of strides than there are maps.
-pub fn means(maps: MapsOf<'_>, out: &mut [f32], stride: usize) {
-    let MapsOf {
+pub fn means(maps: ChannelMaps<'_>, out: &mut [f32], stride: usize) {
+    let ChannelMaps {
         numbers,
         pixels,
         stride: every,
@@ -131,11 +131,11 @@ pub fn means(maps: MapsOf<'_>, out: &mut [f32], stride: usize) {
 }
 
 vectorised! {
-    fn means_of(maps: MapsOf<'_>, out: &mut [f32], stride: usize) = means_body;
+    fn means_of(maps: ChannelMaps<'_>, out: &mut [f32], stride: usize) = means_body;
 }
 
 #[inline(always)]
-fn means_body<const SET: u8>(maps: MapsOf<'_>, out: &mut [f32], stride: usize)
+fn means_body<const SET: u8>(maps: ChannelMaps<'_>, out: &mut [f32], stride: usize)
 where
     Set<SET>: HasVector,
 {

@@ -92,8 +92,8 @@ fn largest(x: &[f32]) -> f32 {
     all.fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
 }
 
-/// Combines the lines of the windows of one line of the output, then the columns of each window. Windows of two or three lines or columns have
-/// loops of their own, which keep what they combine in registers; lines of larger windows are combined four at a time.
+/// Combines the lines of the windows of one line of the output, then the columns of each window. Up to four lines are combined at a time, and windows
+/// of two or three columns have loops of their own: both keep what they combine in registers.
 #[inline(always)]
 fn combine(
     shape: PoolShape,
@@ -117,21 +117,16 @@ fn combine(
         let end = (y * sy + down).saturating_sub(above).min(height);
         let line = |i: usize| &x[(first + i) * width..][..width];
         let own = &mut columns[left..][..width];
-        match end.saturating_sub(first) {
-            2 => of_lines([line(0), line(1)], own, start, combine),
-            3 => of_lines([line(0), line(1), line(2)], own, start, combine),
-            lines => {
-                own.fill(start);
-                for i in (0..lines).step_by(4) {
-                    match lines - i {
-                        1 => with_lines([line(i)], own, combine),
-                        2 => with_lines([line(i), line(i + 1)], own, combine),
-                        3 => with_lines([line(i), line(i + 1), line(i + 2)], own, combine),
-                        _ => {
-                            let four = [line(i), line(i + 1), line(i + 2), line(i + 3)];
-                            with_lines(four, own, combine);
-                        }
-                    }
+        let lines = end.saturating_sub(first);
+        own.fill(start);
+        for i in (0..lines).step_by(4) {
+            match lines - i {
+                1 => with_lines([line(i)], own, combine),
+                2 => with_lines([line(i), line(i + 1)], own, combine),
+                3 => with_lines([line(i), line(i + 1), line(i + 2)], own, combine),
+                _ => {
+                    let four = [line(i), line(i + 1), line(i + 2), line(i + 3)];
+                    with_lines(four, own, combine);
                 }
             }
         }
@@ -161,22 +156,6 @@ fn combine(
                 }
             }
         }
-    }
-}
-
-/// Combines lines, column by column.
-#[inline(always)]
-fn of_lines<const N: usize>(
-    lines: [&[f32]; N],
-    columns: &mut [f32],
-    start: f32,
-    combine: impl Fn(f32, f32) -> f32,
-) {
-    let lines = lines.map(|line| &line[..columns.len()]);
-    for (i, to) in columns.iter_mut().enumerate() {
-        *to = lines
-            .iter()
-            .fold(start, |value, line| combine(value, line[i]));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pools.
 
-use dnw_kernels::inference::{MapsOf, PoolShape, max_pool, means, sum_pool};
+use dnw_kernels::inference::{ChannelMaps, PoolShape, max_pool, means, sum_pool};
 
 use crate::memory::Arena;
 use crate::part::Part;
@@ -17,7 +17,7 @@ pub(super) unsafe fn pool(pool: &PoolMaps, arena: Arena, scratch: &mut [f32], pa
         let ((from, len), (to, out_len)) = (place(pool.from), place(pool.to));
         // SAFETY: as the caller promises; channels follow each other.
         let (x, out) = unsafe { (arena.read(from, len), arena.write(to, out_len)) };
-        let maps = MapsOf {
+        let maps = ChannelMaps {
             numbers: x,
             stride: pool.from.stride,
             pixels: height * width,

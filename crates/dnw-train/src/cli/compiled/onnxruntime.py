@@ -12,7 +12,7 @@ def answer(found):
 def arranged(image, shape, declared):
     """The images [batch, channels, height, width] as the model declares its input: also as vectors, or with channels last."""
     batch, channels, height, width = shape
-    own = [size for size in declared[1:]]
+    own = declared[1:]
     if own == [height, width, channels] and own != [channels, height, width]:
         return image.reshape(shape).transpose(0, 2, 3, 1).copy()
     if all(isinstance(size, int) for size in own):
