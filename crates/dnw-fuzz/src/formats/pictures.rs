@@ -5,8 +5,9 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::format::{Format, Outcome};
 
-/// A JPEG of one byte may state 512 pixels; three channels are decoded, then arranged by channel.
-pub const JPEG: Format = Format::new("jpeg", jpegs, read, |bytes| (16 << 20) + 512 * 8 * bytes);
+/// A JPEG of one byte may state 512 pixels; three channels are decoded, then arranged by channel. Rows are decoded in groups of up to 32, so a
+/// picture of a single row of 65,535 pixels and four channels takes up to 38 MB (`tests/thin.rs`).
+pub const JPEG: Format = Format::new("jpeg", jpegs, read, |bytes| (48 << 20) + 512 * 8 * bytes);
 
 /// Deflate packs 1040 bytes into one.
 pub const PNG: Format = Format {
