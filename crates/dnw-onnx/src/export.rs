@@ -36,7 +36,7 @@ pub struct Exported {
 
 /// Writes a circuit as an ONNX model with the input `image`, `[batch, channels, height, width]`, and the output `logits`.
 ///
-/// The batch is 1 if the circuit joins constants with feature maps, and else open.
+/// The batch is open; it is 1 if the output is the same for every image.
 pub fn export(circuit: &Circuit, description: &Description, options: ExportOptions) -> Exported {
     let circuit = prune(circuit);
     let mut export = Export::new(&circuit, options);
@@ -61,19 +61,14 @@ struct Export<'a> {
 impl<'a> Export<'a> {
     fn new(circuit: &'a Circuit, options: ExportOptions) -> Self {
         let steps = circuit.steps().len();
-        let joins_constants = circuit.steps().iter().any(|step| {
-            let inputs = &step.inputs;
-            let constant = |&x: &ValueId| matches!(circuit.step(x).op, Op::Constant(_));
-            step.op == Op::Concat && inputs.iter().any(constant)
-        });
-        let constant_result = matches!(circuit.step(circuit.output()).op, Op::Constant(_));
+        let constant_result = is_constant(circuit, circuit.output());
         let mut export = Self {
             circuit,
             writer: Writer::new(options.sparse, options.external),
             names: vec![[None, None]; steps],
             folded: vec![None; steps],
             is_folded: vec![false; steps],
-            batch: (joins_constants || constant_result).then_some(1),
+            batch: constant_result.then_some(1),
         };
         export.fold_norms();
         export
@@ -126,7 +121,7 @@ impl<'a> Export<'a> {
                 && a[..] == [1.0, 1.0]
                 && sums(conv)
                 && alone(constant)
-                && matches!(circuit.step(constant).op, Op::Constant(_))
+                && is_constant(circuit, constant)
             {
                 // What was folded from dead nodes.
                 self.folded[conv.index()] = Some([scale.clone(), shift]);
@@ -144,6 +139,11 @@ impl<'a> Export<'a> {
         if let Some(name) = &self.names[value.index()][0] {
             return name.clone();
         }
+        if is_constant(self.circuit, value) {
+            let name = self.constant(value);
+            self.names[value.index()][0] = Some(name.clone());
+            return name;
+        }
         let flat = self.flat(value);
         let shape = self.writer.ints("shape", &[0, -1, 1, 1]);
         let layer = &self.circuit.step(value).layer;
@@ -157,7 +157,7 @@ impl<'a> Export<'a> {
         if let Some(name) = &self.names[value.index()][1] {
             return name.clone();
         }
-        let maps = self.names[value.index()][0].clone().unwrap_or_default();
+        let maps = self.maps(value);
         let layer = &self.circuit.step(value).layer;
         let axis = [("axis", Setting::Int(1))];
         let flat = self.writer.node(layer, "Flatten", &[&maps], &axis);
@@ -168,6 +168,10 @@ impl<'a> Export<'a> {
     fn step(&mut self, value: ValueId) {
         let circuit = self.circuit;
         let step = circuit.step(value);
+        if is_constant(circuit, value) {
+            // Written where it is read, which joins of channels do in another form.
+            return;
+        }
         if self.is_folded[value.index()] {
             self.names[value.index()] = self.names[step.inputs[0].index()].clone();
             return;
@@ -186,6 +190,11 @@ impl<'a> Export<'a> {
         if step.op == Op::Flatten {
             let flat = self.flat(step.inputs[0]);
             self.names[value.index()][1] = Some(flat);
+            return;
+        }
+        if step.op == Op::Concat {
+            let name = self.concat(step);
+            self.names[value.index()][0] = Some(name);
             return;
         }
         let inputs: Vec<String> = step.inputs.iter().map(|&x| self.maps(x)).collect();
@@ -263,18 +272,6 @@ impl<'a> Export<'a> {
         let x = inputs.first().map_or("", String::as_str);
         match &step.op {
             Op::Input => INPUT.to_owned(),
-            Op::Constant(values) => {
-                let mut values = values.clone();
-                if let Some([scale, _]) = &self.folded[value.index()] {
-                    for (map, scale) in values.chunks_mut(height * width).zip(scale) {
-                        map.iter_mut().for_each(|value| *value *= scale);
-                    }
-                }
-                let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-                let dims = [1, channels, height, width];
-                self.writer
-                    .floats(&format!("{layer}.constant"), &dims, &values)
-            }
             Op::Conv {
                 weight,
                 bias,
@@ -355,11 +352,6 @@ impl<'a> Export<'a> {
                 }
                 sum.unwrap_or_default()
             }
-            Op::Concat => {
-                let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-                self.writer
-                    .node(layer, "Concat", &inputs, &[("axis", Setting::Int(1))])
-            }
             Op::Select(selected) => self.writer.select(layer, x, selected),
             &Op::Crop { top, left } => {
                 let starts = [top, left].map(|at| at as i64);
@@ -379,37 +371,115 @@ impl<'a> Export<'a> {
                     .pool(layer, x, from, step.shape, (pool, kernel, stride, padding))
             }
             &Op::Fold(side) => {
-                let blocks = [("blocksize", Setting::Int(side as i64))];
-                let folded = self.writer.node(layer, "SpaceToDepth", &[x], &blocks);
-                // ONNX has the channels of one place of the block together, circuits those of one channel.
-                let (area, sources) = (side * side, channels / (side * side));
-                let order: Vec<usize> = (0..channels)
-                    .map(|channel| channel % area * sources + channel / area)
-                    .collect();
-                self.writer.select(layer, &folded, &order)
+                let blocks = [channels / (side * side), height, side, width, side];
+                self.writer
+                    .moved(layer, x, (&blocks, &[0, 1, 3, 5, 2, 4]), step.shape)
             }
-            Op::Reshape => {
-                let shape = [channels, height, width].map(|size| size as i64);
-                let shape = self.writer.ints("shape", &[&[-1][..], &shape].concat());
-                self.writer.node(layer, "Reshape", &[x, &shape], &[])
-            }
+            Op::Reshape => self.writer.reshape(layer, x, &step.shape),
             Op::Resample { rows, columns } => {
                 let [_, from_height, from_width] = self.circuit.step(step.inputs[0]).shape;
                 let from = [from_height, from_width];
                 self.writer.resample(layer, x, from, [rows, columns])
             }
             &Op::Unfold(side) => {
-                let area = side * side;
-                let order: Vec<usize> = (0..channels * area)
-                    .map(|channel| channel % channels * area + channel / channels)
-                    .collect();
-                let ordered = self.writer.select(layer, x, &order);
-                let blocks = [("blocksize", Setting::Int(side as i64))];
+                let blocks = [channels, side, side, height / side, width / side];
                 self.writer
-                    .node(layer, "DepthToSpace", &[&ordered], &blocks)
+                    .moved(layer, x, (&blocks, &[0, 1, 4, 2, 5, 3]), step.shape)
             }
             other => unreachable!("an operation that is not written: {other:?}"),
         }
+    }
+
+    /// The values of a constant, with what is folded into it, row-major.
+    fn constant_values(&self, value: ValueId) -> Vec<f32> {
+        let step = self.circuit.step(value);
+        let Op::Constant(values) = &step.op else {
+            return Vec::new();
+        };
+        let [_, height, width] = step.shape;
+        let scale = self.folded[value.index()].as_ref().map(|[scale, _]| scale);
+        let maps = values.chunks(height * width).enumerate();
+        maps.flat_map(|(channel, map)| {
+            let scale = scale.map_or(1.0, |scale| scale[channel]);
+            map.iter().map(move |value| (value * scale) as f32)
+        })
+        .collect()
+    }
+
+    fn constant(&mut self, value: ValueId) -> String {
+        let values = self.constant_values(value);
+        let step = self.circuit.step(value);
+        let [channels, height, width] = step.shape;
+        let name = format!("{}.constant", step.layer);
+        let dims = [1, channels, height, width];
+        self.writer.floats(&name, &dims, &values)
+    }
+
+    /// Joins channels. Constants have no batch, so the channels beside them are padded with zeros, to which the constants are added.
+    fn concat(&mut self, step: &Step) -> String {
+        let circuit = self.circuit;
+        let layer = step.layer.as_str();
+        let channels = |x: ValueId| circuit.step(x).shape[0];
+        // Each input with a batch, and the channels of zeros before and after it.
+        let mut parts: Vec<(ValueId, [usize; 2])> = Vec::new();
+        let mut before = 0;
+        for &input in &step.inputs {
+            match parts.last_mut() {
+                Some((_, [_, after])) if is_constant(circuit, input) => *after += channels(input),
+                None if is_constant(circuit, input) => before += channels(input),
+                _ => parts.push((input, [std::mem::take(&mut before), 0])),
+            }
+        }
+        let mut maps: Vec<String> = Vec::with_capacity(parts.len());
+        for (input, zeros) in parts {
+            let mut name = self.maps(input);
+            if zeros != [0, 0] {
+                let [before, after] = zeros.map(|channels| channels as i64);
+                let pads = self.writer.ints("pads", &[0, before, 0, 0, 0, after, 0, 0]);
+                name = self.writer.node(layer, "Pad", &[&name, &pads], &[]);
+            }
+            maps.push(name);
+        }
+        let maps: Vec<&str> = maps.iter().map(String::as_str).collect();
+        let axis = [("axis", Setting::Int(1))];
+        let joined = match maps[..] {
+            [] => None,
+            [one] => Some(one.to_owned()),
+            _ => Some(self.writer.node(layer, "Concat", &maps, &axis)),
+        };
+        match (joined, self.joined_constants(step)) {
+            (Some(joined), Some(constants)) => {
+                self.writer.node(layer, "Add", &[&joined, &constants], &[])
+            }
+            (joined, constants) => joined.or(constants).unwrap_or_default(),
+        }
+    }
+
+    /// The constants of a join with zeros in the place of everything else; one number for each channel if that is enough.
+    fn joined_constants(&mut self, step: &Step) -> Option<String> {
+        let circuit = self.circuit;
+        let inputs = step.inputs.iter();
+        if !inputs.clone().any(|&x| is_constant(circuit, x)) {
+            return None;
+        }
+        let [channels, height, width] = step.shape;
+        let mut values = Vec::with_capacity(channels * height * width);
+        for &input in inputs {
+            if is_constant(circuit, input) {
+                values.extend(self.constant_values(input));
+            } else {
+                let zeros = circuit.step(input).shape.iter().product::<usize>();
+                values.resize(values.len() + zeros, 0.0);
+            }
+        }
+        let mut dims = [1, channels, height, width];
+        let mut maps = values.chunks(height * width);
+        if maps.all(|map| map.iter().all(|value| *value == map[0])) {
+            values = values.into_iter().step_by(height * width).collect();
+            dims = [1, channels, 1, 1];
+        }
+        let name = format!("{}.constants", step.layer);
+        Some(self.writer.floats(&name, &dims, &values))
     }
 
     fn kernel(&self, weight: &Block) -> [usize; 2] {
@@ -463,6 +533,10 @@ impl<'a> Export<'a> {
 }
 
 /// The values of a block of one column.
+fn is_constant(circuit: &Circuit, value: ValueId) -> bool {
+    matches!(circuit.step(value).op, Op::Constant(_))
+}
+
 fn vector(circuit: &Circuit, block: &Block) -> Vec<f64> {
     let values = circuit.tensor(block.tensor).values();
     let rows = block.rows.iter();

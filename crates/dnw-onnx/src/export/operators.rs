@@ -98,6 +98,29 @@ impl Writer {
         self.node(layer, "MatMul", &[&rows, &wide], &[])
     }
 
+    /// The numbers of each image in another shape.
+    pub(super) fn reshape(&mut self, layer: &str, x: &str, shape: &[usize]) -> String {
+        let sizes = shape.iter().map(|&size| size as i64);
+        let sizes: Vec<i64> = std::iter::once(-1).chain(sizes).collect();
+        let sizes = self.ints("shape", &sizes);
+        self.node(layer, "Reshape", &[x, &sizes], &[])
+    }
+
+    /// Blocks of pixels that become channels, or the inverse, as reshapes around a transposition: `SpaceToDepth` has another order of channels,
+    /// and neither it nor `DepthToSpace` is known to every runtime.
+    pub(super) fn moved(
+        &mut self,
+        layer: &str,
+        x: &str,
+        (blocks, order): (&[usize], &[usize]),
+        shape: [usize; 3],
+    ) -> String {
+        let blocks = self.reshape(layer, x, blocks);
+        let order = [("perm", Setting::Ints(order))];
+        let moved = self.node(layer, "Transpose", &[&blocks], &order);
+        self.reshape(layer, &moved, &shape)
+    }
+
     pub(super) fn select(&mut self, layer: &str, x: &str, selected: &[usize]) -> String {
         let follows = selected.windows(2).all(|pair| pair[1] == pair[0] + 1);
         match (follows, selected) {

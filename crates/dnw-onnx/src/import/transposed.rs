@@ -1,5 +1,7 @@
 //! Transpositions, and channels that become blocks of pixels.
 
+use dnw_circuit::{CircuitError, ValueId};
+
 use super::importer::Importer;
 use super::layout::channels_last;
 use super::reshapes::permutation;
@@ -29,6 +31,9 @@ impl Importer {
             return Ok(maps.to_last());
         }
         let dims: Vec<usize> = order.iter().map(|&axis| maps.dims[axis]).collect();
+        if let Some(moved) = self.blocks(value, &maps.dims, &order) {
+            return Ok(Maps::new(node.circuit(moved)?, dims));
+        }
         let own = strides(&maps.dims);
         let numbers: usize = dims.iter().product();
         let pixels = numbers / self.circuit.shape(value)[0];
@@ -41,6 +46,30 @@ impl Importer {
                 Ok(Maps::new(node.circuit(selected)?, dims))
             }
             None => self.permuted(node, &maps, &order),
+        }
+    }
+
+    /// A transposition between two reshapes that turns blocks of pixels into channels, or channels into blocks: PyTorch's `pixel_unshuffle`
+    /// and `pixel_shuffle`, as its exporters write them.
+    fn blocks(
+        &mut self,
+        value: ValueId,
+        dims: &[usize],
+        order: &[usize],
+    ) -> Option<Result<ValueId, CircuitError>> {
+        let shape = self.circuit.shape(value);
+        match (dims, order) {
+            (&[1, c, h, side, w, same], [0, 1, 3, 5, 2, 4])
+                if side == same && shape == [c, h * side, w * side] =>
+            {
+                Some(self.circuit.fold(value, side))
+            }
+            (&[1, c, side, same, h, w], [0, 1, 4, 2, 5, 3])
+                if side == same && shape == [c * side * side, h, w] =>
+            {
+                Some(self.circuit.unfold(value, side))
+            }
+            _ => None,
         }
     }
 

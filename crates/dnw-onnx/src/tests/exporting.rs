@@ -11,6 +11,7 @@ use dnw_runtime::{Model, Session};
 use proptest::prelude::*;
 
 use super::kit::{Kit, With, noise};
+use crate::proto::{Graph, Model as Onnx, ValueInfo, decode};
 use crate::{Description, ExportOptions, Imported, export, open};
 
 fn round_trip(circuit: &Circuit, description: &Description, options: ExportOptions) -> Imported {
@@ -156,4 +157,35 @@ fn an_imported_network_of_several_blocks_is_compiled() {
         operations.iter().filter(|&&name| name == "product").count(),
         1
     );
+}
+
+#[test]
+fn constants_are_joined_with_feature_maps_of_any_batch() {
+    let kit = Kit::new([2, 1, 2])
+        .floats("before", &[1, 1, 1, 2], &[1.0, 2.0])
+        .floats("between", &[1, 2, 1, 2], &[3.0, 3.0, 4.0, 4.0])
+        .floats("after", &[1, 1, 1, 2], &[5.0, 6.0])
+        .node("Relu", "x -> r", &[])
+        .node(
+            "Concat",
+            "before, x, between, after, r, after -> y",
+            &[("axis", With::Int(1))],
+        );
+    let circuit = kit.import().unwrap().circuit;
+    let image = [-7.0, 8.0, 9.0, -10.0];
+    let expected = [
+        1.0, 2.0, -7.0, 8.0, 9.0, -10.0, 3.0, 3.0, 4.0, 4.0, 5.0, 6.0, 0.0, 8.0, 9.0, 0.0, 5.0, 6.0,
+    ];
+    for way in ways() {
+        let again = round_trip(&circuit, &Description::default(), way.clone()).circuit;
+        assert_eq!(interpret(&again, &image).unwrap(), expected);
+        let exported = export(&circuit, &Description::default(), way);
+        let model: Onnx = decode(exported.model.into(), "the model").unwrap();
+        let graph: Graph = decode(model.graph.unwrap(), "the graph").unwrap();
+        for values in [graph.input, graph.output] {
+            let value: ValueInfo = decode(values[0].clone(), "a value").unwrap();
+            let shape = value.kind.unwrap().tensor.unwrap().shape.unwrap();
+            assert_eq!(shape.dim[0].name.as_deref(), Some("batch"));
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Reshapes, transpositions, slices and concatenations, as exporters write them.
 
+use dnw_circuit::Op;
+
 use super::kit::{Kit, With, noise};
 
 fn wide(numbers: &[f32]) -> Vec<f64> {
@@ -129,4 +131,52 @@ fn blocks_of_pixels_become_channels() {
     // All channels of the first pixel, then of the second.
     let image: Vec<f32> = (0..8).map(|i| i as f32).collect();
     assert_eq!(kit.run(&image), [0.0, 4.0, 1.0, 5.0, 2.0, 6.0, 3.0, 7.0]);
+}
+
+#[test]
+fn blocks_between_reshapes_are_one_step() {
+    // As PyTorch writes `pixel_unshuffle`, and its inverse.
+    let moved = |image, blocks: &[i64], order: &[i64], shape: &[i64]| {
+        Kit::new(image)
+            .ints("blocks", blocks)
+            .ints("shape", shape)
+            .node("Reshape", "x, blocks -> a", &[])
+            .node("Transpose", "a -> b", &[("perm", With::Ints(order))])
+            .node("Reshape", "b, shape -> y", &[])
+    };
+    let to_channels = [0, 1, 3, 5, 2, 4];
+    let fold = moved(
+        [2, 4, 6],
+        &[-1, 2, 2, 2, 3, 2],
+        &to_channels,
+        &[-1, 8, 2, 3],
+    );
+    let to_pixels = [0, 1, 4, 2, 5, 3];
+    let unfold = moved([8, 2, 3], &[-1, 2, 2, 2, 2, 3], &to_pixels, &[-1, 2, 4, 6]);
+    // The pixel (channel, row, column) goes to the channel (channel, row % 2, column % 2).
+    let image = noise(3, 48);
+    let mut folded = vec![0.0; 48];
+    for (at, &pixel) in image.iter().enumerate() {
+        let [channel, row, column] = [at / 24, at / 6 % 4, at % 6];
+        let block = 4 * channel + 2 * (row % 2) + column % 2;
+        folded[6 * block + 3 * (row / 2) + column / 2] = pixel;
+    }
+    assert_eq!(fold.run(&image), wide(&folded));
+    assert_eq!(unfold.run(&folded), wide(&image));
+    for (kit, expected) in [(fold, Op::Fold(2)), (unfold, Op::Unfold(2))] {
+        let circuit = kit.import().unwrap().circuit;
+        let moves = circuit.steps().iter().filter(|step| step.op != Op::Input);
+        let moves: Vec<&Op> = moves.map(|step| &step.op).collect();
+        assert_eq!(moves[0], &expected);
+        assert!(!moves.iter().any(|op| matches!(op, Op::Select(_))));
+    }
+    // Oblong blocks are moved number by number.
+    let oblong = moved(
+        [1, 2, 6],
+        &[-1, 1, 1, 2, 2, 3],
+        &to_channels,
+        &[-1, 6, 1, 2],
+    );
+    let expected = [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11].map(|at: usize| f64::from(image[at]));
+    assert_eq!(oblong.run(&image[..12]), expected);
 }
