@@ -30,17 +30,27 @@ def run(request, image, sessions):
         sessions[threads] = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
     session = sessions[threads]
     value = session.get_inputs()[0]
-    feed = {value.name: arranged(image, request["shape"], value.shape)}
-    results = session.run(None, feed)
-    outputs = [x for x in results if getattr(x, "dtype", None) == numpy.float32 and x.size == request["outputs"]]
-    if not outputs:
-        return {"error": "the model has no output of %d numbers" % request["outputs"]}
+    batch, fixed = request["shape"][0], value.shape[0]
+    if not isinstance(fixed, int):
+        fixed = None
+    size = fixed or batch
+    if batch % size:
+        return {"error": "its batch is always %d" % size}
+    images = image.reshape(batch // size, -1)
+    feeds = [{value.name: arranged(part, [size, *request["shape"][1:]], value.shape)} for part in images]
+    results = [session.run(None, feed) for feed in feeds]
+    numbers = request["outputs"] // len(feeds)
+    output = [x for x in range(len(results[0])) if getattr(results[0][x], "dtype", None) == numpy.float32 and results[0][x].size == numbers]
+    if not output:
+        return {"error": "the model has no output of %d numbers" % numbers}
+    output = numpy.concatenate([result[output[0]].ravel() for result in results])
     seconds, end = [], time.perf_counter() + request["seconds"]
     while not seconds or time.perf_counter() < end:
         start = time.perf_counter()
-        session.run(None, feed)
+        for feed in feeds:
+            session.run(None, feed)
         seconds.append(time.perf_counter() - start)
-    return {"median": float(numpy.median(seconds)), "output": outputs[0].ravel().tolist()}
+    return {"median": float(numpy.median(seconds)), "output": output.tolist(), "fixed": fixed}
 
 
 try:

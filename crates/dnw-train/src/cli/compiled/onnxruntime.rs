@@ -32,6 +32,8 @@ pub(super) struct Beside {
     pub(super) ratio: f64,
     /// The largest difference of an output, relative to the largest output of its image.
     pub(super) difference: f64,
+    /// The batch of the ONNX model if it is fixed: so many images run at once, the rest after them.
+    pub(super) fixed_batch: Option<u64>,
 }
 
 impl OnnxRuntime {
@@ -89,6 +91,7 @@ impl OnnxRuntime {
             "bytes": bytes.len(),
         });
         let (mut medians, mut ratios, mut difference) = (Vec::new(), Vec::new(), 0.0);
+        let mut fixed_batch = None;
         for _ in 0..TURNS {
             let ours = latency(model, threads, batch, turn).median;
             let sent = writeln!(self.requests, "{request}")
@@ -101,12 +104,14 @@ impl OnnxRuntime {
             ratios.push(median / ours);
             let theirs = found["output"].as_array().into_iter().flatten();
             let theirs: Vec<f64> = theirs.filter_map(Value::as_f64).collect();
+            fixed_batch = found["fixed"].as_u64();
             difference = largest_difference(&output, &theirs, model.output_len());
         }
         Ok(Beside {
             median: middle(medians),
             ratio: middle(ratios),
             difference,
+            fixed_batch,
         })
     }
 
@@ -126,7 +131,7 @@ impl OnnxRuntime {
                 let help = match found["missing"].as_bool() {
                     Some(true) => NEEDED,
                     _ => {
-                        "give the ONNX model of the same network, with one input and a batch size that is open or that of `--batch`"
+                        "give the ONNX model of the same network, with one input, and as `--batch` a multiple of its batch if that is fixed"
                     }
                 };
                 Err(Failure::new(what, help))
