@@ -21,7 +21,7 @@ pub struct Passes {
     /// Makes a sum of convolutions one convolution, and fuses other sums and ReLUs into the layers before them.
     pub fuse: bool,
     /// Lets a depthwise convolution follow a sparse one strip by strip, while its input is in the cache. Not by default: where it was measured,
-    /// with 1 MiB of level 2 cache, it gained nothing (docs/performance.md).
+    /// with 1 MiB of level 2 cache, it gained nothing (docs/inference.md).
     pub strips: bool,
     /// Lets several targets of a layer share the rows that they read, where that costs less.
     pub blocks: bool,

@@ -1,5 +1,5 @@
 //! Depthwise convolutions with AVX2, eight columns at a time from the first line down: kernels of 3 x 3 or 5 x 5 with a stride of 1, of 3 x 3 with
-//! a stride of 2.
+//! a stride of 2. With AVX-512 only short lines are computed here, with the same instructions: vectors of sixteen columns are faster for long ones.
 //!
 //! A line of the input is loaded once and added to each line of the output that depends on it. Their sums stay in registers, and so do the weights
 //! of 3 x 3 taps. Columns are taken in eights, the last eight up to the end of a line: some are then computed twice, and no part of a register is
@@ -46,7 +46,7 @@ const RIGHT: u8 = 2;
 const ALONE: u8 = 4;
 
 impl ByColumns {
-    /// Nothing if the shape is not computed here, or without AVX2. No size is zero.
+    /// Nothing if the shape is not computed here. No size is zero.
     pub(super) fn new(shape: DepthwiseShape) -> Option<Self> {
         let DepthwiseShape {
             map,
@@ -56,14 +56,21 @@ impl ByColumns {
             padding,
             dilation,
         } = shape;
-        let is_here = InstructionSet::in_use() == InstructionSet::Avx2
-            && height == taps
+        let most_columns = match (InstructionSet::in_use(), taps, stride) {
+            (InstructionSet::Baseline, ..) => 0,
+            (InstructionSet::Avx2, ..) => usize::MAX,
+            // Up to these sizes they are faster on a Zen 4.
+            (InstructionSet::Avx512, 3, 1) => 40,
+            (InstructionSet::Avx512, 3, _) => 56,
+            (InstructionSet::Avx512, ..) => 8,
+        };
+        let is_here = height == taps
             && down == stride
             && matches!((taps, stride), (3 | 5, 1) | (3, 2))
             && padding == [taps / 2; 2]
             && dilation == [1, 1]
             && output == map.map(|side| side.div_ceil(stride))
-            && output[1] >= FEWEST;
+            && (FEWEST..=most_columns).contains(&output[1]);
         if !is_here {
             return None;
         }
@@ -101,7 +108,7 @@ impl ByColumns {
         let ([lines, columns], [taps, _]) = (self.shape.output, self.shape.kernel);
         x.check(self.shape.map);
         assert!(kernel.weights.len() == taps * taps && out.len() >= lines * columns);
-        // SAFETY: the machine has AVX2, or there would be no `self`; the lengths were checked.
+        // SAFETY: the machine has AVX2 (with AVX-512, too), or there would be no `self`; the lengths were checked.
         unsafe {
             match (taps, self.shape.stride[0]) {
                 (3, 1) => self.channel::<3, 1>(x, kernel, out),

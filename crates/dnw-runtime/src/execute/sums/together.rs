@@ -4,7 +4,7 @@ use dnw_kernels::inference::{TOGETHER, sums_together};
 
 use crate::plan::Sums;
 
-/// With fewer edges in a target on average, one target at a time is as fast or faster, whatever the unit (`docs/performance.md`).
+/// With fewer edges in a target on average, one target at a time is as fast or faster, whatever the unit (`docs/inference.md`).
 const FEWEST_EDGES: usize = 48;
 /// Terms without an edge, which only fill a block, may be one in so many.
 const FEWEST_PER_FILL: usize = 8;
