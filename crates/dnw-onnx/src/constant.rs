@@ -19,6 +19,8 @@ const MOST_IN_ALL: usize = 1 << 30;
 pub struct Constant {
     pub dims: Vec<usize>,
     pub data: Data,
+    /// The type that it was read with; `None` if it was computed.
+    pub element: Option<Element>,
 }
 
 /// The values. Types with fewer bits are widened, booleans are 0 and 1.
@@ -29,14 +31,20 @@ pub enum Data {
 }
 
 impl Constant {
+    pub fn new(dims: Vec<usize>, data: Data) -> Self {
+        Self {
+            dims,
+            data,
+            element: None,
+        }
+    }
+
     pub fn ints(dims: Vec<usize>, values: Vec<i64>) -> Rc<Self> {
-        let data = Data::Ints(values);
-        Rc::new(Self { dims, data })
+        Rc::new(Self::new(dims, Data::Ints(values)))
     }
 
     pub fn floats(dims: Vec<usize>, values: Vec<f32>) -> Rc<Self> {
-        let data = Data::Floats(values);
-        Rc::new(Self { dims, data })
+        Rc::new(Self::new(dims, Data::Floats(values)))
     }
 
     pub fn len(&self) -> usize {
@@ -135,7 +143,10 @@ impl Tensors {
         } else {
             element.typed(&tensor)
         };
-        let constant = Constant { dims, data };
+        let constant = Constant {
+            element: Some(element),
+            ..Constant::new(dims, data)
+        };
         if constant.len() != count {
             return Err(wrong(format!(
                 "has {} values, and its shape {:?} needs {count}",
@@ -199,7 +210,7 @@ impl Tensors {
                 Data::Ints(dense)
             }
         };
-        Ok((name, Constant { dims, data }))
+        Ok((name, Constant::new(dims, data)))
     }
 }
 
@@ -211,8 +222,8 @@ fn sizes(dims: &[i64]) -> Result<Vec<usize>, String> {
 }
 
 /// The type of an element.
-#[derive(Clone, Copy)]
-enum Element {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Element {
     F32,
     U8,
     I8,
@@ -259,8 +270,20 @@ pub fn type_name(number: i32) -> String {
 }
 
 impl Element {
-    fn of(number: i32) -> Option<Self> {
+    /// As numbered in the schema.
+    pub fn of(number: i32) -> Option<Self> {
         entry(number).and_then(|(_, element)| *element)
+    }
+
+    /// The least and the largest number, of types to which models are quantised.
+    pub fn range(self) -> Option<[i64; 2]> {
+        match self {
+            Self::U8 => Some([0, 255]),
+            Self::I8 => Some([-128, 127]),
+            Self::U16 => Some([0, 65_535]),
+            Self::I16 => Some([-32_768, 32_767]),
+            _ => None,
+        }
     }
 
     fn bytes(self) -> usize {

@@ -17,6 +17,7 @@ mod paddings;
 mod pointwise;
 mod pools;
 mod products;
+mod quantised;
 mod reductions;
 mod reshapes;
 mod resize;
@@ -37,6 +38,7 @@ use crate::node::Node;
 use crate::{Description, ImportError, Imported};
 use importer::Importer;
 use input::Input;
+use quantised::QDQ;
 use values::{Maps, Value};
 
 /// Pixels of all channels of one value.
@@ -71,6 +73,7 @@ pub fn import(
         circuit,
         values,
         tensors,
+        quantised: HashMap::new(),
         names: HashSet::new(),
         opset: model.opset,
         pixels: 0,
@@ -78,6 +81,7 @@ pub fn import(
     for node in &model.nodes {
         importer.node(node)?;
     }
+    let quantised = !importer.quantised.is_empty();
     let (circuit, outputs) = importer.finish(&model.output)?;
     let channels = circuit.image()[0];
     Ok(Imported {
@@ -86,6 +90,7 @@ pub fn import(
         channels_last,
         producer: model.producer.trim().to_owned(),
         opset: model.opset,
+        quantised,
         other_outputs: model.other_outputs,
     })
 }
@@ -94,12 +99,19 @@ impl Importer {
     fn node(&mut self, node: &Node) -> Result<(), ImportError> {
         let layer = self.layer(node);
         self.circuit.layer(layer);
-        if node.operator == "Split" {
-            let parts = self.split(node)?;
-            for (name, part) in node.outputs.iter().zip(parts) {
-                self.values.insert(name.clone(), part);
+        if let Some(moved) = self.moved_integers(node)? {
+            let outputs = node.outputs.iter();
+            self.quantised
+                .extend(outputs.map(|name| (name.clone(), moved)));
+        }
+        match node.operator.as_str() {
+            "Split" => {
+                let parts = self.split(node)?;
+                self.values.extend(node.outputs.iter().cloned().zip(parts));
+                return Ok(());
             }
-            return Ok(());
+            "DynamicQuantizeLinear" => return self.quantise_dynamically(node),
+            _ => {}
         }
         // Only operators that ignore them have further outputs: the mask of a dropout.
         let value = match self.folded(node)? {
@@ -175,6 +187,9 @@ impl Importer {
             "SpaceToDepth" => self.space_to_depth(node),
             "DepthToSpace" => self.depth_to_space(node),
             "Identity" | "Dropout" | "Cast" => self.identity(node),
+            "QuantizeLinear" => self.quantise(node),
+            "DequantizeLinear" => self.dequantise(node),
+            "ConvInteger" | "MatMulInteger" => self.of_integers(node),
             _ => Err(self.unknown(node)),
         }
     }
@@ -182,13 +197,10 @@ impl Importer {
     /// The error of an operator that is not known, with what to do instead.
     fn unknown(&self, node: &Node) -> ImportError {
         let instead = match node.operator.as_str() {
-            "QuantizeLinear"
-            | "DequantizeLinear"
-            | "QLinearConv"
-            | "ConvInteger"
-            | "DynamicQuantizeLinear"
-            | "QLinearMatMul" => {
-                "export the model with 32-bit weights; `dnw compile --weights int8` stores 8 bits"
+            quantised
+                if quantised.starts_with("QLinear") || quantised.starts_with("com.microsoft.Q") =>
+            {
+                QDQ
             }
             "If" | "Loop" | "Scan" => {
                 "export the model without control flow that depends on the image, such as by `torch.jit.trace`"

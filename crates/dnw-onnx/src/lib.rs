@@ -58,6 +58,8 @@ pub struct Imported {
     pub producer: String,
     /// The version of ONNX's operators.
     pub opset: i64,
+    /// Whether the model's feature maps are quantised. In the circuit they are clipped to what its integers can express, and not rounded.
+    pub quantised: bool,
     /// Outputs of the model besides the first, which are left out.
     pub other_outputs: Vec<String>,
 }

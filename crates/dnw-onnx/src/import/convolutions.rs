@@ -126,10 +126,7 @@ impl Importer {
         // No names of the model have this character.
         let names = ["image\0", "weight\0"].map(str::to_owned);
         let image = Maps::new(x, vec![1, channels, 1, length]);
-        let weight = Constant {
-            dims: vec![targets, sources, 1, kernel],
-            data: constant.data.clone(),
-        };
+        let weight = Constant::new(vec![targets, sources, 1, kernel], constant.data.clone());
         self.values.insert(names[0].clone(), Value::Maps(image));
         self.values
             .insert(names[1].clone(), Value::Constant(Rc::new(weight)));

@@ -18,10 +18,7 @@ pub fn cast(node: &Node, x: &Rc<Constant>) -> Rc<Constant> {
         (Data::Ints(_), true) => Data::Floats(x.to_floats()),
         _ => return x.clone(),
     };
-    Rc::new(Constant {
-        dims: x.dims.clone(),
-        data,
-    })
+    Rc::new(Constant::new(x.dims.clone(), data))
 }
 
 pub fn unary(node: &Node, x: &Constant) -> Rc<Constant> {
@@ -88,7 +85,7 @@ pub fn pick(x: &Constant, dims: Vec<usize>, places: &[usize]) -> Rc<Constant> {
         Data::Floats(values) => Data::Floats(places.iter().map(|&at| values[at]).collect()),
         Data::Ints(values) => Data::Ints(places.iter().map(|&at| values[at]).collect()),
     };
-    Rc::new(Constant { dims, data })
+    Rc::new(Constant::new(dims, data))
 }
 
 /// These indices along an axis.

@@ -42,10 +42,7 @@ impl Importer {
                         x.dims
                     )));
                 }
-                Rc::new(Constant {
-                    dims,
-                    data: x.data.clone(),
-                })
+                Rc::new(Constant::new(dims, x.data.clone()))
             }
             "Transpose" => {
                 self.tensors.reserve(&node.name, &x.dims)?;
@@ -74,10 +71,7 @@ impl Importer {
                 let taken = take(&x, axis, &indices);
                 let mut dims = taken.dims.clone();
                 dims.splice(axis..=axis, inputs[1].dims.iter().copied());
-                Rc::new(Constant {
-                    dims,
-                    data: taken.data.clone(),
-                })
+                Rc::new(Constant::new(dims, taken.data.clone()))
             }
             "Slice" => self.slice_constant(node, x)?,
             "Concat" => {
@@ -100,15 +94,11 @@ impl Importer {
                     Some(bytes) => self.tensors.read(bytes)?.1.data,
                     None => Data::Floats(vec![0.0]),
                 };
-                Rc::new(Constant {
-                    dims,
-                    data: match value {
-                        Data::Floats(v) => {
-                            Data::Floats(vec![v.first().copied().unwrap_or(0.0); count])
-                        }
-                        Data::Ints(v) => Data::Ints(vec![v.first().copied().unwrap_or(0); count]),
-                    },
-                })
+                let data = match value {
+                    Data::Floats(v) => Data::Floats(vec![v.first().copied().unwrap_or(0.0); count]),
+                    Data::Ints(v) => Data::Ints(vec![v.first().copied().unwrap_or(0); count]),
+                };
+                Rc::new(Constant::new(dims, data))
             }
             "Add" | "Sub" | "Mul" | "Div" | "Min" | "Max" | "Pow" | "Equal" | "Mod" | "Greater"
             | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" => {
@@ -145,6 +135,7 @@ impl Importer {
                     values.iter().map(|&x| i64::from(x == 0)).collect(),
                 )
             }
+            "QuantizeLinear" | "DequantizeLinear" => self.requantised(node, &x)?,
             // Weights that are standardised whenever they are used.
             "BatchNormalization" => {
                 self.tensors.reserve(&node.name, &x.dims)?;
@@ -187,7 +178,7 @@ impl Importer {
                     (Data::Ints(a), Data::Ints(b)) => Data::Ints(choose(&condition, a, b)),
                     _ => Data::Floats(choose(&condition, &a.to_floats(), &b.to_floats())),
                 };
-                Rc::new(Constant { dims, data })
+                Rc::new(Constant::new(dims, data))
             }
             "ReduceProd" => match x.as_ints() {
                 Some(ints) if node.ints("axes").is_none() && inputs.len() == 1 => {
@@ -318,7 +309,7 @@ impl Importer {
         } else {
             Data::Floats(joined(outer, inputs, Constant::to_floats))
         };
-        Ok(Rc::new(Constant { dims, data }))
+        Ok(Rc::new(Constant::new(dims, data)))
     }
 
     fn arithmetic_of_constants(

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use dnw_circuit::{Block, CircuitBuilder, CircuitError, Tensor, ValueId, Window};
 
+use super::quantised::Quantisation;
 use super::values::{Maps, Padding, Value, finite};
 use crate::ImportError;
 use crate::constant::{Constant, Tensors, count};
@@ -18,6 +19,8 @@ pub struct Importer {
     pub circuit: CircuitBuilder,
     pub values: HashMap<String, Value>,
     pub tensors: Tensors,
+    /// Of the feature maps that are integers in the model.
+    pub quantised: HashMap<String, Quantisation>,
     /// Names of the circuit's tensors.
     pub names: HashSet<String>,
     pub opset: i64,

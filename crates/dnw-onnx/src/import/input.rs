@@ -110,7 +110,8 @@ fn is_channels_last(model: &Model, sizes: &[Option<usize>]) -> bool {
         match node.operator.as_str() {
             "Transpose" if node.ints("perm") == Some(&[0, 3, 1, 2]) => return true,
             "Reshape" => return channels == 1,
-            "Identity" | "Cast" | "Add" | "Sub" | "Mul" | "Div" | "Pad" | "Clip" => {
+            "Identity" | "Cast" | "Add" | "Sub" | "Mul" | "Div" | "Pad" | "Clip"
+            | "QuantizeLinear" | "DequantizeLinear" => {
                 pictures.extend(node.outputs.iter().map(String::as_str));
             }
             _ => return false,

@@ -89,7 +89,9 @@ impl Importer {
         match node.operator.as_str() {
             // They ask which order the input has.
             "Transpose" | "Slice" | "Gather" | "MatMul" | "LayerNormalization" | "Reshape"
-            | "Flatten" | "Squeeze" | "Unsqueeze" => Ok(None),
+            | "Flatten" | "Squeeze" | "Unsqueeze" | "QuantizeLinear" | "DequantizeLinear" => {
+                Ok(None)
+            }
             "Relu" | "Clip" | "LeakyRelu" | "PRelu" | "HardSwish" | "HardSigmoid" | "Sigmoid"
             | "Swish" | "Tanh" | "Erf" | "Gelu" | "Elu" | "Selu" | "Celu" | "Softplus"
             | "Softsign" | "Mish" | "Exp" | "Log" | "Sqrt" | "Reciprocal" | "Abs" | "Neg"

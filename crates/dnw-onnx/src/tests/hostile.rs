@@ -161,7 +161,7 @@ fn what_is_not_supported_is_named_with_its_node_and_an_alternative() {
         "the node `node 0` (Round) is not supported: the operator is not known"
     );
     assert!(error.help().contains("SiLU"), "{}", error.help());
-    let quantised = Kit::new([1, 1, 1]).node("DequantizeLinear", "x, x, x -> y", &[]);
+    let quantised = Kit::new([1, 1, 1]).node("QLinearConv", "x, x, x -> y", &[]);
     assert!(
         quantised
             .import()

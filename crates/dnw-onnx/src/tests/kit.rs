@@ -127,6 +127,19 @@ impl Kit {
         self
     }
 
+    /// Integers of a type of the schema: 2 and 3 of 8 bits, 4 and 5 of 16, 6 of 32; the first of each pair without a sign.
+    pub fn integers(mut self, name: &str, dims: &[usize], data_type: i32, values: &[i32]) -> Self {
+        let tensor = Tensor {
+            dims: dims.iter().map(|&size| size as i64).collect(),
+            data_type,
+            int32_data: values.to_vec(),
+            name: name.to_owned(),
+            ..Tensor::default()
+        };
+        self.graph.initializer.push(bytes(&tensor));
+        self
+    }
+
     pub fn model(&self) -> Vec<u8> {
         Model {
             ir_version: 8,

@@ -10,3 +10,4 @@ mod kit;
 mod layers;
 mod moving;
 mod pooling;
+mod quantised;

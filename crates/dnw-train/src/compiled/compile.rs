@@ -45,6 +45,8 @@ pub struct Compiled {
     pub session_bytes: usize,
     /// Whether the ONNX model that was compiled has the channels of its images last. The file has them first.
     pub channels_last: bool,
+    /// Whether the feature maps of the ONNX model that was compiled are quantised. Here they are clipped to the same ranges, and not rounded.
+    pub quantised: bool,
 }
 
 /// Why a run cannot be compiled.
@@ -102,6 +104,7 @@ impl Compiled {
             removed_channels: channels(circuit) - channels(&prune(circuit)),
             session_bytes: model.session_bytes(),
             channels_last: false,
+            quantised: false,
         })
     }
 }

@@ -59,6 +59,7 @@ impl CompileOnnx<'_> {
         };
         Ok(Compiled {
             channels_last: imported.channels_last,
+            quantised: imported.quantised,
             ..Compiled::new(&imported.circuit, input, self.precision)?
         })
     }

@@ -30,6 +30,11 @@ pub fn compile(args: &CompileArgs) -> Result<u8, Failure> {
             "the model reads images with their channels last, as Keras has them; the compiled model reads them with their channels first",
         );
     }
+    if compiled.quantised {
+        note(
+            "the model's feature maps are quantised; the compiled model computes them with 32 bits, clipped to the same ranges and not rounded",
+        );
+    }
     write_whole(&args.out, &compiled.bytes)?;
     match args.json {
         true => print_json(&compiled, &args.out, precision)?,
