@@ -1,6 +1,9 @@
 //! Quantised models: integers with scales.
 
+use dnw_circuit::interpret;
+
 use super::kit::{Kit, With, close, noise};
+use crate::import;
 
 const U8: i32 = 2;
 const I8: i32 = 3;
@@ -238,5 +241,71 @@ fn other_uses_of_integers_are_refused_with_what_to_do() {
         negative.node("QuantizeLinear", "x, scale -> y", &[]),
         "not positive",
         "",
+    );
+}
+
+/// A model with each of the operators.
+fn every_operator() -> Kit {
+    Kit::new([2, 2, 2])
+        .floats("scale", &[], &[0.5])
+        .integers("zero", &[], U8, &[3])
+        .integers("w", &[2, 2, 1, 1], I8, &[1, 2, 3, 4])
+        .floats("scales", &[2], &[0.5, 0.25])
+        .integers("zeros", &[2], I8, &[1, 0])
+        .floats("v", &[2, 3], &[0.5, 1.5, -2.5, 0.7, 3.0, 1.0])
+        .integers("p", &[3, 2], I8, &[1, 2, 3, 4, 5, 6])
+        .node(
+            "DequantizeLinear",
+            "w, scales, zeros -> wf",
+            &[("axis", With::Int(0))],
+        )
+        .node("QuantizeLinear", "v, scale, zero -> vq", &[])
+        .node("DequantizeLinear", "vq, scale, zero -> vf", &[])
+        .node("QuantizeLinear", "x, scale, zero -> q", &[])
+        .node(
+            "MaxPool",
+            "q -> m",
+            &[("kernel_shape", With::Ints(&[2, 2]))],
+        )
+        .node("DequantizeLinear", "m, scale, zero -> f", &[])
+        .node("Conv", "f, wf -> c", &[])
+        .node("DynamicQuantizeLinear", "c -> cq, cs, cz", &[])
+        .node("ConvInteger", "cq, w, cz, zeros -> ci", &[])
+        .node("Cast", "ci -> cf", &[("to", With::Int(1))])
+        .node("Flatten", "cf -> flat", &[])
+        .node("Gemm", "flat, vf -> g", &[])
+        .node("DynamicQuantizeLinear", "g -> gq, gs, gz", &[])
+        .node("MatMulInteger", "gq, p, gz -> y", &[])
+}
+
+#[test]
+fn damaged_models_are_read_or_refused() {
+    let model = every_operator().model();
+    assert_eq!(every_operator().run(&[1.0; 8]).len(), 2);
+    let (mut read, mut refused) = (0, 0);
+    for seed in 0..20_000 {
+        let mut damaged = model.clone();
+        let random = noise(seed, 4);
+        for change in random.chunks(2).take(1 + seed as usize % 2) {
+            let at = (change[0].abs() * model.len() as f32) as usize % model.len();
+            damaged[at] ^= 1 << ((change[1].abs() * 8.0) as u32 % 8);
+        }
+        match import(damaged, None, None) {
+            Ok(imported) => {
+                read += 1;
+                let pixels = imported.circuit.image().iter().product();
+                if pixels < 1000 {
+                    interpret(&imported.circuit, &vec![1.0; pixels]).unwrap();
+                }
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(!error.help().is_empty(), "{error}");
+            }
+        }
+    }
+    assert!(
+        read > 100 && refused > 100,
+        "{read} read, {refused} refused"
     );
 }
