@@ -76,6 +76,7 @@ pub fn import(
         quantised: HashMap::new(),
         names: HashSet::new(),
         opset: model.opset,
+        batch: input.batch,
         pixels: 0,
     };
     for node in &model.nodes {

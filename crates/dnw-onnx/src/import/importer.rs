@@ -24,6 +24,8 @@ pub struct Importer {
     /// Names of the circuit's tensors.
     pub names: HashSet<String>,
     pub opset: i64,
+    /// The batch for which the model was written. One image of it is imported.
+    pub batch: usize,
     /// Pixels of all values so far.
     pub pixels: u64,
 }

@@ -10,6 +10,8 @@ use crate::model::Model;
 pub struct Input {
     /// The dimensions in the model, with a batch of one.
     pub dims: Vec<usize>,
+    /// The batch in the model; 1 if it is open.
+    pub batch: usize,
     /// The circuit's image: channels, height, width.
     pub image: [usize; 3],
     /// Whether the model has the channels last.
@@ -25,7 +27,7 @@ impl Input {
             what: format!("the input `{name}` {what}"),
             help: help.to_owned(),
         };
-        let Some((_, sizes)) = dims.split_first() else {
+        let Some((batch, sizes)) = dims.split_first() else {
             return Err(error(
                 "has no shape".to_owned(),
                 "export the model with an input `[batch, channels, height, width]`",
@@ -78,6 +80,7 @@ impl Input {
         };
         Ok(Self {
             dims: [&[1], &own[..]].concat(),
+            batch: batch.unwrap_or(1),
             image,
             // One channel is the same in both orders.
             last: last && image[0] > 1,

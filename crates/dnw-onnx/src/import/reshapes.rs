@@ -26,10 +26,17 @@ impl Importer {
         let value = node.circuit(padded)?;
         let numbers = |dims: &[usize]| dims.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
         if numbers(&dims) != numbers(&maps.dims) {
-            return Err(node.invalid(format!(
+            let what = format!(
                 "feature maps of the shape {:?}, for a batch of one, cannot have the shape {dims:?}",
                 maps.dims
-            )));
+            );
+            return Err(match self.batch {
+                1 => node.invalid(what),
+                _ => node.unsupported(
+                    what,
+                    "export the model for one image, or with an open batch",
+                ),
+            });
         }
         Ok(Maps::new(value, dims))
     }
@@ -62,6 +69,11 @@ impl Importer {
             "Reshape" => {
                 let shape = ints(1, "shape")?.unwrap_or_default();
                 let keeps = node.int("allowzero").unwrap_or(0) == 0;
+                // Exporters write the batch of their example into the shapes of feature maps.
+                let has_batch = self.batch > 1
+                    && dims.first() == Some(&1)
+                    && shape.first() == i64::try_from(self.batch).ok().as_ref()
+                    && self.constant(node, 0).is_none();
                 let mut sizes = Vec::with_capacity(shape.len());
                 let (mut open, mut product) = (None, 1usize);
                 for (at, &size) in shape.iter().enumerate() {
@@ -71,6 +83,7 @@ impl Importer {
                             sizes.push(1);
                             continue;
                         }
+                        _ if has_batch && at == 0 => 1,
                         0 if keeps => *dims.get(at).ok_or_else(|| bad(&shape))?,
                         _ => usize::try_from(size).map_err(|_| bad(&shape))?,
                     };

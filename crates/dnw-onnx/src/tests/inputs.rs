@@ -200,3 +200,22 @@ fn operators_that_only_some_programs_know_are_named_with_what_to_do() {
     assert!(error("FusedConv", "com.microsoft").contains("compile the model that it had read"));
     assert!(error("ZipMap", "ai.onnx.ml").contains("zipmap"));
 }
+
+#[test]
+fn a_fixed_batch_may_be_in_the_shapes_of_feature_maps() {
+    // As PyTorch's exporter writes the end of a classifier for an example of four images.
+    let of = |shape: &[i64]| {
+        let mut kit = Kit::new([1, 1, 1]);
+        kit.graph.input = vec![info("x", &[4, 2, 2, 1])];
+        kit.ints("shape", shape)
+            .floats("w", &[2, 4], &WEIGHTS)
+            .node("Reshape", "x, shape -> f", &[])
+            .node("Gemm", "f, w -> y", &[("transB", With::Int(1))])
+    };
+    for shape in [[4, 4], [4, -1], [-1, 4], [0, -1]] {
+        close(&of(&shape).run(&[1.0, 2.0, 3.0, 4.0]), &[-7.0, 8.0]);
+    }
+    let error = of(&[2, 8]).import().unwrap_err();
+    assert!(error.to_string().contains("[2, 8]"), "{error}");
+    assert!(error.help().contains("open batch"), "{}", error.help());
+}
