@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use dnw_circuit::{Block, CircuitBuilder, CircuitError, Tensor, ValueId, Window};
 
-use super::quantised::Quantisation;
-use super::values::{Maps, Padding, Value, finite};
+use super::values::{Maps, Padding, Quantisation, Value, finite};
 use crate::ImportError;
 use crate::constant::{Constant, Tensors, count};
 use crate::node::Node;

@@ -9,17 +9,10 @@ use std::rc::Rc;
 
 use super::importer::Importer;
 use super::shapes::axis;
-use super::values::{Maps, Value, finite};
+use super::values::{Maps, Quantisation, Value, finite};
 use crate::ImportError;
 use crate::constant::{Constant, Data, Element};
 use crate::node::Node;
-
-/// What the integers of feature maps stand for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quantisation {
-    scale: f32,
-    zero: i64,
-}
 
 /// Of an operator that quantises or the reverse: a scale and a zero for each index of an axis, or one of each.
 struct Parameters {

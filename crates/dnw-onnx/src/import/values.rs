@@ -35,6 +35,13 @@ pub struct Padding {
     pub value: f32,
 }
 
+/// What the integers of quantised feature maps stand for: `scale (integer - zero)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantisation {
+    pub scale: f32,
+    pub zero: i64,
+}
+
 impl Maps {
     pub fn new(value: ValueId, dims: Vec<usize>) -> Self {
         Self {
