@@ -103,7 +103,7 @@ impl Importer {
         if let Some(moved) = self.moved_integers(node)? {
             let outputs = node.outputs.iter();
             self.quantised
-                .extend(outputs.map(|name| (name.clone(), moved)));
+                .extend(outputs.map(|name| (name.clone(), moved.clone())));
         }
         match node.operator.as_str() {
             "Split" => {

@@ -19,7 +19,7 @@ pub struct Importer {
     pub values: HashMap<String, Value>,
     pub tensors: Tensors,
     /// Of the feature maps that are integers in the model.
-    pub quantised: HashMap<String, Quantisation>,
+    pub quantised: HashMap<String, Rc<Quantisation>>,
     /// Names of the circuit's tensors.
     pub names: HashSet<String>,
     pub opset: i64,

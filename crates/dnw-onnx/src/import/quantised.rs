@@ -7,6 +7,8 @@
 
 use std::rc::Rc;
 
+use dnw_circuit::{CircuitError, ValueId};
+
 use super::importer::Importer;
 use super::shapes::axis;
 use super::values::{Maps, Quantisation, Value, finite};
@@ -14,32 +16,39 @@ use crate::ImportError;
 use crate::constant::{Constant, Data, Element};
 use crate::node::Node;
 
-/// Of an operator that quantises or the reverse: a scale and a zero for each index of an axis, or one of each.
+/// What an operator that quantises, or the reverse, says.
 struct Parameters {
-    scales: Vec<f32>,
-    zeros: Vec<i64>,
+    /// A scale and a zero for each index of an axis, or one of each.
+    by: Quantisation,
     /// The integers that there are.
     range: [i64; 2],
 }
 
 impl Importer {
     /// The quantisation of feature maps that a node only moves; `None` if it has no quantised input or handles it.
-    pub(super) fn moved_integers(&self, node: &Node) -> Result<Option<Quantisation>, ImportError> {
+    pub(super) fn moved_integers(
+        &self,
+        node: &Node,
+    ) -> Result<Option<Rc<Quantisation>>, ImportError> {
         let mut inputs = node.inputs.iter();
         let Some(found) = inputs.find_map(|name| self.quantised.get(name)) else {
             return Ok(None);
         };
         match node.operator.as_str() {
             "DequantizeLinear" | "ConvInteger" | "MatMulInteger" | "Shape" | "Size" => Ok(None),
-            "MaxPool" | "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze" | "Slice"
-            | "Split" | "Gather" | "Identity" => Ok(Some(*found)),
+            "MaxPool" | "Identity" => Ok(Some(found.clone())),
+            _ if found.scales.len() > 1 => {
+                Err(node.unsupported("it moves integers with a scale for each channel", QDQ))
+            }
+            "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze" | "Slice" | "Split"
+            | "Gather" => Ok(Some(found.clone())),
             "Concat"
                 if node
                     .inputs
                     .iter()
                     .all(|x| self.quantised.get(x) == Some(found)) =>
             {
-                Ok(Some(*found))
+                Ok(Some(found.clone()))
             }
             _ => Err(node.unsupported("it computes with integers", QDQ)),
         }
@@ -48,18 +57,19 @@ impl Importer {
     /// Feature maps of integers, as floats within the range of the integers.
     pub(super) fn quantise(&mut self, node: &Node) -> Result<Maps, ImportError> {
         let maps = self.maps(node, 0)?;
-        let parameters = self.parameters(node)?;
-        let (&[scale], &[zero]) = (&parameters.scales[..], &parameters.zeros[..]) else {
-            return Err(node.unsupported(
-                "it has a scale for each channel of feature maps",
-                "quantise feature maps with one scale",
-            ));
+        let Parameters { by, range } = self.parameters(node)?;
+        let value = match (&by.scales[..], &by.zeros[..]) {
+            (&[scale], &[zero]) => {
+                let [low, high] = range.map(|bound| scale * (bound - zero) as f32);
+                self.padded(&maps).and_then(|x| self.clip(x, low, high))
+            }
+            _ => {
+                self.check_channels(node, &maps, &by)?;
+                self.clip_channels(&maps, &by, range)
+            }
         };
-        let [low, high] = parameters.range.map(|bound| scale * (bound - zero) as f32);
-        let value = self.padded(&maps).and_then(|x| self.clip(x, low, high));
         if let Some(name) = node.outputs.first() {
-            let quantisation = Quantisation { scale, zero };
-            self.quantised.insert(name.clone(), quantisation);
+            self.quantised.insert(name.clone(), Rc::new(by));
         }
         Ok(Maps {
             value: node.circuit(value)?,
@@ -68,14 +78,55 @@ impl Importer {
         })
     }
 
+    /// Each channel clipped to its own range: as its integers, which are not rounded.
+    fn clip_channels(
+        &mut self,
+        maps: &Maps,
+        by: &Quantisation,
+        range: [i64; 2],
+    ) -> Result<ValueId, CircuitError> {
+        let x = self.plain(maps)?;
+        let zeros: Vec<f32> = by.zeros.iter().map(|&zero| zero as f32).collect();
+        let integers = by.scales.iter().map(|scale| 1.0 / scale).collect();
+        let integers = self.affine(x, integers, zeros.clone())?;
+        let [low, high] = range.map(|bound| bound as f32);
+        let clipped = self.clip(integers, low, high)?;
+        let offsets = zeros.iter().zip(&by.scales).map(|(zero, by)| -zero * by);
+        self.affine(clipped, by.scales.clone(), offsets.collect())
+    }
+
+    /// Refuses scales that are not those of channels.
+    fn check_channels(
+        &self,
+        node: &Node,
+        maps: &Maps,
+        by: &Quantisation,
+    ) -> Result<(), ImportError> {
+        let given = node.int("axis").unwrap_or(1);
+        let axis = axis(given, maps.dims.len())
+            .filter(|&axis| self.first_axis(maps, axis) == 1 && maps.dims[axis] == by.scales.len());
+        match axis {
+            Some(_) => Ok(()),
+            None => Err(node.unsupported(
+                format!(
+                    "it has {} scales for axis {given} of the shape {:?}",
+                    by.scales.len(),
+                    maps.dims
+                ),
+                "quantise feature maps with one scale, or one for each channel",
+            )),
+        }
+    }
+
     /// The floats that feature maps of integers stand for, as which they are kept.
     pub(super) fn dequantise(&mut self, node: &Node) -> Result<Maps, ImportError> {
         let maps = self.maps(node, 0)?;
+        let by = self.parameters(node)?.by;
         let quantised = node.input(0).and_then(|name| self.quantised.get(name));
-        let parameters = self.parameters(node)?;
-        let is_same = quantised
-            .is_some_and(|by| parameters.scales == [by.scale] && parameters.zeros == [by.zero]);
-        match is_same {
+        if by.scales.len() > 1 {
+            self.check_channels(node, &maps, &by)?;
+        }
+        match quantised.is_some_and(|quantised| **quantised == by) {
             true => Ok(maps),
             false => Err(node.unsupported(
                 "its scale and zero point are not those with which its input was quantised",
@@ -88,11 +139,11 @@ impl Importer {
     pub(super) fn quantise_dynamically(&mut self, node: &Node) -> Result<(), ImportError> {
         let maps = self.maps(node, 0)?;
         let quantisation = Quantisation {
-            scale: 1.0,
-            zero: 0,
+            scales: vec![1.0],
+            zeros: vec![0],
         };
         if let Some(name) = node.outputs.first() {
-            self.quantised.insert(name.clone(), quantisation);
+            self.quantised.insert(name.clone(), Rc::new(quantisation));
         }
         let zero = Constant {
             element: Some(Element::U8),
@@ -110,8 +161,9 @@ impl Importer {
     /// A convolution or product of integers, whose output is multiplied with the scales by later nodes.
     pub(super) fn of_integers(&mut self, node: &Node) -> Result<Maps, ImportError> {
         let by = node.input(0).and_then(|name| self.quantised.get(name));
-        let Some(&Quantisation { scale, zero }) = by else {
-            return Err(node.unsupported("its input is not quantised", QDQ));
+        let by = by.map(|by| (&by.scales[..], &by.zeros[..]));
+        let Some((&[scale], &[zero])) = by else {
+            return Err(node.unsupported("its input is not quantised with one scale", QDQ));
         };
         let weight = self.known(node, 1, "its weight")?;
         let zeros = |at: usize| match node.input(at) {
@@ -126,12 +178,11 @@ impl Importer {
         }
         let is_product = node.operator == "MatMulInteger";
         let along = if is_product { -1 } else { 0 };
-        let parameters = Parameters {
+        let by = Quantisation {
             zeros: zeros(3)?,
             scales: vec![1.0 / scale],
-            range: [0; 2],
         };
-        let weight = self.dequantised(node, &weight, along, &parameters)?;
+        let weight = self.dequantised(node, &weight, along, &by)?;
         // No name of the model has this character.
         let name = "integers\0".to_owned();
         self.values.insert(name.clone(), Value::Constant(weight));
@@ -152,18 +203,18 @@ impl Importer {
         node: &Node,
         x: &Constant,
     ) -> Result<Rc<Constant>, ImportError> {
-        let parameters = self.parameters(node)?;
+        let Parameters { by, range } = self.parameters(node)?;
         let along = node.int("axis").unwrap_or(1);
         if node.operator == "DequantizeLinear" {
-            return self.dequantised(node, x, along, &parameters);
+            return self.dequantised(node, x, along, &by);
         }
         self.tensors.reserve(&node.name, &x.dims)?;
-        let at = parameters.places(node, &x.dims, along)?;
-        let [low, high] = parameters.range;
+        let places = Places::new(node, &by, &x.dims, along)?;
+        let [low, high] = range;
         let values = x.to_floats();
         finite(node, "its input", &values)?;
         let integers = values.iter().enumerate().map(|(i, x)| {
-            let (scale, zero) = parameters.of(at.of(i));
+            let (scale, zero) = places.of(i);
             // As the specification asks: rounded to the even neighbour, then added.
             let rounded = (x / scale).round_ties_even() as i64;
             rounded.saturating_add(zero).clamp(low, high)
@@ -176,29 +227,32 @@ impl Importer {
         node: &Node,
         x: &Constant,
         along: i64,
-        parameters: &Parameters,
+        by: &Quantisation,
     ) -> Result<Rc<Constant>, ImportError> {
         let Some(integers) = x.as_ints() else {
             return Err(node.invalid("its input has no integers"));
         };
         self.tensors.reserve(&node.name, &x.dims)?;
-        let at = parameters.places(node, &x.dims, along)?;
+        let places = Places::new(node, by, &x.dims, along)?;
         let values = integers.iter().enumerate().map(|(i, &x)| {
-            let (scale, zero) = parameters.of(at.of(i));
+            let (scale, zero) = places.of(i);
             x.saturating_sub(zero) as f32 * scale
         });
         Ok(Constant::floats(x.dims.clone(), values.collect()))
     }
 
     /// The scales and zeros of a node, and the integers of its output.
-    fn parameters(&self, node: &Node) -> Result<Parameters, ImportError> {
+    fn parameters(&mut self, node: &Node) -> Result<Parameters, ImportError> {
         if node.int("block_size").unwrap_or(0) != 0 {
             return Err(node.unsupported(
                 "it has a scale for each block of an axis",
                 "quantise with one scale, or one for each channel",
             ));
         }
-        let scales = self.known(node, 1, "its scale")?.to_floats();
+        let scales = self.known(node, 1, "its scale")?;
+        // Counted, because any number of nodes may have the same scales.
+        self.tensors.reserve(&node.name, &scales.dims)?;
+        let scales = scales.to_floats();
         finite(node, "its scale", &scales)?;
         if scales.iter().any(|&scale| scale <= 0.0) || scales.is_empty() {
             return Err(node.invalid("a scale is not positive"));
@@ -230,8 +284,7 @@ impl Importer {
             }
         };
         Ok(Parameters {
-            scales,
-            zeros,
+            by: Quantisation { scales, zeros },
             range,
         })
     }
@@ -248,41 +301,38 @@ pub const QDQ: &str = "quantise the model in ONNX Runtime's format `QuantFormat.
 /// The number of the type in the schema.
 const U8: i32 = 2;
 
-/// Which scale an entry has.
-struct Places {
+/// Which scale and zero an entry has.
+struct Places<'a> {
+    by: &'a Quantisation,
     count: usize,
     /// Entries with the same scale one after the other.
     run: usize,
 }
 
-impl Places {
-    fn of(&self, entry: usize) -> usize {
-        entry / self.run % self.count
-    }
-}
-
-impl Parameters {
-    fn places(&self, node: &Node, dims: &[usize], along: i64) -> Result<Places, ImportError> {
-        let count = self.scales.len().max(self.zeros.len());
-        if count == 1 {
-            return Ok(Places { count, run: 1 });
-        }
-        match axis(along, dims.len()) {
-            Some(axis) if dims[axis] == count => Ok(Places {
-                count,
-                run: dims[axis + 1..].iter().product::<usize>().max(1),
-            }),
-            _ => Err(node.invalid(format!(
-                "it has {count} scales, and its input the shape {dims:?} with axis {along}"
-            ))),
-        }
+impl<'a> Places<'a> {
+    fn new(
+        node: &Node,
+        by: &'a Quantisation,
+        dims: &[usize],
+        along: i64,
+    ) -> Result<Self, ImportError> {
+        let count = by.scales.len().max(by.zeros.len());
+        let run = match axis(along, dims.len()) {
+            _ if count == 1 => 1,
+            Some(axis) if dims[axis] == count => dims[axis + 1..].iter().product(),
+            _ => {
+                return Err(node.invalid(format!(
+                    "it has {count} scales, and its input the shape {dims:?} with axis {along}"
+                )));
+            }
+        };
+        Ok(Self { by, count, run })
     }
 
-    fn of(&self, at: usize) -> (f32, i64) {
+    fn of(&self, entry: usize) -> (f32, i64) {
+        let at = entry / self.run % self.count;
         let one = |count: usize| if count == 1 { 0 } else { at };
-        (
-            self.scales[one(self.scales.len())],
-            self.zeros[one(self.zeros.len())],
-        )
+        let Quantisation { scales, zeros } = self.by;
+        (scales[one(scales.len())], zeros[one(zeros.len())])
     }
 }

@@ -35,11 +35,11 @@ pub struct Padding {
     pub value: f32,
 }
 
-/// What the integers of quantised feature maps stand for: `scale (integer - zero)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What the integers of quantised feature maps stand for: `scale (integer - zero)`, with one of each or one for each channel.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Quantisation {
-    pub scale: f32,
-    pub zero: i64,
+    pub scales: Vec<f32>,
+    pub zeros: Vec<i64>,
 }
 
 impl Maps {

@@ -66,6 +66,17 @@ fn feature_maps_are_clipped_to_what_the_integers_express() {
 }
 
 #[test]
+fn channels_may_have_scales_of_their_own() {
+    let model = round_trip(
+        Kit::new([2, 1, 3])
+            .floats("scale", &[2], &[0.5, 0.25])
+            .integers("zero", &[2], I8, &[0, -28]),
+    );
+    let x = [-100.0, 0.3, 100.0, -100.0, 0.3, 100.0];
+    close(&model.run(&x), &[-64.0, 0.3, 63.5, -25.0, 0.3, 38.75]);
+}
+
+#[test]
 fn without_a_zero_point_the_integers_begin_at_zero() {
     let model = Kit::new([3, 1, 1]).floats("scale", &[], &[0.5]);
     let bare = |output: &[(&str, With<'_>)]| {
@@ -207,13 +218,26 @@ fn other_uses_of_integers_are_refused_with_what_to_do() {
         "are not those",
         "QDQ",
     );
-    refused(with("ConvInteger", "x, w -> y"), "not quantised", "QDQ");
-    refused(with("QLinearConv", "x, w -> y"), "not known", "QDQ");
     refused(
-        with("QuantizeLinear", "x, two, zeros -> y"),
-        "each channel",
-        "one scale",
+        with("ConvInteger", "x, w -> y"),
+        "not quantised with",
+        "QDQ",
     );
+    refused(with("QLinearConv", "x, w -> y"), "not known", "QDQ");
+    let three = Kit::new([3, 1, 1])
+        .floats("two", &[2], &[0.5, 0.5])
+        .integers("zeros", &[2], U8, &[0, 0]);
+    let names = "x, two, zeros -> y";
+    let of_others = three.node("QuantizeLinear", names, &[]);
+    refused(
+        of_others,
+        "2 scales for axis 1 of the shape [1, 3",
+        "for each channel",
+    );
+    let moved = quantised()
+        .node("QuantizeLinear", "x, two, zeros -> q", &[])
+        .node("Flatten", "q -> y", &[]);
+    refused(moved, "for each channel", "QDQ");
     refused(
         with("QuantizeLinear", "x, two, zero -> y"),
         "2 scales and 1",
