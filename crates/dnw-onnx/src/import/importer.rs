@@ -10,8 +10,8 @@ use crate::ImportError;
 use crate::constant::{Constant, Tensors, count};
 use crate::node::Node;
 
-/// Taps of a convolution that only pads.
-const MOST_PADDING: usize = 1 << 24;
+/// Taps of a convolution that only pads: one for each channel if both sides get as much, and more the more they differ.
+const MOST_PADDING: usize = 1 << 16;
 
 /// What has been imported so far.
 pub struct Importer {
