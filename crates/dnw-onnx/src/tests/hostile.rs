@@ -314,14 +314,14 @@ pub fn external(location: &str, offset: &str) -> Kit {
 
 #[test]
 fn a_padding_of_one_side_is_bounded() {
-    // On the right, of an image of one pixel; the first is that of pictures that are filled up to a multiple of 32 pixels.
-    let padded = |right: i64| {
+    // Below and on the right of one pixel; the first is that of pictures that are filled up to a multiple of 32 pixels.
+    let padded = |more: i64| {
         Kit::new([3, 1, 1])
-            .ints("pads", &[0, 0, 0, 0, 0, 0, 0, right])
+            .ints("pads", &[0, 0, 0, 0, 0, 0, more, more])
             .node("Pad", "x, pads -> p", &[])
             .node("Flatten", "p -> y", &[])
     };
-    assert_eq!(padded(31).run(&[1.0, 2.0, 3.0]).len(), 96);
-    let error = padded(1 << 15).import().unwrap_err();
+    assert_eq!(padded(31).run(&[1.0, 2.0, 3.0]).len(), 3 * 32 * 32);
+    let error = padded(512).import().unwrap_err();
     assert!(matches!(error, ImportError::Circuit { .. }), "{error}");
 }
