@@ -96,12 +96,18 @@ pub fn run(args: &PeerArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// This command, as typed in the repository.
+/// This command, as typed in the repository. Without the place of a Python, which another machine does not have.
 fn command(arguments: impl Iterator<Item = String>) -> String {
-    let all = ["cargo".to_owned(), "xtask".to_owned()]
-        .into_iter()
-        .chain(arguments);
-    all.collect::<Vec<_>>().join(" ")
+    let mut all = vec!["cargo".to_owned(), "xtask".to_owned()];
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--python" => drop(arguments.next()),
+            given if given.starts_with("--python=") => {}
+            _ => all.push(argument),
+        }
+    }
+    all.join(" ")
 }
 
 /// Our programs.
@@ -304,6 +310,17 @@ mod tests {
         assert_eq!(
             command(arguments.into_iter()),
             "cargo xtask bench-peers kernels --rounds 3"
+        );
+        let elsewhere = [
+            "layers",
+            "--python",
+            "venv/python",
+            "--python=python",
+            "--no-build",
+        ];
+        assert_eq!(
+            command(elsewhere.map(str::to_owned).into_iter()),
+            "cargo xtask layers --no-build"
         );
     }
 }

@@ -367,6 +367,14 @@ impl<'a> Pruning<'a> {
         if constant.is_empty() {
             return self.live(value, channels);
         }
+        // Where each channel is among the live ones, behind which the constant ones are.
+        let mut next = [0, live.len()];
+        let positions = channels.iter().map(|&channel| {
+            let next = &mut next[usize::from(!varies[channel])];
+            *next += 1;
+            *next - 1
+        });
+        let positions: Vec<usize> = positions.collect();
         let [_, height, width] = self.old.step(value).shape;
         let maps = self.constant_maps(value, &constant);
         let constants = self.new.constant([constant.len(), height, width], maps)?;
@@ -375,13 +383,10 @@ impl<'a> Pruning<'a> {
         }
         let live_part = self.live(value, &live)?;
         let joined = self.new.concat(&[live_part, constants])?;
-        let order: Vec<usize> = live.iter().chain(&constant).copied().collect();
-        let position = |channel| order.iter().position(|held| held == channel);
-        if order == channels {
-            return Ok(joined);
+        match positions.is_sorted() {
+            true => Ok(joined),
+            false => self.new.select(joined, positions),
         }
-        self.new
-            .select(joined, channels.iter().filter_map(position))
     }
 
     /// The feature maps of constant channels.
@@ -389,10 +394,14 @@ impl<'a> Pruning<'a> {
         let [_, height, width] = self.old.step(value).shape;
         let varies = self.live.varies(value);
         let all = &self.constants[value.0];
-        let map = |&channel: &usize| {
-            let before = varies[..channel].iter().filter(|varies| !**varies).count();
-            &all[before * height * width..][..height * width]
-        };
+        // How many constant channels are before each.
+        let before = varies.iter().scan(0, |count, &varies| {
+            let before = *count;
+            *count += usize::from(!varies);
+            Some(before)
+        });
+        let before: Vec<usize> = before.collect();
+        let map = |&channel: &usize| &all[before[channel] * height * width..][..height * width];
         channels.iter().flat_map(map).copied().collect()
     }
 }

@@ -373,7 +373,7 @@ impl<'a> Export<'a> {
             &Op::Fold(side) => {
                 let blocks = [channels / (side * side), height, side, width, side];
                 self.writer
-                    .moved(layer, x, (&blocks, &[0, 1, 3, 5, 2, 4]), step.shape)
+                    .transpose_blocks(layer, x, (&blocks, &[0, 1, 3, 5, 2, 4]), step.shape)
             }
             Op::Reshape => self.writer.reshape(layer, x, &step.shape),
             Op::Resample { rows, columns } => {
@@ -384,7 +384,7 @@ impl<'a> Export<'a> {
             &Op::Unfold(side) => {
                 let blocks = [channels, side, side, height / side, width / side];
                 self.writer
-                    .moved(layer, x, (&blocks, &[0, 1, 4, 2, 5, 3]), step.shape)
+                    .transpose_blocks(layer, x, (&blocks, &[0, 1, 4, 2, 5, 3]), step.shape)
             }
             other => unreachable!("an operation that is not written: {other:?}"),
         }
@@ -532,11 +532,11 @@ impl<'a> Export<'a> {
     }
 }
 
-/// The values of a block of one column.
 fn is_constant(circuit: &Circuit, value: ValueId) -> bool {
     matches!(circuit.step(value).op, Op::Constant(_))
 }
 
+/// The values of a block of one column.
 fn vector(circuit: &Circuit, block: &Block) -> Vec<f64> {
     let values = circuit.tensor(block.tensor).values();
     let rows = block.rows.iter();

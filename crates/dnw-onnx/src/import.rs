@@ -190,7 +190,7 @@ impl Importer {
             "Identity" | "Dropout" | "Cast" => self.identity(node),
             "QuantizeLinear" => self.quantise(node),
             "DequantizeLinear" => self.dequantise(node),
-            "ConvInteger" | "MatMulInteger" => self.of_integers(node),
+            "ConvInteger" | "MatMulInteger" => self.product_of_integers(node),
             _ => Err(self.unknown(node)),
         }
     }

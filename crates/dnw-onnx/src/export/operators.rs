@@ -108,7 +108,7 @@ impl Writer {
 
     /// Blocks of pixels that become channels, or the inverse, as reshapes around a transposition: `SpaceToDepth` has another order of channels,
     /// and neither it nor `DepthToSpace` is known to every runtime.
-    pub(super) fn moved(
+    pub(super) fn transpose_blocks(
         &mut self,
         layer: &str,
         x: &str,

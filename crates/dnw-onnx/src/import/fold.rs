@@ -135,7 +135,7 @@ impl Importer {
                     values.iter().map(|&x| i64::from(x == 0)).collect(),
                 )
             }
-            "QuantizeLinear" | "DequantizeLinear" => self.requantised(node, &x)?,
+            "QuantizeLinear" | "DequantizeLinear" => self.quantise_constant(node, &x)?,
             // Weights that are standardised whenever they are used.
             "BatchNormalization" => {
                 self.tensors.reserve(&node.name, &x.dims)?;

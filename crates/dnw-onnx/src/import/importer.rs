@@ -11,7 +11,9 @@ use crate::constant::{Constant, Tensors, count};
 use crate::node::Node;
 
 /// Taps of a convolution that only pads: one for each channel if both sides get as much, and more the more they differ.
-const MOST_PADDING: usize = 1 << 16;
+const MOST_PADDING: usize = 1 << 24;
+/// Columns of its kernel times pixels of a map: so many numbers a depthwise convolution with a large kernel keeps.
+const MOST_MASKS: usize = 1 << 26;
 
 /// What has been imported so far.
 pub struct Importer {
@@ -84,7 +86,11 @@ impl Importer {
         let kernel: [usize; 2] =
             std::array::from_fn(|i| 2 * most[i] + 1 - sides[i][0] - sides[i][1]);
         let entries = count(&[channels, kernel[0], kernel[1]]);
-        if entries.is_none_or(|entries| entries > MOST_PADDING) {
+        let [_, height, width] = self.circuit.shape(maps.value);
+        let pixels =
+            (height + sides[0][0] + sides[0][1]).saturating_mul(width + sides[1][0] + sides[1][1]);
+        let masks = pixels.saturating_mul(kernel[1]);
+        if entries.is_none_or(|entries| entries > MOST_PADDING) || masks > MOST_MASKS {
             let layer = "padding".to_owned();
             return Err(CircuitError::TooLarge { layer });
         }

@@ -159,7 +159,7 @@ impl Importer {
     }
 
     /// A convolution or product of integers, whose output is multiplied with the scales by later nodes.
-    pub(super) fn of_integers(&mut self, node: &Node) -> Result<Maps, ImportError> {
+    pub(super) fn product_of_integers(&mut self, node: &Node) -> Result<Maps, ImportError> {
         let by = node.input(0).and_then(|name| self.quantised.get(name));
         let by = by.map(|by| (&by.scales[..], &by.zeros[..]));
         let Some((&[scale], &[zero])) = by else {
@@ -182,7 +182,7 @@ impl Importer {
             zeros: zeros(3)?,
             scales: vec![1.0 / scale],
         };
-        let weight = self.dequantised(node, &weight, along, &by)?;
+        let weight = self.dequantise_constant(node, &weight, along, &by)?;
         // No name of the model has this character.
         let name = "integers\0".to_owned();
         self.values.insert(name.clone(), Value::Constant(weight));
@@ -198,7 +198,7 @@ impl Importer {
     }
 
     /// A constant that is quantised or dequantised.
-    pub(super) fn requantised(
+    pub(super) fn quantise_constant(
         &mut self,
         node: &Node,
         x: &Constant,
@@ -206,7 +206,7 @@ impl Importer {
         let Parameters { by, range } = self.parameters(node)?;
         let along = node.int("axis").unwrap_or(1);
         if node.operator == "DequantizeLinear" {
-            return self.dequantised(node, x, along, &by);
+            return self.dequantise_constant(node, x, along, &by);
         }
         self.tensors.reserve(&node.name, &x.dims)?;
         let places = Places::new(node, &by, &x.dims, along)?;
@@ -222,7 +222,7 @@ impl Importer {
         Ok(Constant::ints(x.dims.clone(), integers.collect()))
     }
 
-    fn dequantised(
+    fn dequantise_constant(
         &mut self,
         node: &Node,
         x: &Constant,
